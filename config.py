@@ -1,0 +1,185 @@
+"""Settings, read once from environment variables `SYNCLINE_*`; nothing else touches the environment.
+
+docs/configuration.md lists them all; a test compares it with `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used; the text names the setting and says what to do."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process; `from_environment` builds them."""
+
+    data: Path
+    host: str
+    port: int
+    database_url: str
+    redis_url: str
+    profile: str
+    file_roots: tuple[Path, ...]
+    egress_allow: tuple[str, ...]
+    workers: int
+    web_threads: int
+    lease_seconds: float
+    language: str
+    timezone: str
+    log_level: str
+    log_format: str
+    secure_cookies: bool
+    key_file: Path
+    page_size: int
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Tell whether we start a Redis of our own."""
+        return not self.redis_url
+
+    @property
+    def redis_socket(self) -> Path:
+        """Return the socket of the embedded Redis."""
+        return self.data / "run" / "redis.sock"
+
+    @property
+    def redis(self) -> str:
+        """Return the URL of the Redis in use."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: its name, default as text, meaning and how its text becomes a value."""
+
+    name: str
+    default: str
+    meaning: str
+    parse: Callable[[str], Any]
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"'{text}' is not a whole number from {low} to {high}; set one, or leave the setting out.")
+        return int(text)
+
+    return parse
+
+
+def _choice(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"'{text}' is not one of {', '.join(values)}.")
+        return text
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 1 <= value <= 3600:
+        raise ValueError(f"'{text}' is not a number of seconds from 1 to 3600.")
+    return value
+
+
+def _boolean(text: str) -> bool:
+    values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in values:
+        raise ValueError(f"'{text}' is not yes or no.")
+    return values[text.lower()]
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError:
+            raise ValueError(f"'{name}' is not a network such as 10.0.0.0/8; separate several by commas.") from None
+    return names
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser().resolve() for part in text.split(os.pathsep) if part)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text and urlsplit(text).scheme.split("+")[0] not in schemes:
+            raise ValueError(f"'{text}' is not a URL that starts with one of {', '.join(schemes)}.")
+        return text
+
+    return parse
+
+
+def _timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only needed here
+
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"'{text}' is not a time zone such as Asia/Shanghai.") from None
+    return text
+
+
+SETTINGS: tuple[Variable, ...] = (
+    Variable("SYNCLINE_DATA", "data", "Data folder: database, keys, logs, embedded Redis.", lambda t: Path(t).expanduser().resolve()),
+    Variable("SYNCLINE_HOST", "127.0.0.1", "Address that the console listens on.", str),
+    Variable("SYNCLINE_PORT", "8080", "Port that the console listens on.", _integer(1, 65535)),
+    Variable("SYNCLINE_DATABASE_URL", "", "Metadata database: empty for SQLite in the data folder, or postgresql://user:password@host/name.", _url("sqlite", "postgresql")),
+    Variable("SYNCLINE_REDIS_URL", "", "Redis: empty for the embedded one, or redis://, rediss:// or unix:// with its address.", _url("redis", "rediss", "unix")),
+    Variable("SYNCLINE_PROFILE", "evaluation", "`evaluation` or `production`; production allows no private network and no folder by default and wants secure cookies.", _choice("evaluation", "production")),
+    Variable("SYNCLINE_FILE_ROOTS", "", "Folders that connections may touch, separated by colons. Empty: the data folder in evaluation, none in production.", _paths),
+    Variable("SYNCLINE_EGRESS_ALLOW", "", "Networks beside the public ones that connections may reach, separated by commas. Empty: loopback and private ones in evaluation, none in production.", _networks),
+    Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", _integer(1, 64)),
+    Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", _integer(1, 128)),
+    Variable("SYNCLINE_LEASE_SECONDS", "10", "Seconds after which a silent worker loses its run.", _seconds),
+    Variable("SYNCLINE_LANGUAGE", "en", "Language before a user has chosen one: `en` or `zh`.", _choice("en", "zh")),
+    Variable("SYNCLINE_TIMEZONE", "UTC", "Time zone in which the console shows times.", _timezone),
+    Variable("SYNCLINE_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`.", _choice("debug", "info", "warning", "error")),
+    Variable("SYNCLINE_LOG_FORMAT", "text", "`text` or `json`.", _choice("text", "json")),
+    Variable("SYNCLINE_SECURE_COOKIES", "", "Send cookies over HTTPS only. Empty: no in evaluation, yes in production.", lambda t: None if not t else _boolean(t)),
+    Variable("SYNCLINE_KEY_FILE", "", "File that holds the key-encryption key. Empty: keys/master.key in the data folder.", lambda t: Path(t).expanduser().resolve() if t else None),
+    Variable("SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)),
+)
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; raises `SettingError` for the first that cannot be used."""
+    environ = os.environ if environ is None else environ
+    values = {v.name.removeprefix("SYNCLINE_").lower(): _read(v, environ) for v in SETTINGS}
+    evaluation = values["profile"] == "evaluation"
+    data: Path = values["data"]
+    values["database_url"] = values["database_url"] or f"sqlite:///{data / 'syncline.db'}"
+    values["file_roots"] = values["file_roots"] or ((data,) if evaluation else ())
+    values["egress_allow"] = values["egress_allow"] or (LOOPBACK_AND_PRIVATE if evaluation else ())
+    if values["secure_cookies"] is None:
+        values["secure_cookies"] = not evaluation
+    values["key_file"] = values["key_file"] or data / "keys" / "master.key"
+    return Settings(**{f.name: values[f.name] for f in fields(Settings)})
+
+
+def _read(variable: Variable, environ: Mapping[str, str]) -> Any:
+    try:
+        return variable.parse(environ.get(variable.name, "").strip() or variable.default)
+    except ValueError as error:
+        raise SettingError(variable.name, str(error)) from None

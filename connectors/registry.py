@@ -1,0 +1,50 @@
+"""Which connectors there are: the built-in ones, what the house registers, and plugins' entry points.
+
+A plugin package declares `[project.entry-points."syncline.connectors"]  name = "package.module:Class"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+
+from connectors.errors import Misconfigured
+from connectors.spi import Connector
+from rules.text import msg
+
+GROUP = "syncline.connectors"
+
+BUILTIN: Mapping[str, str] = {
+    "postgresql": "connectors.builtin.postgresql:PostgreSQL",
+    "mysql": "connectors.builtin.mysql:MySQL",
+    "sqlite": "connectors.builtin.sqlite:SQLite",
+    "files": "connectors.builtin.files:Files",
+    "rest": "connectors.builtin.rest:Rest",
+}
+
+_registered: dict[str, type[Connector]] = {}
+
+
+def register(connector: type[Connector]) -> None:
+    """Add a connector class of the house itself (the hub), or of a test."""
+    _registered[connector.spec.name] = connector
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all connectors, sorted."""
+    plugins = {point.name for point in entry_points(group=GROUP)}
+    return tuple(sorted({*BUILTIN, *_registered, *plugins}))
+
+
+def get(name: str) -> type[Connector]:
+    """Return the connector class called `name`; raises `Misconfigured` with the names that exist."""
+    if name in _registered:
+        return _registered[name]
+    if name in BUILTIN:
+        module, _, attribute = BUILTIN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    for point in entry_points(group=GROUP, name=name):
+        return point.load()  # type: ignore[no-any-return]
+    known = ", ".join(names())
+    raise Misconfigured(msg("There is no connector '{name}'. Known connectors: {known}.", name=name, known=known))

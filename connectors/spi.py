@@ -1,0 +1,264 @@
+"""The connector SPI: what a kind of system has to offer so that rules can read and write it.
+
+A connector is a class with a `spec` and the methods of `Connector`. It is built for one connection, used by one thread
+and closed. It promises that
+
+- `read` yields batches of at most `page_size` records whose columns have the schema's types, in a stable order, each
+  with a position behind which a later `read` can go on; ending without an error means that the scan was complete;
+- a value that cannot be represented exactly becomes a `Reject`, never a guess;
+- `write` with `capabilities.transactions` is all or nothing for the good records of a call, and records the fence in
+  the same transaction, so that a call that is repeated after a crash can be recognised with `applied`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import polars as pl
+
+from rules.schema import Change, Schema
+from rules.text import Message
+
+DEFAULT_PAGE = 10_000
+
+
+class SettingKind(StrEnum):
+    """How a setting is entered and checked."""
+
+    TEXT = "text"
+    MULTILINE = "multiline"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+    SECRET = "secret"  # noqa: S105 - the name of a kind, not a secret
+    PATH = "path"
+    URL = "url"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a connection; the form, the checks and the documentation come from it.
+
+    `label`, `help` and the choices' labels are English, marked with `N_` for translation. `when` shows the setting only
+    while another one has one of the given values: `("format", ("csv",))`.
+    """
+
+    name: str
+    label: str
+    kind: SettingKind = SettingKind.TEXT
+    help: str = ""
+    required: bool = False
+    default: Any = None
+    choices: tuple[tuple[str, str], ...] = ()
+    advanced: bool = False
+    placeholder: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    when: tuple[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a connector can do; rules are checked against it."""
+
+    read: bool = True
+    create: bool = False
+    update: bool = False
+    delete: bool = False
+    cursor: bool = False
+    """`read` can start at a cursor value and sorts by it."""
+    lookup: bool = True
+    """`lookup` finds records by key without reading all."""
+    transactions: bool = False
+    """`write` is atomic and knows fences."""
+    generates_keys: bool = False
+    """`write` returns keys that the system made for created records."""
+
+
+@dataclass(frozen=True)
+class ConnectorSpec:
+    """A connector as the catalogue shows it."""
+
+    name: str
+    label: str
+    category: str
+    summary: str
+    settings: tuple[Setting, ...]
+    capabilities: Capabilities
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the settings that are secrets."""
+        return tuple(s.name for s in self.settings if s.kind is SettingKind.SECRET)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the house allows a connector: folders, networks, time."""
+
+    file_roots: tuple[Path, ...] = ()
+    egress_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks (CIDR) beside the public ones that may be reached."""
+    timeout: float = 30.0
+    """Seconds for one connect or one request."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a connection test, in the order done; `detail` says what was found or what to do."""
+
+    name: str
+    ok: bool
+    detail: Message
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as a list shows it; `records` is a count or a system's own estimate where one is cheap."""
+
+    name: str
+    kind: str = "table"
+    label: str = ""
+    records: int | None = None
+    writable: bool = True
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Read what changed: records whose `field` is null or at least `since`, sorted by `field` and then by `tie`.
+
+    With `since` None all records are read, those without a value first.
+    """
+
+    field: str
+    tie: str
+    since: Any = None
+
+
+Position = Mapping[str, Any]
+"""Where a page ended, as JSON values; made and read by the same connector only."""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """What to read: all records of `object`, or those that a cursor selects, behind `after`."""
+
+    object: str
+    schema: Schema
+    """The object's fields as discovered or confirmed earlier; only these are read, with these types."""
+    cursor: Cursor | None = None
+    after: Position | None = None
+    page_size: int = DEFAULT_PAGE
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record that could not be read: where it is ("line 17"), what it looks like, what is wrong."""
+
+    place: str
+    raw: str
+    message: Message
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One batch; `position` lets a later read go on behind it. `first` is the 1-based number of its first record."""
+
+    records: pl.DataFrame
+    position: Position
+    rejects: tuple[Reject, ...] = ()
+    first: int | None = None
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Who writes: one scope has one writer at a time, the one with the highest token.
+
+    `write` refuses (`Fenced`) when the target has seen a higher token in the scope; otherwise it notes `run` and
+    `chunk` there in the same transaction as the data.
+    """
+
+    scope: str
+    token: int
+    run: int
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One record that the system refused: which change of the call, which row of it, why."""
+
+    change: int
+    row: int
+    message: Message
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What became of a write: the refused records, and per change the keys of created records where the system made
+    them (a Series as long as the change, null where refused), else None.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    keys: tuple[pl.Series | None, ...] = field(default=())
+
+
+class Connector(ABC):
+    """One configured system. Methods raise the errors of `connectors.errors` and nothing else."""
+
+    spec: ClassVar[ConnectorSpec]
+
+    def __init__(self, settings: Mapping[str, Any], context: Context) -> None:
+        """Keep the settings (secrets in clear, defaults filled in); connect only when first used."""
+        self.settings = dict(settings)
+        self.context = context
+
+    @abstractmethod
+    def check(self) -> Iterator[Step]:
+        """Yield the steps of a connection test and stop behind the first that fails; raises nothing."""
+
+    @abstractmethod
+    def objects(self) -> list[ObjectInfo]:
+        """Return the objects that can be read or written, sorted by name."""
+
+    @abstractmethod
+    def schema(self, name: str) -> Schema:
+        """Return the fields of an object; raises `ObjectMissing`."""
+
+    @abstractmethod
+    def read(self, request: ReadRequest) -> Iterator[Page]:
+        """Yield pages until the scan is complete; at least one page, even if it is empty."""
+
+    def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records whose `key` field is among `values` (any order, absent ones missing)."""
+        pages = [p.records for p in self.read(ReadRequest(name, schema))]
+        return pl.concat(pages).filter(pl.col(key).is_in(values.implode()))
+
+    def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
+        """Write; refused records are returned, all others are durable when this returns."""
+        raise NotImplementedError
+
+    def applied(self, fence: Fence) -> bool | None:
+        """Tell whether the write of this fence's run and chunk (or a later chunk) is durable; None: cannot tell."""
+        return None
+
+    def finish(self, name: str) -> None:
+        """Called once when a run has written its last chunk (a file is put in place here)."""
+
+    def close(self) -> None:
+        """Give back what the connector holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
