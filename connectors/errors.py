@@ -1,16 +1,16 @@
 """Errors grouped by what the caller should do.
 
-    ConnectorError
-    ├── Fatal                 stop the run; a person has to act
-    │   ├── Misconfigured     a setting is wrong
-    │   ├── AuthFailed        the system refuses our credentials
-    │   ├── Forbidden         egress, folder or permission rules refuse it
-    │   └── ObjectMissing     the object or field does not exist (any more)
-    ├── Retriable             try again later
-    │   ├── Unavailable       no connection, time-out, server error
-    │   └── RateLimited       the system asks us to wait `after` seconds
-    ├── Fenced                another worker has taken over this run; stop silently
-    └── RecordRejected        one record is bad; park it and go on
+ConnectorError
+├── Fatal                 stop the run; a person has to act
+│   ├── Misconfigured     a setting is wrong
+│   ├── AuthFailed        the system refuses our credentials
+│   ├── Forbidden         egress, folder or permission rules refuse it
+│   └── ObjectMissing     the object or field does not exist (any more)
+├── Retriable             try again later
+│   ├── Unavailable       no connection, time-out, server error
+│   └── RateLimited       the system asks us to wait `after` seconds
+├── Fenced                another worker has taken over this run; stop silently
+└── RecordRejected        one record is bad; park it and go on
 """
 
 from __future__ import annotations
