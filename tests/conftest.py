@@ -1,0 +1,68 @@
+"""Fixtures that several rooms share: real servers, started when first needed and stopped with the session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Server]:
+    """Return the session's PostgreSQL."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: servers.Server) -> Iterator[str]:
+    """Return the SQLAlchemy URL of a fresh PostgreSQL database."""
+    with servers.postgres_database(postgres_server) as name:
+        yield _url("postgresql+psycopg", postgres_server, name)
+
+
+@pytest.fixture(scope="module")
+def module_postgres_url(postgres_server: servers.Server) -> Iterator[str]:
+    """Return the SQLAlchemy URL of a PostgreSQL database that one module shares."""
+    with servers.postgres_database(postgres_server) as name:
+        yield _url("postgresql+psycopg", postgres_server, name)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[servers.Server]:
+    """Return the session's MariaDB; skips where it is not installed, except in CI."""
+    try:
+        with servers.mariadb() as server:
+            yield server
+    except servers.NotInstalledError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: servers.Server) -> Iterator[str]:
+    """Return the SQLAlchemy URL of a fresh MariaDB database."""
+    with servers.mariadb_database(mariadb_server) as name:
+        yield _url("mysql+pymysql", mariadb_server, name)
+
+
+@pytest.fixture(scope="module")
+def module_mariadb_url(mariadb_server: servers.Server) -> Iterator[str]:
+    """Return the SQLAlchemy URL of a MariaDB database that one module shares."""
+    with servers.mariadb_database(mariadb_server) as name:
+        yield _url("mysql+pymysql", mariadb_server, name)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[servers.Server]:
+    """Return the session's Valkey, reachable over TCP and a unix socket."""
+    with servers.valkey() as server:
+        yield server
+
+
+def _url(scheme: str, server: servers.Server, database: str) -> str:
+    return f"{scheme}://{server.user}:{server.password}@{server.host}:{server.port}/{database}"

