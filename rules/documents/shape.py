@@ -1,0 +1,76 @@
+"""How the dataclasses of a document say what their keys mean; JSON Schema and the reference are made from it."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from enum import StrEnum
+from typing import Any
+
+_METADATA = "document"
+REQUIRED: Any = MISSING
+
+
+def entry(doc: str, default: Any = REQUIRED, *, factory: Callable[[], Any] | None = None, **schema: Any) -> Any:
+    """Declare a key of a document: what it means, its default, and JSON Schema keywords that bound its value."""
+    metadata = {_METADATA: (doc, schema)}
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def doc_of(item: Field[Any]) -> str:
+    """Return what a key means."""
+    return str(item.metadata[_METADATA][0])
+
+
+def required(item: Field[Any]) -> bool:
+    """Tell whether a key has no default."""
+    return item.default is MISSING and item.default_factory is MISSING
+
+
+def hints(cls: type) -> dict[str, Any]:
+    """Return key -> type of a document dataclass."""
+    return typing.get_type_hints(cls)
+
+
+def json_schema(cls: type, **extra: Any) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a document dataclass; `extra` properties come first."""
+    types_ = hints(cls)
+    properties = {**extra, **{f.name: _key_schema(f, types_[f.name]) for f in fields(cls)}}
+    needed = [*extra, *(f.name for f in fields(cls) if required(f))]
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+    if needed:
+        schema["required"] = needed
+    return schema
+
+
+def _key_schema(item: Field[Any], hint: Any) -> dict[str, Any]:
+    doc, bounds = item.metadata[_METADATA]
+    schema = {**_type_schema(hint), **bounds, "description": doc}
+    if item.default is not MISSING and item.default is not None and not is_dataclass(item.default):
+        schema["default"] = list(item.default) if isinstance(item.default, tuple) else item.default
+    return schema
+
+
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _type_schema(hint: Any) -> dict[str, Any]:
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": _type_schema(typing.get_args(hint)[0])}
+    if isinstance(hint, types.UnionType):
+        return _union_schema([a for a in typing.get_args(hint) if a is not type(None)])
+    if is_dataclass(hint):
+        return json_schema(typing.cast(type, hint))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return {"enum": [member.value for member in hint]}
+    return {"type": _PLAIN[hint]}
+
+
+def _union_schema(options: list[Any]) -> dict[str, Any]:
+    if len(options) == 1:
+        return _type_schema(options[0])
+    return {"type": [_PLAIN[option] for option in options]}

@@ -1,0 +1,385 @@
+"""The sync rule as data: which two objects agree, how records are found, matched, mapped and written.
+
+The keys, their defaults and their meaning are the published contract (docs/rules.md, docs/schemas/sync.json). Every key
+is read and checked here, also those that this version does not execute yet (`rules.documents.support`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from rules.documents.shape import entry
+
+DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """Return the time that a duration like `5m`, `2s` or `1d` stands for."""
+    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+    return timedelta(**{_UNITS[unit]: int(number)})
+
+
+class Direction(StrEnum):
+    """Which way values flow."""
+
+    TWO_WAY = "two_way"
+    LEFT_TO_RIGHT = "left_to_right"
+    RIGHT_TO_LEFT = "right_to_left"
+
+
+class FieldDirection(StrEnum):
+    """Which way one field's values flow, within the rule's direction."""
+
+    BOTH = "both"
+    LEFT_TO_RIGHT = "left_to_right"
+    RIGHT_TO_LEFT = "right_to_left"
+
+
+class DetectBy(StrEnum):
+    """How changed records are found on a side."""
+
+    FULL = "full"
+    CURSOR = "cursor"
+    CDC = "cdc"
+    WEBHOOK = "webhook"
+
+
+class MatchHow(StrEnum):
+    """How two values are compared to find partners."""
+
+    EXACT = "exact"
+    SIMILARITY = "similarity"
+
+
+class Strength(StrEnum):
+    """When a mapped value is written to the target."""
+
+    STRONG = "strong"
+    NORMAL = "normal"
+    WEAK = "weak"
+
+
+class On(StrEnum):
+    """Which kind of write sets a field."""
+
+    CREATE = "create"
+    UPDATE = "update"
+
+
+class ConflictPolicy(StrEnum):
+    """Which value wins when both sides changed a field."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    NEWER = "newer"
+    MAX = "max"
+    MIN = "min"
+    UNION = "union"
+    FIRST_NON_EMPTY = "first_non_empty"
+    EXPRESSION = "expression"
+    MANUAL = "manual"
+
+
+class SideName(StrEnum):
+    """One of the two sides."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Action(StrEnum):
+    """What to do about a situation."""
+
+    IGNORE = "ignore"
+    UPDATE = "update"
+    MERGE = "merge"
+    LINK = "link"
+    LINK_UPDATE = "link_update"
+    CREATE = "create"
+    DELETE = "delete"
+    DEACTIVATE = "deactivate"
+    UNLINK = "unlink"
+    RECREATE = "recreate"
+    CASE = "case"
+
+
+class DeleteDetect(StrEnum):
+    """How deleted records are noticed."""
+
+    NONE = "none"
+    EVENT = "event"
+    TOMBSTONE = "tombstone"
+    FULL_SCAN = "full_scan"
+
+
+class Metric(StrEnum):
+    """What a guard counts."""
+
+    DELETES = "deletes"
+    CREATES = "creates"
+    UPDATES = "updates"
+    BLANKED = "blanked"
+    CONFLICTS = "conflicts"
+    REJECTS = "rejects"
+
+
+class GuardAction(StrEnum):
+    """What a guard does when its limit is passed."""
+
+    SUSPEND = "suspend"
+    WARN = "warn"
+
+
+class Drift(StrEnum):
+    """What to do when an object's fields have changed."""
+
+    IGNORE = "ignore"
+    PROPOSE = "propose"
+    QUARANTINE = "quarantine"
+    SUSPEND = "suspend"
+
+
+class Backoff(StrEnum):
+    """How the wait grows between attempts."""
+
+    EXPONENTIAL = "exponential"
+    FIXED = "fixed"
+
+
+class ErrorAction(StrEnum):
+    """What to do after an error that trying again does not heal."""
+
+    QUARANTINE = "quarantine"
+    SUSPEND = "suspend"
+
+
+class Transaction(StrEnum):
+    """How a write is kept together over systems."""
+
+    NONE = "none"
+    OUTBOX = "outbox"
+    SAGA = "saga"
+    TWO_PHASE = "two_phase"
+
+
+class Misfire(StrEnum):
+    """What becomes of runs that were due while nothing was running."""
+
+    ONCE = "once"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the rule."""
+
+    connection: str = entry("The name of the connection.", minLength=1)
+    object: str = entry("The object: a table, file, resource or entity of that connection.", minLength=1)
+    where: str | None = entry("A condition; records for which it is false are out of scope.", None, minLength=1)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """The field that identifies a record, on each side."""
+
+    left: str = entry("The key field of the left object.", minLength=1)
+    right: str = entry("The key field of the right object.", minLength=1)
+
+
+@dataclass(frozen=True)
+class Detect:
+    """How changed records are found on one side."""
+
+    by: DetectBy = entry("full: read everything; cursor: read what is newer; cdc, webhook: be told.", DetectBy.FULL)
+    field: str | None = entry("cursor: the field that grows with every change.", None, minLength=1)
+    tie: str | None = entry("cursor: the field that orders records with equal cursors; the key if left out.", None)
+    overlap: str = entry("cursor: how far to read back, for changes that became visible late.", "5m", pattern=DURATION)
+
+    @property
+    def overlap_time(self) -> timedelta:
+        """Return the overlap as a time span."""
+        return duration(self.overlap)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How changed records are found, per side."""
+
+    left: Detect = entry("The left side.", Detect())
+    right: Detect = entry("The right side.", Detect())
+
+
+@dataclass(frozen=True)
+class Match:
+    """One comparison of a tier."""
+
+    left: str = entry("The left field.", minLength=1)
+    right: str = entry("The right field.", minLength=1)
+    how: MatchHow = entry("exact: equal values; similarity: alike from the threshold on.", MatchHow.EXACT)
+    threshold: float = entry("similarity: how alike, from 0 to 1.", 0.9, minimum=0, maximum=1)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One way to find the partner of an unlinked record; all its comparisons have to hold."""
+
+    match: tuple[Match, ...] = entry("The comparisons.", minItems=1)
+    confidence: float = entry("How sure a match of this tier is, from 0 to 1.", 1.0, minimum=0, maximum=1)
+
+
+@dataclass(frozen=True)
+class FieldMap:
+    """One pair of fields."""
+
+    left: str | None = entry("The left field; may be left out when values only flow right.", None, minLength=1)
+    right: str | None = entry("The right field; may be left out when values only flow left.", None, minLength=1)
+    direction: FieldDirection = entry("Which way this field flows, within the rule's direction.", FieldDirection.BOTH)
+    to_right: str | None = entry(
+        "The value of the right field; the left field as it is if left out.", None, minLength=1
+    )
+    to_left: str | None = entry("The value of the left field; the right field as it is if left out.", None, minLength=1)
+    strength: Strength = entry(
+        "strong: always enforced; normal: when it changed; weak: only into an empty target.", Strength.NORMAL
+    )
+    on: tuple[On, ...] = entry(
+        "Which writes set the field.", (On.CREATE, On.UPDATE), minItems=1, maxItems=2, uniqueItems=True
+    )
+    when: str | None = entry("A condition; where it is false, the target field is left alone.", None, minLength=1)
+    conflict: ConflictPolicy | None = entry(
+        "Who wins when both sides changed the field; the rule's default if left out.", None
+    )
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """How conflicts are settled where a field does not say so itself."""
+
+    default: ConflictPolicy = entry("Who wins.", ConflictPolicy.MANUAL)
+    skew: str = entry("newer: clocks closer than this count as equal.", "2s", pattern=DURATION)
+    tie: SideName = entry("newer: which side wins when both are equally new.", SideName.LEFT)
+
+
+@dataclass(frozen=True)
+class Situations:
+    """Situation -> action; what is left out comes from the rule's direction."""
+
+    linked_unchanged: Action | None = entry("A linked pair, nothing changed.", None, enum=["ignore", "update"])
+    linked_changed: Action | None = entry(
+        "A linked pair, changed on one side.", None, enum=["update", "ignore", "case"]
+    )
+    linked_conflict: Action | None = entry(
+        "A linked pair, changed on both sides.", None, enum=["merge", "update", "ignore", "case"]
+    )
+    unlinked: Action | None = entry(
+        "A record whose partner was found.", None, enum=["link_update", "link", "ignore", "case"]
+    )
+    disputed: Action | None = entry("A record with several possible partners.", None, enum=["case", "ignore"])
+    unmatched_left: Action | None = entry(
+        "A left record without a partner.", None, enum=["create", "delete", "deactivate", "ignore", "case"]
+    )
+    unmatched_right: Action | None = entry(
+        "A right record without a partner.", None, enum=["create", "delete", "deactivate", "ignore", "case"]
+    )
+    deleted_left: Action | None = entry(
+        "A linked record is gone from the left side.",
+        None,
+        enum=["delete", "deactivate", "unlink", "recreate", "case", "ignore"],
+    )
+    deleted_right: Action | None = entry(
+        "A linked record is gone from the right side.",
+        None,
+        enum=["delete", "deactivate", "unlink", "recreate", "case", "ignore"],
+    )
+    edit_vs_delete: Action | None = entry(
+        "Changed on one side, deleted on the other.",
+        None,
+        enum=["case", "delete", "deactivate", "recreate", "unlink", "ignore"],
+    )
+    out_of_scope: Action | None = entry(
+        "A linked record no longer meets `where`.", None, enum=["unlink", "ignore", "delete", "deactivate", "case"]
+    )
+
+
+@dataclass(frozen=True)
+class Deletes:
+    """How deletions are noticed."""
+
+    detect: DeleteDetect = entry("none: not at all; event, tombstone, full_scan: how.", DeleteDetect.NONE)
+    require_complete_scan: bool = entry("full_scan: only after a scan proven complete.", True)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A limit that stops a run which is about to do too much."""
+
+    metric: Metric = entry("What is counted.")
+    over: str | int = entry(
+        "The limit: a number, or a share of the records like `5%`.", pattern=r"^[0-9]+(\.[0-9]+)?%$"
+    )
+    min: int = entry("Counts below this never trip the guard.", 0, minimum=0)
+    do: GuardAction = entry("suspend: stop the run and wait for a person; warn: note it.", GuardAction.SUSPEND)
+
+
+@dataclass(frozen=True)
+class DriftPolicy:
+    """What to do when the fields of an object have changed."""
+
+    new_field: Drift = entry("A field was added.", Drift.PROPOSE, enum=["propose", "ignore", "suspend"])
+    type_change: Drift = entry("A field has another type.", Drift.QUARANTINE, enum=["quarantine", "suspend"])
+    removed: Drift = entry("A field is gone.", Drift.SUSPEND, enum=["suspend", "quarantine"])
+
+
+@dataclass(frozen=True)
+class Transient:
+    """What to do when a system does not answer."""
+
+    retry: int = entry("How often to try again.", 5, minimum=0, maximum=100)
+    backoff: Backoff = entry("exponential: wait twice as long each time; fixed: always the same.", Backoff.EXPONENTIAL)
+
+
+@dataclass(frozen=True)
+class ErrorPolicy:
+    """What to do about errors."""
+
+    transient: Transient = entry("No answer, a time-out, too many requests.", Transient())
+    data: ErrorAction = entry("A record that is refused: quarantine it, or suspend the run.", ErrorAction.QUARANTINE)
+    auth: ErrorAction = entry("Credentials that are refused.", ErrorAction.SUSPEND, enum=["suspend"])
+    stop_after: int = entry("Stop the run after so many refused records.", 1000, minimum=1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the rule runs by itself."""
+
+    cron: str = entry("Five cron fields: minute, hour, day, month, weekday.", minLength=9)
+    timezone: str = entry("The time zone of the schedule.", "UTC", minLength=1)
+    misfire: Misfire = entry("Runs missed while the system was down: once: one run; skip: none.", Misfire.ONCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncRule:
+    """A whole sync rule."""
+
+    name: str = entry("The name of the rule: small letters, digits and underscores.", pattern=NAME)
+    left: Side = entry("The left side.")
+    right: Side = entry("The right side.")
+    direction: Direction = entry("Which way values flow.", Direction.LEFT_TO_RIGHT)
+    key: KeyPair = entry("The identity of a record on each side.")
+    detect: Detection = entry("How changed records are found.", Detection())
+    correlate: tuple[Tier, ...] = entry("How unlinked records find each other, best tier first.", ())
+    auto_link: float = entry("Matches from this confidence on are linked.", 0.95, minimum=0, maximum=1)
+    review: float = entry("Matches from this confidence on become a case.", 0.60, minimum=0, maximum=1)
+    fields: tuple[FieldMap, ...] = entry("The pairs of fields.", minItems=1)
+    conflict: Conflict = entry("How conflicts are settled.", Conflict())
+    situations: Situations = entry("What to do in each situation.", Situations())
+    deletes: Deletes = entry("How deletions are noticed.", Deletes())
+    guards: tuple[Guard, ...] = entry("Limits that stop a run.", ())
+    drift: DriftPolicy = entry("What to do when fields have changed.", DriftPolicy())
+    errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
+    transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
+    schedule: Schedule | None = entry("When the rule runs by itself; only by hand if left out.", None)
