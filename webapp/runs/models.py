@@ -1,0 +1,142 @@
+"""Tables of runs: the run with its lease, its chunks, what happened to records, the quarantine, links, schedules."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from webapp.extensions import BigId, Json, UtcDateTime, metadata
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False, index=True),
+    sa.Column("rule_name", sa.String(64), nullable=False, index=True),
+    sa.Column("rule_version", sa.Integer, comment="null: the draft"),
+    sa.Column("document", Json, nullable=False, comment="the rule as executed"),
+    sa.Column("mode", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay"),
+    sa.Column("selection", Json, comment="replay: ids of quarantined records"),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("message", Json, comment="why it ended so, as a Message"),
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False, default=0),
+    sa.Column("expected", BigId, comment="records that the source says it has"),
+    sa.Column("position", Json, comment="where the source is read on"),
+    sa.Column("since", Json, comment="cursor value that the run started at"),
+    sa.Column("high", Json, comment="highest cursor value read"),
+    sa.Column("read_complete", sa.Boolean, nullable=False, default=False),
+    sa.Column("requested_by", sa.String(128), nullable=False),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("announced_at", UtcDateTime),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("token", BigId, nullable=False, default=0),
+    sa.Column("lease_until", UtcDateTime),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+)
+
+run_chunk = sa.Table(
+    "run_chunk",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True),
+    sa.Column("no", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False, comment="planned: about to be written | done"),
+    sa.Column("token", BigId, nullable=False),
+    sa.Column("plan", sa.LargeBinary, comment="the writes and outcomes of a planned chunk, compressed Arrow"),
+    sa.Column("outcomes", sa.LargeBinary, comment="what became of every record, compressed Arrow"),
+    sa.Column("digest", sa.String(64), comment="SHA-256 of outcomes"),
+    sa.Column("records", sa.Integer, nullable=False),
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+run_record = sa.Table(
+    "run_record",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("run_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(64), nullable=False),
+    sa.Column("record_no", BigId, nullable=False, comment="1-based place in the run"),
+    sa.Column("left_key", sa.String(255)),
+    sa.Column("right_key", sa.String(255)),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("situation", sa.String(24)),
+    sa.Column("before", sa.Text, comment="JSON of the changed fields"),
+    sa.Column("after", sa.Text, comment="JSON of the changed fields"),
+    sa.Column("field", sa.String(255)),
+    sa.Column("reason", Json),
+    sa.Index("ix_run_record_run_id_outcome_id", "run_id", "outcome", "id"),
+    sa.Index("ix_run_record_rule_name_left_key", "rule_name", "left_key"),
+)
+
+run_log = sa.Table(
+    "run_log",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("run_id", BigId, nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("level", sa.String(8), nullable=False),
+    sa.Column("message", Json, nullable=False),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(64), nullable=False, index=True),
+    sa.Column("run_id", BigId, nullable=False, index=True, comment="the run that parked it last"),
+    sa.Column("left_key", sa.String(255), nullable=False),
+    sa.Column("place", sa.String(255), nullable=False, comment="where in the source: record 17, line 18"),
+    sa.Column("record", sa.Text, comment="the source record as JSON; null where it could not be read"),
+    sa.Column("raw", sa.Text, comment="the text of a record that could not be read"),
+    sa.Column("edited", sa.Text, comment="the record as a person corrected it"),
+    sa.Column("stage", sa.String(16), nullable=False, comment="read | scope | map | match | write"),
+    sa.Column("field", sa.String(255)),
+    sa.Column("reason", Json, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, comment="open | resolved | discarded"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, default=1),
+    sa.Column("first_at", UtcDateTime, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Column("resolved_by", sa.String(128)),
+    sa.Index("ix_quarantine_state_id", "state", "id"),
+    sa.Index(
+        "uq_quarantine_open",
+        "rule_id",
+        "left_key",
+        unique=True,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    ),
+)
+
+link_segment = sa.Table(
+    "link_segment",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False, index=True),
+    sa.Column("run_id", BigId, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False, comment="left_key, right_key (null: unlinked), compressed Arrow"),
+)
+
+rule_cursor = sa.Table(
+    "rule_cursor",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.String(255), primary_key=True, comment="connection, object and field that it belongs to"),
+    sa.Column("value", Json, nullable=False),
+    sa.Column("run_id", BigId, nullable=False),
+)
+
+schedule_slot = sa.Table(
+    "schedule_slot",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("slot", UtcDateTime, primary_key=True),
+    sa.Column("run_id", BigId, comment="null: skipped"),
+    sa.Column("fired_at", UtcDateTime, nullable=False),
+)

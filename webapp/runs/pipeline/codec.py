@@ -1,0 +1,138 @@
+"""Records as JSON text (for people and the quarantine) and as compressed Arrow (for chunks)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import polars as pl
+
+from rules.schema import Field, FieldType, Schema
+from rules.text import Message, msg
+
+
+def to_texts(frame: pl.DataFrame) -> list[str]:
+    """Return one JSON object a row; decimals, dates, times are exact strings, bytes are base64."""
+    if frame.is_empty():
+        return []
+    safe = frame.with_columns(pl.col(pl.Binary).bin.encode("base64"))
+    odd = [c for c in safe.columns if safe[c].dtype.is_float() and not safe[c].is_finite().fill_null(value=True).all()]
+    return safe.with_columns(pl.col(odd).cast(pl.String)).write_ndjson().splitlines()
+
+
+def from_texts(texts: list[str], schema: Schema) -> tuple[pl.DataFrame, dict[int, tuple[str, Message]]]:
+    """Return the records of JSON texts, and for each row that does not fit, the field and what is wrong.
+
+    Fields that a text does not name are null. Rows that do not fit are null throughout.
+    """
+    errors: dict[int, tuple[str, Message]] = {}
+    rows = [_row(json.loads(text), schema, number, errors) for number, text in enumerate(texts)]
+    columns = {f.name: pl.Series(f.name, [row.get(f.name) for row in rows], dtype=f.dtype) for f in schema.fields}
+    return pl.DataFrame(columns), errors
+
+
+def _row(values: Mapping[str, Any], schema: Schema, number: int, errors: dict[int, tuple[str, Message]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for field in schema.fields:
+        try:
+            row[field.name] = _value(field, values.get(field.name))
+        except (ValueError, TypeError, InvalidOperation):
+            errors[number] = (
+                field.name,
+                msg("'{value}' is not a value of type {type}.", value=values[field.name], type=field.type.value),
+            )
+            return {}
+    return row
+
+
+def _value(field: Field, value: Any) -> Any:
+    return None if value is None else _DECODERS[field.type](value, field)
+
+
+def _decimal(value: Any, field: Field) -> Decimal:
+    number = Decimal(str(value))
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent > field.dtype.scale:  # type: ignore[attr-defined]
+        raise ValueError("too many decimal places")
+    return number
+
+
+def _integer(value: Any, _field: Field) -> int:
+    number = int(value)
+    if isinstance(value, float) or not -(2**63) <= number < 2**63:
+        raise ValueError("not a 64-bit integer")
+    return number
+
+
+def _boolean(value: Any, _field: Field) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}[str(value).lower()] if str(value).lower() in ("true", "false") else _refuse()
+
+
+def _refuse() -> bool:
+    raise ValueError("not a truth value")
+
+
+def _instant(value: Any, _field: Field) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment.astimezone(UTC)
+
+
+def _wall(value: Any, _field: Field) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is not None:
+        raise ValueError("a time zone where none belongs")
+    return moment
+
+
+_DECODERS: Mapping[FieldType, Callable[[Any, Field], Any]] = {
+    FieldType.TEXT: lambda v, _: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False),
+    FieldType.JSON: lambda v, _: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, sort_keys=True),
+    FieldType.INTEGER: _integer,
+    FieldType.DECIMAL: _decimal,
+    FieldType.FLOAT: lambda v, _: float(v),
+    FieldType.BOOLEAN: _boolean,
+    FieldType.DATE: lambda v, _: date.fromisoformat(v),
+    FieldType.TIME: lambda v, _: time.fromisoformat(v),
+    FieldType.DATETIME: _instant,
+    FieldType.LOCAL_DATETIME: _wall,
+    FieldType.BINARY: lambda v, _: base64.b64decode(v, validate=True),
+}
+
+
+def pack(frames: Mapping[str, pl.DataFrame]) -> bytes:
+    """Return frames as one blob: a JSON header of names and lengths, then an Arrow file each (zstd)."""
+    bodies = {name: _ipc(frame) for name, frame in frames.items()}
+    header = json.dumps({name: len(body) for name, body in bodies.items()}).encode()
+    return len(header).to_bytes(4, "big") + header + b"".join(bodies.values())
+
+
+def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
+    """Return the frames that `pack` was given."""
+    size = int.from_bytes(blob[:4], "big")
+    at = 4 + size
+    frames = {}
+    for name, length in json.loads(blob[4:at]).items():
+        frames[name] = pl.read_ipc(io.BytesIO(blob[at : at + length]), memory_map=False)
+        at += length
+    return frames
+
+
+def digest(blob: bytes) -> str:
+    """Return the SHA-256 of a blob in hexadecimal."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def _ipc(frame: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    frame.write_ipc(sink, compression="zstd")
+    return sink.getvalue()

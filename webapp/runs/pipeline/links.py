@@ -1,0 +1,69 @@
+"""The links of a sync rule: which left key belongs to which right key.
+
+They are kept as a log of compressed Arrow segments in the metadata database, so that a chunk's links commit together
+with its checkpoint and any worker on any machine can go on. A segment with a null right key unlinks.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import sqlalchemy as sa
+
+from webapp.runs.models import link_segment
+from webapp.runs.pipeline.codec import pack, unpack
+
+SCHEMA = {"left_key": pl.String(), "right_key": pl.String()}
+
+
+class Links:
+    """The links of one rule, as of the last committed chunk."""
+
+    def __init__(self, rule_id: int, frame: pl.DataFrame, segments: int) -> None:
+        self.rule_id = rule_id
+        self._frame = frame
+        self._segments = segments
+
+    @classmethod
+    def load(cls, tx: sa.Connection, rule_id: int) -> Links:
+        """Return the links of a rule; later segments win."""
+        query = sa.select(link_segment.c.blob).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
+        parts = [unpack(blob)["links"] for blob in tx.scalars(query)]
+        frame = _settle(pl.concat(parts)) if parts else pl.DataFrame(schema=SCHEMA)
+        return cls(rule_id, frame, len(parts))
+
+    def find(self, left_keys: pl.Series) -> pl.Series:
+        """Return the right key of each left key, null where there is no link."""
+        asked = pl.DataFrame({"left_key": left_keys})
+        return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
+
+    def append(self, tx: sa.Connection, run_id: int, delta: pl.DataFrame) -> None:
+        """Write links that are new, changed or (null right key) gone, in the caller's transaction."""
+        if delta.is_empty():
+            return
+        self._insert(tx, run_id, delta)
+        self._segments += 1
+
+    def merge(self, delta: pl.DataFrame) -> None:
+        """Take over what `append` has committed."""
+        if not delta.is_empty():
+            self._frame = _settle(pl.concat([self._frame, delta]))
+
+    def compact(self, tx: sa.Connection, run_id: int) -> None:
+        """Replace the log by one segment."""
+        if self._segments < 2:
+            return
+        tx.execute(sa.delete(link_segment).where(link_segment.c.rule_id == self.rule_id))
+        self._insert(tx, run_id, self._frame)
+        self._segments = 1
+
+    def __len__(self) -> int:
+        return self._frame.height
+
+    def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame) -> None:
+        values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": pack({"links": frame})}
+        tx.execute(sa.insert(link_segment).values(values))
+
+
+def _settle(log: pl.DataFrame) -> pl.DataFrame:
+    latest = log.unique("left_key", keep="last", maintain_order=True)
+    return latest.filter(pl.col("right_key").is_not_null())
