@@ -5,14 +5,18 @@ docs/configuration.md lists them all; a test compares it with `SETTINGS`.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+MASTER_KEY = "SYNCLINE_MASTER_KEY"
+LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -45,6 +49,7 @@ class Settings:
     log_format: str
     secure_cookies: bool
     key_file: Path
+    key_provider: str
     page_size: int
 
     @property
@@ -54,13 +59,17 @@ class Settings:
 
     @property
     def redis_socket(self) -> Path:
-        """Return the socket of the embedded Redis."""
-        return self.data / "run" / "redis.sock"
+        """Return the socket of the embedded Redis: in the data folder, or where its path would be too long, in a short one."""
+        path = self.data / "run" / "redis.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        mark = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"syncline-{os.getuid()}-{mark}" / "redis.sock"
 
     @property
     def redis(self) -> str:
         """Return the URL of the Redis in use."""
-        return self.redis_url or f"unix://{self.redis_socket}"
+        return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
 
 
 @dataclass(frozen=True)
@@ -159,8 +168,39 @@ SETTINGS: tuple[Variable, ...] = (
     Variable("SYNCLINE_LOG_FORMAT", "text", "`text` or `json`.", _choice("text", "json")),
     Variable("SYNCLINE_SECURE_COOKIES", "", "Send cookies over HTTPS only. Empty: no in evaluation, yes in production.", lambda t: None if not t else _boolean(t)),
     Variable("SYNCLINE_KEY_FILE", "", "File that holds the key-encryption key. Empty: keys/master.key in the data folder.", lambda t: Path(t).expanduser().resolve() if t else None),
+    Variable("SYNCLINE_KEY_PROVIDER", "file", "Where the key-encryption key is: `file`, or `environment` for the variable SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key).", _choice("file", "environment")),
     Variable("SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)),
 )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return a copy of this process's environment with `changes`: what a child process is started with."""
+    return {**os.environ, **changes}
+
+
+def is_set(name: str) -> bool:
+    """Tell whether a variable of `SETTINGS` is set to something."""
+    return bool(os.environ.get(name, "").strip())
+
+
+def environment_secret(name: str) -> str | None:
+    """Return the variable that a connection's secret refers to as `env:NAME`, or None if it is not set.
+
+    Syncline's own variables hold its keys and addresses, so a connection cannot refer to them.
+
+    Raises:
+        SettingError: The name does not begin with a letter, or is one of Syncline's own.
+    """
+    if not name[:1].isalpha() or not name.isascii():
+        raise SettingError(name, "the name of an environment variable begins with a letter.")
+    if name.upper().startswith("SYNCLINE_"):
+        raise SettingError(name, "variables that begin with SYNCLINE_ are Syncline's own settings.")
+    return os.environ.get(name)
+
+
+def master_key() -> str:
+    """Return the key-encryption keys in the environment; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(MASTER_KEY, "").strip()
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
