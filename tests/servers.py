@@ -63,7 +63,8 @@ def postgres() -> Iterator[Server]:
         _own(folder)
         _run(
             programs / "initdb", f"--pgdata={data}", "--username=postgres", "--no-sync", "--encoding=UTF8",
-            "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}", folder=folder,
+            "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}",
+            folder=folder,
         )  # fmt: skip
         port = free_port()
         settings = {

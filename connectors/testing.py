@@ -1,0 +1,32 @@
+"""The conformance suite: one class to inherit, and a connector is tested against every promise of `connectors.spi`.
+
+    from connectors.testing import ConnectorConformance
+
+    class TestAcme(ConnectorConformance):
+        connector = Acme
+
+        @pytest.fixture
+        def settings(self, acme_server): return {"host": acme_server.host, "password": "secret"}
+
+        def seed(self, settings, schema, records): ...      # create the object by Acme's own means
+        def broken(self, settings): return [{**settings, "host": "nowhere.invalid"}]
+
+Tests of capabilities that the connector does not claim are skipped. The module is a pytest plugin too, which is how
+its assertions get their detailed failure texts; the product never imports it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("connectors.testing_sample", "connectors.testing_read", "connectors.testing_write")
+
+from connectors.testing_read import CursorLaws, SpecLaws  # noqa: E402 - after the registration
+from connectors.testing_sample import EXTREMES, KEY, TITLE, VERSION, Settings, name_of  # noqa: E402
+from connectors.testing_write import FenceLaws  # noqa: E402
+
+__all__ = ["EXTREMES", "KEY", "TITLE", "VERSION", "ConnectorConformance", "Settings", "name_of"]
+
+
+class ConnectorConformance(SpecLaws, CursorLaws, FenceLaws):
+    """Every promise of a connector as a test; inherit it and fill in the hooks."""
