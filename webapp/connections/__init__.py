@@ -1,0 +1,1 @@
+"""Connections: the configured systems, their tests, what can be found in them."""

@@ -248,6 +248,11 @@ class EnvironmentKeys(LocalKeys):
         return _parsed(text.replace(",", "\n"), self.place)
 
 
+@lru_cache(maxsize=8)
+def _file_keys(path: Path) -> FileKeys:
+    return FileKeys(path)
+
+
 PROVIDERS: dict[str, Callable[[Settings], KeyProvider]] = {
     "file": lambda settings: _file_keys(settings.key_file),
     "environment": lambda _settings: EnvironmentKeys(),
@@ -257,11 +262,6 @@ PROVIDERS: dict[str, Callable[[Settings], KeyProvider]] = {
 def open_provider(settings: Settings) -> KeyProvider:
     """Return the provider that the settings name."""
     return PROVIDERS[settings.key_provider](settings)
-
-
-@lru_cache(maxsize=8)
-def _file_keys(path: Path) -> FileKeys:
-    return FileKeys(path)
 
 
 def key_id(key: bytes) -> str:

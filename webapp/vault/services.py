@@ -45,9 +45,9 @@ def prepare(house: House) -> None:
     _ = keyring(house).current
 
 
-def put(
+def put(  # noqa: PLR0913, PLR0917 - what is stored, whose it is, and who says so
     tx: sa.Connection, keys: KeyProvider, owner: Owner, name: str, value: str, actor: Actor, at: datetime
-) -> None:  # fmt: skip
+) -> None:
     """Store a secret, in place of an earlier one; audited without the value."""
     if not value or len(value) > LARGEST:
         raise VaultError(

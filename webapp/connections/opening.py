@@ -1,0 +1,128 @@
+"""Opening a connection: its secrets in clear, its folders and networks, and a connector that knows them.
+
+Secrets leave this module in the connector's settings only. What an error or a step says is searched for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from connectors.errors import ConnectorError, Forbidden, Misconfigured
+from connectors.spi import Connector, ConnectorSpec, Context, SettingKind, Step
+from rules.text import Message, msg
+from webapp.connections.catalogue import connector_class
+from webapp.connections.documents import owner
+from webapp.connections.errors import ConnectionMissing
+from webapp.connections.store import ConnectionRow, get_connection
+from webapp.connections.validation import with_defaults
+from webapp.extensions import House
+from webapp.vault import references
+from webapp.vault.errors import VaultError
+
+HIDDEN = "•••"
+SHORTEST = 4
+"""Secrets shorter than this are not searched for: every text would be full of them."""
+
+
+@contextmanager
+def open_connector(house: House, name: str) -> Iterator[Connector]:
+    """Open the connection called `name` for this thread and close it afterwards.
+
+    Raises:
+        ConnectorError: Also for a connection that does not exist and for a secret that cannot be read.
+    """
+    with house.db.read() as tx:
+        try:
+            row = get_connection(tx, name)
+        except ConnectionMissing as error:
+            raise Misconfigured(error.message, msg("Create it, or choose another connection.")) from None
+    with opened(row, clear_settings(house, row), context(house, row)) as connector:
+        yield connector
+
+
+@contextmanager
+def opened(row: ConnectionRow, settings: Mapping[str, Any], allowed: Context) -> Iterator[Connector]:
+    """Open a connector with settings in clear; its errors are cleaned of secrets."""
+    cls = connector_class(row.connector)
+    secrets = secret_values(cls.spec, settings)
+    try:
+        with cls(with_defaults(cls.spec, settings), allowed) as connector:
+            yield connector
+    except ConnectorError as error:
+        error.message = redacted(error.message, secrets)
+        error.remedy = redacted(error.remedy, secrets) if error.remedy else None
+        error.args = (str(error.message),)
+        raise
+
+
+def clear_settings(house: House, row: ConnectionRow) -> dict[str, Any]:
+    """Return the settings with the secrets in clear, and refuse paths that lead into Syncline's own files."""
+    spec = connector_class(row.connector).spec
+    refuse_own_files(house, row, spec)
+    settings = dict(row.settings)
+    for name in spec.secrets:
+        text = settings.get(name)
+        if isinstance(text, str) and references.is_reference(text):
+            settings[name] = _secret(house, row, text)
+    return settings
+
+
+def context(house: House, row: ConnectionRow, timeout: float = Context.timeout) -> Context:
+    """Return what the connection may do."""
+    roots = (*house.settings.file_roots, *row.granted_roots)
+    return Context(tuple(dict.fromkeys(roots)), house.settings.egress_allow, timeout)
+
+
+def refuse_own_files(house: House, row: ConnectionRow, spec: ConnectorSpec) -> None:
+    """Refuse a path into Syncline's own files: keys, secrets and database lie in the data folder, too."""
+    for setting in spec.settings:
+        text = row.settings.get(setting.name)
+        if setting.kind is not SettingKind.PATH or not isinstance(text, str):
+            continue
+        for root in (*house.settings.file_roots, *row.granted_roots, Path("/")):
+            try:
+                path = (root / text).resolve()
+            except (OSError, ValueError):
+                continue
+            if references.own_file(house.settings, path):
+                raise Forbidden(
+                    msg("The path '{path}' leads to Syncline's own files.", path=text),
+                    msg("Choose another folder or file."),
+                )
+
+
+def secret_values(spec: ConnectorSpec, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the secrets in clear that must not be shown, longest first."""
+    found = {str(settings[name]) for name in spec.secrets if settings.get(name)}
+    return tuple(sorted((s for s in found if len(s) >= SHORTEST), key=len, reverse=True))
+
+
+def redacted(message: Message, secrets: Sequence[str]) -> Message:
+    """Return the message without the secrets, should a system have repeated one."""
+    if not any(secret in str(message) for secret in secrets):
+        return message
+    return Message(_without(message.template, secrets), {k: _without(v, secrets) for k, v in message.values.items()})
+
+
+def redacted_step(step: Step, secrets: Sequence[str]) -> Step:
+    """Return the step without the secrets."""
+    return Step(step.name, step.ok, redacted(step.detail, secrets))
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    text = str(value)
+    if not any(secret in text for secret in secrets):
+        return value
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _secret(house: House, row: ConnectionRow, text: str) -> str:
+    try:
+        return references.resolve(house, text, owner(row.name))
+    except VaultError as error:
+        raise Misconfigured(error.message, error.remedy) from error
