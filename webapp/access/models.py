@@ -1,0 +1,62 @@
+"""Tables of users, roles and keys.
+
+Flask-AppBuilder owns users, roles and permissions (its metadata is `FAB_METADATA`, created before ours); we read and
+write them through Core. `access_profile` holds what it does not know of a user.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from flask_appbuilder import Model
+from flask_appbuilder.security.sqla.models import (
+    Permission,
+    PermissionView,
+    Role,
+    User,
+    ViewMenu,
+    assoc_permissionview_role,
+    assoc_user_role,
+)
+
+from webapp.extensions import BigId, Json, UtcDateTime, metadata
+
+FAB_METADATA: sa.MetaData = Model.metadata
+
+user = User.__table__
+role = Role.__table__
+permission = Permission.__table__
+view = ViewMenu.__table__
+permission_view = PermissionView.__table__
+role_permission: sa.Table = assoc_permissionview_role
+user_role: sa.Table = assoc_user_role
+
+access_profile = sa.Table(
+    "access_profile",
+    metadata,
+    sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("stamp", sa.String(32), nullable=False, comment="a session is valid while it carries this stamp"),
+    sa.Column("language", sa.String(8)),
+    sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+access_role = sa.Table(
+    "access_role",
+    metadata,
+    sa.Column("role_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("description", sa.String(500), nullable=False, server_default=""),
+)
+
+access_key = sa.Table(
+    "access_key",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(128), nullable=False, unique=True),
+    sa.Column("prefix", sa.String(16), nullable=False, comment="its first characters, to recognise it by"),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True, comment="SHA-256 of the key"),
+    sa.Column("scopes", Json, nullable=False),
+    sa.Column("user_id", sa.Integer, nullable=False, index=True, comment="a key can do no more than this user"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+)

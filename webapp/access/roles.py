@@ -1,0 +1,125 @@
+"""What can be permitted, and the roles that every installation starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from rules.text import N_
+from webapp.access import models
+
+READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
+EXPORT, RUN, PUBLISH, APPROVE = "export", "run", "publish", "approve"
+ACTIONS: tuple[str, ...] = (READ, CREATE, UPDATE, DELETE, EXPORT, RUN, PUBLISH, APPROVE)
+CHANGE = (READ, CREATE, UPDATE, DELETE)
+
+PERMISSIONS: dict[str, tuple[str, ...]] = {
+    "Home": (READ,),
+    "Connections": (*CHANGE, EXPORT),
+    "Entities": (*CHANGE, EXPORT),
+    "Records": (*CHANGE, EXPORT),
+    "Rules": (*CHANGE, EXPORT, RUN, PUBLISH),
+    "Runs": (READ, UPDATE, EXPORT, RUN, APPROVE),
+    "Quarantine": (READ, UPDATE, DELETE, EXPORT, RUN),
+    "Cases": (READ, UPDATE, EXPORT),
+    "Audit": (READ, EXPORT),
+    "Users": CHANGE,
+    "Roles": CHANGE,
+    "Keys": (READ, CREATE, DELETE),
+}
+
+Grants = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class SeedRole:
+    """A role of a new installation."""
+
+    name: str
+    description: str
+    grants: Grants
+
+
+_DESIGN: Grants = {room: PERMISSIONS[room] for room in ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases")}
+_OPERATE: Grants = {
+    "Connections": (READ,),
+    "Entities": (READ,),
+    "Records": (READ, CREATE, UPDATE, EXPORT),
+    "Rules": (READ, RUN),
+    "Runs": (READ, UPDATE, EXPORT, RUN),
+    "Quarantine": (READ, UPDATE, EXPORT, RUN),
+    "Cases": (READ, UPDATE),
+}
+_LOOK: Grants = {room: (READ,) for room in ("Connections", "Entities", "Records", "Rules", "Runs")}
+_AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room != "Keys"}
+_HOME: Grants = {"Home": (READ,)}
+
+ADMIN = "Admin"
+ROLES: tuple[SeedRole, ...] = (
+    SeedRole(ADMIN, N_("Does everything, including users, roles and keys."), PERMISSIONS),
+    SeedRole("Designer", N_("Connects systems, designs entities and rules, publishes and runs them."), _HOME | _DESIGN | {"Audit": (READ,)}),
+    SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _HOME | _OPERATE),
+    SeedRole("Auditor", N_("Reads everything and exports the audit log; changes nothing."), _HOME | _AUDIT | {"Audit": (READ, EXPORT)}),
+    SeedRole("Viewer", N_("Looks at connections, entities, rules and runs; changes nothing."), _HOME | _LOOK),
+)
+SEED_NAMES = frozenset(role.name for role in ROLES)
+
+
+def permission_name(action: str) -> str:
+    """Return Flask-AppBuilder's name of an action."""
+    return f"can_{action}"
+
+
+def sync(tx: sa.Connection) -> None:
+    """Bring permissions and the seeded roles in the database to the state of this module; custom roles stay."""
+    pairs = _permission_ids(tx)
+    for seed in ROLES:
+        role_id, created = _role_id(tx, seed)
+        wanted = {pairs[(action, room)] for room, actions in seed.grants.items() for action in actions}
+        if seed.name == ADMIN or created:
+            _grant(tx, role_id, wanted)
+
+
+def _permission_ids(tx: sa.Connection) -> dict[tuple[str, str], int]:
+    names = {permission_name(action) for actions in PERMISSIONS.values() for action in actions}
+    permissions = _named(tx, models.permission, names)
+    views = _named(tx, models.view, set(PERMISSIONS))
+    table = models.permission_view
+    known = {(row.permission_id, row.view_menu_id): row.id for row in tx.execute(sa.select(table))}
+    found = {}
+    for room, actions in PERMISSIONS.items():
+        for action in actions:
+            pair = (permissions[permission_name(action)], views[room])
+            if pair not in known:
+                known[pair] = _insert(tx, table, permission_id=pair[0], view_menu_id=pair[1])
+            found[(action, room)] = known[pair]
+    return found
+
+
+def _named(tx: sa.Connection, table: sa.Table, names: set[str]) -> dict[str, int]:
+    known = {row.name: row.id for row in tx.execute(sa.select(table.c.id, table.c.name))}
+    for name in sorted(names - known.keys()):
+        known[name] = _insert(tx, table, name=name)
+    return known
+
+
+def _role_id(tx: sa.Connection, seed: SeedRole) -> tuple[int, bool]:
+    found = tx.scalar(sa.select(models.role.c.id).where(models.role.c.name == seed.name))
+    if found is not None:
+        return found, False
+    role_id = _insert(tx, models.role, name=seed.name)
+    tx.execute(sa.insert(models.access_role).values(role_id=role_id, description=seed.description))
+    return role_id, True
+
+
+def _grant(tx: sa.Connection, role_id: int, wanted: set[int]) -> None:
+    table = models.role_permission
+    held = set(tx.scalars(sa.select(table.c.permission_view_id).where(table.c.role_id == role_id)))
+    for permission_view_id in sorted(wanted - held):
+        _insert(tx, table, role_id=role_id, permission_view_id=permission_view_id)
+
+
+def _insert(tx: sa.Connection, table: sa.Table, **values: object) -> int:
+    key = tx.execute(sa.insert(table).values(**values)).inserted_primary_key
+    return int(key[0]) if key else 0

@@ -1,0 +1,116 @@
+"""Who is signed in and what they may do: Flask-AppBuilder's security manager over our own, leaner questions.
+
+A request asks the database once for the user and once for all permissions. Nothing here writes through
+Flask-AppBuilder's session: on SQLite that would fail whenever somebody else writes at the same time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, g
+from flask_appbuilder import AppBuilder
+from flask_appbuilder.security.sqla.manager import SecurityManager
+from flask_login import LoginManager, UserMixin, current_user
+
+from webapp.access import models, services
+from webapp.web.request import house
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The user of a session."""
+
+    def __init__(self, row: Any) -> None:
+        self.id: int = row.id
+        self.username: str = row.username
+        self.name: str = f"{row.first_name} {row.last_name}".strip() or row.username
+        self.language: str | None = row.language
+        self.stamp: str = row.stamp or ""
+        self.must_change_password = bool(row.must_change_password)
+
+    def get_id(self) -> str:
+        """Return what the session stores: the user and the stamp that it was opened under."""
+        return f"{self.id}:{self.stamp}"
+
+
+class Security(SecurityManager):  # type: ignore[misc]
+    """Users, roles and permissions as Flask-AppBuilder stores them, without its pages."""
+
+    def create_login_manager(self, app: Flask) -> LoginManager:
+        """Return the login manager; a session ends when the user's stamp changes."""
+        manager = LoginManager(app)
+        manager.login_view = "SessionView.login"
+        manager.session_protection = None
+        manager.user_loader(self.load_user)
+        return manager
+
+    def create_jwt_manager(self, app: Flask) -> None:  # noqa: ARG002
+        """Create none: programs use API keys."""
+
+    def create_limiter(self, app: Flask) -> None:  # noqa: ARG002
+        """Create none: `webapp.access.throttle` counts failures."""
+
+    def create_db(self) -> None:
+        """Create nothing: migrations make the tables, `roles.sync` fills them."""
+
+    def register_views(self) -> None:
+        """Register the sign-in page; all others are ours."""
+        from webapp.access.session_views import SessionView  # noqa: PLC0415 - the page needs this class
+
+        self.auth_view = SessionView()
+        self.appbuilder.add_view_no_menu(self.auth_view)
+
+    def load_user(self, pk: str) -> SignedIn | None:
+        """Return the user of a session, unless disabled or signed out everywhere since."""
+        user_id, _, stamp = str(pk).partition(":")
+        if not user_id.isdigit():
+            return None
+        with house().db.read() as connection:
+            row = services.identity(connection, int(user_id))
+        return SignedIn(row) if row and row.active and (row.stamp or "") == stamp else None
+
+    def has_access(self, permission_name: str, view_name: str) -> bool:
+        """Tell whether who asks holds the permission."""
+        return (permission_name, view_name) in granted()
+
+
+class Builder(AppBuilder):  # type: ignore[misc]
+    """Flask-AppBuilder without its stock pages and assets."""
+
+    def _add_admin_views(self) -> None:
+        self.sm.register_views()
+
+    def _add_global_static(self) -> None:
+        """Serve none of Flask-AppBuilder's own assets."""
+
+
+def granted() -> frozenset[tuple[str, str]]:
+    """Return all (permission, room) pairs of who asks; read once a request."""
+    if "granted" not in g:
+        g.granted = _granted()
+    return g.granted  # type: ignore[no-any-return]
+
+
+def _granted() -> frozenset[tuple[str, str]]:
+    user_id = g.get("api_user_id")
+    if user_id is None:
+        user_id = current_user.id if current_user.is_authenticated else None
+    if user_id is None:
+        return frozenset()
+    with house().db.read() as connection:
+        return permissions_of(connection, user_id)
+
+
+def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
+    """Return the (permission, room) pairs that a user's roles grant."""
+    query = (
+        sa.select(models.permission.c.name, models.view.c.name)
+        .select_from(models.user_role)
+        .join(models.role_permission, models.role_permission.c.role_id == models.user_role.c.role_id)
+        .join(models.permission_view, models.permission_view.c.id == models.role_permission.c.permission_view_id)
+        .join(models.permission, models.permission.c.id == models.permission_view.c.permission_id)
+        .join(models.view, models.view.c.id == models.permission_view.c.view_menu_id)
+        .where(models.user_role.c.user_id == user_id)
+    )
+    return frozenset((row[0], row[1]) for row in connection.execute(query))

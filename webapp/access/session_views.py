@@ -1,0 +1,82 @@
+"""Sign in and out, and the language of the console."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import abort, flash, redirect, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_user, logout_user
+from werkzeug.wrappers import Response
+
+from webapp.access import security, services, throttle
+from webapp.web.views import RoomView, expose
+
+
+class SessionView(RoomView):
+    """The way in and out."""
+
+    route_base = ""
+    class_permission_name = "Session"
+
+    @expose("/login/", methods=["GET", "POST"])
+    def login(self) -> Response:
+        """Ask for name and password."""
+        if current_user.is_authenticated:
+            return redirect(safe_target(request.args.get("next")))
+        if request.method == "GET":
+            return self.page("access/login.html", username="", error="")
+        username, password = request.form.get("username", "").strip(), request.form.get("password", "")
+        wait = throttle.seconds_to_wait(self.house, username, request.remote_addr or "")
+        if wait:
+            text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
+            return self.page("access/login.html", 429, username=username, error=text)
+        row = services.sign_in(self.house, username, password, self.actor)
+        if row is None:
+            throttle.failed(self.house, username, request.remote_addr or "")
+            text = _("The user name or the password is wrong.")
+            return self.page("access/login.html", 401, username=username, error=text)
+        throttle.succeeded(self.house, username, request.remote_addr or "")
+        return self._open(row)
+
+    def _open(self, row: object) -> Response:
+        user = security.SignedIn(row)
+        language = user.language or session.get("language")
+        session.clear()  # a new session, so that nothing planted before sign-in lives on
+        if language:
+            session["language"] = language
+        session.permanent = True
+        login_user(user)
+        return redirect(safe_target(request.args.get("next")))
+
+    @expose("/logout/", methods=["POST"])
+    def logout(self) -> Response:
+        """Sign out."""
+        if current_user.is_authenticated:
+            services.signed_out(self.house, self.actor)
+            language = session.get("language")
+            logout_user()
+            session.clear()
+            session["language"] = language
+            flash(_("You are signed out."), "success")
+        return redirect(url_for("SessionView.login"))
+
+    @expose("/language/<code>", methods=["POST"])
+    def language(self, code: str) -> Response:
+        """Change the language of the console."""
+        from webapp.web.language import LANGUAGES  # noqa: PLC0415
+
+        if code not in LANGUAGES:
+            abort(404)
+        session["language"] = code
+        if current_user.is_authenticated:
+            services.set_language(self.house, current_user.id, code)
+        return redirect(safe_target(request.form.get("next")))
+
+
+def safe_target(target: str | None) -> str:
+    """Return a path of this console to go on to; never another host."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or "\n" in target:
+        return "/"
+    parts = urlsplit(target)
+    return "/" if parts.scheme or parts.netloc else target

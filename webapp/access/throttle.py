@@ -1,0 +1,76 @@
+"""Failed sign-ins are slowed down: counted in Redis for all processes, in this process where Redis is away."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+
+import redis
+
+from webapp import wake
+from webapp.extensions import House
+
+WINDOW = 300
+PER_USER = 5
+PER_ADDRESS = 30
+
+_local: dict[str, list[float]] = {}
+_lock = threading.Lock()
+
+
+def seconds_to_wait(house: House, username: str, address: str) -> int:
+    """Return how long the next attempt has to wait; 0 if it may be made now."""
+    return max(_wait(house, key, limit) for key, limit in _keys(username, address))
+
+
+def failed(house: House, username: str, address: str) -> None:
+    """Count a failed attempt."""
+    for key, _limit in _keys(username, address):
+        try:
+            pipe = wake.connect(house.settings.redis).pipeline()
+            pipe.incr(key)
+            pipe.expire(key, WINDOW, nx=True)
+            pipe.execute()
+        except (redis.RedisError, OSError):
+            with _lock:
+                _recent(key).append(time.monotonic())
+
+
+def succeeded(house: House, username: str, address: str) -> None:
+    """Forget a user's failures; those of the address stay."""
+    key = _keys(username, address)[0][0]
+    try:
+        wake.connect(house.settings.redis).delete(key)
+    except (redis.RedisError, OSError):
+        pass
+    with _lock:
+        _local.pop(key, None)
+
+
+def _keys(username: str, address: str) -> tuple[tuple[str, int], tuple[str, int]]:
+    # A user name is counted per address, so that a stranger cannot lock somebody out from elsewhere.
+    name = hashlib.sha256(f"{username.lower()}\0{address}".encode()).hexdigest()[:32]
+    return (f"syncline:login:user:{name}", PER_USER), (f"syncline:login:address:{address}", PER_ADDRESS)
+
+
+def _wait(house: House, key: str, limit: int) -> int:
+    try:
+        client = wake.connect(house.settings.redis)
+        count = int(client.get(key) or 0)
+        if count >= limit:
+            return max(1, int(client.ttl(key)))
+    except (redis.RedisError, OSError):
+        pass
+    with _lock:
+        times = _recent(key)
+        return max(1, int(times[0] + WINDOW - time.monotonic())) if len(times) >= limit else 0
+
+
+def _recent(key: str) -> list[float]:
+    """Return the attempts of the last minutes; the caller holds the lock."""
+    if len(_local) > 10_000:
+        _local.clear()
+    start = time.monotonic() - WINDOW
+    _local[key] = [at for at in _local.get(key, []) if at > start]
+    return _local[key]

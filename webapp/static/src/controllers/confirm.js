@@ -1,0 +1,39 @@
+// Asks before a form is sent. Without scripts the form is sent at once, so the server's own checks still decide.
+const dialog = (form) => {
+  const box = document.createElement("dialog");
+  box.className = "confirm-dialog";
+  const text = document.createElement("p");
+  text.textContent = form.dataset.question;
+  const buttons = document.createElement("form");
+  buttons.method = "dialog";
+  buttons.className = "confirm-buttons";
+  for (const [value, label, kind] of [["no", form.dataset.no, "secondary"], ["yes", form.dataset.yes, form.dataset.kind]]) {
+    const button = document.createElement("button");
+    button.value = value;
+    button.textContent = label;
+    button.className = `btn btn-${kind}`;
+    buttons.append(button);
+  }
+  box.append(text, buttons);
+  box.setAttribute("aria-label", form.dataset.question);
+  document.body.append(box);
+  return box;
+};
+
+export const confirm = (form) => {
+  let agreed = false;
+  form.addEventListener("submit", (event) => {
+    if (agreed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const box = dialog(form);
+    box.addEventListener("close", () => {
+      box.remove();
+      if (box.returnValue !== "yes") return;
+      agreed = true;
+      form.requestSubmit(event.submitter);
+      agreed = false;
+    });
+    box.showModal();
+  }, { capture: true });
+};

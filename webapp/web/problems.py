@@ -1,0 +1,79 @@
+"""Error pages and, for the API, problem documents (RFC 9457). Neither shows what is inside."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, render_template, request
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from webapp.web.api import ApiError
+from webapp.web.language import translated
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem(status: int, detail: str, **more: Any) -> Response:
+    """Return a problem document."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "request_id": g.get("request_id")}
+    response = Response(json.dumps({**body, **more}, ensure_ascii=False), status, mimetype="application/problem+json")
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _wants_json() -> bool:
+    return request.path.startswith("/api/v1")
+
+
+def _api_error(error: ApiError) -> Response:
+    more = {"errors": error.errors} if error.errors else {}
+    return problem(error.status, translated(error.detail), **more)
+
+
+def _csrf_error(_error: CSRFError) -> Response | tuple[str, int]:
+    text = _("This page has expired or was opened by another site. Go back, reload the page and try again.")
+    return _shown(400, text)
+
+
+def _http_error(error: HTTPException) -> Any:
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error
+    return _shown(error.code, _text(error.code, error))
+
+
+def _unexpected(error: Exception) -> Response | tuple[str, int]:
+    log.error("request %s %s %s failed", g.get("request_id"), request.method, request.path, exc_info=error)
+    return _shown(500, _("Something went wrong on our side. The log has the details under the number below."))
+
+
+def _text(code: int, error: HTTPException) -> str:
+    texts = {
+        401: _("Sign in to see this page."),
+        403: _("You do not have the permission for this. Ask an administrator for a role that has it."),
+        404: _("There is nothing at this address. It may have been renamed or deleted."),
+        405: _("This address does not take that kind of request."),
+        413: _("The file is larger than the console takes."),
+        429: _("Too many requests. Wait a moment and try again."),
+        500: _("Something went wrong on our side. The log has the details under the number below."),
+    }
+    return texts.get(code) or error.name
+
+
+def _shown(code: int, text: str) -> Response | tuple[str, int]:
+    if _wants_json():
+        return problem(code, text)
+    return render_template("shell/problem.html", code=code, text=text, request_id=g.get("request_id")), code

@@ -1,0 +1,68 @@
+"""What guards every answer: request id, CSRF check, security headers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from flask import Flask, current_app, g, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response
+
+from webapp.web.request import house
+
+csrf = CSRFProtect()
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def register(app: Flask) -> None:
+    """Install the guards."""
+    app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
+    csrf.init_app(app)
+    app.before_request(_identify)
+    app.before_request(_check_csrf)
+    app.after_request(_headers)
+    app.jinja_env.globals["nonce"] = nonce
+
+
+def nonce() -> str:
+    """Return the page's one-time word that its script tags carry."""
+    if "nonce" not in g:
+        g.nonce = secrets.token_urlsafe(16)
+    return g.nonce  # type: ignore[no-any-return]
+
+
+def bearer() -> str | None:
+    """Return the token of an `Authorization: Bearer` header, if there is one."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def _identify() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _check_csrf() -> None:
+    # A request with a key is never taken for its cookie, so no other site can make a browser send it.
+    if bearer() is None and current_app.config["WTF_CSRF_ENABLED"]:
+        csrf.protect()
+
+
+def _headers(response: Response) -> Response:
+    policy = (
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+    )
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    if house().settings.secure_cookies:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
