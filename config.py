@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def redis_socket(self) -> Path:
-        """Return the socket of the embedded Redis: in the data folder, or where its path would be too long, in a short one."""
+        """Return the socket of the embedded Redis; not in the data folder where that would make its path too long."""
         path = self.data / "run" / "redis.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
@@ -151,25 +151,81 @@ def _timezone(text: str) -> str:
 
 
 SETTINGS: tuple[Variable, ...] = (
-    Variable("SYNCLINE_DATA", "data", "Data folder: database, keys, logs, embedded Redis.", lambda t: Path(t).expanduser().resolve()),
+    Variable(
+        "SYNCLINE_DATA",
+        "data",
+        "Data folder: database, keys, logs, embedded Redis.",
+        lambda t: Path(t).expanduser().resolve(),
+    ),
     Variable("SYNCLINE_HOST", "127.0.0.1", "Address that the console listens on.", str),
     Variable("SYNCLINE_PORT", "8080", "Port that the console listens on.", _integer(1, 65535)),
-    Variable("SYNCLINE_DATABASE_URL", "", "Metadata database: empty for SQLite in the data folder, or postgresql://user:password@host/name.", _url("sqlite", "postgresql")),
-    Variable("SYNCLINE_REDIS_URL", "", "Redis: empty for the embedded one, or redis://, rediss:// or unix:// with its address.", _url("redis", "rediss", "unix")),
-    Variable("SYNCLINE_PROFILE", "evaluation", "`evaluation` or `production`; production allows no private network and no folder by default and wants secure cookies.", _choice("evaluation", "production")),
-    Variable("SYNCLINE_FILE_ROOTS", "", "Folders that connections may touch, separated by colons. Empty: the data folder in evaluation, none in production.", _paths),
-    Variable("SYNCLINE_EGRESS_ALLOW", "", "Networks beside the public ones that connections may reach, separated by commas. Empty: loopback and private ones in evaluation, none in production.", _networks),
+    Variable(
+        "SYNCLINE_DATABASE_URL",
+        "",
+        "Metadata database: empty for SQLite in the data folder, or postgresql://user:password@host/name.",
+        _url("sqlite", "postgresql"),
+    ),
+    Variable(
+        "SYNCLINE_REDIS_URL",
+        "",
+        "Redis: empty for the embedded one, or redis://, rediss:// or unix:// with its address.",
+        _url("redis", "rediss", "unix"),
+    ),
+    Variable(
+        "SYNCLINE_PROFILE",
+        "evaluation",
+        "`evaluation` or `production`; production allows no private network and no folder by default "
+        "and wants secure cookies.",
+        _choice("evaluation", "production"),
+    ),
+    Variable(
+        "SYNCLINE_FILE_ROOTS",
+        "",
+        "Folders that connections may touch, separated by colons. Empty: the data folder in evaluation, "
+        "none in production.",
+        _paths,
+    ),
+    Variable(
+        "SYNCLINE_EGRESS_ALLOW",
+        "",
+        "Networks beside the public ones that connections may reach, separated by commas. "
+        "Empty: loopback and private ones in evaluation, none in production.",
+        _networks,
+    ),
     Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", _integer(1, 64)),
     Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", _integer(1, 128)),
     Variable("SYNCLINE_LEASE_SECONDS", "10", "Seconds after which a silent worker loses its run.", _seconds),
     Variable("SYNCLINE_LANGUAGE", "en", "Language before a user has chosen one: `en` or `zh`.", _choice("en", "zh")),
     Variable("SYNCLINE_TIMEZONE", "UTC", "Time zone in which the console shows times.", _timezone),
-    Variable("SYNCLINE_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`.", _choice("debug", "info", "warning", "error")),
+    Variable(
+        "SYNCLINE_LOG_LEVEL",
+        "info",
+        "`debug`, `info`, `warning` or `error`.",
+        _choice("debug", "info", "warning", "error"),
+    ),
     Variable("SYNCLINE_LOG_FORMAT", "text", "`text` or `json`.", _choice("text", "json")),
-    Variable("SYNCLINE_SECURE_COOKIES", "", "Send cookies over HTTPS only. Empty: no in evaluation, yes in production.", lambda t: None if not t else _boolean(t)),
-    Variable("SYNCLINE_KEY_FILE", "", "File that holds the key-encryption key. Empty: keys/master.key in the data folder.", lambda t: Path(t).expanduser().resolve() if t else None),
-    Variable("SYNCLINE_KEY_PROVIDER", "file", "Where the key-encryption key is: `file`, or `environment` for the variable SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key).", _choice("file", "environment")),
-    Variable("SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)),
+    Variable(
+        "SYNCLINE_SECURE_COOKIES",
+        "",
+        "Send cookies over HTTPS only. Empty: no in evaluation, yes in production.",
+        lambda t: None if not t else _boolean(t),
+    ),
+    Variable(
+        "SYNCLINE_KEY_FILE",
+        "",
+        "File that holds the key-encryption key. Empty: keys/master.key in the data folder.",
+        lambda t: Path(t).expanduser().resolve() if t else None,
+    ),
+    Variable(
+        "SYNCLINE_KEY_PROVIDER",
+        "file",
+        "Where the key-encryption key is: `file`, or `environment` for the variable "
+        "SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key).",
+        _choice("file", "environment"),
+    ),
+    Variable(
+        "SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)
+    ),
 )
 
 

@@ -1,0 +1,111 @@
+"""What commands share: the house and the actor of a call, and how results are printed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import click
+
+import config
+from webapp import logs
+from webapp.extensions import Actor, House, open_house, to_json
+
+
+class Failed(click.ClickException):
+    """A command could not do what was asked; the text says why and what to do."""
+
+    def show(self, file: Any = None) -> None:
+        """Print one line on stderr."""
+        click.echo(f"Error: {self.format_message()}", file=file, err=True)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of a command."""
+
+    settings: config.Settings
+
+    @cached_property
+    def house(self) -> House:
+        """Return the house of an installation that has been initialised."""
+        from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
+
+        logs.configure(self.settings, "cli", terminal=False)
+        house = open_house(self.settings)
+        if house.db.is_sqlite and not _sqlite_exists(house):
+            raise Failed(
+                f"SYNCLINE_DATA: there is no installation in {self.settings.data}. "
+                "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
+            )
+        require(house)
+        return house
+
+    @cached_property
+    def actor(self) -> Actor:
+        """Return who calls: the user of the operating system."""
+        return Actor("cli", _user_name(), str(os.getuid()), address=socket.gethostname())
+
+
+def _sqlite_exists(house: House) -> bool:
+    path = house.db.engine.url.database
+    return bool(path) and os.path.exists(str(path))
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def current() -> Session:
+    """Return the session of this call; raises `SettingError` where a setting cannot be used."""
+    context = click.get_current_context().find_root()
+    if not isinstance(context.obj, Session):
+        context.obj = Session(config.from_environment())
+    return context.obj
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    click.echo(json.dumps(json.loads(to_json(value)), ensure_ascii=False, indent=2))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[tuple[str, str]], *, nothing: str) -> None:
+    """Print rows as an aligned table of (field, heading) columns, or a sentence where there are none."""
+    if not rows:
+        click.echo(nothing)
+        return
+    chosen = list(columns)
+    lines = [[heading for _, heading in chosen], *([_cell(row.get(name)) for name, _ in chosen] for row in rows)]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(chosen))]
+    for line in lines:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value).replace("\n", " ")
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal needs: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

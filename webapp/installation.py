@@ -1,0 +1,60 @@
+"""Making an installation ready: tables, permissions, the first user. Done once a start, by one process at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from webapp.access import roles
+from webapp.access.models import FAB_METADATA
+from webapp.access.services import ensure_admin
+from webapp.extensions import House
+from webapp.migrations import services as migrations
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What was done: the revisions before and after, and the password of the user `admin` if it was made now."""
+
+    before: str | None
+    after: str
+    password: str | None
+    username: str = "admin"
+
+
+class NotInitialised(Exception):  # noqa: N818 - reads as what it says
+    """The database has not been prepared, or not for this version."""
+
+
+def initialise(house: House) -> Initialised:
+    """Bring the database to this version; does nothing that has been done already."""
+    with house.db.begin() as tx:
+        migrations.lock(tx)
+        FAB_METADATA.create_all(tx)
+        before, after = migrations.upgrade(tx)
+        roles.sync(tx)
+    return Initialised(before, after, _first_admin(house))
+
+
+def _first_admin(house: House) -> str | None:
+    try:
+        return ensure_admin(house)
+    except sa.exc.IntegrityError:  # another process was faster; it shows the password
+        return None
+
+
+def require(house: House) -> None:
+    """Check that the database has been prepared for this version; raises `NotInitialised`."""
+    with house.db.read() as connection:
+        found = migrations.current(connection)
+    if found is None:
+        raise NotInitialised(
+            f"SYNCLINE_DATA: there is no installation in {house.settings.data}. "
+            "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
+        )
+    if found != migrations.head():
+        raise NotInitialised(
+            f"The database has revision {found} and this version needs {migrations.head()}. "
+            "Run 'syncline init' to upgrade it."
+        )

@@ -1,0 +1,119 @@
+"""`syncline up`: everything that one machine needs, started in order and watched."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from config import Settings, environment
+from webapp import logs
+from webapp.supervisor import preflight, valkey
+from webapp.supervisor.instance import only_instance
+from webapp.supervisor.programs import Program
+from webapp.supervisor.watch import Stage, Stopped, Watch
+
+log = structlog.get_logger("syncline.supervisor")
+
+Say = Callable[[str], None]
+GRACE = {"web": 3.0, "scheduler": 2.0, "worker": 5.0, "redis": 1.0, "init": 1.0}
+"""Seconds between SIGTERM and SIGKILL; workers stop at the same time, so that all is over within ten seconds or so."""
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced, not bound
+
+
+def up(settings: Settings, say: Say, *, prepare: tuple[str, ...] = ()) -> None:
+    """Start everything, tell `say` where the console is, and watch until told to stop.
+
+    Args:
+        settings: of the installation.
+        say: prints a line for the person at the terminal.
+        prepare: arguments of a `syncline` command to be run once everything runs, such as loading the demo.
+    """
+    preflight.data_folder(settings)
+    with only_instance(settings.data):
+        logs.configure(settings, "supervisor")
+        preflight.check(settings)
+        with Watch() as watch:
+            try:
+                _start(watch, settings, say, prepare)
+                watch.run()
+            except Stopped:
+                pass
+            say("Stopping ...")
+        say("Stopped. All data is kept.")
+
+
+def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...]) -> None:
+    folder = logs.folder(settings)
+    if settings.embedded_redis:
+        ready = Stage(
+            (valkey.program(settings),), lambda: valkey.answers(settings.redis), 20, f"See {folder / 'redis.log'}."
+        )
+        watch.start(ready)
+    first = _finish(watch, "init", ("init", "--json"), settings)
+    watch.start(Stage((_program("web", settings),), lambda: _healthy(settings), 60, f"See {folder / 'web.log'}."))
+    workers = tuple(_program("worker", settings, f"worker-{n}") for n in range(1, settings.workers + 1))
+    watch.start(Stage((*workers, _program("scheduler", settings))))
+    if prepare:
+        say("Preparing ...")
+        _finish(watch, "prepare", prepare, settings)
+    log.info("Ready", url=url(settings))
+    for line in _welcome(settings, first):
+        say(line)
+
+
+def _welcome(settings: Settings, first: dict[str, Any]) -> list[str]:
+    lines = ["", f"Syncline is ready: {url(settings)}"]
+    if first.get("password"):
+        lines.append(f"Sign in as {first['username']} with the password: {first['password']}")
+        lines.append("The password is shown only this once. 'syncline user reset-password admin' makes a new one.")
+    return [*lines, f"Ctrl-C stops everything. Logs are in {logs.folder(settings)}.", ""]
+
+
+def url(settings: Settings) -> str:
+    """Return the console's address for a browser on this machine."""
+    host = ANYWHERE.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _program(command: str, settings: Settings, name: str = "") -> Program:
+    arguments = (command, "--name", name) if name else (command,)
+    return _syncline(name or command, arguments, settings, grace=GRACE[command])
+
+
+def _syncline(
+    name: str, arguments: tuple[str, ...], settings: Settings, *, grace: float, stdout: int | None = None
+) -> Program:
+    argv = (sys.executable, "-m", "webapp.cli", *arguments)
+    env = environment(SYNCLINE_DATA=str(settings.data))
+    return Program(name, argv, env, grace=grace, cwd=str(preflight.ROOT), restart=stdout is None, stdout=stdout)
+
+
+def _finish(watch: Watch, name: str, arguments: tuple[str, ...], settings: Settings) -> dict[str, Any]:
+    """Run a `syncline` command to its end and return the JSON that it prints; it tells of its own failure itself."""
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as output:
+        try:
+            code = watch.finish(_syncline(name, arguments, settings, grace=GRACE["init"], stdout=writing))
+        finally:
+            os.close(writing)
+        if code:
+            raise SystemExit(1)
+        text = output.read().strip()
+    return json.loads(text) if text else {}
+
+
+def _healthy(settings: Settings) -> bool:
+    connection = http.client.HTTPConnection(ANYWHERE.get(settings.host, settings.host), settings.port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
