@@ -1,0 +1,244 @@
+"""From a rule's document to what the pages show, and from submitted forms back to the document. Pure functions.
+
+Forms change the keys that they show and leave all others as they are; what has its default value is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from rules.schema import Field, Schema
+from webapp.rulebook.suggest import likeness, suggest
+
+Document = dict[str, Any]
+Form = Mapping[str, str]
+EXPRESSION = "="
+BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Which side is read and which is written, and the key of a field that says how."""
+
+    source: str
+    target: str
+    expression: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Flow:
+        """Return the flow of a document; a two-way rule is shown from left to right."""
+        if document.get("direction") == "right_to_left":
+            return cls("right", "left", "to_left")
+        return cls("left", "right", "to_right")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the mapping table: how a target field gets its value.
+
+    `source` is the name of a source field, `EXPRESSION`, or "" where the field is left alone. `place` is the entry's
+    number in the document; `field` is None where the target has no such field (any more).
+    """
+
+    name: str
+    field: Field | None
+    source: str = ""
+    expression: str = ""
+    strength: str = "normal"
+    on: str = BOTH
+    when: str = ""
+    place: int | None = None
+    suggested: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Tell whether the target refuses a new record without this field."""
+        return self.field is not None and not (self.field.nullable or self.field.has_default or self.field.generated)
+
+    @property
+    def special(self) -> bool:
+        """Tell whether the row says more than where its value comes from."""
+        return self.strength != "normal" or self.on != BOTH or bool(self.when)
+
+
+def rows(document: Mapping[str, Any], target: Schema | None) -> list[Row]:
+    """Return a row for every target field in the target's order, then for what the document names beside them."""
+    flow = Flow.of(document)
+    entries = {str(e.get(flow.target)): (i, e) for i, e in enumerate(_entries(document)) if e.get(flow.target)}
+    fields = target.fields if target else ()
+    known = [_row(f.name, f, entries.get(f.name), flow) for f in fields]
+    names = {f.name for f in fields}
+    return known + [_row(name, None, found, flow) for name, found in entries.items() if name not in names]
+
+
+def _row(name: str, field: Field | None, found: tuple[int, Mapping[str, Any]] | None, flow: Flow) -> Row:
+    if found is None:
+        return Row(name, field)
+    place, entry = found
+    expression = str(entry.get(flow.expression) or "")
+    on = entry.get("on") or []
+    return Row(
+        name,
+        field,
+        EXPRESSION if expression else str(entry.get(flow.source) or ""),
+        expression,
+        str(entry.get("strength", "normal")),
+        str(on[0]) if len(on) == 1 else BOTH,
+        str(entry.get("when") or ""),
+        place,
+    )
+
+
+def with_mapping(document: Document, form: Form, generated: Iterable[str] = ()) -> Document:
+    """Return the document with the keys and fields of a submitted mapping table.
+
+    Entries without a target on the written side stay as they are.
+    """
+    new, flow = deepcopy(document), Flow.of(document)
+    key = {flow.source: form.get("key_source", ""), flow.target: form.get("key_target", "")}
+    new["key"] = {side: key[side] for side in ("left", "right") if key[side]}
+    old = {str(e[flow.target]): e for e in _entries(document) if e.get(flow.target)}
+    order = _in_order(form, old)
+    made = [_entry(old.get(name, {}), name, _row_of(form, number), flow) for name, number in order]
+    kept = [e for e in _entries(document) if not e.get(flow.target)]
+    barred = set(generated)
+    new["fields"] = [e for e in made if e and e[flow.target] not in barred] + kept
+    return new
+
+
+def _in_order(form: Form, old: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (target, number in the form): first in the document's order, then new ones in the form's."""
+    numbers = {form[key]: key.removeprefix("target-") for key in form if key.startswith("target-") and form[key]}
+    return [(n, numbers[n]) for n in old if n in numbers] + [(n, i) for n, i in numbers.items() if n not in old]
+
+
+def _row_of(form: Form, number: str) -> dict[str, str]:
+    names = ("source", "expression", "strength", "on", "when")
+    return {name: form.get(f"{name}-{number}", "").strip() for name in names}
+
+
+def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow) -> Document | None:
+    if not row["source"] or (row["source"] == EXPRESSION and not row["expression"]):
+        return None
+    entry = {**deepcopy(dict(old)), flow.target: name}
+    if row["source"] == EXPRESSION:
+        entry[flow.expression] = row["expression"]
+    else:
+        entry.pop(flow.expression, None)
+        entry[flow.source] = row["source"]
+    set_or_drop(entry, "strength", row["strength"] or "normal", "normal")
+    set_or_drop(entry, "when", row["when"], "")
+    set_or_drop(entry, "on", [row["on"]] if row["on"] not in {"", BOTH} else None, None)
+    return {key: entry[key] for key in sorted(entry, key=lambda k: _FIRST.index(k) if k in _FIRST else len(_FIRST))}
+
+
+_FIRST = ("left", "right", "to_right", "to_left", "direction", "strength", "on", "when", "conflict")
+
+
+def with_suggestions(document: Document, source: Schema, target: Schema) -> tuple[Document, set[str]]:
+    """Return the document with proposals for the target fields that are still open, and the names of those."""
+    new, flow = deepcopy(document), Flow.of(document)
+    _guess_key(new, flow, source, target)
+    key = new["key"]
+    taken = {str(e[flow.target]) for e in _entries(new) if e.get(flow.target)}
+    pairs = {s.target: s.source for s in suggest(source, target, taken)}
+    if key.get(flow.target) in target and not target[key[flow.target]].generated and key[flow.target] not in taken:
+        pairs = {key[flow.target]: key[flow.source], **{t: s for t, s in pairs.items() if t != key[flow.target]}}
+    order = [name for name in target.names if name in pairs]
+    made = [{flow.source: pairs[name], flow.target: name} for name in order]
+    new["fields"] = [*_entries(new), *({s: e[s] for s in ("left", "right")} for e in made)]
+    return new, set(order)
+
+
+def _guess_key(document: Document, flow: Flow, source: Schema, target: Schema) -> None:
+    """Fill in the key fields that are missing: the systems' own keys, or the field most like the other side's key."""
+    key = document.setdefault("key", {})
+    if not key.get(flow.source) and source.fields:
+        key[flow.source] = source.key[0] if source.key else source.fields[0].name
+    if not key.get(flow.target) and target.fields and key.get(flow.source) in source:
+        own = source[key[flow.source]]
+        best = max(target.fields, key=lambda f: likeness(own, f))
+        key[flow.target] = target.key[0] if target.key else best.name
+    document["key"] = {side: key[side] for side in ("left", "right") if key.get(side)}
+
+
+def with_behaviour(document: Document, form: Form, cron: str | None) -> Document:
+    """Return the document with what the page "What happens" says."""
+    new, flow = deepcopy(document), Flow.of(document)
+    set_or_drop(new.setdefault(flow.source, {}), "where", form.get("where", "").strip(), "")
+    _set_part(new, "detect", flow.source, _detect(form))
+    situations = {name: form[name] for name in SHOWN_SITUATIONS if name in form}
+    _set_part(new, None, "situations", {**new.get("situations", {}), **situations})
+    new["situations"] = {name: value for name, value in new.get("situations", {}).items() if value}
+    set_or_drop(new, "situations", new["situations"], {})
+    _set_errors(new, form)
+    _set_schedule(new, form, cron)
+    return new
+
+
+SHOWN_SITUATIONS = (
+    "unmatched_left",
+    "unmatched_right",
+    "linked_changed",
+    "out_of_scope",
+)
+
+
+def _detect(form: Form) -> Document:
+    if form.get("detect") != "cursor":
+        return {}
+    found: Document = {"by": "cursor", "field": form.get("cursor_field", "")}
+    set_or_drop(found, "tie", form.get("cursor_tie", ""), "")
+    set_or_drop(found, "overlap", form.get("cursor_overlap", "").strip() or "5m", "5m")
+    return found
+
+
+def _set_part(document: Document, part: str | None, name: str, value: Any) -> None:
+    holder = document if part is None else document.setdefault(part, {})
+    set_or_drop(holder, name, value, {})
+    if part is not None:
+        set_or_drop(document, part, holder, {})
+
+
+def _set_errors(document: Document, form: Form) -> None:
+    errors = document.setdefault("errors", {})
+    set_or_drop(errors, "data", form.get("on_bad_record") or "quarantine", "quarantine")
+    set_or_drop(errors, "stop_after", number_or_text(form.get("stop_after", ""), 1000), 1000)
+    transient = errors.setdefault("transient", {})
+    set_or_drop(transient, "retry", number_or_text(form.get("retry", ""), 5), 5)
+    set_or_drop(errors, "transient", transient, {})
+    set_or_drop(document, "errors", errors, {})
+
+
+def _set_schedule(document: Document, form: Form, cron: str | None) -> None:
+    if cron is None:
+        document.pop("schedule", None)
+        return
+    schedule = {**document.get("schedule", {}), "cron": cron}
+    set_or_drop(schedule, "timezone", form.get("timezone", "").strip() or "UTC", "UTC")
+    set_or_drop(schedule, "misfire", form.get("misfire") or "once", "once")
+    document["schedule"] = schedule
+
+
+def set_or_drop(holder: Document, name: str, value: Any, default: Any) -> None:
+    """Set a key, or leave it out where it has its default."""
+    if value == default:
+        holder.pop(name, None)
+    else:
+        holder[name] = value
+
+
+def number_or_text(text: str, default: int) -> int | str:
+    """Return the number that was typed, or the text as it is, so that the check can point at it."""
+    text = text.strip()
+    if not text:
+        return default
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _entries(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found = document.get("fields") or []
+    return [e for e in found if isinstance(e, Mapping)] if isinstance(found, Sequence) else []

@@ -1,0 +1,40 @@
+"""Where rooms above the rulebook hang in what only they know; filled once, when the application is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from rules.text import Message
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """How a rule's last run went: its number, mode, state and times, and the page that shows it."""
+
+    run: int
+    mode: str
+    state: str
+    at: datetime
+    url: str
+
+
+RunsOf = Callable[[sa.Connection, Sequence[str]], dict[str, LastRun]]
+Hindrance = Callable[[sa.Connection, str], Message | None]
+
+last_runs: list[RunsOf] = []
+"""Rule names -> last run of each; the first entry is asked."""
+
+deletion: list[Hindrance] = []
+"""Each may say why the named rule cannot be deleted now ("run 17 is at work")."""
+
+
+def runs_of(tx: sa.Connection, names: Sequence[str]) -> dict[str, LastRun]:
+    """Return the last run of each of the named rules, where one is known."""
+    found: dict[str, LastRun] = {}
+    for ask in last_runs:
+        found.update(ask(tx, names))
+    return found

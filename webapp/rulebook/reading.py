@@ -1,0 +1,186 @@
+"""What is known of rules: rows for lists and pages, versions for runs, schedules for the dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from webapp.rulebook.errors import RuleMissing
+from webapp.rulebook.models import rule, rule_version
+
+Document = Mapping[str, Any]
+ACTIVE, PAUSED = "active", "paused"
+
+
+@dataclass(frozen=True)
+class PublishedRule:
+    """A version of a rule, as runs read it."""
+
+    rule_id: int
+    name: str
+    version: int
+    document: dict[str, Any]
+    digest: str
+    state: str
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule as lists and pages show it; `published` is the published document, `draft` the edited one or None."""
+
+    id: int
+    name: str
+    label: str
+    kind: str
+    state: str
+    draft: dict[str, Any] | None
+    draft_version: int
+    published_version: int | None
+    published: dict[str, Any] | None
+    published_at: datetime | None
+    published_by: str | None
+    updated_at: datetime
+    updated_by: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return what an editor opens: the draft, or else what is published."""
+        return deepcopy(self.draft if self.draft is not None else self.published or {})
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether there is a draft that is not published."""
+        return self.draft is not None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One published version."""
+
+    version: int
+    document: dict[str, Any]
+    digest: str
+    published_at: datetime
+    published_by: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ScheduledRule:
+    """An active rule with a schedule, for the dispatcher."""
+
+    rule_id: int
+    name: str
+    version: int
+    cron: str
+    timezone: str
+    misfire: str
+
+
+_ROWS = (
+    sa.select(
+        *(
+            rule.c[name]
+            for name in ("id", "name", "label", "kind", "state", "draft", "draft_version", "published_version")
+        ),
+        rule_version.c.document.label("published"),
+        rule_version.c.published_at,
+        rule_version.c.published_by,
+        rule.c.updated_at,
+        rule.c.updated_by,
+    )
+    .select_from(rule)
+    .outerjoin(
+        rule_version,
+        sa.and_(rule_version.c.rule_id == rule.c.id, rule_version.c.version == rule.c.published_version),
+    )
+)
+
+_VERSIONS = sa.select(
+    rule.c.id.label("rule_id"),
+    rule.c.name,
+    rule_version.c.version,
+    rule_version.c.document,
+    rule_version.c.digest,
+    rule.c.state,
+).join_from(rule, rule_version, rule_version.c.rule_id == rule.c.id)
+
+
+def list_rules(tx: sa.Connection) -> list[RuleRow]:
+    """Return all rules by name."""
+    return [RuleRow(**row) for row in tx.execute(_ROWS.order_by(rule.c.name)).mappings()]
+
+
+def find(tx: sa.Connection, name: str) -> RuleRow | None:
+    """Return the rule called `name`."""
+    row = tx.execute(_ROWS.where(rule.c.name == name)).mappings().first()
+    return RuleRow(**row) if row else None
+
+
+def get(tx: sa.Connection, name: str) -> RuleRow:
+    """Return the rule called `name`; raises `RuleMissing`."""
+    if found := find(tx, name):
+        return found
+    raise RuleMissing(name)
+
+
+def published(tx: sa.Connection, name: str) -> PublishedRule | None:
+    """Return what is published of the rule called `name`."""
+    query = _VERSIONS.where(rule.c.name == name, rule_version.c.version == rule.c.published_version)
+    row = tx.execute(query).mappings().first()
+    return PublishedRule(**row) if row else None
+
+
+def version(tx: sa.Connection, name: str, number: int) -> PublishedRule | None:
+    """Return version `number` of the rule called `name`."""
+    row = tx.execute(_VERSIONS.where(rule.c.name == name, rule_version.c.version == number)).mappings().first()
+    return PublishedRule(**row) if row else None
+
+
+def versions(tx: sa.Connection, name: str) -> list[VersionRow]:
+    """Return the versions of the rule called `name`, newest first."""
+    columns = [rule_version.c[f] for f in ("version", "document", "digest", "published_at", "published_by", "note")]
+    query = sa.select(*columns).join(rule, rule.c.id == rule_version.c.rule_id).where(rule.c.name == name)
+    return [VersionRow(**row) for row in tx.execute(query.order_by(rule_version.c.version.desc())).mappings()]
+
+
+def draft(tx: sa.Connection, name: str) -> dict[str, Any] | None:
+    """Return the document that an editor opens: the draft, or else what is published."""
+    found = find(tx, name)
+    return found.document if found else None
+
+
+def to_document(row: RuleRow) -> dict[str, Any]:
+    """Return the rule as a configuration file holds it: what is published, or else the draft."""
+    return deepcopy(row.published if row.published is not None else row.draft or {})
+
+
+def scheduled(tx: sa.Connection) -> list[ScheduledRule]:
+    """Return the active, published rules that have a schedule."""
+    query = _VERSIONS.where(rule.c.state == ACTIVE, rule_version.c.version == rule.c.published_version)
+    found = []
+    for row in tx.execute(query.order_by(rule.c.id)).mappings():
+        if plan := row["document"].get("schedule"):
+            timezone, misfire = plan.get("timezone", "UTC"), plan.get("misfire", "once")
+            found.append(ScheduledRule(row["rule_id"], row["name"], row["version"], plan["cron"], timezone, misfire))
+    return found
+
+
+def using_connection(tx: sa.Connection, connection: str) -> list[str]:
+    """Return the names of the rules whose draft or published document uses the connection."""
+    return [row.name for row in list_rules(tx) if any(connection == side[0] for side in _sides(row))]
+
+
+def using_object(tx: sa.Connection, connection: str, name: str) -> list[str]:
+    """Return the names of the rules whose draft or published document uses the object of the connection."""
+    return [row.name for row in list_rules(tx) if (connection, name) in _sides(row)]
+
+
+def _sides(row: RuleRow) -> set[tuple[str, str]]:
+    sides = [document.get(side) for document in (row.draft, row.published) if document for side in ("left", "right")]
+    return {(str(s.get("connection")), str(s.get("object"))) for s in sides if isinstance(s, dict)}

@@ -1,0 +1,220 @@
+"""A rule in plain sentences: what the overview says, what the choices of the editor are called, what a key is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask_babel import gettext as _
+
+from webapp.rulebook import timetable
+from webapp.rulebook.editing import EXPRESSION, Flow, rows
+
+Document = Mapping[str, Any]
+Choices = list[tuple[str, str]]
+
+
+def side_name(document: Document, side: str) -> str:
+    """Return "crm › Account"."""
+    part = document.get(side) or {}
+    return f"{part.get('connection') or '?'} › {part.get('object') or '?'}"
+
+
+def arrow(document: Document) -> str:
+    """Return the icon of the direction."""
+    icons = {"right_to_left": "arrow-left", "two_way": "arrow-left-right"}
+    return icons.get(str(document.get("direction")), "arrow-right")
+
+
+def summary(document: Document) -> list[str]:
+    """Return the rule as a few sentences."""
+    flow = Flow.of(document)
+    source, target = side_name(document, flow.source), side_name(document, flow.target)
+    sentences = [_first_sentence(document, source, target)]
+    if where := (document.get(flow.source) or {}).get("where"):
+        sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
+    sentences += _situations(document, flow, target)
+    sentences.append(_found_how(document, flow, source))
+    sentences.append(_on_errors(document))
+    return sentences
+
+
+def _first_sentence(document: Document, source: str, target: str) -> str:
+    when = timetable.words(document.get("schedule"))
+    filled = sum(1 for row in rows(document, None) if row.source)
+    if document.get("direction") == "two_way":
+        text = "%(source)s and %(target)s are kept the same, both ways, in %(count)d fields: %(when)s."
+        return _(text, source=source, target=target, count=filled, when=when)
+    text = "Records of %(source)s are brought to %(target)s, with %(count)d fields: %(when)s."
+    return _(text, source=source, target=target, count=filled, when=when)
+
+
+def _situations(document: Document, flow: Flow, target: str) -> list[str]:
+    chosen = document.get("situations") or {}
+    new = str(chosen.get(f"unmatched_{flow.source}") or "create")
+    changed = str(chosen.get("linked_changed") or "update")
+    left = str(chosen.get("out_of_scope") or "unlink")
+    return [
+        {
+            "create": _("A new record is created in %(target)s.", target=target),
+            "ignore": _("A new record is not created in %(target)s; only records that exist there are updated.", target=target),
+            "case": _("A new record waits for a person to decide."),
+        }.get(new, _("New records: %(action)s.", action=action_name(new))),
+        {
+            "update": _("A record that changed is updated in %(target)s, field by field.", target=target),
+            "ignore": _("A record that changed later is left as it is in %(target)s.", target=target),
+            "case": _("A record that changed waits for a person to decide."),
+        }.get(changed, _("Changed records: %(action)s.", action=action_name(changed))),
+        {
+            "unlink": _("A record that no longer meets the condition is left in %(target)s and not updated any more.", target=target),
+            "ignore": _("A record that no longer meets the condition is left as it is."),
+        }.get(left, _("Records that no longer meet the condition: %(action)s.", action=action_name(left))),
+    ]
+
+
+def _found_how(document: Document, flow: Flow, source: str) -> str:
+    detect = (document.get("detect") or {}).get(flow.source) or {}
+    if detect.get("by") == "cursor":
+        field = detect.get("field") or "?"
+        return _("Each run reads what is new in %(source)s, by the field %(field)s.", source=source, field=field)
+    return _("Each run reads all records of %(source)s.", source=source)
+
+
+def _on_errors(document: Document) -> str:
+    errors = document.get("errors") or {}
+    if errors.get("data") == "suspend":
+        return _("The run stops at the first record that is refused.")
+    count = errors.get("stop_after", 1000)
+    return _("A record that is refused is parked in the quarantine; after %(count)s of them the run stops.", count=count)
+
+
+def action_name(action: str) -> str:
+    """Return what an action is called."""
+    return {
+        "create": _("Create it"),
+        "update": _("Update it"),
+        "ignore": _("Do nothing"),
+        "unlink": _("Let it go: keep it there, stop updating it"),
+        "delete": _("Delete it"),
+        "deactivate": _("Deactivate it"),
+        "case": _("Ask a person"),
+        "recreate": _("Create it again"),
+        "merge": _("Merge field by field"),
+        "link": _("Link them"),
+        "link_update": _("Link and update"),
+    }.get(action, action)
+
+
+def situations(document: Document, allowed: Mapping[str, Sequence[str]], defaults: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the situations of a form: name, question, choices, what is chosen."""
+    flow = Flow.of(document)
+    source, target = side_name(document, flow.source), side_name(document, flow.target)
+    chosen = document.get("situations") or {}
+    questions = {
+        f"unmatched_{flow.source}": _("A record of %(source)s that is not in %(target)s yet", source=source, target=target),
+        "linked_changed": _("A record of %(source)s that has changed", source=source),
+        "out_of_scope": _("A record of %(source)s that no longer meets the condition", source=source),
+    }
+    return [
+        {
+            "name": name,
+            "question": question,
+            "value": chosen.get(name) or defaults.get(name, ""),
+            "choices": [(action, action_name(action)) for action in allowed.get(name, ())],
+        }
+        for name, question in questions.items()
+        if len(allowed.get(name, ())) > 1
+    ]
+
+
+def strength_choices() -> Choices:
+    """Return when a value is written."""
+    return [
+        ("normal", _("When the source value changed")),
+        ("strong", _("Always: undo changes made in the target")),
+        ("weak", _("Only while the target is empty")),
+    ]
+
+
+def on_choices() -> Choices:
+    """Return which writes set a field."""
+    return [
+        ("both", _("When creating and when updating")),
+        ("create", _("Only when creating")),
+        ("update", _("Only when updating")),
+    ]
+
+
+def type_name(name: str) -> str:
+    """Return what a field type is called."""
+    return {
+        "text": _("text"),
+        "integer": _("whole number"),
+        "decimal": _("decimal number"),
+        "float": _("number"),
+        "number": _("number"),
+        "boolean": _("yes or no"),
+        "date": _("date"),
+        "time": _("time of day"),
+        "datetime": _("date and time"),
+        "local_datetime": _("date and time without a zone"),
+        "binary": _("bytes"),
+        "json": "JSON",
+        "any": _("any value"),
+        "null": _("nothing"),
+        "duration": _("time span"),
+    }.get(name, name)
+
+
+def key_name(path: Sequence[str], document: Document) -> str:
+    """Return what people call a key of the document: ("fields", "tel", "to_right") -> "Field tel › Expression"."""
+    names = _key_names()
+    parts = [str(part) for part in path]
+    if parts and parts[0] == "fields" and len(parts) > 1:
+        parts = [_("Field %(name)s", name=_field_name(parts[1], document)), *parts[2:]]
+    return " › ".join(names.get(part, part) for part in parts) or _("The whole rule")
+
+
+def _field_name(part: str, document: Document) -> str:
+    entries = document.get("fields") or []
+    if part.isdigit() and int(part) < len(entries) and isinstance(entries[int(part)], Mapping):
+        entry = entries[int(part)]
+        return str(entry.get(Flow.of(document).target) or entry.get(Flow.of(document).source) or part)
+    return part
+
+
+def _key_names() -> dict[str, str]:
+    return {
+        "name": _("Name"),
+        "left": _("Left"),
+        "right": _("Right"),
+        "connection": _("Connection"),
+        "object": _("Object"),
+        "where": _("Condition"),
+        "direction": _("Direction"),
+        "key": _("Key"),
+        "detect": _("How changes are found"),
+        "by": _("Method"),
+        "field": _("Field"),
+        "tie": _("Tie-breaker"),
+        "overlap": _("Overlap"),
+        "fields": _("Fields"),
+        "to_right": _("Expression"),
+        "to_left": _("Expression to the left"),
+        "strength": _("Strength"),
+        "on": _("Written when"),
+        "when": _("Only if"),
+        "situations": _("What happens"),
+        "errors": _("When something goes wrong"),
+        "data": _("Refused record"),
+        "stop_after": _("Stop after"),
+        "retry": _("Attempts"),
+        "transient": _("No answer"),
+        "schedule": _("Schedule"),
+        "cron": _("Times"),
+        "timezone": _("Time zone"),
+        "misfire": _("Missed runs"),
+    }
+
+
+__all__ = ["EXPRESSION", "action_name", "arrow", "key_name", "side_name", "situations", "summary", "type_name"]
