@@ -33,8 +33,10 @@ def test_first_use_makes_a_private_file(tmp_path: Path) -> None:
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
     """Eight processes that make the key at the same time end up with the same one."""
-    code = "import sys; from pathlib import Path; from webapp.vault.providers import FileKeys; "
+    code = (
+        "import sys; from pathlib import Path; from webapp.vault.providers import FileKeys; "
         "print(FileKeys(Path(sys.argv[1])).current)"
+    )
     command = [sys.executable, "-c", code, str(tmp_path / "master.key")]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     answers = {process.communicate(timeout=120)[0] for process in started}
