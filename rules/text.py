@@ -14,7 +14,7 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "mark for trans
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence with `{name}` places; `str()` gives it in English.
+    """A sentence with `{name}` places; `str()` gives it in English. A value may be a message itself.
 
     The console translates `template` and fills in `values`, so this package needs no translator.
     """
@@ -33,7 +33,8 @@ class Message:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Message:
         """Return the message that `to_json` gave."""
-        return cls(data["template"], dict(data["values"]))
+        values = {k: cls.from_json(v) if isinstance(v, Mapping) else v for k, v in data["values"].items()}
+        return cls(data["template"], values)
 
 
 def msg(template: str, **values: Any) -> Message:
@@ -42,4 +43,6 @@ def msg(template: str, **values: Any) -> Message:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.to_json()
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

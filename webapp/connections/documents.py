@@ -14,7 +14,7 @@ from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec
 from rules.text import Message, msg
 from webapp.connections.catalogue import HUB, connector_class
-from webapp.connections.errors import Problem
+from webapp.connections.errors import Problem, sentence
 from webapp.connections.store import ConnectionRow
 from webapp.connections.validation import validate_settings
 from webapp.vault import references
@@ -137,7 +137,7 @@ def _settings(
         if references.is_reference(secret):
             wrong = references.problem(secret, owner(name))
             if wrong is not None:
-                found.append(Problem(("settings", setting), msg("{problem}", problem=str(wrong))))
+                found.append(Problem(("settings", setting), sentence(wrong)))
             continue
         if len(secret) > LARGEST:
             found.append(

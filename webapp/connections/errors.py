@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from rules.text import Message, msg
 
@@ -28,6 +28,23 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Return a plain form for the API and the command line."""
         return {"at": "/".join(self.path), "detail": str(self.message)}
+
+
+class Explained(Protocol):
+    """An error that says what happened and what to do: of a connector, of the vault."""
+
+    message: Message
+
+    @property
+    def remedy(self) -> Message | None:
+        """Return what to do."""
+
+
+def sentence(error: Explained) -> Message:
+    """Return what happened and what to do as one message, both parts still translatable."""
+    if error.remedy is None:
+        return error.message
+    return msg("{problem} {remedy}", problem=error.message, remedy=error.remedy)
 
 
 class ConnectionProblem(Exception):
@@ -51,7 +68,7 @@ class ConnectionInvalid(ConnectionProblem):
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
         first = problems[0]
         text = "The connection '{name}' cannot be saved. {place}: {problem}"
-        super().__init__(msg(text, name=name, place=" › ".join(first.path), problem=str(first.message)))
+        super().__init__(msg(text, name=name, place=" › ".join(first.path), problem=first.message))
         self.problems = tuple(problems)
 
 

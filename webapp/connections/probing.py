@@ -14,12 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import Connector, ObjectInfo, ReadRequest, Reject, Step
 from rules.schema import Schema
-from rules.text import Message, msg
+from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import budget
 from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import KIND
+from webapp.connections.errors import sentence
 from webapp.connections.models import connection, connection_object
 from webapp.connections.opening import clear_settings, context, opened, redacted, redacted_step, secret_values
 from webapp.connections.store import ConnectionRow, get_connection, note_check
@@ -74,7 +75,7 @@ def check_draft(
     if errors:
         labels = {s.name: s.label for s in spec.settings}
         return [
-            Step("settings", False, msg("{label}: {problem}", label=labels.get(n, n), problem=str(e)))
+            Step("settings", False, msg("{label}: {problem}", label=labels.get(n, n), problem=e))
             for n, e in errors.items()
         ]
     row = changed(stored, connector=connector, settings=clean)
@@ -183,18 +184,6 @@ def _steps(house: House, row: ConnectionRow, settings_of: Callable[[], dict[str,
     except Exception:  # noqa: BLE001 - a connector's own mistake: logged, and the test says so
         steps.append(Step("connect", False, sentence(_unexpected(row))))
     return list(steps)
-
-
-def sentence(error: ConnectorError) -> Message:
-    """Return what happened and what to do as one message, both parts still translatable."""
-    if error.remedy is None:
-        return error.message
-    template = f"{error.message.template} {error.remedy.template}"
-    both = {**error.remedy.values, **error.message.values}
-    clash = set(error.message.values) & set(error.remedy.values)
-    if any(error.message.values[k] != error.remedy.values[k] for k in clash):
-        return msg("{problem} {remedy}", problem=str(error.message), remedy=str(error.remedy))
-    return Message(template, both)
 
 
 def _unexpected(row: ConnectionRow) -> Misconfigured:

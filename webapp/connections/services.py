@@ -31,10 +31,11 @@ from webapp.connections.errors import (
     ConnectionMissing,
     ConnectionProblem,
     Problem,
+    sentence,
 )
 from webapp.connections.models import connection_object
 from webapp.connections.opening import open_connector
-from webapp.connections.probing import Preview, check, check_draft, object_schema, objects, preview, sentence
+from webapp.connections.probing import Preview, check, check_draft, object_schema, objects, preview
 from webapp.connections.store import ConnectionRow, find_connection, get_connection, list_connections
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
