@@ -1,0 +1,99 @@
+"""The JSON Schema of `kind: connection` documents, generated from what the connectors declare.
+
+`python -m webapp.connections.schema FILE` writes it; docs/schemas/connection.json is this for the built-in connectors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from connectors import registry
+from connectors.spi import ConnectorSpec, Setting, SettingKind
+from webapp.connections.documents import KIND, NAME
+
+REFERENCE = r"^(env|file|vault):.+"
+_TYPES: dict[SettingKind, dict[str, Any]] = {
+    SettingKind.INTEGER: {"type": "integer"},
+    SettingKind.BOOLEAN: {"type": "boolean"},
+    SettingKind.JSON: {},
+    SettingKind.URL: {"type": "string", "format": "uri", "pattern": "^https?://"},
+    SettingKind.SECRET: {"type": "string", "pattern": REFERENCE},
+}
+
+
+def document_schema(specs: Iterable[ConnectorSpec]) -> dict[str, Any]:
+    """Return the schema of a document that uses one of the connectors."""
+    specs = sorted(specs, key=lambda spec: spec.name)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:syncline:schema:connection",
+        "title": "Connection",
+        "description": "One configured system. Secrets are references (env:NAME, file:PATH, vault:NAME), never values.",
+        "type": "object",
+        "required": ["kind", "name", "connector"],
+        "additionalProperties": False,
+        "properties": {
+            "kind": {"const": KIND},
+            "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+            "label": {"type": "string", "maxLength": 200, "description": "What people call it."},
+            "note": {"type": "string"},
+            "connector": {"enum": [spec.name for spec in specs]},
+            "settings": {"type": "object"},
+        },
+        "allOf": [_branch(spec) for spec in specs],
+    }
+
+
+def settings_schema(spec: ConnectorSpec) -> dict[str, Any]:
+    """Return the schema of one connector's settings."""
+    always = [s.name for s in spec.settings if s.required and s.default is None and s.when is None]
+    schema: dict[str, Any] = {
+        "description": spec.summary,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {setting.name: _setting(setting) for setting in spec.settings},
+    }
+    if always:
+        schema["required"] = always
+    return schema
+
+
+def builtin_specs() -> list[ConnectorSpec]:
+    """Return the specs of the connectors that come with Syncline."""
+    return [registry.get(name).spec for name in registry.BUILTIN]
+
+
+def _branch(spec: ConnectorSpec) -> dict[str, Any]:
+    then: dict[str, Any] = {"properties": {"settings": settings_schema(spec)}}
+    if "required" in then["properties"]["settings"]:
+        then["required"] = ["settings"]
+    return {"if": {"properties": {"connector": {"const": spec.name}}, "required": ["connector"]}, "then": then}
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    schema = dict(_TYPES.get(setting.kind, {"type": "string"}))
+    schema["title"] = setting.label
+    if setting.help:
+        schema["description"] = setting.help
+    if setting.choices:
+        schema["enum"] = [value for value, _ in setting.choices]
+    if setting.default is not None:
+        schema["default"] = setting.default
+    for key, bound in (("minimum", setting.minimum), ("maximum", setting.maximum)):
+        if bound is not None:
+            schema[key] = bound
+    return schema
+
+
+def main(arguments: list[str]) -> None:
+    """Write the schema of the built-in connectors to the file named first."""
+    text = json.dumps(document_schema(builtin_specs()), ensure_ascii=False, indent=2)
+    Path(arguments[0]).write_text(text + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
