@@ -8,27 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import polars as pl
 
-from rules.documents.sync import Action, Situation
+from rules.reconcile.situations import Situation
 
-_KEY = "__partner"
+PARTNER = "__partner"
 _FOUND = "__found"
 _TIMES = "__times"
-
-
-class Outcome(StrEnum):
-    """What became of a record. A run's `read` is the sum of all but `deleted`, which counts the other side's records."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    SKIPPED = "skipped"
-    QUARANTINED = "quarantined"
-    CASE = "cases"
-    DELETED = "deleted"
 
 
 @dataclass(frozen=True)
@@ -45,8 +32,8 @@ class TargetField:
 class Batch:
     """One page, mapped, and the partners that the target holds.
 
-    `usable` is false for records that are parked already. `linked` tells whether a link is known; `partner` is the key
-    under which the target is asked. `partners` holds the target's records, its key column named `key`.
+    `usable` is false for records that are parked already. `linked` tells whether a link is known. `partner` is the text
+    under which a record's partner is sought; `partners` holds the target's records and that text as column `__partner`.
     `applies` holds a mask for each field whose `when` condition left some record alone.
     """
 
@@ -57,7 +44,18 @@ class Batch:
     mapped: pl.DataFrame
     applies: Mapping[str, pl.Series]
     partners: pl.DataFrame
-    key: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was found and is to be done, a row per record.
+
+    `found` has the columns `situation`, `action` and `changed` (the names of the fields that differ); nulls for records
+    that are not usable. `partners` holds each record's partner, nulls where there is none.
+    """
+
+    found: pl.DataFrame
+    partners: pl.DataFrame
 
 
 def key_text(series: pl.Series) -> pl.Series:
@@ -65,75 +63,67 @@ def key_text(series: pl.Series) -> pl.Series:
     return series if series.dtype == pl.String else series.cast(pl.String)
 
 
-def decide(batch: Batch, fields: Sequence[TargetField], actions: Mapping[Situation, Action]) -> pl.DataFrame:
-    """Return a row per record: `situation`, `action`, and `changed`, the names of the fields that differ.
-
-    Records that are not usable have nulls in all three.
-    """
+def decide(batch: Batch, fields: Sequence[TargetField], actions: Mapping[str, str]) -> Decision:
+    """Return what was found for each record, and the action that `actions` (situation -> action) names for it."""
     met = _meet(batch)
-    situation = _situations(batch, met, changed := _changed(batch, met, fields))
-    table = {s.value: actions[s].value for s in Situation if s in actions}
-    return pl.DataFrame(
-        {
-            "situation": situation,
-            "action": situation.replace_strict(table, default=None, return_dtype=pl.String),
-            "changed": changed,
-        }
-    )
+    changed = _changed(batch, met, fields)
+    situation = _situations(batch, met, changed)
+    action = situation.replace_strict(dict(actions), default=None, return_dtype=pl.String)
+    found = pl.DataFrame({"situation": situation, "action": action, "changed": changed})
+    return Decision(found, met.drop(PARTNER, _FOUND, _TIMES))
 
 
 def _meet(batch: Batch) -> pl.DataFrame:
-    """Join the partners to the records; `__times` counts how often a partner key occurs in the target."""
-    there = batch.partners.select(
-        key_text(batch.partners[batch.key]).alias(_KEY), pl.all(), pl.lit(value=True).alias(_FOUND)
-    )
-    times = there.group_by(_KEY).len(_TIMES)
-    one_each = there.unique(_KEY, keep="first", maintain_order=True)
-    asked = pl.DataFrame({_KEY: batch.partner})
-    joined = asked.join(one_each, on=_KEY, how="left", maintain_order="left")
-    return joined.join(times, on=_KEY, how="left", maintain_order="left")
+    """Join the partners to the records; `__times` counts how often a partner occurs in the target."""
+    there = batch.partners.with_columns(pl.lit(value=True).alias(_FOUND))
+    times = there.group_by(PARTNER).len(_TIMES)
+    one_each = there.unique(PARTNER, keep="first", maintain_order=True)
+    asked = pl.DataFrame({PARTNER: batch.partner})
+    joined = asked.join(one_each, on=PARTNER, how="left", maintain_order="left")
+    joined = joined.join(times, on=PARTNER, how="left", maintain_order="left")
+    return joined.with_columns(pl.col(_FOUND).fill_null(value=False))
 
 
 def _changed(batch: Batch, met: pl.DataFrame, fields: Sequence[TargetField]) -> pl.Series:
-    names: list[pl.Series] = []
-    for field in fields:
-        if not field.on_update:
-            continue
-        mine, theirs = batch.mapped[field.name], met[field.name]
-        differs = mine.ne_missing(theirs) & met[_FOUND].fill_null(value=False)
-        if field.weak:
-            differs &= theirs.is_null() | (theirs == "" if theirs.dtype == pl.String else pl.repeat(value=False, n=len(theirs), eager=True))
-        if field.name in batch.applies:
-            differs &= batch.applies[field.name]
-        names.append(pl.select(pl.when(differs).then(pl.lit(field.name)).alias(field.name)).to_series())
+    names = [
+        pl.select(pl.when(_differs(batch, met, field)).then(pl.lit(field.name)).alias(field.name)).to_series()
+        for field in fields
+        if field.on_update
+    ]
     if not names:
         return pl.Series("changed", [[]] * met.height, dtype=pl.List(pl.String))
     return pl.DataFrame(names).select(changed=pl.concat_list(pl.all()).list.drop_nulls()).to_series()
 
 
+def _differs(batch: Batch, met: pl.DataFrame, field: TargetField) -> pl.Series:
+    mine, theirs = batch.mapped[field.name], met[field.name]
+    differs = mine.ne_missing(theirs) & met[_FOUND]
+    if field.weak:
+        differs &= theirs.is_null() | (theirs.eq_missing("") if theirs.dtype == pl.String else theirs.is_null())
+    if field.name in batch.applies:
+        differs &= batch.applies[field.name]
+    return differs
+
+
 def _situations(batch: Batch, met: pl.DataFrame, changed: pl.Series) -> pl.Series:
-    found = pl.col(_FOUND).fill_null(value=False)
-    linked = pl.col("linked")
-    return (
-        met.select(pl.col(_FOUND), pl.col(_TIMES))
-        .with_columns(
-            usable=batch.usable, scope=batch.in_scope, linked=batch.linked, changes=changed.list.len() > 0
-        )
-        .select(
-            pl.when(~pl.col("usable"))
-            .then(None)
-            .when(~pl.col("scope"))
-            .then(pl.lit(Situation.OUT_OF_SCOPE.value))
-            .when(pl.col(_TIMES) > 1)
-            .then(pl.lit(Situation.DISPUTED.value))
-            .when(found & pl.col("changes"))
-            .then(pl.lit(Situation.LINKED_CHANGED.value))
-            .when(found)
-            .then(pl.lit(Situation.LINKED_UNCHANGED.value))
-            .when(linked)
-            .then(pl.lit(Situation.DELETED_RIGHT.value))
-            .otherwise(pl.lit(Situation.UNMATCHED_LEFT.value))
-            .alias("situation")
-        )
-        .to_series()
+    table = met.select(_FOUND, _TIMES).with_columns(
+        usable=batch.usable, scope=batch.in_scope, linked=batch.linked, differs=changed.list.len() > 0
     )
+    return table.select(
+        pl.when(~pl.col("usable"))
+        .then(None)
+        .when(~pl.col("scope"))
+        .then(pl.lit(Situation.OUT_OF_SCOPE.value))
+        .when(pl.col(_TIMES) > 1)
+        .then(pl.lit(Situation.DISPUTED.value))
+        .when(pl.col(_FOUND) & ~pl.col("linked"))
+        .then(pl.lit(Situation.UNLINKED.value))
+        .when(pl.col(_FOUND) & pl.col("differs"))
+        .then(pl.lit(Situation.LINKED_CHANGED.value))
+        .when(_FOUND)
+        .then(pl.lit(Situation.LINKED_UNCHANGED.value))
+        .when("linked")
+        .then(pl.lit(Situation.DELETED_RIGHT.value))
+        .otherwise(pl.lit(Situation.UNMATCHED_LEFT.value))
+        .alias("situation")
+    ).to_series()

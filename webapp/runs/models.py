@@ -93,7 +93,7 @@ quarantine = sa.Table(
     sa.Column("record", sa.Text, comment="the source record as JSON; null where it could not be read"),
     sa.Column("raw", sa.Text, comment="the text of a record that could not be read"),
     sa.Column("edited", sa.Text, comment="the record as a person corrected it"),
-    sa.Column("stage", sa.String(16), nullable=False, comment="read | scope | map | match | write"),
+    sa.Column("stage", sa.String(16), nullable=False, comment="read | scope | map | match | repeated | write"),
     sa.Column("field", sa.String(255)),
     sa.Column("reason", Json, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, comment="open | resolved | discarded"),
@@ -139,4 +139,11 @@ schedule_slot = sa.Table(
     sa.Column("slot", UtcDateTime, primary_key=True),
     sa.Column("run_id", BigId, comment="null: skipped"),
     sa.Column("fired_at", UtcDateTime, nullable=False),
+)
+
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("uid", sa.String(32), nullable=False, comment="tells this installation's fences from others'"),
 )

@@ -37,7 +37,9 @@ def from_texts(texts: list[str], schema: Schema) -> tuple[pl.DataFrame, dict[int
     return pl.DataFrame(columns), errors
 
 
-def _row(values: Mapping[str, Any], schema: Schema, number: int, errors: dict[int, tuple[str, Message]]) -> dict[str, Any]:
+def _row(
+    values: Mapping[str, Any], schema: Schema, number: int, errors: dict[int, tuple[str, Message]]
+) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for field in schema.fields:
         try:
@@ -53,6 +55,18 @@ def _row(values: Mapping[str, Any], schema: Schema, number: int, errors: dict[in
 
 def _value(field: Field, value: Any) -> Any:
     return None if value is None else _DECODERS[field.type](value, field)
+
+
+def typed_value(schema: Schema, name: str, value: Any) -> Any:
+    """Return the value of a field from its JSON form."""
+    return _value(schema[name], value)
+
+
+def plain_value(value: Any) -> Any:
+    """Return the JSON form of a value."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _decimal(value: Any, field: Field) -> Decimal:

@@ -1,0 +1,33 @@
+"""What can be found for a record pair, and what can become of a record."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Situation(StrEnum):
+    """What was found; the names are the keys of a rule's `situations`."""
+
+    LINKED_UNCHANGED = "linked_unchanged"
+    LINKED_CHANGED = "linked_changed"
+    LINKED_CONFLICT = "linked_conflict"
+    UNLINKED = "unlinked"
+    DISPUTED = "disputed"
+    UNMATCHED_LEFT = "unmatched_left"
+    UNMATCHED_RIGHT = "unmatched_right"
+    DELETED_LEFT = "deleted_left"
+    DELETED_RIGHT = "deleted_right"
+    EDIT_VS_DELETE = "edit_vs_delete"
+    OUT_OF_SCOPE = "out_of_scope"
+
+
+class Outcome(StrEnum):
+    """What became of a record. A run's `read` is the sum of all but `deleted`, which counts the other side's records."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    QUARANTINED = "quarantined"
+    CASES = "cases"
+    DELETED = "deleted"

@@ -1,0 +1,81 @@
+"""The dispatcher: fires schedules, announces waiting runs, and again those whose announcement or worker got lost.
+
+Any number of dispatchers may run: a slot fires once by its unique row, a run is worked on once by its claim.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from datetime import timedelta
+
+import redis
+import sqlalchemy as sa
+
+from config import Settings
+from webapp.extensions import House, open_house
+from webapp.runs.models import run as run_table
+from webapp.runs.schedules import fire_due
+from webapp.wake import LIST
+from webapp.worker import enqueue, queue
+
+POLL = 1.0
+"""Seconds between two looks into the database when nobody rings."""
+AGAIN = timedelta(seconds=15)
+"""After this time a run that nobody has claimed is announced once more."""
+
+log = logging.getLogger(__name__)
+
+
+def announce_waiting(house: House, connection: redis.Redis) -> int:
+    """Announce runs that wait or whose lease has expired; return how many."""
+    now = house.clock()
+    waiting = sa.and_(
+        run_table.c.state == "queued",
+        sa.or_(run_table.c.announced_at.is_(None), run_table.c.announced_at < now - AGAIN),
+    )
+    left_behind = sa.and_(
+        run_table.c.state == "running",
+        run_table.c.lease_until < now,
+        sa.or_(run_table.c.announced_at.is_(None), run_table.c.announced_at < run_table.c.lease_until),
+    )
+    with house.db.read() as tx:
+        ids = tx.scalars(sa.select(run_table.c.id).where(sa.or_(waiting, left_behind)).order_by(run_table.c.id)).all()
+    runs = queue(connection)
+    for run_id in ids:
+        enqueue(runs, run_id)
+    if ids:
+        with house.db.begin() as tx:
+            tx.execute(sa.update(run_table).where(run_table.c.id.in_(ids)).values(announced_at=now))
+    return len(ids)
+
+
+def turn(house: House, connection: redis.Redis) -> None:
+    """Do one round of work; a database or Redis that does not answer is told of and tried again."""
+    try:
+        fire_due(house)
+        announce_waiting(house, connection)
+    except (redis.RedisError, sa.exc.OperationalError) as error:
+        log.warning("The dispatcher will try again: %s", error)
+
+
+def wait_for_ring(connection: redis.Redis, stop: threading.Event) -> None:
+    """Return when someone rings, or after `POLL` seconds."""
+    try:
+        connection.blpop([LIST], timeout=POLL)
+        connection.delete(LIST)
+    except redis.RedisError:
+        stop.wait(POLL)
+
+
+def run(settings: Settings) -> None:
+    """Dispatch until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    house = open_house(settings)
+    connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
+    while not stop.is_set():
+        turn(house, connection)
+        wait_for_ring(connection, stop)

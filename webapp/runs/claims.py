@@ -1,0 +1,95 @@
+"""Who works on a run: claimed with one conditional update that raises the token, held by a lease.
+
+Two runs of one rule never work at the same time; the later one waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import SYSTEM, House
+from webapp.runs.models import run
+from webapp.runs.pipeline.journal import Claim
+
+log = logging.getLogger(__name__)
+
+
+def claim(house: House, run_id: int, worker: str) -> Claim | None:
+    """Return the run if it is free to be worked on, else None."""
+    now = house.clock()
+    until = now + timedelta(seconds=house.settings.lease_seconds)
+    with house.db.begin() as tx:
+        _one_at_a_time(tx, run_id)
+        other = run.alias()
+        busy = sa.exists().where(
+            other.c.rule_id == run.c.rule_id,
+            other.c.id != run.c.id,
+            other.c.state == "running",
+            other.c.lease_until > now,
+        )
+        free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", run.c.lease_until < now))
+        taken = {
+            "state": "running",
+            "token": run.c.token + 1,
+            "worker": worker,
+            "lease_until": until,
+            "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
+            "ended_at": None,
+        }
+        if tx.execute(sa.update(run).where(run.c.id == run_id, free, ~busy).values(taken)).rowcount != 1:
+            return None
+        row = tx.execute(sa.select(run).where(run.c.id == run_id)).one()
+        tag = Tag.RUN_STARTED if row.token == 1 else Tag.RUN_RESUMED
+        after = {"worker": worker, "token": row.token, "mode": row.mode}
+        record(tx, SYSTEM, now, Event(tag, Subject("rule", row.rule_name), None, after, run_id=run_id))
+    return _claim(row)
+
+
+def _one_at_a_time(tx: sa.Connection, run_id: int) -> None:
+    """Let claims of one rule's runs wait for each other on PostgreSQL; SQLite has one writer anyway."""
+    if tx.dialect.name == "postgresql":
+        rule_id = tx.scalar(sa.select(run.c.rule_id).where(run.c.id == run_id))
+        tx.execute(sa.text("SELECT pg_advisory_xact_lock(7301, CAST(:rule AS integer))"), {"rule": rule_id})
+
+
+def _claim(row: sa.Row[Any]) -> Claim:
+    names = ("rule_id", "rule_name", "document", "mode", "kind", "token", "worker", "chunks", "counts", "position")
+    values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete")}
+    return Claim(run_id=row.id, selection=tuple(row.selection or ()), **values)
+
+
+@contextmanager
+def held(house: House, claimed: Claim) -> Iterator[None]:
+    """Keep the lease while the block runs, also through a long call to a slow system."""
+    done = threading.Event()
+    every = house.settings.lease_seconds / 3
+    keeper = threading.Thread(
+        target=_keep, args=(house, claimed, done, every), name=f"lease-{claimed.run_id}", daemon=True
+    )
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+
+
+def _keep(house: House, claimed: Claim, done: threading.Event, every: float) -> None:
+    mine = (run.c.id == claimed.run_id, run.c.token == claimed.token, run.c.state == "running")
+    while not done.wait(every):
+        until = house.clock() + timedelta(seconds=house.settings.lease_seconds)
+        try:
+            with house.db.begin() as tx:
+                if tx.execute(sa.update(run).where(*mine).values(lease_until=until)).rowcount != 1:
+                    return
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("run %s: the lease could not be renewed: %s", claimed.run_id, error)

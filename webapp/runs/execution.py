@@ -1,0 +1,85 @@
+"""A worker's work on one run: claim it, carry it out, and say in one sentence why it stopped if it did."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
+from rules.documents import DocumentError, parse_sync
+from rules.text import Message, msg
+from webapp.connections.opening import open_connector
+from webapp.connections.probing import object_schema
+from webapp.extensions import House
+from webapp.runs.claims import claim, held
+from webapp.runs.models import installation
+from webapp.runs.pipeline.execute import Execution, Suspended, Systems
+from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
+from webapp.runs.pipeline.stopping import Stopped
+
+log = logging.getLogger(__name__)
+
+
+def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
+    """Carry out a run that waits or was left behind; return False where it was not free."""
+    claimed = claim(house, run_id, worker)
+    if claimed is None:
+        return False
+    with contextlib.suppress(Fenced), held(house, claimed):
+        ending = _carry_out(house, claimed, wait)
+        if ending is not None:
+            state, message = ending
+            with house.db.begin() as tx:
+                Journal(house, claimed).end(tx, state, message)
+    return True
+
+
+def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> tuple[str, Message | None] | None:
+    """Return state and message of a run that stops early; None when it has ended well."""
+    systems = Systems(
+        lambda name: open_connector(house, name), lambda name, thing: object_schema(house, name, thing, refresh=True)
+    )
+    try:
+        rule = parse_sync(claimed.document)
+        Execution(house, claimed, rule, wait, installation_id(house)).run(systems)
+    except Fenced:
+        raise
+    except Cancelled:
+        return "cancelled", None
+    except Stopped:
+        Journal(house, claimed).release()
+    except (Suspended, AuthFailed, Forbidden) as error:
+        return "suspended", _sentence(error)
+    except ConnectorError as error:
+        return "failed", _sentence(error)
+    except DocumentError as error:
+        return "failed", msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
+    except Exception:
+        log.exception("run %s failed", claimed.run_id)
+        text = "Something unexpected happened; the log of the worker names it under run {run}. Try to resume the run."
+        return "failed", msg(text, run=claimed.run_id)
+    return None
+
+
+def _sentence(error: Suspended | ConnectorError) -> Message:
+    remedy = getattr(error, "remedy", None)
+    if remedy is None:
+        return error.message
+    return Message(f"{error.message.template} {remedy.template}", {**error.message.values, **remedy.values})
+
+
+def installation_id(house: House) -> str:
+    """Return the random name of this installation, made at first use."""
+    with house.db.read() as tx:
+        known = tx.scalar(sa.select(installation.c.uid))
+    if known:
+        return str(known)
+    with contextlib.suppress(sa.exc.IntegrityError), house.db.begin() as tx:
+        tx.execute(sa.insert(installation).values(id=1, uid=uuid.uuid4().hex))
+    with house.db.read() as tx:
+        return str(tx.scalar(sa.select(installation.c.uid)))

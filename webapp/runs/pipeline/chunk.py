@@ -1,0 +1,94 @@
+"""One chunk of a run: the outcome of every record read, and the writes that make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from rules.reconcile.situations import Outcome
+from rules.schema import Change, Op
+from webapp.runs.pipeline.codec import pack, unpack
+
+OUTCOMES = {
+    "record_no": pl.Int64(),  # 1-based place in the run; null for a record of the target that was deleted
+    "left_key": pl.String(),
+    "right_key": pl.String(),
+    "situation": pl.String(),
+    "outcome": pl.String(),
+    "before": pl.String(),  # JSON of the fields that change
+    "after": pl.String(),
+    "stage": pl.String(),  # of a parked record: read, scope, map, match, write
+    "field": pl.String(),
+    "reason": pl.String(),  # JSON of a Message
+    "place": pl.String(),  # where in the source, where the source says so
+    "record": pl.String(),  # JSON of the source record
+    "raw": pl.String(),  # text of a source record that could not be read
+}
+COUNTED = tuple(o.value for o in Outcome)
+
+
+@dataclass(frozen=True)
+class Write:
+    """A change and, for each of its records, the row in the chunk's outcomes that it belongs to."""
+
+    change: Change
+    rows: pl.Series
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read."""
+
+    no: int
+    outcomes: pl.DataFrame
+    writes: tuple[Write, ...] = ()
+    links: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"left_key": pl.String(), "right_key": pl.String()})
+    )
+    position: dict[str, Any] | None = None
+    high: Any = None
+
+    @property
+    def read(self) -> int:
+        """Return how many source records the chunk accounts for."""
+        return self.outcomes["record_no"].count()
+
+
+def counts(outcomes: pl.DataFrame) -> dict[str, int]:
+    """Return the counts of a chunk; `read` is the sum of all others but `deleted`."""
+    found = dict(outcomes["outcome"].value_counts().iter_rows())
+    return {"read": outcomes["record_no"].count(), **{name: found.get(name, 0) for name in COUNTED}}
+
+
+def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Return the sums of several counts."""
+    total = {"read": 0, **dict.fromkeys(COUNTED, 0)}
+    for part in parts:
+        for name, number in part.items():
+            total[name] += number
+    return total
+
+
+def dump(chunk: Chunk) -> bytes:
+    """Return the chunk as a blob that survives a crash between planning and checking in."""
+    frames = {"outcomes": chunk.outcomes, "links": chunk.links}
+    for number, write in enumerate(chunk.writes):
+        frames[f"{number}:{write.change.op}:{write.change.key}"] = write.change.records
+        frames[f"{number}:rows"] = write.rows.to_frame("row")
+    return pack(frames)
+
+
+def load(no: int, blob: bytes, position: dict[str, Any] | None, high: Any) -> Chunk:
+    """Return the chunk that `dump` was given."""
+    frames = unpack(blob)
+    outcomes, links = frames.pop("outcomes"), frames.pop("links")
+    rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
+    writes = []
+    for name, frame in frames.items():
+        number, op, *key = name.split(":", 2)
+        if op != "rows":
+            writes.append(Write(Change(Op(op), key[0], frame), rows[number]))
+    return Chunk(no, outcomes, tuple(writes), links, position, high)

@@ -1,0 +1,184 @@
+"""The loop of a run: pages in, chunks out, until the source is exhausted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.errors import Retriable
+from connectors.spi import Connector, Cursor, Fence, ReadRequest
+from rules.documents.sync import ErrorAction, SyncRule
+from rules.mapping import compile_mapping
+from rules.schema import Schema
+from rules.text import Message, msg
+from webapp.extensions import House
+from webapp.runs.models import rule_cursor, run
+from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.codec import plain_value, typed_value
+from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.parking import settle_rest
+from webapp.runs.pipeline.planning import Planner
+from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.writing import Target
+
+
+class Suspended(Exception):
+    """The run stops and waits for a person."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Systems:
+    """How a run reaches the connected systems: by connection name, and their schemas by connection and object."""
+
+    connect: Callable[[str], AbstractContextManager[Connector]]
+    schema: Callable[[str, str], Schema]
+
+
+class Execution:
+    """One worker's work on one run."""
+
+    def __init__(
+        self, house: House, claim: Claim, rule: SyncRule, wait: Callable[[float], None], installation: str
+    ) -> None:
+        self.house = house
+        self.claim = claim
+        self.rule = rule
+        self.sides = Sides.of(rule)
+        self.journal = Journal(house, claim)
+        self.scope = f"{installation}:{claim.rule_name}"
+        transient = rule.errors.transient
+        self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
+
+    def run(self, systems: Systems) -> None:
+        """Carry the run to its end; raises what stops it (ConnectorError, Suspended, Cancelled)."""
+        source, target = self.sides.source, self.sides.target
+        schemas = (systems.schema(source.connection, source.object), systems.schema(target.connection, target.object))
+        with contextlib.ExitStack() as stack:
+            reader = stack.enter_context(systems.connect(source.connection))
+            writer = stack.enter_context(systems.connect(target.connection))
+            ordered = schemas[::-1] if self.sides.reverse else schemas
+            planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
+            self._work(reader, planner, Target(writer, target.object, planner.target_schema))
+
+    def _work(self, reader: Connector, planner: Planner, target: Target) -> None:
+        with self.house.db.read() as tx:
+            links = Links.load(tx, self.claim.rule_id)
+        self._take_up(planner, target, links)
+        cursor = self._cursor(planner.source_schema)
+        high = typed_value(planner.source_schema, cursor.field, self.claim.high) if cursor else None
+        for page in self._pages(reader, planner.source_schema, cursor):
+            chunk = planner.plan(page, self.journal.chunks + 1, self.journal.counts["read"] + 1, links)
+            high = highest(page, cursor, high)
+            self._finish_chunk(replace(chunk, high=plain_value(high)), planner, target, links)
+            stopping.check()
+        self._end(target, links, cursor)
+
+    def _pages(self, reader: Connector, schema: Schema, cursor: Cursor | None) -> Iterator[Any]:
+        size = self.house.settings.page_size
+        if self.claim.kind == "replay":
+            return replayed(self.house.db, self.claim.selection, schema, size, self.journal.counts["read"])
+        request = ReadRequest(self.sides.source.object, schema, cursor, self._position, size)
+        return pages(reader, request, self.retry)
+
+    def _take_up(self, planner: Planner, target: Target, links: Links) -> None:
+        """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
+        self._position = self.claim.position
+        if self.claim.kind != "replay":
+            for outcomes in self.journal.handled():
+                planner.remember(outcomes)
+        half = self.journal.planned()
+        if half is not None:
+            settled = target.apply(half, self._fence(half), self.retry, again=True)
+            self._check_in(settled, planner, links)
+            self._position = half.position
+
+    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target, links: Links) -> None:
+        if chunk.read == 0:
+            return
+        if self.claim.live:
+            if chunk.writes:
+                self.journal.plan(chunk)
+            chunk = target.apply(chunk, self._fence(chunk), self.retry)
+        self._check_in(chunk, planner, links)
+
+    def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
+        self.journal.check_in(chunk, links)
+        if self.claim.kind != "replay":
+            planner.remember(chunk.outcomes)
+        parked = self.journal.counts["quarantined"]
+        if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.live:
+            raise Suspended(msg("{count} records were refused, and the rule says to stop then.", count=parked))
+        if parked >= self.rule.errors.stop_after:
+            text = msg(
+                "{count} records were refused; the rule stops at {limit}.",
+                count=parked,
+                limit=self.rule.errors.stop_after,
+            )
+            raise Suspended(text)
+
+    def _fence(self, chunk: Chunk) -> Fence:
+        return Fence(self.scope, self.claim.token, self.claim.run_id, chunk.no)
+
+    def _cursor(self, schema: Schema) -> Cursor | None:
+        if self.claim.kind == "replay":
+            return None
+        detect = self.sides.detect
+        since = self.claim.since
+        if since is None and detect.field is not None and self.claim.chunks == 0:
+            since = self._stored_cursor()
+            if since is not None:
+                self.journal.note(since=since)
+        return cursor_of(
+            detect, self.sides.source_key, typed_value(schema, detect.field, since) if detect.field else None
+        )
+
+    @property
+    def _cursor_source(self) -> str:
+        return f"{self.sides.source.connection}/{self.sides.source.object}/{self.sides.detect.field}"
+
+    def _stored_cursor(self) -> Any:
+        mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._cursor_source)
+        with self.house.db.read() as tx:
+            return tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
+
+    def _end(self, target: Target, links: Links, cursor: Cursor | None) -> None:
+        if self.claim.live:
+            self.retry(lambda: target.connector.finish(target.object))
+        with self.house.db.begin() as tx:
+            self.journal.guard(tx, read_complete=True)
+            if self.claim.live and self.claim.kind == "sync":
+                if cursor is None:
+                    settle_rest(tx, self.claim, self.house.clock())
+                else:
+                    self._advance(tx)
+                links.compact(tx, self.claim.run_id)
+            self.journal.end(tx, "succeeded", None)
+
+    def _advance(self, tx: sa.Connection) -> None:
+        """Move the cursor now that all data up to it is durable."""
+        high = tx.scalar(sa.select(run.c.high).where(run.c.id == self.claim.run_id))
+        if high is None:
+            return
+        mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._cursor_source)
+        tx.execute(sa.delete(rule_cursor).where(*mine))
+        row = {"rule_id": self.claim.rule_id, "source": self._cursor_source, "value": high, "run_id": self.claim.run_id}
+        tx.execute(sa.insert(rule_cursor).values(row))
+
+    def _tell(self, error: Retriable, attempt: int, seconds: float) -> None:
+        text = "{error} Trying again in {seconds} s (attempt {attempt} of {times})."
+        values = {"error": str(error), "seconds": round(seconds, 1), "attempt": attempt, "times": self.retry.times}
+        self.journal.log("warning", Message(text, values))
+        self.journal.note()

@@ -1,0 +1,172 @@
+"""The book of one run: what commits together with each chunk, guarded by the run's token.
+
+Every transaction first renews the lease under the token; a worker whose run was taken over learns it there (`Fenced`)
+and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.errors import Fenced
+from rules.reconcile.situations import Outcome
+from rules.text import Message
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import SYSTEM, House
+from webapp.runs.models import run, run_chunk, run_log, run_record
+from webapp.runs.pipeline import chunk as chunks
+from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.codec import digest, pack, unpack
+from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.parking import park, settle
+
+_SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
+
+
+class Cancelled(Exception):
+    """Someone has asked to cancel the run."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that a worker holds, as it was when claimed."""
+
+    run_id: int
+    rule_id: int
+    rule_name: str
+    document: Mapping[str, Any]
+    mode: str
+    kind: str
+    token: int
+    worker: str
+    chunks: int
+    counts: Mapping[str, int]
+    position: Mapping[str, Any] | None = None
+    since: Any = None
+    high: Any = None
+    selection: tuple[int, ...] = ()
+    read_complete: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Tell whether the run writes to its target."""
+        return self.mode == "live"
+
+
+class Journal:
+    """Writes a run's progress; one per claim."""
+
+    def __init__(self, house: House, claim: Claim) -> None:
+        self.house = house
+        self.claim = claim
+        self.counts = chunks.add_counts([dict(claim.counts)]) if claim.counts else chunks.add_counts([])
+        self.chunks = claim.chunks
+
+    def guard(self, tx: sa.Connection, **values: Any) -> None:
+        """Renew the lease under our token, setting `values` of the run; raises `Fenced` or `Cancelled`."""
+        until = self.house.clock() + timedelta(seconds=self.house.settings.lease_seconds)
+        mine = (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
+        done = tx.execute(sa.update(run).where(*mine).values(lease_until=until, **values))
+        if done.rowcount != 1:
+            raise Fenced
+        if tx.scalar(sa.select(run.c.cancel_requested).where(run.c.id == self.claim.run_id)):
+            raise Cancelled
+
+    def plan(self, chunk: Chunk) -> None:
+        """Note a chunk that is about to be written."""
+        with self.house.db.begin() as tx:
+            self.guard(tx)
+            tx.execute(sa.insert(run_chunk).values(state="planned", plan=chunks.dump(chunk), **self._head(chunk)))
+
+    def planned(self) -> Chunk | None:
+        """Return the chunk that an earlier worker was about to write, if it did not check it in."""
+        with self.house.db.read() as tx:
+            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
+            found = tx.execute(sa.select(run_chunk).where(*mine)).one_or_none()
+        if found is None:
+            return None
+        note = found.counts
+        return chunks.load(found.no, found.plan, note["position"], note["high"])
+
+    def check_in(self, chunk: Chunk, links: Links) -> None:
+        """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
+        outcomes, own = chunk.outcomes, chunks.counts(chunk.outcomes)
+        blob = pack({"outcomes": outcomes})
+        total = chunks.add_counts([self.counts, own])
+        with self.house.db.begin() as tx:
+            self.guard(tx, counts=total, chunks=chunk.no, position=chunk.position, high=chunk.high)
+            tx.execute(sa.delete(run_chunk).where(run_chunk.c.run_id == self.claim.run_id, run_chunk.c.no == chunk.no))
+            kept = {**self._head(chunk), "counts": own, "outcomes": blob, "digest": digest(blob)}
+            tx.execute(sa.insert(run_chunk).values(state="done", **kept))
+            self._show(tx, outcomes)
+            if self.claim.live:
+                settle(tx, self.claim, outcomes, self.house.clock())
+                park(tx, self.claim, outcomes, self.house.clock())
+                links.append(tx, self.claim.run_id, chunk.links)
+            self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, "digest": kept["digest"]})
+        links.merge(chunk.links if self.claim.live else chunk.links.clear())
+        self.counts, self.chunks = total, chunk.no
+
+    def handled(self) -> list[pl.DataFrame]:
+        """Return the outcomes of the chunks that are done."""
+        with self.house.db.read() as tx:
+            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "done")
+            blobs = tx.scalars(sa.select(run_chunk.c.outcomes).where(*mine).order_by(run_chunk.c.no)).all()
+        return [unpack(blob)["outcomes"] for blob in blobs]
+
+    def note(self, **values: Any) -> None:
+        """Set columns of the run, under the token."""
+        with self.house.db.begin() as tx:
+            self.guard(tx, **values)
+
+    def log(self, level: str, message: Message) -> None:
+        """Add a line to the run's log; kept also when the run was taken over."""
+        with self.house.db.begin() as tx:
+            line = {"run_id": self.claim.run_id, "at": self.house.clock(), "level": level, "message": message.to_json()}
+            tx.execute(sa.insert(run_log).values(line))
+
+    def release(self) -> None:
+        """Give the run back to the queue, to be worked on elsewhere."""
+        with self.house.db.begin() as tx:
+            self.guard(tx, state="queued", announced_at=None)
+
+    def end(self, tx: sa.Connection, state: str, message: Message | None) -> None:
+        """End the run in the caller's transaction; raises `Fenced` if it is no longer ours."""
+        now = self.house.clock()
+        mine = (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
+        told = message.to_json() if message else None
+        values = {"state": state, "ended_at": now, "lease_until": None, "message": told}
+        if tx.execute(sa.update(run).where(*mine).values(values)).rowcount != 1:
+            raise Fenced
+        self._audit(tx, Tag.RUN_ENDED, {"state": state, "counts": self.counts, "message": str(message or "")})
+
+    def _head(self, chunk: Chunk) -> dict[str, Any]:
+        return {
+            "run_id": self.claim.run_id,
+            "no": chunk.no,
+            "token": self.claim.token,
+            "records": chunk.read,
+            "counts": {"position": chunk.position, "high": chunk.high},
+            "at": self.house.clock(),
+        }
+
+    def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
+        """Write the rows that people look at: what changed, failed or was deleted."""
+        columns = ("record_no", "left_key", "right_key", "outcome", "situation", "before", "after", "field", "reason")
+        shown = outcomes.filter(pl.col("outcome").is_in([o.value for o in _SHOWN])).select(columns)
+        if shown.is_empty():
+            return
+        shown = shown.with_columns(pl.col("record_no").fill_null(0), run_id=self.claim.run_id)
+        rows = shown.with_columns(rule_name=pl.lit(self.claim.rule_name)).to_dicts()
+        tx.execute(sa.insert(run_record), rows)
+
+    def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:
+        subject = Subject("rule", self.claim.rule_name)
+        record(tx, SYSTEM, self.house.clock(), Event(tag, subject, None, after, run_id=self.claim.run_id))

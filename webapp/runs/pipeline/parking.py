@@ -1,0 +1,87 @@
+"""The quarantine as the pipeline sees it: parking records that failed, settling those that have passed since."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from rules.reconcile.situations import Outcome
+from webapp.runs.models import quarantine
+
+if TYPE_CHECKING:
+    from webapp.runs.pipeline.journal import Claim
+
+
+def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime) -> None:
+    """Put the chunk's failed records into the quarantine; one that waits there already is tried once more."""
+    failed = outcomes.filter(pl.col("outcome") == Outcome.QUARANTINED)
+    if failed.is_empty():
+        return
+    waiting = {} if claim.kind == "replay" else _open(tx, claim.rule_id)
+    fresh: list[dict[str, Any]] = []
+    for row in failed.iter_rows(named=True):
+        key, values = _key(row), {**_values(row), "run_id": claim.run_id, "last_at": now}
+        known = claim.selection[row["record_no"] - 1] if claim.kind == "replay" else waiting.get(key)
+        if known:
+            _again(tx, known, values)
+        else:
+            head = {"rule_id": claim.rule_id, "rule_name": claim.rule_name, "left_key": key, "state": "open"}
+            fresh.append({**head, **values, "attempts": 1, "version": 1, "first_at": now})
+    if fresh:
+        tx.execute(sa.insert(quarantine), fresh)
+
+
+def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime) -> None:
+    """Mark the waiting records that have passed in this chunk."""
+    passed = outcomes.filter(pl.col("outcome") != Outcome.QUARANTINED, pl.col("record_no").is_not_null())
+    if claim.kind == "replay":
+        ids = [claim.selection[number - 1] for number in passed["record_no"]]
+    else:
+        waiting = _open(tx, claim.rule_id)
+        ids = [waiting[key] for key in waiting.keys() & set(passed["left_key"].drop_nulls())] if waiting else []
+    if ids:
+        _resolve(tx, quarantine.c.id.in_(ids), now)
+
+
+def settle_rest(tx: sa.Connection, claim: Claim, now: datetime) -> None:
+    """After a complete scan: what this run has not parked again is repaired or gone from the source."""
+    _resolve(tx, sa.and_(quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id != claim.run_id), now)
+
+
+def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:
+    values = {"state": "resolved", "last_at": now, "resolved_by": "run", "version": quarantine.c.version + 1}
+    tx.execute(sa.update(quarantine).where(quarantine.c.state == "open", which).values(values))
+
+
+def _open(tx: sa.Connection, rule_id: int) -> dict[str, int]:
+    query = sa.select(quarantine.c.left_key, quarantine.c.id)
+    return dict(tx.execute(query.where(quarantine.c.rule_id == rule_id, quarantine.c.state == "open")).tuples().all())
+
+
+def _again(tx: sa.Connection, entry: int, values: dict[str, Any]) -> None:
+    """Note another failed attempt; what the source says now takes the place of what it said, a correction stays."""
+    kept = values if values["record"] else {k: v for k, v in values.items() if k not in ("record", "raw")}
+    again = {"attempts": quarantine.c.attempts + 1, "version": quarantine.c.version + 1}
+    tx.execute(sa.update(quarantine).where(quarantine.c.id == entry).values(**kept, **again))
+
+
+def _key(row: dict[str, Any]) -> str:
+    """Return the key of an entry; a record without a key, or a second one with the same, is known by its place."""
+    if row["left_key"] is None:
+        return f"({row['place']})"
+    return f"{row['left_key']} ({row['place']})" if row["stage"] == "repeated" else str(row["left_key"])
+
+
+def _values(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "place": row["place"],
+        "record": row["record"],
+        "raw": row["raw"],
+        "stage": row["stage"],
+        "field": row["field"],
+        "reason": json.loads(row["reason"]),
+    }

@@ -1,0 +1,320 @@
+"""From a page of source records to a chunk: scope, map, match, decide. Nothing is written here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from connectors.spi import Connector, Page
+from rules.documents.defaults import actions
+from rules.documents.sync import Action, DetectBy, SyncRule
+from rules.mapping import Mapping as FieldMapping
+from rules.reconcile.one_way import PARTNER, Batch, Decision, decide, key_text
+from rules.reconcile.situations import Outcome, Situation
+from rules.schema import Change, Op, Schema
+from rules.text import Message, msg
+from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
+from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
+from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.sides import Sides
+
+_OUTCOME_OF: Mapping[str, Outcome] = {
+    Action.CREATE: Outcome.CREATED,
+    Action.RECREATE: Outcome.CREATED,
+    Action.UPDATE: Outcome.UPDATED,
+    Action.MERGE: Outcome.UPDATED,
+    Action.LINK_UPDATE: Outcome.UPDATED,
+    Action.LINK: Outcome.SKIPPED,
+    Action.IGNORE: Outcome.SKIPPED,
+    Action.UNLINK: Outcome.SKIPPED,
+    Action.DELETE: Outcome.SKIPPED,
+    Action.CASE: Outcome.QUARANTINED,
+}
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Why a record is parked: at which stage, which field, what is wrong."""
+
+    stage: str
+    message: Message
+    field: str | None = None
+
+
+@dataclass
+class Draft:
+    """A page on its way to a chunk; `parked` maps a row to why it cannot go on."""
+
+    records: pl.DataFrame
+    first: int
+    parked: dict[int, Parked] = field(default_factory=dict)
+
+    def park(self, row: int, stage: str, message: Message, name: str | None = None) -> None:
+        """Park a record; the first reason stays."""
+        self.parked.setdefault(row, Parked(stage, message, name))
+
+    @property
+    def usable(self) -> pl.Series:
+        """Return a mask of the records that are not parked."""
+        mask = pl.repeat(value=True, n=self.records.height, eager=True)
+        rows = list(self.parked)
+        return mask.scatter(rows, values=False) if rows else mask
+
+
+class Planner:
+    """Plans the chunks of one run."""
+
+    def __init__(
+        self, rule: SyncRule, mapping: FieldMapping, target: Connector, schemas: tuple[Schema, Schema]
+    ) -> None:
+        self.rule = rule
+        self.sides = Sides.of(rule)
+        self.mapping = mapping
+        self.target = target
+        self.source_schema, target_schema = schemas
+        self.full = self.sides.detect.by is DetectBy.FULL
+        self.actions = {name: action.value for name, action in actions(rule).items()}
+        mapped = tuple(n for n in target_schema.names if n in mapping.names)
+        self.fields = self.sides.target_fields(rule, mapped)
+        sought = {*mapped, self.sides.target_key, *(t for _, t in self.sides.matches(rule))}
+        self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
+        self.seen: set[int] = set()
+
+    def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
+        """Return the chunk of a page whose first record has the run-wide number `first`."""
+        draft = Draft(page.records, first)
+        keys = key_text(page.records[self.sides.source_key])
+        self._check_keys(draft, keys)
+        in_scope = self._scope(draft)
+        mapped = self.mapping.apply(page.records)
+        for error in mapped.errors:
+            if in_scope[error.row]:
+                draft.park(error.row, "map", error.message, error.field)
+        known = links.find(keys)
+        wanted = draft.usable & in_scope
+        partner, partners = self._partners(draft, known, mapped.records, wanted)
+        batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
+        decision = decide(batch, self.fields, self.actions)
+        self._park_cases(draft, decision)
+        return _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
+
+    def remember(self, outcomes: pl.DataFrame) -> None:
+        """Take note of keys that the run has handled, so that a second record with the same key is noticed."""
+        if self.full:
+            self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
+
+    def _check_keys(self, draft: Draft, keys: pl.Series) -> None:
+        name = self.sides.source_key
+        for row in keys.is_null().arg_true():
+            draft.park(row, "match", msg("The key field '{field}' is empty.", field=name), name)
+        repeated = ~keys.is_first_distinct() & keys.is_not_null()
+        if self.seen:
+            again = pl.Series([h in self.seen for h in keys.hash().to_list()], dtype=pl.Boolean)
+            repeated |= again & keys.is_not_null()
+        for row in repeated.arg_true():
+            text = msg(
+                "The key '{key}' occurs more than once in {object}.", key=keys[row], object=self.sides.source.object
+            )
+            draft.park(row, "repeated", text, name)
+
+    def _scope(self, draft: Draft) -> pl.Series:
+        mask, errors = self.mapping.where(draft.records)
+        for error in errors:
+            draft.park(error.row, "scope", error.message, "where")
+        return mask
+
+    def _partners(
+        self, draft: Draft, known: pl.Series, mapped: pl.DataFrame, wanted: pl.Series
+    ) -> tuple[pl.Series, pl.DataFrame]:
+        """Return the text under which each record's partner is sought, and the partners found in the target."""
+        key = self.sides.target_key
+        own = key_text(mapped[key]) if key in mapped.columns else pl.Series([None] * len(known), dtype=pl.String)
+        by_key = pl.select(pl.coalesce(known, own)).to_series()
+        sought = ("k:" + by_key).set(~wanted, None)
+        found = [self._lookup(key, by_key.filter(wanted), "k:")]
+        for source_field, target_field in self.sides.matches(self.rule):
+            open_ = wanted & sought.is_null()
+            values = key_text(draft.records[source_field])
+            found.append(self._lookup(target_field, values.filter(open_), "m:"))
+            hits = open_ & values.is_in(found[-1][PARTNER].str.strip_prefix("m:").implode())
+            sought = sought.zip_with(~hits, "m:" + values)
+        return sought, pl.concat(found)
+
+    def _lookup(self, name: str, texts: pl.Series, mark: str) -> pl.DataFrame:
+        values = texts.drop_nulls().unique().cast(self.target_schema[name].dtype, strict=False).drop_nulls().alias(name)
+        if values.is_empty():
+            found = self.target_schema.empty()
+        else:
+            found = self.target.lookup(self.sides.target.object, self.target_schema, name, values)
+        return found.with_columns((mark + key_text(found[name])).alias(PARTNER))
+
+    def _park_cases(self, draft: Draft, decision: Decision) -> None:
+        cases = decision.found.with_row_index("row").filter(pl.col("action") == Action.CASE)
+        for row, situation in cases.select("row", "situation").iter_rows():
+            draft.park(row, "match", _why(Situation(situation), self.sides.target.object))
+
+
+def _why(situation: Situation, target: str) -> Message:
+    if situation is Situation.DISPUTED:
+        return msg("More than one record of {target} fits; make the match unique.", target=target)
+    if situation is Situation.DELETED_RIGHT:
+        return msg("Its record in {target} is gone; decide whether to create it again.", target=target)
+    return msg("The rule wants a person to decide about this record ({situation}).", situation=situation.value)
+
+
+@dataclass
+class _Assembly:
+    """Puts a chunk together from what was decided."""
+
+    planner: Planner
+    draft: Draft
+    keys: pl.Series
+    known: pl.Series
+    batch: Batch
+    decision: Decision
+
+    def chunk(self, no: int, page: Page) -> Chunk:
+        outcomes = self._outcomes()
+        writes = (*self._creates(outcomes), *self._updates(outcomes), *self._deletes(outcomes))
+        outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejects(page)])
+        return Chunk(no, outcomes, writes, self._links(outcomes), dict(page.position))
+
+    def _outcomes(self) -> pl.DataFrame:
+        found, draft = self.decision.found, self.draft
+        right = key_text(self.decision.partners[self.planner.sides.target_key])
+        own = self.planner.sides.target_key
+        mapped = self.batch.mapped
+        fallback = key_text(mapped[own]) if own in mapped.columns else self.known
+        outcome = found["action"].replace_strict({a: o.value for a, o in _OUTCOME_OF.items()}, default=None)
+        frame = found.with_columns(
+            record_no=pl.int_range(draft.first, draft.first + found.height, dtype=pl.Int64, eager=True),
+            left_key=self.keys,
+            right_key=pl.coalesce(right, self.known, fallback),
+            outcome=outcome,
+            usable=draft.usable,
+            same=found["changed"].list.len() == 0,
+        )
+        unchanged = (pl.col("outcome") == Outcome.UPDATED) & pl.col("same") | (
+            pl.col("situation") == Situation.LINKED_UNCHANGED
+        )
+        return frame.with_columns(
+            outcome=pl.when(~pl.col("usable"))
+            .then(pl.lit(Outcome.QUARANTINED.value))
+            .when(unchanged)
+            .then(pl.lit(Outcome.UNCHANGED.value))
+            .otherwise("outcome")
+        )
+
+    def _creates(self, outcomes: pl.DataFrame) -> Iterator[Write]:
+        mask = outcomes["outcome"] == Outcome.CREATED
+        names = [f.name for f in self.planner.fields if f.on_create]
+        left_alone = [n for n in names if n in self.batch.applies]
+        rows = mask.arg_true()
+        signature = (
+            pl.DataFrame({n: self.batch.applies[n] for n in left_alone}).with_row_index("row") if left_alone else None
+        )
+        for applies, part in _groups(rows, signature):
+            kept = [n for n in names if applies.get(n, True)]
+            records = self.batch.mapped.select(kept)[part]
+            yield Write(Change(Op.CREATE, self.planner.sides.target_key, records), part)
+
+    def _updates(self, outcomes: pl.DataFrame) -> Iterator[Write]:
+        key = self.planner.sides.target_key
+        rows = (outcomes["outcome"] == Outcome.UPDATED).arg_true()
+        if rows.is_empty():
+            return
+        sets = outcomes.select(fields=pl.col("changed").list.join("\x1f"))[rows].with_columns(row=rows)
+        for (fields,), part in sets.group_by("fields", maintain_order=True):
+            names = str(fields).split("\x1f")
+            values = self.batch.mapped.select(names)[part["row"]]
+            keyed = values if key in names else values.insert_column(0, self.decision.partners[key][part["row"]])
+            yield Write(Change(Op.UPDATE, key, keyed), part["row"])
+
+    def _deletes(self, outcomes: pl.DataFrame) -> Iterator[Write]:
+        key = self.planner.sides.target_key
+        mask = (outcomes["action"] == Action.DELETE) & outcomes["usable"] & self.known.is_not_null()
+        rows = mask.fill_null(value=False).arg_true()
+        if not rows.is_empty():
+            values = self.known[rows].cast(self.planner.target_schema[key].dtype).alias(key)
+            yield Write(Change(Op.DELETE, key, values.to_frame()), rows)
+
+    def _with_texts(self, outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
+        """Add before and after of what is written, and the source record of whatever may be parked."""
+        before: list[str | None] = [None] * outcomes.height
+        after: list[str | None] = [None] * outcomes.height
+        record: list[str | None] = [None] * outcomes.height
+        for write in writes:
+            names = [n for n in write.change.records.columns if n != write.change.key or write.change.op is Op.CREATE]
+            if write.change.op is not Op.DELETE:
+                _put(after, write.rows, to_texts(write.change.records.select(names)))
+            if write.change.op is Op.UPDATE:
+                _put(before, write.rows, to_texts(self.decision.partners.select(names)[write.rows]))
+            _put(record, write.rows, to_texts(self.draft.records[write.rows]))
+        parked = pl.Series(sorted(self.draft.parked), dtype=pl.UInt32)
+        _put(record, parked, to_texts(self.draft.records[parked]))
+        texts = {"before": before, "after": after, "record": record, **self._reasons(outcomes.height)}
+        added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
+        return outcomes.with_columns(*added, raw=pl.lit(None, dtype=pl.String)).select(OUTCOMES)
+
+    def _reasons(self, height: int) -> dict[str, list[str | None]]:
+        columns: dict[str, list[str | None]] = {n: [None] * height for n in ("stage", "field", "reason", "place")}
+        for row, parked in self.draft.parked.items():
+            columns["stage"][row] = parked.stage
+            columns["field"][row] = parked.field
+            columns["reason"][row] = json.dumps(parked.message.to_json(), ensure_ascii=False)
+            columns["place"][row] = f"record {self.draft.first + row}"
+        return columns
+
+    def _rejects(self, page: Page) -> pl.DataFrame:
+        first = self.draft.first + self.draft.records.height
+        rows = [
+            {
+                "record_no": first + number,
+                "outcome": Outcome.QUARANTINED.value,
+                "stage": "read",
+                "field": reject.field,
+                "reason": json.dumps(reject.message.to_json(), ensure_ascii=False),
+                "place": reject.place,
+                "raw": reject.raw,
+            }
+            for number, reject in enumerate(page.rejects)
+        ]
+        return pl.DataFrame(rows, schema=OUTCOMES)
+
+    def _links(self, outcomes: pl.DataFrame) -> pl.DataFrame:
+        """Return the links that are new or gone; those of created records get their right key when it is written."""
+        head = outcomes.head(self.draft.records.height).with_columns(
+            known=self.known, action=self.decision.found["action"]
+        )
+        met = head.filter(
+            pl.col("outcome").is_in([Outcome.UPDATED, Outcome.UNCHANGED, Outcome.CREATED])
+            | (pl.col("action") == Action.LINK),
+            pl.col("known").ne_missing(pl.col("right_key")),
+        )
+        gone = head.filter(
+            pl.col("situation") == Situation.OUT_OF_SCOPE,
+            pl.col("action").is_in([Action.UNLINK, Action.DELETE]),
+            pl.col("known").is_not_null(),
+        ).with_columns(right_key=pl.lit(None, dtype=pl.String))
+        return pl.concat([met.select(LINK_SCHEMA), gone.select(LINK_SCHEMA)])
+
+
+def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
+    for row, value in zip(rows.to_list(), values, strict=True):
+        target[row] = value
+
+
+def _groups(rows: pl.Series, signature: pl.DataFrame | None) -> Iterator[tuple[dict[str, bool], pl.Series]]:
+    """Yield rows that set the same fields together, with which of the conditional fields they set."""
+    if rows.is_empty():
+        return
+    if signature is None:
+        yield {}, rows
+        return
+    names = [n for n in signature.columns if n != "row"]
+    for values, part in signature[rows].group_by(names, maintain_order=True):
+        yield dict(zip(names, values, strict=True)), part["row"]

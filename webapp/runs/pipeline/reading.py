@@ -1,0 +1,78 @@
+"""Where a run's records come from: the source system, or the quarantine when records are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.errors import Retriable
+from connectors.spi import Connector, Cursor, Page, ReadRequest, Reject
+from rules.documents.sync import Detect, DetectBy
+from rules.schema import Schema
+from rules.text import Message
+from webapp.extensions import Database
+from webapp.runs.models import quarantine
+from webapp.runs.pipeline.codec import from_texts
+from webapp.runs.pipeline.retry import Retry
+
+
+def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
+    """Return the cursor to read with: it starts one overlap before the value that the last run ended at."""
+    if detect.by is not DetectBy.CURSOR or detect.field is None:
+        return None
+    start = since - detect.overlap_time if isinstance(since, datetime) else since
+    if isinstance(since, date) and not isinstance(since, datetime):
+        start = since - max(detect.overlap_time, timedelta(days=1))
+    return Cursor(detect.field, detect.tie or key, start)
+
+
+def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Page]:
+    """Yield the pages of a source; a read that breaks off goes on behind the last page."""
+    after = request.after
+    failures = 0
+    while True:
+        try:
+            for page in source.read(replace(request, after=after)):
+                yield page
+                after, failures = page.position, 0
+            return
+        except Retriable as error:
+            failures += 1
+            if failures > retry.times:
+                raise
+            retry.pause(error, failures)
+
+
+def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:
+    """Return the highest cursor value read so far."""
+    if cursor is None or page.records.is_empty():
+        return high
+    values = [v for v in (page.records[cursor.field].max(), high) if v is not None]
+    return max(values) if values else None
+
+
+def replayed(db: Database, ids: tuple[int, ...], schema: Schema, size: int, done: int) -> Iterator[Page]:
+    """Yield the quarantined records `ids` behind the first `done`, as a person corrected them."""
+    for start in range(done, len(ids), size):
+        part = ids[start : start + size]
+        with db.read() as tx:
+            rows = tx.execute(sa.select(quarantine).where(quarantine.c.id.in_(part))).all()
+        found = {row.id: row for row in rows}
+        for offset, entry in enumerate(part):
+            yield _single(found[entry], schema, start + offset + 1)
+
+
+def _single(row: sa.Row[Any], schema: Schema, number: int) -> Page:
+    """Return a page of one record: one that fails must not shift the numbers of the others."""
+    text, position = row.edited or row.record, {"replayed": number}
+    if text is None:
+        return Page(schema.empty(), position, (Reject(row.place, row.raw or "", Message.from_json(row.reason)),))
+    records, errors = from_texts([text], schema)
+    if errors:
+        name, message = errors[0]
+        return Page(schema.empty(), position, (Reject(row.place, text, message, name),))
+    return Page(records.select(schema.names), position)

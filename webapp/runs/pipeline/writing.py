@@ -1,0 +1,146 @@
+"""Applying a chunk to the target: once, also when a worker dies between the target's commit and ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from connectors.spi import Connector, Failure, Fence, WriteResult
+from rules.reconcile.one_way import key_text
+from rules.reconcile.situations import Outcome
+from rules.schema import Change, Op, Schema
+from rules.text import msg
+from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
+from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
+from webapp.runs.pipeline.retry import Retry
+
+_LOST = msg("The target refused this record just before the worker stopped. Replay it to see the reason.")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run writes: the connector, the object, the fields that the rule touches."""
+
+    connector: Connector
+    object: str
+    schema: Schema
+
+    def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
+        """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+        if not chunk.writes:
+            return _settle(chunk, WriteResult())
+        attempts = [again]
+
+        def once() -> WriteResult:
+            first = not attempts[-1]
+            attempts.append(True)
+            return self._write(chunk, fence) if first else self._write_again(chunk, fence)
+
+        return _settle(chunk, retry(once))
+
+    def _write(self, chunk: Chunk, fence: Fence) -> WriteResult:
+        return self.connector.write(self.object, self.schema, [w.change for w in chunk.writes], fence)
+
+    def _write_again(self, chunk: Chunk, fence: Fence) -> WriteResult:
+        """Find out what is there already: all of it, nothing, or (a system without fences) some records."""
+        applied = self.connector.applied(fence)
+        if applied is False:
+            return self._write(chunk, fence)
+        there = [self._there(write.change) for write in chunk.writes]
+        if applied:
+            lost = (
+                Failure(number, row, _LOST) for number, mask in enumerate(there) for row in (~mask).arg_true().to_list()
+            )
+            return WriteResult(tuple(lost))
+        return self._write_rest(chunk, there, fence)
+
+    def _write_rest(self, chunk: Chunk, there: list[pl.Series], fence: Fence) -> WriteResult:
+        missing = [(~mask).arg_true() for mask in there]
+        changes = [
+            replace(w.change, records=w.change.records[rows]) for w, rows in zip(chunk.writes, missing, strict=True)
+        ]
+        result = self.connector.write(self.object, self.schema, changes, fence)
+        failures = tuple(replace(f, row=missing[f.change][f.row]) for f in result.failures)
+        keys = tuple(
+            None if made is None else pl.Series([None] * len(mask), dtype=made.dtype).scatter(rows, made)
+            for made, mask, rows in zip(result.keys, there, missing, strict=False)
+        )
+        return WriteResult(failures, keys)
+
+    def _there(self, change: Change) -> pl.Series:
+        """Return for each record of a change whether the target shows it as done."""
+        none = pl.repeat(value=False, n=change.records.height, eager=True)
+        if change.key not in change.records.columns:
+            return none  # the target makes the keys: its records cannot be told apart
+        keys = change.records[change.key]
+        found = self.connector.lookup(self.object, self.schema, change.key, keys.unique())
+        present = keys.is_in(found[change.key].implode())
+        if change.op is Op.DELETE:
+            return ~present
+        if change.op is Op.CREATE:
+            return present
+        both = change.records.join(found, on=change.key, how="left", suffix="__now", maintain_order="left")
+        same = [both[n].eq_missing(both[f"{n}__now"]) for n in change.records.columns if n != change.key]
+        return pl.DataFrame(same).select(pl.all_horizontal(pl.all())).to_series() & present if same else present
+
+
+def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
+    """Return the chunk with what really became of its writes."""
+    outcomes, links = chunk.outcomes, chunk.links
+    failed = [(chunk.writes[f.change].rows[f.row], f) for f in result.failures]
+    outcomes = _park(outcomes, failed)
+    for write, made in zip(chunk.writes, result.keys, strict=False):
+        if made is not None:
+            outcomes = _set(outcomes, "right_key", write.rows, key_text(made))
+    lost = outcomes["left_key"][[row for row, _ in failed]] if failed else pl.Series([], dtype=pl.String)
+    links = links.filter(~pl.col("left_key").is_in(lost.implode()))
+    made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(LINK_SCHEMA)
+    links = links.join(made_now, on="left_key", how="anti").vstack(made_now.filter(pl.col("right_key").is_not_null()))
+    keep = pl.col("outcome") == Outcome.QUARANTINED
+    outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
+    return replace(
+        chunk, outcomes=pl.concat([outcomes, _deleted(chunk.writes, result, outcomes)]), links=links, writes=()
+    )
+
+
+def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]]) -> pl.DataFrame:
+    rows = [
+        {
+            "row": row,
+            "outcome": Outcome.QUARANTINED.value,
+            "stage": "write",
+            "field": failure.field,
+            "reason": json.dumps(failure.message.to_json(), ensure_ascii=False),
+            "place": f"record {outcomes['record_no'][row]}",
+        }
+        for row, failure in failed
+    ]
+    if not rows:
+        return outcomes
+    schema = {"row": pl.UInt32(), **{n: OUTCOMES[n] for n in ("outcome", "stage", "field", "reason", "place")}}
+    patch = pl.DataFrame(rows, schema=schema)
+    numbered = outcomes.with_row_index("row")
+    return numbered.update(patch, on="row", how="left").drop("row")
+
+
+def _set(outcomes: pl.DataFrame, column: str, rows: pl.Series, values: pl.Series) -> pl.DataFrame:
+    return outcomes.with_columns(outcomes[column].scatter(rows, values).alias(column))
+
+
+def _deleted(writes: tuple[Write, ...], result: WriteResult, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each record of the target that was deleted."""
+    refused = {(f.change, f.row) for f in result.failures}
+    rows = [
+        row
+        for number, write in enumerate(writes)
+        if write.change.op is Op.DELETE
+        for place, row in enumerate(write.rows.to_list())
+        if (number, place) not in refused
+    ]
+    gone = outcomes[rows] if rows else outcomes.clear()
+    return gone.with_columns(
+        record_no=pl.lit(None, dtype=pl.Int64), outcome=pl.lit(Outcome.DELETED.value), before=None, after=None
+    ).cast(OUTCOMES)

@@ -1,0 +1,144 @@
+"""What is known of runs: the list, one run, its log, its records, as pages, API and command line show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.runs.models import run, run_chunk, run_log, run_record
+from webapp.runs.pipeline.codec import unpack
+
+ACTIVE = ("queued", "running")
+STATES = ("queued", "running", "succeeded", "failed", "suspended", "cancelled")
+
+
+class RunMissing(Exception):
+    """There is no such run."""
+
+    def __init__(self, run_id: int) -> None:
+        self.message = msg("There is no run {run}.", run=run_id)
+        super().__init__(str(self.message))
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as people see it."""
+
+    id: int
+    rule_id: int
+    rule_name: str
+    rule_version: int | None
+    mode: str
+    kind: str
+    state: str
+    message: Message | None
+    counts: dict[str, int]
+    chunks: int
+    expected: int | None
+    requested_by: str
+    requested_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    worker: str | None
+    token: int
+    cancel_requested: bool
+
+    @property
+    def active(self) -> bool:
+        """Tell whether the run waits or works."""
+        return self.state in ACTIVE
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long the run took, None while it has not ended."""
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at and self.started_at else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run in its published JSON form."""
+        counts = {name: number for name, number in self.counts.items()}
+        return {"run": self.id, "rule": self.rule_name, "mode": self.mode, "state": self.state, "counts": counts}
+
+
+_COLUMNS = tuple(run.c[name] for name in RunRow.__dataclass_fields__)
+
+
+def _row(found: sa.Row[Any]) -> RunRow:
+    values = dict(found._mapping)  # noqa: SLF001 - SQLAlchemy's documented way
+    values["message"] = Message.from_json(values["message"]) if values["message"] else None
+    return RunRow(**values)
+
+
+def get(tx: sa.Connection, run_id: int) -> RunRow:
+    """Return a run; raises `RunMissing`."""
+    found = tx.execute(sa.select(*_COLUMNS).where(run.c.id == run_id)).one_or_none()
+    if found is None:
+        raise RunMissing(run_id)
+    return _row(found)
+
+
+def listing(
+    tx: sa.Connection, *, rule: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+) -> list[RunRow]:
+    """Return runs, the latest first; `before` goes on behind a run's number."""
+    query = sa.select(*_COLUMNS).order_by(run.c.id.desc()).limit(limit)
+    for column, value in ((run.c.rule_name, rule), (run.c.state, state)):
+        query = query.where(column == value) if value else query
+    query = query.where(run.c.id < before) if before else query
+    return [_row(found) for found in tx.execute(query)]
+
+
+def latest(tx: sa.Connection, names: Sequence[str]) -> dict[str, RunRow]:
+    """Return the last run of each of the named rules."""
+    newest = sa.select(sa.func.max(run.c.id)).where(run.c.rule_name.in_(names)).group_by(run.c.rule_name)
+    return {row.rule_name: row for row in map(_row, tx.execute(sa.select(*_COLUMNS).where(run.c.id.in_(newest))))}
+
+
+def document(tx: sa.Connection, run_id: int) -> dict[str, Any]:
+    """Return the rule document that a run executed."""
+    return dict(tx.scalar(sa.select(run.c.document).where(run.c.id == run_id)) or {})
+
+
+def log_lines(tx: sa.Connection, run_id: int, limit: int = 200) -> list[sa.Row[Any]]:
+    """Return the last lines of a run's log, oldest first."""
+    query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(limit)
+    return list(reversed(tx.execute(query).all()))
+
+
+def records(
+    tx: sa.Connection,
+    run_id: int,
+    *,
+    outcome: str | None = None,
+    key: str | None = None,
+    after: int = 0,
+    limit: int = 50,
+) -> list[sa.Row[Any]]:
+    """Return records that a run changed, deleted or parked, in the order handled, behind row `after`."""
+    query = sa.select(run_record).where(run_record.c.run_id == run_id, run_record.c.id > after)
+    if outcome:
+        query = query.where(run_record.c.outcome == outcome)
+    if key:
+        query = query.where(sa.or_(run_record.c.left_key == key, run_record.c.right_key == key))
+    return list(tx.execute(query.order_by(run_record.c.id).limit(limit)).all())
+
+
+def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[sa.Row[Any]]:
+    """Return what runs of a rule did to the record with `key`, the latest first."""
+    mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == key, run_record.c.right_key == key))
+    return list(tx.execute(sa.select(run_record).where(*mine).order_by(run_record.c.id.desc()).limit(limit)).all())
+
+
+def outcomes(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:
+    """Yield what became of every record, a frame per chunk (columns of `pipeline.chunk.OUTCOMES`)."""
+    mine = (run_chunk.c.run_id == run_id, run_chunk.c.state == "done")
+    numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
+    for number in numbers:
+        blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine, run_chunk.c.no == number))
+        if blob is not None:
+            yield unpack(blob)["outcomes"]

@@ -1,0 +1,139 @@
+"""What people ask of runs: start, cancel, resume, replay. A run row is committed first; whoever rings comes after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents import digest, parse_sync
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.runs.models import run, run_log
+from webapp.runs.pipeline.chunk import add_counts
+from webapp.runs.reading import ACTIVE, get
+
+MODES = ("simulate", "shadow", "live")
+
+
+class RunRefused(Exception):
+    """The run cannot be started, cancelled or resumed; `message` says why."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+def start(
+    house: House, rule_name: str, mode: str, actor: Actor, *, draft: bool = False, tx: sa.Connection | None = None
+) -> int:
+    """Request a run of a rule and return its number; raises `RunRefused`.
+
+    Only what is published may write; a draft can be simulated.
+    """
+    if mode not in MODES:
+        raise RunRefused(msg("'{mode}' is not a mode; use simulate, shadow or live.", mode=mode))
+    if draft and mode != "simulate":
+        raise RunRefused(msg("A draft can only be simulated. Publish the rule first."))
+    if tx is not None:
+        return _start(house, tx, rule_name, mode, actor, draft=draft)
+    with house.db.begin() as own:
+        return _start(house, own, rule_name, mode, actor, draft=draft)
+
+
+def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Actor, *, draft: bool) -> int:
+    row = rulebook.find(tx, rule_name)
+    if row is None:
+        raise RunRefused(msg("There is no rule called '{name}'.", name=rule_name))
+    if not draft and row.published is None:
+        raise RunRefused(
+            msg("The rule '{name}' is not published yet. Publish it, or simulate the draft.", name=rule_name)
+        )
+    if mode == "live":
+        working = tx.scalar(
+            sa.select(run.c.id).where(run.c.rule_id == row.id, run.c.mode == "live", run.c.state.in_(ACTIVE))
+        )
+        if working:
+            raise RunRefused(
+                msg("Run {run} of '{name}' is still at work. Wait for it, or cancel it.", run=working, name=rule_name)
+            )
+    uses_draft = draft and row.draft is not None
+    values = {
+        "rule_id": row.id,
+        "rule_name": row.name,
+        "rule_version": None if uses_draft else row.published_version,
+        "document": row.draft if uses_draft else row.published or row.document,
+        "mode": mode,
+        "kind": "sync",
+    }
+    return _insert(house, tx, values, actor)
+
+
+def replay(house: House, rule_name: str, entries: tuple[int, ...], actor: Actor, tx: sa.Connection) -> int:
+    """Request a run over quarantined records, in the caller's transaction."""
+    row = rulebook.find(tx, rule_name)
+    if row is None or row.published is None:
+        raise RunRefused(
+            msg("The rule '{name}' is not published any more, so nothing can be replayed.", name=rule_name)
+        )
+    head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version, "document": row.published}
+    return _insert(house, tx, {**head, "mode": "live", "kind": "replay", "selection": list(entries)}, actor)
+
+
+def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor) -> int:
+    parse_sync(values["document"])
+    now = house.clock()
+    common = {
+        "state": "queued",
+        "counts": add_counts([]),
+        "chunks": 0,
+        "token": 0,
+        "requested_by": actor.name,
+        "requested_at": now,
+    }
+    run_id = int(tx.execute(sa.insert(run).values(**values, **common)).inserted_primary_key[0])  # type: ignore[index]
+    after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
+    record(tx, actor, now, Event(Tag.RUN_REQUESTED, Subject("rule", values["rule_name"]), None, after, run_id=run_id))
+    return run_id
+
+
+def cancel(house: House, run_id: int, actor: Actor) -> None:
+    """Cancel a run: at once where it only waits, else behind the chunk at hand."""
+    with house.db.begin() as tx:
+        row = get(tx, run_id)
+        if row.state not in ACTIVE and row.state not in ("suspended", "failed"):
+            raise RunRefused(msg("Run {run} has ended already.", run=run_id))
+        values = (
+            {"cancel_requested": True} if row.state == "running" else {"state": "cancelled", "ended_at": house.clock()}
+        )
+        tx.execute(sa.update(run).where(run.c.id == run_id).values(**values))
+        record(tx, actor, house.clock(), Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
+
+
+def resume(house: House, run_id: int, actor: Actor) -> None:
+    """Let a failed or suspended run go on behind its last chunk."""
+    with house.db.begin() as tx:
+        row = get(tx, run_id)
+        if row.state not in ("failed", "suspended"):
+            raise RunRefused(
+                msg("Run {run} is {state}; only a failed or suspended run can be resumed.", run=run_id, state=row.state)
+            )
+        working = tx.scalar(
+            sa.select(run.c.id).where(run.c.rule_id == row.rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
+        )
+        if working and row.mode == "live":
+            raise RunRefused(
+                msg(
+                    "Run {run} of '{name}' is still at work. Wait for it, or cancel it.",
+                    run=working,
+                    name=row.rule_name,
+                )
+            )
+        values = {"state": "queued", "announced_at": None, "message": None, "ended_at": None, "cancel_requested": False}
+        tx.execute(sa.update(run).where(run.c.id == run_id).values(values))
+        line = msg("{name} resumed the run.", name=actor.name).to_json()
+        tx.execute(sa.insert(run_log).values(run_id=run_id, at=house.clock(), level="info", message=line))
+        record(tx, actor, house.clock(), Event(Tag.RUN_RESUMED, Subject("rule", row.rule_name), run_id=run_id))

@@ -1,0 +1,86 @@
+"""Schedules: each slot fires once, in the schedule's own time zone; what was missed follows the misfire policy."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from cronsim import CronSim, CronSimError
+
+from webapp.extensions import Actor, House
+from webapp.rulebook.reading import ScheduledRule, scheduled
+from webapp.runs.models import schedule_slot
+from webapp.runs.requests import RunRefused, start
+
+SCHEDULE = Actor("system", "Schedule")
+LATE = timedelta(seconds=60)
+"""A slot that is older was missed: nobody was there to fire it."""
+LOOK_BACK = timedelta(days=7)
+
+log = logging.getLogger(__name__)
+
+
+def next_slot(cron: str, timezone: str, after: datetime) -> datetime:
+    """Return the next slot behind `after`, in UTC. Daylight saving: a time that occurs twice fires once."""
+    return next(CronSim(cron, after.astimezone(ZoneInfo(timezone)))).astimezone(UTC)
+
+
+def due(rule: ScheduledRule, last: datetime, now: datetime) -> list[datetime]:
+    """Return the slots behind `last` up to now, oldest first."""
+    slots = []
+    at = max(last, now - LOOK_BACK)
+    while (at := next_slot(rule.cron, rule.timezone, at)) <= now:
+        slots.append(at)
+    return slots
+
+
+def fire_due(house: House) -> list[int]:
+    """Start the runs whose time has come; return their numbers."""
+    now = house.clock()
+    with house.db.read() as tx:
+        rules = scheduled(tx)
+        fired = sa.select(schedule_slot.c.rule_id, sa.func.max(schedule_slot.c.slot)).group_by(schedule_slot.c.rule_id)
+        last = dict(tx.execute(fired).tuples().all())
+    started = [_fire(house, rule, last.get(rule.rule_id), now) for rule in rules]
+    return [run_id for run_id in started if run_id is not None]
+
+
+def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetime) -> int | None:
+    if last is None:
+        _begin(house, rule, now)
+        return None
+    try:
+        slots = due(rule, last, now)
+    except CronSimError as error:
+        log.warning("rule %s: its schedule cannot be read: %s", rule.name, error)
+        return None
+    if not slots:
+        return None
+    skip = rule.misfire == "skip" and now - slots[-1] > LATE
+    try:
+        with house.db.begin() as tx:
+            values = {"rule_id": rule.rule_id, "slot": slots[-1], "fired_at": now}
+            tx.execute(sa.insert(schedule_slot).values(values))
+            run_id = None if skip else _start(house, tx, rule.name)
+            mine = (schedule_slot.c.rule_id == rule.rule_id, schedule_slot.c.slot == slots[-1])
+            tx.execute(sa.update(schedule_slot).where(*mine).values(run_id=run_id))
+    except sa.exc.IntegrityError:
+        return None  # another dispatcher was quicker
+    return run_id
+
+
+def _start(house: House, tx: sa.Connection, name: str) -> int | None:
+    try:
+        return start(house, name, "live", SCHEDULE, tx=tx)
+    except RunRefused as refusal:
+        log.info("rule %s: not started on schedule: %s", name, refusal.message)
+        return None
+
+
+def _begin(house: House, rule: ScheduledRule, now: datetime) -> None:
+    """Let a schedule that is new begin now: slots before it was published are not missed ones."""
+    with contextlib.suppress(sa.exc.IntegrityError), house.db.begin() as tx:
+        tx.execute(sa.insert(schedule_slot).values(rule_id=rule.rule_id, slot=now, fired_at=now))

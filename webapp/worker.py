@@ -1,0 +1,91 @@
+"""The worker process: RQ brings run numbers, nothing else; the work is done in a forked child.
+
+Redis may bring a number twice or never: the claim in the database decides who works on a run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import redis
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+
+import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
+from config import Settings, from_environment
+from webapp.entities import hub
+from webapp.extensions import open_house
+from webapp.runs.execution import execute
+from webapp.runs.pipeline.stopping import request_stop
+
+QUEUE = "syncline-runs"
+PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger(__name__)
+
+
+def queue(connection: redis.Redis) -> Queue:
+    """Return the queue of runs."""
+    return Queue(QUEUE, connection=connection, serializer=JSONSerializer, default_timeout=-1)
+
+
+def enqueue(runs: Queue, run_id: int) -> None:
+    """Announce a run; RQ neither retries nor keeps results, the database does."""
+    runs.enqueue_call("webapp.worker.work_on", args=(run_id,), timeout=-1, result_ttl=0, failure_ttl=0, ttl=600)
+
+
+def work_on(run_id: int) -> None:
+    """Carry out a run; the job that RQ calls."""
+    house = open_house(from_environment())
+    hub.register(house)
+    try:
+        execute(house, run_id, f"{os.uname().nodename}:{os.getppid()}")
+    finally:
+        house.db.engine.dispose()
+
+
+class RunWorker(Worker):
+    """An RQ worker whose child dies with it, and ends at the next chunk when asked to stop."""
+
+    def main_work_horse(self, job: Any, queue: Any) -> None:
+        """Tie the child to its parent before it works."""
+        _die_with_parent()
+        super().main_work_horse(job, queue)
+
+    def setup_work_horse_signals(self) -> None:
+        """Let the child finish its chunk on SIGTERM; Ctrl-C is for the parent."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: request_stop())
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Pass the request on to the child."""
+        super().handle_warm_shutdown_request()
+        if self.horse_pid:
+            os.kill(self.horse_pid, signal.SIGTERM)
+
+
+def run(settings: Settings, name: str) -> None:
+    """Work until SIGTERM or SIGINT."""
+    connection = redis.Redis.from_url(settings.redis)
+    worker = RunWorker(
+        [queue(connection)],
+        name=f"{name}-{os.getpid()}",
+        connection=connection,
+        serializer=JSONSerializer,
+        log_job_description=False,
+    )
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    worker.work(with_scheduler=False, logging_level="WARNING")
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
