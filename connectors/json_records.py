@@ -1,0 +1,85 @@
+"""JSON objects as text columns: exact numbers, nested values as JSON text with sorted keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from connectors.sampling import BOOLEAN_KIND, EXPONENT_KIND, JSON_KIND, NUMBER_KIND, TEXT_KIND, Sample
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
+_KINDS = {str: TEXT_KIND, bool: BOOLEAN_KIND, int: NUMBER_KIND, Decimal: NUMBER_KIND, dict: JSON_KIND, list: JSON_KIND}
+
+
+def decode(data: bytes | str) -> Any:
+    """Return a JSON value with its numbers exact; raises `msgspec.DecodeError`."""
+    return _DECODER.decode(data)
+
+
+def columns_of(
+    records: Sequence[Mapping[str, Any]], names: Iterable[str], as_json: Collection[str] = ()
+) -> pl.DataFrame:
+    """Return the named members of JSON objects as text columns.
+
+    Args:
+        records: Objects from `decode`.
+        names: The members wanted; absent ones have no value.
+        as_json: Members whose every value is wanted as JSON text, plain texts too.
+    """
+    return pl.DataFrame(
+        [
+            pl.Series(name, [_json(r.get(name)) for r in records] if name in as_json
+                      else [text_of(r.get(name)) for r in records], dtype=pl.String)
+            for name in names
+        ]
+    )  # fmt: skip
+
+
+def sample_of(records: Sequence[Mapping[str, Any]], *, complete: bool) -> Sample:
+    """Return a sample of JSON objects: every member that occurs, in the order of appearance."""
+    kinds: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.items():
+            seen = kinds.setdefault(name, set())
+            if value is not None:
+                seen.add(_kind(value))
+    mixed = [name for name, seen in kinds.items() if JSON_KIND in seen]
+    frozen = {name: frozenset(seen) for name, seen in kinds.items() if seen}
+    return Sample(columns_of(records, kinds, mixed), frozen, complete)
+
+
+def text_of(value: Any) -> str | None:
+    """Return a JSON value as the text that a file without kinds would hold."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f") if abs(value.adjusted()) < 38 else str(value)
+    return _json(value)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else _ENCODER.encode(value).decode()
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Decimal) and "E" in str(value):
+        return EXPONENT_KIND
+    return _KINDS[type(value)]
+
+
+def member(value: Any, path: str) -> Any:
+    """Return what a path such as `data.items` leads to; raises `KeyError` with the part that is not there."""
+    for part in filter(None, path.split(".")):
+        if not isinstance(value, Mapping) or part not in value:
+            raise KeyError(part)
+        value = value[part]
+    return value
