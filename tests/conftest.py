@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the suite run on either metadata database."""
+    kinds = ("sqlite", "postgresql")
+    parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, run only what depends on the metadata database: the tests that use `metadata_url`."""
+    if config.getoption("--database") == "sqlite":
+        return
+    wanted = [item for item in items if "metadata_url" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
+
+
+@pytest.fixture
+def metadata_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a fresh, empty metadata database of the kind that `--database` asks for."""
+    if request.config.getoption("--database") == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'metadata.db'}"
 
 
 @pytest.fixture(scope="session")

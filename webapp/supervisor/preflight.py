@@ -16,8 +16,7 @@ from webapp.extensions import open_database
 from webapp.supervisor.errors import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
-ASSETS = ROOT / "webapp" / "static" / "dist"
-NEEDED_ASSETS = ("app.js", "app.css")
+ASSETS = ROOT / "webapp" / "static" / "dist" / "manifest.json"
 
 
 def check(settings: Settings) -> None:
@@ -71,9 +70,8 @@ def _port_problem(settings: Settings, error: OSError) -> str:
 
 def assets() -> None:
     """Check that the front end has been built."""
-    for name in NEEDED_ASSETS:
-        if not (ASSETS / name).exists():
-            raise CannotStart(f"The front end has not been built: {ASSETS / name} is missing. Run 'make assets'.")
+    if not ASSETS.exists():
+        raise CannotStart(f"The front end has not been built: {ASSETS} is missing. Run 'make assets'.")
 
 
 def database(settings: Settings) -> None:

