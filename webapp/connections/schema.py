@@ -83,10 +83,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
         schema["enum"] = [value for value, _ in setting.choices]
     if setting.default is not None:
         schema["default"] = setting.default
-    for key, bound in (("minimum", setting.minimum), ("maximum", setting.maximum)):
-        if bound is not None:
-            schema[key] = bound
-    return schema
+    bounds = {"minimum": setting.minimum, "maximum": setting.maximum}
+    return schema | {key: bound for key, bound in bounds.items() if bound is not None}
 
 
 def main(arguments: list[str]) -> None:
