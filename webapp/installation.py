@@ -23,7 +23,7 @@ class Initialised:
     username: str = "admin"
 
 
-class NotInitialised(Exception):  # noqa: N818 - reads as what it says
+class NotInitialised(Exception):
     """The database has not been prepared, or not for this version."""
 
 

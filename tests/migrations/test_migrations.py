@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 import config
 from webapp.access import models as access
@@ -67,8 +68,6 @@ def test_second_upgrade_does_nothing(db: Database) -> None:
 
 def test_downgrade_leaves_nothing(db: Database) -> None:
     """Going back from the first revision removes all of the rooms' tables."""
-    from alembic import command
-
     with db.begin() as tx:
         services.upgrade(tx)
     with db.begin() as tx:
@@ -93,7 +92,7 @@ def test_a_newer_database_is_refused(db: Database) -> None:
     with db.begin() as tx:
         services.upgrade(tx)
         tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(services.NewerDatabase, match="9999.*install that one"), db.begin() as tx:
+    with pytest.raises(services.NewerDatabase, match=r"9999.*install that one"), db.begin() as tx:
         services.upgrade(tx)
 
 
@@ -105,7 +104,7 @@ def test_starts_at_the_same_time_are_fine(house: House) -> None:
         own = House(house.settings, open_database(house.settings.database_url))
         try:
             results.append(initialise(own))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
             errors.append(error)
         finally:
             own.db.engine.dispose()

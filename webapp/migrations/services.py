@@ -22,7 +22,7 @@ LOCK = 7_305_826_114_593
 """Any number, as long as nobody else uses it: the key of the lock on a PostgreSQL database."""
 
 
-class NewerDatabase(Exception):  # noqa: N818 - reads as what it says
+class NewerDatabase(Exception):
     """The database was upgraded by a newer version of Syncline."""
 
 

@@ -6,5 +6,5 @@ UNUSABLE = 78
 """Exit code of a process that cannot start as it is set up (EX_CONFIG of sysexits.h); a restart would not help."""
 
 
-class CannotStart(Exception):  # noqa: N818 - reads as what it says
+class CannotStart(Exception):
     """Syncline cannot start; the text names the setting or file and says what to do."""

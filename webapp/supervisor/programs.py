@@ -103,10 +103,10 @@ def die_with_parent(parent: int) -> Callable[[], None]:
     return ask_kernel
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of its children's orphans, so that it can end and reap them too."""
+def adopt_orphans(*, adopt: bool) -> None:
+    """Make this process the parent of its children's orphans, so that it can end and reap them too; or no longer."""
     if _libc is not None:
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        _libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def children_of(pid: int) -> list[int]:

@@ -51,28 +51,22 @@ def up(settings: Settings, say: Say, *, prepare: tuple[str, ...] = ()) -> None:
 def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...]) -> None:
     folder = logs.folder(settings)
     if settings.embedded_redis:
-        ready = Stage(
-            (valkey.program(settings),), lambda: valkey.answers(settings.redis), 20, f"See {folder / 'redis.log'}."
-        )
-        watch.start(ready)
+        trouble = f"See {folder / 'redis.log'}."
+        watch.start(Stage((valkey.program(settings),), lambda: valkey.answers(settings.redis), 20, trouble))
     first = _finish(watch, "init", ("init", "--json"), settings)
-    watch.start(Stage((_program("web", settings),), lambda: _healthy(settings), 60, f"See {folder / 'web.log'}."))
-    workers = tuple(_program("worker", settings, f"worker-{n}") for n in range(1, settings.workers + 1))
-    watch.start(Stage((*workers, _program("scheduler", settings))))
-    if prepare:
-        say("Preparing ...")
-        _finish(watch, "prepare", prepare, settings)
-    log.info("Ready", url=url(settings))
-    for line in _welcome(settings, first):
-        say(line)
-
-
-def _welcome(settings: Settings, first: dict[str, Any]) -> list[str]:
-    lines = ["", f"Syncline is ready: {url(settings)}"]
-    if first.get("password"):
-        lines.append(f"Sign in as {first['username']} with the password: {first['password']}")
-        lines.append("The password is shown only this once. 'syncline user reset-password admin' makes a new one.")
-    return [*lines, f"Ctrl-C stops everything. Logs are in {logs.folder(settings)}.", ""]
+    try:
+        watch.start(Stage((_program("web", settings),), lambda: _healthy(settings), 60, f"See {folder / 'web.log'}."))
+        workers = tuple(_program("worker", settings, f"worker-{n}") for n in range(1, settings.workers + 1))
+        watch.start(Stage((*workers, _program("scheduler", settings))))
+        if prepare:
+            _finish(watch, "prepare", prepare, settings)
+        log.info("Ready", url=url(settings))
+        say(f"\nSyncline is ready: {url(settings)}")
+    finally:  # it is made once, so it is shown even if the start fails later
+        if first.get("password"):
+            say(f"Sign in as {first['username']} with the password: {first['password']}")
+            say("It is shown only this once. 'syncline user reset-password admin' makes a new one.")
+    say(f"Ctrl-C stops everything. Logs are in {folder}.\n")
 
 
 def url(settings: Settings) -> str:

@@ -35,7 +35,7 @@ class Stage:
     """Says what to look at when the stage does not get ready."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error
+class Stopped(Exception):
     """Somebody asked to stop."""
 
 
@@ -45,6 +45,7 @@ class Watch:
     def __init__(self) -> None:
         self.children: dict[str, Child] = {}
         self._wake, self._wakened = socket.socketpair()
+        self._strangers = set(children_of(os.getpid()))
         self._asked = 0
         self._stopping = False
         self._previous: dict[int, object] = {}
@@ -54,7 +55,7 @@ class Watch:
         """Take over signals."""
         for end in (self._wake, self._wakened):
             end.setblocking(False)
-        adopt_orphans()
+        adopt_orphans(adopt=True)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays in force
                 self._previous[number] = signal.signal(number, self._on_signal)
@@ -64,6 +65,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         """Stop everything and give the signals back."""
         self.stop()
+        adopt_orphans(adopt=False)
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
@@ -166,12 +168,15 @@ class Watch:
             child.due = None
         for group in _in_groups(list(reversed(self.children.values()))):
             self._stop_group(group, asked)
-        for pid in children_of(os.getpid()):
+        for pid in self._left():
             os.kill(pid, signal.SIGKILL)
-        while children_of(os.getpid()):
+        while self._left():
             self._reap()
             self._sleep(POLL)
         self._reap()
+
+    def _left(self) -> set[int]:
+        return set(children_of(os.getpid())) - self._strangers
 
     def _stop_group(self, group: Sequence[Child], asked: int) -> None:
         for child in group:
