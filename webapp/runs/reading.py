@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,8 +62,8 @@ class RunRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return the run in its published JSON form."""
-        counts = {name: number for name, number in self.counts.items()}
-        return {"run": self.id, "rule": self.rule_name, "mode": self.mode, "state": self.state, "counts": counts}
+        head = {"run": self.id, "rule": self.rule_name, "mode": self.mode, "state": self.state}
+        return {**head, "counts": dict(self.counts)}
 
 
 _COLUMNS = tuple(run.c[name] for name in RunRow.__dataclass_fields__)
@@ -132,6 +133,22 @@ def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[sa
     """Return what runs of a rule did to the record with `key`, the latest first."""
     mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == key, run_record.c.right_key == key))
     return list(tx.execute(sa.select(run_record).where(*mine).order_by(run_record.c.id.desc()).limit(limit)).all())
+
+
+@dataclass(frozen=True)
+class ShownRecord:
+    """A record of a run with its field differences as plain values."""
+
+    row: sa.Row[Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    reason: Message | None
+
+
+def with_differences(row: sa.Row[Any]) -> ShownRecord:
+    """Return a row of `run_record` with what it holds as JSON made plain."""
+    before, after = (json.loads(text) if text else {} for text in (row.before, row.after))
+    return ShownRecord(row, before, after, Message.from_json(row.reason) if row.reason else None)
 
 
 def outcomes(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:

@@ -39,12 +39,13 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
             for page in source.read(replace(request, after=after)):
                 yield page
                 after, failures = page.position, 0
-            return
         except Retriable as error:
             failures += 1
             if failures > retry.times:
                 raise
             retry.pause(error, failures)
+        else:
+            return
 
 
 def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:

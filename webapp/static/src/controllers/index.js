@@ -1,8 +1,9 @@
 // Each behaviour is a module of its own: `controllers` are bound by data-controller, `components` by Alpine's x-data.
+import { autosubmit } from "./autosubmit.js";
 import { confirm } from "./confirm.js";
 import { picker } from "./picker.js";
 import { theme } from "./theme.js";
 
-export const controllers = { confirm, picker, theme };
+export const controllers = { autosubmit, confirm, picker, theme };
 
 export const components = {};

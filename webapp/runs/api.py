@@ -1,0 +1,243 @@
+"""The API of runs and of the quarantine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rules.text import Message
+from webapp.runs import quarantine, reading
+from webapp.runs.quarantine import EntryRefused
+from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
+from webapp.wake import announce
+from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
+
+COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
+RUN = {
+    "type": "object",
+    "properties": {
+        "run": {"type": "integer"},
+        "rule": {"type": "string"},
+        "mode": {"enum": list(MODES)},
+        "state": {"enum": list(reading.STATES)},
+        "counts": COUNTS,
+        "message": {"type": ["string", "null"]},
+    },
+}
+RECORD = {"type": "object", "additionalProperties": True}
+START = {
+    "type": "object",
+    "required": ["rule"],
+    "additionalProperties": False,
+    "properties": {
+        "rule": {"type": "string"},
+        "mode": {"enum": list(MODES), "default": "live"},
+        "draft": {"type": "boolean"},
+    },
+}
+REPLAY = {
+    "type": "object",
+    "required": ["rule"],
+    "additionalProperties": False,
+    "properties": {"rule": {"type": "string"}, "entries": {"type": "array", "items": {"type": "integer"}}},
+}
+CORRECTION = {
+    "type": "object",
+    "required": ["values", "version"],
+    "additionalProperties": False,
+    "properties": {"values": {"type": "object"}, "version": {"type": "integer"}},
+}
+
+
+def _run(row: reading.RunRow) -> dict[str, Any]:
+    times = {name: getattr(row, name) for name in ("requested_at", "started_at", "ended_at")}
+    head = {**row.to_json(), "message": str(row.message) if row.message else None, "requested_by": row.requested_by}
+    return {**head, "kind": row.kind, "rule_version": row.rule_version, **times}
+
+
+def _entry(entry: quarantine.Entry) -> dict[str, Any]:
+    names = ("id", "rule_name", "run_id", "left_key", "place", "raw", "stage", "field", "state", "attempts", "version")
+    values = {name: getattr(entry, name) for name in names}
+    return {**values, "reason": str(entry.reason), "record": entry.values, "last_at": entry.last_at}
+
+
+class RunsApi(RoomApi):
+    """Runs."""
+
+    route_base = "/api/v1/runs"
+
+    @operation(
+        "GET",
+        "/",
+        scope="runs:read",
+        summary="List runs, the latest first",
+        query={**PAGING, "rule": {"type": "string"}, "state": {"enum": list(reading.STATES)}},
+        response=listing(RUN),
+    )
+    def list(self) -> Any:
+        """Return runs."""
+        query = self.query
+        before = _number(query.get("after"))
+        with self.house.db.read() as tx:
+            rows = reading.listing(
+                tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
+            )
+        shown = rows[: query["limit"]]
+        return listed(map(_run, shown), shown[-1].id if len(rows) > len(shown) else None)
+
+    @operation("POST", "/", scope="runs:run", summary="Start a run", body=START, response=RUN)
+    def start(self) -> Any:
+        """Start a run."""
+        body = self.body
+        try:
+            run_id = start(
+                self.house, body["rule"], body.get("mode", "live"), self.actor, draft=body.get("draft", False)
+            )
+        except RunRefused as refusal:
+            raise ApiError(409, refusal.message) from None
+        announce(self.house.settings)
+        return self._found(run_id), 201
+
+    @operation("GET", "/<int:run_id>", scope="runs:read", summary="Get a run", response=RUN)
+    def get(self, run_id: int) -> Any:
+        """Return a run."""
+        return self._found(run_id)
+
+    @operation(
+        "GET",
+        "/<int:run_id>/records",
+        scope="runs:read",
+        summary="List the records that a run changed, deleted or parked",
+        query={**PAGING, "outcome": {"type": "string"}, "key": {"type": "string"}},
+        response=listing(RECORD),
+    )
+    def records(self, run_id: int) -> Any:
+        """Return records of a run with their differences."""
+        query = self.query
+        self._found(run_id)
+        with self.house.db.read() as tx:
+            rows = reading.records(
+                tx,
+                run_id,
+                outcome=query.get("outcome"),
+                key=query.get("key"),
+                after=_number(query.get("after")) or 0,
+                limit=query["limit"] + 1,
+            )
+        shown = rows[: query["limit"]]
+        return listed(map(_record, shown), shown[-1].id if len(rows) > len(shown) else None)
+
+    @operation("POST", "/<int:run_id>/cancel", scope="runs:run", summary="Cancel a run", response=RUN)
+    def cancel(self, run_id: int) -> Any:
+        """Cancel a run."""
+        return self._do(cancel, run_id)
+
+    @operation(
+        "POST", "/<int:run_id>/resume", scope="runs:run", summary="Resume a failed or suspended run", response=RUN
+    )
+    def resume(self, run_id: int) -> Any:
+        """Let a stopped run go on."""
+        return self._do(resume, run_id)
+
+    def _do(self, deed: Any, run_id: int) -> Any:
+        self._found(run_id)
+        try:
+            deed(self.house, run_id, self.actor)
+        except RunRefused as refusal:
+            raise ApiError(409, refusal.message) from None
+        announce(self.house.settings)
+        return self._found(run_id)
+
+    def _found(self, run_id: int) -> dict[str, Any]:
+        try:
+            with self.house.db.read() as tx:
+                return _run(reading.get(tx, run_id))
+        except reading.RunMissing as missing:
+            raise ApiError(404, missing.message) from None
+
+
+class QuarantineApi(RoomApi):
+    """Parked records."""
+
+    route_base = "/api/v1/quarantine"
+
+    @operation(
+        "GET",
+        "/",
+        scope="quarantine:read",
+        summary="List parked records, the latest first",
+        query={**PAGING, "rule": {"type": "string"}, "state": {"enum": list(quarantine.STATES), "default": "open"}},
+        response=listing(RECORD),
+    )
+    def list(self) -> Any:
+        """Return parked records."""
+        query = self.query
+        before = _number(query.get("after"))
+        with self.house.db.read() as tx:
+            rows = quarantine.listing(
+                tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
+            )
+        shown = rows[: query["limit"]]
+        return listed(map(_entry, shown), shown[-1].id if len(rows) > len(shown) else None)
+
+    @operation("GET", "/<int:entry_id>", scope="quarantine:read", summary="Get a parked record", response=RECORD)
+    def get(self, entry_id: int) -> Any:
+        """Return a parked record."""
+        try:
+            with self.house.db.read() as tx:
+                return _entry(quarantine.get(tx, entry_id))
+        except EntryRefused as refusal:
+            raise ApiError(404, refusal.message) from None
+
+    @operation(
+        "PUT",
+        "/<int:entry_id>",
+        scope="quarantine:update",
+        summary="Correct a record",
+        body=CORRECTION,
+        response=RECORD,
+    )
+    def put(self, entry_id: int) -> Any:
+        """Keep a correction."""
+        try:
+            quarantine.edit(self.house, entry_id, self.body["values"], self.body["version"], self.actor)
+            with self.house.db.read() as tx:
+                return _entry(quarantine.get(tx, entry_id))
+        except EntryRefused as refusal:
+            raise ApiError(409, refusal.message) from None
+
+    @operation("POST", "/replay", scope="quarantine:run", summary="Replay parked records", body=REPLAY)
+    def replay(self) -> Any:
+        """Replay the given records of a rule, or all that wait."""
+        try:
+            run_id = quarantine.replay(self.house, self.body["rule"], self.body.get("entries"), self.actor)
+        except (EntryRefused, RunRefused) as refusal:
+            raise ApiError(409, refusal.message) from None
+        announce(self.house.settings)
+        return {"run": run_id}, 201
+
+    @operation("DELETE", "/<int:entry_id>", scope="quarantine:delete", summary="Discard a parked record")
+    def discard(self, entry_id: int) -> None:
+        """Give up on a record."""
+        try:
+            quarantine.discard(self.house, [entry_id], self.actor)
+        except EntryRefused as refusal:
+            raise ApiError(409, refusal.message) from None
+
+
+def _record(row: Any) -> dict[str, Any]:
+    names = ("record_no", "left_key", "right_key", "outcome", "situation", "field")
+    texts = {name: json.loads(getattr(row, name)) if getattr(row, name) else None for name in ("before", "after")}
+    reason = str(Message.from_json(row.reason)) if row.reason else None
+    return {**{name: getattr(row, name) for name in names}, **texts, "reason": reason}
+
+
+def _number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise ApiError(400, "`after` is the `next` of the page before.")
+    return int(text)
+
+
+API = (RunsApi, QuarantineApi)

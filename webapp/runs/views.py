@@ -1,0 +1,170 @@
+"""Pages of runs: the list, one run with its progress, its records with differences, its log, downloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, abort, flash, redirect, request
+from flask_babel import gettext as _
+
+from rules.documents import dump_document
+from webapp.rulebook import hooks
+from webapp.rulebook import reading as rulebook
+from webapp.runs import reading
+from webapp.runs.downloads import failed_lines, outcome_lines
+from webapp.runs.labels import choices
+from webapp.runs.links import hindrance, last_runs
+from webapp.runs.quarantine_views import QuarantineView
+from webapp.runs.requests import RunRefused, cancel, resume, start
+from webapp.wake import announce
+from webapp.web.language import translated
+from webapp.web.views import RoomView, expose, has_access, permission_name
+
+PAGE = 50
+OUTCOMES = ("created", "updated", "deleted", "quarantined")
+
+hooks.last_runs.append(last_runs)
+hooks.deletion.append(hindrance)
+
+
+class RunsView(RoomView):
+    """Runs."""
+
+    route_base = "/runs"
+    class_permission_name = "Runs"
+    default_view = "list"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def list(self) -> Response:
+        """Show the latest runs."""
+        rule, state = request.args.get("rule"), request.args.get("state")
+        with self.house.db.read() as tx:
+            found = reading.listing(
+                tx, rule=rule, state=state, before=request.args.get("before", type=int), limit=PAGE + 1
+            )
+            rules = [(row.name, row.name) for row in rulebook.list_rules(tx)]
+        chosen = {"rule": rule or "", "state": state or ""}
+        more = found[PAGE - 1].id if len(found) > PAGE else None
+        states = choices(reading.STATES, _("All states"))
+        rules.insert(0, ("", _("All rules")))
+        return self.page("runs/list.html", runs=found[:PAGE], rules=rules, states=states, chosen=chosen, more=more)
+
+    @expose("/start", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def start(self) -> Any:
+        """Start a run and go to its page."""
+        name, mode = request.form.get("rule", ""), request.form.get("mode", "live")
+        try:
+            run_id = start(self.house, name, mode, self.actor, draft=mode == "simulate")
+        except RunRefused as refusal:
+            flash(translated(refusal.message), "danger")
+            return redirect(f"/rules/{name}" if name else "/rules/")
+        announce(self.house.settings)
+        return redirect(f"/runs/{run_id}")
+
+    @expose("/<int:run_id>")
+    @has_access
+    @permission_name("read")
+    def show(self, run_id: int) -> Response:
+        """Show one run: how far it is, its counts, what it changed."""
+        outcome, key = request.args.get("outcome") or None, request.args.get("key") or None
+        after = request.args.get("after", 0, type=int)
+        with self.house.db.read() as tx:
+            row = self._run(tx, run_id)
+            found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
+        return self.page(
+            "runs/show.html",
+            run=row,
+            records=[reading.with_differences(record) for record in found[:PAGE]],
+            more=found[PAGE - 1].id if len(found) > PAGE else None,
+            chosen={"outcome": outcome or "", "key": key or ""},
+            outcomes=choices(OUTCOMES, _("All")),
+            after=after,
+        )
+
+    @expose("/<int:run_id>/progress")
+    @has_access
+    @permission_name("read")
+    def progress(self, run_id: int) -> Response:
+        """Return the moving part of a run's page; the whole page is loaded again once the run has ended."""
+        with self.house.db.read() as tx:
+            row = self._run(tx, run_id)
+        answer = self.page("runs/progress.html", run=row)
+        if not row.active:
+            answer.headers["HX-Refresh"] = "true"
+        return answer
+
+    @expose("/<int:run_id>/log")
+    @has_access
+    @permission_name("read")
+    def log(self, run_id: int) -> Response:
+        """Show a run's log."""
+        with self.house.db.read() as tx:
+            return self.page("runs/log.html", run=self._run(tx, run_id), lines=reading.log_lines(tx, run_id))
+
+    @expose("/<int:run_id>/rule")
+    @has_access
+    @permission_name("read")
+    def rule(self, run_id: int) -> Response:
+        """Show the rule as it was executed."""
+        with self.house.db.read() as tx:
+            text = dump_document(reading.document(tx, run_id))
+            return self.page("runs/rule.html", run=self._run(tx, run_id), text=text)
+
+    @expose("/<int:run_id>/cancel", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def cancel(self, run_id: int) -> Any:
+        """Cancel a run."""
+        return self._done(run_id, cancel, _("The run stops behind the records it has at hand."))
+
+    @expose("/<int:run_id>/resume", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def resume(self, run_id: int) -> Any:
+        """Let a stopped run go on."""
+        return self._done(run_id, resume, _("The run goes on where it stopped."))
+
+    @expose("/<int:run_id>/outcomes.csv")
+    @has_access
+    @permission_name("export")
+    def outcomes(self, run_id: int) -> Response:
+        """Download what became of every record."""
+        return self._download(run_id, outcome_lines, "csv", "text/csv; charset=utf-8")
+
+    @expose("/<int:run_id>/failed.jsonl")
+    @has_access
+    @permission_name("export")
+    def failed(self, run_id: int) -> Response:
+        """Download the records that failed, with their reasons."""
+        return self._download(run_id, failed_lines, "jsonl", "application/x-ndjson; charset=utf-8")
+
+    def _done(self, run_id: int, deed: Any, text: str) -> Any:
+        try:
+            deed(self.house, run_id, self.actor)
+        except (RunRefused, reading.RunMissing) as refusal:
+            flash(translated(refusal.message), "danger")
+        else:
+            flash(text, "success")
+            announce(self.house.settings)
+        return redirect(f"/runs/{run_id}")
+
+    def _download(self, run_id: int, lines: Any, ending: str, kind: str) -> Response:
+        with self.house.db.read() as tx:
+            row = self._run(tx, run_id)
+        body = lines(self.house, row, self.actor, translated)
+        name = f"run-{run_id}-{row.rule_name}.{ending}"
+        return Response(body, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    @staticmethod
+    def _run(tx: Any, run_id: int) -> reading.RunRow:
+        try:
+            return reading.get(tx, run_id)
+        except reading.RunMissing:
+            abort(404)
+
+
+VIEWS = (RunsView, QuarantineView)
