@@ -1,0 +1,141 @@
+"""The connector of a database: sessions, discovery, reading, writing and fences over SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.builtin.database_fence import FenceTable
+from connectors.builtin.database_flavor import Flavor
+from connectors.builtin.database_read import Reader
+from connectors.builtin.database_types import Table
+from connectors.builtin.database_write import Writer
+from connectors.errors import ObjectMissing
+from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, WriteResult
+from rules.schema import Change, Schema
+from rules.text import msg
+
+
+class Database(Connector):
+    """A database; what differs between databases is in the flavor and in how a connection is opened."""
+
+    flavor: ClassVar[Flavor]
+    url: ClassVar[str]
+    """The SQLAlchemy dialect and driver; settings and secrets never become part of a URL."""
+
+    @abstractmethod
+    def open(self) -> Any:
+        """Return a new connection of the driver."""
+
+    @property
+    def namespace(self) -> str | None:
+        """Return the schema in which the objects are, or None for the database's only one."""
+        return None
+
+    def objects(self) -> list[ObjectInfo]:
+        """Return the tables and views that may be read, sorted by name."""
+        with self.session() as connection:
+            return self.flavor.objects(connection, self.namespace)
+
+    def schema(self, name: str) -> Schema:
+        """Return the fields of a table or view; raises `ObjectMissing`."""
+        self._tables.pop(name, None)
+        return self._table(name).schema
+
+    def read(self, request: ReadRequest) -> Iterator[Page]:
+        """Yield pages; `connectors.builtin.database_read` says what is promised while others write.
+
+        A cursor's `since` is the Python value or its text: ISO form for dates and times, digits for numbers.
+        """
+        table = self._table(request.object)
+        reader = Reader(self.flavor, self._source(table), table, request.schema)
+        yield from reader.pages(lambda: self.session(request.object), request)
+
+    def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records whose `key` field is among `values`, compared exactly."""
+        table = self._table(name)
+        reader = Reader(self.flavor, self._source(table), table, schema)
+        return reader.lookup(lambda: self.session(name), key, values)
+
+    def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - the database knows its own types
+        """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
+        table = self._table(name)
+        fenced = fence if fence is not None and self._fences.usable(self.session) else None
+        with self.session(name) as connection, connection.begin():
+            self.flavor.begin(connection, self.context.timeout)
+            if fenced is not None:
+                self._fences.claim(connection, fenced)
+            writer = Writer(self.flavor, connection, self._source(table), table)
+            keys = tuple(writer.write(index, change) for index, change in enumerate(changes))
+        return WriteResult(writer.failures, keys)
+
+    def applied(self, fence: Fence) -> bool | None:
+        """Tell whether a write is durable; None where Syncline may keep no table in the database."""
+        if not self._fences.usable(self.session):
+            return None
+        with self.session() as connection:
+            return self._fences.applied(connection, fence)
+
+    def close(self) -> None:
+        """Close all connections."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
+            del self.__dict__["_engine"]
+
+    @contextlib.contextmanager
+    def session(self, object_name: str | None = None) -> Iterator[sa.Connection]:
+        """Yield a connection; errors of the driver become errors of `connectors.errors`."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise self.flavor.fault(error.orig or error, object_name) from error.orig
+        except self.flavor.driver_errors as error:
+            raise self.flavor.fault(error, object_name) from error
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            self.url, creator=self.open, poolclass=sa.QueuePool, pool_size=1, max_overflow=4, hide_parameters=True,
+            **self.engine_options(),
+        )  # fmt: skip
+        self.prepare(engine)
+        return engine
+
+    def engine_options(self) -> dict[str, Any]:
+        """Return further options for the engine."""
+        return {}
+
+    def prepare(self, engine: sa.Engine) -> None:
+        """Set the engine up before its first use."""
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        return {}
+
+    @cached_property
+    def _fences(self) -> FenceTable:
+        return FenceTable(self.namespace, allowed=bool(self.settings.get("own_table", True)))
+
+    def _table(self, name: str) -> Table:
+        if name not in self._tables:
+            with self.session(name) as connection:
+                found = self.flavor.table(connection, self.namespace, name)
+            if found is None:
+                raise ObjectMissing(
+                    msg("There is no table or view '{object}' (any more).", object=name),
+                    msg("Discover the objects again, or ask for the permission to read it."),
+                    object_name=name,
+                )
+            self._tables[name] = found
+        return self._tables[name]
+
+    def _source(self, table: Table) -> sa.TableClause:
+        columns: list[sa.ColumnClause[Any]] = [sa.column(column.name) for column in table.columns]
+        return sa.table(table.name, *columns, schema=self.namespace)

@@ -1,0 +1,78 @@
+"""The fence: one row a scope in a small table beside the data, written in the same transaction.
+
+The token keeps a worker that was paused and replaced from writing; run and chunk tell, after a crash, what is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.errors import Fatal, Fenced
+from connectors.spi import Fence
+
+# scopes are compared byte by byte everywhere
+_SCOPE = sa.String(200).with_variant(mysql.VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+class FenceTable:
+    """The fences of one database; `allowed` is what the connection's setting says."""
+
+    def __init__(self, schema: str | None, *, allowed: bool) -> None:
+        self._usable: bool | None = None if allowed else False
+        self._table = sa.Table(
+            OWN_TABLE,
+            sa.MetaData(schema=schema),
+            sa.Column("scope", _SCOPE, primary_key=True),
+            sa.Column("token", sa.BigInteger, nullable=False),
+            sa.Column("run", sa.BigInteger, nullable=False),
+            sa.Column("chunk", sa.BigInteger, nullable=False),
+            mysql_engine="InnoDB",
+        )
+
+    def usable(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
+        """Tell whether the table is there, after trying to create it once."""
+        if self._usable is None:
+            self._usable = self._exists(session) or self._create(session)
+        return self._usable
+
+    def claim(self, connection: sa.Connection, fence: Fence) -> None:
+        """Note the fence; raises `Fenced` if the scope has seen a higher token."""
+        table, values = self._table, {"token": fence.token, "run": fence.run, "chunk": fence.chunk}
+        move = sa.update(table).where(table.c.scope == fence.scope, table.c.token <= fence.token).values(values)
+        if connection.execute(move).rowcount:
+            return
+        if connection.execute(sa.select(table.c.token).where(table.c.scope == fence.scope)).first() is not None:
+            raise Fenced
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(table).values(scope=fence.scope, **values))
+        except sa.exc.IntegrityError:
+            # another writer was first, and only now is its token known
+            if not connection.execute(move).rowcount:
+                raise Fenced from None
+
+    def applied(self, connection: sa.Connection, fence: Fence) -> bool:
+        """Tell whether the chunk of the fence, or a later one of its run, is durable."""
+        table = self._table
+        statement = sa.select(table.c.run, table.c.chunk).where(table.c.scope == fence.scope)
+        row = connection.execute(statement).first()
+        return row is not None and row.run == fence.run and row.chunk >= fence.chunk
+
+    def _exists(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
+        with session() as connection:
+            return sa.inspect(connection).has_table(OWN_TABLE, schema=self._table.schema)
+
+    def _create(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
+        try:
+            with session() as connection:
+                connection.execute(sa.schema.CreateTable(self._table, if_not_exists=True))
+                connection.commit()
+        except Fatal:
+            # two workers that create it at once, or no permission
+            return self._exists(session)
+        return True

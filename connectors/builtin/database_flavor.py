@@ -1,0 +1,135 @@
+"""What differs from one database to the next; readers and writers ask a flavor and know no database by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.builtin.database_types import Column, Decoded, Table, decode
+from connectors.errors import ConnectorError
+from connectors.spi import ObjectInfo
+from rules.text import Message
+
+OWN_TABLE = "syncline_fence"
+"""The one small table that Syncline keeps in a database it writes to."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a database refuses one record, and the field where it tells."""
+
+    message: Message
+    field: str | None = None
+
+
+class RefusedError(Exception):
+    """A record of a batch is refused by ourselves; the writer looks for it as for one the database refuses."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal.message))
+        self.refusal = refusal
+
+
+class Flavor(ABC):
+    """The SQL, the catalogue and the errors of one kind of database."""
+
+    row_values: ClassVar[bool] = True
+    """`(a, b) > (x, y)` uses an index."""
+    finite_floats: ClassVar[bool] = True
+    """A float must not be NaN or infinite."""
+    driver_errors: ClassVar[tuple[type[Exception], ...]]
+
+    @abstractmethod
+    def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:
+        """Return tables and views, without the system's own and without `OWN_TABLE`, sorted by name."""
+
+    @abstractmethod
+    def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
+        """Return a table as the catalogue shows it, or None if there is none."""
+
+    @abstractmethod
+    def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
+        """Return a driver's error in our words."""
+
+    @abstractmethod
+    def refusal(self, error: BaseException) -> Refusal | None:
+        """Return why a record is refused, or None if the error is not about a record."""
+
+    def wire(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return the expression that selects a column in the form that `decode` expects."""
+        return sa.column(column.name)
+
+    def order(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return the expression by which records are sorted and compared with a position."""
+        return sa.column(column.name)
+
+    def order_any(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return an expression that sorts any column, told apart by every byte."""
+        return self.order(column)
+
+    def parameter(self, column: Column, value: Any) -> sa.ColumnElement[Any]:  # noqa: ARG002 - others cast to its type
+        """Return a wire value as a parameter that compares exactly with `order` of the column."""
+        return sa.bindparam(None, value, type_=sa.types.NullType(), unique=True)
+
+    def start(self, column: Column, since: Any) -> sa.ColumnElement[Any]:
+        """Return the start of a cursor as a parameter that is not above any equal value."""
+        return self.parameter(column, since)
+
+    def nulls_first(self, order: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return an order that has nulls first, which most databases do by themselves."""
+        return order
+
+    def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the values (a typed series without nulls)."""
+        parameters = [self.parameter(column, value) for value in self.parameters(column, values)]
+        return sa.column(column.name).in_(parameters)
+
+    def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:
+        """Return typed values as wire values for `parameter`."""
+        raise NotImplementedError
+
+    def decode(self, column: Column, values: Sequence[Any]) -> Decoded:
+        """Return the values of a selected column as typed values."""
+        return decode(column.field, values)
+
+    @abstractmethod
+    def begin(self, connection: sa.Connection, timeout: float) -> None:
+        """Prepare a transaction that writes: wait for locks at most `timeout` seconds."""
+
+    @abstractmethod
+    def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:
+        """Return what writes batches into a table."""
+
+
+class Loader(ABC):
+    """Writes batches into one table inside a transaction; a refused record fails the whole call."""
+
+    def __init__(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> None:
+        self.connection = connection
+        self.source = source
+        self.table = table
+
+    @abstractmethod
+    def create(self, records: pl.DataFrame) -> None:
+        """Insert records."""
+
+    @abstractmethod
+    def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:
+        """Insert records and return the keys that the database made, in the order of the records."""
+
+    @abstractmethod
+    def update(self, records: pl.DataFrame, key: str) -> pl.Series:
+        """Set the fields of `records` by key (no key twice) and return which records were there."""
+
+    @abstractmethod
+    def present(self, keys: pl.Series) -> pl.Series:
+        """Return which keys (no key twice) are there, exactly and locked until the end of the transaction."""
+
+    @abstractmethod
+    def delete(self, keys: pl.Series) -> pl.Series:
+        """Delete by key (no key twice) and return which records were there."""

@@ -1,0 +1,234 @@
+"""Reading a table page by page, by key.
+
+Each page is a query of its own, `WHERE key > last ORDER BY key LIMIT n`, so nothing is held open between two pages, no
+old versions have to be kept by the system, and a read can go on behind any page on another machine. It follows that a
+read is no snapshot. What is committed meanwhile behind the place of reading is seen, before it is not; since keys are
+unique and only ascend, a record is seen at most once, and again only if its sort value moved on: a new version of it.
+A run that must not miss such a change uses a cursor with an overlap, and full scans are repeated anyway.
+
+A read by cursor has two phases: records without a value by tie, then the others by value and tie; the key is appended
+where tie and value leave an order open. An object without a key is read by one server cursor in one pass, sorted by
+all its fields, and positions are counts; such a read is resumed exactly only if the object has not changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.builtin.database_flavor import Flavor
+from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
+from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
+from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
+from rules.schema import Field, Schema
+from rules.text import msg
+
+_LOOKUP = 1000
+_SHOWN, _SHOWN_RAW = 80, 2000
+
+_NOTHING: sa.ColumnElement[bool] = sa.false()
+
+Session = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a read: which records, and the columns that sort them without ties."""
+
+    condition: sa.ColumnElement[bool] | None
+    order: tuple[Column, ...]
+    filled: Column | None = None
+    """A column that the condition keeps from being null."""
+
+    @property
+    def nullable(self) -> tuple[bool, ...]:
+        """Tell for each sort column whether it may be null."""
+        return tuple(column.field.nullable and column is not self.filled for column in self.order)
+
+
+class Reader:
+    """Reads some fields of one table."""
+
+    def __init__(self, flavor: Flavor, source: sa.TableClause, table: Table, schema: Schema) -> None:
+        self._flavor = flavor
+        self._source = source
+        self._table = table
+        self._fields = schema.fields
+        self._columns = tuple(column_of(table, field.name) for field in schema.fields)
+
+    def pages(self, session: Session, request: ReadRequest) -> Iterator[Page]:
+        """Yield the pages behind `request.after`."""
+        after = request.after or {}
+        if self._table.key:
+            found = self._by_key(session, request, after)
+        else:
+            found = self._by_count(session, request, int(after.get("count", 0)))
+        empty = True
+        for page in found:
+            empty = False
+            yield page
+        if empty:
+            yield Page(self._frame([])[0], dict(after))
+
+    def lookup(self, session: Session, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records whose key is among the values, compared exactly."""
+        column = column_of(self._table, key)
+        wanted = values.cast(column.field.dtype, strict=False).drop_nulls().unique()
+        found = [self._frame([])[0]]
+        for start in range(0, wanted.len(), _LOOKUP):
+            some = wanted.slice(start, _LOOKUP)
+            statement = self._select(()).where(self._flavor.among(column, some))
+            with session() as connection:
+                rows = connection.execute(statement).fetchall()
+            records, rejects = self._frame(rows)
+            if rejects:
+                raise RecordRejected(rejects[0].message, field=rejects[0].field, object_name=self._table.name)
+            # a database may compare texts without regard to case or trailing spaces
+            found.append(records.filter(pl.col(key).is_in(some.implode())) if key in records.columns else records)
+        return pl.concat(found)
+
+    def _by_key(self, session: Session, request: ReadRequest, after: Position) -> Iterator[Page]:
+        phases = self._phases(request.cursor)
+        behind: list[Any] = [wire_value(value) for value in after.get("behind", ())]
+        for number in range(int(after.get("phase", 0)), len(phases)):
+            phase, full = phases[number], True
+            while full:
+                with session() as connection:
+                    rows = connection.execute(self._page(phase, behind, request.page_size)).fetchall()
+                full = len(rows) == request.page_size
+                if rows:
+                    behind = list(rows[-1][len(self._columns) :])
+                    position = {"phase": number, "behind": [position_value(value) for value in behind]}
+                    yield self._as_page(rows, position)
+            behind = []
+
+    def _phases(self, cursor: Cursor | None) -> list[Phase]:
+        key = tuple(column_of(self._table, name) for name in self._table.key)
+        if cursor is None:
+            return [Phase(None, key)]
+        field, tie = column_of(self._table, cursor.field), column_of(self._table, cursor.tie)
+        value, order = self._flavor.order(field), tuple(dict.fromkeys((tie, *key)))
+        phases = [Phase(value.is_(None), order)] if field.field.nullable else []
+        return [*phases, Phase(self._since(field, cursor), tuple(dict.fromkeys((field, *order))), field)]
+
+    def _since(self, column: Column, cursor: Cursor) -> sa.ColumnElement[bool]:
+        try:
+            since = since_value(column.field, cursor.since)
+        except ValueError as error:
+            raise Misconfigured(
+                msg(
+                    "'{value}' is no {type}, so '{field}' of {object} cannot be read from there.",
+                    value=str(cursor.since),
+                    type=column.field.type.value,
+                    field=column.name,
+                    object=self._table.name,
+                )
+            ) from error
+        value = self._flavor.order(column)
+        return value.is_not(None) if since is None else value >= self._flavor.start(column, since)
+
+    def _page(self, phase: Phase, behind: Sequence[Any], size: int) -> sa.Select[Any]:
+        statement = self._select(phase.order).limit(size)
+        if phase.condition is not None:
+            statement = statement.where(phase.condition)
+        if behind:
+            statement = statement.where(self._behind(phase, behind))
+        orders = (self._flavor.order(column) for column in phase.order)
+        pairs = zip(orders, phase.nullable, strict=True)
+        return statement.order_by(*(self._flavor.nulls_first(o) if nullable else o for o, nullable in pairs))
+
+    def _behind(self, phase: Phase, values: Sequence[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a record sorts behind `values`, with nulls first."""
+        orders = [self._flavor.order(column) for column in phase.order]
+        given = [self._flavor.parameter(*pair) for pair in zip(phase.order, values, strict=True)]
+        if len(orders) > 1 and self._flavor.row_values and not any(phase.nullable):
+            return sa.tuple_(*orders) > sa.tuple_(*given)
+        condition = _NOTHING
+        for order, parameter, value in zip(reversed(orders), reversed(given), reversed(values), strict=True):
+            more = order.is_not(None) if value is None else order > parameter
+            equal = order.is_(None) if value is None else order == parameter
+            condition = more if condition is _NOTHING else sa.or_(more, sa.and_(equal, condition))
+        # said again for the first column alone, because that is what lets an index be used
+        return condition if len(orders) == 1 or values[0] is None else sa.and_(orders[0] >= given[0], condition)
+
+    def _by_count(self, session: Session, request: ReadRequest, count: int) -> Iterator[Page]:
+        statement = self._select(()).order_by(*self._any_order(request.cursor)).offset(count or None)
+        if request.cursor is not None:
+            field = column_of(self._table, request.cursor.field)
+            wanted = self._since(field, request.cursor)
+            statement = statement.where(sa.or_(self._flavor.order(field).is_(None), wanted))
+        with session() as connection:
+            options = {"stream_results": True, "max_row_buffer": request.page_size}
+            result = connection.execute(statement, execution_options=options)
+            for rows in iter(partial(result.fetchmany, request.page_size), []):
+                count += len(rows)
+                yield self._as_page(rows, {"count": count})
+
+    def _any_order(self, cursor: Cursor | None) -> Iterator[sa.ColumnElement[Any]]:
+        if cursor is not None:
+            for name in (cursor.field, cursor.tie):
+                yield self._flavor.nulls_first(self._flavor.order(column_of(self._table, name)))
+        for column in self._table.columns:
+            yield self._flavor.nulls_first(self._flavor.order_any(column))
+
+    def _select(self, order: Sequence[Column]) -> sa.Select[Any]:
+        fields = (self._flavor.wire(column).label(f"f{i}") for i, column in enumerate(self._columns))
+        places = (self._flavor.wire(column).label(f"p{i}") for i, column in enumerate(order))
+        return sa.select(*fields, *places).select_from(self._source)
+
+    def _as_page(self, rows: Sequence[Sequence[Any]], position: Position) -> Page:
+        records, rejects = self._frame(rows)
+        return Page(records, position, tuple(rejects))
+
+    def _frame(self, rows: Sequence[Sequence[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
+        lists = list(zip(*rows, strict=True)) if rows else [()] * len(self._columns)
+        series, bad = [], dict[int, int]()
+        for number, (field, column) in enumerate(zip(self._fields, self._columns, strict=True)):
+            done = convert(self._flavor.decode(column, lists[number]), field)
+            series.append(done.values.alias(field.name))
+            if done.bad is not None:
+                bad.update((row, number) for row in done.bad.arg_true().to_list() if row not in bad)
+        records = pl.DataFrame(series)
+        if not bad:
+            return records, []
+        kept = pl.Series([row not in bad for row in range(len(rows))], dtype=pl.Boolean)
+        return records.filter(kept), [self._reject(rows[row], bad[row]) for row in sorted(bad)]
+
+    def _reject(self, row: Sequence[Any], number: int) -> Reject:
+        names = [field.name for field in self._fields]
+        values = dict(zip(names, row, strict=False))
+        places = [f"{name} {values[name]}" for name in self._table.key if name in values]
+        raw = json.dumps(values, ensure_ascii=False, default=_shown)
+        field = self._fields[number]
+        return Reject(", ".join(places), raw[:_SHOWN_RAW], _unfit(field, row[number]), field.name)
+
+
+def column_of(table: Table, name: str) -> Column:
+    """Return a column of a table; raises `ObjectMissing` with the names of both."""
+    if name not in table.by_name:
+        raise ObjectMissing(
+            msg("'{object}' has no field '{field}' (any more).", object=table.name, field=name),
+            msg("Discover the fields again and adapt the rule."),
+            object_name=table.name,
+        )
+    return table.by_name[name]
+
+
+def _unfit(field: Field, value: Any) -> Any:
+    return msg(
+        "'{field}' holds {value}, which cannot be carried over exactly as {type}.",
+        field=field.name,
+        value=_shown(value)[:_SHOWN],
+        type=field.type.value,
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"0x{bytes(value).hex()}" if isinstance(value, (bytes, bytearray, memoryview)) else str(value)

@@ -1,0 +1,121 @@
+"""Writing changes in one transaction: in bulk, and by halves where a record is refused.
+
+A refused batch is rolled back to its savepoint and tried again in halves, down to the one record, so that n records
+with k bad ones take about k·log(n) attempts, all others become durable, and the order of the records is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.builtin.database_checks import refusals
+from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError
+from connectors.builtin.database_read import column_of
+from connectors.builtin.database_types import Table
+from connectors.spi import Failure
+from rules.schema import Change, Op
+from rules.text import msg
+
+_ROW = "syncline row"
+"""The name of the column that numbers the records; no field is called like that."""
+
+Attempt = Callable[[pl.DataFrame], Any]
+
+
+class Writer:
+    """Writes the changes of one call into one table."""
+
+    def __init__(self, flavor: Flavor, connection: sa.Connection, source: sa.TableClause, table: Table) -> None:
+        self._flavor = flavor
+        self._connection = connection
+        self._table = table
+        self._loader: Loader = flavor.loader(connection, source, table)
+        self._errors: tuple[type[Exception], ...] = (sa.exc.DBAPIError, *flavor.driver_errors)
+        self._failures: list[Failure] = []
+        self._index = 0
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Return the refused records in order."""
+        return tuple(sorted(self._failures, key=lambda failure: (failure.change, failure.row)))
+
+    def write(self, index: int, change: Change) -> pl.Series | None:
+        """Write one change; returns the keys that the database made, if it did."""
+        self._index = index
+        for name in (change.key, *change.records.columns):
+            column_of(self._table, name)
+        good = self._checked(change)
+        if change.op is Op.CREATE:
+            return self._create(change, good)
+        for part in _without_repeats(good, change.key):
+            self._change(change, part)
+        return None
+
+    def _checked(self, change: Change) -> pl.DataFrame:
+        bad = refusals(self._table.schema, change.op, change.key, change.records, finite=self._flavor.finite_floats)
+        for row, refusal in bad.items():
+            self._refuse(row, refusal)
+        rows = pl.Series(_ROW, range(change.records.height), dtype=pl.Int64)
+        return change.records.with_columns(rows).filter(~rows.is_in(list(bad)))
+
+    def _create(self, change: Change, records: pl.DataFrame) -> pl.Series | None:
+        field = self._table.schema[change.key]
+        if change.key in change.records.columns or not (field.generated or field.has_default):
+            self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records)
+            return None
+        keys: list[Any] = [None] * change.records.height
+        make: Attempt = lambda part: self._loader.create_with_keys(part.drop(_ROW), change.key)  # noqa: E731
+        for part, made in self._attempt(make, records):
+            for row, key in zip(part[_ROW], made, strict=True):
+                keys[row] = key
+        return self._flavor.decode(column_of(self._table, change.key), keys).values.alias(change.key)
+
+    def _change(self, change: Change, records: pl.DataFrame) -> None:
+        def do(part: pl.DataFrame) -> pl.Series:
+            if change.op is Op.DELETE:
+                return self._loader.delete(part[change.key])
+            return self._loader.update(part.drop(_ROW), change.key)
+
+        if change.op is Op.UPDATE and records.width == 2:
+            do = lambda part: self._loader.present(part[change.key])  # noqa: E731 - nothing to set
+        for part, there in self._attempt(do, records):
+            for row, key in part.filter(~there).select(_ROW, change.key).rows():
+                gone = msg("The record {key} is no longer there.", key=_shown(key))
+                self._refuse(row, Refusal(gone))
+
+    def _attempt(self, do: Attempt, records: pl.DataFrame) -> list[tuple[pl.DataFrame, Any]]:
+        if records.is_empty():
+            return []
+        try:
+            with self._connection.begin_nested():
+                return [(records, do(records))]
+        except RefusedError as error:
+            refusal: Refusal | None = error.refusal
+        except self._errors as error:
+            refusal = self._flavor.refusal(getattr(error, "orig", None) or error)
+            if refusal is None:
+                raise
+        if records.height == 1 and refusal is not None:
+            self._refuse(records[_ROW][0], refusal)
+            return []
+        half = records.height // 2
+        return [*self._attempt(do, records.head(half)), *self._attempt(do, records.tail(-half))]
+
+    def _refuse(self, row: int, refusal: Refusal) -> None:
+        self._failures.append(Failure(self._index, row, refusal.message, refusal.field))
+
+
+def _without_repeats(records: pl.DataFrame, key: str) -> list[pl.DataFrame]:
+    """Return the records in parts without a key twice, so that the last one of a key wins."""
+    if not records[key].is_duplicated().any():
+        return [records]
+    turn = records.select(pl.int_range(pl.len()).over(key)).to_series()
+    return [records.filter(turn == number) for number in turn.unique().sort()]
+
+
+def _shown(key: Any) -> str:
+    return f"0x{key.hex()}" if isinstance(key, bytes) else str(key)

@@ -1,0 +1,110 @@
+"""PostgreSQL: any version that is still maintained, and databases that speak its protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from connectors.builtin.database_check import ServerDatabase
+from connectors.builtin.database_settings import (
+    CAPABILITIES,
+    CATEGORY,
+    OPTIONS_SETTING,
+    OWN_TABLE_SETTING,
+    TLS_SETTINGS,
+    server_settings,
+)
+from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
+from connectors.builtin.postgresql_probe import offers_tls
+from connectors.errors import Misconfigured
+from connectors.spi import ConnectorSpec, Setting
+from rules.text import N_, msg
+
+_TLS = {"prefer": "prefer", "require": "require", "verify": "verify-full", "disable": "disable"}
+_OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+# texts of dates, floats and bytes are parsed by us, so their form must not depend on the server's settings
+_SESSION = {
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+_KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+
+class PostgreSQL(ServerDatabase):
+    """Tables and views of one schema of a PostgreSQL database."""
+
+    spec = ConnectorSpec(
+        name="postgresql",
+        label="PostgreSQL",
+        category=CATEGORY,
+        summary=N_("Tables and views of a PostgreSQL database."),
+        settings=(
+            *server_settings(5432),
+            Setting("schema", N_("Schema"), default="public"),
+            *TLS_SETTINGS,
+            OWN_TABLE_SETTING,
+            OPTIONS_SETTING,
+        ),
+        capabilities=CAPABILITIES,
+    )
+    flavor = PostgreSQLFlavor()
+    url = "postgresql+psycopg://"
+
+    @property
+    def namespace(self) -> str:
+        """Return the schema."""
+        return str(self.settings.get("schema") or "public")
+
+    def engine_options(self) -> dict[str, Any]:
+        """Leave out what asks the server about types that we read as text anyway."""
+        return {"use_native_hstore": False}
+
+    def open(self) -> psycopg.Connection:
+        """Return a new connection to an address that may be reached."""
+        address = self.address()
+        with self._authority() as authority:
+            connection = psycopg.connect(
+                host=self.host, hostaddr=address, port=self.port, dbname=self.settings["database"],
+                user=self.settings["user"], password=self.settings.get("password") or "", passfile=os.devnull,
+                sslmode=_TLS[self.settings.get("tls") or "prefer"], sslrootcert=authority, sslcertmode="disable",
+                gssencmode="disable", connect_timeout=max(2, round(self.context.timeout)), client_encoding="UTF8",
+                application_name="syncline", prepare_threshold=None, autocommit=True, **_KEEPALIVE,
+            )  # fmt: skip
+        settings = {**_SESSION, **self._options()}
+        calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
+        connection.execute(f"SELECT {calls}".encode(), [part for pair in settings.items() for part in pair])
+        connection.autocommit = False
+        return connection
+
+    def offers_tls(self, connection: socket.socket) -> bool | None:
+        """Ask for encryption as every PostgreSQL client does."""
+        return offers_tls(connection)
+
+    def _options(self) -> dict[str, str]:
+        options = self.settings.get("options") or {}
+        if not isinstance(options, dict) or not all(_OPTION.fullmatch(str(name)) for name in options):
+            raise Misconfigured(msg("The session settings have to be an object of names and values."))
+        return {name: str(value) for name, value in options.items() if name.lower() not in _SESSION}
+
+    @contextlib.contextmanager
+    def _authority(self) -> Iterator[str]:
+        """Yield the file with the certificates to trust; libpq takes no text."""
+        pem = self.settings.get("tls_ca")
+        if not pem:
+            yield ssl.get_default_verify_paths().cafile or "system"
+            return
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(pem)
+            file.flush()
+            yield file.name
