@@ -1,0 +1,286 @@
+"""Definitions and single records: what the pages, the API, the command line and configuration files call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents.problems import DocumentError, DocumentProblem
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.entities import ddl, frames, history, indexes, records, references, storage
+from webapp.entities import plan as plans
+from webapp.entities.documents import parse, to_document
+from webapp.entities.expressions import check_expressions
+from webapp.entities.history import Author
+from webapp.entities.model import Entity, Kind
+from webapp.entities.models import entity as entity_table
+from webapp.entities.models import entity_version, entity_view
+from webapp.entities.plan import Plan
+from webapp.entities.records import Outcome
+from webapp.entities.refusals import Refusal
+from webapp.extensions import Actor, House
+
+NoEntity = storage.NoEntity
+entity = storage.current
+
+
+class ChangeRefused(Exception):
+    """A definition cannot be put in force: `plan` says what is in the way, or what a person has to confirm."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(" ".join(str(s.message) for s in plan.steps if s.tone in ("blocked", "loses")))
+        self.plan = plan
+
+
+class RecordRefused(Exception):
+    """A record cannot be written: `refusals` say which field and why."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__(" ".join(str(r.message) for r in refusals))
+        self.refusals = tuple(refusals)
+
+    @property
+    def errors(self) -> dict[str, Message]:
+        """Return field -> sentence; "" for the record as a whole."""
+        return {r.field or "": r.message for r in reversed(self.refusals)}
+
+
+class NoRecord(LookupError):
+    """There is no record of this id."""
+
+    def __init__(self, name: str, record_id: int) -> None:
+        super().__init__(f"There is no record {record_id} in '{name}'.")
+
+
+def list_entities(tx: sa.Connection) -> list[Entity]:
+    """Return the entities in force, sorted by name."""
+    names = tx.scalars(
+        sa.select(entity_table.c.name).where(entity_table.c.state == "active").order_by(entity_table.c.name)
+    )
+    return [storage.current(tx, name) for name in list(names)]
+
+
+def make_plan(tx: sa.Connection, document: Mapping[str, Any]) -> Plan:
+    """Return what a document would change; raises `DocumentError` with its mistakes."""
+    new = parse(document)
+    problems = [*check_expressions(new), *_targets(tx, new)]
+    if problems:
+        raise DocumentError(problems)
+    return plans.make(tx, _current_or_none(tx, new.name), new)
+
+
+def define(house: House, document: Mapping[str, Any], actor: Actor, *, confirm: bool = False) -> Plan:
+    """Put a definition in force and return what was done.
+
+    Raises `DocumentError` for mistakes, `ChangeRefused` where records are in the way, or where values would be lost and
+    `confirm` is not given.
+    """
+    with house.db.begin() as tx:
+        plan = define_in(tx, document, Author(actor, house.clock()), confirm=confirm)
+    indexes.build(house, plan.new.name)
+    return plan
+
+
+def define_in(tx: sa.Connection, document: Mapping[str, Any], author: Author, *, confirm: bool = False) -> Plan:
+    """Do what `define` does within the caller's transaction; afterwards `indexes.build` brings large tables' indexes."""
+    name = str(document.get("name", ""))
+    _lock(tx, name)
+    plan = make_plan(tx, document)
+    if plan.blocked or (plan.loses and not confirm):
+        raise ChangeRefused(plan)
+    if plan.empty:
+        return plan
+    version = _store_version(tx, plan.new, author)
+    ddl.apply(tx, plan, author)
+    if plan.old and _needs_computing(plan):
+        recompute(tx, plan.new, author)
+    before = to_document(plan.old) if plan.old else None
+    tag = Tag.ENTITY_UPDATED if plan.old else Tag.ENTITY_CREATED
+    after = {**to_document(plan.new), "version": version}
+    record(tx, author.actor, author.at, Event(tag, Subject("entity", name), before, after, run_id=author.run_id))
+    return plan
+
+
+def delete_entity(house: House, name: str, actor: Actor) -> None:
+    """Delete an entity with its records; raises `ChangeRefused`-like `DocumentError` where another entity points to it."""
+    with house.db.begin() as tx:
+        delete_entity_in(tx, name, Author(actor, house.clock()))
+
+
+def delete_entity_in(tx: sa.Connection, name: str, author: Author) -> None:
+    """Do what `delete_entity` does within the caller's transaction."""
+    _lock(tx, name)
+    old = storage.current(tx, name)
+    pointing = sorted({other.name for other, _ in references.pointing_at(tx, name) if other.name != name})
+    if pointing:
+        sentence = msg(
+            "'{entity}' is pointed to by {others}. Remove these references first.",
+            entity=name,
+            others=", ".join(pointing),
+        )
+        raise DocumentError([DocumentProblem("", sentence)])
+    ddl.drop(tx, old)
+    tx.execute(sa.update(entity_table).where(entity_table.c.name == name).values(state="deleted"))
+    tx.execute(sa.delete(entity_view).where(entity_view.c.entity == name))
+    event = Event(Tag.ENTITY_DELETED, Subject("entity", name), to_document(old), None, run_id=author.run_id)
+    record(tx, author.actor, author.at, event)
+
+
+def versions(tx: sa.Connection, name: str) -> list[sa.RowMapping]:
+    """Return every version of a definition, latest first."""
+    query = sa.select(entity_version).where(entity_version.c.name == name)
+    return list(tx.execute(query.order_by(entity_version.c.version.desc())).mappings())
+
+
+def recompute(tx: sa.Connection, target: Entity, author: Author) -> int:
+    """Work out the computed fields of all records again; return how many records changed."""
+    table = storage.table(tx, target)
+    changed, last = 0, 0
+    while True:
+        ids = list(tx.scalars(sa.select(table.c.id).where(table.c.id > last).order_by(table.c.id).limit(records.PAGE)))
+        if not ids:
+            return changed
+        last = ids[-1]
+        changed += records.recompute(tx, target, ids, author)
+
+
+def get_record(tx: sa.Connection, target: Entity, record_id: int) -> dict[str, Any]:
+    """Return the stored values of a record; raises `NoRecord`."""
+    table = storage.table(tx, target)
+    row = tx.execute(sa.select(*(table.c[n] for n in target.schema.names)).where(table.c.id == record_id)).first()
+    if row is None:
+        raise NoRecord(target.name, record_id)
+    return dict(zip(target.schema.names, row, strict=True))
+
+
+def create_record(house: House, name: str, values: Mapping[str, Any], actor: Actor) -> int:
+    """Create a record from stored values by column and return its id; raises `RecordRefused`."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        author = Author(actor, house.clock())
+        frame = frames.from_dicts(target.schema, [values], list(values)) if values else frames.blank(1)
+        outcome = records.create(tx, target, frame, author)
+        record_id = _only(outcome)
+        _note(tx, target, record_id, author, Tag.RECORD_CREATED)
+        return record_id
+
+
+def update_record(
+    house: House, name: str, record_id: int, values: Mapping[str, Any], actor: Actor, version: int | None = None
+) -> bool:
+    """Set stored values of a record; return whether anything changed. Raises `RecordRefused` and `NoRecord`."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        get_record(tx, target, record_id)
+        author = Author(actor, house.clock())
+        frame = frames.from_dicts(target.schema, [{**values, "id": record_id}], ["id", *values])
+        outcome = records.update(tx, target, frame, author, [version])
+        _only(outcome)
+        if outcome.changed:
+            _note(tx, target, record_id, author, Tag.RECORD_UPDATED)
+        return bool(outcome.changed)
+
+
+def delete_record(house: House, name: str, record_id: int, actor: Actor, version: int | None = None) -> None:
+    """Delete a record; raises `RecordRefused` and `NoRecord`."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        get_record(tx, target, record_id)
+        author = Author(actor, house.clock())
+        _only(records.delete(tx, target, [record_id], author, [version]))
+        _note(tx, target, record_id, author, Tag.RECORD_DELETED)
+
+
+def update_records(house: House, name: str, ids: Sequence[int], values: Mapping[str, Any], actor: Actor) -> Outcome:
+    """Set the same stored values in many records; one audit event tells how many."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        author = Author(actor, house.clock())
+        frame = frames.from_dicts(target.schema, [{**values, "id": i} for i in ids], ["id", *values])
+        outcome = records.update(tx, target, frame, author)
+        _note_many(tx, target, Tag.RECORD_UPDATED, outcome, author)
+        return outcome
+
+
+def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor) -> Outcome:
+    """Delete many records; one audit event tells how many."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        author = Author(actor, house.clock())
+        outcome = records.delete(tx, target, ids, author)
+        _note_many(tx, target, Tag.RECORD_DELETED, outcome, author)
+        return outcome
+
+
+def _note_many(tx: sa.Connection, target: Entity, tag: Tag, outcome: Outcome, author: Author) -> None:
+    counts = {"records": outcome.changed, "refused": len({r.row for r in outcome.refusals})}
+    record(tx, author.actor, author.at, Event(tag, Subject("entity", target.name), None, counts, run_id=author.run_id))
+
+
+def _note(tx: sa.Connection, target: Entity, record_id: int, author: Author, tag: Tag) -> None:
+    """Tell the audit what the history has just noted of one record."""
+    entry = history.of_record(tx, target.name, record_id, limit=1)[0]
+    subject = Subject("entity", target.name, str(record_id))
+    record(tx, author.actor, author.at, Event(tag, subject, entry["before"], entry["after"], run_id=author.run_id))
+
+
+def _only(outcome: Outcome) -> int:
+    if outcome.refusals or outcome.ids[0] is None:
+        raise RecordRefused(outcome.refusals)
+    return outcome.ids[0]
+
+
+def _current_or_none(tx: sa.Connection, name: str) -> Entity | None:
+    try:
+        return storage.current(tx, name)
+    except NoEntity:
+        return None
+
+
+def _lock(tx: sa.Connection, name: str) -> None:
+    """Wait for writers of the entity's records, and keep new ones out until the definition is in force."""
+    tx.execute(sa.select(entity_table.c.version).where(entity_table.c.name == name).with_for_update())
+
+
+def _store_version(tx: sa.Connection, new: Entity, author: Author) -> int:
+    last = tx.scalar(sa.select(sa.func.max(entity_version.c.version)).where(entity_version.c.name == new.name))
+    version = (last or 0) + 1
+    if last is None:
+        tx.execute(sa.insert(entity_table).values(name=new.name, version=version, state="active"))
+    else:
+        tx.execute(
+            sa.update(entity_table).where(entity_table.c.name == new.name).values(version=version, state="active")
+        )
+    values = {
+        "name": new.name,
+        "version": version,
+        "definition": to_document(new),
+        "at": author.at,
+        "actor": author.actor.name[:128],
+    }
+    tx.execute(sa.insert(entity_version).values(values))
+    return version
+
+
+def _targets(tx: sa.Connection, new: Entity) -> Iterable[DocumentProblem]:
+    known = {new.name, *tx.scalars(sa.select(entity_table.c.name).where(entity_table.c.state == "active"))}
+    for number, field in enumerate(new.fields):
+        if field.kind is Kind.REFERENCE and field.entity not in known:
+            yield DocumentProblem(f"fields/{number}/entity", msg("There is no entity '{name}'.", name=field.entity))
+
+
+def _needs_computing(plan: Plan) -> bool:
+    """Tell whether computed fields may have other values now: an expression or a field it may use has changed."""
+    return any(f.computed for f in plan.new.fields) and any(
+        c.new is None
+        or c.old is None
+        or c.converts
+        or c.renamed
+        or c.old.computed != c.new.computed
+        or c.old.default != c.new.default
+        for c in plan.changes
+    )

@@ -1,0 +1,122 @@
+"""The tables that hold records: built from the stored definition, cached by name and version.
+
+A definition is read at most once a process and version, so that a change is in force everywhere at the next request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from webapp.entities import search
+from webapp.entities.columns import column_type
+from webapp.entities.documents import build
+from webapp.entities.model import Entity, EntityField, Kind
+from webapp.entities.models import entity as entity_table
+from webapp.entities.models import entity_version
+
+_MAX_NAME = 63
+_definitions: WeakKeyDictionary[sa.Pool, dict[tuple[str, int], Entity]] = WeakKeyDictionary()
+
+
+class NoEntity(LookupError):
+    """There is no entity of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no entity '{name}'.")
+        self.name = name
+
+
+def current(tx: sa.Connection, name: str, *, lock: bool = False) -> Entity:
+    """Return the entity in force; raises `NoEntity`.
+
+    With `lock` no definition change can come between until the transaction ends (PostgreSQL; on SQLite the
+    transaction itself is the lock).
+    """
+    query = sa.select(entity_table.c.version).where(entity_table.c.name == name, entity_table.c.state == "active")
+    version = tx.scalar(query.with_for_update(read=True) if lock else query)
+    if version is None:
+        raise NoEntity(name)
+    return definition(tx, name, version)
+
+
+def definition(tx: sa.Connection, name: str, version: int) -> Entity:
+    """Return one version of an entity's definition."""
+    known = _definitions.setdefault(tx.engine.pool, {})
+    found = known.get((name, version))
+    if found is None:
+        query = sa.select(entity_version.c.definition)
+        document = tx.scalar(query.where(entity_version.c.name == name, entity_version.c.version == version))
+        found = build(document, version)
+        if not tx.get_execution_options().get("syncline_write"):
+            known[name, version] = found  # only what is committed may be remembered
+    return found
+
+
+def table(tx: sa.Connection, entity: Entity) -> sa.Table:
+    """Return the table that holds the entity's records."""
+    return build_table(entity, tx.dialect.name)
+
+
+@lru_cache(maxsize=500)
+def build_table(entity: Entity, dialect: str) -> sa.Table:
+    """Return the table of an entity on a dialect, with its indexes, in a metadata of its own."""
+    result = sa.Table(entity.table_name, sa.MetaData(), *columns(entity))
+    for index_name, names, unique in index_names(entity):
+        make_index(result, index_name, names, unique=unique)
+    if dialect == "postgresql" and entity.searchable:
+        result.append_column(sa.Column(search.COLUMN, postgresql.TSVECTOR()))
+        sa.Index(search.index_name(entity), result.c[search.COLUMN], postgresql_using="gin")
+    return result
+
+
+def columns(entity: Entity) -> list[sa.Column[Any]]:
+    """Return new columns of the entity's table."""
+    made = []
+    for field in entity.schema.fields:
+        owner = entity.owner_of.get(field.name)
+        nullable = field.nullable or (owner is not None and owner.computed != "")
+        identity = () if field.name != "id" else (sa.Identity(always=False),)
+        column = sa.Column(field.name, column_type(field), *identity, nullable=nullable, primary_key=field.name == "id")
+        made.append(column)
+    return made
+
+
+def index_names(entity: Entity) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Return (name, columns, unique) of every index; a list is sorted by (column, id)."""
+    found: list[tuple[str, tuple[str, ...], bool]] = [
+        (index_name(entity, "updated_at", unique=False), ("updated_at", "id"), False)
+    ]
+    for field in entity.fields:
+        found += field_indexes(entity, field)
+    return found
+
+
+def field_indexes(entity: Entity, field: EntityField) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Return the indexes that a field calls for."""
+    if field.unique:
+        names = (field.name, field.currency_name) if field.kind is Kind.MONEY else (field.name,)
+        unique = [(index_name(entity, field.name, unique=True), names, True)]
+    else:
+        unique = []
+    if field.has_index:
+        return [*unique, (index_name(entity, field.name, unique=False), (field.name, "id"), False)]
+    return unique
+
+
+def make_index(table: sa.Table, name: str, names: tuple[str, ...], *, unique: bool) -> sa.Index:
+    """Return an index on the table."""
+    return sa.Index(name, *(table.c[n] for n in names), unique=unique)
+
+
+def index_name(entity: Entity, field: str, *, unique: bool) -> str:
+    """Return the name of an index, short enough for PostgreSQL."""
+    name = f"{'uq' if unique else 'ix'}_{entity.table_name}_{field}"
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[:50]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
