@@ -15,8 +15,7 @@ from flask import Flask
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from config import Settings
-from webapp.access import roles
-from webapp.access.keys import authenticate_request
+from webapp.access import gate, roles
 from webapp.access.security import Builder, Security
 from webapp.extensions import House, open_house
 from webapp.web import assets, language, menu, problems, protection
@@ -47,7 +46,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     assets.register(app)
     language.register(app)
     problems.register(app)
-    app.before_request(authenticate_request)
+    gate.register(app)
     if update_permissions:
         with house.db.begin() as tx:
             roles.sync(tx)

@@ -38,7 +38,9 @@ def wake(settings: Settings, channel: str) -> bool:
         pipe.ltrim(LIST, 0, KEEP - 1)
         pipe.execute()
     except (redis.RedisError, OSError) as error:
-        log.warning("Redis did not take the wake-up '%s' (%s); the dispatcher finds the work by itself.", channel, error)
+        log.warning(
+            "Redis did not take the wake-up '%s' (%s); the dispatcher finds the work by itself.", channel, error
+        )
         return False
     return True
 

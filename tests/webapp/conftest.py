@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import config
+from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
 from webapp.app import create_app
@@ -37,8 +38,6 @@ def app(settings: config.Settings):
     with house.db.begin() as tx:
         FAB_METADATA.create_all(tx)
         metadata.create_all(tx)
-    from webapp.access import roles
-
     with house.db.begin() as tx:
         roles.sync(tx)
     ensure_admin(house, PASSWORD)

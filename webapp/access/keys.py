@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask import g, request
 
-from webapp.access import models
+from rules.text import msg
+from webapp.access import models, roles
+from webapp.access.errors import Missing, Refused
+from webapp.access.users import require_permissions
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
-from webapp.web.api import ApiError
-from webapp.web.protection import bearer
-from webapp.web.request import house
 
 PREFIX = "syn_"
+API_ROOMS = ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases", "Audit")
 _TOUCH = timedelta(minutes=1)
+_LONGEST = timedelta(days=3660)
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """What a key is made of; `days` is None for a key that does not expire."""
+
+    name: str
+    scopes: tuple[str, ...]
+    days: int | None
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as lists show it."""
+
+    id: int
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    owner: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    state: str
+
+
+def scopes() -> list[str]:
+    """Return every scope that a key can have."""
+    return [f"{room.lower()}:{action}" for room in API_ROOMS for action in roles.PERMISSIONS[room]]
 
 
 def digest(key: str) -> str:
@@ -24,23 +59,70 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def authenticate_request() -> None:
-    """Take the API key of a request to the API, if it carries one."""
-    token = bearer()
-    if token is None:
-        return
-    if not request.path.startswith("/api/"):
-        raise ApiError(401, "API keys are for /api/ only.")
-    row = find(house(), token)
-    if row is None:
-        raise ApiError(401, "The API key is unknown, expired or revoked, or its owner is disabled.")
-    g.api_actor = Actor("key", row.name, str(row.id), request.remote_addr, g.get("request_id"))
-    g.api_user_id = row.user_id
-    g.api_scopes = frozenset(row.scopes)
+def create_key(house: House, new: NewKey, actor: Actor) -> str:
+    """Make a key that acts within the rights of the actor; returns it, once."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    now = house.clock()
+    with house.db.begin() as tx:
+        _check(tx, new, actor)
+        expires = now + timedelta(days=new.days) if new.days else None
+        values = {"name": new.name, "prefix": token[:10], "digest": digest(token), "scopes": sorted(new.scopes)}
+        row = {**values, "user_id": int(actor.id or 0), "created_at": now, "expires_at": expires}
+        tx.execute(sa.insert(models.access_key).values(**row))
+        after = {"scopes": sorted(new.scopes), "expires_at": expires.isoformat() if expires else None}
+        record(tx, actor, now, Event(Tag.KEY_CREATED, Subject("key", new.name), after=after))
+    return token
+
+
+def _check(tx: sa.Connection, new: NewKey, actor: Actor) -> None:
+    if not 2 <= len(new.name) <= 128:
+        raise Refused("name", msg("Enter a name of 2 to 128 characters that says which program uses the key."))
+    if tx.scalar(sa.select(models.access_key.c.id).where(models.access_key.c.name == new.name)) is not None:
+        raise Refused("name", msg("There is already a key '{name}'.", name=new.name))
+    if not new.scopes or not set(new.scopes) <= set(scopes()):
+        raise Refused("scopes", msg("Tick at least one scope."))
+    if new.days is not None and not 1 <= new.days <= _LONGEST.days:
+        raise Refused("days", msg("Choose when the key expires."))
+    if actor.kind != "user" or not actor.id:
+        raise Refused("", msg("Only a user can make a key, because a key acts within that user's rights."))
+    require_permissions(tx, actor, permissions(new.scopes))
+
+
+def permissions(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the permissions that scopes stand for."""
+    parts = (name.partition(":") for name in names)
+    return [(roles.permission_name(action), room.capitalize()) for room, _, action in parts]
+
+
+def list_keys(connection: sa.Connection, now: datetime) -> list[Key]:
+    """Return all keys, the newest first."""
+    key, user = models.access_key, models.user
+    query = sa.select(key, user.c.username, user.c.active).outerjoin(user, user.c.id == key.c.user_id)
+    return [_key(row, now) for row in connection.execute(query.order_by(key.c.id.desc()))]
+
+
+def _key(row: Any, now: datetime) -> Key:
+    expired = row.expires_at is not None and row.expires_at <= now
+    state = "revoked" if row.revoked_at else "expired" if expired else "active" if row.active else "disabled"
+    times = (row.created_at, row.expires_at, row.last_used_at)
+    return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.username or "", *times, state)
+
+
+def revoke_key(house: House, key_id: int, actor: Actor) -> str:
+    """End a key; returns its name."""
+    key, now = models.access_key, house.clock()
+    with house.db.begin() as tx:
+        row = tx.execute(sa.select(key).where(key.c.id == key_id)).one_or_none()
+        if row is None:
+            raise Missing
+        if row.revoked_at is None:
+            tx.execute(sa.update(key).where(key.c.id == key_id).values(revoked_at=now))
+            record(tx, actor, now, Event(Tag.KEY_REVOKED, Subject("key", row.name), before={"scopes": row.scopes}))
+    return str(row.name)
 
 
 def find(house: House, token: str) -> Any:
-    """Return the row of a valid key, else None; remembers its use."""
+    """Return the row of a valid key, else None; remembers its use to the minute."""
     key, user, now = models.access_key, models.user, house.clock()
     query = sa.select(key).join(user, user.c.id == key.c.user_id).where(key.c.digest == digest(token), user.c.active)
     with house.db.read() as connection:

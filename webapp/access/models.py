@@ -60,3 +60,20 @@ access_key = sa.Table(
     sa.Column("last_used_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
+
+
+def users() -> sa.Select[tuple[object, ...]]:
+    """Return the query for users with their profiles."""
+    profile = access_profile
+    columns = (profile.c.stamp, profile.c.language, profile.c.must_change_password)
+    return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
+
+
+def granted() -> sa.Select[tuple[str, str]]:
+    """Return the query for (permission, room) of `role_permission`; the caller narrows it."""
+    pair = permission_view
+    source = role_permission.join(pair, pair.c.id == role_permission.c.permission_view_id)
+    source = source.join(permission, permission.c.id == pair.c.permission_id).join(
+        view, view.c.id == pair.c.view_menu_id
+    )
+    return sa.select(permission.c.name, view.c.name).select_from(source)

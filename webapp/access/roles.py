@@ -41,7 +41,9 @@ class SeedRole:
     grants: Grants
 
 
-_DESIGN: Grants = {room: PERMISSIONS[room] for room in ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases")}
+_DESIGN: Grants = {
+    room: PERMISSIONS[room] for room in ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases")
+}
 _OPERATE: Grants = {
     "Connections": (READ,),
     "Entities": (READ,),
@@ -51,16 +53,24 @@ _OPERATE: Grants = {
     "Quarantine": (READ, UPDATE, EXPORT, RUN),
     "Cases": (READ, UPDATE),
 }
-_LOOK: Grants = {room: (READ,) for room in ("Connections", "Entities", "Records", "Rules", "Runs")}
+_LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs"), (READ,))
 _AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room != "Keys"}
 _HOME: Grants = {"Home": (READ,)}
 
 ADMIN = "Admin"
 ROLES: tuple[SeedRole, ...] = (
     SeedRole(ADMIN, N_("Does everything, including users, roles and keys."), PERMISSIONS),
-    SeedRole("Designer", N_("Connects systems, designs entities and rules, publishes and runs them."), _HOME | _DESIGN | {"Audit": (READ,)}),
+    SeedRole(
+        "Designer",
+        N_("Connects systems, designs entities and rules, publishes and runs them."),
+        _HOME | _DESIGN | {"Audit": (READ,)},
+    ),
     SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _HOME | _OPERATE),
-    SeedRole("Auditor", N_("Reads everything and exports the audit log; changes nothing."), _HOME | _AUDIT | {"Audit": (READ, EXPORT)}),
+    SeedRole(
+        "Auditor",
+        N_("Reads everything and exports the audit log; changes nothing."),
+        _HOME | _AUDIT | {"Audit": (READ, EXPORT)},
+    ),
     SeedRole("Viewer", N_("Looks at connections, entities, rules and runs; changes nothing."), _HOME | _LOOK),
 )
 SEED_NAMES = frozenset(role.name for role in ROLES)
@@ -72,16 +82,15 @@ def permission_name(action: str) -> str:
 
 
 def sync(tx: sa.Connection) -> None:
-    """Bring permissions and the seeded roles in the database to the state of this module; custom roles stay."""
-    pairs = _permission_ids(tx)
+    """Bring permissions and the built-in roles in the database to the state of this module; other roles stay."""
+    pairs = permission_ids(tx)
     for seed in ROLES:
-        role_id, created = _role_id(tx, seed)
         wanted = {pairs[(action, room)] for room, actions in seed.grants.items() for action in actions}
-        if seed.name == ADMIN or created:
-            _grant(tx, role_id, wanted)
+        grant(tx, _role_id(tx, seed), wanted)
 
 
-def _permission_ids(tx: sa.Connection) -> dict[tuple[str, str], int]:
+def permission_ids(tx: sa.Connection) -> dict[tuple[str, str], int]:
+    """Return the id of every (action, room), adding what is missing."""
     names = {permission_name(action) for actions in PERMISSIONS.values() for action in actions}
     permissions = _named(tx, models.permission, names)
     views = _named(tx, models.view, set(PERMISSIONS))
@@ -104,18 +113,24 @@ def _named(tx: sa.Connection, table: sa.Table, names: set[str]) -> dict[str, int
     return known
 
 
-def _role_id(tx: sa.Connection, seed: SeedRole) -> tuple[int, bool]:
+def _role_id(tx: sa.Connection, seed: SeedRole) -> int:
     found = tx.scalar(sa.select(models.role.c.id).where(models.role.c.name == seed.name))
-    if found is not None:
-        return found, False
-    role_id = _insert(tx, models.role, name=seed.name)
-    tx.execute(sa.insert(models.access_role).values(role_id=role_id, description=seed.description))
-    return role_id, True
+    return int(found) if found is not None else add_role(tx, seed.name, seed.description)
 
 
-def _grant(tx: sa.Connection, role_id: int, wanted: set[int]) -> None:
+def add_role(tx: sa.Connection, name: str, description: str) -> int:
+    """Add a role without permissions; returns the id."""
+    role_id = _insert(tx, models.role, name=name)
+    tx.execute(sa.insert(models.access_role).values(role_id=role_id, description=description))
+    return role_id
+
+
+def grant(tx: sa.Connection, role_id: int, wanted: set[int]) -> None:
+    """Give a role exactly these permissions."""
     table = models.role_permission
     held = set(tx.scalars(sa.select(table.c.permission_view_id).where(table.c.role_id == role_id)))
+    if held - wanted:
+        tx.execute(sa.delete(table).where(table.c.role_id == role_id, table.c.permission_view_id.in_(held - wanted)))
     for permission_view_id in sorted(wanted - held):
         _insert(tx, table, role_id=role_id, permission_view_id=permission_view_id)
 

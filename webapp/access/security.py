@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Flask, g
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_login import LoginManager, UserMixin, current_user
 
-from webapp.access import models, services
+from webapp.access import services
 from webapp.web.request import house
 
 
@@ -45,10 +44,10 @@ class Security(SecurityManager):  # type: ignore[misc]
         manager.user_loader(self.load_user)
         return manager
 
-    def create_jwt_manager(self, app: Flask) -> None:  # noqa: ARG002
+    def create_jwt_manager(self, app: Flask) -> None:
         """Create none: programs use API keys."""
 
-    def create_limiter(self, app: Flask) -> None:  # noqa: ARG002
+    def create_limiter(self, app: Flask) -> None:
         """Create none: `webapp.access.throttle` counts failures."""
 
     def create_db(self) -> None:
@@ -99,18 +98,4 @@ def _granted() -> frozenset[tuple[str, str]]:
     if user_id is None:
         return frozenset()
     with house().db.read() as connection:
-        return permissions_of(connection, user_id)
-
-
-def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
-    """Return the (permission, room) pairs that a user's roles grant."""
-    query = (
-        sa.select(models.permission.c.name, models.view.c.name)
-        .select_from(models.user_role)
-        .join(models.role_permission, models.role_permission.c.role_id == models.user_role.c.role_id)
-        .join(models.permission_view, models.permission_view.c.id == models.role_permission.c.permission_view_id)
-        .join(models.permission, models.permission.c.id == models.permission_view.c.permission_id)
-        .join(models.view, models.view.c.id == models.permission_view.c.view_menu_id)
-        .where(models.user_role.c.user_id == user_id)
-    )
-    return frozenset((row[0], row[1]) for row in connection.execute(query))
+        return services.permissions_of(connection, user_id)

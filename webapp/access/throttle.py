@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -40,10 +41,8 @@ def failed(house: House, username: str, address: str) -> None:
 def succeeded(house: House, username: str, address: str) -> None:
     """Forget a user's failures; those of the address stay."""
     key = _keys(username, address)[0][0]
-    try:
+    with contextlib.suppress(redis.RedisError, OSError):
         wake.connect(house.settings.redis).delete(key)
-    except (redis.RedisError, OSError):
-        pass
     with _lock:
         _local.pop(key, None)
 
@@ -55,13 +54,11 @@ def _keys(username: str, address: str) -> tuple[tuple[str, int], tuple[str, int]
 
 
 def _wait(house: House, key: str, limit: int) -> int:
-    try:
+    with contextlib.suppress(redis.RedisError, OSError):
         client = wake.connect(house.settings.redis)
         count = int(client.get(key) or 0)
         if count >= limit:
             return max(1, int(client.ttl(key)))
-    except (redis.RedisError, OSError):
-        pass
     with _lock:
         times = _recent(key)
         return max(1, int(times[0] + WINDOW - time.monotonic())) if len(times) >= limit else 0

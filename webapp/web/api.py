@@ -3,7 +3,7 @@
     class ConnectionApi(RoomApi):
         route_base = "/api/v1/connections"
 
-        @operation("GET", "/", scope="connections:read", summary="List connections", query=PAGING, response=listing(CONNECTION))
+        @operation("GET", "/", scope="connections:read", summary="List connections", response=listing(ITEM))
         def list(self) -> Any:
             return listed(items, next_key)
 
@@ -94,7 +94,11 @@ class RoomApi(BaseView):  # type: ignore[misc]
     def operations(cls) -> list[tuple[str, Operation]]:
         """Return the operations with the name of their method."""
         found = ((name, getattr(cls, name, None)) for name in sorted(dir(cls)))
-        return [(name, method.operation) for name, method in found if isinstance(getattr(method, "operation", None), Operation)]
+        return [
+            (name, method.operation)
+            for name, method in found
+            if isinstance(getattr(method, "operation", None), Operation)
+        ]
 
 
 def operation(method: str, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -185,9 +189,13 @@ def _checked_body(described: Operation) -> Any:
 
 
 def _check(value: Any, schema: Schema, where: str) -> None:
-    problems = sorted(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
+    problems = sorted(
+        jsonschema.Draft202012Validator(dict(schema)).iter_errors(value), key=lambda e: list(map(str, e.absolute_path))
+    )
     if problems:
-        errors = [{"at": where + "".join(f"/{part}" for part in p.absolute_path), "detail": p.message} for p in problems[:50]]
+        errors = [
+            {"at": where + "".join(f"/{part}" for part in p.absolute_path), "detail": p.message} for p in problems[:50]
+        ]
         raise ApiError(422, "The request does not have the documented shape; see 'errors'.", errors)
 
 

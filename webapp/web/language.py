@@ -43,8 +43,14 @@ def translated(value: Any) -> str:
     if isinstance(value, dict) and "template" in value:
         value = Message.from_json({"values": {}, **value})
     if isinstance(value, Message):
-        values = {key: translated(item) if isinstance(item, (Message, dict)) else item for key, item in value.values.items()}
-        template = str(gettext(value.template.replace("%", "%%"))).replace("%%", "%") if "%" in value.template else gettext(value.template)
+        values = {
+            key: translated(item) if isinstance(item, (Message, dict)) else item for key, item in value.values.items()
+        }
+        template = (
+            str(gettext(value.template.replace("%", "%%"))).replace("%%", "%")
+            if "%" in value.template
+            else gettext(value.template)
+        )
         return template.format(**values) if values else template
     return str(value)
 

@@ -28,7 +28,13 @@ def register(app: Flask) -> None:
 
 def problem(status: int, detail: str, **more: Any) -> Response:
     """Return a problem document."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "request_id": g.get("request_id")}
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": g.get("request_id"),
+    }
     response = Response(json.dumps({**body, **more}, ensure_ascii=False), status, mimetype="application/problem+json")
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from webapp.extensions import Actor, House
 from webapp.web.request import actor, house
 
-__all__ = ["RoomView", "can", "expose", "has_access", "permission_name", "sign_in_first"]
+__all__ = ["RoomView", "can", "expose", "has_access", "permission_name", "sign_in_first", "signed_in"]
 
 
 def can(action: str, room: str) -> bool:
@@ -33,6 +33,16 @@ def has_access(view: Callable[..., Any]) -> Callable[..., Any]:
         if current_user.is_authenticated:
             abort(403)
         return sign_in_first()
+
+    return guarded
+
+
+def signed_in(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let everybody in who is signed in."""
+
+    @functools.wraps(view)
+    def guarded(self: BaseView, *args: Any, **kwargs: Any) -> Any:
+        return view(self, *args, **kwargs) if current_user.is_authenticated else sign_in_first()
 
     return guarded
 

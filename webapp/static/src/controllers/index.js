@@ -1,9 +1,18 @@
 // Each behaviour is a module of its own: `controllers` are bound by data-controller, `components` by Alpine's x-data.
 import { autosubmit } from "./autosubmit.js";
 import { confirm } from "./confirm.js";
+import { copy } from "./copy.js";
 import { picker } from "./picker.js";
 import { theme } from "./theme.js";
+import { tick } from "./tick.js";
 
-export const controllers = { autosubmit, confirm, picker, theme };
+export const controllers = {
+  autosubmit,
+  confirm,
+  copy,
+  picker,
+  theme,
+  tick,
+};
 
 export const components = {};

@@ -1,0 +1,66 @@
+"""What happens before a page is shown: API keys are read, first passwords changed, refusals told to the audit log."""
+
+from __future__ import annotations
+
+from flask import Flask, flash, g, redirect, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from webapp.access import keys, services
+from webapp.extensions import Actor
+from webapp.web.api import ApiError
+from webapp.web.protection import bearer
+from webapp.web.request import actor, house
+
+_FREE = {
+    "static",
+    "SessionView.login",
+    "SessionView.logout",
+    "SessionView.language",
+    "AccountView.show",
+    "AccountView.password",
+}
+
+
+def register(app: Flask) -> None:
+    """Install the checks."""
+    app.before_request(take_key)
+    app.before_request(insist_on_own_password)
+    app.after_request(tell_refusal)
+
+
+def take_key() -> None:
+    """Take the API key of a request to the API, if it carries one; the cookie counts for nothing then."""
+    token = bearer()
+    if token is None:
+        return
+    if not request.path.startswith("/api/v1/"):
+        raise ApiError(401, "API keys are for /api/v1/ only.")
+    address = request.remote_addr or ""
+    row = keys.find(house(), token)
+    if row is None:
+        raise ApiError(401, "The API key is unknown, expired or revoked, or its owner is disabled.")
+    g.api_actor = Actor("key", row.name, str(row.id), address, g.get("request_id"))
+    g.api_user_id = row.user_id
+    g.api_scopes = frozenset(row.scopes)
+
+
+def insist_on_own_password() -> Response | None:
+    """Lead a user with a password that somebody else knows to the page where it is changed."""
+    if "api_user_id" in g or request.endpoint in _FREE or not current_user.is_authenticated:
+        return None
+    if not current_user.must_change_password:
+        return None
+    if request.path.startswith("/api/"):
+        raise ApiError(403, "Change the first password in the console before using the API.")
+    flash(_("Choose a password of your own before you go on."), "warning")
+    return redirect(url_for("AccountView.show"))
+
+
+def tell_refusal(response: Response) -> Response:
+    """Write a refusal to the audit log, with the page but not its parameters."""
+    known = "api_actor" in g or (request.endpoint != "static" and bool(current_user) and current_user.is_authenticated)
+    if response.status_code == 403 and known:
+        services.denied(house(), actor(), request.path)
+    return response

@@ -1,0 +1,64 @@
+"""Passwords: how they are generated, judged and stored."""
+
+from __future__ import annotations
+
+import secrets
+
+from werkzeug.security import generate_password_hash
+
+from rules.text import msg
+from webapp.access.errors import Refused
+
+SHORTEST = 10
+LONGEST = 256
+_WORDS = """
+amber anchor apple autumn bamboo beacon birch bridge bronze canal cedar cherry cloud copper coral cotton
+delta dune ember falcon fern forest garden ginger granite harbor hazel island ivory jasmine juniper
+lagoon lantern lemon linen lotus maple marble meadow mint mosaic olive opal orchid oyster palm pebble
+pepper pine plum poppy prairie quartz raven reef river saffron sage sierra silver spruce summit sunset
+teal thistle timber topaz tulip valley velvet violet walnut willow winter zephyr
+""".split()  # noqa: SIM905 - a list of words is read as text
+_COMMON = (
+    "password",
+    "passw0rd",
+    "12345678",
+    "qwertyui",
+    "syncline",
+    "administrator",
+    "letmein",
+    "iloveyou",
+    "11111111",
+    "abcdefgh",
+)
+
+
+def generate_password() -> str:
+    """Return a password of more than 50 bits that is easy to read aloud."""
+    return "-".join([*(secrets.choice(_WORDS) for _ in range(4)), f"{secrets.randbelow(1_000_000_000):09d}"])
+
+
+def hashed(password: str) -> str:
+    """Return what is stored of a password."""
+    return generate_password_hash(password, method="scrypt")
+
+
+def check_new(password: str, username: str, field: str = "password") -> None:
+    """Refuse a password that is easily guessed."""
+    if len(password) < SHORTEST:
+        raise Refused(
+            field,
+            msg(
+                "The password is too short. Use at least {count} characters; a few words are easy to remember.",
+                count=SHORTEST,
+            ),
+        )
+    if len(password) > LONGEST:
+        raise Refused(field, msg("The password is longer than {count} characters.", count=LONGEST))
+    low = password.lower()
+    if len(set(low)) < 5 or low.startswith(_COMMON) or (len(username) > 3 and username.lower() in low):
+        raise Refused(
+            field,
+            msg(
+                "The password is easy to guess. Do not use the user name, repeated characters or a well-known password."
+            ),
+        )

@@ -1,0 +1,316 @@
+"""Users: who they are, which roles they hold, how they are disabled.
+
+Nobody can give what they do not hold themselves: who manages users without being an administrator can neither make one
+nor take one over. One active administrator is always left.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from werkzeug.security import check_password_hash
+
+from rules.text import msg
+from webapp.access import models, roles
+from webapp.access.errors import Missing, Refused
+from webapp.access.passwords import check_new, generate_password, hashed
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+
+_USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,63}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """What a user is made of."""
+
+    username: str
+    first_name: str
+    last_name: str
+    email: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class User:
+    """A user as lists and forms show it."""
+
+    id: int
+    username: str
+    first_name: str
+    last_name: str
+    email: str
+    active: bool
+    last_login: datetime | None
+    roles: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the full name."""
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+def list_users(connection: sa.Connection, search: str = "", after: str = "", limit: int = 100) -> list[User]:
+    """Return users by name; `after` is the last name of the page before."""
+    user = models.user
+    query = models.users().order_by(user.c.username).limit(limit)
+    if after:
+        query = query.where(user.c.username > after)
+    if search:
+        columns = (user.c.username, user.c.first_name, user.c.last_name, user.c.email)
+        query = query.where(sa.or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    rows = connection.execute(query).all()
+    held = _roles_of(connection, [row.id for row in rows])
+    return [_user(row, held.get(row.id, ())) for row in rows]
+
+
+def get_user(connection: sa.Connection, user_id: int) -> User:
+    """Return a user; raises `Missing`."""
+    row = connection.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
+    if row is None:
+        raise Missing
+    return _user(row, _roles_of(connection, [user_id]).get(user_id, ()))
+
+
+def _user(row: Any, held: tuple[str, ...]) -> User:
+    last = row.last_login.replace(tzinfo=UTC) if row.last_login else None
+    return User(row.id, row.username, row.first_name, row.last_name, row.email, bool(row.active), last, held)
+
+
+def _roles_of(connection: sa.Connection, ids: list[int]) -> dict[int, tuple[str, ...]]:
+    held, role = models.user_role, models.role
+    query = (
+        sa.select(held.c.user_id, role.c.name).join(role, role.c.id == held.c.role_id).where(held.c.user_id.in_(ids))
+    )
+    found: dict[int, list[str]] = {}
+    for user_id, name in connection.execute(query.order_by(role.c.name)):
+        found.setdefault(user_id, []).append(name)
+    return {user_id: tuple(names) for user_id, names in found.items()}
+
+
+def create_user(house: House, new: NewUser, actor: Actor) -> tuple[int, str]:
+    """Add a user; returns the id and the password for the first sign-in, which has to be changed then."""
+    password = generate_password()
+    with house.db.begin() as tx:
+        _check(tx, new, None)
+        require_rights(tx, actor, new.roles)
+        user_id = insert_user(tx, new, password, actor, house.clock(), must_change=True)
+    return user_id, password
+
+
+def insert_user(
+    tx: sa.Connection, new: NewUser, password: str, actor: Actor, at: datetime, *, must_change: bool = False
+) -> int:
+    """Add a user with profile, roles and audit event, unchecked; returns the id."""
+    naive = at.astimezone(UTC).replace(tzinfo=None)
+    values = {
+        **_columns(new),
+        "username": new.username,
+        "password": hashed(password),
+        "active": True,
+        "login_count": 0,
+        "fail_login_count": 0,
+    }
+    key = tx.execute(sa.insert(models.user).values(**values, created_on=naive, changed_on=naive)).inserted_primary_key
+    user_id = int(key[0]) if key else 0
+    profile = {"user_id": user_id, "stamp": new_stamp(), "must_change_password": must_change}
+    tx.execute(sa.insert(models.access_profile).values(**profile))
+    _set_roles(tx, user_id, new.roles)
+    record(tx, actor, at, Event(Tag.USER_CREATED, Subject("user", new.username), after={**_told(new), "active": True}))
+    return user_id
+
+
+def update_user(house: House, user_id: int, new: NewUser, actor: Actor) -> None:
+    """Change a user's names, address and roles; the user name stays."""
+    with house.db.begin() as tx:
+        old = _mine_to_change(tx, user_id, actor)
+        _check(tx, new, old)
+        require_rights(tx, actor, set(new.roles) - set(old.roles))
+        tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**_columns(new)))
+        _set_roles(tx, user_id, new.roles)
+        _require_administrator(tx)
+        before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+        _record_change(tx, actor, house.clock(), old.username, (before, _told(new)))
+
+
+def set_active(house: House, user_id: int, active: bool, actor: Actor) -> None:
+    """Enable or disable a user; disabling ends all sessions."""
+    with house.db.begin() as tx:
+        old = _mine_to_change(tx, user_id, actor)
+        if not active and actor.id == str(user_id):
+            raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
+        tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(active=active))
+        _end_sessions(tx, user_id)
+        _require_administrator(tx)
+        _record_change(tx, actor, house.clock(), old.username, ({"active": old.active}, {"active": active}))
+
+
+def delete_user(house: House, user_id: int, actor: Actor) -> str:
+    """Remove a user with sessions and keys; the audit log keeps the name. Returns it."""
+    with house.db.begin() as tx:
+        old = _mine_to_change(tx, user_id, actor)
+        if actor.id == str(user_id):
+            raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
+        for table, column in (
+            (models.access_key, "user_id"),
+            (models.access_profile, "user_id"),
+            (models.user_role, "user_id"),
+            (models.user, "id"),
+        ):
+            tx.execute(sa.delete(table).where(table.c[column] == user_id))
+        _require_administrator(tx)
+        before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+        record(tx, actor, house.clock(), Event(Tag.USER_DELETED, Subject("user", old.username), before=before))
+    return old.username
+
+
+def reset_password(house: House, user_id: int, actor: Actor) -> str:
+    """Give a user a new password, to be changed at the next sign-in; ends all sessions. Returns it, once."""
+    password = generate_password()
+    with house.db.begin() as tx:
+        old = _mine_to_change(tx, user_id, actor)
+        _store_password(tx, user_id, password, must_change=True)
+        record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", old.username)))
+    return password
+
+
+def change_own_password(house: House, user_id: int, current: str, new: str, actor: Actor) -> None:
+    """Change one's own password; ends all sessions, also this one."""
+    with house.db.begin() as tx:
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
+        if not check_password_hash(row.password, current):
+            raise Refused("current", msg("The current password is wrong."))
+        if current == new:
+            raise Refused("password", msg("The new password is the current one. Choose another."))
+        check_new(new, row.username)
+        _store_password(tx, user_id, new, must_change=False)
+        record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", row.username)))
+
+
+def new_stamp() -> str:
+    """Return a session stamp."""
+    return secrets.token_hex(16)
+
+
+def require_rights(tx: sa.Connection, actor: Actor, names: Iterable[str]) -> None:
+    """Refuse to give roles that hold more than the actor does."""
+    require_permissions(tx, actor, _permissions_of_roles(tx, names))
+
+
+def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[str, str]]) -> None:
+    """Refuse to give permissions that the actor does not hold."""
+    if actor.kind in {"cli", "system"}:
+        return
+    mine = set(tx.execute(_held_by(int(actor.id))).tuples()) if actor.kind == "user" and actor.id else set()
+    lacking = sorted(set(wanted) - mine)
+    if lacking:
+        action, room = lacking[0]
+        text = msg(
+            "This takes permissions that you do not hold yourself, such as '{action}' in {room}.",
+            action=action.removeprefix("can_"),
+            room=room,
+        )
+        raise Refused("roles", text)
+
+
+def _held_by(user_id: int) -> sa.Select[tuple[str, str]]:
+    held = models.user_role
+    return (
+        models.granted().join(held, held.c.role_id == models.role_permission.c.role_id).where(held.c.user_id == user_id)
+    )
+
+
+def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[str, str]]:
+    role = models.role
+    query = (
+        models.granted().join(role, role.c.id == models.role_permission.c.role_id).where(role.c.name.in_(list(names)))
+    )
+    return set(tx.execute(query).tuples())
+
+
+def _mine_to_change(tx: sa.Connection, user_id: int, actor: Actor) -> User:
+    """Return the user if the actor holds at least the user's own permissions."""
+    old = get_user(tx, user_id)
+    require_rights(tx, actor, old.roles)
+    return old
+
+
+def _check(tx: sa.Connection, new: NewUser, old: User | None) -> None:
+    if old is None and not _USERNAME.fullmatch(new.username):
+        raise Refused(
+            "username",
+            msg("Use 2 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit."),
+        )
+    if not new.first_name or len(new.first_name) > 64 or len(new.last_name) > 64:
+        raise Refused("first_name", msg("Enter a name of at most 64 characters."))
+    if not _EMAIL.fullmatch(new.email) or len(new.email) > 320:
+        raise Refused("email", msg("Enter an e-mail address, such as name@example.com."))
+    user = models.user
+    for column, value in (("username", new.username), ("email", new.email)):
+        query = sa.select(user.c.id).where(
+            sa.func.lower(user.c[column]) == value.lower(), user.c.id != (old.id if old else 0)
+        )
+        if not (old and column == "username") and tx.scalar(query) is not None:
+            raise Refused(column, msg("'{value}' belongs to another user.", value=value))
+    known = set(tx.scalars(sa.select(models.role.c.name)))
+    if not new.roles or not set(new.roles) <= known:
+        raise Refused("roles", msg("Choose at least one role."))
+
+
+def _columns(new: NewUser) -> dict[str, Any]:
+    return {"first_name": new.first_name, "last_name": new.last_name, "email": new.email}
+
+
+def _told(new: NewUser) -> dict[str, Any]:
+    return {**_columns(new), "roles": sorted(new.roles)}
+
+
+def _record_change(
+    tx: sa.Connection, actor: Actor, at: datetime, username: str, pair: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    changed = [key for key in pair[1] if pair[0].get(key) != pair[1][key]]
+    if changed:
+        before, after = ({key: side[key] for key in changed} for side in pair)
+        record(tx, actor, at, Event(Tag.USER_UPDATED, Subject("user", username), before=before, after=after))
+
+
+def _set_roles(tx: sa.Connection, user_id: int, names: Iterable[str]) -> None:
+    table = models.user_role
+    tx.execute(sa.delete(table).where(table.c.user_id == user_id))
+    for role_id in tx.scalars(
+        sa.select(models.role.c.id).where(models.role.c.name.in_(list(names))).order_by(models.role.c.id)
+    ).all():
+        tx.execute(sa.insert(table).values(user_id=user_id, role_id=role_id))
+
+
+def _store_password(tx: sa.Connection, user_id: int, password: str, *, must_change: bool) -> None:
+    tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(password=hashed(password)))
+    profile = models.access_profile
+    tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(must_change_password=must_change))
+    _end_sessions(tx, user_id)
+
+
+def _end_sessions(tx: sa.Connection, user_id: int) -> None:
+    profile = models.access_profile
+    tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(stamp=new_stamp()))
+
+
+def _require_administrator(tx: sa.Connection) -> None:
+    """Refuse a change after which nobody could administer; the lock makes two such changes wait for each other."""
+    role_id = tx.scalar(sa.select(models.role.c.id).where(models.role.c.name == roles.ADMIN).with_for_update())
+    held, user = models.user_role, models.user
+    query = (
+        sa.select(sa.func.count())
+        .select_from(held.join(user, user.c.id == held.c.user_id))
+        .where(held.c.role_id == role_id, user.c.active)
+    )
+    if not tx.scalar(query):
+        raise Refused("roles", msg("This is the last active administrator. Make another user an administrator first."))

@@ -1,0 +1,179 @@
+"""The pages of users and of one's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, flash, redirect, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_user
+from werkzeug.wrappers import Response
+
+from webapp.access import role_editing, security, services, users
+from webapp.access.errors import Missing, Refused
+from webapp.access.key_views import KeyView
+from webapp.access.role_views import RoleView
+from webapp.web.language import LANGUAGES, translated
+from webapp.web.views import RoomView, expose, has_access, permission_name, signed_in
+
+PAGE = 100
+
+
+class UserView(RoomView):
+    """Users."""
+
+    route_base = "/users"
+    class_permission_name = "Users"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def list(self) -> Response:
+        """Show the users."""
+        search, after = request.args.get("q", "").strip(), request.args.get("after", "")
+        with self.house.db.read() as connection:
+            found = users.list_users(connection, search, after, PAGE + 1)
+        following = (
+            url_for("UserView.list", q=search or None, after=found[PAGE - 1].username) if len(found) > PAGE else None
+        )
+        return self.page("access/users.html", users=found[:PAGE], search=search, next_url=following, first=not after)
+
+    @expose("/new", methods=["GET", "POST"])
+    @has_access
+    @permission_name("create")
+    def new(self) -> Response:
+        """Add a user."""
+        if request.method == "GET":
+            return self._form(None, users.NewUser("", "", "", "", ()), {})
+        wanted = _from_form(request.form.get("username", "").strip())
+        try:
+            user_id, password = users.create_user(self.house, wanted, self.actor)
+        except Refused as error:
+            return self._form(None, wanted, {error.field: error.message}, 422)
+        return self.page("access/password_once.html", 201, username=wanted.username, password=password, user_id=user_id)
+
+    @expose("/<int:user_id>", methods=["GET", "POST"])
+    @has_access
+    @permission_name("update")
+    def edit(self, user_id: int) -> Response:
+        """Change a user."""
+        old = self._find(user_id)
+        if request.method == "GET":
+            wanted = users.NewUser(old.username, old.first_name, old.last_name, old.email, old.roles)
+            return self._form(old, wanted, {})
+        wanted = _from_form(old.username)
+        try:
+            users.update_user(self.house, user_id, wanted, self.actor)
+        except Refused as error:
+            return self._form(old, wanted, {error.field: error.message}, 422)
+        flash(_("The user %(name)s is saved.", name=old.username), "success")
+        return redirect(url_for("UserView.list"))
+
+    @expose("/<int:user_id>/<any(enable, disable):what>", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def switch(self, user_id: int, what: str) -> Response:
+        """Enable or disable a user."""
+        old = self._find(user_id)
+        try:
+            users.set_active(self.house, user_id, what == "enable", self.actor)
+        except Refused as error:
+            flash(translated(error.message), "danger")
+        else:
+            text = _("%(name)s can sign in again.") if what == "enable" else _("%(name)s can no longer sign in.")
+            flash(text % {"name": old.username}, "success")
+        return redirect(url_for("UserView.edit", user_id=user_id))
+
+    @expose("/<int:user_id>/password", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def password(self, user_id: int) -> Response:
+        """Give a user a new first password."""
+        old = self._find(user_id)
+        try:
+            password = users.reset_password(self.house, user_id, self.actor)
+        except Refused as error:
+            flash(translated(error.message), "danger")
+            return redirect(url_for("UserView.edit", user_id=user_id))
+        return self.page("access/password_once.html", username=old.username, password=password, user_id=user_id)
+
+    @expose("/<int:user_id>/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def delete(self, user_id: int) -> Response:
+        """Delete a user."""
+        self._find(user_id)
+        try:
+            name = users.delete_user(self.house, user_id, self.actor)
+        except Refused as error:
+            flash(translated(error.message), "danger")
+            return redirect(url_for("UserView.edit", user_id=user_id))
+        flash(_("The user %(name)s is deleted.", name=name), "success")
+        return redirect(url_for("UserView.list"))
+
+    def _find(self, user_id: int) -> users.User:
+        try:
+            with self.house.db.read() as connection:
+                return users.get_user(connection, user_id)
+        except Missing:
+            abort(404)
+
+    def _form(
+        self, old: users.User | None, wanted: users.NewUser, errors: dict[str, Any], status: int = 200
+    ) -> Response:
+        with self.house.db.read() as connection:
+            known = role_editing.list_roles(connection)
+        return self.page("access/user.html", status, user=old, wanted=wanted, roles=known, errors=errors)
+
+
+def _from_form(username: str) -> users.NewUser:
+    names = [request.form.get(name, "").strip() for name in ("first_name", "last_name", "email")]
+    return users.NewUser(username, *names, tuple(request.form.getlist("roles")))
+
+
+class AccountView(RoomView):
+    """One's own account."""
+
+    route_base = "/account"
+    class_permission_name = "Account"
+
+    @expose("/")
+    @signed_in
+    def show(self) -> Response:
+        """Show the account."""
+        return self._page({})
+
+    @expose("/password", methods=["POST"])
+    @signed_in
+    def password(self) -> Response:
+        """Change the password; all other sessions end."""
+        current, new = request.form.get("current", ""), request.form.get("password", "")
+        if new != request.form.get("again", ""):
+            return self._page({"again": _("The two new passwords differ. Enter the same twice.")}, 422)
+        try:
+            users.change_own_password(self.house, current_user.id, current, new, self.actor)
+        except Refused as error:
+            return self._page({error.field: error.message}, 422)
+        with self.house.db.read() as connection:
+            login_user(security.SignedIn(services.identity(connection, current_user.id)))
+        flash(_("The password is changed. All other sessions have ended."), "success")
+        return redirect(url_for("AccountView.show"))
+
+    @expose("/language", methods=["POST"])
+    @signed_in
+    def language(self) -> Response:
+        """Change the language."""
+        code = request.form.get("language", "")
+        if code not in LANGUAGES:
+            abort(404)
+        services.set_language(self.house, current_user.id, code)
+        session["language"] = code
+        return redirect(url_for("AccountView.show"))
+
+    def _page(self, errors: dict[str, Any], status: int = 200) -> Response:
+        with self.house.db.read() as connection:
+            user = users.get_user(connection, current_user.id)
+        return self.page("access/account.html", status, user=user, errors=errors)
+
+
+VIEWS = (UserView, AccountView, RoleView, KeyView)
