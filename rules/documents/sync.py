@@ -4,6 +4,7 @@ The keys, their defaults and their meaning are the published contract (docs/rule
 is read and checked here, also those that this version does not execute yet (`rules.documents.support`).
 """
 
+# ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
 from __future__ import annotations
 
 import re

@@ -1,0 +1,71 @@
+"""What the parts of the checker share: the result being built, and how mistakes are noted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from rules.language.functions.registry import Overload
+from rules.language.nodes import Call, Ident, Literal, Node, Operator, Select
+from rules.language.problems import Problem, Severity, place
+from rules.language.types import ANY, Kind, Type
+from rules.schema import Schema
+from rules.text import Message, msg
+
+RECORD = "record"
+
+
+@dataclass
+class Checked:
+    """A tree with the type of each node, the fields it names and what is wrong with it."""
+
+    tree: Node
+    types: dict[int, Type] = field(default_factory=dict)
+    overloads: dict[int, Overload] = field(default_factory=dict)
+    fields: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def type(self, node: Node) -> Type:
+        """Return the type of a node of the tree."""
+        return self.types[id(node)]
+
+    def overload(self, node: Call) -> Overload:
+        """Return the signature that a call uses."""
+        return self.overloads[id(node)]
+
+
+def field_of(node: Node) -> str | None:
+    """Return the field that `record.name` or `record["name"]` names."""
+    match node:
+        case Select(operand=Ident(name="record"), field=name):
+            return name
+        case Operator(symbol="[]", operands=(Ident(name="record"), Literal(value=str() as name))):
+            return name
+        case _:
+            return None
+
+
+class Visitor(ABC):
+    """Visits the nodes of one expression; gives up on nothing, so that all mistakes are found at once."""
+
+    def __init__(self, checked: Checked, text: str, schema: Schema) -> None:
+        self.checked = checked
+        self.schema = schema
+        self._text = text
+
+    @abstractmethod
+    def visit(self, node: Node) -> Type:
+        """Return the type of a node, after noting it and what is wrong with it."""
+
+    def report(
+        self, at: int, message: Message, suggestion: str | None = None, severity: Severity = Severity.ERROR
+    ) -> Type:
+        """Note a problem and go on with `any`, so that one mistake is reported once."""
+        self.checked.problems.append(Problem(message, *place(self._text, at), suggestion, severity))
+        return ANY
+
+    def condition(self, node: Node) -> None:
+        """Note it if a node that has to be true or false is not."""
+        found = self.visit(node)
+        if found.kind not in (Kind.BOOLEAN, Kind.ANY):
+            self.report(node.at, msg("A condition (true or false) is needed here, this is {type}.", type=str(found)))

@@ -1,0 +1,156 @@
+"""From a lowered tree to `cel.expr.ParsedExpr` bytes, which the C++ runtime loads as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rules.language.nodes import (
+    Call,
+    Exact,
+    Has,
+    Ident,
+    Let,
+    ListOf,
+    Literal,
+    Macro,
+    MacroName,
+    MapOf,
+    Node,
+    Operator,
+    Select,
+    Variable,
+)
+from rules.language.parse import SYMBOLS
+from rules.language.wire import block, double, varint
+
+REFERENCE = b"\x00field:"
+_PARSED = "type.googleapis.com/cel.expr.ParsedExpr"
+_ACCUMULATOR = "@result"
+_NAMES = {symbol: name for name, symbol in SYMBOLS.items() if name != "-_"}
+
+
+def encode(tree: Node) -> bytes:
+    """Return the serialized expression."""
+    return block(1, _PARSED) + block(2, block(2, _Encoder().node(tree)))
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self._id = 0
+        self._forms: dict[type, Callable[[Any], bytes]] = {
+            Literal: self._literal,
+            Ident: lambda node: self._ident(node.name),
+            Variable: lambda node: self._ident(node.name),
+            Exact: lambda node: block(3, block(7, REFERENCE, node.field)),
+            Select: lambda node: block(5, block(1, self.node(node.operand)), block(2, node.field)),
+            Has: lambda node: block(5, block(1, self.node(node.operand)), block(2, node.field), varint(3, 1)),
+            Call: self._call,
+            Operator: self._operator,
+            ListOf: lambda node: block(7, *(block(1, self.node(item)) for item in node.items)),
+            MapOf: self._map,
+            Macro: self._macro,
+            Let: self._let,
+        }
+
+    def node(self, node: Node) -> bytes:
+        """Return an `Expr` message."""
+        return self._expr(self._forms[type(node)](node))
+
+    def _expr(self, kind: bytes) -> bytes:
+        self._id += 1
+        return varint(2, self._id) + kind
+
+    def _literal(self, node: Literal) -> bytes:
+        return block(3, constant(node.value))
+
+    def _ident(self, name: str) -> bytes:
+        return block(4, block(1, name))
+
+    def _call(self, node: Call) -> bytes:
+        parts = [self.node(arg) for arg in node.args]
+        target = block(1, parts.pop(0)) if node.member else b""
+        return self._function(node.name, *parts, target=target)
+
+    def _operator(self, node: Operator) -> bytes:
+        name = "-_" if node.symbol == "-" and len(node.operands) == 1 else _NAMES[node.symbol]
+        return self._function(name, *(self.node(operand) for operand in node.operands))
+
+    def _function(self, name: str, *args: bytes, target: bytes = b"") -> bytes:
+        return block(6, target, block(2, name), *(block(3, arg) for arg in args))
+
+    def _apply(self, name: str, *args: bytes) -> bytes:
+        return self._expr(self._function(name, *args))
+
+    def _map(self, node: MapOf) -> bytes:
+        pairs = zip(node.keys, node.values, strict=True)
+        return block(8, *(block(2, self._entry(key, value)) for key, value in pairs))
+
+    def _entry(self, key: Node, value: Node) -> bytes:
+        self._id += 1
+        return varint(1, self._id) + block(3, self.node(key)) + block(4, self.node(value))
+
+    def _constant(self, value: bool | int) -> bytes:
+        return self._expr(block(3, constant(value)))
+
+    def _accumulator(self) -> bytes:
+        return self._expr(self._ident(_ACCUMULATOR))
+
+    def _let(self, node: Let) -> bytes:
+        names = (("#unused", self._expr(block(7))), (node.variable, self.node(node.value)))
+        step = self._expr(self._ident(node.variable))
+        return self._fold(names, self._constant(value=False), step, self.node(node.body))
+
+    def _macro(self, node: Macro) -> bytes:
+        source, body = self.node(node.source), self.node(node.body)
+        if node.name in (MacroName.MAP, MacroName.FILTER):
+            return self._collect(node, source, body)
+        results = {
+            MacroName.ALL: (True, self._apply("_&&_", self._accumulator(), body), self._accumulator()),
+            MacroName.EXISTS: (False, self._apply("_||_", self._accumulator(), body), self._accumulator()),
+            MacroName.EXISTS_ONE: (0, self._count(body), self._apply("_==_", self._accumulator(), self._constant(1))),
+        }
+        start, step, result = results[node.name]
+        names = ((node.variable, source), (_ACCUMULATOR, self._constant(start)))
+        return self._fold(names, self._going(node.name), step, result)
+
+    def _count(self, body: bytes) -> bytes:
+        more = self._apply("_+_", self._accumulator(), self._constant(1))
+        return self._apply("_?_:_", body, more, self._accumulator())
+
+    def _going(self, name: MacroName) -> bytes:
+        """Return the condition to go on: an error in one item does not end the search."""
+        if name is MacroName.EXISTS_ONE:
+            return self._constant(value=True)
+        found = self._accumulator()
+        return self._apply("@not_strictly_false", found if name is MacroName.ALL else self._apply("!_", found))
+
+    def _collect(self, node: Macro, source: bytes, body: bytes) -> bytes:
+        keep = node.name is MacroName.FILTER
+        item = self._expr(self._ident(node.variable)) if keep else body
+        guard = body if keep else None if node.guard is None else self.node(node.guard)
+        step = self._apply("_+_", self._accumulator(), self._expr(block(7, block(1, item))))
+        if guard is not None:
+            step = self._apply("_?_:_", guard, step, self._accumulator())
+        names = ((node.variable, source), (_ACCUMULATOR, self._expr(block(7))))
+        return self._fold(names, self._constant(value=True), step, self._accumulator())
+
+    def _fold(
+        self, names: tuple[tuple[str, bytes], tuple[str, bytes]], going: bytes, step: bytes, result: bytes
+    ) -> bytes:
+        (item, source), (accumulator, start) = names
+        parts = (block(1, item), block(2, source), block(3, accumulator), block(4, start))
+        return block(9, *parts, block(5, going), block(6, step), block(7, result))
+
+
+def constant(value: bool | int | float | str | bytes | None) -> bytes:
+    """Return a `Constant` message."""
+    if isinstance(value, bool):
+        return varint(2, value)
+    if isinstance(value, int):
+        return varint(3, value)
+    if isinstance(value, float):
+        return double(5, value)
+    if isinstance(value, str):
+        return block(6, value)
+    return varint(1, 0) if value is None else block(7, value)

@@ -1,0 +1,174 @@
+"""Why a record has no result: finds the innermost part that failed, and says it in plain words.
+
+The runtime reports an error without its place. So the parts of the tree are evaluated again for that record, from the
+inside out along the way the evaluation took; the first that fails while its own parts do not is the cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rules.language.bindings import Unusable
+from rules.language.functions.registry import FunctionError
+from rules.language.lower import DIVIDE
+from rules.language.nodes import Call, Ident, Let, Literal, Macro, Node, Operator, Variable, children
+from rules.language.results import shown
+from rules.language.runtime import Failed, Runner, TooDeep, implementations
+from rules.text import Message, msg
+
+Row = Mapping[str, Any]
+Scope = tuple[tuple[str, Node], ...]
+Cause = tuple[int, Message]
+_UNKNOWN = msg("The expression has no result for this record.")
+
+
+class Explainer:
+    """Explains failures of one expression; keeps the parts it has prepared."""
+
+    def __init__(self, tree: Node) -> None:
+        self._tree = tree
+        self._runners: dict[tuple[Node, Scope], Runner | None] = {}
+
+    def cause(self, row: Row) -> Cause:
+        """Return the place and the reason of the failure for one record."""
+        return self._cause(self._tree, row, ())
+
+    def _cause(self, node: Node, row: Row, scope: Scope) -> Cause:
+        for part, inner in self._parts(node, row, scope):
+            if isinstance(self._value(part, row, inner), Failed):
+                return self._cause(part, row, inner)
+        return self._blame(node, row, scope)
+
+    def _parts(self, node: Node, row: Row, scope: Scope) -> list[tuple[Node, Scope]]:
+        """Return the parts of a node that its evaluation went through."""
+        match node:
+            case Operator(symbol="?:", operands=(test, yes, no)):
+                chosen = self._value(test, row, scope)
+                taken = {True: [(yes, scope)], False: [(no, scope)]}.get(chosen, []) if isinstance(chosen, bool) else []
+                return [(test, scope), *taken]
+            case Let(variable=name, value=value, body=body):
+                return [(value, scope), (body, (*scope, (name, value)))]
+            case Macro():
+                return [(node.source, scope), *self._items(node, row, scope)]
+            case _:
+                return [(part, scope) for part in children(node)]
+
+    def _items(self, node: Macro, row: Row, scope: Scope) -> list[tuple[Node, Scope]]:
+        source = self._value(node.source, row, scope)
+        if not isinstance(source, list):
+            return []
+        parts = [part for part in (node.guard, node.body) if part is not None]
+        places = [Operator(node.at, "[]", (node.source, Literal(node.at, number))) for number in range(len(source))]
+        return [(part, (*scope, (node.variable, place))) for place in places for part in parts]
+
+    def _value(self, node: Node, row: Row, scope: Scope) -> Any:
+        key = (node, scope)
+        if key not in self._runners:
+            self._runners[key] = self._prepare(node, scope)
+        runner = self._runners[key]
+        return None if runner is None else runner.one(row)
+
+    def _prepare(self, node: Node, scope: Scope) -> Runner | None:
+        whole = node
+        for name, value in reversed(scope):
+            whole = Let(node.at, name, value, whole)
+        try:
+            return Runner(whole)
+        except TooDeep:
+            return None
+
+    def _blame(self, node: Node, row: Row, scope: Scope) -> Cause:
+        if isinstance(node, Variable):
+            return node.at, self._unusable(node, row)
+        parts = [(part, self._value(part, row, scope)) for part in children(node)]
+        if not isinstance(node, (Let, Macro)):
+            empty = next((part for part, value in parts if value is None), None)
+            if empty is not None:
+                return empty.at, _empty(empty)
+        values = [value for _, value in parts]
+        if isinstance(node, Call) and node.name in implementations():
+            return node.at, _own(node, values)
+        failed = self._value(node, row, scope)
+        return node.at, _reason(failed.reason if isinstance(failed, Failed) else "", node, values)
+
+    def _unusable(self, node: Variable, row: Row) -> Message:
+        value = row[node.name]
+        return value.message if isinstance(value, Unusable) else _empty(node)
+
+
+def _empty(node: Node) -> Message:
+    if isinstance(node, Operator) and isinstance(node.operands[0], Variable):
+        node = node.operands[0]
+    if isinstance(node, Variable):
+        text = "The field '{field}' is empty in this record. Use orDefault(), or ask first whether it is null."
+        return msg(text, field=node.field)
+    return msg("A value is empty here (null). Use orDefault(), or ask first whether it is null.")
+
+
+def _own(node: Call, values: list[Any]) -> Message:
+    """Return why one of our own functions failed, by calling it again."""
+    for overload in implementations()[node.name]:
+        if len(overload.parameters) == len(values) and overload.implementation is not None:
+            try:
+                overload.implementation(*values)
+            except FunctionError as error:
+                return error.message
+            except (TypeError, ValueError, AttributeError, OverflowError):
+                continue
+    return _no_overload("/" if node.name == DIVIDE else node.name.split(".")[1] + "()", values)
+
+
+def _no_overload(name: str, values: list[Any]) -> Message:
+    given = ", ".join(shown(value) for value in values)
+    return msg("{name} cannot work with {values}.", name=name, values=given)
+
+
+def _missing_key(found: re.Match[str], node: Node, _values: list[Any]) -> Message:
+    key = found[1].strip('"')
+    if isinstance(node, Operator) and isinstance(node.operands[0], Ident):
+        return msg("'{value}' is not among the choices, and choose() has no default.", value=key)
+    return msg("There is no '{key}' here. Ask first with has(), or with 'in'.", key=key)
+
+
+def _constant(message: Message) -> Callable[[re.Match[str], Node, list[Any]], Message]:
+    return lambda _found, _node, _values: message
+
+
+def _regex(found: re.Match[str], _node: Node, _values: list[Any]) -> Message:
+    return msg("The pattern is not a regular expression: {reason}.", reason=found[1])
+
+
+def _index(found: re.Match[str], _node: Node, _values: list[Any]) -> Message:
+    return msg("There is no item {index} in a list of {size}; the first item is 0.", index=found[1], size=found[2])
+
+
+def _convert(_found: re.Match[str], _node: Node, values: list[Any]) -> Message:
+    return msg("{value} cannot be converted.", value=shown(values[0] if values else None))
+
+
+def _operands(_found: re.Match[str], node: Node, values: list[Any]) -> Message:
+    if isinstance(node, Operator):
+        return _no_overload(f"'{node.symbol}'", values)
+    return _no_overload(f"{node.name}()", values) if isinstance(node, Call) else _UNKNOWN
+
+
+_REASONS: tuple[tuple[str, Callable[[re.Match[str], Node, list[Any]], Message]], ...] = (
+    (r"(?:divide|modulus) by zero", _constant(msg("Division by zero."))),
+    (r"Key not found in map : (.*)", _missing_key),
+    (r"overflow|out of.*range|OUT_OF_RANGE", _constant(msg("The result is too large."))),
+    (r"invalid regular expression: (.*)", _regex),
+    (r"Index error: index=(-?\d+) size=(\d+)", _index),
+    (r"duplicate key", _constant(msg("A key stands twice in this map."))),
+    (r"[Cc]onver", _convert),
+    (r"No matching overload|Applying SELECT|Invalid map key", _operands),
+)
+
+
+def _reason(text: str, node: Node, values: list[Any]) -> Message:
+    for pattern, words in _REASONS:
+        found = re.search(pattern, text)
+        if found is not None:
+            return words(found, node, values)
+    return _UNKNOWN

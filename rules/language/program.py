@@ -1,0 +1,239 @@
+"""Compile an expression once, evaluate it over batches of records.
+
+`Backend` is the seam: what turns a checked tree into columns. Today each expression runs on the C++ runtime, record by
+record (`Rows`), or is the column itself (`Column`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from rules.language.bindings import bind
+from rules.language.check import check
+from rules.language.checked import Checked, field_of
+from rules.language.encode import REFERENCE
+from rules.language.explain import Explainer
+from rules.language.lower import Plan, lower
+from rules.language.nodes import Call, Exact, Ident, Literal, Node, children
+from rules.language.parse import parse
+from rules.language.problems import ExpressionError, Problem, Severity, place
+from rules.language.results import Misfit, taker, widest_scale
+from rules.language.runtime import Failed, Runner, TooDeep
+from rules.language.types import NUMBERS, Kind, Type, of_field, to_field
+from rules.schema import Field, FieldType, Schema
+from rules.text import Message, msg
+
+
+@dataclass(frozen=True)
+class RowError:
+    """A record for which an expression has no result; `line` and `column` count from 1 in its text."""
+
+    row: int
+    message: Message
+    column: int | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The results of a batch, null where there is an error."""
+
+    values: pl.Series
+    errors: tuple[RowError, ...] = ()
+
+
+class Backend(Protocol):
+    """Evaluates one expression over batches."""
+
+    def evaluate(self, batch: pl.DataFrame) -> Evaluated:
+        """Return a value or an error for every record."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled expression.
+
+    `fields` are the fields it reads, `type` and `scale` what its values are, `copies` the field that it merely names.
+    """
+
+    text: str
+    fields: frozenset[str]
+    type: FieldType
+    scale: int | None
+    backend: Backend
+    warnings: tuple[Problem, ...] = ()
+    copies: str | None = None
+
+    def evaluate(self, batch: pl.DataFrame) -> Evaluated:
+        """Return a value or an error for every record of a batch that has at least the fields in `fields`."""
+        return self.backend.evaluate(batch)
+
+
+def compile_expression(
+    text: str,
+    schema: Schema,
+    *,
+    expect: FieldType | Field | None = None,
+    convertible: bool = False,
+    object_name: str | None = None,
+) -> Program:
+    """Return the program of an expression over records of `schema`; raises `ExpressionError`.
+
+    Args:
+        text: the expression.
+        schema: the fields it may name.
+        expect: what the result is used for. Another type is a problem; what only the record tells (JSON) is checked
+            record by record; numbers are rounded half-even to the scale of a decimal `Field`.
+        convertible: the caller converts the result itself, so that another type than `expect` is no problem.
+        object_name: what messages call the object whose fields these are.
+    """
+    tree = parse(text)
+    checked = check(tree, text, schema, object_name)
+    target = Field("", expect) if isinstance(expect, FieldType) else expect
+    failures = [p for p in checked.problems if p.severity is Severity.ERROR]
+    failures += [] if failures else _constants(tree, checked, text, schema)
+    failures += [] if failures or convertible else _unfit(checked, target, text)
+    if failures:
+        raise ExpressionError(failures)
+    result = _result(checked, target)
+    copied = _copied(tree)
+    if copied is not None:
+        field = schema[copied]
+        backend: Backend = Column(copied)
+        return Program(text, frozenset({copied}), field.type, field.scale, backend, (), copied)
+    try:
+        backend = Rows(text, lower(checked, schema, of_field(result.type)), schema, result)
+    except TooDeep as error:
+        raise ExpressionError([Problem(error.message)]) from None
+    warnings = tuple(checked.problems)
+    return Program(text, frozenset(checked.fields), result.type, backend.field.scale, backend, warnings)
+
+
+def _copied(tree: Node) -> str | None:
+    return tree.name if isinstance(tree, Ident) else field_of(tree)
+
+
+def _result(checked: Checked, target: Field | None) -> Field:
+    """Return the field that the values would fill."""
+    type_ = checked.type(checked.tree)
+    found = to_field(type_)
+    if found is None:
+        raise ExpressionError([Problem(msg("A time span cannot be a result. Compare it, or add it to a time."))])
+    if target is None:
+        return Field("", found)
+    open_ = type_.kind in (Kind.ANY, Kind.NULL)
+    decimal = target.type is FieldType.DECIMAL and type_.kind in NUMBERS
+    whole = target.type is FieldType.FLOAT and type_.kind is Kind.INTEGER
+    return target if open_ or decimal or whole else Field("", found)
+
+
+def _unfit(checked: Checked, target: Field | None, text: str) -> list[Problem]:
+    if target is None or fits(checked.type(checked.tree), target.type):
+        return []
+    found = str(checked.type(checked.tree))
+    message = msg("The result is {found}, but {wanted} is needed.", found=found, wanted=target.type.value)
+    return [Problem(message, *place(text, checked.tree.at))]
+
+
+def fits(type_: Type, wanted: FieldType) -> bool:
+    """Tell whether values of a type can go into a field without a conversion that loses anything."""
+    if type_.kind in (Kind.ANY, Kind.NULL) or wanted is FieldType.JSON:
+        return type_.kind is not Kind.DURATION
+    if wanted in (FieldType.FLOAT, FieldType.DECIMAL):
+        return type_.kind in NUMBERS
+    if wanted is FieldType.TIME:
+        return type_.kind is Kind.TEXT
+    return of_field(wanted).kind is type_.kind
+
+
+def _constants(node: Node, checked: Checked, text: str, schema: Schema) -> list[Problem]:
+    """Return what is wrong with calls whose arguments are all written out, like date('2024-02-30')."""
+    if isinstance(node, Call) and node.args and all(isinstance(arg, Literal) for arg in node.args):
+        plan = lower(Checked(node, checked.types, checked.overloads), schema, of_field(FieldType.TEXT))
+        if isinstance(Runner(plan.tree).one({}), Failed):
+            at, message = Explainer(plan.tree).cause({})
+            return [Problem(message, *place(text, at))]
+    return [problem for child in children(node) for problem in _constants(child, checked, text, schema)]
+
+
+@dataclass(frozen=True)
+class Column:
+    """An expression that merely names a field: its column as it is."""
+
+    name: str
+
+    def evaluate(self, batch: pl.DataFrame) -> Evaluated:
+        """Return the column."""
+        return Evaluated(batch[self.name])
+
+
+class Rows:
+    """An expression that is evaluated record by record on the C++ runtime."""
+
+    def __init__(self, text: str, plan: Plan, schema: Schema, field: Field) -> None:
+        self._text = text
+        self._plan = plan
+        self._schema = schema
+        self._runner = Runner(plan.tree)
+        self._explainer = Explainer(plan.tree)
+        self._references = tuple(sorted(_references(plan.tree)))
+        self._take = taker(field)
+        self.field = self._widened(field)
+
+    def _widened(self, field: Field) -> Field:
+        if field.type is not FieldType.DECIMAL:
+            return Field("", field.type)
+        sources = [self._schema[name] for name in self._references if self._schema[name].type is FieldType.DECIMAL]
+        return Field("", field.type, scale=widest_scale(field.scale, [source.scale for source in sources]))
+
+    def evaluate(self, batch: pl.DataFrame) -> Evaluated:
+        """Return a value or an error for every record."""
+        references = {REFERENCE + name.encode(): batch[name].to_list() for name in self._references}
+        values: list[Any] = []
+        errors: list[RowError] = []
+        for number, (row, value) in enumerate(self._results(batch)):
+            if type(value) is bytearray and bytes(value) in references:
+                value = references[bytes(value)][number]  # noqa: PLW2901 - the runtime named the field, this is its value
+            try:
+                values.append(self._taken(value, row))
+            except _RowFailed as failed:
+                values.append(None)
+                errors.append(RowError(number, failed.message, *reversed(place(self._text, failed.at))))
+        return Evaluated(pl.Series(values, dtype=self.field.dtype, strict=True), tuple(errors))
+
+    def _results(self, batch: pl.DataFrame) -> Iterator[tuple[dict[str, Any], Any]]:
+        names = [variable.name for variable in self._runner.variables]
+        if not names:
+            constant = self._runner.one({})
+            return (({}, constant) for _ in range(batch.height))
+        columns = [bind(variable, batch, self._schema) for variable in self._runner.variables]
+        rows = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+        return ((row, self._runner.one(row)) for row in rows)
+
+    def _taken(self, value: Any, row: dict[str, Any]) -> Any:
+        if value is None:
+            return None
+        if type(value) is Failed:
+            at, message = self._explainer.cause(row)
+            raise _RowFailed(at, message)
+        try:
+            return self._take(value)
+        except Misfit as misfit:
+            raise _RowFailed(self._plan.tree.at, misfit.message) from None
+
+
+class _RowFailed(Exception):
+    def __init__(self, at: int, message: Message) -> None:
+        super().__init__(str(message))
+        self.at = at
+        self.message = message
+
+
+def _references(node: Node) -> set[str]:
+    if isinstance(node, Exact):
+        return {node.field}
+    return {name for child in children(node) for name in _references(child)}
