@@ -27,6 +27,7 @@ class Tag(StrEnum):
     CONNECTION_CREATED = "connections:connection:created"
     CONNECTION_UPDATED = "connections:connection:updated"
     CONNECTION_DELETED = "connections:connection:deleted"
+    FILE_UPLOADED = "connections:file:uploaded"
     CONNECTION_TESTED = "connections:connection:tested"
     ENTITY_CREATED = "entities:entity:created"
     ENTITY_UPDATED = "entities:entity:updated"
