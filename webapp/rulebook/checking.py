@@ -50,7 +50,9 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
 def look(house: House, document: Mapping[str, Any], side: str, tx: sa.Connection | None = None) -> Seen:
     """Return the schema of one side, or one sentence about why it cannot be had."""
     part = document.get(side)
-    connection, object_name = (part.get("connection"), part.get("object")) if isinstance(part, Mapping) else (None, None)
+    connection, object_name = (
+        (part.get("connection"), part.get("object")) if isinstance(part, Mapping) else (None, None)
+    )
     if not connection or not object_name:
         return Seen()
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from flask_babel import gettext as _
@@ -95,6 +95,12 @@ def upcoming(cron: str, timezone: str, now: datetime, count: int = 3) -> list[da
         return [next(ticks).astimezone(UTC) for _tick in range(count)]
     except (CronSimError, ValueError, KeyError, StopIteration):
         return []
+
+
+def zones() -> list[str]:
+    """Return the names of the time zones, UTC first."""
+    regions = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+    return ["UTC", *sorted(zone for zone in available_timezones() if zone.startswith(regions))]
 
 
 def day_names() -> list[tuple[int, str]]:

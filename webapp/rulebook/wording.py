@@ -1,14 +1,16 @@
-"""A rule in plain sentences: what the overview says, what the choices of the editor are called, what a key is called."""
+"""A rule in plain sentences: the overview, the choices of the editor, what each key is called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
 
+from rules.schema import FieldType, Schema
 from webapp.rulebook import timetable
-from webapp.rulebook.editing import EXPRESSION, Flow, rows
+from webapp.rulebook.editing import EXPRESSION, Flow, Row, rows
 
 Document = Mapping[str, Any]
 Choices = list[tuple[str, str]]
@@ -57,7 +59,7 @@ def _situations(document: Document, flow: Flow, target: str) -> list[str]:
     return [
         {
             "create": _("A new record is created in %(target)s.", target=target),
-            "ignore": _("A new record is not created in %(target)s; only records that exist there are updated.", target=target),
+            "ignore": _("A new record is not created in %(target)s; only what exists there is updated.", target=target),
             "case": _("A new record waits for a person to decide."),
         }.get(new, _("New records: %(action)s.", action=action_name(new))),
         {
@@ -66,7 +68,10 @@ def _situations(document: Document, flow: Flow, target: str) -> list[str]:
             "case": _("A record that changed waits for a person to decide."),
         }.get(changed, _("Changed records: %(action)s.", action=action_name(changed))),
         {
-            "unlink": _("A record that no longer meets the condition is left in %(target)s and not updated any more.", target=target),
+            "unlink": _(
+                "A record that no longer meets the condition stays in %(target)s but is not updated any more.",
+                target=target,
+            ),
             "ignore": _("A record that no longer meets the condition is left as it is."),
         }.get(left, _("Records that no longer meet the condition: %(action)s.", action=action_name(left))),
     ]
@@ -85,7 +90,7 @@ def _on_errors(document: Document) -> str:
     if errors.get("data") == "suspend":
         return _("The run stops at the first record that is refused.")
     count = errors.get("stop_after", 1000)
-    return _("A record that is refused is parked in the quarantine; after %(count)s of them the run stops.", count=count)
+    return _("A refused record is parked in the quarantine; after %(count)s of them the run stops.", count=count)
 
 
 def action_name(action: str) -> str:
@@ -105,13 +110,17 @@ def action_name(action: str) -> str:
     }.get(action, action)
 
 
-def situations(document: Document, allowed: Mapping[str, Sequence[str]], defaults: Mapping[str, str]) -> list[dict[str, Any]]:
+def situations(
+    document: Document, allowed: Mapping[str, Sequence[str]], defaults: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return the situations of a form: name, question, choices, what is chosen."""
     flow = Flow.of(document)
     source, target = side_name(document, flow.source), side_name(document, flow.target)
     chosen = document.get("situations") or {}
     questions = {
-        f"unmatched_{flow.source}": _("A record of %(source)s that is not in %(target)s yet", source=source, target=target),
+        f"unmatched_{flow.source}": _(
+            "A record of %(source)s that is not in %(target)s yet", source=source, target=target
+        ),
         "linked_changed": _("A record of %(source)s that has changed", source=source),
         "out_of_scope": _("A record of %(source)s that no longer meets the condition", source=source),
     }
@@ -125,6 +134,72 @@ def situations(document: Document, allowed: Mapping[str, Sequence[str]], default
         for name, question in questions.items()
         if len(allowed.get(name, ())) > 1
     ]
+
+
+def field_choices(schema: Schema) -> Choices:
+    """Return the fields of an object for a select, with an empty choice first."""
+    return [("", _("Choose …")), *((f.name, f"{f.label or f.name} · {type_name(f.type)}") for f in schema.fields)]
+
+
+def cursor_choices(schema: Schema) -> Choices:
+    """Return the fields that can grow with every change: times and whole numbers."""
+    growing = {FieldType.DATETIME, FieldType.LOCAL_DATETIME, FieldType.DATE, FieldType.INTEGER}
+    found = tuple(f for f in schema.fields if f.type in growing)
+    text = tuple(f for f in schema.fields if f.type is FieldType.TEXT)
+    return field_choices(Schema(found + text))
+
+
+def field_text(name: str) -> str:
+    """Return how a field is written in an expression."""
+    return name if name.isascii() and name.isidentifier() else f'record["{name}"]'
+
+
+@dataclass(frozen=True)
+class FieldLine:
+    """One filled field, as the overview lists it."""
+
+    target: str
+    source: str
+    expression: str
+    is_key: bool
+    note: str
+
+
+def field_lines(document: Document) -> list[FieldLine]:
+    """Return the filled fields of a rule."""
+    flow = Flow.of(document)
+    key = (document.get("key") or {}).get(flow.target)
+    return [_line(row, row.name == key) for row in rows(document, None) if row.source]
+
+
+def _line(row: Row, is_key: bool) -> FieldLine:
+    notes = [dict(on_choices())[row.on]] if row.on != "both" else []
+    notes += [dict(strength_choices())[row.strength]] if row.strength in {"strong", "weak"} else []
+    notes += [_("if %(condition)s", condition=row.when)] if row.when else []
+    source = "" if row.source == EXPRESSION else row.source
+    return FieldLine(row.name, source, row.expression, is_key, " · ".join(notes))
+
+
+def schedule_kinds() -> Choices:
+    """Return the kinds of schedules."""
+    return [
+        (timetable.MANUAL, _("By hand")),
+        (timetable.MINUTES, _("Every few minutes")),
+        (timetable.HOURLY, _("Hourly")),
+        (timetable.DAILY, _("Daily")),
+        (timetable.WEEKLY, _("Weekly")),
+        (timetable.CRON, _("Cron")),
+    ]
+
+
+def minute_choices() -> Choices:
+    """Return how often within an hour."""
+    return [(str(n), _("minute") if n == 1 else _("%(count)d minutes", count=n)) for n in timetable.STEPS]
+
+
+def zone_choices(zones: Sequence[str], chosen: str) -> Choices:
+    """Return the time zones, with the chosen one even if it is unusual."""
+    return [(zone, zone) for zone in (zones if chosen in zones else [chosen, *zones])]
 
 
 def strength_choices() -> Choices:
@@ -215,6 +290,3 @@ def _key_names() -> dict[str, str]:
         "timezone": _("Time zone"),
         "misfire": _("Missed runs"),
     }
-
-
-__all__ = ["EXPRESSION", "action_name", "arrow", "key_name", "side_name", "situations", "summary", "type_name"]

@@ -3,6 +3,7 @@ import { autosubmit } from "./autosubmit.js";
 import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
 import { picker } from "./picker.js";
+import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
 import { theme } from "./theme.js";
 import { tick } from "./tick.js";
 
@@ -11,6 +12,11 @@ export const controllers = {
   confirm,
   copy,
   picker,
+  mapping,
+  reveal,
+  "expression-list": expressionList,
+  "language-help": languageHelp,
+  "rule-setup": ruleSetup,
   theme,
   tick,
 };

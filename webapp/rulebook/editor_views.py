@@ -1,0 +1,179 @@
+"""The editors of a rule's draft: fields, behaviour and the document itself as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import redirect, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from rules.schema import Schema
+from webapp.rulebook import source, timetable, wording
+from webapp.rulebook.checking import Seen, look
+from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
+from webapp.rulebook.errors import BadName
+from webapp.rulebook.language_help import functions
+from webapp.rulebook.pages import RulePage, refusal
+from webapp.rulebook.services import RuleRow
+from webapp.rulebook.situations import choices, defaults_of
+from webapp.web.language import translated
+from webapp.web.views import expose, has_access, permission_name
+
+
+class FieldsView(RulePage):
+    """The tab "Fields", and step 2 of a new rule."""
+
+    @expose("/<name>/fields")
+    @has_access
+    @permission_name("read")
+    def fields(self, name: str) -> Response:
+        """Show the mapping table."""
+        rule = self.rule(name)
+        return self._table(rule, rule.document)
+
+    @expose("/<name>/fields", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def save_fields(self, name: str) -> Response:
+        """Save the mapping table; "suggest" fills in open fields first."""
+        rule = self.rule(name)
+        flow = Flow.of(rule.document)
+        seen = {side: look(self.house, rule.document, side) for side in ("left", "right")}
+        document = with_mapping(rule.document, request.form, _generated(seen[flow.target].schema))
+        suggested: set[str] = set()
+        source_schema, target_schema = seen[flow.source].schema, seen[flow.target].schema
+        if request.form.get("do") == "suggest" and source_schema and target_schema:
+            document, suggested = with_suggestions(document, source_schema, target_schema)
+            return self._table(rule, document, suggested=suggested, unsaved=True)
+        if stale := self.save(rule, document):
+            return self._table(rule, document, 409, stale=stale)
+        return redirect(_next(name, "fields", "behaviour", self.in_setup))
+
+    def _table(self, rule: RuleRow, document: dict[str, Any], status: int = 200, **context: Any) -> Response:
+        flow = Flow.of(document)
+        source_seen, target_seen = look(self.house, document, flow.source), look(self.house, document, flow.target)
+        found = rows(document, target_seen.schema)
+        shown = {
+            "flow": flow,
+            "rows": found,
+            "source_schema": source_seen.schema or Schema(()),
+            "target_schema": target_seen.schema or Schema(()),
+            "outages": _outages(source_seen, target_seen),
+            "source_choices": _source_choices(source_seen.schema, document, flow),
+            "functions": functions(),
+            "suggested": context.pop("suggested", set()),
+            "stale": context.pop("stale", None),
+            "unsaved": context.pop("unsaved", False),
+        }
+        return self.frame("rulebook/fields.html", rule, "fields", status, document=document, **shown, **context)
+
+
+class BehaviourView(RulePage):
+    """The tab "Behaviour", and step 3 of a new rule."""
+
+    @expose("/<name>/behaviour")
+    @has_access
+    @permission_name("read")
+    def behaviour(self, name: str) -> Response:
+        """Show what happens, when, and what about errors."""
+        rule = self.rule(name)
+        return self._form(rule, rule.document)
+
+    @expose("/<name>/behaviour", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def save_behaviour(self, name: str) -> Response:
+        """Save what happens, when, and what about errors."""
+        rule = self.rule(name)
+        plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
+        document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
+        if stale := self.save(rule, document):
+            return self._form(rule, document, 409, stale)
+        return redirect(_next(name, "behaviour", "", self.in_setup))
+
+    def _form(self, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None) -> Response:
+        flow = Flow.of(document)
+        seen = look(self.house, document, flow.source)
+        schema = seen.schema or Schema(())
+        schedule = document.get("schedule") or {}
+        shown = {
+            "flow": flow,
+            "source_schema": schema,
+            "outages": _outages(seen),
+            "situations": wording.situations(document, choices(), defaults_of(document)),
+            "detect": (document.get("detect") or {}).get(flow.source) or {},
+            "policy": document.get("errors") or {},
+            "plan": timetable.plan_of(schedule.get("cron")),
+            "schedule": schedule,
+            "zone": schedule.get("timezone") or self.house.settings.timezone,
+            "zones": timetable.zones(),
+            "timetable": timetable,
+            "functions": functions(),
+            "stale": stale,
+        }
+        return self.frame("rulebook/behaviour.html", rule, "behaviour", status, document=document, **shown)
+
+
+class SourceView(RulePage):
+    """The tab "Source": the draft as YAML or JSON."""
+
+    @expose("/<name>/source")
+    @has_access
+    @permission_name("read")
+    def source(self, name: str) -> Response:
+        """Show the document as text."""
+        rule = self.rule(name)
+        form = "json" if request.args.get("format") == "json" else "yaml"
+        return self._editor(rule, source.written(rule.document, form), form)
+
+    @expose("/<name>/source", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def save_source(self, name: str) -> Response:
+        """Save the document from text."""
+        rule = self.rule(name)
+        form = "json" if request.form.get("format") == "json" else "yaml"
+        text = request.form.get("text", "").replace("\r\n", "\n")
+        document, problem = source.read(text)
+        if document is None:
+            return self._editor(rule, text, form, 422, syntax=problem)
+        try:
+            stale = self.save(rule, document)
+        except BadName as error:
+            return self._editor(rule, text, form, 422, refused=refusal(error))
+        if stale:
+            return self._editor(rule, text, form, 409, stale=stale)
+        return redirect(f"/rules/{name}/source?format={form}")
+
+    def _editor(self, rule: RuleRow, text: str, form: str, status: int = 200, **context: Any) -> Response:
+        shown = {
+            "text": text,
+            "form": form,
+            "line_of": source.Lines(text).of,
+        }
+        return self.frame("rulebook/source.html", rule, "source", status, **{**shown, **context})
+
+
+def _generated(schema: Schema | None) -> list[str]:
+    return [field.name for field in schema.fields if field.generated] if schema else []
+
+
+def _outages(*seen: Seen) -> list[str]:
+    return [translated(side.problem) for side in seen if side.problem]
+
+
+def _source_choices(schema: Schema | None, document: dict[str, Any], flow: Flow) -> list[tuple[str, str]]:
+    """Return what a target field can be filled from, also fields that the document names and the source has lost."""
+    fields = [(f.name, f"{f.label or f.name} · {wording.type_name(f.type)}") for f in schema.fields] if schema else []
+    names = {name for name, _label in fields}
+    used = [str(e.get(flow.source)) for e in document.get("fields") or [] if isinstance(e, dict) and e.get(flow.source)]
+    lost = [(name, _("%(name)s (not found)", name=name)) for name in dict.fromkeys(used) if name not in names]
+    return [("", _("– leave alone –")), *fields, *lost, (EXPRESSION, _("Expression …"))]
+
+
+def _next(name: str, here: str, there: str, setup: bool) -> str:
+    """Return where to go after saving: on to the next step of a new rule, or back to the same page."""
+    if not setup or request.form.get("do") == "stay":
+        return f"/rules/{name}/{here}" + ("?setup=1" if setup else "")
+    return f"/rules/{name}/{there}" + ("?setup=1" if there else "")

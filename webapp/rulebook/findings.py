@@ -1,0 +1,58 @@
+"""What the check found, sorted to the places of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rules.documents.problems import DocumentProblem, errors
+from webapp.rulebook.wording import key_name
+from webapp.web.language import translated
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The problems of one document; `document` names their places."""
+
+    document: Mapping[str, Any]
+    problems: Sequence[DocumentProblem]
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    @property
+    def errors(self) -> list[DocumentProblem]:
+        """Return those that keep the rule from being published."""
+        return list(errors(self.problems))
+
+    def under(self, *paths: str) -> list[DocumentProblem]:
+        """Return the problems at the given places and below them."""
+        return [p for p in self.problems if any(p.path == path or p.path.startswith(path + "/") for path in paths)]
+
+    def at(self, *paths: str) -> str:
+        """Return what is wrong at the given places as one text, empty where nothing is."""
+        return " ".join(sentence(problem) for problem in self.under(*paths))
+
+    def elsewhere(self, *paths: str) -> list[DocumentProblem]:
+        """Return the problems that a page which shows the given places does not show."""
+        shown = {id(problem) for problem in self.under(*paths)}
+        return [problem for problem in self.problems if id(problem) not in shown]
+
+    def place(self, problem: DocumentProblem) -> str:
+        """Return what people call the place of a problem."""
+        return key_name(problem.path.split("/") if problem.path else [], self.document)
+
+
+def sentence(problem: DocumentProblem) -> str:
+    """Return a problem in the reader's language, with its place inside an expression."""
+    return translated(problem.message)
+
+
+def tab_of(problem: DocumentProblem) -> str:
+    """Return the tab of the rule's page on which a problem can be mended."""
+    head = problem.path.partition("/")[0]
+    if head in {"fields", "key"}:
+        return "fields"
+    shown = {"situations", "detect", "errors", "schedule"}
+    return "behaviour" if head in shown or problem.path.endswith("/where") else "source"

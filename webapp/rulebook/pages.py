@@ -1,0 +1,102 @@
+"""What the pages of one rule share: its head with state and buttons, its tabs or the steps of a new rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, flash, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from rules.documents.problems import DocumentProblem
+from webapp.rulebook import services, wording
+from webapp.rulebook.errors import StaleDraft
+from webapp.rulebook.findings import Findings, sentence, tab_of
+from webapp.rulebook.services import RuleRow
+from webapp.web.language import translated
+from webapp.web.views import RoomView
+
+
+class RulePage(RoomView):
+    """A page below `/rules/`."""
+
+    route_base = "/rules"
+    class_permission_name = "Rules"
+
+    def rule(self, name: str) -> RuleRow:
+        """Return the rule of the address, or show that there is none."""
+        with self.house.db.read() as tx:
+            found = services.find(tx, name)
+        if found is None:
+            abort(404)
+        return found
+
+    def frame(self, template: str, rule: RuleRow, tab: str, status: int = 200, **context: Any) -> Response:
+        """Render a page of one rule."""
+        document = context.pop("document", None) or rule.document
+        if "findings" not in context:
+            context["findings"] = Findings(document, services.check(self.house, document))
+        shared = {
+            "rule": rule,
+            "document": document,
+            "tab": tab,
+            "tabs": _tabs(rule, tab),
+            "steps": steps(2 if tab == "fields" else 3) if self.in_setup else None,
+            "setup": self.in_setup,
+            "wording": wording,
+            "sentence": sentence,
+            "tab_of": tab_of,
+        }
+        return self.page(template, status, **shared, **context)
+
+    @property
+    def in_setup(self) -> bool:
+        """Tell whether the page is a step of a new rule."""
+        return request.values.get("setup") == "1"
+
+    def save(self, rule: RuleRow, document: dict[str, Any]) -> StaleDraft | None:
+        """Save the draft that a form was made from; returns what to show when somebody else was faster."""
+        expected = request.form.get("draft_version", type=int)
+        try:
+            saved = services.save_draft(self.house, rule.name, document, self.actor, expected)
+        except StaleDraft as error:
+            return error
+        if saved.draft_version != rule.draft_version:
+            flash(_("Draft saved."), "success")
+        return None
+
+
+def steps(active: int) -> list[tuple[str, bool, bool]]:
+    """Return the steps of a new rule, done before the active one."""
+    labels = [_("Systems"), _("Keys and fields"), _("What happens")]
+    return [(label, number < active, number == active) for number, label in enumerate(labels, 1)]
+
+
+def refusal(error: Exception) -> str:
+    """Return the sentence of one of the room's errors in the reader's language."""
+    return translated(getattr(error, "message", str(error)))
+
+
+def problem_json(problem: DocumentProblem) -> dict[str, Any]:
+    """Return a problem as the API shows it."""
+    return {
+        "path": problem.path,
+        "detail": translated(problem.message),
+        "line": problem.line,
+        "column": problem.column,
+        "suggestion": problem.suggestion,
+        "severity": problem.severity.value,
+    }
+
+
+def _tabs(rule: RuleRow, active: str) -> list[tuple[str, str, bool]]:
+    base = f"/rules/{rule.name}"
+    tabs = [
+        (f"{base}/", _("Overview"), "overview"),
+        (f"{base}/fields", _("Fields"), "fields"),
+        (f"{base}/behaviour", _("Behaviour"), "behaviour"),
+        (f"{base}/source", _("Source"), "source"),
+        (f"{base}/versions", _("Versions"), "versions"),
+    ]
+    shown = [(url, label, name == active) for url, label, name in tabs]
+    return [*shown, (f"/runs/?rule={rule.name}", _("Runs"), False)]

@@ -1,0 +1,91 @@
+"""The first records of a source, kept for a minute, so that trying an expression does not ask the system each time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from connectors.errors import ConnectorError
+from rules.schema import Schema
+from rules.text import Message
+from webapp.connections import services as connections
+from webapp.extensions import House
+
+COUNT = 5
+SECONDS = 60.0
+LARGEST = 200
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The fields and first records of an object; `problem` says in one sentence why there are none."""
+
+    schema: Schema
+    records: pl.DataFrame
+    problem: Message | None = None
+
+
+_kept: dict[tuple[str, str, str, int], tuple[float, Samples]] = {}
+_lock = threading.Lock()
+
+
+def samples(house: House, connection: str, object_name: str) -> Samples:
+    """Return the first records of an object, at most a minute old."""
+    try:
+        with house.db.read() as tx:
+            version = connections.get_connection(tx, connection).version
+    except connections.ConnectionProblem as error:
+        return _nothing(error.message)
+    place = (str(house.settings.data), connection, object_name, version)
+    now = time.monotonic()
+    with _lock:
+        found = _kept.get(place)
+    if found and now - found[0] < SECONDS:
+        return found[1]
+    fresh = _ask(house, connection, object_name)
+    if fresh.problem is None:
+        with _lock:
+            if len(_kept) >= LARGEST:
+                _kept.clear()
+            _kept[place] = (now, fresh)
+    return fresh
+
+
+def forget(house: House) -> None:
+    """Forget the samples of an installation, so that the next look asks its systems."""
+    with _lock:
+        for place in [place for place in _kept if place[0] == str(house.settings.data)]:
+            del _kept[place]
+
+
+def shown(value: Any) -> str | None:
+    """Return a value as a page shows it; None is empty."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _ask(house: House, connection: str, object_name: str) -> Samples:
+    try:
+        found = connections.preview(house, connection, object_name, COUNT)
+    except connections.ConnectionProblem as error:
+        return _nothing(error.message)
+    except ConnectorError as error:
+        return _nothing(connections.sentence(error))
+    return Samples(found.schema, found.rows.head(COUNT))
+
+
+def _nothing(problem: Message) -> Samples:
+    return Samples(Schema(()), pl.DataFrame(), problem)
