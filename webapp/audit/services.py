@@ -10,20 +10,7 @@ import sqlalchemy as sa
 
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who acts: a person, an API key, the command line or Syncline itself."""
-
-    kind: str
-    name: str
-    id: str | None = None
-    address: str | None = None
-    request_id: str | None = None
-
-
-SYSTEM = Actor("system", "Syncline")
+from webapp.extensions import Actor
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""How audit events are found again: filters, pages by key, and a stream for exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from webapp.audit.models import audit_event
+
+FETCH = 1000
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is looked for; an empty filter finds all."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    actor: str = ""
+    tag: str = ""
+    kind: str = ""
+    subject: str = ""
+    record: str = ""
+    run: int | None = None
+    text: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing is asked for."""
+        return self == Filter()
+
+    def told(self) -> dict[str, Any]:
+        """Return what is asked for, for the audit log."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items() if value
+        }
+
+
+def page(connection: sa.Connection, wanted: Filter, limit: int, before: int | None = None) -> list[Any]:
+    """Return at most `limit` events, the newest first, older than the event `before`."""
+    query = _select(wanted).order_by(audit_event.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit_event.c.id < before)
+    return list(connection.execute(query))
+
+
+def newer(connection: sa.Connection, wanted: Filter, limit: int, after: int) -> list[Any]:
+    """Return at most `limit` events, the newest first, that directly follow the event `after`."""
+    query = _select(wanted).where(audit_event.c.id > after).order_by(audit_event.c.id).limit(limit)
+    return list(connection.execute(query))[::-1]
+
+
+def get(connection: sa.Connection, event_id: int) -> Any:
+    """Return an event, or None."""
+    return connection.execute(sa.select(audit_event).where(audit_event.c.id == event_id)).one_or_none()
+
+
+def stream(connection: sa.Connection, wanted: Filter, last: int) -> Iterator[Any]:
+    """Return events in the order they were written, up to the event `last`, a few at a time."""
+    query = _select(wanted).where(audit_event.c.id <= last).order_by(audit_event.c.id)
+    yield from connection.execution_options(yield_per=FETCH).execute(query)
+
+
+def last_id(connection: sa.Connection) -> int:
+    """Return the id of the newest event; 0 where there is none."""
+    return connection.scalar(sa.select(sa.func.max(audit_event.c.id))) or 0
+
+
+def actors(connection: sa.Connection) -> list[str]:
+    """Return who has acted, for a list to choose from."""
+    query = sa.select(audit_event.c.actor_name).distinct().order_by(audit_event.c.actor_name).limit(500)
+    return list(connection.scalars(query))
+
+
+def _select(wanted: Filter) -> sa.Select[Any]:
+    return sa.select(audit_event).where(*_conditions(wanted))
+
+
+def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    column = audit_event.c
+    exact = {
+        "actor_name": wanted.actor,
+        "subject_kind": wanted.kind,
+        "subject": wanted.subject,
+        "record_key": wanted.record,
+        "run_id": wanted.run,
+    }
+    yield from (column[name] == value for name, value in exact.items() if value)
+    if wanted.since:
+        yield column.at >= wanted.since
+    if wanted.until:
+        yield column.at < wanted.until
+    if wanted.tag:
+        yield (
+            column.tag == wanted.tag
+            if wanted.tag.count(":") == 2
+            else column.tag.startswith(wanted.tag + ":", autoescape=True)
+        )
+    for word in wanted.text.split():
+        yield sa.or_(*(part.icontains(word, autoescape=True) for part in _searched()))
+
+
+def _searched() -> tuple[sa.ColumnElement[str], ...]:
+    column = audit_event.c
+    values = (sa.cast(column.before, sa.Text), sa.cast(column.after, sa.Text))
+    return (column.subject, column.record_key, column.actor_name, column.reason, column.tag, *values)

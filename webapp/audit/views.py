@@ -1,0 +1,156 @@
+"""The audit log: who did what, when, and what it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from flask import Response as FlaskResponse
+from flask import abort, current_app, request, stream_with_context, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from webapp.audit import export, queries, sentences
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+from webapp.web.views import RoomView, expose, has_access, permission_name
+
+PAGE = 50
+_FIELDS = ("actor", "tag", "kind", "subject", "record", "text")
+_DATES = ("since", "until")
+
+
+class AuditView(RoomView):
+    """The audit log."""
+
+    route_base = "/audit"
+    class_permission_name = "Audit"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def list(self) -> Response:
+        """Show events."""
+        wanted, errors = read_filter(self.house.settings.timezone)
+        before, after = request.args.get("before", type=int), request.args.get("after", type=int)
+        with self.house.db.read() as connection:
+            if after is not None:
+                found = queries.newer(connection, wanted, PAGE + 1, after)
+                events, newer, older = found[-PAGE:], len(found) > PAGE, True
+            else:
+                found = queries.page(connection, wanted, PAGE + 1, before)
+                events, newer, older = found[:PAGE], before is not None, len(found) > PAGE
+            known = queries.actors(connection)
+        links = {
+            "newer": self._link(after=events[0].id) if newer and events else None,
+            "older": self._link(before=events[-1].id) if older and events else None,
+        }
+        shown = {"events": events, "wanted": wanted, "errors": errors, "links": links, "actors": known}
+        return self.page(
+            "audit/list.html", areas=sentences.AREAS, sentence=sentences.sentence, subject_url=subject_url, **shown
+        )
+
+    @expose("/<int:event_id>")
+    @has_access
+    @permission_name("read")
+    def show(self, event_id: int) -> Response:
+        """Show one event."""
+        with self.house.db.read() as connection:
+            event = queries.get(connection, event_id)
+        if event is None:
+            abort(404)
+        return self.page("audit/event.html", event=event, sentence=sentences.sentence(event), subject_url=subject_url)
+
+    @expose("/export/<any(csv, jsonl):kind>", methods=["POST"])
+    @has_access
+    @permission_name("export")
+    def export(self, kind: str) -> Response:
+        """Send the events of the filter as a file."""
+        wanted, errors = read_filter(self.house.settings.timezone)
+        if errors:
+            abort(400)
+        return send(self.house, self.actor, wanted, kind)
+
+    def _link(self, **place: int) -> str:
+        args = {name: value for name, value in request.args.items() if value and name not in {"before", "after"}}
+        return url_for("AuditView.list", **args, **place)
+
+
+def send(house: House, actor: Actor, wanted: queries.Filter, kind: str) -> FlaskResponse:
+    """Return the events of the filter as a streamed download, told to the audit log itself."""
+    now = house.clock()
+    with house.db.begin() as tx:
+        last = queries.last_id(tx)
+        record(
+            tx,
+            actor,
+            now,
+            Event(Tag.AUDIT_EXPORTED, Subject("audit", "events"), after={"format": kind, **wanted.told()}),
+        )
+    lines: dict[str, tuple[Callable[[Iterable[Any]], Iterator[str]], str]] = {
+        "csv": (export.csv_lines, "text/csv"),
+        "jsonl": (export.jsonl, "application/x-ndjson"),
+    }
+    write, mimetype = lines[kind]
+
+    def body() -> Iterator[str]:
+        with house.db.read() as connection:
+            yield from write(queries.stream(connection, wanted, last))
+
+    name = f"audit-{now:%Y%m%d-%H%M%S}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return FlaskResponse(stream_with_context(body()), mimetype=mimetype, headers=headers)
+
+
+def read_filter(timezone: str) -> tuple[queries.Filter, dict[str, str]]:
+    """Return the filter that the request's parameters ask for, and what is wrong with them."""
+    args, errors = request.args, {}
+    values: dict[str, Any] = {name: args.get(name, "").strip() for name in _FIELDS}
+    for name in _DATES:
+        try:
+            values[name] = instant(args.get(name, ""), timezone, end=name == "until")
+        except ValueError:
+            errors[name] = _("Enter a date such as 2026-01-31.")
+    run = args.get("run", "").strip()
+    if run and not (run.isascii() and run.isdigit() and len(run) < 18):
+        errors["run"] = _("Enter the number of a run.")
+    elif run:
+        values["run"] = int(run)
+    return queries.Filter(**values), errors
+
+
+def instant(text: str, timezone: str, *, end: bool) -> datetime | None:
+    """Return the instant that a date or time names in the time zone; a date as an end includes its day."""
+    text = text.strip()
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    if end and len(text) == 10:
+        at += timedelta(days=1)
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+
+
+def subject_url(event: Any) -> str | None:
+    """Return the address of what the event speaks of, if it has a page."""
+    name = quote(event.subject, safe="")
+    urls = {
+        "connection": f"/connections/{name}",
+        "entity": f"/entities/{name}/records/{quote(event.record_key or '', safe='')}"
+        if event.record_key
+        else f"/entities/{name}",
+        "rule": f"/rules/{name}",
+        "user": f"/users/?q={name}",
+        "role": "/roles/",
+        "key": "/keys/",
+    }
+    url = urls.get(event.subject_kind)
+    adapter = current_app.create_url_adapter(request)
+    paths = [url, f"{url}/"] if url else []
+    return next((path for path in paths if adapter and adapter.test(path.partition("?")[0], "GET")), None)
+
+
+VIEWS = (AuditView,)
