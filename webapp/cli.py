@@ -11,7 +11,9 @@ import click
 import sqlalchemy as sa
 
 import config
-from connectors.errors import ConnectorError
+from rules.documents.problems import DocumentError
+from rules.text import Message
+from webapp.extensions import ForPeople
 from webapp.supervisor.errors import UNUSABLE, CannotStart
 
 COMMANDS: dict[str, str] = {
@@ -20,10 +22,20 @@ COMMANDS: dict[str, str] = {
     "worker": "processes:worker",
     "scheduler": "processes:scheduler",
     "init": "processes:init",
+    "apply": "configuration:apply",
+    "export": "configuration:export",
+    "run": "runs:run",
+    "runs": "runs:runs",
+    "simulate": "runs:simulate",
+    "approve": "cases:approve",
+    "cases": "cases:cases",
+    "quarantine": "quarantine:quarantine",
+    "connection": "connections:connection",
+    "audit": "audit:audit",
+    "secrets": "secrets:secrets",
+    "user": "users:user",
+    "bench": "bench:bench",
 }
-
-EXPECTED = frozenset({"NotInitialised", "NewerDatabase"})
-"""Errors of services that say what to do; all others are unexpected."""
 
 
 class Commands(click.Group):
@@ -69,7 +81,7 @@ def _tell(error: Exception) -> int:
     if isinstance(error, (config.SettingError, CannotStart)):
         click.echo(f"Error: {_one_line(error)}", err=True)
         return UNUSABLE
-    if isinstance(error, ConnectorError) or type(error).__name__ in EXPECTED:
+    if _says_what_to_do(error):
         click.echo(f"Error: {_one_line(error)}", err=True)
     elif isinstance(error, sa.exc.DBAPIError):
         click.echo(f"Error: SYNCLINE_DATABASE_URL: the database refused ({_one_line(error.orig)}).", err=True)
@@ -78,6 +90,11 @@ def _tell(error: Exception) -> int:
         what = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
         click.echo(f"Error: something unexpected happened ({what}). The logs in the data folder have more.", err=True)
     return 1
+
+
+def _says_what_to_do(error: Exception) -> bool:
+    """Tell whether an error was written for a person: the rooms' errors carry a message that can be translated."""
+    return isinstance(getattr(error, "message", None), Message) or isinstance(error, (DocumentError, ForPeople))
 
 
 def _one_line(error: BaseException | None) -> str:

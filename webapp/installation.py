@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
-from webapp.extensions import House
+from webapp.extensions import ForPeople, House
 from webapp.migrations import services as migrations
 
 
@@ -23,7 +23,7 @@ class Initialised:
     username: str = "admin"
 
 
-class NotInitialised(Exception):
+class NotInitialised(ForPeople):
     """The database has not been prepared, or not for this version."""
 
 

@@ -37,6 +37,7 @@ class Session:
     @cached_property
     def house(self) -> House:
         """Return the house of an installation that has been initialised."""
+        from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
 
         logs.configure(self.settings, "cli", terminal=False)
@@ -47,6 +48,7 @@ class Session:
                 "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
             )
         require(house)
+        hub.register(house)
         return house
 
     @cached_property

@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from webapp.extensions import ForPeople
 from webapp.migrations.tables import all_tables, ours
 
 FOLDER = Path(__file__).parent
@@ -22,7 +23,7 @@ LOCK = 7_305_826_114_593
 """Any number, as long as nobody else uses it: the key of the lock on a PostgreSQL database."""
 
 
-class NewerDatabase(Exception):
+class NewerDatabase(ForPeople):
     """The database was upgraded by a newer version of Syncline."""
 
 

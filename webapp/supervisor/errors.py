@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from webapp.extensions import ForPeople
+
 UNUSABLE = 78
 """Exit code of a process that cannot start as it is set up (EX_CONFIG of sysexits.h); a restart would not help."""
 
 
-class CannotStart(Exception):
+class CannotStart(ForPeople):
     """Syncline cannot start; the text names the setting or file and says what to do."""

@@ -1,0 +1,78 @@
+"""`syncline quarantine`: records that failed, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from webapp.commands import running
+from webapp.commands.runs import _fail_unless_well, _print_run
+from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.runs import quarantine as parked
+from webapp.runs import reading
+
+
+@click.group(invoke_without_command=True)
+@click.option("--rule", help="Only records of this rule.")
+@click.option("--state", type=click.Choice(parked.STATES), default="open", show_default=True, help="Their state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Records to show.")
+@json_option
+@click.pass_context
+def quarantine(context: click.Context, *, rule: str | None, state: str, limit: int, as_json: bool) -> None:
+    """List records that failed; or replay or discard them."""
+    if context.invoked_subcommand is not None:
+        return
+    with current().house.db.read() as tx:
+        entries = [_plain(entry) for entry in parked.listing(tx, rule=rule, state=state, limit=limit)]
+    if as_json:
+        print_json(entries)
+        return
+    columns = (("id", "ID"), ("rule", "RULE"), ("run", "RUN"), ("key", "KEY"), ("field", "FIELD"), ("reason", "REASON"))
+    print_rows(entries, columns, nothing="No record waits in the quarantine.")
+
+
+def _plain(entry: parked.Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "rule": entry.rule_name,
+        "run": entry.run_id,
+        "key": entry.left_key,
+        "place": entry.place,
+        "stage": entry.stage,
+        "field": entry.field,
+        "reason": str(entry.reason),
+        "state": entry.state,
+        "attempts": entry.attempts,
+        "record": entry.values,
+    }
+
+
+@quarantine.command()
+@click.argument("rule")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@click.option("--wait", is_flag=True, help="Wait for the end.")
+@json_option
+def replay(rule: str, ids: tuple[int, ...], *, wait: bool, as_json: bool) -> None:
+    """Run a rule again over its failed records: all, or those named."""
+    session = current()
+    run_id = parked.replay(session.house, rule, ids or None, session.actor)
+    running.announce(session)
+    if wait:
+        row = running.finish(session, run_id)
+    else:
+        with session.house.db.read() as tx:
+            row = reading.get(tx, run_id)
+    _print_run(row, as_json=as_json)
+    _fail_unless_well(row)
+
+
+@quarantine.command()
+@click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
+def discard(ids: tuple[int, ...]) -> None:
+    """Give up on failed records; they can still be looked up."""
+    session = current()
+    done = parked.discard(session.house, ids, session.actor)
+    if done != len(ids):
+        raise Failed(f"Only {done} of {len(ids)} records were discarded.")
+    click.echo(f"{done} records are discarded.")
