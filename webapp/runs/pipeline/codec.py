@@ -23,7 +23,7 @@ def to_texts(frame: pl.DataFrame) -> list[str]:
         return []
     safe = frame.with_columns(pl.col(pl.Binary).bin.encode("base64"))
     odd = [c for c in safe.columns if safe[c].dtype.is_float() and not safe[c].is_finite().fill_null(value=True).all()]
-    return safe.with_columns(pl.col(odd).cast(pl.String)).write_ndjson().splitlines()
+    return safe.with_columns(pl.col(odd).cast(pl.String)).write_ndjson().removesuffix("\n").split("\n")
 
 
 def from_texts(texts: list[str], schema: Schema) -> tuple[pl.DataFrame, dict[int, tuple[str, Message]]]:
@@ -136,7 +136,7 @@ def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
     at = 4 + size
     frames = {}
     for name, length in json.loads(blob[4:at]).items():
-        frames[name] = pl.read_ipc(io.BytesIO(blob[at : at + length]), memory_map=False)
+        frames[name] = pl.read_ipc(io.BytesIO(blob[at : at + length]))
         at += length
     return frames
 

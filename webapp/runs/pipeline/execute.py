@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, ReadRequest
-from rules.documents.sync import ErrorAction, SyncRule
+from rules.documents.sync import DetectBy, ErrorAction, SyncRule
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import Message, msg
@@ -58,6 +58,7 @@ class Execution:
         self.rule = rule
         self.sides = Sides.of(rule)
         self.journal = Journal(house, claim)
+        self.full = self.sides.detect.by is DetectBy.FULL
         self.scope = f"{installation}:{claim.rule_name}"
         transient = rule.errors.transient
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
@@ -77,6 +78,7 @@ class Execution:
         with self.house.db.read() as tx:
             links = Links.load(tx, self.claim.rule_id)
         self._take_up(planner, target, links)
+        self._expect(reader)
         cursor = self._cursor(planner.source_schema)
         high = typed_value(planner.source_schema, cursor.field, self.claim.high) if cursor else None
         for page in self._pages(reader, planner.source_schema, cursor):
@@ -92,6 +94,16 @@ class Execution:
             return replayed(self.house.db, self.claim.selection, schema, size, self.journal.counts["read"])
         request = ReadRequest(self.sides.source.object, schema, cursor, self._position, size)
         return pages(reader, request, self.retry)
+
+    def _expect(self, reader: Connector) -> None:
+        """Note how many records are to come, where that is known, so that progress has an end."""
+        number: int | None = len(self.claim.selection)
+        if self.claim.kind != "replay":
+            if self.claim.chunks or not self.full:
+                return
+            found = self.retry(reader.objects)
+            number = next((o.records for o in found if o.name == self.sides.source.object), None)
+        self.journal.note(expected=number)
 
     def _take_up(self, planner: Planner, target: Target, links: Links) -> None:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
