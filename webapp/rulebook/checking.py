@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.documents import check_sync, parse_sync
+from rules.documents.check import check_sync
+from rules.documents.parse import parse_sync
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.schema import Schema
 from rules.text import Message

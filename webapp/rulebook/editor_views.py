@@ -135,11 +135,11 @@ class SourceView(RulePage):
         rule = self.rule(name)
         form = "json" if request.form.get("format") == "json" else "yaml"
         text = request.form.get("text", "").replace("\r\n", "\n")
-        document, problem = source.read(text)
-        if document is None:
+        located, problem = source.read(text, form)
+        if located is None:
             return self._editor(rule, text, form, 422, syntax=problem)
         try:
-            stale = self.save(rule, document)
+            stale = self.save(rule, located.document)
         except BadName as error:
             return self._editor(rule, text, form, 422, refused=refusal(error))
         if stale:
@@ -147,11 +147,9 @@ class SourceView(RulePage):
         return redirect(f"/rules/{name}/source?format={form}")
 
     def _editor(self, rule: RuleRow, text: str, form: str, status: int = 200, **context: Any) -> Response:
-        shown = {
-            "text": text,
-            "form": form,
-            "line_of": source.Lines(text).of,
-        }
+        located, _problem = source.read(text, form)
+        place = (lambda problem: located.place(problem.path)) if located else (lambda _problem: (1, 1))
+        shown = {"text": text, "form": form, "line_of": place}
         return self.frame("rulebook/source.html", rule, "source", status, **{**shown, **context})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents import digest
+from rules.documents.identity import digest
 from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag

@@ -7,26 +7,30 @@ from dataclasses import fields
 from typing import Any
 
 from rules.documents.defaults import actions
-from rules.documents.sync import Direction, KeyPair, Side, Situations, SyncRule
+from rules.documents.support import unsupported
+from rules.documents.sync import Action, Direction, KeyPair, Side, Situations, SyncRule
 
-_OFFERED = {
-    "unmatched_left": ("create", "ignore", "case"),
-    "unmatched_right": ("create", "ignore", "case"),
-    "linked_changed": ("update", "ignore", "case"),
-    "out_of_scope": ("unlink", "ignore", "case"),
-}
+SHOWN = ("unmatched_left", "unmatched_right", "linked_changed", "out_of_scope")
 
 
 def choices() -> dict[str, tuple[str, ...]]:
-    """Return situation -> the actions that the editor offers, of those that the document allows."""
+    """Return situation -> the actions that the document allows and this version can carry out."""
     allowed = {f.name: tuple(f.metadata["document"][1].get("enum", ())) for f in fields(Situations)}
-    return {name: tuple(a for a in offered if a in allowed[name]) for name, offered in _OFFERED.items()}
+    return {name: tuple(action for action in allowed[name] if _possible(name, action)) for name in SHOWN}
 
 
 def defaults_of(document: Mapping[str, Any]) -> dict[str, str]:
     """Return situation -> what is done where the document does not say."""
-    direction = str(document.get("direction", Direction.LEFT_TO_RIGHT))
+    direction = document.get("direction")
     known = Direction(direction) if direction in set(Direction) else Direction.LEFT_TO_RIGHT
-    side = Side("", "")
-    rule = SyncRule(name="", left=side, right=side, direction=known, key=KeyPair("", ""), fields=())
-    return {name: action.value for name, action in actions(rule).items()}
+    return {name: action.value for name, action in actions(_rule(known, Situations())).items()}
+
+
+def _possible(name: str, action: str) -> bool:
+    return not unsupported(_rule(Direction.LEFT_TO_RIGHT, Situations(**{name: Action(action)})))
+
+
+def _rule(direction: Direction, situations: Situations) -> SyncRule:
+    """Return a rule that says nothing but what happens."""
+    side, key = Side("", ""), KeyPair("", "")
+    return SyncRule(name="", left=side, right=side, direction=direction, key=key, fields=(), situations=situations)

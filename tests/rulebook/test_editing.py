@@ -1,0 +1,144 @@
+"""Forms and documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rules.schema import Field, FieldType, Schema
+from webapp.rulebook.comparing import compared
+from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
+
+TARGET = Schema((Field("no", nullable=False), Field("title"), Field("tel"), Field("vat")), ("no",))
+SOURCE = Schema((Field("id"), Field("name"), Field("phone"), Field("updated", FieldType.DATETIME)), ("id",))
+
+DOCUMENT: dict[str, Any] = {
+    "kind": "sync",
+    "name": "customers",
+    "left": {"connection": "crm", "object": "Account"},
+    "right": {"connection": "erp", "object": "Customer"},
+    "key": {"left": "id", "right": "no"},
+    "fields": [
+        {"left": "id", "right": "no"},
+        {"left": "phone", "right": "tel", "to_right": "phone.trim()", "strength": "weak", "on": ["create"], "conflict": "left"},
+    ],
+}
+
+
+def form_of(document: dict[str, Any], target: Schema = TARGET) -> dict[str, str]:
+    """Return what the page's form sends for a document that nobody touched."""
+    flow = Flow.of(document)
+    form = {"key_source": document["key"][flow.source], "key_target": document["key"][flow.target]}
+    for number, row in enumerate(rows(document, target)):
+        form |= {
+            f"target-{number}": row.name,
+            f"source-{number}": row.source,
+            f"expression-{number}": row.expression,
+            f"strength-{number}": row.strength,
+            f"on-{number}": row.on,
+            f"when-{number}": row.when,
+        }
+    return form
+
+
+@pytest.mark.parametrize("target", [TARGET, TARGET.select(("no",)), Schema(())])
+def test_untouched_form_changes_nothing(target: Schema) -> None:
+    """Saving the mapping as it is shown gives the same document, also where the target has lost fields."""
+    assert with_mapping(DOCUMENT, form_of(DOCUMENT, target)) == DOCUMENT
+
+
+def test_untouched_form_from_right_to_left() -> None:
+    """The same holds for a rule that flows from right to left."""
+    document = {
+        **DOCUMENT,
+        "direction": "right_to_left",
+        "fields": [{"left": "name", "right": "title"}, {"left": "phone", "to_left": "tel.trim()"}],
+    }
+    assert with_mapping(document, form_of(document, SOURCE)) == document
+
+
+def test_mapping_is_changed_where_the_form_says_so() -> None:
+    """A new source, an expression and an emptied row arrive in the document; hidden keys of an entry stay."""
+    form = form_of(DOCUMENT)
+    number = {form[key]: key.removeprefix("target-") for key in form if key.startswith("target-")}
+    form[f"source-{number['title']}"] = "name"
+    form[f"source-{number['vat']}"] = EXPRESSION
+    form[f"expression-{number['vat']}"] = "'DE' + name"
+    form[f"source-{number['no']}"] = ""
+    form[f"strength-{number['tel']}"] = "normal"
+    assert with_mapping(DOCUMENT, form)["fields"] == [
+        {"left": "phone", "right": "tel", "to_right": "phone.trim()", "on": ["create"], "conflict": "left"},
+        {"left": "name", "right": "title"},
+        {"right": "vat", "to_right": "'DE' + name"},
+    ]
+
+
+def test_fields_of_the_system_are_never_mapped() -> None:
+    """A field that the target fills in itself is left out even if a form names it."""
+    assert [e["right"] for e in with_mapping(DOCUMENT, form_of(DOCUMENT), ["tel"])["fields"]] == ["no"]
+
+
+def test_suggestions_fill_only_what_is_open() -> None:
+    """Proposals leave the mapped fields and the chosen keys as they are."""
+    document, made = with_suggestions(DOCUMENT, SOURCE, TARGET)
+    assert made == {"title"}
+    assert document["fields"][:2] == DOCUMENT["fields"]
+    assert document["key"] == DOCUMENT["key"]
+
+
+def test_keys_are_guessed() -> None:
+    """A new rule starts with the systems' own keys, and the target's key is filled from the source's."""
+    document, made = with_suggestions({**DOCUMENT, "key": {}, "fields": []}, SOURCE, TARGET)
+    assert document["key"] == {"left": "id", "right": "no"}
+    assert {"left": "id", "right": "no"} in document["fields"]
+    assert made == {"no", "title", "tel"}
+
+
+def test_row_knows_what_is_required() -> None:
+    """A field that may not be empty and has no default is marked."""
+    assert [row.name for row in rows(DOCUMENT, TARGET) if row.required] == ["no"]
+
+
+def test_behaviour_leaves_out_defaults_and_keeps_the_rest() -> None:
+    """What has its default value is left out of the document, and keys that the page does not show stay."""
+    document = {**DOCUMENT, "guards": [{"metric": "deletes", "over": 5}], "errors": {"auth": "suspend"}}
+    form = {"where": " status == 'x' ", "detect": "full", "on_bad_record": "quarantine", "stop_after": "1000", "retry": "5"}
+    changed = with_behaviour(document, form, None)
+    assert changed == {**document, "left": {**document["left"], "where": "status == 'x'"}}
+
+
+def test_behaviour_is_written() -> None:
+    """Detection by cursor, situations, error policy and schedule arrive in the document."""
+    form = {
+        "detect": "cursor",
+        "cursor_field": "updated",
+        "cursor_overlap": "1h",
+        "unmatched_left": "ignore",
+        "on_bad_record": "suspend",
+        "stop_after": "many",
+        "retry": "0",
+        "timezone": "Asia/Shanghai",
+    }
+    changed = with_behaviour(DOCUMENT, form, "0 8 * * *")
+    assert changed["detect"] == {"left": {"by": "cursor", "field": "updated", "overlap": "1h"}}
+    assert changed["situations"] == {"unmatched_left": "ignore"}
+    assert changed["errors"] == {"data": "suspend", "stop_after": "many", "transient": {"retry": 0}}
+    assert changed["schedule"] == {"cron": "0 8 * * *", "timezone": "Asia/Shanghai"}
+
+
+def test_comparison_shows_where_an_added_field_comes_from() -> None:
+    """A field that is new is one line that says what fills it."""
+    shorter = {**DOCUMENT, "fields": DOCUMENT["fields"][1:]}
+    assert compared(shorter, DOCUMENT).after == {"fields/no": "id"}
+    assert compared(DOCUMENT, shorter).before == {"fields/no": "id"}
+
+
+def test_comparison_names_fields_by_their_target() -> None:
+    """A field that was moved is the same field; a changed expression is one difference with a name that people use."""
+    changed = {**DOCUMENT, "fields": [{**DOCUMENT["fields"][1], "to_right": "phone"}, DOCUMENT["fields"][0]]}
+    found = compared(DOCUMENT, changed)
+    assert found.before == {"fields/tel/to_right": "phone.trim()"}
+    assert found.after == {"fields/tel/to_right": "phone"}
+    assert found.labels == {"fields/tel/to_right": "Field tel › Expression"}
+    assert not compared(DOCUMENT, DOCUMENT)
