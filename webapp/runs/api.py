@@ -83,7 +83,7 @@ class RunsApi(RoomApi):
                 tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
             )
         shown = rows[: query["limit"]]
-        return listed(map(_run, shown), shown[-1].id if len(rows) > len(shown) else None)
+        return listed([_run(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
     @operation("POST", "/", scope="runs:run", summary="Start a run", body=START, response=RUN)
     def start(self) -> Any:
@@ -125,7 +125,7 @@ class RunsApi(RoomApi):
                 limit=query["limit"] + 1,
             )
         shown = rows[: query["limit"]]
-        return listed(map(_record, shown), shown[-1].id if len(rows) > len(shown) else None)
+        return listed([_record(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
     @operation("POST", "/<int:run_id>/cancel", scope="runs:run", summary="Cancel a run", response=RUN)
     def cancel(self, run_id: int) -> Any:
@@ -178,7 +178,7 @@ class QuarantineApi(RoomApi):
                 tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
             )
         shown = rows[: query["limit"]]
-        return listed(map(_entry, shown), shown[-1].id if len(rows) > len(shown) else None)
+        return listed([_entry(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
     @operation("GET", "/<int:entry_id>", scope="quarantine:read", summary="Get a parked record", response=RECORD)
     def get(self, entry_id: int) -> Any:

@@ -106,7 +106,7 @@ def reasons(tx: sa.Connection, rule: str | None = None) -> list[tuple[str, str, 
     number = sa.func.count().label("number")
     query = sa.select(*columns, number).where(quarantine.c.state == "open").group_by(*columns).order_by(number.desc())
     query = query.where(quarantine.c.rule_name == rule) if rule else query
-    return [tuple(row) for row in tx.execute(query)]  # type: ignore[misc]
+    return [tuple(row) for row in tx.execute(query)]
 
 
 def edit(house: House, entry_id: int, values: Mapping[str, Any], version: int, actor: Actor) -> None:

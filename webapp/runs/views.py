@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
+from werkzeug.wrappers import Response
 
 from rules.documents import dump_document
 from webapp.rulebook import hooks

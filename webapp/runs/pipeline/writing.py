@@ -141,6 +141,11 @@ def _deleted(writes: tuple[Write, ...], result: WriteResult, outcomes: pl.DataFr
         if (number, place) not in refused
     ]
     gone = outcomes[rows] if rows else outcomes.clear()
+    nothing = pl.lit(None, dtype=pl.String)
     return gone.with_columns(
-        record_no=pl.lit(None, dtype=pl.Int64), outcome=pl.lit(Outcome.DELETED.value), before=None, after=None
-    ).cast(OUTCOMES)
+        record_no=pl.lit(None, dtype=pl.Int64),
+        outcome=pl.lit(Outcome.DELETED.value),
+        before=nothing,
+        after=nothing,
+        record=nothing,
+    )
