@@ -367,6 +367,7 @@ class SyncRule:
     """A whole sync rule."""
 
     name: str = entry("The name of the rule: small letters, digits and underscores.", pattern=NAME)
+    label: str = entry("What people call the rule; its name if left out.", "", maxLength=200)
     left: Side = entry("The left side.")
     right: Side = entry("The right side.")
     direction: Direction = entry("Which way values flow.", Direction.LEFT_TO_RIGHT)
