@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.dashboard import services
+from webapp.dashboard.probes import PROBES
+from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 
 class HomeView(RoomView):
@@ -19,7 +24,79 @@ class HomeView(RoomView):
     @permission_name("read")
     def index(self) -> Response:
         """Show the home page."""
-        return self.page("dashboard/home.html")
+        with self.house.db.read() as tx:
+            progress = services.progress(tx)
+            shown = {**_runs(tx), **_attention(tx), "week": services.week(tx, self.house.clock())}
+        steps = _steps(progress) if not progress.complete and can("read", "Rules") else []
+        return self.page("dashboard/home.html", progress=progress, steps=steps, **shown)
+
+    @expose("/home/now")
+    @has_access
+    @permission_name("read")
+    def now(self) -> Response:
+        """Show what runs now; the page asks for it every few seconds while something runs."""
+        with self.house.db.read() as tx:
+            return self.page("dashboard/_now.html", **_runs(tx))
 
 
-VIEWS = (HomeView,)
+def _runs(tx: Any) -> dict[str, Any]:
+    allowed = can("read", "Runs")
+    return {"going": services.going(tx) if allowed else [], "latest": services.latest(tx) if allowed else []}
+
+
+def _attention(tx: Any) -> dict[str, Any]:
+    return {
+        "failing": services.failing(tx) if can("read", "Runs") else [],
+        "parked": services.parked(tx) if can("read", "Quarantine") else [],
+        "unreachable": services.unreachable(tx) if can("read", "Connections") else [],
+    }
+
+
+def _steps(progress: services.Progress) -> list[dict[str, Any]]:
+    """Return the newcomer's list; the first step that is not done is the next one."""
+    texts = [
+        (
+            _("Connect a system"),
+            _("A database, a folder of files or a web service."),
+            "/connections/new/",
+            _("Connect"),
+            can("create", "Connections"),
+        ),
+        (
+            _("Add the other side"),
+            _("A second system, or an entity: a record type of your own that lives in Syncline."),
+            "/entities/new" if can("create", "Entities") else "/connections/new/",
+            _("Design an entity") if can("create", "Entities") else _("Connect"),
+            can("create", "Entities") or can("create", "Connections"),
+        ),
+        (
+            _("Write a rule"),
+            _("Choose both sides and pick which field goes where."),
+            "/rules/new",
+            _("New rule"),
+            can("create", "Rules"),
+        ),
+        (
+            _("Simulate it"),
+            _("See every change that the rule would make, before it touches anything."),
+            "/rules/",
+            _("Open the rules"),
+            can("run", "Rules"),
+        ),
+        (
+            _("Publish and run it"),
+            _("Let it write, and watch the counts. A schedule can repeat it."),
+            "/rules/",
+            _("Open the rules"),
+            can("publish", "Rules"),
+        ),
+    ]
+    done = progress.steps
+    following = done.index(False) if False in done else len(done)
+    names = ("title", "text", "url", "label", "allowed")
+    return [
+        {**dict(zip(names, text, strict=True)), "done": done[i], "next": i == following} for i, text in enumerate(texts)
+    ]
+
+
+VIEWS = (HomeView, *PROBES)

@@ -4,6 +4,7 @@ import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
+import { settings } from "./settings.js";
 import { theme } from "./theme.js";
 import { tick } from "./tick.js";
 
@@ -17,6 +18,7 @@ export const controllers = {
   "expression-list": expressionList,
   "language-help": languageHelp,
   "rule-setup": ruleSetup,
+  settings,
   theme,
   tick,
 };
