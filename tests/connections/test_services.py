@@ -203,7 +203,7 @@ def test_granted_roots(house: House, tmp_path: Path) -> None:
         assert services.save(tx, house, document(), ANN, granted_roots=(tmp_path / "more",)) == "updated"
     services.update(house, document(port=3), ANN)
     with services.open_connector(house, "erp") as connector:
-        assert connector.context.file_roots == (*house.settings.file_roots, tmp_path / "etc", tmp_path / "more")
+        assert connector.context.file_roots == (tmp_path / "etc", tmp_path / "more", *house.settings.file_roots)
 
 
 def test_usage_refuses_deletion(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

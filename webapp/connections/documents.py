@@ -64,8 +64,13 @@ def to_document(tx: sa.Connection, row: ConnectionRow) -> dict[str, Any]:  # noq
 def problems(document: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with a document of a configuration file, where secrets are references and never values."""
     clean, found = checked(document)
-    text = "A configuration file must not hold a secret. Refer to it with env:NAME, file:PATH or vault:NAME."
-    found += [Problem(("settings", name), msg(text)) for name in clean.values]
+    found += [
+        Problem(
+            ("settings", name),
+            msg("A configuration file must not hold a secret. Refer to it with env:NAME, file:PATH or vault:NAME."),
+        )
+        for name in clean.values
+    ]
     return found
 
 

@@ -67,8 +67,14 @@ class ConnectionInvalid(ConnectionProblem):
 
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
         first = problems[0]
-        text = "The connection '{name}' cannot be saved. {place}: {problem}"
-        super().__init__(msg(text, name=name, place=" › ".join(first.path), problem=first.message))
+        super().__init__(
+            msg(
+                "The connection '{name}' cannot be saved. {place}: {problem}",
+                name=name,
+                place=" › ".join(first.path),
+                problem=first.message,
+            )
+        )
         self.problems = tuple(problems)
 
 
@@ -76,8 +82,13 @@ class ConnectionChanged(ConnectionProblem):
     """Somebody else has saved it meanwhile; `version` is what is stored now."""
 
     def __init__(self, name: str, by: str, version: int) -> None:
-        text = "{by} changed the connection '{name}' while you were editing. Reload it, then make your change again."
-        super().__init__(msg(text, name=name, by=by))
+        super().__init__(
+            msg(
+                "{by} changed the connection '{name}' while you were editing. Reload it, then make your change again.",
+                name=name,
+                by=by,
+            )
+        )
         self.version = version
 
 
@@ -85,8 +96,13 @@ class ConnectionInUse(ConnectionProblem):
     """Rules need it; `users` names them."""
 
     def __init__(self, name: str, users: Sequence[str]) -> None:
-        text = "The connection '{name}' is used by {users}. Delete or change that first."
-        super().__init__(msg(text, name=name, users=", ".join(users)))
+        super().__init__(
+            msg(
+                "The connection '{name}' is used by {users}. Delete or change that first.",
+                name=name,
+                users=", ".join(users),
+            )
+        )
         self.users = tuple(users)
 
 

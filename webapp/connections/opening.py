@@ -6,7 +6,7 @@ Secrets leave this module in the connector's settings only. What an error or a s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +72,44 @@ def clear_settings(house: House, row: ConnectionRow) -> dict[str, Any]:
 
 def context(house: House, row: ConnectionRow, timeout: float = Context.timeout) -> Context:
     """Return what the connection may do."""
-    roots = (*house.settings.file_roots, *row.granted_roots)
-    return Context(tuple(dict.fromkeys(roots)), house.settings.egress_allow, timeout)
+    return Context(roots(house, row), house.settings.egress_allow, timeout)
+
+
+def roots(house: House, row: ConnectionRow) -> tuple[Path, ...]:
+    """Return the permitted folders; a relative path means the configuration file's own folder first."""
+    return tuple(dict.fromkeys((*row.granted_roots, *house.settings.file_roots)))
 
 
 def refuse_own_files(house: House, row: ConnectionRow, spec: ConnectorSpec) -> None:
     """Refuse a path into Syncline's own files: keys, secrets and database lie in the data folder, too."""
     for setting in spec.settings:
         text = row.settings.get(setting.name)
-        if setting.kind is not SettingKind.PATH or not isinstance(text, str):
-            continue
-        for root in (*house.settings.file_roots, *row.granted_roots, Path("/")):
-            try:
-                path = (root / text).resolve()
-            except (OSError, ValueError):
-                continue
-            if references.own_file(house.settings, path):
-                raise Forbidden(
-                    msg("The path '{path}' leads to Syncline's own files.", path=text),
-                    msg("Choose another folder or file."),
-                )
+        if setting.kind is SettingKind.PATH and isinstance(text, str):
+            paths = meant(text, roots(house, row))
+            _refuse_own(house, text, paths)
+
+
+def meant(text: str, permitted: Sequence[Path]) -> list[Path]:
+    """Return the paths that a setting can mean, links followed; a connector takes the first that exists."""
+    found = []
+    for root in permitted or (Path("/"),):
+        with suppress(OSError, ValueError):
+            found.append((root / text).resolve())
+    return found
+
+
+def _refuse_own(house: House, text: str, paths: Sequence[Path]) -> None:
+    if any(references.own_file(house.settings, path) for path in paths):
+        raise Forbidden(
+            msg("The path '{path}' leads to Syncline's own files.", path=text),
+            msg("Choose another folder or file."),
+        )
+    taken = next((path for path in paths if path.exists()), None)
+    if taken and taken.is_dir() and references.holds_own_files(house.settings, taken):
+        raise Forbidden(
+            msg("The folder '{path}' holds Syncline's own files.", path=text),
+            msg("Choose a folder below it, such as {folder}.", folder=str(house.settings.data / "files")),
+        )
 
 
 def secret_values(spec: ConnectorSpec, settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from webapp.connections.models import connection_object
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import Preview, check, check_draft, object_schema, objects, preview
 from webapp.connections.store import ConnectionRow, find_connection, get_connection, list_connections
+from webapp.connections.uploads import upload
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
 from webapp.vault import references
@@ -72,6 +73,7 @@ __all__ = [
     "sentence",
     "to_document",
     "update",
+    "upload",
     "usage_checks",
     "users",
     "validate_settings",

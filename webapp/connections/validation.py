@@ -83,8 +83,15 @@ def _text(value: Any) -> str:
 
 def _unknown(spec: ConnectorSpec, settings: Mapping[str, Any]) -> dict[str, Message]:
     known = [s.name for s in spec.settings]
-    text = "The connector '{connector}' has no such setting. It has: {known}."
-    return {n: msg(text, connector=spec.name, known=", ".join(known)) for n in settings if n not in known}
+    return {
+        n: msg(
+            "The connector '{connector}' has no such setting. It has: {known}.",
+            connector=spec.name,
+            known=", ".join(known),
+        )
+        for n in settings
+        if n not in known
+    }
 
 
 def _typed(setting: Setting, value: Any) -> Any:
@@ -183,8 +190,9 @@ def _json(_setting: Setting, value: Any) -> Any:
     try:
         return json.loads(value)
     except json.JSONDecodeError as error:
-        text = "This is not JSON: line {line}, column {column}."
-        raise _Wrong(msg(text, line=error.lineno, column=error.colno)) from None
+        raise _Wrong(
+            msg("This is not JSON: line {line}, column {column}.", line=error.lineno, column=error.colno)
+        ) from None
     except RecursionError:
         raise _Wrong(msg("This JSON is nested too deeply.")) from None
 

@@ -1,0 +1,109 @@
+"""The catalogue of connectors, and the form that makes or changes a connection."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from connectors.errors import ConnectorError
+from connectors.spi import ConnectorSpec, Step
+from webapp.connections import forms, services, uploads
+from webapp.connections.catalogue import HUB, by_category, connector_class
+from webapp.connections.errors import ConnectionInvalid, ConnectionMissing, ConnectionProblem
+from webapp.connections.store import ConnectionRow
+from webapp.web.language import translated
+from webapp.web.views import RoomView, expose, has_access, permission_name
+
+
+class ConnectionFormView(RoomView):
+    """Making and changing connections."""
+
+    route_base = "/connections"
+    class_permission_name = "Connections"
+    default_view = "catalogue"
+
+    @expose("/new/")
+    @has_access
+    @permission_name("create")
+    def catalogue(self) -> Response:
+        """Show the connectors to choose from."""
+        return self.page("connections/catalogue.html", groups=by_category())
+
+    @expose("/new/<connector>", methods=["GET", "POST"])
+    @has_access
+    @permission_name("create")
+    def new(self, connector: str) -> Response:
+        """Show the form of a new connection, test what it holds, or store it."""
+        spec = _spec(connector)
+        if request.method == "GET":
+            with self.house.db.read() as tx:
+                taken = {row.name for row in services.list_connections(tx)}
+            return self._form(forms.blank(spec, forms.suggested_name(connector, taken)), None)
+        return self._sent(spec, None)
+
+    @expose("/<name>/edit", methods=["GET", "POST"])
+    @has_access
+    @permission_name("update")
+    def edit(self, name: str) -> Response:
+        """Show the form of a connection, test what it holds, or store it."""
+        with self.house.db.read() as tx:
+            try:
+                row = services.get_connection(tx, name)
+            except ConnectionMissing:
+                abort(404)
+        if row.builtin:
+            abort(404)
+        spec = _spec(row.connector)
+        if request.method == "GET":
+            return self._form(forms.of_row(spec, row), row)
+        return self._sent(spec, row)
+
+    def _sent(self, spec: ConnectorSpec, row: ConnectionRow | None) -> Response:
+        document = forms.document_of(spec, request.form, row)
+        if "make_folder" in request.form and spec.name == uploads.CONNECTOR:
+            uploads.make_folder(self.house, row, document["settings"])
+        if request.form.get("action") == "test":
+            return self._test(spec, row, document["settings"])
+        try:
+            return self._store(document, row)
+        except ConnectionInvalid as error:
+            form = forms.of_request(spec, request.form, row, list(error.problems))
+            return self._form(form, row, status=422)
+        except ConnectionProblem as error:
+            flash(translated(error.message), "danger")
+            form = forms.of_request(spec, request.form, row, [])
+            return self._form(form, row, status=409)
+
+    def _store(self, document: dict[str, object], row: ConnectionRow | None) -> Response:
+        if row is None:
+            stored = services.create(self.house, document, self.actor)
+            flash(_("The connection %(name)s is ready.", name=stored.title), "success")
+        else:
+            version = request.form.get("version", "")
+            seen = int(version) if version.isdecimal() else row.version
+            stored = services.update(self.house, document, self.actor, version=seen)
+            flash(_("The connection %(name)s is saved.", name=stored.title), "success")
+        return redirect(url_for("ConnectionView.detail", name=stored.name))
+
+    def _test(self, spec: ConnectorSpec, row: ConnectionRow | None, settings: dict[str, object]) -> Response:
+        steps = services.check_draft(self.house, spec.name, settings, row.name if row else None)
+        if self.is_htmx:
+            return self.page("connections/steps.html", steps=steps)
+        return self._form(forms.of_request(spec, request.form, row, []), row, steps=steps)
+
+    def _form(
+        self, form: forms.ConnectionForm, row: ConnectionRow | None, status: int = 200, steps: list[Step] | None = None
+    ) -> Response:
+        folders = uploads.allowed_folders(self.house, row)
+        return self.page("connections/form.html", status, form=form, row=row, steps=steps, folders=folders)
+
+
+def _spec(connector: str) -> ConnectorSpec:
+    """Return the spec of a connector that a form can be made for; there is no page for another one."""
+    if connector == HUB:
+        abort(404)
+    try:
+        return connector_class(connector).spec
+    except ConnectorError:
+        abort(404)

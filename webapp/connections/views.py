@@ -1,0 +1,198 @@
+"""The pages of connections: the list, a connection, its objects. The form is in form_views.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, flash, redirect, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from connectors.errors import ConnectorError
+from connectors.spi import ConnectorSpec, ObjectInfo
+from webapp.connections import services, uploads
+from webapp.connections.catalogue import connector_class
+from webapp.connections.cells import cells, is_number
+from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
+from webapp.connections.form_views import ConnectionFormView
+from webapp.connections.store import ConnectionRow
+from webapp.web.language import translated
+from webapp.web.views import RoomView, can, expose, has_access, permission_name
+
+SHOWN = 200
+"""Objects on one page; the search finds the others."""
+
+PREVIEWED = 50
+
+
+class ConnectionView(RoomView):
+    """The list of connections and their pages."""
+
+    route_base = "/connections"
+    class_permission_name = "Connections"
+    default_view = "index"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def index(self) -> Response:
+        """Show all connections."""
+        with self.house.db.read() as tx:
+            rows = services.list_connections(tx)
+            users = {row.name: services.users(tx, row.name) for row in rows}
+        specs = {row.connector: spec_of(row) for row in rows}
+        return self.page("connections/list.html", rows=rows, users=users, specs=specs)
+
+    @expose("/<name>/")
+    @has_access
+    @permission_name("read")
+    def detail(self, name: str) -> Response:
+        """Show one connection."""
+        row = self._row(name)
+        with self.house.db.read() as tx:
+            users = services.users(tx, name)
+        known = row.discovered_at is not None
+        context: dict[str, Any] = self._objects(row) if known else {"found": None}
+        folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None
+        return self.page("connections/detail.html", row=row, spec=spec_of(row), users=users, folder=folder, **context)
+
+    @expose("/<name>/objects")
+    @has_access
+    @permission_name("read")
+    def objects(self, name: str) -> Response:
+        """Show the objects of a connection: the part of its page that may take a moment."""
+        row = self._row(name)
+        context = self._objects(row, refresh="refresh" in request.args)
+        template = "connections/objects.html" if self.is_htmx else "connections/objects_page.html"
+        return self.page(template, row=row, **context)
+
+    @expose("/<name>/object")
+    @has_access
+    @permission_name("read")
+    def object(self, name: str) -> Response:
+        """Show the fields of one object; its first records follow."""
+        row = self._row(name)
+        object_name = request.args.get("name", "")
+        context: dict[str, Any] = {
+            "row": row,
+            "object_name": object_name,
+            "spec": spec_of(row),
+            "schema": None,
+            "error": None,
+        }
+        try:
+            context["schema"] = services.object_schema(self.house, name, object_name, refresh="refresh" in request.args)
+        except ConnectorError as error:
+            context["error"] = sentence(error)
+        may_preview = can("read", "Records")
+        if may_preview and "preview" in request.args:
+            context |= self._preview(name, object_name)
+        return self.page("connections/object.html", may_preview=may_preview, **context)
+
+    @expose("/<name>/preview")
+    @has_access
+    @permission_name("read")
+    def preview(self, name: str) -> Response:
+        """Show the first records of an object: the part of its page that may take a moment."""
+        row = self._row(name)
+        if not can("read", "Records"):
+            abort(403)
+        object_name = request.args.get("name", "")
+        found = self._preview(name, object_name)
+        return self.page("connections/preview.html", row=row, object_name=object_name, **found)
+
+    @expose("/<name>/check", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def check(self, name: str) -> Response:
+        """Test a connection."""
+        row = self._row(name)
+        steps = services.check(self.house, name, self.actor)
+        if self.is_htmx:
+            return self.page("connections/steps.html", steps=steps)
+        if all(step.ok for step in steps):
+            flash(_("The connection %(name)s works.", name=row.title), "success")
+        else:
+            flash(translated(steps[-1].detail), "danger")
+        return redirect(url_for(".detail", name=name))
+
+    @expose("/<name>/upload", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def upload(self, name: str) -> Response:
+        """Put files into the folder of a connection."""
+        self._row(name)
+        files = [f for f in request.files.getlist("file") if f.filename]
+        if not files:
+            flash(_("Choose a file first."), "warning")
+        for file in files:
+            try:
+                content = (file.filename or "", file.stream)
+                put = services.upload(self.house, name, content, self.actor, replace="replace" in request.form)
+                flash(_("The file %(file)s is in the folder.", file=put), "success")
+            except ConnectionProblem as error:
+                flash(translated(error.message), "danger")
+        if files:
+            self._objects(self._row(name), refresh=True)
+        return redirect(url_for(".detail", name=name))
+
+    @expose("/<name>/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def delete(self, name: str) -> Response:
+        """Delete a connection."""
+        row = self._row(name)
+        try:
+            services.delete(self.house, name, self.actor)
+        except ConnectionProblem as error:
+            flash(translated(error.message), "danger")
+            return redirect(url_for(".detail", name=name))
+        flash(_("The connection %(name)s is deleted.", name=row.title), "success")
+        return redirect(url_for(".index"))
+
+    def _row(self, name: str) -> ConnectionRow:
+        with self.house.db.read() as tx:
+            try:
+                return services.get_connection(tx, name)
+            except ConnectionMissing:
+                abort(404)
+
+    def _objects(self, row: ConnectionRow, refresh: bool = False) -> dict[str, Any]:
+        wanted = request.args.get("q", "").strip()
+        try:
+            found = services.objects(self.house, row.name, refresh=refresh)
+        except ConnectorError as error:
+            return {"found": [], "total": 0, "q": wanted, "error": sentence(error), "more": 0}
+        matching = [info for info in found if matches(info, wanted)]
+        more = max(len(matching) - SHOWN, 0)
+        return {"found": matching[:SHOWN], "total": len(found), "q": wanted, "error": None, "more": more}
+
+    def _preview(self, name: str, object_name: str) -> dict[str, Any]:
+        try:
+            schema, rows, rejects = services.preview(self.house, name, object_name, PREVIEWED)
+        except ConnectorError as error:
+            return {"preview_error": sentence(error), "preview": None}
+        numbers = [is_number(field.type) for field in schema.fields]
+        table = {"schema": schema, "rows": cells(schema, rows), "numbers": numbers, "rejects": rejects}
+        return {"preview": table, "preview_error": None, "limit": PREVIEWED}
+
+
+def spec_of(row: ConnectionRow) -> ConnectorSpec | None:
+    """Return the spec of a connection's connector, or None if its package is gone."""
+    try:
+        return connector_class(row.connector).spec
+    except ConnectorError:
+        return None
+
+
+def takes_files(row: ConnectionRow) -> bool:
+    """Tell whether files can be put into a connection."""
+    return row.connector == uploads.CONNECTOR
+
+
+def matches(info: ObjectInfo, wanted: str) -> bool:
+    """Tell whether an object's name or label holds what is searched for."""
+    return wanted.casefold() in info.name.casefold() or wanted.casefold() in info.label.casefold()
+
+
+VIEWS = (ConnectionView, ConnectionFormView)
