@@ -30,6 +30,13 @@ class ConnectorError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}" if self.remedy else str(self.message)
 
+    @property
+    def advice(self) -> Message:
+        """Return what happened and what to do as one message, both parts translatable."""
+        if self.remedy is None:
+            return self.message
+        return msg("{problem} {remedy}", problem=self.message, remedy=self.remedy)
+
 
 class Fatal(ConnectorError):
     """Stop: a person has to act."""

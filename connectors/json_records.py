@@ -21,6 +21,14 @@ def decode(data: bytes | str) -> Any:
     return _DECODER.decode(data)
 
 
+def decoded_or_error(data: bytes | str) -> Any:
+    """Return a JSON value, or the error that says why there is none."""
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return error
+
+
 def columns_of(
     records: Sequence[Mapping[str, Any]], names: Iterable[str], as_json: Collection[str] = ()
 ) -> pl.DataFrame:

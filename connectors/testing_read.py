@@ -57,7 +57,7 @@ class SpecLaws(ConformanceBase):
             with self.connect(wrong, context) as source:
                 steps = list(source.check())
             assert [step.ok for step in steps] == [True] * (len(steps) - 1) + [False]
-            told.append(steps[-1].detail.template)
+            told.append(_sentence(steps[-1].detail))
         assert told
         assert len(set(told)) == len(told), "two mistakes are told in the same words"
 
@@ -194,6 +194,11 @@ class CursorLaws(ReadLaws):
     ) -> None:
         """A read by cursor goes on behind any page too."""
         self._check_resume(settings, context, sample, Cursor(VERSION, KEY, 3))
+
+
+def _sentence(detail: Message) -> str:
+    problem = detail.values.get("problem")
+    return problem.template if isinstance(problem, Message) else detail.template
 
 
 def _selected(records: pl.DataFrame, field: str, since: int | None) -> pl.DataFrame:

@@ -67,6 +67,7 @@ class Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that hangs up is part of the tests
+
     owner: WebServer
 
 

@@ -1,0 +1,207 @@
+"""The connector `files`: CSV, JSON, JSON lines, XML and Excel files in a folder of this server.
+
+A file is an object; so is the pattern of the connection, which stands for all matching files. Files can only be
+rewritten as a whole, so changes are kept in a journal beside the file (`files_journal`), are seen by every read and
+lookup, and are put in place by `finish`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from connectors.builtin.files_folder import Folder, reason
+from connectors.builtin.files_object import FileObject
+from connectors.builtin.files_options import SPEC, Options
+from connectors.builtin.files_read import Reading, matching
+from connectors.casting import SHOWN, short
+from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.sampling import Sample, schema_of
+from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from rules.schema import Change, Schema
+from rules.text import N_, Message, msg
+
+
+class Files(Connector):
+    """A folder of files."""
+
+    spec = SPEC
+
+    def __init__(self, settings: Mapping[str, Any], context: Context) -> None:
+        super().__init__(settings, context)
+        self.options = Options.of(settings)
+        self._objects: dict[str, FileObject] = {}
+
+    @cached_property
+    def folder(self) -> Folder:
+        """Return the folder; raises `Forbidden` or `Misconfigured`."""
+        return Folder.of(self.options, self.context.file_roots)
+
+    def check(self) -> Iterator[Step]:
+        """Yield the steps of the connection test."""
+        for name, do in (
+            (N_("Find the folder"), self._found),
+            (N_("List the files"), self._listed),
+            (N_("Open a file"), self._opened),
+            (N_("Write"), self._writable),
+        ):
+            try:
+                with told():
+                    detail = do()
+            except ConnectorError as error:
+                yield Step(name, ok=False, detail=error.advice)
+                return
+            yield Step(name, ok=True, detail=detail)
+
+    def objects(self) -> list[ObjectInfo]:
+        """Return the files, and the pattern if there is one."""
+        with told():
+            names = [name for name in self.folder.names() if self.options.format_of(name)]
+            found = [ObjectInfo(name, "file", writable=_writable(self.folder, name)) for name in names]
+            patterns = [ObjectInfo(p, "pattern", writable=False) for p in self.folder.patterns if self._several(p)]
+            return sorted([*found, *patterns], key=lambda info: info.name)
+
+    def schema(self, name: str) -> Schema:
+        """Return the fields of a file, judged by a sample of its records."""
+        with told(name):
+            samples = [found.source().sample() for found in self._files(name)]
+            schema = schema_of(_together(samples), self.options.key, detect=self.options.detect)
+            for key in self.options.key:
+                if key not in schema and schema.fields:
+                    raise Misconfigured(
+                        msg("The key field '{field}' is not in '{name}'.", field=key, name=name),
+                        msg("Correct the key field in the connection's settings."),
+                        object_name=name,
+                    )
+            return schema
+
+    def read(self, request: ReadRequest) -> Iterator[Page]:
+        """Yield the records of a file, or of all files that match the pattern."""
+        with told(request.object):
+            if request.cursor is not None:
+                raise Misconfigured(
+                    msg("Changes in files cannot be found by a field."), msg("Detect changes by a full comparison.")
+                )
+            files = self._files(request.object)
+            pattern = self._several(request.object)
+            yield from Reading(files, request, self.options.settle, pattern=pattern).pages()
+
+    def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records whose key is among the values, from an index that is kept in memory."""
+        with told(name):
+            frames = [matching(found, schema, key, values) for found in self._files(name)]
+            return pl.concat([schema.empty(), *frames])
+
+    def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
+        """Make the changes durable in the journal of the file."""
+        with told(name):
+            if self._several(name):
+                raise Misconfigured(
+                    msg("'{name}' stands for several files and cannot be written.", name=name),
+                    msg("Choose one of the files."),
+                )
+            return self._file(name).write(schema, changes, fence)
+
+    def applied(self, fence: Fence) -> bool:
+        """Tell whether the write of this fence's run and chunk, or a later chunk, is durable in any file."""
+        with told():
+            for name in self.folder.names():
+                found = self._file(name)
+                if found.journal.path.exists() or found.journal.record.exists():
+                    last = found.fences().get(fence.scope)
+                    if last and last.run == fence.run and last.chunk >= fence.chunk:
+                        return True
+            return False
+
+    def finish(self, name: str) -> None:
+        """Put what was written into the file, in one step."""
+        with told(name):
+            self._file(name).place()
+
+    def close(self) -> None:
+        """Forget what is in memory."""
+        self._objects.clear()
+
+    def _file(self, name: str) -> FileObject:
+        path = self.folder.file(name)
+        if name not in self._objects:
+            self._objects[name] = FileObject(name, path, self.options)
+        return self._objects[name]
+
+    def _files(self, name: str) -> list[FileObject]:
+        names = self.folder.names(name) if self._several(name) else [name]
+        return [self._file(found) for found in names]
+
+    def _several(self, name: str) -> bool:
+        return bool(self.options.pattern) and self.folder.is_pattern(name)
+
+    def _found(self) -> Message:
+        return msg("The folder {path} is there.", path=str(self.folder.path))
+
+    def _listed(self) -> Message:
+        count = len([info for info in self.objects() if info.kind == "file"])
+        if not count:
+            patterns = ", ".join(self.folder.patterns)
+            return msg("No file matches {patterns} yet. Put one into the folder.", patterns=patterns)
+        return msg("Files found: {count}.", count=count)
+
+    def _opened(self) -> Message:
+        first = next((info.name for info in self.objects() if info.kind == "file"), None)
+        if first is None:
+            return msg("There is no file to open yet.")
+        return msg("'{name}' can be read. Its fields: {fields}.", name=first, fields=_fields(self.schema(first)))
+
+    def _writable(self) -> Message:
+        if _writable(self.folder, "."):
+            return msg("Files in the folder can be changed.")
+        return msg("Files can be read. To change them, give Syncline's account the right to write into the folder.")
+
+
+@contextmanager
+def told(name: str | None = None) -> Iterator[None]:
+    """Turn errors of the operating system into ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(
+            msg("The file '{name}' is not there any more.", name=name or str(error.filename)),
+            msg("Check whether it was moved or renamed."),
+            object_name=name,
+        ) from error
+    except PermissionError as error:
+        raise Forbidden(
+            msg("'{path}' may not be read or written.", path=str(error.filename)),
+            msg("Give the account that Syncline runs under the right to do it."),
+            object_name=name,
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            msg("The file system refuses: {problem}.", problem=reason(error)),
+            msg("Check that the disk is there and not full."),
+            object_name=name,
+        ) from error
+
+
+def _together(samples: Sequence[Sample]) -> Sample:
+    """Return the samples of several files as one: every column that occurs."""
+    if not samples:
+        return Sample(pl.DataFrame())
+    kinds: dict[str, frozenset[str]] = {}
+    for sample in samples:
+        for name, seen in sample.kinds.items():
+            kinds[name] = kinds.get(name, frozenset()) | seen
+    columns = pl.concat([sample.columns for sample in samples], how="diagonal")
+    return Sample(columns, kinds, all(sample.complete for sample in samples))
+
+
+def _writable(folder: Folder, name: str) -> bool:
+    return os.access(folder.path, os.W_OK) and os.access(folder.path / name, os.W_OK)
+
+
+def _fields(schema: Schema) -> str:
+    return short(", ".join(schema.names), 2 * SHOWN) or "-"

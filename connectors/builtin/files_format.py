@@ -1,0 +1,62 @@
+"""What every file format offers, so that reading, sampling and writing need not know which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from connectors.builtin.files_overlay import Overlay
+from connectors.sampling import Sample
+from connectors.spi import Reject
+from rules.schema import Schema
+from rules.text import Message
+
+SAMPLE_BYTES = 32 * 1024 * 1024
+"""Files up to this size are sampled as a whole."""
+SAMPLE_RECORDS = 100_000
+"""Of larger files, so many records are sampled."""
+
+
+@dataclass(frozen=True)
+class RawPage:
+    """Some records as text columns, and where each is in the file.
+
+    `places` are the numbers shown to people (lines, rows, records), `texts` what the records look like. `rejects` are
+    those that could not be taken apart; `end` is the place of the last record looked at, `first` the number of the
+    first record among the readable ones.
+    """
+
+    columns: pl.DataFrame
+    places: list[int]
+    texts: list[str]
+    rejects: list[Reject]
+    end: int
+    first: int
+
+
+class Source(Protocol):
+    """One file, opened in its format."""
+
+    @property
+    def place(self) -> str:
+        """Return how a place is named: `line {}`."""
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Return the columns that the file has, or None where each record has fields of its own."""
+
+    def sample(self) -> Sample:
+        """Return some or all records."""
+
+    def pages(self, schema: Schema, after: int, first: int, size: int) -> Iterator[RawPage]:
+        """Yield the records behind a place in pages; `first` is the number of the next record."""
+
+    def unstorable(self, records: pl.DataFrame) -> Mapping[int, tuple[str, Message]]:
+        """Return the rows with a value that the format cannot hold: field and reason."""
+
+    def merge(self, overlay: Overlay, target: Path) -> None:
+        """Write the file anew with the changes, everything else as it was."""

@@ -1,0 +1,120 @@
+"""The settings of a folder of files, declared for the form and parsed for the connector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
+from rules.text import N_
+
+AUTO = "auto"
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "csv": (".csv", ".tsv", ".txt"),
+    "json": (".json",),
+    "jsonl": (".jsonl", ".ndjson"),
+    "xml": (".xml",),
+    "xlsx": (".xlsx", ".xlsm"),
+}
+CODECS: Mapping[str, str] = {
+    "utf-8": "utf-8",
+    "utf-8-bom": "utf-8-sig",
+    "utf-16": "utf-16",
+    "gb18030": "gb18030",
+    "windows-1252": "cp1252",
+}
+"""The encodings that can be chosen, and what Python calls them."""
+
+_CSV = ("format", (AUTO, "csv"))
+
+SPEC = ConnectorSpec(
+    name="files",
+    label=N_("Files in a folder"),
+    category=N_("Files"),
+    summary=N_("Reads and writes CSV, JSON, JSON lines, XML and Excel files in a folder of this server."),
+    capabilities=Capabilities(create=True, update=True, delete=True, transactions=True),
+    settings=(
+        Setting("path", N_("Folder"), SettingKind.PATH, required=True, placeholder="inbox",
+                help=N_("The folder with the files. It must lie in a folder that the operator has released.")),
+        Setting("format", N_("Format"), SettingKind.CHOICE, default=AUTO,
+                choices=((AUTO, N_("By the file's ending")), ("csv", N_("CSV")), ("json", N_("JSON")),
+                         ("jsonl", N_("JSON lines")), ("xml", N_("XML")), ("xlsx", N_("Excel (XLSX)")))),
+        Setting("pattern", N_("File names"), placeholder="orders-*.csv",
+                help=N_("Only files whose names match. With a * the pattern itself is an object, too: all matching "
+                        "files one after the other, in the order of their names.")),
+        Setting("key", N_("Key field"), placeholder="id",
+                help=N_("The field that tells the records apart; several separated by commas. If empty, a field "
+                        "called id, no, key, code or the like is taken if its values are unique.")),
+        Setting("types", N_("Numbers and dates"), SettingKind.CHOICE, default="detect",
+                choices=(("detect", N_("Detect")), ("text", N_("Keep everything as text"))),
+                help=N_("Codes with leading zeros, phone numbers and ambiguous dates stay text in any case.")),
+        Setting("delimiter", N_("Delimiter"), SettingKind.CHOICE, default=AUTO, advanced=True, when=_CSV,
+                choices=((AUTO, N_("Detect")), (",", N_("Comma")), (";", N_("Semicolon")), ("tab", N_("Tab")),
+                         ("|", N_("Vertical bar")))),
+        Setting("quote", N_("Quotation mark"), SettingKind.CHOICE, default='"', advanced=True, when=_CSV,
+                choices=(('"', '"'), ("'", "'"))),
+        Setting("encoding", N_("Encoding"), SettingKind.CHOICE, default=AUTO, advanced=True, when=_CSV,
+                choices=((AUTO, N_("Detect")), ("utf-8", "UTF-8"), ("utf-8-bom", N_("UTF-8 with BOM")),
+                         ("utf-16", "UTF-16"), ("gb18030", "GB18030 (GBK)"), ("windows-1252", "Windows-1252"))),
+        Setting("header", N_("First row holds the names"), SettingKind.BOOLEAN, default=True, advanced=True,
+                when=("format", (AUTO, "csv", "xlsx"))),
+        Setting("null_text", N_("Text for 'no value'"), advanced=True, when=_CSV, default="", placeholder="NULL",
+                help=N_("What stands in the file, without quotation marks, where there is no value.")),
+        Setting("records_path", N_("Path to the records"), advanced=True, when=("format", (AUTO, "json")),
+                placeholder="data.items",
+                help=N_("Where the list of records is in a JSON file; empty if the file is the list.")),
+        Setting("record_path", N_("Path of a record"), advanced=True, when=("format", (AUTO, "xml")),
+                placeholder="customers/customer",
+                help=N_("The element that holds one record; empty for the elements below the outermost one.")),
+        Setting("sheet", N_("Sheet"), advanced=True, when=("format", (AUTO, "xlsx")), placeholder="Sheet1",
+                help=N_("The name of the sheet; empty for the first one.")),
+        Setting("settle", N_("Seconds without a change before a file is read"), SettingKind.INTEGER, default=2,
+                minimum=0, maximum=3600, advanced=True,
+                help=N_("A file that was changed more recently may not be complete yet.")),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a connection, parsed."""
+
+    path: str
+    format: str = AUTO
+    pattern: str = ""
+    key: tuple[str, ...] = ()
+    detect: bool = True
+    delimiter: str = AUTO
+    quote: str = '"'
+    encoding: str = AUTO
+    header: bool = True
+    null_text: str = ""
+    records_path: str = ""
+    record_path: str = ""
+    sheet: str = ""
+    settle: int = 2
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Options:
+        """Return the options that the settings stand for."""
+        given = {s.name: settings[s.name] for s in SPEC.settings if settings.get(s.name) not in (None, "")}
+        given["detect"] = given.pop("types", "detect") == "detect"
+        given["key"] = tuple(part.strip() for part in str(given.get("key", "")).split(",") if part.strip())
+        delimiter = str(given.get("delimiter", AUTO))
+        given["delimiter"] = "\t" if delimiter in ("tab", "\\t") else delimiter
+        return cls(**{"path": "", **given})
+
+    def format_of(self, name: str) -> str | None:
+        """Return the format of a file by the settings or its ending, or None if the ending tells nothing."""
+        if self.format != AUTO:
+            return self.format
+        lower = name.lower()
+        return next((kind for kind, endings in ENDINGS.items() if lower.endswith(endings)), None)
+
+    def patterns(self) -> tuple[str, ...]:
+        """Return the globs of the files that are objects."""
+        if self.pattern:
+            return (self.pattern,)
+        endings = ENDINGS.get(self.format) or tuple(e for found in ENDINGS.values() for e in found)
+        return tuple(f"*{ending}" for ending in endings)

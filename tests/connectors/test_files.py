@@ -1,0 +1,116 @@
+"""The connector `files` against every promise of a connector, once a format."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from connectors.builtin.files import Files
+from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
+from rules.schema import FieldType, Schema
+
+
+class FilesConformance(ConnectorConformance):
+    """What all formats share."""
+
+    connector = Files
+    infers_types = True
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        folder = tmp_path / "inbox"
+        folder.mkdir()
+        return {"path": str(folder), "settle": 0}
+
+    def broken(self, settings: Settings) -> Sequence[Settings]:
+        folder = Path(settings["path"])
+        (folder.parent / "file").touch()
+        return [
+            {**settings, "path": str(folder.parent / "nowhere")},
+            {**settings, "path": str(folder.parent / "file")},
+            {**settings, "path": "/"},
+            {**settings, "pattern": "../*.csv"},
+        ]
+
+    def refused(self) -> Mapping[str, Any]:
+        return {TITLE: None}
+
+    def file(self, settings: Settings) -> Path:
+        return Path(settings["path"]) / self.object_name
+
+
+class TestCsv(FilesConformance):
+    object_name = "sample.csv"
+
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        with self.file(settings).open("w", newline="") as file:
+            file.write(",".join(schema.names) + "\n")
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            for record in records.iter_rows():
+                texts = [None if value is None else plain(value) for value in record]
+                if None in texts:
+                    quoted = ("" if t is None else '"' + t.replace('"', '""') + '"' for t in texts)
+                    file.write(",".join(quoted) + "\n")
+                else:
+                    writer.writerow(texts)
+
+
+class TestJsonLines(FilesConformance):
+    object_name = "sample.jsonl"
+
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        lines = [encoded(record, schema) for record in records.iter_rows(named=True)]
+        self.file(settings).write_text("".join(line + "\n" for line in lines))
+
+    def test_schema_is_discovered(self, source: Any, seeded: pl.DataFrame, sample: Schema) -> None:
+        """All members are found, in their order."""
+        assert source.schema(self.object_name).names == sample.names
+
+
+class TestJson(FilesConformance):
+    object_name = "sample.json"
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        folder = tmp_path / "inbox"
+        folder.mkdir()
+        return {"path": str(folder), "settle": 0, "records_path": "data.items"}
+
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        lines = [encoded(record, schema) for record in records.iter_rows(named=True)]
+        around = '{"count": 1.50, "data": {"before": [1], "items": [%s], "after": {}}}'
+        self.file(settings).write_text(around % ",\n  ".join(lines))
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def encoded(record: Mapping[str, Any], schema: Schema) -> str:
+    members = []
+    for name, value in record.items():
+        kind = schema[name].type
+        if value is None:
+            text = "null"
+        elif kind in (FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT, FieldType.BOOLEAN, FieldType.JSON):
+            text = plain(value)
+        else:
+            text = json.dumps(plain(value))
+        members.append(f"{json.dumps(name)}: {text}")
+    return "{" + ", ".join(members) + "}"
+
+
+assert EXTREMES
