@@ -96,7 +96,7 @@ def mariadb() -> Iterator[Server]:
             "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}",
         ]  # fmt: skip
         with _process(command, folder, signal.SIGTERM) as process:
-            _wait(process, folder, lambda: pymysql.connect(unix_socket=str(unix), user="root").close())
+            _wait(process, folder, lambda: _knock(unix))
             with pymysql.connect(unix_socket=str(unix), user="root") as admin:
                 admin.cursor().execute(f"CREATE USER 'admin'@'%' IDENTIFIED BY '{password}'")
                 admin.cursor().execute("GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION")
@@ -231,6 +231,12 @@ def _process(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _knock(path: Path) -> None:
+    # the driver leaves its socket open when it is refused
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(path))
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, probe: Callable[[], object], seconds: float = 30) -> None:

@@ -21,6 +21,9 @@ from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Writ
 from rules.schema import Change, Schema
 from rules.text import msg
 
+WRITES = "syncline_writes"
+"""The option of a connection whose transaction writes."""
+
 
 class Database(Connector):
     """A database; what differs between databases is in the flavor and in how a connection is opened."""
@@ -67,8 +70,7 @@ class Database(Connector):
         """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
         table = self._table(name)
         fenced = fence if fence is not None and self._fences.usable(self.session) else None
-        with self.session(name) as connection, connection.begin():
-            self.flavor.begin(connection, self.context.timeout)
+        with self.transaction(name) as connection:
             if fenced is not None:
                 self._fences.claim(connection, fenced)
             writer = Writer(self.flavor, connection, self._source(table), table)
@@ -98,6 +100,15 @@ class Database(Connector):
             raise self.flavor.fault(error.orig or error, object_name) from error.orig
         except self.flavor.driver_errors as error:
             raise self.flavor.fault(error, object_name) from error
+
+    @contextlib.contextmanager
+    def transaction(self, object_name: str | None = None) -> Iterator[sa.Connection]:
+        """Yield a connection in a transaction that writes; it is committed unless an error leaves the block."""
+        with self.session(object_name) as connection:
+            connection.execution_options(**{WRITES: True})
+            with connection.begin():
+                self.flavor.begin(connection, self.context.timeout)
+                yield connection
 
     @cached_property
     def _engine(self) -> sa.Engine:

@@ -97,6 +97,15 @@ def parse(raw: pl.Series, field: Field) -> Decoded:
     return Decoded(typed, typed.is_null() & raw.is_not_null() if lost else None)
 
 
+def truths(name: str, numbers: Decoded) -> Decoded:
+    """Return numbers as booleans; what is neither 0 nor 1 is bad."""
+    values = numbers.values
+    fine = values.is_in([0, 1]).fill_null(value=True)
+    typed = pl.select(pl.when(fine).then(values == 1)).to_series().alias(name)
+    bad = ~fine if numbers.bad is None else ~fine | numbers.bad
+    return Decoded(typed, bad if bad.any() else None)
+
+
 def to_text(values: pl.Series) -> pl.Series:
     """Return a typed column as texts that every database understands; date-times in ISO form, instants in UTC."""
     kind = values.dtype

@@ -1,0 +1,114 @@
+"""The SQL of MySQL and MariaDB. Sessions run in UTC and in strict mode, so that nothing is rounded or cut silently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pymysql
+import sqlalchemy as sa
+
+from connectors.builtin import mysql_catalog, mysql_errors
+from connectors.builtin.database_flavor import Flavor, Loader, Refusal
+from connectors.builtin.database_rows import RowLoader
+from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
+from connectors.errors import ConnectorError, Misconfigured
+from connectors.spi import ObjectInfo
+from rules.schema import Field, FieldType
+from rules.text import msg
+
+_GEOMETRIES = {
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
+}  # fmt: skip
+_SORTED_AS_TEXT = {"enum", "set", "json"}
+
+
+class MySQLFlavor(Flavor):
+    """How MySQL and MariaDB are read and written."""
+
+    row_values = False
+    driver_errors = (pymysql.Error,)
+
+    def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:  # noqa: ARG002 - a database is its schema
+        """Return tables and views of the database."""
+        return mysql_catalog.objects(connection)
+
+    def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:  # noqa: ARG002
+        """Return a table of the database."""
+        return mysql_catalog.table(connection, name)
+
+    def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
+        """Return a driver's error in our words."""
+        return mysql_errors.fault(error, object_name)
+
+    def refusal(self, error: BaseException) -> Refusal | None:
+        """Return why a record is refused."""
+        return mysql_errors.refusal(error)
+
+    def wire(self, column: Column) -> sa.ColumnElement[Any]:
+        """Select single floats with all their digits and geometries as text."""
+        own: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.native in _GEOMETRIES:
+            return sa.func.ST_AsText(own)
+        return _number(own, column)
+
+    def order(self, column: Column) -> sa.ColumnElement[Any]:
+        """Sort enumerations by their text, because that is how they compare with a parameter."""
+        own: sa.ColumnElement[Any] = sa.column(column.name)
+        return sa.cast(own, sa.CHAR) if column.native in _SORTED_AS_TEXT else _number(own, column)
+
+    def order_any(self, column: Column) -> sa.ColumnElement[Any]:
+        """Tell texts apart by their bytes, which their collation may not."""
+        if column.field.type in {FieldType.TEXT, FieldType.JSON}:
+            return sa.cast(sa.column(column.name), sa.BINARY)
+        return self.order(column)
+
+    def parameter(self, column: Column, value: Any) -> sa.ColumnElement[Any]:
+        """Give decimals as numbers: compared with a text, they would be compared as floats."""
+        if column.field.type is FieldType.DECIMAL and value is not None:
+            value = Decimal(value)
+        return super().parameter(column, value)
+
+    def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:  # noqa: ARG002 - all types alike
+        """Return typed values as the driver takes them."""
+        return to_wire(values).to_list()
+
+    def decode(self, column: Column, values: Sequence[Any]) -> Decoded:
+        """Return the values of a column; a boolean is a number here."""
+        if column.field.type is not FieldType.BOOLEAN:
+            return decode(column.field, values)
+        return truths(column.name, decode(Field(column.name, FieldType.INTEGER), values))
+
+    def begin(self, connection: sa.Connection, timeout: float) -> None:
+        """Do not wait for locks for ever, and free them if this process stops."""
+        seconds = max(1, round(timeout))
+        connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+
+    def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:
+        """Return the writer of batches."""
+        return MySQLLoader(self, connection, source, table)
+
+
+class MySQLLoader(RowLoader):
+    """Writes rows; keys come from AUTO_INCREMENT, in MariaDB from any default."""
+
+    def create_one(self, record: dict[str, Any], key: str) -> Any:
+        """Insert a record and return its key."""
+        values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
+        statement: Any = sa.insert(self.source).values(values)
+        if getattr(self.connection.dialect, "is_mariadb", False):
+            return self.connection.execute(statement.returning(sa.column(key))).scalar_one()
+        if not self.table.by_name[key].field.generated:
+            raise Misconfigured(
+                msg("MySQL does not tell the value it gave '{field}'.", field=key),
+                msg("Map a value to the field."),
+            )
+        return self.connection.execute(statement).lastrowid
+
+
+def _number(own: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+    if column.native == "float":
+        return own + sa.literal_column("0e0")
+    return own + sa.literal_column("0") if column.native == "bit" else own
