@@ -18,7 +18,7 @@ from config import Settings
 from webapp.access import gate, roles
 from webapp.access.security import Builder, Security
 from webapp.extensions import House, open_house
-from webapp.web import assets, language, menu, problems, protection
+from webapp.web import assets, language, menu, openapi, problems, protection
 
 ROOMS = ("access", "audit", "connections", "entities", "rulebook", "runs", "cases", "dashboard")
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -39,10 +39,13 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.config.update(_configuration(settings))
     protection.register(app)
     menu.register(app)
+    openapi.register(app)
+    app.url_map.strict_slashes = False  # /rules and /rules/ are the same page
     with app.app_context():
         builder = Builder(app, _fab_session(app, house), security_manager_class=Security)
         for room in ROOMS:
             _register_room(builder, room)
+        builder.add_view_no_menu(openapi.ApiView)
     assets.register(app)
     language.register(app)
     problems.register(app)
@@ -100,9 +103,10 @@ def _fab_session(app: Flask, house: House) -> Any:
 
 
 def _register_room(builder: Builder, room: str) -> None:
-    for module, name in ((f"webapp.{room}.views", "VIEWS"), (f"webapp.{room}.api", "API")):
-        for view in _classes(module, name):
-            builder.add_view_no_menu(view)
+    for view in _classes(f"webapp.{room}.views", "VIEWS"):
+        builder.add_view_no_menu(view)
+    for resource in _classes(f"webapp.{room}.api", "API"):
+        builder.add_api(resource)
 
 
 def _classes(module: str, name: str) -> Iterator[Any]:

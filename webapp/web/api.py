@@ -55,6 +55,7 @@ class Operation:
     query: Mapping[str, Schema] = field(default_factory=dict)
     body: Schema | None = None
     response: Schema | None = None
+    status: int = 200
 
     @property
     def action(self) -> str:
@@ -108,7 +109,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Callable[...,
         method: the HTTP method.
         path: the path below the class's `route_base`, with Flask's converters.
         options: `scope` ("connections:read"), `summary`, and if there are any `query` (JSON schema by name),
-            `body` and `response` (JSON schemas).
+            `body` and `response` (JSON schemas); `status` of a success, if it is not 200 (or 204 for None).
     """
     described = Operation(method, path, **options)
 
@@ -118,7 +119,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Callable[...,
             _authorise(described)
             g.api_query = _checked_query(described)
             g.api_body = _checked_body(described)
-            return _answer(function(self, *args, **kwargs))
+            return _answer(function(self, *args, **kwargs), described.status)
 
         guarded.operation = described  # type: ignore[attr-defined]
         guarded._urls = [(path, (method,))]  # type: ignore[attr-defined]  # noqa: SLF001 - where FAB looks for routes
@@ -199,10 +200,10 @@ def _check(value: Any, schema: Schema, where: str) -> None:
         raise ApiError(422, "The request does not have the documented shape; see 'errors'.", errors)
 
 
-def _answer(result: Any) -> Response:
+def _answer(result: Any, usual: int) -> Response:
     if isinstance(result, Response):
         return result
-    value, status = result if isinstance(result, tuple) else (result, 200)
+    value, status = result if isinstance(result, tuple) else (result, usual)
     if value is None:
         return Response(status=204 if status == 200 else status)
     return Response(to_json(value), status, mimetype="application/json")
