@@ -139,9 +139,7 @@ def subject_url(event: Any) -> str | None:
     name = quote(event.subject, safe="")
     urls = {
         "connection": f"/connections/{name}",
-        "entity": f"/entities/{name}/records/{quote(event.record_key or '', safe='')}"
-        if event.record_key
-        else f"/entities/{name}",
+        "entity": f"/records/{name}/{quote(event.record_key or '', safe='')}" if event.record_key else f"/entities/{name}",
         "rule": f"/rules/{name}",
         "user": f"/users/?q={name}",
         "role": "/roles/",

@@ -181,7 +181,9 @@ def _page(tx: sa.Connection, request: ReadRequest, after: Position | None) -> Pa
     order = keyset.Order(column, tie, bool(column.nullable))
     rows = keyset.fetch(tx, query, order, _mark(entity, cursor, after), request.page_size)
     found = frames.from_rows(request.schema, [row[: len(names)] for row in rows])
-    position = {"value": to_plain(None, rows[-1][-2]), "tie": to_plain(None, rows[-1][-1])} if rows else dict(after or {})
+    position = (
+        {"value": to_plain(None, rows[-1][-2]), "tie": to_plain(None, rows[-1][-1])} if rows else dict(after or {})
+    )
     return Page(found, position)
 
 
@@ -231,7 +233,11 @@ def _apply(tx: sa.Connection, entity: Entity, change: Change, author: Author) ->
 def _writable(entity: Entity, names: Sequence[str]) -> None:
     for name in names:
         if entity.schema[name].generated:
-            sentence = msg("'{name}' of '{entity}' is filled in by Syncline. Take it out of the mapping.", name=name, entity=entity.name)
+            sentence = msg(
+                "'{name}' of '{entity}' is filled in by Syncline. Take it out of the mapping.",
+                name=name,
+                entity=entity.name,
+            )
             raise Misconfigured(sentence, object_name=entity.name)
 
 
@@ -259,11 +265,17 @@ def _ids(tx: sa.Connection, entity: Entity, key: str, values: pl.Series) -> tupl
 def _no_owner(key: str, value: Any, count: int) -> Message:
     if not count:
         return msg("There is no record with {key} = '{value}' (any more).", key=key, value=str(value))
-    return msg("{count} records have {key} = '{value}'; the key has to be unique.", key=key, value=str(value), count=count)
+    return msg(
+        "{count} records have {key} = '{value}'; the key has to be unique.", key=key, value=str(value), count=count
+    )
 
 
 def _empty_keys(values: Sequence[Any], key: str) -> dict[int, Refusal]:
-    return {row: Refusal(row, msg("The key '{key}' is empty.", key=key), key) for row, value in enumerate(values) if value is None}
+    return {
+        row: Refusal(row, msg("The key '{key}' is empty.", key=key), key)
+        for row, value in enumerate(values)
+        if value is None
+    }
 
 
 def _failures(number: int, refusals: Sequence[Refusal]) -> list[Failure]:

@@ -202,7 +202,7 @@ def update_records(house: House, name: str, ids: Sequence[int], values: Mapping[
         author = Author(actor, house.clock())
         frame = frames.from_dicts(target.schema, [{**values, "id": i} for i in ids], ["id", *values])
         outcome = records.update(tx, target, frame, author)
-        _note_many(tx, target, Tag.RECORD_UPDATED, outcome, author)
+        _note_many(tx, target, Tag.RECORDS_UPDATED, outcome, author)
         return outcome
 
 
@@ -212,7 +212,7 @@ def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor) ->
         target = storage.current(tx, name, lock=True)
         author = Author(actor, house.clock())
         outcome = records.delete(tx, target, ids, author)
-        _note_many(tx, target, Tag.RECORD_DELETED, outcome, author)
+        _note_many(tx, target, Tag.RECORDS_DELETED, outcome, author)
         return outcome
 
 

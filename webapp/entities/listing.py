@@ -1,0 +1,187 @@
+"""Pages of records: filtered, searched, sorted, both ways by key; how many there are; what they are called."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.schema import FieldType
+from rules.text import msg
+from webapp.entities import bulk, filters, keyset, numbers, search, storage
+from webapp.entities.filters import BadFilter, Filter
+from webapp.entities.keyset import Mark, Order
+from webapp.entities.model import Entity
+from webapp.entities.values import to_plain, to_text
+
+COUNT_CAP = 10_000
+NEWEST_FIRST = "-id"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which records, in which order: `sort` is a column, with a minus in front for falling order."""
+
+    filters: tuple[Filter, ...] = ()
+    search: str = ""
+    sort: str = NEWEST_FIRST
+    zone: tzinfo = UTC
+
+    @property
+    def narrow(self) -> bool:
+        """Tell whether it asks for less than all records."""
+        return bool(self.filters or self.search.strip())
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of records as stored values by column, and the marks of its neighbours (None: there is none)."""
+
+    records: list[dict[str, Any]]
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many records there are; `exact` is false for an estimate, `more` says "at least so many"."""
+
+    records: int
+    exact: bool = True
+    more: bool = False
+
+
+def page(
+    tx: sa.Connection,
+    entity: Entity,
+    query: Query,
+    limit: int = 50,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+) -> Page:
+    """Return the records behind the mark `after`, or in front of the mark `before`; raises `BadFilter`."""
+    table = storage.table(tx, entity)
+    order = _order(entity, table, query.sort)
+    backwards = before is not None
+    mark = _mark(entity, query, before if backwards else after)
+    statement, order = _statement(tx, entity, query, order)
+    rows = keyset.fetch(tx, statement, order.reversed() if backwards else order, mark, limit + 1)
+    more = len(rows) > limit
+    records = [dict(zip(entity.schema.names, row, strict=False)) for row in rows[:limit]]
+    if backwards:
+        records.reverse()
+    earlier = more if backwards else mark is not None
+    later = (mark is not None) if backwards else more
+    name = query.sort.lstrip("-")
+    first, last = (_token(records[0], name), _token(records[-1], name)) if records else (None, None)
+    return Page(records, first if earlier else None, last if later else None)
+
+
+def count(tx: sa.Connection, entity: Entity, query: Query) -> Count:
+    """Return how many records a query finds: exact up to a cap where it is filtered, else the table's own number."""
+    if not query.narrow:
+        records, exact = numbers.records(tx, entity)
+        return Count(records, exact)
+    table = storage.table(tx, entity)
+    some = sa.select(sa.literal(1)).select_from(table).where(_where(entity, table, query)).limit(COUNT_CAP + 1)
+    found = tx.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+    return Count(min(found, COUNT_CAP), more=found > COUNT_CAP)
+
+
+def ids(tx: sa.Connection, entity: Entity, query: Query, limit: int) -> list[int]:
+    """Return the ids of the records that a query finds, ascending, `limit` at most."""
+    table = storage.table(tx, entity)
+    statement = sa.select(table.c.id).where(_where(entity, table, query)).order_by(table.c.id).limit(limit)
+    return list(tx.scalars(statement))
+
+
+def titles(tx: sa.Connection, name: str, wanted: Iterable[int]) -> dict[int, str]:
+    """Return what records of an entity are called, by id; those that do not exist are left out."""
+    numbers_ = sorted(set(wanted))
+    if not numbers_:
+        return {}
+    try:
+        entity = storage.current(tx, name)
+    except storage.NoEntity:
+        return {}
+    table = storage.table(tx, entity)
+    column = table.c[entity.title_field]
+    rows = tx.execute(sa.select(table.c.id, column).where(bulk.among(tx, table.c.id, numbers_)))
+    field = entity.by_name.get(entity.title_field)
+    return {row[0]: to_text(field, row[1]) or f"#{row[0]}" for row in rows}
+
+
+def title(entity: Entity, record: Mapping[str, Any]) -> str:
+    """Return what a record is called."""
+    value = record.get(entity.title_field)
+    if entity.title_field == "id" or value in (None, ""):
+        return f"#{record['id']}"
+    return to_text(entity.by_name.get(entity.title_field), value)
+
+
+def sort_of(entity: Entity, text: str | None) -> str:
+    """Return a sort that the entity can serve, the usual one where `text` names none."""
+    return text if text and text.lstrip("-") in entity.sortable else NEWEST_FIRST
+
+
+def _order(entity: Entity, table: sa.Table, sort: str) -> Order:
+    name = sort.lstrip("-")
+    if name not in entity.sortable:
+        raise BadFilter(msg("The list cannot be sorted by '{name}'; give the field an index first.", name=name))
+    column = table.c[name]
+    return Order(column, table.c.id, bool(column.nullable), sort.startswith("-"))
+
+
+def _statement(tx: sa.Connection, entity: Entity, query: Query, order: Order) -> tuple[sa.Select[Any], Order]:
+    """Return the statement; a search on SQLite in the order of ids walks the search index itself."""
+    table = storage.table(tx, entity)
+    columns = [table.c[n] for n in entity.schema.names]
+    if tx.dialect.name == "sqlite" and order.plain and entity.searchable and search.wanted(query.search):
+        index = search.sqlite_index(entity)
+        rest = _where(entity, table, replace(query, search=""))
+        joined = sa.select(*columns).select_from(index.join(table, table.c.id == index.c.rowid))
+        found = joined.where(search.match(index, query.search), rest)
+        return found, Order(index.c.rowid, index.c.rowid, nullable=False, descending=order.descending)
+    return sa.select(*columns).where(_where(entity, table, query)), order
+
+
+def _where(entity: Entity, table: sa.Table, query: Query) -> sa.ColumnElement[bool]:
+    found = search.condition(entity, table, query.search)
+    wanted = filters.condition(entity, table, query.filters, query.zone)
+    if query.search.strip() and found is None:
+        return sa.false()
+    return wanted if found is None else sa.and_(wanted, found)
+
+
+def _token(record: Mapping[str, Any], name: str) -> str:
+    text = json.dumps([to_plain(None, record[name]), record["id"]], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _mark(entity: Entity, query: Query, token: str | None) -> Mark | None:
+    if not token:
+        return None
+    try:
+        value, tie = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        name = query.sort.lstrip("-")
+        return Mark(_stored(entity.schema[name].type, value), int(tie))
+    except (ValueError, TypeError, ArithmeticError):
+        raise BadFilter(msg("The address of this page is damaged. Start from the first page.")) from None
+
+
+def _stored(kind: FieldType, value: Any) -> Any:
+    if value is None:
+        return None
+    readers = {
+        FieldType.DECIMAL: Decimal,
+        FieldType.DATE: date.fromisoformat,
+        FieldType.DATETIME: datetime.fromisoformat,
+    }
+    return readers[kind](value) if kind in readers else value
