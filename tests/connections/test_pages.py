@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from lxml import html
 
+from connectors import registry
 from connectors.spi import Setting, SettingKind
 from tests.connections.systems import Notebook
 from tests.connections.test_services import ANN, CANARY, document, events
@@ -46,7 +48,7 @@ def test_an_empty_list_says_what_to_do(page: FlaskClient) -> None:
     text = page.get("/connections/").text
     assert "No system is connected yet" in text
     assert 'href="/connections/new/"' in text
-    assert "Syncline&#39;s own entities" in text
+    assert "Syncline's own entities" in text
 
 
 def test_the_catalogue_shows_all_connectors(page: FlaskClient) -> None:
@@ -72,7 +74,7 @@ def test_creating_a_connection(page: FlaskClient, house: House) -> None:
     assert "Not tested" in listed
 
 
-def test_mistakes_are_shown_at_their_fields(page: FlaskClient, house: House) -> None:
+def test_mistakes_are_shown_at_their_fields(page: FlaskClient) -> None:
     """A form with mistakes comes back with each at its field, what was typed, and without the secret."""
     sent = form("Bad Name", host="", port="0", mood="slow", headers="{", password=CANARY)
     answer = page.post("/connections/new/notebook", data=sent)
@@ -90,7 +92,6 @@ def test_mistakes_are_shown_at_their_fields(page: FlaskClient, house: House) -> 
     assert "<details" in answer.text
     assert re.search(r"<details[^>]* open", answer.text)
     assert CANARY not in answer.text
-    assert house.db.is_sqlite or True
 
 
 def test_editing_keeps_replaces_and_removes_secrets(page: FlaskClient, house: House) -> None:
@@ -133,7 +134,7 @@ def test_testing_unsaved_values(page: FlaskClient, house: House) -> None:
 
 def test_a_connections_page(page: FlaskClient, house: House) -> None:
     """The page shows state, settings without secrets, and the objects with a search."""
-    services.create(house, {**document(password=CANARY, token="env:TOKEN"), "note": "Ask Ann"}, ANN)
+    services.create(house, {**document(password=CANARY), "note": "Ask Ann"}, ANN)
     first = page.get("/connections/erp/").text
     assert 'hx-get="/connections/erp/objects"' in first
     assert "Ask Ann" in first
@@ -209,8 +210,6 @@ def test_a_missing_connector_does_not_break_the_pages(
     page: FlaskClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection whose plugin is gone is still listed and shown, and can be deleted."""
-    from connectors import registry
-
     services.create(house, document(), ANN)
     monkeypatch.delitem(registry._registered, "notebook")
     assert "Connector missing" in page.get("/connections/").text
@@ -220,8 +219,8 @@ def test_a_missing_connector_does_not_break_the_pages(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("get", ""), ("get", "new/"), ("get", "new/notebook"), ("get", "erp/"), ("get", "erp/edit"), ("post", "erp/delete"),
-     ("post", "erp/check"), ("post", "erp/upload"), ("get", "erp/preview?name=notes")],
+    [("get", ""), ("get", "new/"), ("get", "new/notebook"), ("get", "erp/"), ("get", "erp/edit"),
+     ("post", "erp/delete"), ("post", "erp/check"), ("post", "erp/upload"), ("get", "erp/preview?name=notes")],
 )  # fmt: skip
 def test_strangers_see_nothing(client: FlaskClient, house: House, method: str, path: str) -> None:  # noqa: F811
     """Without signing in every page leads to the sign-in page."""
@@ -266,8 +265,6 @@ def test_forms_round_trip(page: FlaskClient, house: House, connector: str) -> No
 
 def _inputs(text: str) -> dict[str, str]:
     """Return what a browser would send from the settings of a form."""
-    from lxml import html
-
     tree = html.fromstring(text)
     (found,) = [f for f in tree.forms if f.get("data-controller") == "settings"]
     return {name: value for name, value in found.form_values() if name.startswith(PREFIX)}
@@ -315,9 +312,9 @@ def test_names_that_are_refused(page: FlaskClient, inbox: Path, name: str) -> No
 @pytest.mark.parametrize(
     "name", ["../../outside.csv", "/tmp/outside.csv", "..\\..\\outside.csv", "C:\\data\\outside.csv"]
 )
-def test_paths_are_cut_off(page: FlaskClient, inbox: Path, name: str) -> None:
+def test_paths_are_cut_off(house: House, inbox: Path, name: str) -> None:
     """Whatever folder a browser names, the file lands in the connection's."""
-    put(page, name)
+    assert services.upload(house, "inbox", (name, io.BytesIO(b"x")), ANN) == "outside.csv"
     assert [p.name for p in inbox.iterdir()] == ["outside.csv"]
 
 
