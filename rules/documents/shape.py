@@ -74,3 +74,12 @@ def _union_schema(options: list[Any]) -> dict[str, Any]:
     if len(options) == 1:
         return _type_schema(options[0])
     return {"type": [_PLAIN[option] for option in options]}
+
+
+def inner(hint: Any) -> Any:
+    """Return what a hint is about: the class in `X | None` or `tuple[X, ...]`, else the hint itself."""
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0]
+    if isinstance(hint, types.UnionType):
+        return next(option for option in typing.get_args(hint) if option is not type(None))
+    return hint

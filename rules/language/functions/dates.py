@@ -147,6 +147,8 @@ _dates.own(
     {"localTime(timestamp('2024-01-31T00:00:00Z'), 'Asia/Shanghai')": "localTime('2024-01-31T08:00:00')"},
     {
         "localTime(text: text) -> local_datetime": local_of_text,
+        "localTime(moment: date) -> local_datetime": lambda moment: moment,
+        "localTime(moment: local_datetime) -> local_datetime": lambda moment: moment,
         "localTime(moment: datetime, zone: text) -> local_datetime": to_zone,
     },
 )

@@ -1,0 +1,147 @@
+"""Check a sync rule against the fields of its two objects, so that a mistake is found before a run finds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rules.documents.defaults import actions
+from rules.documents.flows import Flow, flows, object_name
+from rules.documents.problems import DocumentProblem
+from rules.documents.support import unsupported
+from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
+from rules.language.problems import Severity
+from rules.mapping.steps import Step, build_step, condition, no_field
+from rules.schema import Field, FieldType, Schema
+from rules.text import Message, msg
+
+Schemas = dict[SideName, Schema]
+_ORDERED = frozenset(FieldType) - {FieldType.BOOLEAN, FieldType.JSON, FieldType.BINARY}
+_TIMED = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.LOCAL_DATETIME})
+
+
+def check_sync(rule: SyncRule, left: Schema | None, right: Schema | None) -> list[DocumentProblem]:
+    """Return what keeps the rule from running, and what to look at (warnings).
+
+    A side whose fields are not known (None) is not checked; what needs both sides is checked only if both are known.
+    """
+    schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
+    found = [*unsupported(rule)]
+    for side in schemas:
+        found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas)]
+    found += _correlate(rule, schemas)
+    for flow in flows(rule):
+        found += _doubled(flow)
+        if flow.source in schemas and flow.target in schemas:
+            found += [*_mapping(rule, flow, schemas), *_target(rule, flow, schemas)]
+    return found
+
+
+def _warning(path: str, message: Message) -> DocumentProblem:
+    return DocumentProblem(path, message, severity=Severity.WARNING)
+
+
+def _named(rule: SyncRule, side: SideName, path: str, name: str, schemas: Schemas) -> Iterator[DocumentProblem]:
+    if side in schemas and name not in schemas[side]:
+        yield no_field(path, name, schemas[side], object_name(rule, side))
+
+
+def _key(rule: SyncRule, side: SideName, schemas: Schemas) -> Iterator[DocumentProblem]:
+    name, path = getattr(rule.key, side.value), f"key/{side.value}"
+    yield from _named(rule, side, path, name, schemas)
+    source = any(flow.source is side for flow in flows(rule))
+    if source and name in schemas[side] and schemas[side][name].nullable and name not in schemas[side].key:
+        text = "The key field '{field}' may be empty; records without it are parked."
+        yield _warning(path, msg(text, field=name))
+
+
+def _detect(rule: SyncRule, side: SideName, schemas: Schemas) -> Iterator[DocumentProblem]:
+    detect: Detect = getattr(rule.detect, side.value)
+    path = f"detect/{side.value}"
+    if detect.by is not DetectBy.CURSOR or detect.field is None:
+        return
+    yield from _named(rule, side, f"{path}/field", detect.field, schemas)
+    if detect.tie is not None:
+        yield from _named(rule, side, f"{path}/tie", detect.tie, schemas)
+    if detect.field in schemas[side]:
+        yield from _cursor(f"{path}/field", schemas[side][detect.field])
+
+
+def _cursor(path: str, field: Field) -> Iterator[DocumentProblem]:
+    if field.type not in _ORDERED:
+        text = "'{field}' is {type}, which has no order. Choose a field that grows with every change."
+        yield DocumentProblem(path, msg(text, field=field.name, type=field.type.value))
+    elif field.type not in _TIMED:
+        text = "'{field}' is {type}, so the overlap has no effect."
+        yield _warning(path, msg(text, field=field.name, type=field.type.value))
+
+
+def _where(rule: SyncRule, side: SideName, schemas: Schemas) -> list[DocumentProblem]:
+    text = (rule.left if side is SideName.LEFT else rule.right).where
+    if text is None:
+        return []
+    made = condition(f"{side.value}/where", text, schemas[side], object_name(rule, side))
+    return made if isinstance(made, list) else []
+
+
+def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
+    for number, tier in enumerate(rule.correlate):
+        for position, match in enumerate(tier.match):
+            path = f"correlate/{number}/match/{position}"
+            yield from _named(rule, SideName.LEFT, f"{path}/left", match.left, schemas)
+            yield from _named(rule, SideName.RIGHT, f"{path}/right", match.right, schemas)
+
+
+def _doubled(flow: Flow) -> Iterator[DocumentProblem]:
+    counts = Counter(entry.target for entry in flow.entries)
+    seen: set[str] = set()
+    for entry in flow.entries:
+        if counts[entry.target] > 1 and entry.target in seen:
+            yield DocumentProblem(entry.path, msg("'{field}' gets its value here and further up.", field=entry.target))
+        seen.add(entry.target)
+
+
+def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentProblem]:
+    names = (object_name(rule, flow.source), object_name(rule, flow.target))
+    for entry in flow.entries:
+        made = build_step(entry, schemas[flow.source], schemas[flow.target], names)
+        if isinstance(made, list):
+            yield from made
+        else:
+            yield from _step(made)
+
+
+def _step(step: Step) -> Iterator[DocumentProblem]:
+    path, name = step.entry.path, step.target.name
+    if step.target.generated:
+        text = "'{field}' is filled in by the system itself and cannot be written."
+        yield DocumentProblem(path, msg(text, field=name))
+    for program, place in ((step.program, step.entry.expression_path), (step.when, f"{path}/when")):
+        for problem in program.warnings if program else ():
+            yield DocumentProblem.of(place, problem)
+
+
+def _target(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentProblem]:
+    """Check what creating a record needs."""
+    create = actions(rule)[f"unmatched_{flow.source.value}"] is Action.CREATE
+    if not create:
+        return
+    always = {entry.target for entry in flow.entries if On.CREATE in entry.on and entry.when is None}
+    sometimes = {entry.target for entry in flow.entries if On.CREATE in entry.on} - always
+    for field in schemas[flow.target].fields:
+        required = not field.nullable and not field.has_default and not field.generated
+        if required and field.name in sometimes:
+            text = "'{field}' must not be empty, but is set only when a condition holds."
+            yield _warning("fields", msg(text, field=field.name))
+        elif required and field.name not in always:
+            text = "'{field}' of {object} must not be empty, but no field pair fills it when a record is created."
+            yield DocumentProblem("fields", msg(text, field=field.name, object=object_name(rule, flow.target)))
+    yield from _target_key(rule, flow, schemas[flow.target], always | sometimes)
+
+
+def _target_key(rule: SyncRule, flow: Flow, schema: Schema, filled: set[str]) -> Iterator[DocumentProblem]:
+    name = getattr(rule.key, flow.target.value)
+    known = name in schema and not schema[name].generated and not schema[name].has_default
+    if known and schema[name].nullable and name not in filled:
+        text = "No field pair fills the key field '{field}', so a created record may end up without it."
+        yield _warning(f"key/{flow.target.value}", msg(text, field=name))

@@ -1,0 +1,88 @@
+"""From plain data to a sync rule: its keys, their values, and what they mean together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from rules.documents.build import build
+from rules.documents.problems import DocumentError, DocumentProblem
+from rules.documents.shape import json_schema
+from rules.documents.sync import DetectBy, FieldMap, SyncRule
+from rules.documents.validate import validate
+from rules.text import msg
+
+KIND = "sync"
+
+
+@cache
+def sync_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a sync rule document."""
+    kind = {"const": KIND, "description": "What the document describes."}
+    schema = json_schema(SyncRule, kind=kind)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Sync rule"}
+    plain: dict[str, Any] = json.loads(json.dumps({**head, **schema}))
+    return plain
+
+
+def parse_sync(document: Mapping[str, Any]) -> SyncRule:
+    """Return the rule that a document describes; raises `DocumentError`."""
+    problems = validate(document, sync_schema())
+    if problems:
+        raise DocumentError(problems)
+    rule = build(SyncRule, {name: value for name, value in document.items() if name != "kind"})
+    meaning = [*_flows(rule), *_cursors(rule), *_schedule(rule), *_confidence(rule)]
+    if meaning:
+        raise DocumentError(meaning)
+    return rule
+
+
+def _flows(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for number, field_map in enumerate(rule.fields):
+        yield from _flow(f"fields/{number}", field_map)
+
+
+def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
+    if field_map.left is None and field_map.right is None:
+        yield DocumentProblem(path, msg("Name the left field, the right field or both."))
+    elif field_map.right is not None and field_map.left is None and field_map.to_right is None:
+        text = "The field '{field}' gets no value. Name the left field, or write an expression under to_right."
+        yield DocumentProblem(path, msg(text, field=field_map.right))
+    elif field_map.left is not None and field_map.right is None and field_map.to_left is None:
+        text = "The field '{field}' gets no value. Name the right field, or write an expression under to_left."
+        yield DocumentProblem(path, msg(text, field=field_map.left))
+
+
+def _cursors(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
+        if detect.by is DetectBy.CURSOR and detect.field is None:
+            text = "Name the field that grows with every change, such as updated_at."
+            yield DocumentProblem(f"detect/{side}/field", msg(text))
+
+
+def _schedule(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.schedule is None:
+        return
+    try:
+        CronSim(rule.schedule.cron, datetime(2024, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        text = (
+            "'{cron}' is not a schedule. Five fields are needed: minute, hour, day, month, weekday, like */5 * * * *."
+        )
+        yield DocumentProblem("schedule/cron", msg(text, cron=rule.schedule.cron))
+    try:
+        ZoneInfo(rule.schedule.timezone)
+    except (ValueError, OSError, KeyError):
+        text = "There is no time zone '{zone}'. Write it like Asia/Shanghai."
+        yield DocumentProblem("schedule/timezone", msg(text, zone=rule.schedule.timezone))
+
+
+def _confidence(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.review > rule.auto_link:
+        yield DocumentProblem("review", msg("review must not be higher than auto_link."))

@@ -1,0 +1,132 @@
+"""What a sync rule may say that this version does not execute yet; a feature that arrives deletes its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+
+from rules.documents.defaults import actions
+from rules.documents.problems import DocumentProblem
+from rules.documents.sync import (
+    Action,
+    DeleteDetect,
+    DetectBy,
+    Direction,
+    DriftPolicy,
+    FieldDirection,
+    MatchHow,
+    Situations,
+    SyncRule,
+    Tier,
+    Transaction,
+)
+from rules.text import Message, msg
+
+_ACTIONS = {
+    "linked_unchanged": {Action.IGNORE},
+    "linked_changed": {Action.UPDATE, Action.IGNORE},
+    "linked_conflict": {Action.UPDATE, Action.IGNORE},
+    "unlinked": {Action.LINK_UPDATE, Action.LINK, Action.IGNORE},
+    "unmatched_left": {Action.CREATE, Action.IGNORE},
+    "unmatched_right": {Action.CREATE, Action.IGNORE},
+    "out_of_scope": {Action.UNLINK, Action.IGNORE},
+}
+
+
+def unsupported(rule: SyncRule) -> list[DocumentProblem]:
+    """Return one problem for everything the rule asks for that this version does not execute yet."""
+    return [problem for check in _CHECKS for problem in check(rule)]
+
+
+def _not_yet(path: str, message: Message) -> DocumentProblem:
+    return DocumentProblem(path, message)
+
+
+def _direction(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.direction is Direction.TWO_WAY:
+        text = "Two-way rules are not available yet in this version. Use left_to_right or right_to_left."
+        yield _not_yet("direction", msg(text))
+
+
+def _detection(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
+        if detect.by in (DetectBy.CDC, DetectBy.WEBHOOK):
+            text = "Finding changes by {by} is not available yet in this version. Use full or cursor."
+            yield _not_yet(f"detect/{side}/by", msg(text, by=detect.by.value))
+
+
+def _correlation(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for number, tier in enumerate(rule.correlate):
+        yield from _tier(f"correlate/{number}", tier)
+
+
+def _tier(path: str, tier: Tier) -> Iterator[DocumentProblem]:
+    if len(tier.match) > 1:
+        yield _not_yet(path, msg("Comparing several fields at once is not available yet in this version."))
+    for number, match in enumerate(tier.match):
+        if match.how is MatchHow.SIMILARITY:
+            text = "Matching by similarity is not available yet in this version. Use exact."
+            yield _not_yet(f"{path}/match/{number}/how", msg(text))
+    if tier.confidence < 1:
+        text = "Doubtful matches (a confidence below 1) are not available yet in this version."
+        yield _not_yet(f"{path}/confidence", msg(text))
+
+
+def _fields(rule: SyncRule) -> Iterator[DocumentProblem]:
+    against = {
+        Direction.LEFT_TO_RIGHT: FieldDirection.RIGHT_TO_LEFT,
+        Direction.RIGHT_TO_LEFT: FieldDirection.LEFT_TO_RIGHT,
+    }.get(rule.direction)
+    for number, field_map in enumerate(rule.fields):
+        if field_map.direction is against:
+            text = "A field that flows against the rule's direction is not available yet in this version."
+            yield _not_yet(f"fields/{number}/direction", msg(text))
+
+
+def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for name, action in actions(rule).items():
+        explicit = getattr(rule.situations, name) is not None
+        if explicit and name in _ACTIONS and action not in _ACTIONS[name]:
+            text = "'{action}' for {situation} is not available yet in this version."
+            yield _not_yet(f"situations/{name}", msg(text, action=action.value, situation=name))
+
+
+def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.deletes.detect is not DeleteDetect.NONE:
+        yield _not_yet("deletes/detect", msg("Noticing deletions is not available yet in this version. Use none."))
+    for name in ("deleted_left", "deleted_right", "edit_vs_delete"):
+        if getattr(rule.situations, name) not in (None, Action.CASE, Action.IGNORE):
+            text = "Acting on deletions is not available yet in this version. Leave {situation} away."
+            yield _not_yet(f"situations/{name}", msg(text, situation=name))
+
+
+def _guards(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.guards:
+        yield _not_yet("guards", msg("Guards are not available yet in this version."))
+
+
+def _drift(rule: SyncRule) -> Iterator[DocumentProblem]:
+    for item in fields(DriftPolicy):
+        if getattr(rule.drift, item.name) != item.default:
+            text = "Another answer to changed fields is not available yet in this version: a run stops at them."
+            yield _not_yet(f"drift/{item.name}", msg(text))
+
+
+def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.transaction is not Transaction.NONE:
+        text = "'{kind}' is not available yet in this version. Use none."
+        yield _not_yet("transaction", msg(text, kind=rule.transaction.value))
+
+
+_CHECKS: tuple[Callable[[SyncRule], Iterator[DocumentProblem]], ...] = (
+    _direction,
+    _detection,
+    _correlation,
+    _fields,
+    _situations,
+    _deletes,
+    _guards,
+    _drift,
+    _transaction,
+)
+SITUATIONS = tuple(item.name for item in fields(Situations))

@@ -1,0 +1,82 @@
+"""Exact conversion between field types: a value arrives unchanged, or it is an error that names value and field.
+
+Which pairs there are is `CONVERSIONS`; each is a column operation. A pair that would need a decision (a time zone, a
+rounding, a spelling) is refused when the rule is checked, with what to write instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from rules.language.results import shown
+from rules.mapping.columns import CONVERSIONS
+from rules.mapping.limits import over_limit
+from rules.schema import Field, FieldType
+from rules.text import Message, msg
+
+_HINTS: dict[tuple[FieldType, FieldType], str] = {
+    (FieldType.DATETIME, FieldType.LOCAL_DATETIME): "localTime({field}, 'UTC')",
+    (FieldType.LOCAL_DATETIME, FieldType.DATETIME): "atZone({field}, 'UTC')",
+    (FieldType.DATE, FieldType.DATETIME): "atZone(localTime({field}), 'UTC')",
+    (FieldType.DATETIME, FieldType.DATE): "date({field}, 'UTC')",
+    (FieldType.TEXT, FieldType.BINARY): "bytes",
+}
+_FORMS: dict[FieldType, str] = {
+    FieldType.INTEGER: "{value} is not a whole number, which '{field}' needs.",
+    FieldType.DECIMAL: "{value} is not a number that '{field}' can hold exactly ({limit}).",
+    FieldType.FLOAT: "{value} is not a number that '{field}' can hold exactly.",
+    FieldType.BOOLEAN: "{value} is neither true nor false (nor 1 or 0), which '{field}' needs.",
+    FieldType.DATE: "{value} is not a date like 2024-01-31, which '{field}' needs.",
+    FieldType.TIME: "{value} is not a time like 09:30:00, which '{field}' needs.",
+    FieldType.DATETIME: "{value} is not a time with a zone like 2024-01-31T09:30:00Z, which '{field}' needs.",
+    FieldType.LOCAL_DATETIME: "{value} is not a time without a zone like 2024-01-31T09:30:00, which '{field}' needs.",
+    FieldType.JSON: "{value} is not JSON, which '{field}' needs.",
+    FieldType.TEXT: "{value} cannot be written as text in '{field}'.",
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The values in the target's type, null where `errors` (row -> why) has one."""
+
+    values: pl.Series
+    errors: dict[int, Message]
+
+
+def refusal(source: Field, target: Field) -> Message | None:
+    """Return why values cannot go from one field to the other as they are, None where they can."""
+    pair = (source.type, target.type)
+    if source.type is target.type or pair in CONVERSIONS:
+        return None
+    values = {"source": source.type.value, "target": target.type.value, "field": target.name}
+    hint = _HINTS.get(pair)
+    if hint is None:
+        return msg("A {source} value does not fit '{field}', which is {target}. Write an expression.", **values)
+    name = source.name or "value"
+    text = "A {source} value does not fit '{field}', which is {target}. Say which zone is meant, like {example}."
+    return msg(text, **values, example=hint.format(field=name))
+
+
+def convert(values: pl.Series, source: Field, target: Field) -> Converted:
+    """Return a column in the target's type; the pair has to be one that `refusal` lets pass."""
+    conversion = CONVERSIONS.get((source.type, target.type))
+    changed = values if conversion is None else conversion(values, target)
+    lost = changed.is_null() & values.is_not_null()
+    errors = {row: _why(values[row], target) for row in lost.arg_true()}
+    beyond = over_limit(changed, target)
+    if beyond:
+        rows = pl.int_range(len(changed), eager=True)
+        kept = ~rows.is_in(list(beyond))
+        changed = pl.select(pl.when(kept).then(changed)).to_series()
+    return Converted(changed.cast(target.dtype), errors | beyond)
+
+
+def _why(value: object, target: Field) -> Message:
+    scale = target.dtype.scale if isinstance(target.dtype, pl.Decimal) else 0
+    limit = str(scale)
+    if target.type is FieldType.DECIMAL:
+        text = "{value} is not a number that '{field}' can hold exactly (with at most {limit} decimals)."
+        return msg(text, value=shown(value), field=target.name, limit=limit)
+    return msg(_FORMS[target.type], value=shown(value), field=target.name)
