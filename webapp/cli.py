@@ -11,7 +11,6 @@ import click
 import sqlalchemy as sa
 
 import config
-from rules.documents.problems import DocumentError
 from rules.text import Message
 from webapp.extensions import ForPeople
 from webapp.supervisor.errors import UNUSABLE, CannotStart
@@ -94,6 +93,8 @@ def _tell(error: Exception) -> int:
 
 def _says_what_to_do(error: Exception) -> bool:
     """Tell whether an error was written for a person: the rooms' errors carry a message that can be translated."""
+    from rules.documents.problems import DocumentError  # noqa: PLC0415 - loads the rule language
+
     return isinstance(getattr(error, "message", None), Message) or isinstance(error, (DocumentError, ForPeople))
 
 

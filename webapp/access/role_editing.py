@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,36 +68,44 @@ def _role(connection: sa.Connection, row: Any) -> Role:
 def save_role(house: House, wanted: Role, actor: Actor) -> int:
     """Add the role, or change it if it has an id; returns the id."""
     with house.db.begin() as tx:
-        old = get_role(tx, wanted.id) if wanted.id is not None else None
-        _check(tx, wanted, old)
-        require_permissions(tx, actor, _permissions(wanted.grants | (old.grants if old else frozenset())))
-        role_id = wanted.id if old and wanted.id is not None else roles.add_role(tx, wanted.name, wanted.description)
-        _store(tx, role_id, wanted)
-        tag = Tag.ROLE_UPDATED if old else Tag.ROLE_CREATED
-        before, after = _told(old) if old else None, _told(wanted)
-        if before != after:
-            record(tx, actor, house.clock(), Event(tag, Subject("role", wanted.name), before=before, after=after))
+        return save_role_in(tx, wanted, actor, house.clock())
+
+
+def save_role_in(tx: sa.Connection, wanted: Role, actor: Actor, at: datetime) -> int:
+    """Do what `save_role` does within the caller's transaction."""
+    old = get_role(tx, wanted.id) if wanted.id is not None else None
+    _check(tx, wanted, old)
+    require_permissions(tx, actor, _permissions(wanted.grants | (old.grants if old else frozenset())))
+    role_id = wanted.id if old and wanted.id is not None else roles.add_role(tx, wanted.name, wanted.description)
+    _store(tx, role_id, wanted)
+    tag = Tag.ROLE_UPDATED if old else Tag.ROLE_CREATED
+    before, after = _told(old) if old else None, _told(wanted)
+    if before != after:
+        record(tx, actor, at, Event(tag, Subject("role", wanted.name), before=before, after=after))
     return role_id
 
 
 def delete_role(house: House, role_id: int, actor: Actor) -> str:
     """Remove a role that nobody holds; returns its name."""
     with house.db.begin() as tx:
-        old = get_role(tx, role_id)
-        _refuse_built_in(old)
-        require_permissions(tx, actor, _permissions(old.grants))
-        if old.users:
-            raise Refused(
-                "",
-                msg("{count} users hold the role '{name}'. Take it from them first.", count=old.users, name=old.name),
-            )
-        for table, column in (
-            (models.role_permission, "role_id"),
-            (models.access_role, "role_id"),
-            (models.role, "id"),
-        ):
-            tx.execute(sa.delete(table).where(table.c[column] == role_id))
-        record(tx, actor, house.clock(), Event(Tag.ROLE_DELETED, Subject("role", old.name), before=_told(old)))
+        return delete_role_in(tx, role_id, actor, house.clock())
+
+
+def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) -> str:
+    """Do what `delete_role` does within the caller's transaction."""
+    old = get_role(tx, role_id)
+    _refuse_built_in(old)
+    require_permissions(tx, actor, _permissions(old.grants))
+    if old.users:
+        text = "{count} users hold the role '{name}'. Take it from them first."
+        raise Refused("", msg(text, count=old.users, name=old.name))
+    for table, column in (
+        (models.role_permission, "role_id"),
+        (models.access_role, "role_id"),
+        (models.role, "id"),
+    ):
+        tx.execute(sa.delete(table).where(table.c[column] == role_id))
+    record(tx, actor, at, Event(Tag.ROLE_DELETED, Subject("role", old.name), before=_told(old)))
     return old.name
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rules.text import Message
 from webapp.commands import running
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.runs import reading, requests
@@ -120,7 +121,7 @@ def show(run_id: int, *, as_json: bool) -> None:
 
 
 def _text(stored: dict[str, Any]) -> str:
-    return str(reading.Message.from_json(stored))
+    return str(Message.from_json(stored))
 
 
 @runs.command()

@@ -1,0 +1,1 @@
+"""Configuration as code: files that state connections, entities, roles and rules, applied in one transaction."""

@@ -1,0 +1,79 @@
+"""`kind: sync` documents in files: the rule, and beside it whether it is published and whether its schedule rests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents import DocumentError, DocumentProblem, parse_sync, unsupported
+from rules.text import msg
+from webapp.configuration.kind import Document, Writing
+from webapp.rulebook import services as rulebook
+from webapp.rulebook.reading import PAUSED, RuleRow
+
+BESIDE = ("publish", "paused")
+"""Keys that are not the rule's own: `publish: false` keeps it a draft, `paused: true` stops its schedule."""
+
+
+class RuleKind:
+    """`kind: sync`."""
+
+    def problems(self, document: Document) -> list[DocumentProblem]:
+        """Return what is wrong with the document by itself."""
+        found = [
+            DocumentProblem(key, msg("This has to be true or false."))
+            for key in BESIDE
+            if not isinstance(document.get(key, False), bool)
+        ]
+        try:
+            rule = parse_sync(_rule(document))
+        except DocumentError as error:
+            return [*found, *error.problems]
+        return [*found, *(unsupported(rule) if document.get("publish", True) else ())]
+
+    def placed(self, document: Document, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - it has no paths
+        """Return the document."""
+        return dict(document)
+
+    def names(self, tx: sa.Connection) -> list[str]:
+        """Return the names of all rules."""
+        return [row.name for row in rulebook.list_rules(tx)]
+
+    def read(self, tx: sa.Connection, name: str) -> dict[str, Any] | None:
+        """Return the rule's document: what is published, or else the draft with `publish: false`."""
+        row = rulebook.find(tx, name)
+        return None if row is None else _stored(row)
+
+    def write(self, writing: Writing, document: Document, folder: Path) -> bool:  # noqa: ARG002 - it has no paths
+        """Store the rule, publish it unless told otherwise, let its schedule rest if told so."""
+        house, tx, actor = writing.house, writing.tx, writing.actor
+        rule, name, publish = _rule(document), str(document["name"]), document.get("publish", True)
+        row = rulebook.find(tx, name) or rulebook.create(house, rule, actor, tx=tx)
+        if row.published is None or row.published != rule or not publish:
+            rulebook.save_draft(house, name, rule, actor, tx=tx)
+        if publish and row.published != rule:
+            rulebook.publish(house, name, actor, tx=tx)
+        if document.get("paused", False):
+            rulebook.pause(house, name, actor, tx=tx)
+        else:
+            rulebook.resume(house, name, actor, tx=tx)
+        return True
+
+    def delete(self, writing: Writing, name: str) -> None:
+        """Delete the rule."""
+        rulebook.delete(writing.house, name, writing.actor, tx=writing.tx)
+
+
+def _rule(document: Document) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in BESIDE}
+
+
+def _stored(row: RuleRow) -> dict[str, Any]:
+    document = rulebook.to_document(row)
+    if row.published is None:
+        document["publish"] = False
+    if row.state == PAUSED:
+        document["paused"] = True
+    return document

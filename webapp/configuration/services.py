@@ -1,0 +1,212 @@
+"""Applying configuration files and writing them: what `syncline apply` and `syncline export` do.
+
+A plan is made by doing the work and rolling it back, so it cannot differ from what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents import ABSENT, Difference, differences
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.configuration import places
+from webapp.configuration.errors import ConfigurationRefused, Mistake
+from webapp.configuration.files import Stated
+from webapp.configuration.kind import Writing
+from webapp.configuration.kinds import KINDS, in_order
+from webapp.entities import indexes
+from webapp.extensions import Actor, House
+from webapp.rulebook import services as rulebook
+
+ACTIONS = ("created", "updated", "deleted")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are applied: `dry_run` only plans, `prune` deletes what they do not state, `lossy` may lose values."""
+
+    dry_run: bool = False
+    prune: bool = False
+    lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What becomes of one document: created, updated, unchanged or deleted, and what differs."""
+
+    kind: str
+    name: str
+    action: str
+    differences: tuple[Difference, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain form; a value that is not there is left out."""
+        changed = [
+            {"at": d.path, **{k: v for k, v in (("before", d.before), ("after", d.after)) if v is not ABSENT}}
+            for d in self.differences
+        ]
+        return {"kind": self.kind, "name": self.name, "action": self.action, "differences": changed}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done, or with a dry run would be; `warnings` are what to look at."""
+
+    steps: tuple[Step, ...]
+    dry_run: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """Return how many documents changed."""
+        return sum(step.action != "unchanged" for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain form."""
+        steps = [step.to_json() for step in self.steps]
+        return {"dry_run": self.dry_run, "changes": self.changes, "steps": steps, "warnings": list(self.warnings)}
+
+
+class _Undo(Exception):
+    """Rolls a dry run back."""
+
+
+def apply(house: House, stated: Sequence[Stated], actor: Actor, options: Options = Options()) -> Applied:
+    """Bring the installation to what the documents state, all or nothing.
+
+    Raises:
+        ConfigurationRefused: with every mistake found and its place; nothing was changed.
+    """
+    _check(stated)
+    steps: list[Step] = []
+    try:
+        with house.db.begin() as tx:
+            writing = Writing(house, tx, actor, options.lossy)
+            steps += _write_all(writing, stated)
+            if options.prune:
+                steps += _prune(writing, stated)
+            _note(house, tx, actor, steps)
+            if options.dry_run:
+                raise _Undo  # noqa: TRY301 - a rollback is what it is for
+    except _Undo:
+        return Applied(tuple(steps), dry_run=True)
+    for step in steps:
+        if step.kind == "entity" and step.action in {"created", "updated"}:
+            indexes.build(house, step.name)
+    return Applied(tuple(steps), warnings=tuple(_warnings(house, steps)))
+
+
+def _check(stated: Sequence[Stated]) -> None:
+    mistakes = [one.mistake(path, message) for one in stated for path, message in _problems(one)]
+    seen: dict[tuple[str, str], Stated] = {}
+    for one in stated:
+        first = seen.setdefault((one.kind, one.name), one)
+        if first is not one:
+            text = msg("'{name}' is stated twice, first in {file}.", name=one.name, file=first.file)
+            mistakes.append(one.mistake("name", text))
+    if mistakes:
+        raise ConfigurationRefused(mistakes)
+
+
+def _problems(one: Stated) -> Iterator[tuple[str, Message]]:
+    if one.kind not in KINDS:
+        known = ", ".join(KINDS)
+        yield "kind", msg("'{kind}' is not a kind. Known kinds: {known}.", kind=one.kind, known=known)
+        return
+    for problem in KINDS[one.kind].problems(one.document):
+        yield problem.path, places.with_column(problem)
+
+
+def _write_all(writing: Writing, stated: Sequence[Stated]) -> list[Step]:
+    steps = []
+    for kind in KINDS:
+        mine = {one.name: one for one in stated if one.kind == kind}
+        before = {name: KINDS[kind].read(writing.tx, name) for name in mine}
+        ordered = in_order({name: _needs(one) for name, one in mine.items()})
+        again = [name for name in ordered if not _write(writing, mine[name])]
+        for name in again:
+            _write(writing, mine[name])
+        steps += [_step(writing, kind, name, before[name]) for name in before]
+    return steps
+
+
+def _needs(one: Stated) -> list[str]:
+    """Return the names of the documents of the same kind that this one refers to."""
+    fields = one.document.get("fields") if one.kind == "entity" else None
+    return [str(f["entity"]) for f in fields or () if isinstance(f, Mapping) and f.get("entity")]
+
+
+def _write(writing: Writing, one: Stated) -> bool:
+    kind = KINDS[one.kind]
+    with places.refusals(one.mistake):
+        return kind.write(writing, kind.placed(one.document, one.folder), one.folder)
+
+
+def _step(writing: Writing, kind: str, name: str, before: Mapping[str, Any] | None) -> Step:
+    after = KINDS[kind].read(writing.tx, name) or {}
+    if before is None:
+        return Step(kind, name, "created")
+    found = tuple(differences(before, after))
+    return Step(kind, name, "updated" if found else "unchanged", found)
+
+
+def _prune(writing: Writing, stated: Sequence[Stated]) -> Iterator[Step]:
+    kept = {(one.kind, one.name) for one in stated}
+    for kind in reversed(list(KINDS)):
+        for name in reversed(KINDS[kind].names(writing.tx)):
+            if (kind, name) not in kept:
+                with places.refusals(partial(_nowhere, f"{kind} {name}")):
+                    KINDS[kind].delete(writing, name)
+                yield Step(kind, name, "deleted")
+
+
+def _nowhere(what: str, _path: str, message: Message) -> Mistake:
+    return Mistake(what, 0, 0, message)
+
+
+def _note(house: House, tx: sa.Connection, actor: Actor, steps: Sequence[Step]) -> None:
+    changed = [step for step in steps if step.action != "unchanged"]
+    if changed:
+        after = {action: [f"{s.kind} {s.name}" for s in changed if s.action == action] for action in ACTIONS}
+        subject = Subject("configuration", "files")
+        told = {action: names for action, names in after.items() if names}
+        record(tx, actor, house.clock(), Event(Tag.CONFIGURATION_APPLIED, subject, after=told))
+
+
+def _warnings(house: House, steps: Sequence[Step]) -> Iterator[str]:
+    """Check the rules that were changed against their systems, which is not done while everybody waits for us."""
+    for step in steps:
+        if step.kind == "sync" and step.action in {"created", "updated"}:
+            with house.db.read() as tx:
+                row = rulebook.get(tx, step.name)
+            if row.published is not None:
+                for problem in rulebook.check(house, row.published):
+                    yield f"sync {step.name}, {problem.path or 'document'}: {problem.message}"
+
+
+def export(house: House, actor: Actor, kinds: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the documents of what is stored, in an order in which they can be applied; audited."""
+    with house.db.begin() as tx:
+        documents = [
+            document
+            for kind in (KINDS if not kinds else [k for k in KINDS if k in kinds])
+            for name in KINDS[kind].names(tx)
+            if (document := KINDS[kind].read(tx, name)) is not None
+        ]
+        counts = {kind: number for kind in KINDS if (number := sum(d["kind"] == kind for d in documents))}
+        subject = Subject("configuration", "files")
+        record(tx, actor, house.clock(), Event(Tag.CONFIGURATION_EXPORTED, subject, after=counts))
+    return documents
+
+
+def own_secrets(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the references to secrets that stay behind in this installation's vault."""
+    values = [value for d in documents if d["kind"] == "connection" for value in d.get("settings", {}).values()]
+    return [value for value in values if isinstance(value, str) and value.startswith("vault:")]
