@@ -27,6 +27,10 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 
+_TRACES = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # local variables can be secrets
+)
+
 
 def folder(settings: Settings) -> Path:
     """Return the folder of the log files."""
@@ -68,7 +72,7 @@ def _file(settings: Settings, process: str) -> logging.Handler:
         folder(settings) / f"{process}.log", maxBytes=LARGEST_FILE, backupCount=KEPT_FILES, encoding="utf-8", delay=True
     )
     last: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [_TRACES, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if settings.log_format == "json"
         else [
             structlog.processors.format_exc_info,

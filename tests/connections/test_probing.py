@@ -47,13 +47,16 @@ def test_a_failed_check_says_what_to_do(house: House) -> None:
     assert steps(list(row(house).last_check))[-1] == ("connect", False, "No answer. Try later.")
 
 
-def test_a_broken_connector_is_told_without_its_traceback(house: House) -> None:
-    """A connector's own mistake is a sentence for the reader."""
+def test_a_broken_connector_is_told_without_its_traceback(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """A connector's own mistake is a sentence for the reader; the log has the traceback, without the secret."""
     make(house, mood="broken", password=CANARY)
     (_, last) = services.check(house, "erp", ANN)
     assert "failed unexpectedly" in str(last.detail)
-    with pytest.raises(ConnectorError, match="failed unexpectedly"):
+    with pytest.raises(ConnectorError, match="failed unexpectedly") as told:
         services.objects(house, "erp")
+    assert told.value.__cause__ is None
+    assert caplog.text.count("ZeroDivisionError: •••") == 2
+    assert CANARY not in caplog.text
 
 
 def test_a_change_forgets_the_check(house: House) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import structlog
+import logging
 
 from connectors import registry
 from connectors.errors import ConnectorError, Misconfigured
@@ -12,7 +12,7 @@ from rules.text import msg
 HUB = "hub"
 """The connector, and the one connection, that stands for Syncline's own entities."""
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def connector_class(name: str) -> type[Connector]:
@@ -22,7 +22,7 @@ def connector_class(name: str) -> type[Connector]:
     except ConnectorError:
         raise
     except Exception as error:  # a plugin's own module may raise anything
-        _log.exception("connector cannot be loaded", connector=name)
+        _log.exception("the connector %s cannot be loaded", name)
         raise Misconfigured(
             msg("The connector '{name}' cannot be loaded.", name=name),
             msg("Ask the operator to look into the log and to repair or remove its package."),

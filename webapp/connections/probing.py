@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as changed
 from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.errors import ConnectorError, Misconfigured
@@ -22,7 +23,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import KIND
 from webapp.connections.errors import sentence
 from webapp.connections.models import connection, connection_object
-from webapp.connections.opening import clear_settings, context, opened, redacted, redacted_step, secret_values
+from webapp.connections.opening import HIDDEN, clear_settings, context, opened, redacted, redacted_step, secret_values
 from webapp.connections.store import ConnectionRow, get_connection, note_check
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
@@ -31,7 +32,7 @@ PAGES = 5
 """A preview looks no further than this, should the first pages hold rejects only."""
 
 T = TypeVar("T")
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Preview(NamedTuple):
@@ -158,7 +159,7 @@ def _ask(house: House, row: ConnectionRow, question: Callable[[Connector], T]) -
     except ConnectorError:
         raise
     except Exception as error:  # a connector's own mistake: the log has it
-        raise _unexpected(row) from error
+        raise _unexpected(row, error, secret_values(connector_class(row.connector).spec, settings)) from None
 
 
 def _steps(house: House, row: ConnectionRow, settings_of: Callable[[], dict[str, Any]]) -> list[Step]:
@@ -181,13 +182,17 @@ def _steps(house: House, row: ConnectionRow, settings_of: Callable[[], dict[str,
         budget.within(budget.SECONDS, row.title or row.connector, work)
     except ConnectorError as error:
         steps.append(Step("connect", False, redacted(sentence(error), secrets)))
-    except Exception:  # noqa: BLE001 - a connector's own mistake: logged, and the test says so
-        steps.append(Step("connect", False, sentence(_unexpected(row))))
+    except Exception as error:  # noqa: BLE001 - a connector's own mistake: logged, and the test says so
+        steps.append(Step("connect", False, sentence(_unexpected(row, error, secrets))))
     return list(steps)
 
 
-def _unexpected(row: ConnectionRow) -> Misconfigured:
-    _log.exception("connector failed", connector=row.connector, connection=row.name)
+def _unexpected(row: ConnectionRow, error: Exception, secrets: Sequence[str]) -> Misconfigured:
+    """Log a connector's own mistake, without the secrets that its text may hold, and return what to tell."""
+    trace = "".join(traceback.format_exception(error))
+    for secret in secrets:
+        trace = trace.replace(secret, HIDDEN)
+    _log.error("the connector %s of the connection '%s' failed\n%s", row.connector, row.name, trace)
     return Misconfigured(
         msg("The connector '{connector}' failed unexpectedly.", connector=row.connector),
         msg("Ask the operator to look into the log; it tells what happened."),
