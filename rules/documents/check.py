@@ -13,7 +13,7 @@ from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRul
 from rules.language.problems import Severity
 from rules.mapping.steps import Step, build_step, condition, no_field
 from rules.schema import Field, FieldType, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 Schemas = dict[SideName, Schema]
 _ORDERED = frozenset(FieldType) - {FieldType.BOOLEAN, FieldType.JSON, FieldType.BINARY}
@@ -51,7 +51,7 @@ def _key(rule: SyncRule, side: SideName, schemas: Schemas) -> Iterator[DocumentP
     yield from _named(rule, side, path, name, schemas)
     source = any(flow.source is side for flow in flows(rule))
     if source and name in schemas[side] and schemas[side][name].nullable and name not in schemas[side].key:
-        text = "The key field '{field}' may be empty; records without it are parked."
+        text = N_("The key field '{field}' may be empty; records without it are parked.")
         yield _warning(path, msg(text, field=name))
 
 
@@ -69,10 +69,10 @@ def _detect(rule: SyncRule, side: SideName, schemas: Schemas) -> Iterator[Docume
 
 def _cursor(path: str, field: Field) -> Iterator[DocumentProblem]:
     if field.type not in _ORDERED:
-        text = "'{field}' is {type}, which has no order. Choose a field that grows with every change."
+        text = N_("'{field}' is {type}, which has no order. Choose a field that grows with every change.")
         yield DocumentProblem(path, msg(text, field=field.name, type=field.type.value))
     elif field.type not in _TIMED:
-        text = "'{field}' is {type}, so the overlap has no effect."
+        text = N_("'{field}' is {type}, so the overlap has no effect.")
         yield _warning(path, msg(text, field=field.name, type=field.type.value))
 
 
@@ -114,7 +114,7 @@ def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentP
 def _step(step: Step) -> Iterator[DocumentProblem]:
     path, name = step.entry.path, step.target.name
     if step.target.generated:
-        text = "'{field}' is filled in by the system itself and cannot be written."
+        text = N_("'{field}' is filled in by the system itself and cannot be written.")
         yield DocumentProblem(path, msg(text, field=name))
     for program, place in ((step.program, step.entry.expression_path), (step.when, f"{path}/when")):
         for problem in program.warnings if program else ():
@@ -131,10 +131,10 @@ def _target(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentPr
     for field in schemas[flow.target].fields:
         required = not field.nullable and not field.has_default and not field.generated
         if required and field.name in sometimes:
-            text = "'{field}' must not be empty, but is set only when a condition holds."
+            text = N_("'{field}' must not be empty, but is set only when a condition holds.")
             yield _warning("fields", msg(text, field=field.name))
         elif required and field.name not in always:
-            text = "'{field}' of {object} must not be empty, but no field pair fills it when a record is created."
+            text = N_("'{field}' of {object} must not be empty, but no field pair fills it when a record is created.")
             yield DocumentProblem("fields", msg(text, field=field.name, object=object_name(rule, flow.target)))
     yield from _target_key(rule, flow, schemas[flow.target], always | sometimes)
 
@@ -143,5 +143,5 @@ def _target_key(rule: SyncRule, flow: Flow, schema: Schema, filled: set[str]) ->
     name = getattr(rule.key, flow.target.value)
     known = name in schema and not schema[name].generated and not schema[name].has_default
     if known and schema[name].nullable and name not in filled:
-        text = "No field pair fills the key field '{field}', so a created record may end up without it."
+        text = N_("No field pair fills the key field '{field}', so a created record may end up without it.")
         yield _warning(f"key/{flow.target.value}", msg(text, field=name))

@@ -16,7 +16,7 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.shape import json_schema
 from rules.documents.sync import DetectBy, FieldMap, SyncRule
 from rules.documents.validate import validate
-from rules.text import msg
+from rules.text import N_, msg
 
 KIND = "sync"
 
@@ -52,17 +52,17 @@ def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
     if field_map.left is None and field_map.right is None:
         yield DocumentProblem(path, msg("Name the left field, the right field or both."))
     elif field_map.right is not None and field_map.left is None and field_map.to_right is None:
-        text = "The field '{field}' gets no value. Name the left field, or write an expression under to_right."
+        text = N_("The field '{field}' gets no value. Name the left field, or write an expression under to_right.")
         yield DocumentProblem(path, msg(text, field=field_map.right))
     elif field_map.left is not None and field_map.right is None and field_map.to_left is None:
-        text = "The field '{field}' gets no value. Name the right field, or write an expression under to_left."
+        text = N_("The field '{field}' gets no value. Name the right field, or write an expression under to_left.")
         yield DocumentProblem(path, msg(text, field=field_map.left))
 
 
 def _cursors(rule: SyncRule) -> Iterator[DocumentProblem]:
     for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
         if detect.by is DetectBy.CURSOR and detect.field is None:
-            text = "Name the field that grows with every change, such as updated_at."
+            text = N_("Name the field that grows with every change, such as updated_at.")
             yield DocumentProblem(f"detect/{side}/field", msg(text))
 
 
@@ -72,14 +72,14 @@ def _schedule(rule: SyncRule) -> Iterator[DocumentProblem]:
     try:
         CronSim(rule.schedule.cron, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError:
-        text = (
+        text = N_(
             "'{cron}' is not a schedule. Five fields are needed: minute, hour, day, month, weekday, like */5 * * * *."
         )
         yield DocumentProblem("schedule/cron", msg(text, cron=rule.schedule.cron))
     try:
         ZoneInfo(rule.schedule.timezone)
     except (ValueError, OSError, KeyError):
-        text = "There is no time zone '{zone}'. Write it like Asia/Shanghai."
+        text = N_("There is no time zone '{zone}'. Write it like Asia/Shanghai.")
         yield DocumentProblem("schedule/timezone", msg(text, zone=rule.schedule.timezone))
 
 

@@ -20,7 +20,7 @@ from rules.documents.sync import (
     Tier,
     Transaction,
 )
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 _ACTIONS = {
     "linked_unchanged": {Action.IGNORE},
@@ -44,14 +44,14 @@ def _not_yet(path: str, message: Message) -> DocumentProblem:
 
 def _direction(rule: SyncRule) -> Iterator[DocumentProblem]:
     if rule.direction is Direction.TWO_WAY:
-        text = "Two-way rules are not available yet in this version. Use left_to_right or right_to_left."
+        text = N_("Two-way rules are not available yet in this version. Use left_to_right or right_to_left.")
         yield _not_yet("direction", msg(text))
 
 
 def _detection(rule: SyncRule) -> Iterator[DocumentProblem]:
     for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
         if detect.by in (DetectBy.CDC, DetectBy.WEBHOOK):
-            text = "Finding changes by {by} is not available yet in this version. Use full or cursor."
+            text = N_("Finding changes by {by} is not available yet in this version. Use full or cursor.")
             yield _not_yet(f"detect/{side}/by", msg(text, by=detect.by.value))
 
 
@@ -65,10 +65,10 @@ def _tier(path: str, tier: Tier) -> Iterator[DocumentProblem]:
         yield _not_yet(path, msg("Comparing several fields at once is not available yet in this version."))
     for number, match in enumerate(tier.match):
         if match.how is MatchHow.SIMILARITY:
-            text = "Matching by similarity is not available yet in this version. Use exact."
+            text = N_("Matching by similarity is not available yet in this version. Use exact.")
             yield _not_yet(f"{path}/match/{number}/how", msg(text))
     if tier.confidence < 1:
-        text = "Doubtful matches (a confidence below 1) are not available yet in this version."
+        text = N_("Doubtful matches (a confidence below 1) are not available yet in this version.")
         yield _not_yet(f"{path}/confidence", msg(text))
 
 
@@ -79,7 +79,7 @@ def _fields(rule: SyncRule) -> Iterator[DocumentProblem]:
     }.get(rule.direction)
     for number, field_map in enumerate(rule.fields):
         if field_map.direction is against:
-            text = "A field that flows against the rule's direction is not available yet in this version."
+            text = N_("A field that flows against the rule's direction is not available yet in this version.")
             yield _not_yet(f"fields/{number}/direction", msg(text))
 
 
@@ -87,7 +87,7 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
     for name, action in actions(rule).items():
         explicit = getattr(rule.situations, name) is not None
         if explicit and name in _ACTIONS and action not in _ACTIONS[name]:
-            text = "'{action}' for {situation} is not available yet in this version."
+            text = N_("'{action}' for {situation} is not available yet in this version.")
             yield _not_yet(f"situations/{name}", msg(text, action=action.value, situation=name))
 
 
@@ -96,7 +96,7 @@ def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
         yield _not_yet("deletes/detect", msg("Noticing deletions is not available yet in this version. Use none."))
     for name in ("deleted_left", "deleted_right", "edit_vs_delete"):
         if getattr(rule.situations, name) not in (None, Action.CASE, Action.IGNORE):
-            text = "Acting on deletions is not available yet in this version. Leave {situation} away."
+            text = N_("Acting on deletions is not available yet in this version. Leave {situation} away.")
             yield _not_yet(f"situations/{name}", msg(text, situation=name))
 
 
@@ -108,13 +108,13 @@ def _guards(rule: SyncRule) -> Iterator[DocumentProblem]:
 def _drift(rule: SyncRule) -> Iterator[DocumentProblem]:
     for item in fields(DriftPolicy):
         if getattr(rule.drift, item.name) != item.default:
-            text = "Another answer to changed fields is not available yet in this version: a run stops at them."
+            text = N_("Another answer to changed fields is not available yet in this version: a run stops at them.")
             yield _not_yet(f"drift/{item.name}", msg(text))
 
 
 def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
     if rule.transaction is not Transaction.NONE:
-        text = "'{kind}' is not available yet in this version. Use none."
+        text = N_("'{kind}' is not available yet in this version. Use none.")
         yield _not_yet("transaction", msg(text, kind=rule.transaction.value))
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from rules.documents.shape import entry
 
 DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
+SHARE = r"^[0-9]+(\.[0-9]+)?%$"
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -319,9 +320,7 @@ class Guard:
     """A limit that stops a run which is about to do too much."""
 
     metric: Metric = entry("What is counted.")
-    over: str | int = entry(
-        "The limit: a number, or a share of the records like `5%`.", pattern=r"^[0-9]+(\.[0-9]+)?%$"
-    )
+    over: str | int = entry("The limit: a number, or a share of the records like `5%`.", pattern=SHARE)
     min: int = entry("Counts below this never trip the guard.", 0, minimum=0)
     do: GuardAction = entry("suspend: stop the run and wait for a person; warn: note it.", GuardAction.SUSPEND)
 

@@ -10,18 +10,25 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from rules.documents.problems import DocumentProblem
+from rules.documents.sync import DURATION, NAME, SHARE
 from rules.language.problems import nearest
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 Found = tuple[str, Message, str | None]
-_TYPES = {
-    "object": "keys and values",
-    "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "nothing",
+_FORMS = {
+    NAME: N_("{value} is no name: small letters, digits and underscores, a letter first, at most 63 in all."),
+    DURATION: N_("{value} is not a time span such as 5m, 2s, 500ms, 1h or 1d."),
+    SHARE: N_("{value} is neither a number nor a share such as 5%."),
+}
+_OTHER = N_("{value} is not possible here.")
+_TYPES: Mapping[tuple[str, ...], str] = {
+    ("object",): N_("Keys and values are needed here, not {value}."),
+    ("array",): N_("A list is needed here, not {value}."),
+    ("string",): N_("Text is needed here, not {value}."),
+    ("integer",): N_("A whole number is needed here, not {value}."),
+    ("number",): N_("A number is needed here, not {value}."),
+    ("boolean",): N_("true or false is needed here, not {value}."),
+    ("string", "integer"): N_("Text or a whole number is needed here, not {value}."),
 }
 
 
@@ -62,7 +69,7 @@ def _not_known(error: _Broken) -> Iterator[Found]:
         if name not in known:
             close = nearest(str(name), known)
             if close is None:
-                text = "There is no key '{key}' here. Possible: {known}."
+                text = N_("There is no key '{key}' here. Possible: {known}.")
                 yield str(name), msg(text, key=name, known=", ".join(known)), None
             else:
                 yield (
@@ -74,20 +81,20 @@ def _not_known(error: _Broken) -> Iterator[Found]:
 
 def _wrong_type(error: _Broken) -> Iterator[Found]:
     wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-    words = " or ".join(_TYPES[name] for name in wanted)
-    yield "", msg("{wanted} is needed here, not {value}.", wanted=_capital(words), value=_short(error.instance)), None
+    text = _TYPES.get(tuple(wanted), _OTHER)
+    yield "", msg(text, value=_short(error.instance)), None
 
 
 def _wrong_choice(error: _Broken) -> Iterator[Found]:
     options = [str(option) for option in error.validator_value]
     close = nearest(str(error.instance), options)
-    text = "{value} is not possible here. Choose one of: {options}."
+    text = N_("{value} is not possible here. Choose one of: {options}.")
     yield "", msg(text, value=_short(error.instance), options=", ".join(options)), close
 
 
 def _wrong_form(error: _Broken) -> Iterator[Found]:
-    hint = str(error.schema.get("description", ""))
-    yield "", msg("{value} does not have the right form. {hint}", value=_short(error.instance), hint=hint), None
+    text = _FORMS.get(error.validator_value, "{value} does not have the right form.")
+    yield "", msg(text, value=_short(error.instance)), None
 
 
 def _limit(text: str) -> Callable[[_Broken], Iterator[Found]]:
@@ -102,7 +109,7 @@ def _twice(_error: _Broken) -> Iterator[Found]:
 
 
 def _unknown(error: _Broken) -> Iterator[Found]:
-    yield "", msg("{value} is not possible here.", value=_short(error.instance)), None
+    yield "", msg(_OTHER, value=_short(error.instance)), None
 
 
 _WORDS: Mapping[str, Callable[[_Broken], Iterator[Found]]] = {
@@ -112,12 +119,12 @@ _WORDS: Mapping[str, Callable[[_Broken], Iterator[Found]]] = {
     "enum": _wrong_choice,
     "const": lambda error: iter([("", msg("This has to be {value}.", value=_short(error.validator_value)), None)]),
     "pattern": _wrong_form,
-    "minimum": _limit("This must not be less than {limit}."),
-    "maximum": _limit("This must not be more than {limit}."),
-    "minLength": _limit("This must not be empty; at least {limit} characters are needed."),
-    "maxLength": _limit("This must not be longer than {limit} characters."),
-    "minItems": _limit("At least {limit} entries are needed here."),
-    "maxItems": _limit("At most {limit} entries are possible here."),
+    "minimum": _limit(N_("This must not be less than {limit}.")),
+    "maximum": _limit(N_("This must not be more than {limit}.")),
+    "minLength": _limit(N_("This must not be empty; at least {limit} characters are needed.")),
+    "maxLength": _limit(N_("This must not be longer than {limit} characters.")),
+    "minItems": _limit(N_("At least {limit} entries are needed here.")),
+    "maxItems": _limit(N_("At most {limit} entries are possible here.")),
     "uniqueItems": _twice,
 }
 
@@ -125,7 +132,3 @@ _WORDS: Mapping[str, Callable[[_Broken], Iterator[Found]]] = {
 def _short(value: object) -> str:
     text = f"'{value}'" if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

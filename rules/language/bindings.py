@@ -17,7 +17,7 @@ import polars as pl
 
 from rules.language.nodes import Mode, Variable
 from rules.schema import FieldType, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 DIGITS = 15
 _JSON_DIGITS = 17
@@ -49,7 +49,7 @@ def _numbers(column: pl.Series) -> list[Any]:
     text = column.cast(pl.String)
     values: list[Any] = text.cast(pl.Float64).to_list()
     for row in (_significant(column, text) > DIGITS).fill_null(value=False).arg_true():
-        reason = "{number} has more than 15 digits, which is too much to calculate with."
+        reason = N_("{number} has more than 15 digits, which is too much to calculate with.")
         values[row] = Unusable(msg(reason, number=text[row]))
     return values
 

@@ -27,7 +27,7 @@ from rules.language.types import (
     unify_all,
 )
 from rules.schema import Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 _LITERALS: Mapping[type, Type] = {bool: BOOLEAN, int: INTEGER, float: FLOAT, str: TEXT, bytes: BINARY, type(None): NULL}
 
@@ -92,7 +92,7 @@ class Checker(Operators, Calls):
             return msg("There is no field '{name}' in {object}.", name=name, object=where), None
         if where is None:
             return msg("There is no field '{name}'. Did you mean '{close}'?", name=name, close=close), close
-        text = "There is no field '{name}' in {object}. Did you mean '{close}'?"
+        text = N_("There is no field '{name}' in {object}. Did you mean '{close}'?")
         return msg(text, name=name, object=where, close=close), close
 
     def _select(self, node: Select | Has) -> Type:
@@ -103,7 +103,7 @@ class Checker(Operators, Calls):
             return BOOLEAN
         operand = self.visit(node.operand)
         if operand.kind not in (Kind.MAP, Kind.ANY):
-            text = "'{field}' cannot be taken from a value of type {type}; only JSON and maps have parts."
+            text = N_("'{field}' cannot be taken from a value of type {type}; only JSON and maps have parts.")
             return self.report(node.at, msg(text, field=node.field, type=str(operand)))
         return BOOLEAN if has else operand.item or ANY
 
@@ -113,7 +113,7 @@ class Checker(Operators, Calls):
         keys = [self.visit(key) for key in node.keys]
         for part, type_ in zip(node.keys, keys, strict=True):
             if type_.kind not in (Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN, Kind.ANY):
-                text = "A key of a map is text, a whole number or true/false, not {type}."
+                text = N_("A key of a map is text, a whole number or true/false, not {type}.")
                 self.report(part.at, msg(text, type=str(type_)))
         return map_of(unify_all(keys), unify_all([self.visit(value) for value in node.values]))
 

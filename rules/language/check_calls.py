@@ -9,7 +9,7 @@ from rules.language.nodes import Call, MapOf
 from rules.language.operations import choose_overload
 from rules.language.problems import nearest
 from rules.language.types import ANY, NULL, Kind, Type, comparable, unify
-from rules.text import msg
+from rules.text import N_, msg
 
 _HINTS = {
     "if": "condition ? a : b",
@@ -74,7 +74,7 @@ class Calls(Visitor):
         for part, type_ in zip(node.args, types, strict=True):
             unified = unify(result, type_)
             if unified is None:
-                text = "{name}() needs values of one type; this is {type}, the one before is {other}."
+                text = N_("{name}() needs values of one type; this is {type}, the one before is {other}.")
                 return self.report(part.at, msg(text, name=node.name, type=str(type_), other=str(result)))
             result = unified
         return result
@@ -87,7 +87,7 @@ class Calls(Visitor):
                 msg("choose() needs its choices written out, like {example}.", example="{'M': 1, 'F': 2}"),
             )
         if not comparable(value, choices.key or ANY):
-            text = "The choices are keyed by {key}, but the value is {type}."
+            text = N_("The choices are keyed by {key}, but the value is {type}.")
             return self.report(node.args[1].at, msg(text, key=str(choices.key), type=str(value)))
         result = choices.item or ANY
         if len(types) == 2:

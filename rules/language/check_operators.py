@@ -7,7 +7,7 @@ from rules.language.nodes import Ident, Operator
 from rules.language.operations import arithmetic
 from rules.language.problems import Severity
 from rules.language.types import ANY, BOOLEAN, INTEGER, MOMENTS, NULL, NUMBERS, Kind, Type, comparable, unify
-from rules.text import msg
+from rules.text import N_, msg
 
 
 class Operators(Visitor):
@@ -34,7 +34,7 @@ class Operators(Visitor):
     def _ternary(self, node: Operator) -> Type:
         self.condition(node.operands[0])
         yes, no = self.visit(node.operands[1]), self.visit(node.operands[2])
-        text = "Both results need one type; the first is {yes}, the second {no}."
+        text = N_("Both results need one type; the first is {yes}, the second {no}.")
         return unify(yes, no) or self.report(node.operands[2].at, msg(text, yes=str(yes), no=str(no)))
 
     def _index(self, node: Operator) -> Type:
@@ -57,7 +57,7 @@ class Operators(Visitor):
         value, source = (self.visit(operand) for operand in node.operands)
         item = source.key if source.kind is Kind.MAP else source.item
         if source.kind not in (Kind.LIST, Kind.MAP, Kind.ANY):
-            text = "'in' needs a list on its right side, like status in ['new', 'open'], not {type}."
+            text = N_("'in' needs a list on its right side, like status in ['new', 'open'], not {type}.")
             self.report(node.operands[1].at, msg(text, type=str(source)))
         elif not comparable(value, item or ANY):
             self._mismatch(node, value, item or ANY)
@@ -103,7 +103,7 @@ class Operators(Visitor):
         if result is None:
             return self._no_arithmetic(node, left, right)
         if node.symbol == "/" and result.kind is Kind.INTEGER:
-            text = "Two whole numbers are divided without a fraction: 7 / 2 is 3. Write {example} to keep it."
+            text = N_("Two whole numbers are divided without a fraction: 7 / 2 is 3. Write {example} to keep it.")
             self.report(node.at, msg(text, example="/ 2.0"), severity=Severity.WARNING)
         return result
 

@@ -16,7 +16,7 @@ from rules.language.lower import DIVIDE
 from rules.language.nodes import Call, Ident, Let, Literal, Macro, Node, Operator, Variable, children
 from rules.language.results import shown
 from rules.language.runtime import Failed, Runner, TooDeep, implementations
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 Row = Mapping[str, Any]
 Scope = tuple[tuple[str, Node], ...]
@@ -102,7 +102,7 @@ def _empty(node: Node) -> Message:
     if isinstance(node, Operator) and isinstance(node.operands[0], Variable):
         node = node.operands[0]
     if isinstance(node, Variable):
-        text = "The field '{field}' is empty in this record. Use orDefault(), or ask first whether it is null."
+        text = N_("The field '{field}' is empty in this record. Use orDefault(), or ask first whether it is null.")
         return msg(text, field=node.field)
     return msg("A value is empty here (null). Use orDefault(), or ask first whether it is null.")
 

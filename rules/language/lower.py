@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from rules.language.checked import Checked, field_of
 from rules.language.functions import FUNCTIONS
-from rules.language.functions.registry import Builtin, flavour
+from rules.language.functions.registry import Builtin, Overload, flavour
 from rules.language.nodes import (
     Call,
     Exact,
@@ -203,7 +204,7 @@ class Lowering:
         builtin = FUNCTIONS[node.name].builtin
         if builtin is not None:
             return Call(node.at, node.name, args, member=builtin is Builtin.MEMBER)
-        return Call(node.at, own_name(node.name, flavour(overload)), args)
+        return _folded(node.at, overload, args) or Call(node.at, own_name(node.name, flavour(overload)), args)
 
     def _argument(self, node: Node, wanted: Type) -> Node:
         if wanted.kind is Kind.ANY:
@@ -264,3 +265,17 @@ class Lowering:
 
 def _if(at: int, test: Node, yes: Node, no: Node) -> Operator:
     return Operator(at, "?:", (test, yes, no))
+
+
+def _folded(at: int, overload: Overload, args: tuple[Node, ...]) -> Node | None:
+    """Return the value of a call whose arguments are all written out; None where there is none, or no literal of it."""
+    values = [arg.value for arg in args if isinstance(arg, Literal)]
+    if overload.implementation is None or len(values) < len(args):
+        return None
+    try:
+        value = overload.implementation(*values)
+    except (ValueError, TypeError, ArithmeticError):
+        return None
+    if isinstance(value, datetime):
+        return Call(at, "timestamp", (Literal(at, value.isoformat()),))
+    return Literal(at, value) if isinstance(value, (bool, int, float, str)) else None

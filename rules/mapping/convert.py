@@ -14,7 +14,7 @@ from rules.language.results import shown
 from rules.mapping.columns import CONVERSIONS
 from rules.mapping.limits import over_limit
 from rules.schema import Field, FieldType
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 _HINTS: dict[tuple[FieldType, FieldType], str] = {
     (FieldType.DATETIME, FieldType.LOCAL_DATETIME): "localTime({field}, 'UTC')",
@@ -24,16 +24,18 @@ _HINTS: dict[tuple[FieldType, FieldType], str] = {
     (FieldType.TEXT, FieldType.BINARY): "bytes",
 }
 _FORMS: dict[FieldType, str] = {
-    FieldType.INTEGER: "{value} is not a whole number, which '{field}' needs.",
-    FieldType.DECIMAL: "{value} is not a number that '{field}' can hold exactly ({limit}).",
-    FieldType.FLOAT: "{value} is not a number that '{field}' can hold exactly.",
-    FieldType.BOOLEAN: "{value} is neither true nor false (nor 1 or 0), which '{field}' needs.",
-    FieldType.DATE: "{value} is not a date like 2024-01-31, which '{field}' needs.",
-    FieldType.TIME: "{value} is not a time like 09:30:00, which '{field}' needs.",
-    FieldType.DATETIME: "{value} is not a time with a zone like 2024-01-31T09:30:00Z, which '{field}' needs.",
-    FieldType.LOCAL_DATETIME: "{value} is not a time without a zone like 2024-01-31T09:30:00, which '{field}' needs.",
-    FieldType.JSON: "{value} is not JSON, which '{field}' needs.",
-    FieldType.TEXT: "{value} cannot be written as text in '{field}'.",
+    FieldType.INTEGER: N_("{value} is not a whole number, which '{field}' needs."),
+    FieldType.DECIMAL: N_("{value} is not a number that '{field}' can hold exactly (at most {limit} decimals)."),
+    FieldType.FLOAT: N_("{value} is not a number that '{field}' can hold exactly."),
+    FieldType.BOOLEAN: N_("{value} is neither true nor false (nor 1 or 0), which '{field}' needs."),
+    FieldType.DATE: N_("{value} is not a date like 2024-01-31, which '{field}' needs."),
+    FieldType.TIME: N_("{value} is not a time like 09:30:00, which '{field}' needs."),
+    FieldType.DATETIME: N_("{value} is not a time with a zone like 2024-01-31T09:30:00Z, which '{field}' needs."),
+    FieldType.LOCAL_DATETIME: N_(
+        "{value} is not a time without a zone like 2024-01-31T09:30:00, which '{field}' needs."
+    ),
+    FieldType.JSON: N_("{value} is not JSON, which '{field}' needs."),
+    FieldType.TEXT: N_("{value} cannot be written as text in '{field}'."),
 }
 
 
@@ -55,7 +57,7 @@ def refusal(source: Field, target: Field) -> Message | None:
     if hint is None:
         return msg("A {source} value does not fit '{field}', which is {target}. Write an expression.", **values)
     name = source.name or "value"
-    text = "A {source} value does not fit '{field}', which is {target}. Say which zone is meant, like {example}."
+    text = N_("A {source} value does not fit '{field}', which is {target}. Say which zone is meant, like {example}.")
     return msg(text, **values, example=hint.format(field=name))
 
 
@@ -74,9 +76,7 @@ def convert(values: pl.Series, source: Field, target: Field) -> Converted:
 
 
 def _why(value: object, target: Field) -> Message:
-    scale = target.dtype.scale if isinstance(target.dtype, pl.Decimal) else 0
-    limit = str(scale)
-    if target.type is FieldType.DECIMAL:
-        text = "{value} is not a number that '{field}' can hold exactly (with at most {limit} decimals)."
-        return msg(text, value=shown(value), field=target.name, limit=limit)
-    return msg(_FORMS[target.type], value=shown(value), field=target.name)
+    values: dict[str, object] = {"value": shown(value), "field": target.name}
+    if isinstance(target.dtype, pl.Decimal):
+        values["limit"] = target.dtype.scale
+    return msg(_FORMS[target.type], **values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from rules.schema import Field, FieldType
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 
 def over_limit(values: pl.Series, target: Field) -> dict[int, Message]:
@@ -19,7 +19,7 @@ def over_limit(values: pl.Series, target: Field) -> dict[int, Message]:
 
 def _too_long(values: pl.Series, target: Field, limit: int) -> dict[int, Message]:
     lengths = values.str.len_chars()
-    text = "The text has {length} characters, but '{field}' takes at most {limit}."
+    text = N_("The text has {length} characters, but '{field}' takes at most {limit}.")
     return {row: msg(text, length=lengths[row], field=target.name, limit=limit) for row in (lengths > limit).arg_true()}
 
 
@@ -27,7 +27,7 @@ def _too_large(values: pl.Series, target: Field, precision: int) -> dict[int, Me
     """Count the digits before the decimal point in the text, since 10 to their count may not fit the column."""
     whole = values.cast(pl.String).str.strip_chars_start("-").str.split(".").list.first().str.strip_chars_start("0")
     room = precision - (target.scale or 0)
-    text = "{value} has too many digits: '{field}' takes at most {limit} before the decimal point."
+    text = N_("{value} has too many digits: '{field}' takes at most {limit} before the decimal point.")
     return {
         row: msg(text, value=str(values[row]), field=target.name, limit=room)
         for row in (whole.str.len_chars() > room).arg_true()

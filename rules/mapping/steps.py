@@ -12,7 +12,7 @@ from rules.language.problems import ExpressionError, nearest
 from rules.language.program import Program, RowError, compile_expression
 from rules.mapping.convert import convert, refusal
 from rules.schema import Field, FieldType, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,5 @@ def no_field(path: str, name: str, schema: Schema, object_name: str) -> Document
     values = {"name": name, "object": object_name}
     if close is None:
         return DocumentProblem(path, msg("There is no field '{name}' in {object}.", **values))
-    text = "There is no field '{name}' in {object}. Did you mean '{close}'?"
+    text = N_("There is no field '{name}' in {object}. Did you mean '{close}'?")
     return DocumentProblem(path, msg(text, **values, close=close), suggestion=close)
