@@ -158,7 +158,7 @@ def _ask(house: House, row: ConnectionRow, question: Callable[[Connector], T]) -
         return budget.within(budget.SECONDS, row.title or row.connector, work)
     except ConnectorError:
         raise
-    except Exception as error:  # a connector's own mistake: the log has it
+    except Exception as error:  # noqa: BLE001 - a connector's own mistake: logged, and told as a sentence
         raise _unexpected(row, error, secret_values(connector_class(row.connector).spec, settings)) from None
 
 
