@@ -21,7 +21,14 @@ DOCUMENT: dict[str, Any] = {
     "key": {"left": "id", "right": "no"},
     "fields": [
         {"left": "id", "right": "no"},
-        {"left": "phone", "right": "tel", "to_right": "phone.trim()", "strength": "weak", "on": ["create"], "conflict": "left"},
+        {
+            "left": "phone",
+            "right": "tel",
+            "to_right": "phone.trim()",
+            "strength": "weak",
+            "on": ["create"],
+            "conflict": "left",
+        },
     ],
 }
 
@@ -103,7 +110,13 @@ def test_row_knows_what_is_required() -> None:
 def test_behaviour_leaves_out_defaults_and_keeps_the_rest() -> None:
     """What has its default value is left out of the document, and keys that the page does not show stay."""
     document = {**DOCUMENT, "guards": [{"metric": "deletes", "over": 5}], "errors": {"auth": "suspend"}}
-    form = {"where": " status == 'x' ", "detect": "full", "on_bad_record": "quarantine", "stop_after": "1000", "retry": "5"}
+    form = {
+        "where": " status == 'x' ",
+        "detect": "full",
+        "on_bad_record": "quarantine",
+        "stop_after": "1000",
+        "retry": "5",
+    }
     changed = with_behaviour(document, form, None)
     assert changed == {**document, "left": {**document["left"], "where": "status == 'x'"}}
 

@@ -38,7 +38,9 @@ def test_same_meaning_is_proposed(source: str, target: str) -> None:
     assert pairs(schema(source), schema(target)) == {target: source}
 
 
-@pytest.mark.parametrize(("source", "target"), [("phone", "city"), ("name", "price"), ("a1", "a2"), ("status", "weight")])
+@pytest.mark.parametrize(
+    ("source", "target"), [("phone", "city"), ("name", "price"), ("a1", "a2"), ("status", "weight")]
+)
 def test_other_meaning_is_not_proposed(source: str, target: str) -> None:
     """Names that mean something else are left to the person."""
     assert pairs(schema(source), schema(target)) == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,9 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.documents.check import check_sync
-from rules.documents.parse import parse_sync
-from rules.documents.problems import DocumentError, DocumentProblem
+from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync
 from rules.schema import Schema
-from rules.text import Message
+from rules.text import Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
@@ -25,12 +23,13 @@ SIDES = ("left", "right")
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of one side: its schema, or in one sentence why not; `at` is the key of the document to blame."""
+    """What is known of one side: schema and abilities, or in one sentence why not; `at` is the key to blame."""
 
     schema: Schema | None = None
     problem: Message | None = None
     at: str = "connection"
-    capabilities: Capabilities | None = None
+    abilities: Capabilities | None = None
+    writable: bool = True
 
 
 def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = None) -> list[DocumentProblem]:
@@ -45,21 +44,18 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
         return list(error.problems)
     seen = {side: look(house, document, side, tx) for side in SIDES}
     found = [DocumentProblem(f"{side}/{s.at}", s.problem) for side, s in seen.items() if s.problem]
+    found += _unable(rule, seen)
     return found + list(check_sync(rule, seen["left"].schema, seen["right"].schema))
 
 
 def look(house: House, document: Mapping[str, Any], side: str, tx: sa.Connection | None = None) -> Seen:
-    """Return the schema of one side, or one sentence about why it cannot be had."""
+    """Return what is known of one side, or one sentence about why nothing is."""
     part = document.get(side)
-    connection, object_name = (
-        (part.get("connection"), part.get("object")) if isinstance(part, Mapping) else (None, None)
-    )
-    if not connection or not object_name:
+    if not isinstance(part, Mapping) or not part.get("connection") or not part.get("object"):
         return Seen()
+    connection, object_name = str(part["connection"]), str(part["object"])
     try:
-        if tx is not None:
-            return _known(tx, str(connection), str(object_name))
-        return Seen(connections.object_schema(house, str(connection), str(object_name)))
+        return _asked(house, connection, object_name) if tx is None else _known(tx, connection, object_name)
     except connections.ConnectionProblem as error:
         return Seen(problem=error.message)
     except ConnectorError as error:
@@ -67,10 +63,35 @@ def look(house: House, document: Mapping[str, Any], side: str, tx: sa.Connection
         return Seen(problem=connections.sentence(error), at=at)
 
 
+def _asked(house: House, connection: str, object_name: str) -> Seen:
+    schema = connections.object_schema(house, connection, object_name)
+    with house.db.read() as tx:
+        known = _known(tx, connection, object_name)
+    return Seen(schema, abilities=known.abilities, writable=known.writable)
+
+
 def _known(tx: sa.Connection, connection: str, object_name: str) -> Seen:
     row = connections.get_connection(tx, connection)
-    connector_class(row.connector)
     table = connection_object.c
-    query = sa.select(table.schema).where(table.connection_id == row.id, table.name == object_name)
-    data = tx.execute(query).scalar_one_or_none()
-    return Seen(None if data is None else Schema.from_json(data))
+    query = sa.select(table.schema, table.writable).where(table.connection_id == row.id, table.name == object_name)
+    found = tx.execute(query).one_or_none()
+    schema = Schema.from_json(found.schema) if found and found.schema else None
+    abilities = connector_class(row.connector).spec.capabilities
+    return Seen(schema, abilities=abilities, writable=found.writable if found else True)
+
+
+def _unable(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProblem]:
+    """Yield what the rule wants of a system that its connector cannot do."""
+    source, target = ("right", "left") if rule.direction == "right_to_left" else ("left", "right")
+    able = seen[target].abilities
+    side = getattr(rule, target)
+    if able and not (able.create or able.update):
+        text = "Records cannot be written to the connection '{name}'. Choose another connection or the other direction."
+        yield DocumentProblem(f"{target}/connection", msg(text, name=side.connection))
+    elif not seen[target].writable:
+        text = "'{object}' of the connection '{name}' can only be read. Choose another object or the other direction."
+        yield DocumentProblem(f"{target}/object", msg(text, object=side.object, name=side.connection))
+    reads = seen[source].abilities
+    if reads and not reads.cursor and getattr(rule.detect, source).by == "cursor":
+        text = "The connection '{name}' cannot read only what is new. Let the rule compare all records each time."
+        yield DocumentProblem(f"detect/{source}/by", msg(text, name=getattr(rule, source).connection))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rules.documents.identity import ABSENT, differences
+from rules.documents import ABSENT, differences
 from webapp.rulebook.editing import Flow
 from webapp.rulebook.wording import key_name
 

@@ -14,7 +14,7 @@ from webapp.rulebook.checking import Seen, look
 from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
 from webapp.rulebook.errors import BadName
 from webapp.rulebook.language_help import functions
-from webapp.rulebook.pages import RulePage, refusal
+from webapp.rulebook.pages import RulePage, in_setup, refusal
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
 from webapp.web.language import translated
@@ -48,7 +48,7 @@ class FieldsView(RulePage):
             return self._table(rule, document, suggested=suggested, unsaved=True)
         if stale := self.save(rule, document):
             return self._table(rule, document, 409, stale=stale)
-        return redirect(_next(name, "fields", "behaviour", self.in_setup))
+        return redirect(_next(name, "fields", "behaviour", in_setup()))
 
     def _table(self, rule: RuleRow, document: dict[str, Any], status: int = 200, **context: Any) -> Response:
         flow = Flow.of(document)
@@ -90,7 +90,7 @@ class BehaviourView(RulePage):
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
-        return redirect(_next(name, "behaviour", "", self.in_setup))
+        return redirect(_next(name, "behaviour", "", in_setup()))
 
     def _form(self, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None) -> Response:
         flow = Flow.of(document)

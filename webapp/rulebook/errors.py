@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rules.documents.problems import DocumentProblem
+from rules.documents import DocumentProblem
 from rules.text import Message, msg
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rules.documents.problems import DocumentProblem, errors
+from rules.documents import DocumentProblem, errors
 from webapp.rulebook.wording import key_name
 from webapp.web.language import translated
 

@@ -8,7 +8,7 @@ from flask import abort, flash, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from rules.documents.problems import DocumentProblem
+from rules.documents import DocumentProblem
 from webapp.rulebook import services, wording
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.findings import Findings, sentence, tab_of
@@ -41,18 +41,13 @@ class RulePage(RoomView):
             "document": document,
             "tab": tab,
             "tabs": _tabs(rule, tab),
-            "steps": steps(2 if tab == "fields" else 3) if self.in_setup else None,
-            "setup": self.in_setup,
+            "steps": steps(2 if tab == "fields" else 3) if in_setup() else None,
+            "setup": in_setup(),
             "wording": wording,
             "sentence": sentence,
             "tab_of": tab_of,
         }
         return self.page(template, status, **shared, **context)
-
-    @property
-    def in_setup(self) -> bool:
-        """Tell whether the page is a step of a new rule."""
-        return request.values.get("setup") == "1"
 
     def save(self, rule: RuleRow, document: dict[str, Any]) -> StaleDraft | None:
         """Save the draft that a form was made from; returns what to show when somebody else was faster."""
@@ -64,6 +59,11 @@ class RulePage(RoomView):
         if saved.draft_version != rule.draft_version:
             flash(_("Draft saved."), "success")
         return None
+
+
+def in_setup() -> bool:
+    """Tell whether the page is a step of a new rule."""
+    return request.values.get("setup") == "1"
 
 
 def steps(active: int) -> list[tuple[str, bool, bool]]:

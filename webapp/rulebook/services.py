@@ -15,12 +15,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents.identity import digest
+from rules.documents import digest, errors
 from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.connections import services as connections
 from webapp.extensions import Actor, House
-from webapp.rulebook import hooks
+from webapp.rulebook import hooks, usage
 from webapp.rulebook.checking import check
 from webapp.rulebook.errors import BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.models import rule, rule_version
@@ -72,7 +73,11 @@ __all__ = [
     "versions",
 ]
 
+connections.usage_checks.append(usage.rules_of_connection)
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+RESERVED = frozenset({"new", "objects", "check"})
+"""Words that stand where a rule's name stands in addresses."""
 
 
 def create(house: House, document: Document, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
@@ -129,7 +134,7 @@ def publish(house: House, name: str, actor: Actor, note: str = "", tx: sa.Connec
     """
     with _reading(house, tx) as reading:
         checked = get(reading, name)
-    problems = check(house, checked.document, tx)  # asks the systems, so before the write lock is taken
+    problems = errors(check(house, checked.document, tx))  # asks the systems, so before the write lock is taken
     if problems:
         raise NotPublishable(name, problems)
     with _writing(house, tx) as own:
@@ -245,7 +250,7 @@ def _label(document: Document) -> str:
 
 
 def _good_name(name: object) -> str:
-    if isinstance(name, str) and NAME.fullmatch(name):
+    if isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED:
         return name
     text = "A rule needs a name of small letters, digits and underscores, beginning with a letter: {example}."
     raise BadName(msg(text, example="customers_crm_erp"))

@@ -135,7 +135,8 @@ def _missing(form: dict[str, str]) -> dict[str, str]:
 
 def _document(form: dict[str, str]) -> dict[str, Any]:
     sides = {s: {"connection": form[f"{s}_connection"], "object": form[f"{s}_object"]} for s in SIDES}
-    document = {"kind": "sync", "name": form["name"].strip(), **sides}
+    document = {"kind": "sync", "name": form["name"].strip(), "label": form.get("label", "").strip(), **sides}
+    document = {key: value for key, value in document.items() if value}
     if form.get("direction") == "right_to_left":
         document["direction"] = "right_to_left"
     return {**document, "key": {}, "fields": []}

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from rules.documents.defaults import actions
-from rules.documents.support import unsupported
+from rules.documents import actions, unsupported
 from rules.documents.sync import Action, Direction, KeyPair, Side, Situations, SyncRule
 
 SHOWN = ("unmatched_left", "unmatched_right", "linked_changed", "out_of_scope")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rules.documents.problems import DocumentError
-from rules.documents.text import Format, Located, dump_document, load_documents
+from rules.documents import DocumentError, Format, Located, dump_document, load_documents
 from rules.text import Message, msg
 
 
@@ -38,4 +37,3 @@ def read(text: str, form: str) -> tuple[Located | None, SyntaxProblem | None]:
     if len(found) != 1:
         return None, SyntaxProblem(msg("The text has to be one document with keys such as name, left and right."))
     return found[0], None
-

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from rules.documents.problems import DocumentError
+from rules.documents import DocumentError
 from rules.documents.sync import Direction, FieldMap, KeyPair, Side, SyncRule
 from rules.language import ExpressionError, Problem, Severity, compile_expression
 from rules.mapping import compile_mapping

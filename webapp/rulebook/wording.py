@@ -261,6 +261,7 @@ def _field_name(part: str, document: Document) -> str:
 def _key_names() -> dict[str, str]:
     return {
         "name": _("Name"),
+        "label": _("Title"),
         "left": _("Left"),
         "right": _("Right"),
         "connection": _("Connection"),

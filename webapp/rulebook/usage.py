@@ -1,0 +1,13 @@
+"""Tells the rooms below what rules use, so that a connection or an entity at work cannot be deleted."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from flask_babel import gettext as _
+
+from webapp.rulebook.reading import using_connection
+
+
+def rules_of_connection(tx: sa.Connection, connection: str) -> list[str]:
+    """Return the rules that use a connection, as a person knows them."""
+    return [_("the rule %(name)s", name=name) for name in using_connection(tx, connection)]

@@ -1,0 +1,128 @@
+"""The list of rules, the overview of one, and what is done with it as a whole."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from webapp.rulebook import hooks, services, timetable, wording
+from webapp.rulebook.comparing import compared
+from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
+from webapp.rulebook.errors import NotPublishable, RulebookError
+from webapp.rulebook.findings import Findings
+from webapp.rulebook.live_views import LiveView
+from webapp.rulebook.pages import RulePage, refusal
+from webapp.rulebook.setup_views import SetupView
+from webapp.rulebook.version_views import VersionsView
+from webapp.web.views import expose, has_access, permission_name
+
+
+class RulesView(RulePage):
+    """List, overview, publish, pause, resume, delete."""
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def list(self) -> Response:
+        """Show all rules."""
+        with self.house.db.read() as tx:
+            rules = services.list_rules(tx)
+            runs = hooks.runs_of(tx, [rule.name for rule in rules])
+        return self.page("rulebook/list.html", rules=rules, runs=runs, wording=wording, timetable=timetable)
+
+    @expose("/<name>/")
+    @has_access
+    @permission_name("read")
+    def overview(self, name: str) -> Response:
+        """Show a rule in plain sentences, its problems and its last run."""
+        rule = self.rule(name)
+        with self.house.db.read() as tx:
+            run = hooks.runs_of(tx, [name]).get(name)
+        schedule = rule.document.get("schedule") or {}
+        active = rule.published_version is not None and rule.state == services.ACTIVE
+        zone = str(schedule.get("timezone", "UTC"))
+        next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
+        return self.frame("rulebook/overview.html", rule, "overview", run=run, next_times=next_times)
+
+    @expose("/<name>/publish")
+    @has_access
+    @permission_name("publish")
+    def publish_page(self, name: str) -> Response:
+        """Show what publishing would change."""
+        return self._publish_page(name)
+
+    @expose("/<name>/publish", methods=["POST"])
+    @has_access
+    @permission_name("publish")
+    def publish(self, name: str) -> Response:
+        """Publish the draft."""
+        rule = self.rule(name)
+        if request.form.get("draft_version", type=int) not in {None, rule.draft_version}:
+            flash(_("The draft has changed since you looked at it. Look at the changes again."), "warning")
+            return redirect(f"/rules/{name}/publish")
+        try:
+            number = services.publish(self.house, name, self.actor, request.form.get("note", "").strip())
+        except NotPublishable:
+            return self._publish_page(name, 422)
+        except RulebookError as error:
+            flash(refusal(error), "danger")
+            return redirect(f"/rules/{name}/publish")
+        flash(_("Version %(number)d is published.", number=number), "success")
+        return redirect(f"/rules/{name}/")
+
+    def _publish_page(self, name: str, status: int = 200) -> Response:
+        rule = self.rule(name)
+        changes = compared(rule.published or {}, rule.document)
+        findings = Findings(rule.document, services.check(self.house, rule.document))
+        with self.house.db.read() as tx:
+            taken = [version.version for version in services.versions(tx, name)]
+        context = {"changes": changes, "findings": findings, "next_version": max(taken, default=0) + 1}
+        return self.frame("rulebook/publish.html", rule, "", status, **context)
+
+    @expose("/<name>/pause", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def pause(self, name: str) -> Response:
+        """Stop the rule's schedule."""
+        self.rule(name)
+        services.pause(self.house, name, self.actor)
+        flash(_("The rule is paused: it runs only when someone starts it."), "success")
+        return redirect(f"/rules/{name}/")
+
+    @expose("/<name>/resume", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def resume(self, name: str) -> Response:
+        """Let the schedule go on."""
+        self.rule(name)
+        services.resume(self.house, name, self.actor)
+        flash(_("The rule runs by its schedule again."), "success")
+        return redirect(f"/rules/{name}/")
+
+    @expose("/<name>/discard", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def discard(self, name: str) -> Response:
+        """Go back to what is published."""
+        self.rule(name)
+        services.discard_draft(self.house, name, self.actor)
+        flash(_("The draft is discarded. The rule is as it was published."), "success")
+        return redirect(f"/rules/{name}/")
+
+    @expose("/<name>/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def delete(self, name: str) -> Response:
+        """Delete the rule."""
+        self.rule(name)
+        try:
+            services.delete(self.house, name, self.actor)
+        except RulebookError as error:
+            flash(refusal(error), "danger")
+            return redirect(f"/rules/{name}/")
+        flash(_("The rule '%(name)s' is deleted. Its runs and versions stay in the log.", name=name), "success")
+        return redirect("/rules/")
+
+
+VIEWS = (RulesView, SetupView, FieldsView, BehaviourView, SourceView, VersionsView, LiveView)
