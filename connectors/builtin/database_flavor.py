@@ -86,8 +86,7 @@ class Flavor(ABC):
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
         """Return the condition that a column holds one of the values (a typed series without nulls)."""
-        parameters = [self.parameter(column, value) for value in self.parameters(column, values)]
-        return sa.column(column.name).in_(parameters)
+        return sa.column(column.name).in_(many(self.parameters(column, values)))
 
     def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:
         """Return typed values as wire values for `parameter`."""
@@ -104,6 +103,11 @@ class Flavor(ABC):
     @abstractmethod
     def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:
         """Return what writes batches into a table."""
+
+
+def many(values: Sequence[Any]) -> sa.BindParameter[Any]:
+    """Return values for IN as one parameter, which costs far less than one each."""
+    return sa.bindparam(None, list(values), type_=sa.types.NullType(), expanding=True, unique=True)
 
 
 class Loader(ABC):

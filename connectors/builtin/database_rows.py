@@ -44,12 +44,16 @@ class RowLoader(Loader):
     def update(self, records: pl.DataFrame, key: str) -> pl.Series:
         """Set the fields of the records that are there."""
         there = self.present(records[key])
-        found = records.filter(there)
+        if there.any():
+            self.update_found(records.filter(there), key)
+        return there
+
+    def update_found(self, records: pl.DataFrame, key: str) -> None:
+        """Update records that are known to be there."""
         names = {name: f"v{i}" for i, name in enumerate(records.columns)}
         values = {self.source.c[name]: _bound(bound) for name, bound in names.items() if name != key}
-        statement = sa.update(self.source).values(values).where(self._is_key(key, names[key]))
-        self._many(statement, {names[name]: self._values(found[name]) for name in found.columns})
-        return there
+        statement = sa.update(self.source).values(values).where(self.source.c[key] == _bound(names[key]))
+        self._many(statement, {names[name]: self._values(records[name]) for name in records.columns})
 
     def present(self, keys: pl.Series) -> pl.Series:
         """Find and lock records by key; texts are compared exactly, whatever the database takes for equal."""
@@ -67,12 +71,11 @@ class RowLoader(Loader):
     def delete(self, keys: pl.Series) -> pl.Series:
         """Delete the records that are there."""
         there = self.present(keys)
-        statement = sa.delete(self.source).where(self._is_key(keys.name, "v0"))
-        self._many(statement, {"v0": self._values(keys.filter(there))})
+        column, found = self.table.by_name[keys.name], keys.filter(there)
+        for start in range(0, found.len(), _KEYS):
+            condition = self._flavor.among(column, found.slice(start, _KEYS))
+            self.connection.execute(sa.delete(self.source).where(condition))
         return there
-
-    def _is_key(self, key: str, bound: str) -> sa.ColumnElement[bool]:
-        return self.source.c[key] == _bound(bound)
 
     def _values(self, values: pl.Series) -> Sequence[Any]:
         return self._flavor.parameters(self.table.by_name[values.name], values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ import pymysql
 import sqlalchemy as sa
 
 from connectors.builtin import mysql_catalog, mysql_errors
-from connectors.builtin.database_flavor import Flavor, Loader, Refusal
+from connectors.builtin.database_flavor import Flavor, Loader, Refusal, many
 from connectors.builtin.database_rows import RowLoader
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
 from connectors.errors import ConnectorError, Misconfigured
@@ -22,6 +23,7 @@ from rules.text import msg
 _GEOMETRIES = {
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
 }  # fmt: skip
+_ROWS, _BYTES = 400, 500_000
 _SORTED_AS_TEXT = {"enum", "set", "json"}
 
 
@@ -71,6 +73,11 @@ class MySQLFlavor(Flavor):
             value = Decimal(value)
         return super().parameter(column, value)
 
+    def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
+        """Compare decimals as numbers, the rest as the driver takes it."""
+        given = values.to_list() if column.field.type is FieldType.DECIMAL else self.parameters(column, values)
+        return self.order(column).in_(many(given))
+
     def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:  # noqa: ARG002 - all types alike
         """Return typed values as the driver takes them."""
         return to_wire(values).to_list()
@@ -94,6 +101,26 @@ class MySQLFlavor(Flavor):
 class MySQLLoader(RowLoader):
     """Writes rows; keys come from AUTO_INCREMENT, in MariaDB from any default."""
 
+    def update_found(self, records: pl.DataFrame, key: str) -> None:
+        """Update some hundred records a statement; keys that are texts go one by one, as collations may not mix."""
+        if self.table.by_name[key].field.type is not FieldType.INTEGER:
+            super().update_found(records, key)
+            return
+        quote = self.connection.dialect.identifier_preparer.quote
+        names = [quote(name).replace("%", "%%") for name in records.columns]
+        table = quote(self.table.name).replace("%", "%%")
+        first = ", ".join(f"%s AS v{i}" for i in range(len(names)))
+        other = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
+        values = ", ".join(f"{table}.{name} = given.v{i}" for i, name in enumerate(names) if records.columns[i] != key)
+        at = records.columns.index(key)
+        for part in _slices(records):
+            rows = zip(*map(self._values, part.get_columns()), strict=True)
+            self.connection.exec_driver_sql(
+                f"UPDATE {table} JOIN (SELECT {first}{other * (part.height - 1)}) AS given"  # noqa: S608 - quoted names
+                f" ON {table}.{names[at]} = given.v{at} SET {values}",
+                tuple(itertools.chain.from_iterable(rows)),
+            )
+
     def create_one(self, record: dict[str, Any], key: str) -> Any:
         """Insert a record and return its key."""
         values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
@@ -106,6 +133,12 @@ class MySQLLoader(RowLoader):
                 msg("Map a value to the field."),
             )
         return self.connection.execute(statement).lastrowid
+
+
+def _slices(records: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield parts that stay far below the size of a packet."""
+    width = max(1, int(records.estimated_size()) // max(1, records.height))
+    return records.iter_slices(max(1, min(_ROWS, _BYTES // width)))
 
 
 def _number(own: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:

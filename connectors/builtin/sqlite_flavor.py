@@ -16,7 +16,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin import sqlite_catalog, sqlite_errors
-from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError
+from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError, many
 from connectors.builtin.database_rows import RowLoader
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
 from connectors.errors import ConnectorError
@@ -65,8 +65,7 @@ class SQLiteFlavor(Flavor):
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
         """Compare with the values that SQLite can hold; the others cannot be there."""
-        given = [self.parameter(column, value) for value in _stored(column, values) if not isinstance(value, Refusal)]
-        return sa.column(column.name).in_(given)
+        return sa.column(column.name).in_(many([v for v in _stored(column, values) if not isinstance(v, Refusal)]))
 
     def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:
         """Return typed values as SQLite stores them; raises `RefusedError` for those it would change."""
