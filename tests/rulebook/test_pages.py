@@ -163,9 +163,9 @@ def test_two_tabs(made: House, admin_client: FlaskClient) -> None:
         form["source-1"] = "="
         answer = admin_client.post(f"/rules/customers/{page}", data=form)
         assert answer.status_code == 409
+        assert page == "source" or "name.trim()" in answer.text
         assert "ben saved a newer draft" in answer.text
         assert row(made).document["label"] == f"Ben at {page}"
-    assert "name.trim()" in admin_client.post("/rules/customers/fields", data={**form, "target-1": "title"}).text
 
 
 def test_problems_stand_at_their_fields(made: House, admin_client: FlaskClient) -> None:

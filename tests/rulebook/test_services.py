@@ -69,7 +69,7 @@ def test_publishing_the_same_again_publishes_nothing(house: House) -> None:
         ({"key": {"left": "id"}}, "key/right"),
         ({"left": {"connection": "crm", "object": "nothing"}}, "left/object"),
         ({"left": {"connection": "nowhere", "object": "account"}}, "left/connection"),
-        ({"fields": [{"left": "nme", "right": "title"}]}, "fields/0/left"),
+        ({"fields": [{"left": "nme", "right": "title"}]}, "fields/0"),
         ({"left": {"connection": "crm", "object": "account", "where": "status = 'x'"}}, "left/where"),
         ({"schedule": {"cron": "every now and then"}}, "schedule/cron"),
         ({"detect": {"left": {"by": "cursor"}}}, "detect/left/field"),

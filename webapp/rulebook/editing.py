@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import Field, Schema
+from webapp.rulebook.situations import SHOWN, defaults_of
 from webapp.rulebook.suggest import likeness, suggest
 
 Document = dict[str, Any]
@@ -67,11 +68,11 @@ class Row:
 def rows(document: Mapping[str, Any], target: Schema | None) -> list[Row]:
     """Return a row for every target field in the target's order, then for what the document names beside them."""
     flow = Flow.of(document)
-    entries = {str(e.get(flow.target)): (i, e) for i, e in enumerate(_entries(document)) if e.get(flow.target)}
+    named = {str(e[flow.target]): (i, e) for i, e in enumerate(entries(document)) if e.get(flow.target)}
     fields = target.fields if target else ()
-    known = [_row(f.name, f, entries.get(f.name), flow) for f in fields]
+    known = [_row(f.name, f, named.get(f.name), flow) for f in fields]
     names = {f.name for f in fields}
-    return known + [_row(name, None, found, flow) for name, found in entries.items() if name not in names]
+    return known + [_row(name, None, found, flow) for name, found in named.items() if name not in names]
 
 
 def _row(name: str, field: Field | None, found: tuple[int, Mapping[str, Any]] | None, flow: Flow) -> Row:
@@ -100,10 +101,10 @@ def with_mapping(document: Document, form: Form, generated: Iterable[str] = ()) 
     new, flow = deepcopy(document), Flow.of(document)
     key = {flow.source: form.get("key_source", ""), flow.target: form.get("key_target", "")}
     new["key"] = {side: key[side] for side in ("left", "right") if key[side]}
-    old = {str(e[flow.target]): e for e in _entries(document) if e.get(flow.target)}
+    old = {str(e[flow.target]): e for e in entries(document) if e.get(flow.target)}
     order = _in_order(form, old)
     made = [_entry(old.get(name, {}), name, _row_of(form, number), flow) for name, number in order]
-    kept = [e for e in _entries(document) if not e.get(flow.target)]
+    kept = [e for e in entries(document) if not e.get(flow.target)]
     barred = set(generated)
     new["fields"] = [e for e in made if e and e[flow.target] not in barred] + kept
     return new
@@ -143,19 +144,19 @@ def with_suggestions(document: Document, source: Schema, target: Schema) -> tupl
     new, flow = deepcopy(document), Flow.of(document)
     _guess_key(new, flow, source, target)
     key = new["key"]
-    taken = {str(e[flow.target]) for e in _entries(new) if e.get(flow.target)}
+    taken = {str(e[flow.target]) for e in entries(new) if e.get(flow.target)}
     pairs = {s.target: s.source for s in suggest(source, target, taken)}
     if key.get(flow.target) in target and not target[key[flow.target]].generated and key[flow.target] not in taken:
         pairs = {key[flow.target]: key[flow.source], **{t: s for t, s in pairs.items() if t != key[flow.target]}}
     order = [name for name in target.names if name in pairs]
     made = [{flow.source: pairs[name], flow.target: name} for name in order]
-    new["fields"] = [*_entries(new), *({s: e[s] for s in ("left", "right")} for e in made)]
+    new["fields"] = [*entries(new), *({s: e[s] for s in ("left", "right")} for e in made)]
     return new, set(order)
 
 
 def _guess_key(document: Document, flow: Flow, source: Schema, target: Schema) -> None:
     """Fill in the key fields that are missing: the systems' own keys, or the field most like the other side's key."""
-    key = document.setdefault("key", {})
+    key = part_of(document, "key")
     if not key.get(flow.source) and source.fields:
         key[flow.source] = source.key[0] if source.key else source.fields[0].name
     if not key.get(flow.target) and target.fields and key.get(flow.source) in source:
@@ -168,23 +169,25 @@ def _guess_key(document: Document, flow: Flow, source: Schema, target: Schema) -
 def with_behaviour(document: Document, form: Form, cron: str | None) -> Document:
     """Return the document with what the page "What happens" says."""
     new, flow = deepcopy(document), Flow.of(document)
-    set_or_drop(new.setdefault(flow.source, {}), "where", form.get("where", "").strip(), "")
-    _set_part(new, "detect", flow.source, _detect(form))
-    situations = {name: form[name] for name in SHOWN_SITUATIONS if name in form}
-    _set_part(new, None, "situations", {**new.get("situations", {}), **situations})
-    new["situations"] = {name: value for name, value in new.get("situations", {}).items() if value}
-    set_or_drop(new, "situations", new["situations"], {})
+    new[flow.source] = part_of(new, flow.source)
+    set_or_drop(new[flow.source], "where", form.get("where", "").strip(), "")
+    detect = part_of(new, "detect")
+    set_or_drop(detect, flow.source, _detect(form), {})
+    set_or_drop(new, "detect", detect, {})
+    _set_situations(new, form)
     _set_errors(new, form)
     _set_schedule(new, form, cron)
     return new
 
 
-SHOWN_SITUATIONS = (
-    "unmatched_left",
-    "unmatched_right",
-    "linked_changed",
-    "out_of_scope",
-)
+def _set_situations(document: Document, form: Form) -> None:
+    """Note what the form chose; an action that is taken anyway is noted only where the document said it before."""
+    chosen = part_of(document, "situations")
+    usual = defaults_of(document)
+    for name in SHOWN:
+        if form.get(name) and (name in chosen or form[name] != usual[name]):
+            chosen[name] = form[name]
+    set_or_drop(document, "situations", chosen, {})
 
 
 def _detect(form: Form) -> Document:
@@ -196,18 +199,11 @@ def _detect(form: Form) -> Document:
     return found
 
 
-def _set_part(document: Document, part: str | None, name: str, value: Any) -> None:
-    holder = document if part is None else document.setdefault(part, {})
-    set_or_drop(holder, name, value, {})
-    if part is not None:
-        set_or_drop(document, part, holder, {})
-
-
 def _set_errors(document: Document, form: Form) -> None:
-    errors = document.setdefault("errors", {})
+    errors = part_of(document, "errors")
     set_or_drop(errors, "data", form.get("on_bad_record") or "quarantine", "quarantine")
     set_or_drop(errors, "stop_after", number_or_text(form.get("stop_after", ""), 1000), 1000)
-    transient = errors.setdefault("transient", {})
+    transient = part_of(errors, "transient")
     set_or_drop(transient, "retry", number_or_text(form.get("retry", ""), 5), 5)
     set_or_drop(errors, "transient", transient, {})
     set_or_drop(document, "errors", errors, {})
@@ -217,10 +213,16 @@ def _set_schedule(document: Document, form: Form, cron: str | None) -> None:
     if cron is None:
         document.pop("schedule", None)
         return
-    schedule = {**document.get("schedule", {}), "cron": cron}
+    schedule = {**part_of(document, "schedule"), "cron": cron}
     set_or_drop(schedule, "timezone", form.get("timezone", "").strip() or "UTC", "UTC")
     set_or_drop(schedule, "misfire", form.get("misfire") or "once", "once")
     document["schedule"] = schedule
+
+
+def part_of(document: Mapping[str, Any], name: str) -> Document:
+    """Return a copy of the keys below `name`; none where a draft holds something else there."""
+    found = document.get(name)
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def set_or_drop(holder: Document, name: str, value: Any, default: Any) -> None:
@@ -239,6 +241,7 @@ def number_or_text(text: str, default: int) -> int | str:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
-def _entries(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def entries(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the field pairs of a document; what a broken draft holds in their place is left out."""
     found = document.get("fields") or []
     return [e for e in found if isinstance(e, Mapping)] if isinstance(found, Sequence) else []

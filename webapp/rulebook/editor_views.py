@@ -11,7 +11,16 @@ from werkzeug.wrappers import Response
 from rules.schema import Schema
 from webapp.rulebook import source, timetable, wording
 from webapp.rulebook.checking import Seen, look
-from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
+from webapp.rulebook.editing import (
+    EXPRESSION,
+    Flow,
+    entries,
+    part_of,
+    rows,
+    with_behaviour,
+    with_mapping,
+    with_suggestions,
+)
 from webapp.rulebook.errors import BadName
 from webapp.rulebook.language_help import functions
 from webapp.rulebook.pages import RulePage, in_setup, refusal
@@ -56,6 +65,7 @@ class FieldsView(RulePage):
         found = rows(document, target_seen.schema)
         shown = {
             "flow": flow,
+            "key": part_of(document, "key"),
             "rows": found,
             "source_schema": source_seen.schema or Schema(()),
             "target_schema": target_seen.schema or Schema(()),
@@ -96,14 +106,15 @@ class BehaviourView(RulePage):
         flow = Flow.of(document)
         seen = look(self.house, document, flow.source)
         schema = seen.schema or Schema(())
-        schedule = document.get("schedule") or {}
+        schedule = part_of(document, "schedule")
         shown = {
             "flow": flow,
+            "where": part_of(document, flow.source).get("where") or "",
             "source_schema": schema,
             "outages": _outages(seen),
             "situations": wording.situations(document, choices(), defaults_of(document)),
-            "detect": (document.get("detect") or {}).get(flow.source) or {},
-            "policy": document.get("errors") or {},
+            "detect": part_of(part_of(document, "detect"), flow.source),
+            "policy": part_of(document, "errors"),
             "plan": timetable.plan_of(schedule.get("cron")),
             "schedule": schedule,
             "zone": schedule.get("timezone") or self.house.settings.timezone,
@@ -165,7 +176,7 @@ def _source_choices(schema: Schema | None, document: dict[str, Any], flow: Flow)
     """Return what a target field can be filled from, also fields that the document names and the source has lost."""
     fields = [(f.name, f"{f.label or f.name} · {wording.type_name(f.type)}") for f in schema.fields] if schema else []
     names = {name for name, _label in fields}
-    used = [str(e.get(flow.source)) for e in document.get("fields") or [] if isinstance(e, dict) and e.get(flow.source)]
+    used = [str(entry[flow.source]) for entry in entries(document) if entry.get(flow.source)]
     lost = [(name, _("%(name)s (not found)", name=name)) for name in dict.fromkeys(used) if name not in names]
     return [("", _("– leave alone –")), *fields, *lost, (EXPRESSION, _("Expression …"))]
 

@@ -15,7 +15,7 @@ from rules.language import Problem
 from rules.schema import FieldType, Schema
 from webapp.rulebook import timetable, wording
 from webapp.rulebook.checking import look
-from webapp.rulebook.editing import EXPRESSION, Flow, Row, rows, with_mapping
+from webapp.rulebook.editing import EXPRESSION, Flow, Row, part_of, rows, with_mapping
 from webapp.rulebook.pages import RulePage
 from webapp.rulebook.samples import Samples, samples
 from webapp.rulebook.trial import Objects, Result, Tried, try_condition, try_expression, try_row
@@ -100,7 +100,7 @@ class LiveView(RulePage):
         return self.page("rulebook/_schedule.html", words=words, times=shown, cron=cron)
 
     def _samples(self, document: dict[str, Any], side: str) -> Samples:
-        part = document.get(side) or {}
+        part = part_of(document, side)
         return samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
 
 

@@ -79,9 +79,9 @@ def plan_from_form(form: Mapping[str, Any], days: list[str]) -> Plan:
     )
 
 
-def words(schedule: Mapping[str, Any] | None) -> str:
+def words(schedule: object) -> str:
     """Return a schedule as a person says it: "every 5 minutes", "daily at 02:00"."""
-    if not schedule:
+    if not isinstance(schedule, Mapping) or not schedule:
         return _("only when started by hand")
     plan = plan_of(str(schedule.get("cron", "")))
     text = _clause(plan)

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from webapp.rulebook import hooks, services, timetable, wording
 from webapp.rulebook.comparing import compared
+from webapp.rulebook.editing import part_of
 from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
 from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.rulebook.findings import Findings
@@ -39,7 +40,7 @@ class RulesView(RulePage):
         rule = self.rule(name)
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
-        schedule = rule.document.get("schedule") or {}
+        schedule = part_of(rule.document, "schedule")
         active = rule.published_version is not None and rule.state == services.ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from rules.schema import FieldType, Schema
 from webapp.rulebook import timetable
-from webapp.rulebook.editing import EXPRESSION, Flow, Row, rows
+from webapp.rulebook.editing import EXPRESSION, Flow, Row, entries, part_of, rows
 
 Document = Mapping[str, Any]
 Choices = list[tuple[str, str]]
@@ -18,7 +18,7 @@ Choices = list[tuple[str, str]]
 
 def side_name(document: Document, side: str) -> str:
     """Return "crm › Account"."""
-    part = document.get(side) or {}
+    part = part_of(document, side)
     return f"{part.get('connection') or '?'} › {part.get('object') or '?'}"
 
 
@@ -33,7 +33,7 @@ def summary(document: Document) -> list[str]:
     flow = Flow.of(document)
     source, target = side_name(document, flow.source), side_name(document, flow.target)
     sentences = [_first_sentence(document, source, target)]
-    if where := (document.get(flow.source) or {}).get("where"):
+    if where := part_of(document, flow.source).get("where"):
         sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
     sentences += _situations(document, flow, target)
     sentences.append(_found_how(document, flow, source))
@@ -42,7 +42,7 @@ def summary(document: Document) -> list[str]:
 
 
 def _first_sentence(document: Document, source: str, target: str) -> str:
-    when = timetable.words(document.get("schedule"))
+    when = timetable.words(part_of(document, "schedule"))
     filled = sum(1 for row in rows(document, None) if row.source)
     if document.get("direction") == "two_way":
         text = "%(source)s and %(target)s are kept the same, both ways, in %(count)d fields: %(when)s."
@@ -52,7 +52,7 @@ def _first_sentence(document: Document, source: str, target: str) -> str:
 
 
 def _situations(document: Document, flow: Flow, target: str) -> list[str]:
-    chosen = document.get("situations") or {}
+    chosen = part_of(document, "situations")
     new = str(chosen.get(f"unmatched_{flow.source}") or "create")
     changed = str(chosen.get("linked_changed") or "update")
     left = str(chosen.get("out_of_scope") or "unlink")
@@ -78,7 +78,7 @@ def _situations(document: Document, flow: Flow, target: str) -> list[str]:
 
 
 def _found_how(document: Document, flow: Flow, source: str) -> str:
-    detect = (document.get("detect") or {}).get(flow.source) or {}
+    detect = part_of(part_of(document, "detect"), flow.source)
     if detect.get("by") == "cursor":
         field = detect.get("field") or "?"
         return _("Each run reads what is new in %(source)s, by the field %(field)s.", source=source, field=field)
@@ -86,7 +86,7 @@ def _found_how(document: Document, flow: Flow, source: str) -> str:
 
 
 def _on_errors(document: Document) -> str:
-    errors = document.get("errors") or {}
+    errors = part_of(document, "errors")
     if errors.get("data") == "suspend":
         return _("The run stops at the first record that is refused.")
     count = errors.get("stop_after", 1000)
@@ -116,7 +116,7 @@ def situations(
     """Return the situations of a form: name, question, choices, what is chosen."""
     flow = Flow.of(document)
     source, target = side_name(document, flow.source), side_name(document, flow.target)
-    chosen = document.get("situations") or {}
+    chosen = part_of(document, "situations")
     questions = {
         f"unmatched_{flow.source}": _(
             "A record of %(source)s that is not in %(target)s yet", source=source, target=target
@@ -168,7 +168,7 @@ class FieldLine:
 def field_lines(document: Document) -> list[FieldLine]:
     """Return the filled fields of a rule."""
     flow = Flow.of(document)
-    key = (document.get("key") or {}).get(flow.target)
+    key = part_of(document, "key").get(flow.target)
     return [_line(row, row.name == key) for row in rows(document, None) if row.source]
 
 
@@ -251,9 +251,9 @@ def key_name(path: Sequence[str], document: Document) -> str:
 
 
 def _field_name(part: str, document: Document) -> str:
-    entries = document.get("fields") or []
-    if part.isdigit() and int(part) < len(entries) and isinstance(entries[int(part)], Mapping):
-        entry = entries[int(part)]
+    known = entries(document)
+    if part.isdigit() and int(part) < len(known):
+        entry = known[int(part)]
         return str(entry.get(Flow.of(document).target) or entry.get(Flow.of(document).source) or part)
     return part
 
