@@ -1,9 +1,13 @@
-"""The console on a database of its own, and a client that is signed in as the administrator."""
+"""The console on a database of its own, and a client that is signed in as the administrator.
+
+Other rooms' tests of pages import these fixtures.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +18,28 @@ import config
 from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
-from webapp.app import create_app
-from webapp.extensions import House, metadata
+from webapp.access.users import NewUser, insert_user
+from webapp.app import ROOMS, create_app
+from webapp.audit import queries
+from webapp.extensions import SYSTEM, House, metadata
 
 PASSWORD = "correct-horse-battery-staple"
-ROOMS = ("access", "audit", "vault", "connections", "entities", "rulebook", "runs", "cases", "dashboard")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> config.Settings:
-    environ = {"SYNCLINE_DATA": str(tmp_path / "data"), "SYNCLINE_REDIS_URL": f"unix://{tmp_path}/no-redis.sock"}
-    (tmp_path / "data").mkdir()
+def settings(tmp_path: Path, metadata_url: str) -> config.Settings:
+    environ = {
+        "SYNCLINE_DATA": str(tmp_path / "data"),
+        "SYNCLINE_DATABASE_URL": metadata_url,
+        "SYNCLINE_REDIS_URL": f"unix://{tmp_path}/no-redis.sock",
+    }
+    (tmp_path / "data").mkdir(exist_ok=True)
     return config.from_environment(environ)
 
 
 @pytest.fixture
-def app(settings: config.Settings):
-    for room in ROOMS:
+def app(settings: config.Settings) -> Iterator[Flask]:
+    for room in (*ROOMS, "vault"):
         if importlib.util.find_spec(f"webapp.{room}.models"):
             importlib.import_module(f"webapp.{room}.models")
     app = create_app(settings)
@@ -38,7 +47,6 @@ def app(settings: config.Settings):
     with house.db.begin() as tx:
         FAB_METADATA.create_all(tx)
         metadata.create_all(tx)
-    with house.db.begin() as tx:
         roles.sync(tx)
     ensure_admin(house, PASSWORD)
     app.config["WTF_CSRF_ENABLED"] = False
@@ -56,12 +64,32 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture
+def admin_client(client: FlaskClient) -> FlaskClient:
+    return sign_in(client)
+
+
 def sign_in(client: FlaskClient, username: str = "admin", password: str = PASSWORD) -> FlaskClient:
+    """Return the client, signed in."""
     answer = client.post("/login/", data={"username": username, "password": password})
     assert answer.status_code == 302, answer.text
     return client
 
 
-@pytest.fixture
-def admin_client(client: FlaskClient) -> FlaskClient:
-    return sign_in(client)
+def add_user(house: House, username: str, *names: str) -> int:
+    """Add a user with roles and the usual password; returns the id."""
+    new = NewUser(username, username.title(), "Test", f"{username}@example.com", names)
+    with house.db.begin() as tx:
+        return insert_user(tx, new, PASSWORD, SYSTEM, house.clock())
+
+
+def client_of(app: Flask, username: str, *names: str) -> FlaskClient:
+    """Return a client that is signed in as a new user with these roles."""
+    add_user(app.extensions["syncline"], username, *names)
+    return sign_in(app.test_client(), username)
+
+
+def events(house: House, tag: str = "") -> list:
+    """Return the audit events with the tag, the oldest first."""
+    with house.db.read() as connection:
+        return queries.page(connection, queries.Filter(tag=tag), 1000)[::-1]

@@ -46,11 +46,7 @@ def translated(value: Any) -> str:
         values = {
             key: translated(item) if isinstance(item, (Message, dict)) else item for key, item in value.values.items()
         }
-        template = (
-            str(gettext(value.template.replace("%", "%%"))).replace("%%", "%")
-            if "%" in value.template
-            else gettext(value.template)
-        )
+        template = str(gettext(value.template))
         return template.format(**values) if values else template
     return str(value)
 
