@@ -27,11 +27,13 @@ _BY_DIRECTION: Mapping[Direction, Mapping[str, Action]] = {
         "linked_conflict": Action.UPDATE,
         "unmatched_left": Action.CREATE,
         "unmatched_right": Action.IGNORE,
+        "deleted_right": Action.RECREATE,
     },
     Direction.RIGHT_TO_LEFT: {
         "linked_conflict": Action.UPDATE,
         "unmatched_left": Action.IGNORE,
         "unmatched_right": Action.CREATE,
+        "deleted_left": Action.RECREATE,
     },
 }
 

@@ -29,7 +29,7 @@ _ACTIONS = {
     "unlinked": {Action.LINK_UPDATE, Action.LINK, Action.IGNORE},
     "unmatched_left": {Action.CREATE, Action.IGNORE},
     "unmatched_right": {Action.CREATE, Action.IGNORE},
-    "out_of_scope": {Action.UNLINK, Action.IGNORE},
+    "out_of_scope": {Action.UNLINK, Action.IGNORE, Action.DELETE},
 }
 
 
@@ -94,8 +94,10 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
 def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
     if rule.deletes.detect is not DeleteDetect.NONE:
         yield _not_yet("deletes/detect", msg("Noticing deletions is not available yet in this version. Use none."))
+    target = "deleted_left" if rule.direction is Direction.RIGHT_TO_LEFT else "deleted_right"
     for name in ("deleted_left", "deleted_right", "edit_vs_delete"):
-        if getattr(rule.situations, name) not in (None, Action.CASE, Action.IGNORE):
+        known = {None, Action.CASE, Action.IGNORE} | ({Action.RECREATE} if name == target else set())
+        if getattr(rule.situations, name) not in known:
             text = N_("Acting on deletions is not available yet in this version. Leave {situation} away.")
             yield _not_yet(f"situations/{name}", msg(text, situation=name))
 

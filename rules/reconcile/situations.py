@@ -22,7 +22,7 @@ class Situation(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a record. A run's `read` is the sum of all but `deleted`, which counts the other side's records."""
+    """What became of a record; a run's `read` is the sum of all but `deleted`, which counts the other side's records."""
 
     CREATED = "created"
     UPDATED = "updated"

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
-from webapp.runs.models import run
+from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
         free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", run.c.lease_until < now))
         taken = {
             "state": "running",
-            "token": run.c.token + 1,
+            "attempts": run.c.attempts + 1,
             "worker": worker,
             "lease_until": until,
             "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
@@ -47,8 +47,9 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
         }
         if tx.execute(sa.update(run).where(run.c.id == run_id, free, ~busy).values(taken)).rowcount != 1:
             return None
+        tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id)))
         row = tx.execute(sa.select(run).where(run.c.id == run_id)).one()
-        tag = Tag.RUN_STARTED if row.token == 1 else Tag.RUN_RESUMED
+        tag = Tag.RUN_STARTED if row.attempts == 1 else Tag.RUN_RESUMED
         after = {"worker": worker, "token": row.token, "mode": row.mode}
         record(tx, SYSTEM, now, Event(tag, Subject("rule", row.rule_name), None, after, run_id=run_id))
     return _claim(row)
@@ -59,6 +60,15 @@ def _one_at_a_time(tx: sa.Connection, run_id: int) -> None:
     if tx.dialect.name == "postgresql":
         rule_id = tx.scalar(sa.select(run.c.rule_id).where(run.c.id == run_id))
         tx.execute(sa.text("SELECT pg_advisory_xact_lock(7301, CAST(:rule AS integer))"), {"rule": rule_id})
+
+
+def _next_token(tx: sa.Connection, run_id: int) -> int:
+    """Return a token that is higher than any before it of the rule."""
+    name = tx.scalar(sa.select(run.c.rule_name).where(run.c.id == run_id))
+    mine = fence.c.rule_name == name
+    if tx.execute(sa.update(fence).where(mine).values(token=fence.c.token + 1)).rowcount == 0:
+        tx.execute(sa.insert(fence).values(rule_name=name, token=1))
+    return int(tx.scalar(sa.select(fence.c.token).where(mine)) or 0)
 
 
 def _claim(row: sa.Row[Any]) -> Claim:

@@ -32,7 +32,8 @@ run = sa.Table(
     sa.Column("ended_at", UtcDateTime),
     sa.Column("announced_at", UtcDateTime),
     sa.Column("worker", sa.String(128)),
-    sa.Column("token", BigId, nullable=False, default=0),
+    sa.Column("token", BigId, nullable=False, default=0, comment="fencing token; grows over all runs of the rule"),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="how often a worker has taken the run up"),
     sa.Column("lease_until", UtcDateTime),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
 )
@@ -139,6 +140,15 @@ schedule_slot = sa.Table(
     sa.Column("slot", UtcDateTime, primary_key=True),
     sa.Column("run_id", BigId, comment="null: skipped"),
     sa.Column("fired_at", UtcDateTime, nullable=False),
+)
+
+fence = sa.Table(
+    "fence",
+    metadata,
+    sa.Column("rule_name", sa.String(64), primary_key=True),
+    sa.Column(
+        "token", BigId, nullable=False, comment="the last token given out; targets remember it, so it never falls"
+    ),
 )
 
 installation = sa.Table(

@@ -47,7 +47,7 @@ class RunRow:
     started_at: datetime | None
     ended_at: datetime | None
     worker: str | None
-    token: int
+    attempts: int
     cancel_requested: bool
 
     @property

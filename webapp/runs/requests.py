@@ -91,6 +91,7 @@ def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Acto
         "counts": add_counts([]),
         "chunks": 0,
         "token": 0,
+        "attempts": 0,
         "requested_by": actor.name,
         "requested_at": now,
     }

@@ -6,6 +6,7 @@ and changes nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -165,6 +166,8 @@ class Journal:
             return
         shown = shown.with_columns(pl.col("record_no").fill_null(0), run_id=self.claim.run_id)
         rows = shown.with_columns(rule_name=pl.lit(self.claim.rule_name)).to_dicts()
+        for row in rows:
+            row["reason"] = json.loads(row["reason"]) if row["reason"] else None
         tx.execute(sa.insert(run_record), rows)
 
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:

@@ -59,7 +59,8 @@ def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) ->
 
 def _open(tx: sa.Connection, rule_id: int) -> dict[str, int]:
     query = sa.select(quarantine.c.left_key, quarantine.c.id)
-    return dict(tx.execute(query.where(quarantine.c.rule_id == rule_id, quarantine.c.state == "open")).tuples().all())
+    mine = query.where(quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
+    return {row.left_key: row.id for row in tx.execute(mine)}
 
 
 def _again(tx: sa.Connection, entry: int, values: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Planner:
         self.target = target
         self.source_schema, target_schema = schemas
         self.full = self.sides.detect.by is DetectBy.FULL
-        self.actions = {name: action.value for name, action in actions(rule).items()}
+        self.actions = self.sides.seen_from_source({n: a.value for n, a in actions(rule).items()})
         mapped = tuple(n for n in target_schema.names if n in mapping.names)
         self.fields = self.sides.target_fields(rule, mapped)
         sought = {*mapped, self.sides.target_key, *(t for _, t in self.sides.matches(rule))}
@@ -181,7 +181,9 @@ class _Assembly:
         outcomes = self._outcomes()
         writes = (*self._creates(outcomes), *self._updates(outcomes), *self._deletes(outcomes))
         outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejects(page)])
-        return Chunk(no, outcomes, writes, self._links(outcomes), dict(page.position))
+        links = self._links(outcomes)
+        outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
+        return Chunk(no, outcomes, writes, links, dict(page.position))
 
     def _outcomes(self) -> pl.DataFrame:
         found, draft = self.decision.found, self.draft
@@ -258,7 +260,7 @@ class _Assembly:
         _put(record, parked, to_texts(self.draft.records[parked]))
         texts = {"before": before, "after": after, "record": record, **self._reasons(outcomes.height)}
         added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
-        return outcomes.with_columns(*added, raw=pl.lit(None, dtype=pl.String)).select(OUTCOMES)
+        return outcomes.with_columns(*added, raw=pl.lit(None, dtype=pl.String)).select(*OUTCOMES)
 
     def _reasons(self, height: int) -> dict[str, list[str | None]]:
         columns: dict[str, list[str | None]] = {n: [None] * height for n in ("stage", "field", "reason", "place")}
@@ -300,7 +302,7 @@ class _Assembly:
             pl.col("action").is_in([Action.UNLINK, Action.DELETE]),
             pl.col("known").is_not_null(),
         ).with_columns(right_key=pl.lit(None, dtype=pl.String))
-        return pl.concat([met.select(LINK_SCHEMA), gone.select(LINK_SCHEMA)])
+        return pl.concat([met.select(*LINK_SCHEMA), gone.select(*LINK_SCHEMA)])
 
 
 def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:

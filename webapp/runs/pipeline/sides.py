@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rules.documents.sync import Detect, Direction, On, Side, Strength, SyncRule
 from rules.reconcile.one_way import TargetField
+from rules.reconcile.situations import Situation
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,19 @@ class Sides:
         if rule.direction is Direction.RIGHT_TO_LEFT:
             return cls(rule.right, rule.left, rule.key.right, rule.key.left, rule.detect.right, reverse=True)
         return cls(rule.left, rule.right, rule.key.left, rule.key.right, rule.detect.left, reverse=False)
+
+    @property
+    def mirrored(self) -> dict[str, str]:
+        """Return the situations that have another name seen from the other side; empty when the left one is read."""
+        pairs = (
+            (Situation.UNMATCHED_LEFT, Situation.UNMATCHED_RIGHT),
+            (Situation.DELETED_LEFT, Situation.DELETED_RIGHT),
+        )
+        return {a.value: b.value for pair in pairs for a, b in (pair, pair[::-1])} if self.reverse else {}
+
+    def seen_from_source(self, actions: Mapping[str, str]) -> dict[str, str]:
+        """Return the rule's actions by situation as if its source were the left side."""
+        return {self.mirrored.get(name, name): action for name, action in actions.items()}
 
     def target_fields(self, rule: SyncRule, names: tuple[str, ...]) -> tuple[TargetField, ...]:
         """Return how each of the mapped target fields `names` is written."""

@@ -97,7 +97,7 @@ def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
             outcomes = _set(outcomes, "right_key", write.rows, key_text(made))
     lost = outcomes["left_key"][[row for row, _ in failed]] if failed else pl.Series([], dtype=pl.String)
     links = links.filter(~pl.col("left_key").is_in(lost.implode()))
-    made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(LINK_SCHEMA)
+    made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(*LINK_SCHEMA)
     links = links.join(made_now, on="left_key", how="anti").vstack(made_now.filter(pl.col("right_key").is_not_null()))
     keep = pl.col("outcome") == Outcome.QUARANTINED
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
