@@ -218,7 +218,10 @@ class Client(httpx.Client):
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise problem(error, request.url) from error
+            cause = None if isinstance(error, httpx.LocalProtocolError) else error
+            raise problem(error, request.url) from cause
+        except UnicodeError:
+            raise problem(httpx.LocalProtocolError(""), request.url) from None
 
     def _whole(self, response: httpx.Response) -> httpx.Response:
         body = bytearray()
@@ -285,6 +288,11 @@ def problem(error: Exception, url: httpx.URL) -> ConnectorError:
     if isinstance(error, httpx.UnsupportedProtocol):
         return Misconfigured(
             msg("'{url}' is not a web address.", url=shown(url)), msg("Begin it with https:// or http://.")
+        )
+    if isinstance(error, httpx.LocalProtocolError):  # its text repeats the header, which can be a secret
+        return Misconfigured(
+            msg("The request to {url} cannot be sent: a header has a character that is not allowed.", url=shown(url)),
+            msg("Look for line breaks and special characters in the keys and headers of the connection."),
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misconfigured(

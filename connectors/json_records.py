@@ -10,6 +10,8 @@ import msgspec
 import polars as pl
 
 from connectors.sampling import BOOLEAN_KIND, EXPONENT_KIND, JSON_KIND, NUMBER_KIND, TEXT_KIND, Sample
+from connectors.value_text import PLAIN
+from rules.schema import FieldType, Schema
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -19,6 +21,22 @@ _KINDS = {str: TEXT_KIND, bool: BOOLEAN_KIND, int: NUMBER_KIND, Decimal: NUMBER_
 def decode(data: bytes | str) -> Any:
     """Return a JSON value with its numbers exact; raises `msgspec.DecodeError`."""
     return _DECODER.decode(data)
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as JSON with sorted keys and its numbers as they were."""
+    return _ENCODER.encode(value)
+
+
+def json_values(record: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return a record's typed values as `encode` wants them: dates as text, decimals and JSON as they are."""
+    return {name: _json_value(value, schema[name].type) for name, value in record.items()}
+
+
+def _json_value(value: Any, kind: FieldType) -> Any:
+    if value is None or isinstance(value, (bool, int, float, Decimal)):
+        return value
+    return msgspec.Raw(value) if kind is FieldType.JSON else PLAIN.text(value)
 
 
 def decoded_or_error(data: bytes | str) -> Any:

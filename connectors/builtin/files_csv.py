@@ -15,11 +15,11 @@ from connectors.builtin.files_csv_write import CsvWriter, Destination
 from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
-from connectors.builtin.files_text import styles_of
 from connectors.casting import SHOWN, short
 from connectors.errors import Fatal
 from connectors.sampling import Sample
 from connectors.spi import Reject
+from connectors.value_text import styles_of
 from rules.schema import Schema
 from rules.text import Message, msg
 

@@ -10,8 +10,8 @@ import polars as pl
 
 from connectors.builtin.files_csv_scan import Dialect, Record, Scanner
 from connectors.builtin.files_overlay import Overlay, Values
-from connectors.builtin.files_text import PLAIN, Style
 from connectors.casting import cast
+from connectors.value_text import PLAIN, Style
 
 _BATCH = 10_000
 

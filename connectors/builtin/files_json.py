@@ -17,12 +17,12 @@ from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPag
 from connectors.builtin.files_json_write import JsonWriter
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
-from connectors.builtin.files_text import styles_of
 from connectors.casting import short
 from connectors.errors import Fatal, Misconfigured
 from connectors.json_records import columns_of, decoded_or_error, sample_of
 from connectors.sampling import Sample
 from connectors.spi import Reject
+from connectors.value_text import styles_of
 from rules.schema import FieldType, Schema
 from rules.text import Message, msg
 

@@ -11,10 +11,10 @@ import msgspec
 import polars as pl
 
 from connectors.builtin.files_overlay import Overlay
-from connectors.builtin.files_text import PLAIN, Style
 from connectors.casting import cast
 from connectors.json_records import columns_of, decoded_or_error
 from connectors.sampling import TEXT_KIND
+from connectors.value_text import PLAIN, Style
 from rules.schema import FieldType
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
