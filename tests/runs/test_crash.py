@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from connectors.builtin.sqlite import SQLite
 
+from connectors.builtin.sqlite import SQLite
 from connectors.errors import AuthFailed, Fenced, Unavailable
 from rules.text import msg
 from tests.runs.conftest import ADMIN, numbers
