@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
+from webapp.connections import services as connections
 from webapp.extensions import ForPeople, House
 from webapp.migrations import services as migrations
+from webapp.vault import services as vault
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class NotInitialised(ForPeople):
 
 
 def initialise(house: House) -> Initialised:
-    """Bring the database to this version; does nothing that has been done already."""
+    """Bring database, keys and folders to what this version needs; does nothing that has been done already."""
     with house.db.begin() as tx:
         migrations.lock(tx)
         FAB_METADATA.create_all(tx)
         before, after = migrations.upgrade(tx)
         roles.sync(tx)
+    vault.prepare(house)
+    connections.prepare(house)
     return Initialised(before, after, _first_admin(house))
 
 

@@ -99,7 +99,7 @@ def test_editing_keeps_replaces_and_removes_secrets(page: FlaskClient, house: Ho
     services.create(house, document(password=CANARY, token="env:TOKEN"), ANN)
     text = page.get("/connections/erp/edit").text
     assert CANARY not in text
-    assert "A value is stored" in text
+    assert "A value is stored." in text
     assert "env:TOKEN" in text
     sent = {**form(port="8", strict="true"), "version": "1"}
     assert page.post("/connections/erp/edit", data=sent).status_code == 302

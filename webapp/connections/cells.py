@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from rules.schema import FieldType, Schema
+from rules.schema import Field, FieldType, Schema
 
 SHORT = 80
 LONG = 2000
-_BYTES = 16
+_BYTES = 8
 _NUMBERS = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT)
 
 
@@ -28,9 +28,8 @@ class Cell:
 
 def cells(schema: Schema, rows: pl.DataFrame) -> list[list[Cell]]:
     """Return the rows of a table, in the order of the schema's fields."""
-    types = [field.type for field in schema.fields]
     found = rows.select(schema.names).iter_rows()
-    return [[_cell(kind, value) for kind, value in zip(types, row, strict=True)] for row in found]
+    return [[_cell(field, value) for field, value in zip(schema.fields, row, strict=True)] for row in found]
 
 
 def is_number(kind: FieldType) -> bool:
@@ -38,27 +37,28 @@ def is_number(kind: FieldType) -> bool:
     return kind in _NUMBERS
 
 
-def _cell(kind: FieldType, value: Any) -> Cell:
+def _cell(field: Field, value: Any) -> Cell:
     if value is None:
         return Cell("", "null")
     if isinstance(value, bytes):
         shown = value[:_BYTES].hex(" ") + (" …" if len(value) > _BYTES else "")
         return Cell(shown, "bytes", f"{len(value)}")
-    text = _text(value)
+    text = _text(field, value)
     if not text:
         return Cell("", "empty")
     line = "".join(_sign(c) for c in text[: SHORT + 1])
     cut = len(text) > SHORT
     full = text[:LONG] + ("…" if len(text) > LONG else "") if cut or line != text else ""
-    return Cell(line[:SHORT] + "…" if cut else line, "number" if is_number(kind) else "text", full)
+    return Cell(line[:SHORT] + "…" if cut else line, "number" if is_number(field.type) else "text", full)
 
 
-def _text(value: Any) -> str:
+def _text(field: Field, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
         plain = f"{value:f}"
-        return plain.rstrip("0").rstrip(".") if "." in plain else plain
+        free = field.scale is None and "." in plain  # the system states no scale, so zeros at the end mean nothing
+        return plain.rstrip("0").rstrip(".") if free else plain
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, (date, time)):

@@ -39,7 +39,9 @@ class ConnectionFormView(RoomView):
         if request.method == "GET":
             with self.house.db.read() as tx:
                 taken = {row.name for row in services.list_connections(tx)}
-            return self._form(forms.blank(spec, forms.suggested_name(connector, taken)), None)
+            folders = uploads.allowed_folders(self.house)
+            values = {"path": str(folders[0])} if connector == uploads.CONNECTOR and folders else {}
+            return self._form(forms.blank(spec, forms.suggested_name(connector, taken), values), None)
         return self._sent(spec, None)
 
     @expose("/<name>/edit", methods=["GET", "POST"])

@@ -95,9 +95,9 @@ class ConnectionForm:
         return self.spec.name == "files"
 
 
-def blank(spec: ConnectorSpec, name: str) -> ConnectionForm:
-    """Return the form of a new connection."""
-    return ConnectionForm(spec, name, "", "", 0, _fields(spec, {}, {}, {}), {})
+def blank(spec: ConnectorSpec, name: str, values: Mapping[str, Any]) -> ConnectionForm:
+    """Return the form of a new connection, with `values` beside the defaults."""
+    return ConnectionForm(spec, name, "", "", 0, _fields(spec, values, {}, {}), {})
 
 
 def of_row(spec: ConnectorSpec, row: ConnectionRow) -> ConnectionForm:
