@@ -167,7 +167,8 @@ def test_a_second_request_kills_at_once(tmp_path: Path) -> None:
 
 def test_finish_returns_the_exit_code(watch: Watch) -> None:
     """A program that ends by itself is run once."""
-    assert watch.finish(shell("once", "exit 7", restart=False)) == 7
+    watch.launch(shell("once", "exit 7", restart=False))
+    assert watch.finish("once") == 7
     assert "once" not in watch.children
 
 

@@ -40,13 +40,13 @@ class Session:
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
 
-        logs.configure(self.settings, "cli", terminal=False)
         house = open_house(self.settings)
         if house.db.is_sqlite and not _sqlite_exists(house):
             raise Failed(
                 f"SYNCLINE_DATA: there is no installation in {self.settings.data}. "
                 "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
             )
+        logs.configure(self.settings, "cli", terminal=False)
         require(house)
         hub.register(house)
         return house

@@ -17,6 +17,7 @@ from webapp.supervisor.errors import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "webapp" / "static" / "dist" / "manifest.json"
+REVISIONS = ROOT / "webapp" / "migrations" / "versions"
 
 
 def check(settings: Settings) -> None:
@@ -103,6 +104,19 @@ def _database_problem(settings: Settings, error: sa.exc.SQLAlchemyError) -> str:
         f"SYNCLINE_DATABASE_URL: cannot use the database {shown} ({why}). "
         "Start it or correct the setting; leave it out to use SQLite in the data folder."
     )
+
+
+def is_prepared(settings: Settings) -> bool:
+    """Tell whether the database has the newest revision already."""
+    newest = max(path.name.partition("_")[0] for path in REVISIONS.glob("[0-9]*.py"))
+    db = open_database(settings.database_url)
+    try:
+        with db.read() as connection:
+            return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
+    except sa.exc.SQLAlchemyError:
+        return False
+    finally:
+        db.engine.dispose()
 
 
 def configured_redis(settings: Settings) -> None:

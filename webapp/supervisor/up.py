@@ -14,6 +14,7 @@ import structlog
 from config import Settings, environment
 from webapp import logs
 from webapp.supervisor import preflight, valkey
+from webapp.supervisor.errors import UNUSABLE
 from webapp.supervisor.instance import only_instance
 from webapp.supervisor.programs import Program
 from webapp.supervisor.watch import Stage, Stopped, Watch
@@ -53,13 +54,18 @@ def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...])
     if settings.embedded_redis:
         trouble = f"See {folder / 'redis.log'}."
         watch.start(Stage((valkey.program(settings),), lambda: valkey.answers(settings.redis), 20, trouble))
-    first = _finish(watch, "init", ("init", "--json"), settings)
+    web = Stage((_program("web", settings),), lambda: _healthy(settings), 60, f"See {folder / 'web.log'}.")
+    init = Task(watch, "init", ("init", "--json"), settings)
+    if preflight.is_prepared(settings):  # then both may go on at the same time
+        watch.start(web)
+    first = init.result()
     try:
-        watch.start(Stage((_program("web", settings),), lambda: _healthy(settings), 60, f"See {folder / 'web.log'}."))
+        if "web" not in watch.children:
+            watch.start(web)
         workers = tuple(_program("worker", settings, f"worker-{n}") for n in range(1, settings.workers + 1))
         watch.start(Stage((*workers, _program("scheduler", settings))))
         if prepare:
-            _finish(watch, "prepare", prepare, settings)
+            Task(watch, "prepare", prepare, settings).result()
         log.info("Ready", url=url(settings))
         say(f"\nSyncline is ready: {url(settings)}")
     finally:  # it is made once, so it is shown even if the start fails later
@@ -67,6 +73,28 @@ def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...])
             say(f"Sign in as {first['username']} with the password: {first['password']}")
             say("It is shown only this once. 'syncline user reset-password admin' makes a new one.")
     say(f"Ctrl-C stops everything. Logs are in {folder}.\n")
+
+
+class Task:
+    """A `syncline` command that ends by itself; it prints JSON, and tells of its own failure itself."""
+
+    def __init__(self, watch: Watch, name: str, arguments: tuple[str, ...], settings: Settings) -> None:
+        """Start the command."""
+        self.watch, self.name = watch, name
+        self._reading, writing = os.pipe()
+        try:
+            watch.launch(_syncline(name, arguments, settings, grace=GRACE["init"], stdout=writing))
+        finally:
+            os.close(writing)
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the end and return what it printed."""
+        with open(self._reading, encoding="utf-8") as output:
+            if self.watch.finish(self.name):
+                raise SystemExit(UNUSABLE)
+            text = output.read().strip()
+        found: dict[str, Any] = json.loads(text) if text else {}
+        return found
 
 
 def url(settings: Settings) -> str:
@@ -86,20 +114,6 @@ def _syncline(
     argv = (sys.executable, "-m", "webapp.cli", *arguments)
     env = environment(SYNCLINE_DATA=str(settings.data))
     return Program(name, argv, env, grace=grace, cwd=str(preflight.ROOT), restart=stdout is None, stdout=stdout)
-
-
-def _finish(watch: Watch, name: str, arguments: tuple[str, ...], settings: Settings) -> dict[str, Any]:
-    """Run a `syncline` command to its end and return the JSON that it prints; it tells of its own failure itself."""
-    reading, writing = os.pipe()
-    with open(reading, encoding="utf-8") as output:
-        try:
-            code = watch.finish(_syncline(name, arguments, settings, grace=GRACE["init"], stdout=writing))
-        finally:
-            os.close(writing)
-        if code:
-            raise SystemExit(1)
-        text = output.read().strip()
-    return json.loads(text) if text else {}
 
 
 def _healthy(settings: Settings) -> bool:

@@ -99,13 +99,17 @@ class Watch:
                     f"The {child.program.name} process ended {HOPELESS} times while starting. {stage.trouble}"
                 )
 
-    def finish(self, program: Program) -> int:
-        """Run a program that ends by itself and return its exit code; raises `Stopped` when told to stop."""
+    def launch(self, program: Program) -> None:
+        """Start a program that ends by itself; `finish` waits for it."""
         child = self.children[program.name] = Child(program)
-        child.start(time.monotonic())
+        log.info("Process started", process=program.name, pid=child.start(time.monotonic()))
+
+    def finish(self, name: str) -> int:
+        """Wait until a launched program has ended and return its exit code; raises `Stopped` when told to stop."""
+        child = self.children[name]
         while child.pid is not None:
             self._tick(1.0)
-        del self.children[program.name]
+        del self.children[name]
         return child.exit or 0
 
     def run(self) -> None:
