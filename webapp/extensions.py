@@ -1,4 +1,4 @@
-"""What every room stands on: the metadata database, its column types, the clock.
+"""What every room stands on: the metadata database, its column types, the clock, who acts.
 
 `Database.begin` is the one way to write: on SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that no
 transaction fails half-way for having read first.
@@ -17,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from config import Settings
+
 Clock = Callable[[], datetime]
 
 metadata = sa.MetaData(
@@ -31,6 +33,10 @@ metadata = sa.MetaData(
 
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class ForPeople(Exception):  # noqa: N818 - a family of errors, not one
+    """An error at the command line whose text is written for a person: what happened and what to do."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -89,7 +95,9 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, json_serializer=to_json)
+        engine = sa.create_engine(
+            parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, json_serializer=to_json
+        )
         return Database(engine)
     engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False}, json_serializer=to_json)
     sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -99,7 +107,13 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we send BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-16000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "busy_timeout=30000",
+        "cache_size=-16000",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -123,3 +137,31 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a person ("user"), an API key ("key"), the command line ("cli") or Syncline itself ("system")."""
+
+    kind: str
+    name: str
+    id: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+SYSTEM = Actor("system", "Syncline")
+
+
+@dataclass(frozen=True)
+class House:
+    """What services are handed: settings, database and clock of this process."""
+
+    settings: Settings
+    db: Database
+    clock: Clock = utcnow
+
+
+def open_house(settings: Settings, clock: Clock = utcnow) -> House:
+    """Return the house for `settings`."""
+    return House(settings, open_database(settings.database_url), clock)
