@@ -213,7 +213,7 @@ def json_of(response: httpx.Response, request: Request) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         kind = response.headers.get("Content-Type", "")
         if "json" in kind:
-            raise Unavailable(
+            raise BrokenJson(
                 msg(
                     "The JSON of {url} is broken or breaks off: {problem}.", url=shown(response.url), problem=str(error)
                 ),
