@@ -6,22 +6,19 @@ when the expression really uses it, so that a condition can still guard it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
+from rules.language.jsontext import read_json
 from rules.language.nodes import Mode, Variable
 from rules.schema import FieldType, Schema
 from rules.text import N_, Message, msg
 
 DIGITS = 15
-_JSON_DIGITS = 17
-_EXACT = 2**53
 _FIRST = datetime(1, 1, 2)  # noqa: DTZ001 - a wall-clock bound; the runtime takes day 1 for infinity
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999_000)  # noqa: DTZ001
 
@@ -83,31 +80,35 @@ def _json(column: pl.Series) -> list[Any]:
 
 
 def parse_json(text: str) -> Any:
-    """Return what JSON text holds, numbers as floating point; `Unusable` if it is no JSON or would lose digits."""
+    """Return what JSON text holds; `Unusable` if it is no JSON or would lose digits."""
+    if "\\u0000" in text:
+        return _NUL
     try:
-        return json.loads(text, parse_int=_json_integer, parse_float=_json_number, parse_constant=_no_constant)
+        return read_json(text)
     except (ValueError, RecursionError) as error:
         return Unusable(msg("The JSON cannot be used: {reason}", reason=str(error)))
 
 
-def _json_integer(text: str) -> float | int:
-    value = int(text)
-    if abs(value) <= _EXACT:
-        return float(value)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{text} has too many digits")
-    return value
+def _texts(column: pl.Series) -> list[Any]:
+    return _without_nul(column, column.str.contains("\x00", literal=True))
 
 
-def _json_number(text: str) -> float:
-    value = float(text)
-    if Decimal(repr(value)) != Decimal(text) and len(Decimal(text).normalize().as_tuple().digits) > _JSON_DIGITS:
-        raise ValueError(f"{text} has too many digits")
-    return value
+def _bytes(column: pl.Series) -> list[Any]:
+    return _without_nul(column, column.bin.contains(b"\x00"))
 
 
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a JSON value")
+def _without_nul(column: pl.Series, has_nul: pl.Series) -> list[Any]:
+    """Return the values; those that hold the character NUL are unusable, since the runtime would cut them off there."""
+    values: list[Any] = column.to_list()
+    for row in has_nul.fill_null(value=False).arg_true():
+        values[row] = _NUL
+    return values
 
 
-_VALUES: dict[FieldType, Callable[[pl.Series], list[Any]]] = {FieldType.TIME: _times, FieldType.JSON: _json}
+_NUL = Unusable(msg("The value holds the character NUL (code 0), which cannot be calculated with."))
+_VALUES: dict[FieldType, Callable[[pl.Series], list[Any]]] = {
+    FieldType.TEXT: _texts,
+    FieldType.BINARY: _bytes,
+    FieldType.TIME: _times,
+    FieldType.JSON: _json,
+}

@@ -45,11 +45,10 @@ class Checker(Operators, Calls):
     def __init__(self, checked: Checked, text: str, schema: Schema, object_name: str | None) -> None:
         super().__init__(checked, text, schema)
         self._object = object_name
-        self.variables: dict[str, Type] = {}
 
     def visit(self, node: Node) -> Type:
         """Return the type of a node, after noting it and what is wrong with it."""
-        name = field_of(node)
+        name = None if RECORD in self.variables else field_of(node)
         type_ = self._field(name, node.at) if name is not None else self._by_node(node)
         self.checked.types[id(node)] = type_
         return type_

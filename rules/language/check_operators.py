@@ -38,7 +38,8 @@ class Operators(Visitor):
         return unify(yes, no) or self.report(node.operands[2].at, msg(text, yes=str(yes), no=str(no)))
 
     def _index(self, node: Operator) -> Type:
-        if isinstance(node.operands[0], Ident) and node.operands[0].name == RECORD and RECORD not in self.schema:
+        head = node.operands[0]
+        if isinstance(head, Ident) and head.name == RECORD and RECORD not in {*self.schema.names, *self.variables}:
             return self.report(node.at, msg('Write the name of the field in quotes, like record["phone"].'))
         source, index = (self.visit(operand) for operand in node.operands)
         wanted = {Kind.LIST: INTEGER, Kind.MAP: source.key or ANY}.get(source.kind, ANY)

@@ -51,6 +51,7 @@ class Visitor(ABC):
     def __init__(self, checked: Checked, text: str, schema: Schema) -> None:
         self.checked = checked
         self.schema = schema
+        self.variables: dict[str, Type] = {}
         self._text = text
 
     @abstractmethod

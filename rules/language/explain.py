@@ -95,7 +95,9 @@ class Explainer:
 
     def _unusable(self, node: Variable, row: Row) -> Message:
         value = row[node.name]
-        return value.message if isinstance(value, Unusable) else _empty(node)
+        if isinstance(value, Unusable):
+            return value.message
+        return _empty(node) if value is None else msg("The value of '{field}' cannot be read.", field=node.field)
 
 
 def _empty(node: Node) -> Message:

@@ -40,7 +40,10 @@ DIVIDE = "own./"
 REAL = "own.real"
 _EXACT_INTEGER = 2**53
 _WIDE = frozenset({Kind.FLOAT, Kind.DECIMAL, Kind.ANY})
-_BY_REFERENCE = frozenset({FieldType.DECIMAL, FieldType.INTEGER, FieldType.JSON})
+_BY_REFERENCE = {
+    Kind.DECIMAL: (FieldType.DECIMAL, FieldType.INTEGER),
+    Kind.ANY: (FieldType.DECIMAL, FieldType.INTEGER, FieldType.JSON),
+}
 _Step = Callable[[Node], Node]
 
 
@@ -60,7 +63,7 @@ def own_name(name: str, suffix: str) -> str:
 def lower(checked: Checked, schema: Schema, wanted: Type) -> Plan:
     """Return the plan of a checked tree whose result is used as `wanted`."""
     lowering = Lowering(checked, schema)
-    exact = wanted.kind in (Kind.DECIMAL, Kind.ANY)
+    exact = wanted.kind in _BY_REFERENCE
     tree = lowering.result(checked.tree, wanted) if exact else lowering.open(checked.tree, wanted)
     return Plan(tree, tuple(lowering.variables.values()))
 
@@ -95,7 +98,7 @@ class Lowering:
     def result(self, node: Node, wanted: Type) -> Node:
         """Return the node for the place of the result, where a field is named instead of read."""
         name = self._field(node)
-        if name is not None and self._schema[name].type in _BY_REFERENCE:
+        if name is not None and self._schema[name].type in _BY_REFERENCE[wanted.kind]:
             return Exact(node.at, name)
         return self._form(node, lambda part: self.result(part, wanted)) or self.open(node, wanted)
 

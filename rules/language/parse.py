@@ -32,6 +32,7 @@ from rules.text import Message, msg
 
 MAX_LENGTH = 10_000
 MAX_ITEMS = 1_000
+_NUL = msg("The character NUL (code 0) is not possible in an expression.")
 
 SYMBOLS = {f"_{s}_": s for s in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "?:")}
 SYMBOLS |= {"_?_:_": "?:", "_[_]": "[]", "!_": "!", "-_": "-", "@in": "in"}
@@ -41,6 +42,8 @@ def parse(text: str) -> Node:
     """Return the syntax tree of an expression; raises `ExpressionError`."""
     if not text.strip():
         raise ExpressionError([Problem(msg("The expression is empty."))])
+    if "\x00" in text:
+        raise ExpressionError([Problem(_NUL, *place(text, text.index("\x00")))])
     if len(text) > MAX_LENGTH:
         message = msg(
             "This expression has {length} characters; at most {limit} are allowed.", length=len(text), limit=MAX_LENGTH
@@ -98,7 +101,10 @@ class _Decoder:
             6: const.text,
             7: const.data,
         }
-        return Literal(at, next((read(number) for number, read in readers.items() if number in const), None))
+        value = next((read(number) for number, read in readers.items() if number in const), None)
+        if (isinstance(value, str) and "\x00" in value) or (isinstance(value, bytes) and 0 in value):
+            raise self._refuse(_NUL, at)  # the runtime's functions would take it for the end
+        return Literal(at, value)
 
     def _ident(self, ident: Reader, at: int) -> Ident:
         return Ident(at, ident.text(1).removeprefix("."))

@@ -51,5 +51,5 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {n.casefold(): n for n in reversed(names)}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.7)
     return folded[close[0]] if close else None

@@ -181,8 +181,8 @@ class Rows:
         self._runner = Runner(plan.tree)
         self._explainer = Explainer(plan.tree)
         self._references = tuple(sorted(_references(plan.tree)))
-        self._take = taker(field)
         self.field = self._widened(field)
+        self._take = taker(field, self.field)
 
     def _widened(self, field: Field) -> Field:
         if field.type is not FieldType.DECIMAL:
@@ -196,10 +196,9 @@ class Rows:
         values: list[Any] = []
         errors: list[RowError] = []
         for number, (row, value) in enumerate(self._results(batch)):
-            if type(value) is bytearray and bytes(value) in references:
-                value = references[bytes(value)][number]  # noqa: PLW2901 - the runtime named the field, this is its value
             try:
-                values.append(self._taken(value, row))
+                column = references.get(bytes(value)) if type(value) is bytearray else None
+                values.append(self._taken(value, row) if column is None else self._stored(column[number]))
             except _RowFailed as failed:
                 values.append(None)
                 errors.append(RowError(number, failed.message, *reversed(place(self._text, failed.at))))
@@ -214,12 +213,21 @@ class Rows:
         rows = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
         return ((row, self._runner.one(row)) for row in rows)
 
+    def _stored(self, value: Any) -> Any:
+        """Return the value of a field that the runtime named as the result."""
+        if value is None or isinstance(value, str):
+            return value
+        return self._fit(value)
+
     def _taken(self, value: Any, row: dict[str, Any]) -> Any:
         if value is None:
             return None
         if type(value) is Failed:
             at, message = self._explainer.cause(row)
             raise _RowFailed(at, message)
+        return self._fit(value)
+
+    def _fit(self, value: Any) -> Any:
         try:
             return self._take(value)
         except Misfit as misfit:

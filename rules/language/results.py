@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
+import polars as pl
+
+from rules.language.jsontext import write_json
 from rules.schema import FREE_SCALE, Field, FieldType
 from rules.text import Message, msg
 
@@ -72,20 +74,21 @@ def _date(value: Any) -> date:
     return _moment(FieldType.DATE)(value).date()
 
 
-def decimals(scale: int) -> Callable[[Any], Decimal]:
-    """Return what rounds a number, by its shortest text, half-even to a scale; exact values pass as they are."""
+def decimals(scale: int, room: int) -> Callable[[Any], Decimal]:
+    """Return what rounds a number, by its shortest text, half-even to a scale; exact values pass as they are.
+
+    `room` is the scale of the column that takes the values.
+    """
     step = Decimal(1).scaleb(-scale)
 
     def take(value: Any) -> Decimal:
-        if isinstance(value, Decimal):
-            return value
-        if type(value) is int:
-            return _bounded(Decimal(value), scale)
+        if type(value) in (Decimal, int):
+            return _bounded(Decimal(value), room)
         if type(value) is not float:
             raise _wrong(value, FieldType.DECIMAL)
         if not math.isfinite(value):
             raise Misfit(msg("The result is too large or not a number."))
-        return _bounded(Decimal(repr(value)).quantize(step, ROUND_HALF_EVEN, _CONTEXT), scale)
+        return _bounded(Decimal(repr(value)).quantize(step, ROUND_HALF_EVEN, _CONTEXT), room)
 
     return take
 
@@ -108,28 +111,9 @@ def _json(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     try:
-        plain = _plain(value)
-        return json.dumps(
-            plain, ensure_ascii=False, sort_keys=True, allow_nan=False, separators=(",", ":"), default=_json_other
-        )
+        return write_json(value)
     except (TypeError, ValueError):
         raise _wrong(value, FieldType.JSON) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key if isinstance(key, str) else json.dumps(key): _plain(item) for key, item in value.items()}
-    return value
-
-
-def _json_other(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    raise TypeError(value)
 
 
 _TAKERS: dict[FieldType, Callable[[Any], Any]] = {
@@ -145,10 +129,10 @@ _TAKERS: dict[FieldType, Callable[[Any], Any]] = {
 }
 
 
-def taker(field: Field) -> Callable[[Any], Any]:
-    """Return what turns one value of the runtime into a value of the field's column; raises `Misfit`."""
-    if field.type is FieldType.DECIMAL:
-        return decimals(FREE_SCALE if field.scale is None else field.scale)
+def taker(field: Field, column: Field) -> Callable[[Any], Any]:
+    """Return what turns one value of the runtime, meant for a field, into a value of a column; raises `Misfit`."""
+    if isinstance(column.dtype, pl.Decimal):
+        return decimals(FREE_SCALE if field.scale is None else field.scale, column.dtype.scale)
     return _TAKERS[field.type]
 
 

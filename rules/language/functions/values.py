@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from rules.language.functions.registry import Builtin, Chapter, Form, FunctionError, Group
+from rules.language.jsontext import write_json
 from rules.text import N_, msg
 
 _empty = Chapter(Group.EMPTY)
@@ -48,7 +48,7 @@ def to_text(value: Any) -> str:
 
 def _other_text(value: Any) -> str:
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return write_json(value)
     if value is None:
         raise FunctionError(msg("toText() has no value to write: it is empty. Write orDefault() before it."))
     return str(value)
