@@ -66,14 +66,29 @@ def columns_of(
     )  # fmt: skip
 
 
+def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return every member that occurs; one that only some records have stands behind its neighbour there."""
+    names: list[str] = []
+    known: set[str] = set()
+    for record in records:
+        if known.issuperset(record):
+            continue
+        place = 0
+        for name in record:
+            if name not in known:
+                names.insert(place, name)
+                known.add(name)
+            place = names.index(name) + 1
+    return names
+
+
 def sample_of(records: Sequence[Mapping[str, Any]], *, complete: bool) -> Sample:
-    """Return a sample of JSON objects: every member that occurs, in the order of appearance."""
-    kinds: dict[str, set[str]] = {}
+    """Return a sample of JSON objects: every member that occurs."""
+    kinds: dict[str, set[str]] = {name: set() for name in names_of(records)}
     for record in records:
         for name, value in record.items():
-            seen = kinds.setdefault(name, set())
             if value is not None:
-                seen.add(_kind(value))
+                kinds[name].add(_kind(value))
     mixed = [name for name, seen in kinds.items() if JSON_KIND in seen]
     frozen = {name: frozenset(seen) for name, seen in kinds.items() if seen}
     return Sample(columns_of(records, kinds, mixed), frozen, complete)

@@ -18,13 +18,19 @@ from connectors.builtin.files_json import JsonFile, JsonLinesFile
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_refusal import refusal
+from connectors.builtin.files_xml import XmlFile
 from connectors.casting import numbered, typed
 from connectors.errors import Fenced, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Failure, Fence, WriteResult
 from rules.schema import Change, Schema
 from rules.text import msg
 
-FORMATS: Mapping[str, Callable[[Path, Options], Source]] = {"csv": CsvFile, "json": JsonFile, "jsonl": JsonLinesFile}
+FORMATS: Mapping[str, Callable[[Path, Options], Source]] = {
+    "csv": CsvFile,
+    "json": JsonFile,
+    "jsonl": JsonLinesFile,
+    "xml": XmlFile,
+}
 
 
 @dataclass

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import polars as pl
 import pytest
@@ -87,6 +88,30 @@ class TestJson(FilesConformance):
         lines = [encoded(record, schema) for record in records.iter_rows(named=True)]
         around = '{"count": 1.50, "data": {"before": [1], "items": [%s], "after": {}}}'
         self.file(settings).write_text(around % ",\n  ".join(lines))
+
+
+class TestXml(FilesConformance):
+    object_name = "sample.xml"
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        folder = tmp_path / "inbox"
+        folder.mkdir()
+        return {"path": str(folder), "settle": 0, "record_path": "export/rows/row"}
+
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        rows = "\n".join(self.row(record) for record in records.iter_rows(named=True))
+        self.file(settings).write_text(
+            f'<?xml version="1.0"?><export xmlns="urn:x"><head>1</head><rows>{rows}</rows></export>'
+        )
+
+    def row(self, record: Mapping[str, Any]) -> str:
+        fields = (f"<{n}>{escape(plain(v), {chr(13): '&#13;'})}</{n}>" for n, v in record.items() if v is not None)
+        return f"<row>{''.join(fields)}</row>"
+
+    def test_empty_object(self, settings: Settings, source: Any, sample: Schema) -> None:
+        """A document without records yields one empty page."""
+        super().test_empty_object(settings, source, sample)
 
 
 def plain(value: Any) -> str:
