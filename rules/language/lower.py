@@ -109,8 +109,8 @@ class Lowering:
                 return _if(node.at, self.strict(test), step(yes), step(no))
             case Call(name="orDefault" | "coalesce"):
                 return self._first(node, node.args, step)
-            case Call(name="choose"):
-                return self._choose(node, step)
+            case Call(name="choose", args=(value, MapOf() as choices, *rest)):
+                return self._choose(node, (value, choices), rest, step)
             case _:
                 return None
 
@@ -134,23 +134,19 @@ class Lowering:
             node.at, name, self.open(head, self._checked.type(node)), _if(node.at, empty, later, Ident(head.at, name))
         )
 
-    def _choose(self, node: Call, step: _Step) -> Node:
-        value, choices = node.args[0], node.args[1]
+    def _choose(self, node: Call, pair: tuple[Node, MapOf], default: list[Node], step: _Step) -> Node:
+        value, choices = pair
         key, table = self._fresh(), self._fresh()
         known = Operator(node.at, "in", (Ident(value.at, key), Ident(node.at, table)))
         found = Operator(node.at, "[]", (Ident(node.at, table), Ident(value.at, key)))
         body: Node = found
-        if len(node.args) == 3:
+        if default:
             filled = Operator(node.at, "!=", (Ident(value.at, key), Literal(node.at, None)))
-            body = _if(node.at, Operator(node.at, "&&", (filled, known)), found, step(node.args[2]))
-        values = self._choices(choices, self._checked.type(node))
+            body = _if(node.at, Operator(node.at, "&&", (filled, known)), found, step(default[0]))
+        wanted = self._checked.type(node)
+        keys = tuple(self.strict(part) for part in choices.keys)
+        values = MapOf(choices.at, keys, tuple(self.open(part, wanted) for part in choices.values))
         return Let(node.at, key, self.open(value, NULL), Let(node.at, table, values, body))
-
-    def _choices(self, choices: Node, wanted: Type) -> Node:
-        if not isinstance(choices, MapOf):
-            return self.strict(choices)
-        keys = tuple(self.strict(key) for key in choices.keys)
-        return MapOf(choices.at, keys, tuple(self.open(value, wanted) for value in choices.values))
 
     def promoted(self, node: Node, wanted: Type) -> Node:
         """Return the node as a number with fraction if that is wanted and it is a whole number."""

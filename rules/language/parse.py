@@ -81,10 +81,8 @@ class _Decoder:
     def node(self, expr: Reader) -> Node:
         """Return the node of an `Expr`."""
         at = self._offsets.get(expr.integer(2), 0)
-        for number, decode in self._forms.items():
-            if number in expr:
-                return decode(expr.message(number), at)
-        raise self._refuse(msg("This form is not supported."), at)
+        number = next(number for number in self._forms if number in expr)
+        return self._forms[number](expr.message(number), at)
 
     def _refuse(self, message: Message, at: int) -> ExpressionError:
         return ExpressionError([Problem(message, *place(self._text, at))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import product
 from typing import Any
@@ -83,10 +83,6 @@ class Runner:
         if type(result) is str and value.type() == cel.Type.ERROR:
             return Failed(result)
         return result
-
-    def many(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-        """Yield the value for each record."""
-        return map(self.one, rows)
 
 
 def variables(tree: Node) -> dict[str, Variable]:

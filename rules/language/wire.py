@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 VARINT, FIXED64, BYTES = 0, 1, 2
 Raw: TypeAlias = int | bytes
@@ -29,17 +29,17 @@ class Reader:
 
     def messages(self, number: int) -> list[Reader]:
         """Return the messages in a field."""
-        return [Reader(_bytes(value)) for value in self._fields.get(number, ())]
+        return [Reader(cast(bytes, value)) for value in self._fields.get(number, ())]
 
     def message(self, number: int) -> Reader:
         """Return the message in a field; an empty one where it is absent."""
         found = self._fields.get(number)
-        return Reader(_bytes(found[-1]) if found else b"")
+        return Reader(cast(bytes, found[-1]) if found else b"")
 
     def data(self, number: int) -> bytes:
         """Return the bytes of a field."""
         found = self._fields.get(number)
-        return _bytes(found[-1]) if found else b""
+        return cast(bytes, found[-1]) if found else b""
 
     def text(self, number: int) -> str:
         """Return the text of a field."""
@@ -48,21 +48,13 @@ class Reader:
     def integer(self, number: int) -> int:
         """Return the signed 64-bit integer of a field."""
         found = self._fields.get(number)
-        value = found[-1] if found else 0
-        if not isinstance(value, int):
-            raise TypeError(number)
+        value = cast(int, found[-1] if found else 0)
         return value - (1 << 64) if value >= 1 << 63 else value
 
     def double(self, number: int) -> float:
         """Return the floating point number of a field."""
         value: float = struct.unpack("<d", self.data(number))[0]
         return value
-
-
-def _bytes(value: Raw) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError(value)
-    return value
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:

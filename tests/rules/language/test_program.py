@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rules.language import RowError, compile_expression
 from rules.language.explain import Explainer
-from rules.language.nodes import Literal
+from rules.language.nodes import Literal, Operator
 from rules.schema import Field, FieldType, Schema
 from rules.text import Message
 from tests.rules.language.records import EMPTY, FILLED, SCHEMA, batch, error, problem, run, value
@@ -95,6 +95,10 @@ EMPTY_FIELD = "The field '{}' is empty in this record. Use orDefault(), or ask f
         ("price", FILLED["price"]),
         ("min(price, 3)", Decimal("3.000000000000000000")),
         ("null", None),
+        ("coalesce(null, price, data)", "12.3456"),
+        ("coalesce(null, qty, data)", "7"),
+        ("(active ? 1 : 2) + 1", 2),
+        ("toText(qty) + toText(name)", "7 Ada "),
         ("'x'", "x"),
         ("qty > 9007199254740993", False),
     ],
@@ -187,6 +191,13 @@ def test_errors(text: str, record: dict[str, Any], message: str | None, column: 
     """Where a record has no result, the innermost cause is named at its column."""
     said, place = error(text, record)
     assert (said if message else None, place) == (message, column)
+
+
+def test_numbers_at_the_edge() -> None:
+    """Infinity stays what it is; whole numbers in JSON keep all their digits."""
+    assert value("round(rate, 2)", {"rate": math.inf}) == math.inf
+    assert value("toText(data.n)", {"data": '{"n": 9007199254740993}'}) == "9007199254740993"
+    assert value("data.n < 0.2", {"data": '{"n": 0.1}'}) is True
 
 
 def test_lines() -> None:
@@ -346,6 +357,10 @@ def test_field_called_record() -> None:
 
 def test_explanation_without_cause() -> None:
     """Asked about a record that has no error, the explainer still answers with the place of the whole."""
+    deep = Literal(3, True)
+    for _ in range(60):
+        deep = Operator(3, "!", (deep,))
+    assert Explainer(deep).cause({})[0] == 3
     at, message = Explainer(Literal(3, 1)).cause({})
     assert at == 3
     assert isinstance(message, Message)

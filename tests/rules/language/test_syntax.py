@@ -1,7 +1,5 @@
 """Syntax errors: in plain words, at their place, with what to type instead."""
 
-
-
 from __future__ import annotations
 
 import pytest
@@ -76,6 +74,6 @@ def test_other_reports() -> None:
 
 def test_deep_trees() -> None:
     """What only our own rewriting makes too deep is refused when it is compiled, not when it runs."""
-    text = "name" + ".orDefault('a').trim()" * 30
+    text = "coalesce(name.trim(), " * 28 + "name" + ")" * 28
     (found,) = problems(text)
     assert "nested too deeply" in str(found.message)
