@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
-from connectors.builtin.database_flavor import Refusal
+from connectors.builtin.database_flavor import Limits, Refusal
 from rules.schema import Field, FieldType, Op, Schema
 from rules.text import Message, msg
 
@@ -18,7 +18,7 @@ _MICROS = 6
 Finding = tuple[pl.Series, Message]
 
 
-def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, *, finite: bool) -> dict[int, Refusal]:
+def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, limits: Limits) -> dict[int, Refusal]:
     """Return row -> why its values cannot be written as they are.
 
     Args:
@@ -26,15 +26,16 @@ def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, *, finite:
         op: What is going to be done with the records.
         key: The key field; updates and deletes need its value.
         records: The fields to be written.
-        finite: The database holds no NaN and no infinity.
+        limits: What the database cannot hold.
     """
     found: dict[int, Refusal] = {}
     names = [key] if op is Op.DELETE else records.columns
     for name in names:
         field, values = schema[name], records[name]
-        for mask, message in _findings(field, values, finite=finite, needed=op is not Op.CREATE and name == key):
-            for row in mask.fill_null(value=False).arg_true().to_list():
-                found.setdefault(row, Refusal(message, name))
+        if (op is not Op.CREATE and name == key) or not (field.nullable or field.generated):
+            _note(found, values.is_null(), Refusal(_empty(field), name))
+        for mask, message in _findings(field, values, limits):
+            _note(found, mask, Refusal(message, name))
     if op is Op.CREATE:
         for name in _forgotten(schema, records.columns):
             message = _empty(schema[name])
@@ -42,13 +43,19 @@ def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, *, finite:
     return found
 
 
-def _findings(field: Field, values: pl.Series, *, finite: bool, needed: bool) -> Iterator[Finding]:
-    if needed or (not field.nullable and not field.generated):
-        yield values.is_null(), _empty(field)
+def _note(found: dict[int, Refusal], mask: pl.Series, refusal: Refusal) -> None:
+    for row in mask.fill_null(value=False).arg_true().to_list():
+        found.setdefault(row, refusal)
+
+
+def _findings(field: Field, values: pl.Series, limits: Limits) -> Iterator[Finding]:
     for check in _CHECKS.get(field.type, ()):
         yield from check(field, values)
-    if finite and values.dtype.is_float():
+    if values.dtype.is_float() and not limits.endless_floats:
         yield ~values.is_finite(), msg("'{field}' takes no infinite number and no 'not a number'.", field=field.name)
+    if values.dtype == pl.String and not limits.zero_in_text:
+        text = msg("'{field}' holds the character zero, which the database cannot keep.", field=field.name)
+        yield values.str.contains("\0", literal=True), text
 
 
 def _forgotten(schema: Schema, given: Sequence[str]) -> Iterator[str]:

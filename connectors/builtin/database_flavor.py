@@ -27,6 +27,16 @@ class Refusal:
     field: str | None = None
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What no column of a database can hold."""
+
+    endless_floats: bool = False
+    """A float may be NaN or infinite."""
+    zero_in_text: bool = True
+    """A text may hold the character zero."""
+
+
 class RefusedError(Exception):
     """A record of a batch is refused by ourselves; the writer looks for it as for one the database refuses."""
 
@@ -40,8 +50,7 @@ class Flavor(ABC):
 
     row_values: ClassVar[bool] = True
     """`(a, b) > (x, y)` uses an index."""
-    finite_floats: ClassVar[bool] = True
-    """A float must not be NaN or infinite."""
+    limits: ClassVar[Limits] = Limits()
     driver_errors: ClassVar[tuple[type[Exception], ...]]
 
     @abstractmethod

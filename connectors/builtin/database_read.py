@@ -80,7 +80,8 @@ class Reader:
     def lookup(self, session: Session, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose key is among the values, compared exactly."""
         column = column_of(self._table, key)
-        wanted = values.cast(column.field.dtype, strict=False).drop_nulls().unique()
+        typed = values.cast(column.field.dtype, strict=False)
+        wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique()
         found = [self._frame([])[0]]
         for start in range(0, wanted.len(), _LOOKUP):
             some = wanted.slice(start, _LOOKUP)
@@ -173,8 +174,8 @@ class Reader:
 
     def _any_order(self, cursor: Cursor | None) -> Iterator[sa.ColumnElement[Any]]:
         if cursor is not None:
-            for name in (cursor.field, cursor.tie):
-                yield self._flavor.nulls_first(self._flavor.order(column_of(self._table, name)))
+            yield self._flavor.nulls_first(self._flavor.order(column_of(self._table, cursor.field)))
+            yield self._flavor.nulls_first(self._flavor.order_any(column_of(self._table, cursor.tie)))
         for column in self._table.columns:
             yield self._flavor.nulls_first(self._flavor.order_any(column))
 

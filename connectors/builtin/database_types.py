@@ -26,11 +26,15 @@ _ZONED = r"[+-]\d\d(?::?\d\d)?$"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its field, the name of its own type, and the type without length for casts."""
+    """A column of a table: its field, the name of its own type, and the type without length for casts.
+
+    `computed` columns are always filled in by the database and must not be written at all.
+    """
 
     field: Field
     native: str
     cast: str = ""
+    computed: bool = False
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from connectors.builtin.database_checks import refusals
 from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError
 from connectors.builtin.database_read import column_of
 from connectors.builtin.database_types import Table
+from connectors.errors import Misconfigured
 from connectors.spi import Failure
 from rules.schema import Change, Op
 from rules.text import msg
@@ -46,8 +47,7 @@ class Writer:
     def write(self, index: int, change: Change) -> pl.Series | None:
         """Write one change; returns the keys that the database made, if it did."""
         self._index = index
-        for name in (change.key, *change.records.columns):
-            column_of(self._table, name)
+        self._check_names(change)
         good = self._checked(change)
         if change.op is Op.CREATE:
             return self._create(change, good)
@@ -55,8 +55,19 @@ class Writer:
             self._change(change, part)
         return None
 
+    def _check_names(self, change: Change) -> None:
+        written = set(change.records.columns) - ({change.key} if change.op is Op.UPDATE else set())
+        for name in (change.key, *change.records.columns):
+            column = column_of(self._table, name)
+            if column.computed and name in written and change.op is not Op.DELETE:
+                raise Misconfigured(
+                    msg("'{field}' is filled in by the database itself and must not be written.", field=name),
+                    msg("Take it out of the mapping."),
+                    object_name=self._table.name,
+                )
+
     def _checked(self, change: Change) -> pl.DataFrame:
-        bad = refusals(self._table.schema, change.op, change.key, change.records, finite=self._flavor.finite_floats)
+        bad = refusals(self._table.schema, change.op, change.key, change.records, self._flavor.limits)
         for row, refusal in bad.items():
             self._refuse(row, refusal)
         rows = pl.Series(_ROW, range(change.records.height), dtype=pl.Int64)

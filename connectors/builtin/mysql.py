@@ -77,10 +77,15 @@ class MySQL(ServerDatabase):
             client_flag=CLIENT.FOUND_ROWS, init_command=_SESSION, program_name="syncline", defer_connect=True,
             auth_plugin_map={"mysql_clear_password": _NoClearText, "dialog": _NoClearText}, **self._tls(),
         )  # fmt: skip
-        connection.connect(self._socket())
-        with connection.cursor() as cursor:
-            for name, value in self._options().items():
-                cursor.execute(f"SET SESSION {name} = %s", [value])
+        options, network = self._options(), self._socket()
+        try:
+            connection.connect(network)
+            with connection.cursor() as cursor:
+                for name, value in options.items():
+                    cursor.execute(f"SET SESSION {name} = %s", [value])
+        except pymysql.Error:
+            network.close()
+            raise
         return connection
 
     def offers_tls(self, connection: socket.socket) -> bool | None:

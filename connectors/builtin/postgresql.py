@@ -72,6 +72,7 @@ class PostgreSQL(ServerDatabase):
 
     def open(self) -> psycopg.Connection:
         """Return a new connection to an address that may be reached."""
+        settings = {**_SESSION, **self._options()}
         address = self.address()
         with self._authority() as authority:
             connection = psycopg.connect(
@@ -81,9 +82,12 @@ class PostgreSQL(ServerDatabase):
                 gssencmode="disable", connect_timeout=max(2, round(self.context.timeout)), client_encoding="UTF8",
                 application_name="syncline", prepare_threshold=None, autocommit=True, **_KEEPALIVE,
             )  # fmt: skip
-        settings = {**_SESSION, **self._options()}
-        calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
-        connection.execute(f"SELECT {calls}".encode(), [part for pair in settings.items() for part in pair])
+        try:
+            calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
+            connection.execute(f"SELECT {calls}".encode(), [part for pair in settings.items() for part in pair])
+        except psycopg.Error:
+            connection.close()
+            raise
         connection.autocommit = False
         return connection
 

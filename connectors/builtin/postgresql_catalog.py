@@ -37,22 +37,21 @@ WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'v',
 # domains are followed down to the type they stand for; its modifier (length, precision) comes from the domain
 _COLUMNS = sa.text("""
 WITH RECURSIVE base AS (
-  SELECT a.attnum, a.atttypid AS typid, a.atttypmod AS typmod FROM pg_catalog.pg_attribute a
+  SELECT a.attnum, a.atttypid AS typid, a.atttypmod AS typmod, a.attnotnull AS needed, a.atthasdef AS has_default
+  FROM pg_catalog.pg_attribute a
   WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped
   UNION ALL
-  SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typid
+  SELECT b.attnum, t.typbasetype, t.typtypmod, b.needed OR t.typnotnull, b.has_default OR t.typdefault IS NOT NULL
+  FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typid
   WHERE t.typtype = 'd'
 )
 SELECT a.attname AS name, format_type(b.typid, b.typmod) AS native, format_type(b.typid, -1) AS "cast",
-       t.typcategory::text AS category, t.typtype::text AS typtype,
-       NOT (a.attnotnull OR coalesce(own.typnotnull, false)) AS nullable,
+       t.typcategory::text AS category, NOT b.needed AS nullable, b.has_default,
        a.attgenerated <> '' OR a.attidentity = 'a' AS always,
        a.attidentity = 'd' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS serial,
-       a.atthasdef OR own.typdefault IS NOT NULL AS has_default,
        coalesce(col_description(a.attrelid, a.attnum), '') AS label
 FROM pg_catalog.pg_attribute a
 JOIN base b ON b.attnum = a.attnum JOIN pg_catalog.pg_type t ON t.oid = b.typid AND t.typtype <> 'd'
-JOIN pg_catalog.pg_type own ON own.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = :oid AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 ORDER BY a.attnum
@@ -69,12 +68,16 @@ GROUP BY i.indexrelid, i.indisprimary, i.indnkeyatts HAVING bool_and(a.attnotnul
 ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
 """)
 
+MONEY = "money"
+_MONEY_SCALE = 2
+
 _TYPES: Mapping[str, FieldType] = {
     "smallint": FieldType.INTEGER,
     "integer": FieldType.INTEGER,
     "bigint": FieldType.INTEGER,
     "oid": FieldType.INTEGER,
     "numeric": FieldType.DECIMAL,
+    MONEY: FieldType.DECIMAL,
     "real": FieldType.FLOAT,
     "double precision": FieldType.FLOAT,
     "boolean": FieldType.BOOLEAN,
@@ -114,7 +117,9 @@ def table(connection: sa.Connection, schema: str, name: str) -> Table | None:
         return None
     names = {column.name for column in columns}
     keys = [tuple(row.names) for row in connection.execute(_KEY, {"oid": found.oid}) if names.issuperset(row.names)]
-    return Table(name, columns, keys[0] if keys else (), _KINDS.get(found.kind, "table"), found.bulk)
+    # what an amount of money looks like depends on the server's language, so it is written through numbers
+    bulk = found.bulk and not any(column.native == MONEY for column in columns)
+    return Table(name, columns, keys[0] if keys else (), _KINDS.get(found.kind, "table"), bulk)
 
 
 def _column(row: sa.Row[Any]) -> Column:
@@ -123,7 +128,9 @@ def _column(row: sa.Row[Any]) -> Column:
     first, second = (int(part) if part else None for part in modifiers.groups()) if modifiers else (None, None)
     kind = FieldType.JSON if row.category == "A" else _TYPES.get(base, FieldType.TEXT)
     numbers: dict[str, Any] = {}
-    if kind is FieldType.DECIMAL and first is not None:
+    if base == MONEY:
+        numbers = {"scale": _MONEY_SCALE}
+    elif kind is FieldType.DECIMAL and first is not None:
         numbers = {"precision": first, "scale": max(second or 0, 0)}
         kind = kind if numbers["scale"] <= MOST_SCALE else FieldType.TEXT
     elif kind in {FieldType.TIME, FieldType.DATETIME, FieldType.LOCAL_DATETIME}:
@@ -134,4 +141,4 @@ def _column(row: sa.Row[Any]) -> Column:
         row.name, kind, nullable=row.nullable, generated=row.always or row.serial,
         has_default=row.has_default or row.serial, label=row.label, **numbers,
     )  # fmt: skip
-    return Column(field, base, row.cast)
+    return Column(field, base, row.cast, computed=row.always)

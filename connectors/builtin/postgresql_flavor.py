@@ -18,7 +18,7 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from connectors.builtin import postgresql_catalog, postgresql_errors
-from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError
+from connectors.builtin.database_flavor import Flavor, Limits, Loader, Refusal, RefusedError
 from connectors.builtin.database_types import Column, Table, to_text
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
@@ -33,14 +33,7 @@ _AS_TEXT = {
     FieldType.DATETIME,
     FieldType.LOCAL_DATETIME,
 }
-_SORTED_AS_TEXT = {
-    FieldType.TEXT,
-    FieldType.DECIMAL,
-    FieldType.DATE,
-    FieldType.TIME,
-    FieldType.DATETIME,
-    FieldType.LOCAL_DATETIME,
-}
+_SORTED_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "xid", "cid", "aclitem"}
 _PLAIN_TEXT = {"text", "character varying"}
 
 
@@ -60,7 +53,7 @@ class _Named(sa.types.UserDefinedType[Any]):
 class PostgreSQLFlavor(Flavor):
     """How PostgreSQL is read and written."""
 
-    finite_floats = False
+    limits = Limits(endless_floats=True, zero_in_text=False)
     driver_errors = (psycopg.Error,)
 
     def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:
@@ -82,8 +75,10 @@ class PostgreSQLFlavor(Flavor):
     def wire(self, column: Column) -> sa.ColumnElement[Any]:
         """Select exact texts instead of types whose Python values cannot hold every value (infinity, years, digits)."""
         own: sa.ColumnElement[Any] = sa.column(column.name)
-        if column.native == "money":
+        if column.native == postgresql_catalog.MONEY:
             return sa.cast(sa.cast(own, sa.Numeric), sa.Text)
+        if column.native == "inet":  # a cast adds the length of the whole network
+            return sa.func.nullif(sa.func.format("%s", own), "")
         if column.native.endswith("[]"):
             return sa.cast(sa.func.to_json(own), sa.Text)
         if column.field.type is FieldType.JSON or (column.field.type in _AS_TEXT and column.native not in _PLAIN_TEXT):
@@ -101,12 +96,12 @@ class PostgreSQLFlavor(Flavor):
 
     def parameter(self, column: Column, value: Any) -> sa.ColumnElement[Any]:
         """Cast a wire value to the column's own type."""
-        return sa.cast(super().parameter(column, _text(value)), _Named(column.cast))
+        return _cast(super().parameter(column, _text(value)), column)
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
         """Compare with one array parameter, so that the statement is the same for any number of values."""
         array = _array(sa.literal(array_literal(to_text_values(values, column))))
-        return sa.column(column.name) == sa.any_(sa.cast(array, _Named(f"{column.cast}[]")))
+        return sa.column(column.name) == sa.any_(_cast(array, column, "[]"))
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Do not wait for locks for ever, free them if this process stops, and check constraints at once."""
@@ -194,7 +189,7 @@ class PostgreSQLLoader(Loader):
         return sa.func.unnest(*arrays).table_valued(*names, with_ordinality="n", name="given").render_derived()
 
     def _value(self, given: Any, records: pl.DataFrame, name: str) -> sa.ColumnElement[Any]:
-        return sa.cast(given.c[f"c{records.columns.index(name)}"], _Named(self.table.by_name[name].cast))
+        return _cast(given.c[f"c{records.columns.index(name)}"], self.table.by_name[name])
 
     def _is_key(self, given: Any, records: pl.DataFrame, key: str) -> sa.ColumnElement[bool]:
         return self.source.c[key] == self._value(given, records, key)
@@ -218,6 +213,12 @@ def array_literal(texts: pl.Series) -> str:
     escaped = texts.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
     quoted = ('"' + escaped + '"').fill_null("NULL")
     return "{" + ",".join(quoted) + "}"
+
+
+def _cast(text: sa.ColumnElement[Any], column: Column, suffix: str = "") -> sa.ColumnElement[Any]:
+    if column.native == postgresql_catalog.MONEY:
+        text = sa.cast(text, _Named(f"numeric{suffix}"))
+    return sa.cast(text, _Named(column.cast + suffix))
 
 
 def _array(literal: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

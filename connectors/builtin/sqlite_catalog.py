@@ -105,7 +105,7 @@ def _column(row: sa.Row[Any], primary: tuple[str, ...], *, numbered: bool, seria
         generated=row.hidden in {2, 3} or (is_number and serial),
         has_default=row.standard is not None or is_number,
     )  # fmt: skip
-    return Column(field, affinity(declared))
+    return Column(field, affinity(declared), computed=row.hidden in {2, 3})
 
 
 def _kind(declared: str) -> FieldType:

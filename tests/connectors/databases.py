@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+import socket
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
+from connectors.spi import Connector, ReadRequest
 from rules.schema import FieldType, Schema
+
+_PIECES = [
+    "a",
+    "Z",
+    "0",
+    " ",
+    "'",
+    '"',
+    "\\",
+    "\\N",
+    ",",
+    ";",
+    "\n",
+    "\r",
+    "\t",
+    "%",
+    ":x",
+    "{",
+    "}",
+    "NULL",
+    "ß",
+    "客",
+    "😀",
+    "\x01",
+]
 
 
 def settings_of(url: str) -> dict[str, Any]:
@@ -23,12 +51,19 @@ def settings_of(url: str) -> dict[str, Any]:
     }
 
 
+def closed_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
 def run(url: str, *statements: str) -> None:
     """Run statements in one transaction."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         for statement in statements:
-            connection.exec_driver_sql(statement)
+            connection.execute(sa.text(_escaped(statement)))
     engine.dispose()
 
 
@@ -36,13 +71,32 @@ def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Return what a query finds."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
-        found = [tuple(row) for row in connection.exec_driver_sql(statement)]
+        found = [tuple(row) for row in connection.execute(sa.text(_escaped(statement)))]
     engine.dispose()
     return found
 
 
+def everything(source: Connector, name: str) -> pl.DataFrame:
+    """Return all records of an object."""
+    return pl.concat([page.records for page in source.read(ReadRequest(name, source.schema(name)))])
+
+
+def texts(length: int) -> Iterator[list[str | None]]:
+    """Yield lists of nasty texts."""
+    dice = random.Random(length)
+    for _ in range(40):
+        yield [
+            None if dice.random() < 0.1 else "".join(dice.choices(_PIECES, k=dice.randrange(6))) for _ in range(length)
+        ]
+
+
 def fill(
-    url: str, name: str, schema: Schema, records: pl.DataFrame, types: Mapping[FieldType, str], title: str = "varchar(40)"
+    url: str,
+    name: str,
+    schema: Schema,
+    records: pl.DataFrame,
+    types: Mapping[FieldType, str],
+    title: str = "varchar(40)",
 ) -> None:
     """Create a table with the schema's fields and insert records."""
     columns = [
@@ -56,3 +110,7 @@ def fill(
         for row in records.iter_rows(named=True):
             connection.execute(sa.insert(table).values(row))
     engine.dispose()
+
+
+def _escaped(statement: str) -> str:
+    return statement.replace(":", "\\:")
