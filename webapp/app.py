@@ -17,6 +17,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from config import Settings
 from webapp.access import gate, roles
 from webapp.access.security import Builder, Security
+from webapp.entities import console as entities
 from webapp.extensions import House, open_house
 from webapp.web import assets, language, menu, openapi, problems, protection
 
@@ -46,6 +47,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
         for room in ROOMS:
             _register_room(builder, room)
         builder.add_view_no_menu(openapi.ApiView)
+    entities.register(app)
     assets.register(app)
     language.register(app)
     problems.register(app)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 from enum import StrEnum
-from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,6 +55,7 @@ LABELS: dict[Operator, str] = {
     Operator.EMPTY: N_("is empty"),
     Operator.FILLED: N_("is not empty"),
 }
+MAX_RANGES = 32
 WITHOUT_VALUE = frozenset({Operator.EMPTY, Operator.FILLED})
 
 _STATE = (Operator.EMPTY, Operator.FILLED)
@@ -214,9 +214,14 @@ def _starts(field: EntityField, column: Column, item: Filter, _zone: tzinfo) -> 
 
 
 def _spellings(prefix: str) -> list[str]:
-    """Return the first letters in every case, so that the ranges of an index can be used."""
-    letters = [sorted({c, c.lower(), c.upper()}) if c.isascii() else [c] for c in prefix[:2]]
-    return ["".join(letters_) for letters_ in product(*letters)]
+    """Return the beginning in every case of its letters, as long as that is few texts; each is a range of an index."""
+    found = [""]
+    for letter in prefix:
+        forms = sorted({letter.lower(), letter.upper()}) if letter.isascii() else [letter]
+        if len(found) * len(forms) > MAX_RANGES:
+            break
+        found = [start + form for start in found for form in forms]
+    return found
 
 
 def _range(column: Column, start: str) -> Condition:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from flask import abort
-from flask_babel import format_date, format_decimal, get_locale
+from flask_babel import format_date, get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -55,7 +55,9 @@ class EntityRoom(RoomView):
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
         """Render a template with the words for fields and values."""
         words = {"label": label, "entity_label": entity_label, "kind_label": kind_label, "icons": ICONS, "Kind": Kind}
-        return super().page(template, status, **words, lang=language(), shown=shown, record_title=listing.title, **context)
+        return super().page(
+            template, status, **words, lang=language(), shown=shown, record_title=listing.title, **context
+        )
 
 
 def language() -> str:
@@ -91,15 +93,15 @@ def shown(field: EntityField | None, value: Any) -> str:
     if field and field.kind is Kind.CHOICE:
         return field.choice_label(value, language())
     if isinstance(value, Decimal):
-        places = max(-int(value.as_tuple().exponent), 0)
-        pattern = "#,##0" + ("." + "0" * places if places else "")
-        return str(format_decimal(value, pattern, decimal_quantization=False))
+        return format(value, ",f")  # exact, unlike a formatter that goes through the context's precision
     if field and field.kind is Kind.DATE:
         return str(format_date(value, "yyyy-MM-dd"))
     return str(value)
 
 
-def reference_titles(tx: sa.Connection, entity: Entity, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, str]]:
+def reference_titles(
+    tx: sa.Connection, entity: Entity, records: Iterable[Mapping[str, Any]]
+) -> dict[str, dict[int, str]]:
     """Return, for each reference field, what the records that it points to are called."""
     held = list(records)
     found = {}

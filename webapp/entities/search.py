@@ -1,7 +1,7 @@
 """The search box: words and their beginnings, numbers from any digit on, Chinese from any character on.
 
-Both databases index the same tokens, which are made here: folded words; of a word with digits also its endings of four
-characters or more (the end of a phone number is what people remember); of Chinese, Japanese and Korean text each pair
+Both databases index the same tokens, which are made here: folded words; of a word with five digits in a row also its endings from
+there on, of four characters or more (the end of a phone number is what people remember); of Chinese, Japanese and Korean text each pair
 of neighbours. A query matches a record that has, for each of its tokens, one that begins with it. On SQLite the tokens
 stand in an FTS5 table `s_<name>` with the record's id as its rowid; on PostgreSQL in a `tsvector` column `_search`
 under a GIN index (docs/decisions/entity-search.md).
@@ -23,6 +23,7 @@ COLUMN = "_search"
 MAX_WORD = 40
 MAX_TOKENS = 400
 MIN_ENDING = 4
+_DIGITS = re.compile(r"\d{5}")
 _WIDE = "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(rf"([{_WIDE}]+)|([^\W_{_WIDE}]+)")
 
@@ -108,9 +109,10 @@ def match(index: Any, query: str) -> sa.ColumnElement[bool]:
 
 def _words(word: str) -> list[str]:
     word = word[:MAX_WORD]
-    if not any(c.isdigit() for c in word):
+    digits = _DIGITS.search(word)
+    if digits is None:
         return [word]
-    return [word, *(word[i:] for i in range(1, len(word) - MIN_ENDING + 1))]
+    return [word, *(word[i:] for i in range(max(digits.start(), 1), len(word) - MIN_ENDING + 1))]
 
 
 def _pairs(run: str) -> list[str]:

@@ -66,11 +66,17 @@ def list_entities(tx: sa.Connection) -> list[Entity]:
 
 def make_plan(tx: sa.Connection, document: Mapping[str, Any]) -> Plan:
     """Return what a document would change; raises `DocumentError` with its mistakes."""
+    new = check(tx, document)
+    return plans.make(tx, _current_or_none(tx, new.name), new)
+
+
+def check(tx: sa.Connection, document: Mapping[str, Any]) -> Entity:
+    """Return the entity of a document that is right in itself; raises `DocumentError` with its mistakes."""
     new = parse(document)
     problems = [*check_expressions(new), *_targets(tx, new)]
     if problems:
         raise DocumentError(problems)
-    return plans.make(tx, _current_or_none(tx, new.name), new)
+    return new
 
 
 def define(house: House, document: Mapping[str, Any], actor: Actor, *, confirm: bool = False) -> Plan:

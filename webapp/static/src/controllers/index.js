@@ -2,6 +2,8 @@
 import { autosubmit } from "./autosubmit.js";
 import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
+import { designer } from "./designer.js";
+import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
 import { settings } from "./settings.js";
@@ -12,6 +14,11 @@ export const controllers = {
   autosubmit,
   confirm,
   copy,
+  "bulk-bar": bulkBar,
+  designer,
+  drawer,
+  "record-filter": recordFilter,
+  reference,
   picker,
   mapping,
   reveal,

@@ -1,0 +1,63 @@
+"""The list of entities, and the page of one definition with its versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import flash, redirect
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from rules.documents.problems import DocumentError
+from webapp.entities import numbers, references, services, storage
+from webapp.entities.pages import EntityRoom
+from webapp.web.language import translated
+from webapp.web.views import expose, has_access, permission_name
+
+
+class CatalogueView(EntityRoom):
+    """Entities."""
+
+    route_base = "/entities"
+    class_permission_name = "Entities"
+    default_view = "list"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def list(self) -> Response:
+        """Show all entities."""
+        with self.house.db.read() as tx:
+            entities = services.list_entities(tx)
+            counts = {e.name: numbers.records(tx, e) for e in entities}
+            changed = {e.name: services.versions(tx, e.name)[0] for e in entities}
+        return self.page("entities/catalogue.html", entities=entities, counts=counts, changed=changed)
+
+    @expose("/<name>/")
+    @has_access
+    @permission_name("read")
+    def show(self, name: str) -> Response:
+        """Show a definition: its fields, who points to it, its versions."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            versions = services.versions(tx, name)
+            pointing = [(other, field) for other, field in references.pointing_at(tx, name)]
+            records = numbers.records(tx, entity)[0]
+        return self.page(
+            "entities/definition.html", entity=entity, versions=versions, pointing=pointing, records=records
+        )
+
+    @expose("/<name>/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def delete(self, name: str) -> Any:
+        """Delete an entity with its records."""
+        try:
+            services.delete_entity(self.house, name, self.actor)
+        except DocumentError as error:
+            flash(" ".join(translated(p.message) for p in error.problems), "danger")
+            return redirect(f"/entities/{name}/")
+        except storage.NoEntity:
+            return redirect("/entities/")
+        flash(_("The entity and its records are deleted."), "success")
+        return redirect("/entities/")

@@ -1,0 +1,44 @@
+"""What the room adds to the console when it starts: the hub, the side bar's entities, words for its templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask
+
+from webapp.entities import hub, openapi, services
+from webapp.entities.pages import entity_label
+from webapp.extensions import House
+from webapp.web.menu import Item
+from webapp.web.request import house
+
+MENU_CAP = 12
+
+
+def register(app: Flask) -> None:
+    """Install what the room needs."""
+    opened: House = app.extensions["syncline"]
+    hub.register(opened)
+    app.extensions["syncline_menu"].append(menu_items)
+    app.extensions["syncline_openapi"].append(openapi.paths)
+    app.jinja_env.filters.update(from_json=json.loads, urlencode_pairs=encoded, without=without)
+
+
+def menu_items() -> Iterator[Item]:
+    """Yield a line of the side bar for each entity."""
+    with house().db.read() as tx:
+        for entity in services.list_entities(tx)[:MENU_CAP]:
+            yield Item("data", entity_label(entity), f"/records/{entity.name}/", "table", "Records", child=True)
+
+
+def encoded(parts: Iterable[Sequence[str]]) -> str:
+    """Return an address's parameters."""
+    return urlencode([tuple(part) for part in parts])
+
+
+def without(parts: Iterable[tuple[str, str]], gone: tuple[str, str]) -> list[tuple[Any, Any]]:
+    """Return the parameters but one."""
+    return [part for part in parts if tuple(part) != tuple(gone)]

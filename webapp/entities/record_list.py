@@ -1,0 +1,308 @@
+"""The list of an entity's records: filter, search, sort, columns, saved views, and changing many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import sqlalchemy as sa
+from flask import flash, redirect, request
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from rules.text import Message
+from webapp.entities import filters, forms, listing, saved, services
+from webapp.entities.filters import BadFilter, Filter
+from webapp.entities.listing import Query
+from webapp.entities.model import CHOICE_KINDS, Entity, EntityField, Kind
+from webapp.entities.pages import EntityRoom, language, reference_titles
+from webapp.web.language import number, translated
+from webapp.web.views import expose, has_access, permission_name
+
+PAGE = 50
+BULK_CAP = 10_000
+_SHORT = frozenset(Kind) - {Kind.LONG_TEXT, Kind.JSON, Kind.FILE}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address of a list says."""
+
+    query: Query
+    columns: tuple[str, ...]
+    error: Message | None = None
+
+    def parts(self) -> list[tuple[str, str]]:
+        """Return the address's parameters, without the page."""
+        parts = [("f", f.to_text()) for f in self.query.filters]
+        parts += [("q", self.query.search)] if self.query.search else []
+        parts += [("sort", self.query.sort)] if self.query.sort != listing.NEWEST_FIRST else []
+        return parts + [("c", name) for name in self.columns]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a saved view holds."""
+        return {"parts": [list(part) for part in self.parts()]}
+
+
+def default_columns(entity: Entity) -> tuple[str, ...]:
+    """Return the columns of a list that nobody has chosen columns for."""
+    short = [f.name for f in entity.fields if f.kind in _SHORT]
+    title = [entity.title_field] if entity.title_field in short else []
+    return (*title, *(n for n in short if n not in title))[:5] + ("updated_at",)
+
+
+def asked(entity: Entity, args: MultiDict[str, str], zone: Any) -> Asked:
+    """Return what an address asks for; what cannot be read is left out and told."""
+    found: list[Filter] = []
+    error = None
+    for text in args.getlist("f"):
+        try:
+            item = filters.parse(text)
+            if item.value or item.operator in filters.WITHOUT_VALUE:
+                found.append(item)
+        except BadFilter as problem:
+            error = problem.message
+    found += _built(args)
+    columns = tuple(n for n in args.getlist("c") if n in entity.schema)
+    query = Query(tuple(found), args.get("q", "").strip(), listing.sort_of(entity, args.get("sort")), zone)
+    return Asked(query, columns, error)
+
+
+def _built(args: MultiDict[str, str]) -> list[Filter]:
+    """Return the filters that the filter form's rows describe."""
+    rows = zip(args.getlist("ff"), args.getlist("fo"), args.getlist("fv"), strict=False)
+    known = set(filters.Operator)
+    return [
+        Filter(name, filters.Operator(operator), value.strip())
+        for name, operator, value in rows
+        if name and operator in known and (value.strip() or operator in filters.WITHOUT_VALUE)
+    ]
+
+
+class RecordListView(EntityRoom):
+    """The list of an entity's records."""
+
+    route_base = "/records"
+    class_permission_name = "Records"
+    default_view = "list"
+
+    @expose("/<name>/")
+    @has_access
+    @permission_name("read")
+    def list(self, name: str) -> Response:
+        """Show a page of records."""
+        if "ff" in request.args:
+            return self._tidy(name)
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            wanted = asked(entity, request.args, self.zone)
+            error = wanted.error
+            try:
+                page = listing.page(tx, entity, wanted.query, PAGE, **_place())
+                count = None if wanted.query.narrow else listing.count(tx, entity, wanted.query)
+            except BadFilter as problem:
+                error, page, count = problem.message, listing.Page([], None, None), listing.Count(0)
+            titles = reference_titles(tx, entity, page.records)
+            views = saved.views(tx, name, self.actor.name)
+        context = {"entity": entity, "wanted": wanted, "found": page, "titles": titles, "views": views, "error": error}
+        return self.page(
+            "entities/list.html",
+            count=_count_text(count) if count else None,
+            **context,
+            **_links(name, wanted, page),
+            **_words(entity, wanted),
+        )
+
+    @expose("/<name>/count")
+    @has_access
+    @permission_name("read")
+    def count(self, name: str) -> Response:
+        """Return how many records the filter finds; asked for by the page, which does not wait for it."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            try:
+                count = listing.count(tx, entity, asked(entity, request.args, self.zone).query)
+            except BadFilter:
+                count = listing.Count(0)
+        return Response(_count_text(count), mimetype="text/plain")
+
+    def _tidy(self, name: str) -> Any:
+        """Lead from the filter form's address to the short one that can be kept and sent to others."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+        return redirect(f"/records/{name}/?{urlencode(asked(entity, request.args, self.zone).parts())}")
+
+    @expose("/<name>/views", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def save_view(self, name: str) -> Any:
+        """Keep the filters, sort and columns at hand under a name."""
+        title = request.form.get("title", "").strip()[:100]
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+        wanted = asked(entity, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
+        if not title:
+            flash(_("Give the view a name."), "danger")
+        else:
+            saved.save(self.house, name, title, wanted.to_json(), self.actor, shared=bool(request.form.get("shared")))
+            flash(_("The view “%(title)s” is saved.", title=title), "success")
+        return redirect(f"/records/{name}/?{urlencode(wanted.parts())}")
+
+    @expose("/<name>/views/<int:view_id>/delete", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def delete_view(self, name: str, view_id: int) -> Any:
+        """Delete one's own view."""
+        if saved.remove(self.house, view_id, self.actor):
+            flash(_("The view is deleted."), "success")
+        return redirect(f"/records/{name}/")
+
+    @expose("/<name>/bulk", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def bulk(self, name: str) -> Response:
+        """Ask which field of the chosen records shall have which value."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            ids = self._chosen(tx, entity)
+        return self.page(
+            "entities/bulk.html",
+            entity=entity,
+            ids=ids,
+            cap=BULK_CAP,
+            address=request.form.get("address", ""),
+            **_bulk_form(entity),
+        )
+
+    @expose("/<name>/bulk/update", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def bulk_update(self, name: str) -> Any:
+        """Set one field in the chosen records."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            ids = self._chosen(tx, entity)
+        field = next((f for f in forms.editable(entity) if f.name == request.form.get("field")), None)
+        if field is None:
+            return redirect(f"/records/{name}/")
+        form = forms.read([field], request.form, MultiDict(), self.zone)
+        if form.errors:
+            context = {**_bulk_form(entity), "chosen": field.name, "errors": form.errors, "texts": form.texts}
+            return self.page(
+                "entities/bulk.html",
+                422,
+                entity=entity,
+                ids=ids,
+                cap=BULK_CAP,
+                address=request.form.get("address", ""),
+                **context,
+            )
+        outcome = services.update_records(self.house, name, ids, form.values, self.actor)
+        self._tell(outcome, ngettext("%(num)s record is changed.", "%(num)s records are changed.", outcome.changed))
+        return redirect(f"/records/{name}/?{request.form.get('address', '')}")
+
+    @expose("/<name>/bulk/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def bulk_delete(self, name: str) -> Any:
+        """Delete the chosen records."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            ids = self._chosen(tx, entity)
+        outcome = services.delete_records(self.house, name, ids, self.actor)
+        self._tell(outcome, ngettext("%(num)s record is deleted.", "%(num)s records are deleted.", outcome.changed))
+        return redirect(f"/records/{name}/?{request.form.get('address', '')}")
+
+    def _chosen(self, tx: sa.Connection, entity: Entity) -> list[int]:
+        """Return the ids that are ticked, or all that the list's filter finds."""
+        if request.form.get("all") == "yes":
+            wanted = asked(entity, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
+            return listing.ids(tx, entity, wanted.query, BULK_CAP)
+        return [int(text) for text in request.form.getlist("id") if text.isdigit()][:BULK_CAP]
+
+    def _tell(self, outcome: services.Outcome, sentence: str) -> None:
+        refused = {r.row: r.message for r in reversed(outcome.refusals)}
+        if outcome.changed or not refused:
+            flash(sentence, "success")
+        if refused:
+            first = translated(next(iter(refused.values())))
+            told = ngettext(
+                "%(num)s record was refused: %(why)s",
+                "%(num)s records were refused. The first: %(why)s",
+                len(refused),
+                why=first,
+            )
+            flash(told, "danger")
+
+
+def _pairs(address: str) -> list[tuple[str, str]]:
+    return parse_qsl(address.lstrip("?"))
+
+
+def _place() -> dict[str, str | None]:
+    return {"after": request.args.get("after"), "before": request.args.get("before")}
+
+
+def _links(name: str, wanted: Asked, page: listing.Page) -> dict[str, Any]:
+    base = wanted.parts()
+    link = {
+        side: f"/records/{name}/?{urlencode([*base, (side, mark)])}"
+        for side, mark in (("before", page.before), ("after", page.after))
+        if mark
+    }
+    return {"links": link, "address": urlencode(base), "sorted_by": lambda column: _sort_link(name, wanted, column)}
+
+
+def _sort_link(name: str, wanted: Asked, column: str) -> str:
+    sort = f"-{column}" if wanted.query.sort == column else column
+    parts = [part for part in wanted.parts() if part[0] != "sort"]
+    return f"/records/{name}/?{urlencode([*parts, ('sort', sort)])}"
+
+
+def _words(entity: Entity, wanted: Asked) -> dict[str, Any]:
+    known = filters.filterable(entity)
+    fields = {
+        n: {"operators": [o.value for o in filters.operators(f)], "input": _input(f), "choices": [[v, f.choice_label(v, language())] for v in f.values]}
+        for n, f in known.items()
+    }
+    return {
+        "filter_fields": known,
+        "filter_spec": fields,
+        "operator_labels": {o.value: label for o, label in filters.LABELS.items()},
+        "columns": wanted.columns or default_columns(entity),
+    }
+
+
+def _input(field: EntityField) -> str:
+    if field.kind in CHOICE_KINDS:
+        return "choice"
+    kinds = {
+        Kind.BOOLEAN: "boolean",
+        Kind.DATE: "date",
+        Kind.DATETIME: "date",
+        Kind.INTEGER: "number",
+        Kind.REFERENCE: "number",
+    }
+    return kinds.get(field.kind, "text")
+
+
+def _bulk_form(entity: Entity) -> dict[str, Any]:
+    fields = [f for f in forms.editable(entity) if not f.unique and f.kind is not Kind.FILE]
+    return {
+        "fields": fields,
+        "chosen": request.form.get("field") or (fields[0].name if fields else ""),
+        "errors": {},
+        "texts": {},
+    }
+
+
+def _count_text(count: listing.Count) -> str:
+    shown = number(count.records)
+    if count.more:
+        return _("More than %(count)s records", count=shown)
+    if not count.exact:
+        return _("About %(count)s records", count=shown)
+    return ngettext("%(count)s record", "%(count)s records", count.records, count=shown)

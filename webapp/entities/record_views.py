@@ -1,0 +1,170 @@
+"""The page of one record with its history, its form, and the files it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from flask import abort, flash, jsonify, redirect, request, send_file
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from webapp.entities import files, forms, history, listing, records, services
+from webapp.entities.filters import Filter, Operator
+from webapp.entities.forms import Form
+from webapp.entities.listing import Query
+from webapp.entities.model import Entity, Kind
+from webapp.entities.pages import EntityRoom, reference_titles
+from webapp.web.views import expose, has_access, permission_name
+
+
+class RecordView(EntityRoom):
+    """One record."""
+
+    route_base = "/records"
+    class_permission_name = "Records"
+
+    @expose("/<name>/<int:record_id>")
+    @has_access
+    @permission_name("read")
+    def show(self, name: str, record_id: int) -> Response:
+        """Show a record and what happened to it."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            entries = history.of_record(tx, name, record_id)
+            record = self._record(tx, entity, record_id, gone=bool(entries))
+            titles = reference_titles(tx, entity, [record] if record else [])
+        if record is None:
+            return self.page("entities/gone.html", 410, entity=entity, record_id=record_id, entries=entries)
+        return self.page("entities/record.html", entity=entity, record=record, entries=entries, titles=titles)
+
+    @expose("/<name>/add", methods=["GET", "POST"])
+    @has_access
+    @permission_name("create")
+    def add(self, name: str) -> Any:
+        """Add a record."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+        fields = forms.editable(entity)
+        if request.method == "GET":
+            start = {f.name: records.default_value(f, self.house.clock()) for f in fields}
+            return self._form(entity, Form(texts=forms.texts_of(fields, start, self.zone)), None)
+        form = self._sent(entity)
+        if not form.errors:
+            try:
+                record_id = services.create_record(self.house, name, form.values, self.actor)
+            except services.RecordRefused as refused:
+                form.errors |= refused.errors
+            else:
+                flash(_("The record is added."), "success")
+                more = request.form.get("then") == "more"
+                return redirect(f"/records/{name}/add" if more else f"/records/{name}/{record_id}")
+        return self._form(entity, form, None, 422)
+
+    @expose("/<name>/<int:record_id>/edit", methods=["GET", "POST"])
+    @has_access
+    @permission_name("update")
+    def edit(self, name: str, record_id: int) -> Any:
+        """Change a record."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            record = self._record(tx, entity, record_id)
+        before = forms.texts_of(forms.editable(entity), record or {}, self.zone)
+        if request.method == "GET":
+            return self._form(entity, Form(texts=before), record)
+        form = self._sent(entity)
+        same = forms.unchanged(form, before)
+        form.errors = {n: e for n, e in form.errors.items() if n not in same}
+        if not form.errors:
+            values = {n: v for n, v in form.values.items() if n not in same}
+            version = request.form.get("version", type=int)
+            try:
+                services.update_record(self.house, name, record_id, values, self.actor, version)
+            except services.RecordRefused as refused:
+                form.errors |= refused.errors
+            else:
+                flash(_("The record is saved."), "success")
+                return redirect(f"/records/{name}/{record_id}")
+        return self._form(entity, form, record, 422)
+
+    @expose("/<name>/<int:record_id>/delete", methods=["POST"])
+    @has_access
+    @permission_name("delete")
+    def delete(self, name: str, record_id: int) -> Any:
+        """Delete a record."""
+        try:
+            services.delete_record(self.house, name, record_id, self.actor)
+        except services.RecordRefused as refused:
+            flash(" ".join(str(message) for message in refused.errors.values()), "danger")
+            return redirect(f"/records/{name}/{record_id}")
+        except (services.NoRecord, services.NoEntity):
+            abort(404)
+        flash(_("The record is deleted. Its history is kept."), "success")
+        return redirect(f"/records/{name}/")
+
+    @expose("/<name>/<int:record_id>/files/<field>")
+    @has_access
+    @permission_name("read")
+    def file(self, name: str, record_id: int, field: str) -> Any:
+        """Download the file that a record holds."""
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            record = self._record(tx, entity, record_id) or {}
+        known = entity.by_name.get(field)
+        if known is None or known.kind is not Kind.FILE or not record.get(field):
+            abort(404)
+        digest, file_name = files.split(record[field])
+        path = files.path_of(self.house, digest)
+        if not path.is_file():
+            abort(404)
+        return send_file(path, as_attachment=True, download_name=file_name, mimetype="application/octet-stream")
+
+    @expose("/<name>/choices")
+    @has_access
+    @permission_name("read")
+    def choices(self, name: str) -> Response:
+        """Return records that a reference may point to, as `[{value, text}]`, for the search in forms."""
+        text = request.args.get("q", "").strip()
+        with self.house.db.read() as tx:
+            entity = self.entity(tx, name)
+            found = listing.page(tx, entity, _choosing(entity, text), 20).records
+        return jsonify([{"value": str(r["id"]), "text": listing.title(entity, r)} for r in found])  # type: ignore[return-value]
+
+    def _record(
+        self, tx: sa.Connection, entity: Entity, record_id: int, *, gone: bool = False
+    ) -> dict[str, Any] | None:
+        try:
+            return services.get_record(tx, entity, record_id)
+        except services.NoRecord:
+            if gone:
+                return None
+            abort(404)
+
+    def _sent(self, entity: Entity) -> Form:
+        form = forms.read(forms.editable(entity), request.form, request.files, self.zone)
+        for field_name, upload in form.files.items():
+            form.values[field_name] = files.store(self.house, upload.stream, upload.filename or "file", self.actor)
+            form.texts[field_name] = form.values[field_name]
+        return form
+
+    def _form(self, entity: Entity, form: Form, record: Mapping[str, Any] | None, status: int = 200) -> Response:
+        pointers = {f.name: str(form.texts.get(f.name)) for f in entity.fields if f.kind is Kind.REFERENCE}
+        wanted = {name: int(text) for name, text in pointers.items() if text.isdigit()}
+        with self.house.db.read() as tx:
+            titles = reference_titles(tx, entity, [wanted])
+        template = "entities/form.html"
+        return self.page(
+            template, status, entity=entity, form=form, fields=forms.editable(entity), record=record, titles=titles
+        )
+
+
+def _choosing(entity: Entity, text: str) -> Query:
+    """Search where the entity can be searched, else look at the beginning of the title, or at the number."""
+    if text.isdigit() and entity.title_field == "id":
+        return Query((Filter("id", Operator.IS, text),))
+    if not text or entity.title_field == "id":
+        return Query()
+    if entity.searchable:
+        return Query(search=text)
+    return Query((Filter(entity.title_field, Operator.STARTS, text),))
