@@ -21,7 +21,7 @@ def valid(document: dict[str, Any]) -> bool:
 
 
 def test_the_published_schema_is_current(tmp_path: Path) -> None:
-    """The published file is what the built-in connectors declare; `python -m webapp.connections.schema FILE` writes it."""
+    """The file is what the built-in connectors declare; `python -m webapp.connections.schema FILE` writes it."""
     schema.main([str(tmp_path / "fresh.json")])
     assert PUBLISHED.read_text("utf-8") == (tmp_path / "fresh.json").read_text("utf-8")
     jsonschema.Draft202012Validator.check_schema(json.loads(PUBLISHED.read_text("utf-8")))
