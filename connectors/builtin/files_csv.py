@@ -42,7 +42,7 @@ class CsvFile:
             raise self._undecodable(error) from error
         if not self.dialect.header:
             self._head_end = 0
-        self.names: tuple[str, ...] = _names(first, header=self.dialect.header)
+        self.names: tuple[str, ...] = names_of_columns(first, header=self.dialect.header)
 
     def sample(self) -> Sample:
         """Return the whole file if it is small, else its first records."""
@@ -139,7 +139,7 @@ class CsvFile:
         )  # fmt: skip
 
 
-def _names(cells: Sequence[str | None], *, header: bool) -> tuple[str, ...]:
+def names_of_columns(cells: Sequence[str | None], *, header: bool) -> tuple[str, ...]:
     """Return the names of the columns: trimmed, filled in where there is none, and each once."""
     seen: Counter[str] = Counter()
     names: list[str] = []

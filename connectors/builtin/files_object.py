@@ -18,6 +18,7 @@ from connectors.builtin.files_json import JsonFile, JsonLinesFile
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_refusal import refusal
+from connectors.builtin.files_xlsx import XlsxFile
 from connectors.builtin.files_xml import XmlFile
 from connectors.casting import numbered, typed
 from connectors.errors import Fenced, Misconfigured, ObjectMissing, Unavailable
@@ -30,6 +31,7 @@ FORMATS: Mapping[str, Callable[[Path, Options], Source]] = {
     "json": JsonFile,
     "jsonl": JsonLinesFile,
     "xml": XmlFile,
+    "xlsx": XlsxFile,
 }
 
 
