@@ -25,6 +25,7 @@ def crm(module_postgres_url: str) -> dict[str, Any]:
     """Return the settings of a PostgreSQL database with one table."""
     url = sa.make_url(module_postgres_url)
     with psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+        connection.execute("DROP TABLE IF EXISTS account")
         connection.execute(
             "CREATE TABLE account (id int PRIMARY KEY, name text NOT NULL, paid numeric(10,2), photo bytea)"
         )
