@@ -94,7 +94,7 @@ def _digits(field: Field, values: pl.Series) -> Iterator[Finding]:
 
 
 def _fractions(field: Field, values: pl.Series) -> Iterator[Finding]:
-    if field.scale is None or field.scale >= _MICROS or values.dtype not in {pl.Datetime, pl.Time}:
+    if field.scale is None or field.scale >= _MICROS or not values.dtype.is_temporal():
         return
     text = (
         msg("'{field}' keeps no fractions of a second; cut them off in the mapping.", field=field.name)

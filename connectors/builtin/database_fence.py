@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from connectors.builtin.database_flavor import OWN_TABLE
-from connectors.errors import Fatal, Fenced
+from connectors.errors import Fatal, Fenced, Forbidden
 from connectors.spi import Fence
 
 # scopes are compared byte by byte everywhere
@@ -64,8 +64,11 @@ class FenceTable:
         return row is not None and row.run == fence.run and row.chunk >= fence.chunk
 
     def _exists(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
-        with session() as connection:
-            return sa.inspect(connection).has_table(OWN_TABLE, schema=self._table.schema)
+        try:
+            with session() as connection:
+                return sa.inspect(connection).has_table(OWN_TABLE, schema=self._table.schema)
+        except Forbidden:
+            return False
 
     def _create(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
         try:

@@ -47,6 +47,9 @@ _ABOUT_A_RECORD = {
     1452, 1557, 1586, 1644, 1690, 1761, 1762, 3140, 3141, 3156, 3819, 3903, 4025,
 }  # fmt: skip
 
+_CLIENT_ERRORS = {0, *range(2000, 3000)}
+"""The driver's own errors: the server did not answer at all."""
+
 _COLUMN = re.compile(r"(?:olumn|Field) ['`](?:[^'`]*`\.`)*([^'`]+)['`]")
 _INDEX = re.compile(r"for key '(?:[^'.]*\.)?([^']+)'")
 _POINTING = re.compile(r"FOREIGN KEY \(`([^`]+)`\)")
@@ -61,7 +64,7 @@ def fault(error: BaseException, object_name: str | None) -> ConnectorError:
     if number in _NUMBERS:
         kind, message = _NUMBERS[number]
         return kind(message, msg("It says: {text}", text=text) if kind is Forbidden else None, object_name=object_name)
-    if isinstance(error, pymysql.OperationalError | pymysql.InterfaceError):
+    if number in _CLIENT_ERRORS or isinstance(error, pymysql.InterfaceError):
         return Unavailable(_LOST, object_name=object_name)
     return Misconfigured(
         msg("The database refuses this ({code}).", code=number), msg("It says: {text}", text=text),

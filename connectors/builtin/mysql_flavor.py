@@ -107,8 +107,8 @@ class MySQLLoader(RowLoader):
             super().update_found(records, key)
             return
         quote = self.connection.dialect.identifier_preparer.quote
-        names = [quote(name).replace("%", "%%") for name in records.columns]
-        table = quote(self.table.name).replace("%", "%%")
+        names = [quote(name) for name in records.columns]
+        table = quote(self.table.name)
         first = ", ".join(f"%s AS v{i}" for i in range(len(names)))
         other = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
         values = ", ".join(f"{table}.{name} = given.v{i}" for i, name in enumerate(names) if records.columns[i] != key)
