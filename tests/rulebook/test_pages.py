@@ -188,9 +188,9 @@ def test_examples_of_the_mapping(made: House, admin_client: FlaskClient) -> None
     text = admin_client.post("/rules/customers/fields/try", data=form).text
     assert "021-555" in text
     assert "上海贝尔" in text
-    form[f"expression-{number['tel']}"] = "fone.trim()"
+    form[f"expression-{number['tel']}"] = "phon.trim()"
     text = admin_client.post("/rules/customers/fields/try", data=form).text
-    assert "fone" in text
+    assert "phon" in text
     assert 'data-text="phone"' in text
     assert row(made).draft_version == 1
 

@@ -191,12 +191,12 @@ class RulesApi(RoomApi):
 
 
 def _rule(row: RuleRow) -> dict[str, Any]:
-    names = [name for name in RULE["properties"] if name != "document"]  # type: ignore[attr-defined]
+    names = [name for name in RULE["properties"] if name != "document"]
     return {**{name: getattr(row, name) for name in names}, "document": row.document}
 
 
 def _version(row: VersionRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in VERSION["properties"]}  # type: ignore[attr-defined]
+    return {name: getattr(row, name) for name in VERSION["properties"]}
 
 
 def _asked(work: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rules.schema import Field, Schema
 from webapp.rulebook.situations import SHOWN, defaults_of
-from webapp.rulebook.suggest import likeness, suggest
+from webapp.rulebook.suggest import ENOUGH, likeness, suggest
 
 Document = dict[str, Any]
 Form = Mapping[str, str]
@@ -157,13 +157,24 @@ def with_suggestions(document: Document, source: Schema, target: Schema) -> tupl
 def _guess_key(document: Document, flow: Flow, source: Schema, target: Schema) -> None:
     """Fill in the key fields that are missing: the systems' own keys, or the field most like the other side's key."""
     key = part_of(document, "key")
+    if not key.get(flow.target) and target.key:
+        key[flow.target] = target.key[0]
     if not key.get(flow.source) and source.fields:
-        key[flow.source] = source.key[0] if source.key else source.fields[0].name
+        key[flow.source] = _source_key(source, target[key[flow.target]] if key.get(flow.target) in target else None)
     if not key.get(flow.target) and target.fields and key.get(flow.source) in source:
         own = source[key[flow.source]]
-        best = max(target.fields, key=lambda f: likeness(own, f))
-        key[flow.target] = target.key[0] if target.key else best.name
+        key[flow.target] = max(target.fields, key=lambda f: likeness(own, f)).name
     document["key"] = {side: key[side] for side in ("left", "right") if key.get(side)}
+
+
+def _source_key(source: Schema, target: Field | None) -> str:
+    """Return the source's own key, or a field that is never empty and much more like the target's key."""
+    own = source[source.key[0]] if source.key else source.fields[0]
+    sure = [f for f in source.fields if not f.nullable or not source.key]
+    if target is None or target.generated or not sure:
+        return own.name
+    best = max(sure, key=lambda f: likeness(f, target))
+    return best.name if likeness(best, target) > max(likeness(own, target), ENOUGH) else own.name
 
 
 def with_behaviour(document: Document, form: Form, cron: str | None) -> Document:

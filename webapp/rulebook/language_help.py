@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import rules.language.functions  # noqa: F401 - fills the registry
-from rules.language.functions.registry import FUNCTIONS, Group
+from rules.language.functions.registry import FUNCTIONS, Function, Group
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Described:
     doc: str
     example: str
     result: str
+    insert: str
 
 
 def functions() -> list[tuple[str, list[Described]]]:
@@ -33,4 +34,12 @@ def _described(name: str) -> Described:
     function = FUNCTIONS[name]
     first = function.examples[0] if function.examples else None
     signatures = tuple(overload.signature for overload in function.overloads)
-    return Described(name, signatures, function.doc, first.expression if first else "", first.result if first else "")
+    example, result = (first.expression, first.result) if first else ("", "")
+    return Described(name, signatures, function.doc, example, result, _insert(function, example))
+
+
+def _insert(function: Function, example: str) -> str:
+    """Return the call without its first argument where that is written in front, with a mark where others follow."""
+    member = f".{function.name}(" in example
+    needed = function.counts[0] - (1 if member else 0)
+    return ("." if member else "") + function.name + ("(…)" if needed else "()")

@@ -13,7 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from flask_babel import gettext as _
+
+from webapp.rulebook.translation import translate as _
 
 MANUAL, MINUTES, HOURLY, DAILY, WEEKLY, CRON = "manual", "minutes", "hourly", "daily", "weekly", "cron"
 STEPS = (1, 2, 3, 5, 10, 15, 20, 30)

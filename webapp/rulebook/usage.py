@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from flask_babel import gettext as _
 
 from webapp.rulebook.reading import using_connection
+from webapp.rulebook.translation import translate as _
 
 
 def rules_of_connection(tx: sa.Connection, connection: str) -> list[str]:

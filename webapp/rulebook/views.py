@@ -14,6 +14,7 @@ from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.live_views import LiveView
 from webapp.rulebook.pages import RulePage, refusal
+from webapp.rulebook.reading import ACTIVE
 from webapp.rulebook.setup_views import SetupView
 from webapp.rulebook.version_views import VersionsView
 from webapp.web.views import expose, has_access, permission_name
@@ -41,7 +42,7 @@ class RulesView(RulePage):
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
         schedule = part_of(rule.document, "schedule")
-        active = rule.published_version is not None and rule.state == services.ACTIVE
+        active = rule.published_version is not None and rule.state == ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
         return self.frame("rulebook/overview.html", rule, "overview", run=run, next_times=next_times)

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask_babel import gettext as _
-
 from rules.schema import FieldType, Schema
 from webapp.rulebook import timetable
 from webapp.rulebook.editing import EXPRESSION, Flow, Row, entries, part_of, rows
+from webapp.rulebook.translation import translate as _
 
 Document = Mapping[str, Any]
 Choices = list[tuple[str, str]]
@@ -33,22 +32,20 @@ def summary(document: Document) -> list[str]:
     flow = Flow.of(document)
     source, target = side_name(document, flow.source), side_name(document, flow.target)
     sentences = [_first_sentence(document, source, target)]
-    if where := part_of(document, flow.source).get("where"):
+    sentences.append(_("It runs %(when)s.", when=timetable.words(part_of(document, "schedule"))))
+    where = part_of(document, flow.source).get("where")
+    if where:
         sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
-    sentences += _situations(document, flow, target)
+    sentences += _situations(document, flow, target)[: 3 if where else 2]
     sentences.append(_found_how(document, flow, source))
     sentences.append(_on_errors(document))
     return sentences
 
 
 def _first_sentence(document: Document, source: str, target: str) -> str:
-    when = timetable.words(part_of(document, "schedule"))
-    filled = sum(1 for row in rows(document, None) if row.source)
     if document.get("direction") == "two_way":
-        text = "%(source)s and %(target)s are kept the same, both ways, in %(count)d fields: %(when)s."
-        return _(text, source=source, target=target, count=filled, when=when)
-    text = "Records of %(source)s are brought to %(target)s, with %(count)d fields: %(when)s."
-    return _(text, source=source, target=target, count=filled, when=when)
+        return _("Keeps %(source)s and %(target)s the same, both ways.", source=source, target=target)
+    return _("Brings records of %(source)s to %(target)s.", source=source, target=target)
 
 
 def _situations(document: Document, flow: Flow, target: str) -> list[str]:
@@ -99,7 +96,7 @@ def action_name(action: str) -> str:
         "create": _("Create it"),
         "update": _("Update it"),
         "ignore": _("Do nothing"),
-        "unlink": _("Let it go: keep it there, stop updating it"),
+        "unlink": _("Let it go: stop updating it"),
         "delete": _("Delete it"),
         "deactivate": _("Deactivate it"),
         "case": _("Ask a person"),
@@ -129,7 +126,7 @@ def situations(
             "name": name,
             "question": question,
             "value": chosen.get(name) or defaults.get(name, ""),
-            "choices": [(action, action_name(action)) for action in allowed.get(name, ())],
+            "choices": [(action, _choice(name, action)) for action in allowed.get(name, ())],
         }
         for name, question in questions.items()
         if len(allowed.get(name, ())) > 1
@@ -200,6 +197,12 @@ def minute_choices() -> Choices:
 def zone_choices(zones: Sequence[str], chosen: str) -> Choices:
     """Return the time zones, with the chosen one even if it is unusual."""
     return [(zone, zone) for zone in (zones if chosen in zones else [chosen, *zones])]
+
+
+def _choice(situation: str, action: str) -> str:
+    if situation == "out_of_scope" and action == "ignore":
+        return _("Leave it for now, stay linked")
+    return action_name(action)
 
 
 def strength_choices() -> Choices:

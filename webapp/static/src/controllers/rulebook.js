@@ -50,6 +50,12 @@ export const mapping = (form) => {
   };
   const count = () => Math.max(0, ...[...form.querySelectorAll("[data-sample]")].map((part) => Number(part.dataset.sample) + 1));
   form.addEventListener("click", (event) => {
+    const more = event.target.closest("[data-more]");
+    if (more) {
+      const part = document.getElementById(more.getAttribute("aria-controls"));
+      part.hidden = !part.hidden;
+      more.setAttribute("aria-expanded", String(!part.hidden));
+    }
     const step = event.target.closest("[data-step]");
     if (!step || !count()) return;
     sample.value = (Number(sample.value) + Number(step.dataset.step) + count()) % count();
@@ -85,6 +91,8 @@ const insert = (input, text) => {
   const end = input.selectionEnd ?? start;
   input.setRangeText(text, start, end, "end");
   input.focus();
+  const open = text.indexOf("(", 0) + 1; // with arguments to fill in, the caret goes between the brackets
+  if (text.endsWith("(…)")) input.setSelectionRange(start + open, start + open + 1);
   input.dispatchEvent(new Event("input", { bubbles: true }));
 };
 
