@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.houses import database_url, fresh_house
+from tests.houses import fresh_house
 from webapp.extensions import House
 
 
 @pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
-    with fresh_house(tmp_path / "data", database_url(request)) as house:
+def house(tmp_path: Path, metadata_url: str) -> Iterator[House]:
+    with fresh_house(tmp_path / "data", metadata_url) as house:
         yield house

@@ -261,5 +261,5 @@ def test_canary_never_leaves_the_vault(house: House, caplog: pytest.LogCaptureFi
     seen += [str(damaged.value), repr(damaged.value), repr(copy.copy(damaged.value.message))]
     key = house.settings.key_file.read_text().strip()
     assert not any(CANARY in text or key in text for text in seen)
-    files = [path for path in house.settings.data.rglob("*") if path.is_file()]
+    files = [path for path in house.settings.data.parent.rglob("*") if path.is_file()]
     assert not any(CANARY.encode() in path.read_bytes() for path in files)

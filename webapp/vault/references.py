@@ -24,6 +24,7 @@ VALUE = "value"
 """A shared secret called `erp` is stored as shared/erp/value."""
 
 _REFERENCE = re.compile(r"(env|file|vault):(.+)", re.DOTALL)
+_INNER = ("keys", "run", "logs", "secrets", "redis")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
@@ -147,12 +148,21 @@ def own_file(settings: Settings, path: Path) -> bool:
 
     In evaluation the data folder is a permitted folder; what the installation itself keeps there is not meant.
     """
-    if path == settings.key_file or path.name.startswith(settings.key_file.name):
+    if any(path.is_relative_to(settings.data / name) for name in _INNER):
         return True
-    inner = ("keys", "run", "logs", "secrets", "redis")
-    if any(path.is_relative_to(settings.data / name) for name in inner):
-        return True
-    return path.parent == settings.data and path.name.startswith("syncline.db")
+    return any(path.parent == own.parent and path.name.startswith(own.name) for own in _own_files(settings))
+
+
+def holds_own_files(settings: Settings, path: Path) -> bool:
+    """Tell whether a folder has files of Syncline's own somewhere below it."""
+    inner = [settings.data / name for name in _INNER]
+    return any(own.is_relative_to(path) for own in (*inner, *_own_files(settings)))
+
+
+def _own_files(settings: Settings) -> list[Path]:
+    url = sa.make_url(settings.database_url)
+    database = [Path(url.database).resolve()] if url.get_backend_name() == "sqlite" and url.database else []
+    return [settings.key_file, settings.data / "syncline.db", *database]
 
 
 def _refused(reference: str, why: str) -> ReferenceRefused:
