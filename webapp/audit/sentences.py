@@ -35,6 +35,7 @@ SENTENCES: dict[str, str] = {
     Tag.RECORD_CREATED: N_("{actor} added the record {record} of {subject}"),
     Tag.RECORD_UPDATED: N_("{actor} changed the record {record} of {subject}"),
     Tag.RECORD_DELETED: N_("{actor} deleted the record {record} of {subject}"),
+    Tag.RECORDS_CREATED: N_("{actor} added several records of {subject}"),
     Tag.RECORDS_UPDATED: N_("{actor} changed several records of {subject}"),
     Tag.RECORDS_DELETED: N_("{actor} deleted several records of {subject}"),
     Tag.RECORDS_EXPORTED: N_("{actor} exported records of {subject}"),

@@ -35,6 +35,7 @@ class Tag(StrEnum):
     RECORD_CREATED = "entities:record:created"
     RECORD_UPDATED = "entities:record:updated"
     RECORD_DELETED = "entities:record:deleted"
+    RECORDS_CREATED = "entities:records:created"
     RECORDS_UPDATED = "entities:records:updated"
     RECORDS_DELETED = "entities:records:deleted"
     RECORDS_EXPORTED = "entities:records:exported"

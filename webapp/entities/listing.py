@@ -21,6 +21,7 @@ from webapp.entities.model import Entity
 from webapp.entities.values import to_plain, to_text
 
 COUNT_CAP = 10_000
+FEW = 2_000
 NEWEST_FIRST = "-id"
 
 
@@ -149,7 +150,21 @@ def _statement(tx: sa.Connection, entity: Entity, query: Query, order: Order) ->
         joined = sa.select(*columns).select_from(index.join(table, table.c.id == index.c.rowid))
         found = joined.where(search.match(index, query.search), rest)
         return found, Order(index.c.rowid, index.c.rowid, nullable=False, descending=order.descending)
-    return sa.select(*columns).where(_where(entity, table, query)), order
+    return sa.select(*columns).where(_found(tx, entity, table, query)), order
+
+
+def _found(tx: sa.Connection, entity: Entity, table: sa.Table, query: Query) -> sa.ColumnElement[bool]:
+    """Return the condition; PostgreSQL is told the ids where a search finds few.
+
+    Its planner takes every beginning of a word for a common one and would walk the whole table in the wanted order.
+    """
+    where = _where(entity, table, query)
+    if tx.dialect.name != "postgresql" or not search.wanted(query.search):
+        return where
+    tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    few = list(tx.scalars(sa.select(table.c.id).where(where).limit(FEW + 1)))
+    tx.exec_driver_sql("SET LOCAL enable_seqscan = on")
+    return where if len(few) > FEW else bulk.among(tx, table.c.id, few)
 
 
 def _where(entity: Entity, table: sa.Table, query: Query) -> sa.ColumnElement[bool]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
 from rules.documents.problems import DocumentError, DocumentProblem
@@ -19,6 +21,7 @@ from webapp.entities.history import Author
 from webapp.entities.model import Entity, Kind
 from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_version, entity_view
+from webapp.entities.plain import Batch
 from webapp.entities.plan import Plan
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
@@ -220,6 +223,63 @@ def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor) ->
         outcome = records.delete(tx, target, ids, author)
         _note_many(tx, target, Tag.RECORDS_DELETED, outcome, author)
         return outcome
+
+
+@dataclass(frozen=True)
+class BatchError:
+    """A record of a batch that was refused: in which list, which place, why."""
+
+    deed: str
+    row: int
+    message: Message
+    field: str | None
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch; `ids` are those of the created records, None where refused."""
+
+    created: int
+    updated: int
+    deleted: int
+    ids: tuple[int | None, ...]
+    errors: tuple[BatchError, ...]
+
+
+def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchResult:
+    """Create, change and delete records in one transaction; refused ones are told, the others are written."""
+    with house.db.begin() as tx:
+        target = storage.current(tx, name, lock=True)
+        author = Author(actor, house.clock())
+        created = _by_fields(batch.create, lambda f: records.create(tx, target, f, author), target)
+        updated = _by_fields(batch.update, lambda f: records.update(tx, target, f, author), target)
+        deleted = records.delete(tx, target, batch.delete, author) if batch.delete else Outcome(())
+        done = {"create": created, "update": updated, "delete": deleted}
+        tags = {"create": Tag.RECORDS_CREATED, "update": Tag.RECORDS_UPDATED, "delete": Tag.RECORDS_DELETED}
+        for deed, outcome in done.items():
+            if outcome.ids:
+                _note_many(tx, target, tags[deed], outcome, author)
+    errors = tuple(BatchError(deed, r.row, r.message, r.field) for deed, o in done.items() for r in o.refusals)
+    return BatchResult(created.changed, updated.changed, deleted.changed, created.ids, errors)
+
+
+def _by_fields(
+    items: Sequence[Mapping[str, Any]], write: Callable[[pl.DataFrame], Outcome], target: Entity
+) -> Outcome:
+    """Write records in groups that set the same fields, so that none is emptied by another's; rows keep their places."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, item in enumerate(items):
+        groups.setdefault(tuple(sorted(item)), []).append(row)
+    ids: list[int | None] = [None] * len(items)
+    refusals: list[Refusal] = []
+    changed = 0
+    for names, rows in groups.items():
+        outcome = write(frames.from_dicts(target.schema, [items[row] for row in rows], names))
+        changed += outcome.changed
+        refusals += [Refusal(rows[r.row], r.message, r.field) for r in outcome.refusals]
+        for row, record_id in zip(rows, outcome.ids, strict=True):
+            ids[row] = record_id
+    return Outcome(tuple(ids), tuple(sorted(refusals, key=lambda r: r.row)), changed)
 
 
 def _note_many(tx: sa.Connection, target: Entity, tag: Tag, outcome: Outcome, author: Author) -> None:
