@@ -142,13 +142,19 @@ class SourceView(RulePage):
     @has_access
     @permission_name("update")
     def save_source(self, name: str) -> Response:
-        """Save the document from text."""
+        """Save the document from text; "show" only writes it in the other form."""
         rule = self.rule(name)
         form = "json" if request.form.get("format") == "json" else "yaml"
         text = request.form.get("text", "").replace("\r\n", "\n")
         located, problem = source.read(text, form)
         if located is None:
             return self._editor(rule, text, form, 422, syntax=problem)
+        other = request.form.get("show")
+        if other in {"yaml", "json"}:
+            again = source.written(located.document, other)
+            return self._editor(
+                rule, again, other, document=located.document, unsaved=located.document != rule.document
+            )
         try:
             stale = self.save(rule, located.document)
         except BadName as error:

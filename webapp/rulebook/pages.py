@@ -39,6 +39,7 @@ class RulePage(RoomView):
         shared = {
             "rule": rule,
             "document": document,
+            "draft_version": _draft_version(rule, context.get("stale")),
             "tab": tab,
             "tabs": _tabs(rule, tab),
             "steps": steps(2 if tab == "fields" else 3) if in_setup() else None,
@@ -56,7 +57,7 @@ class RulePage(RoomView):
             saved = services.save_draft(self.house, rule.name, document, self.actor, expected)
         except StaleDraft as error:
             return error
-        if saved.draft_version != rule.draft_version:
+        if saved.draft_version != rule.draft_version and not in_setup():
             flash(_("Draft saved."), "success")
         return None
 
@@ -87,6 +88,11 @@ def problem_json(problem: DocumentProblem) -> dict[str, Any]:
         "suggestion": problem.suggestion,
         "severity": problem.severity.value,
     }
+
+
+def _draft_version(rule: RuleRow, stale: StaleDraft | None) -> int:
+    """Return the version that the shown form was made from; a stale form stays stale until it is loaded again."""
+    return request.form.get("draft_version", rule.draft_version, type=int) if stale else rule.draft_version
 
 
 def _tabs(rule: RuleRow, active: str) -> list[tuple[str, str, bool]]:

@@ -41,7 +41,7 @@ class RulesView(RulePage):
         rule = self.rule(name)
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
-        schedule = part_of(rule.document, "schedule")
+        schedule = part_of(rule.published or {}, "schedule")
         active = rule.published_version is not None and rule.state == ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
