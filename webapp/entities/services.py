@@ -27,6 +27,9 @@ from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
 from webapp.extensions import Actor, House
 
+usage_checks: list[Callable[[sa.Connection, str], list[str]]] = []
+"""Rooms above say here what uses an entity: each returns names for a person ("the rule orders")."""
+
 NoEntity = storage.NoEntity
 entity = storage.current
 
@@ -131,6 +134,10 @@ def delete_entity_in(tx: sa.Connection, name: str, author: Author) -> None:
             entity=name,
             others=", ".join(pointing),
         )
+        raise DocumentError([DocumentProblem("", sentence)])
+    if found := sorted({user for ask in usage_checks for user in ask(tx, name)}):
+        users = ", ".join(found)
+        sentence = msg("'{entity}' is used by {users}. Delete or change that first.", entity=name, users=users)
         raise DocumentError([DocumentProblem("", sentence)])
     ddl.drop(tx, old)
     tx.execute(sa.update(entity_table).where(entity_table.c.name == name).values(state="deleted"))
