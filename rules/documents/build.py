@@ -21,8 +21,6 @@ def build(cls: type[T], data: Mapping[str, Any]) -> T:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
     if isinstance(hint, types.UnionType):
         return _value(typing.get_args(hint)[0], value) if _optional(hint) else value
     if typing.get_origin(hint) is tuple:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,12 +12,9 @@ _METADATA = "document"
 REQUIRED: Any = MISSING
 
 
-def entry(doc: str, default: Any = REQUIRED, *, factory: Callable[[], Any] | None = None, **schema: Any) -> Any:
+def entry(doc: str, default: Any = REQUIRED, **schema: Any) -> Any:
     """Declare a key of a document: what it means, its default, and JSON Schema keywords that bound its value."""
-    metadata = {_METADATA: (doc, schema)}
-    if factory is not None:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={_METADATA: (doc, schema)})
 
 
 def doc_of(item: Field[Any]) -> str:
@@ -28,7 +24,7 @@ def doc_of(item: Field[Any]) -> str:
 
 def required(item: Field[Any]) -> bool:
     """Tell whether a key has no default."""
-    return item.default is MISSING and item.default_factory is MISSING
+    return item.default is MISSING
 
 
 def hints(cls: type) -> dict[str, Any]:

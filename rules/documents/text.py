@@ -7,11 +7,12 @@ keys that are not text, deep nesting.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from yaml.cyaml import CSafeLoader
@@ -30,6 +31,14 @@ _CORE = (
     (_INT, r"[-+]?[0-9]+", list("-+0123456789")),
     (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 )
+_ESCAPED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
+_SURROGATES = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_STEPS = {
+    yaml.MappingStartEvent: 1,
+    yaml.SequenceStartEvent: 1,
+    yaml.MappingEndEvent: -1,
+    yaml.SequenceEndEvent: -1,
+}
 _SORTS: Mapping[str, type] = {"sync": SyncRule}
 
 
@@ -75,7 +84,8 @@ for _tag, _pattern, _first in _CORE:
 
 
 def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(_STR, text, style="|" if "\n" in text else None)
+    style = '"' if _ESCAPED.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar(_STR, text, style=style)
 
 
 _Dumper.add_representer(str, _text_node)
@@ -87,19 +97,39 @@ def load_documents(text: str, form: Format | str = Format.YAML) -> list[Located]
         raise _refuse(msg("The text is longer than {limit} characters.", limit=MAX_SIZE))
     if Format(form) is Format.JSON:
         _check_json(text)
-        text = text.replace("\t", " ")
+        text = _SURROGATES.sub(_character, text.replace("\t", " "))
     try:
+        _check_events(text)
         roots = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         line, column = (error.problem_mark.line + 1, error.problem_mark.column + 1) if error.problem_mark else (1, 1)
         raise _refuse(
             msg("The text cannot be read: {reason}.", reason=error.problem or error.context or ""), line, column
         ) from None
-    except yaml.YAMLError as error:
-        raise _refuse(msg("The text cannot be read: {reason}.", reason=str(error))) from None
-    except RecursionError:
-        raise _refuse(msg("The text is nested too deeply.")) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: int(error.position)]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = msg("The text cannot be read: a character in it is not allowed in a document.")
+        raise _refuse(message, line, column) from None
     return [located for root in roots for located in _documents(root)]
+
+
+def _check_events(text: str) -> None:
+    """Refuse anchors, aliases and deep nesting before nodes are made: the composer recurses, and dies of depth."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if getattr(event, "anchor", None) is not None:
+            raise _refuse(msg("Anchors and aliases (& and *) are not supported. Write the value out."), *_mark(event))
+        depth += _STEPS.get(type(event), 0)
+        if depth > MAX_DEPTH:
+            raise _refuse(msg("The text is nested too deeply."), *_mark(event))
+
+
+def _character(found: re.Match[str]) -> str:
+    """Return the character that a pair of JSON escapes stands for, which YAML does not know."""
+    if found[1] is None:
+        return found[0]
+    return bytes.fromhex(found[1] + found[2]).decode("utf-16-be")
 
 
 def _documents(root: yaml.Node | None) -> Iterator[Located]:
@@ -110,7 +140,7 @@ def _documents(root: yaml.Node | None) -> Iterator[Located]:
         if not isinstance(node, yaml.MappingNode):
             raise _refuse(msg("A document has to be keys and values, such as kind, name and settings."), *_mark(node))
         reader = _Reader()
-        yield Located(reader.value(node, "", 0), reader.places)
+        yield Located(reader.value(node, ""), reader.places)
 
 
 def _check_json(text: str) -> None:
@@ -128,8 +158,9 @@ def _refuse(message: Message, line: int = 1, column: int = 1) -> DocumentError:
     return DocumentError([DocumentProblem("", message, line, column)])
 
 
-def _mark(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _mark(node: yaml.Node | yaml.Event) -> tuple[int, int]:
+    mark = cast(yaml.Mark, node.start_mark)
+    return mark.line + 1, mark.column + 1
 
 
 class _Reader:
@@ -137,23 +168,17 @@ class _Reader:
 
     def __init__(self) -> None:
         self.places: dict[str, tuple[int, int]] = {}
-        self._seen: set[int] = set()
 
-    def value(self, node: yaml.Node, path: str, depth: int) -> Any:
+    def value(self, node: yaml.Node, path: str) -> Any:
         """Return the plain data of a node."""
-        if id(node) in self._seen:
-            raise _refuse(msg("Anchors and aliases (& and *) are not supported. Write the value out."), *_mark(node))
-        self._seen.add(id(node))
-        if depth > MAX_DEPTH:
-            raise _refuse(msg("The text is nested too deeply."), *_mark(node))
         self.places.setdefault(path, _mark(node))
         if isinstance(node, yaml.MappingNode):
-            return dict(self._entries(node, path, depth))
+            return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, _join(path, str(n)), depth + 1) for n, item in enumerate(node.value)]
+            return [self.value(item, _join(path, str(n))) for n, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _entries(self, node: yaml.MappingNode, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    def _entries(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[str, Any]]:
         names: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -163,7 +188,7 @@ class _Reader:
             names.add(key.value)
             inside = _join(path, key.value)
             self.places[inside] = _mark(key)
-            yield key.value, self.value(value, inside, depth + 1)
+            yield key.value, self.value(value, inside)
 
     def _scalar(self, node: yaml.Node) -> Any:
         text = node.value
@@ -174,7 +199,7 @@ class _Reader:
         if node.tag == _INT:
             return self._integer(node)
         if node.tag == _FLOAT:
-            return float(text)
+            return self._float(node)
         if node.tag != _STR:
             raise _refuse(msg("Tags such as {tag} are not supported.", tag=node.tag), *_mark(node))
         return text
@@ -183,6 +208,12 @@ class _Reader:
         if len(node.value) > 30:
             raise _refuse(msg("This number is too long. Put it in quotes if it is a text."), *_mark(node))
         return int(node.value)
+
+    def _float(self, node: yaml.Node) -> float:
+        value = float(node.value)
+        if not math.isfinite(value):
+            raise _refuse(msg("This number is too large."), *_mark(node))
+        return value
 
 
 def _join(path: str, name: str) -> str:
