@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rules.documents import DocumentError
 from rules.text import msg
 from tests.rulebook.conftest import ANNA, BEN, document
 from webapp.audit.models import audit_event
 from webapp.connections import services as connections
+from webapp.entities import services as entities
 from webapp.extensions import House
 from webapp.rulebook import hooks, services
 from webapp.rulebook.errors import BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
@@ -209,6 +211,18 @@ def test_a_used_connection_cannot_be_deleted(house: House) -> None:
         connections.delete(house, "erp", ANNA)
     services.delete(house, "customers", ANNA)
     connections.delete(house, "erp", ANNA)
+
+
+def test_a_used_entity_cannot_be_deleted(bare_house: House) -> None:
+    """An entity that a rule reads or writes stays."""
+    fields = [{"name": "title", "type": "text"}]
+    entities.define(bare_house, {"kind": "entity", "name": "partner", "fields": fields}, ANNA)
+    right = {"connection": "hub", "object": "partner"}
+    services.create(bare_house, document(right=right), ANNA)
+    with pytest.raises(DocumentError, match="the rule customers"):
+        entities.delete_entity(bare_house, "partner", ANNA)
+    services.delete(bare_house, "customers", ANNA)
+    entities.delete_entity(bare_house, "partner", ANNA)
 
 
 def test_audit_holds_the_documents(house: House) -> None:

@@ -76,8 +76,14 @@ def _known(tx: sa.Connection, connection: str, object_name: str) -> Seen:
     query = sa.select(table.schema, table.writable).where(table.connection_id == row.id, table.name == object_name)
     found = tx.execute(query).one_or_none()
     schema = Schema.from_json(found.schema) if found and found.schema else None
-    abilities = connector_class(row.connector).spec.capabilities
-    return Seen(schema, abilities=abilities, writable=found.writable if found else True)
+    return Seen(schema, abilities=_abilities(row.connector), writable=found.writable if found else True)
+
+
+def _abilities(connector: str) -> Capabilities | None:
+    try:
+        return connector_class(connector).spec.capabilities
+    except ConnectorError:
+        return None  # a connector that cannot be loaded is told of where its schema is asked for
 
 
 def _unable(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProblem]:
