@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "secrets": "secrets:secrets",
     "user": "users:user",
     "bench": "bench:bench",
+    "demo": "demo:demo",
 }
 
 

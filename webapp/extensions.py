@@ -35,7 +35,7 @@ Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-class ForPeople(Exception):  # noqa: N818 - a family of errors, not one
+class ForPeople(Exception):
     """An error at the command line whose text is written for a person: what happened and what to do."""
 
 

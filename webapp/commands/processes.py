@@ -81,7 +81,9 @@ def init(*, as_json: bool) -> None:
     preflight.data_folder(settings)
     preflight.database(settings)
     logs.configure(settings, "init")
-    done = initialise(open_house(settings))
+    house = open_house(settings)
+    done = initialise(house)
+    house.db.engine.dispose()
     result = {"revision": done.after, "before": done.before, "username": done.username, "password": done.password}
     if as_json:
         print_json(result)

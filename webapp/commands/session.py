@@ -41,6 +41,7 @@ class Session:
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
 
         house = open_house(self.settings)
+        click.get_current_context().find_root().call_on_close(house.db.engine.dispose)
         if house.db.is_sqlite and not _sqlite_exists(house):
             raise Failed(
                 f"SYNCLINE_DATA: there is no installation in {self.settings.data}. "

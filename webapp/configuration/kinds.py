@@ -107,12 +107,14 @@ class EntityKind:
     def write(self, writing: Writing, document: Document, folder: Path) -> bool:  # noqa: ARG002 - it has no paths
         """Put the definition in force; references to entities that do not exist yet wait for the second round."""
         author = Author(writing.actor, writing.house.clock())
-        known = {e.name for e in entities.list_entities(writing.tx)} | {document["name"]}
-        fields = [f for f in document["fields"] if f.get("entity") is None or f["entity"] in known]
-        complete = len(fields) == len(document["fields"]) or document["name"] in known - {document["name"]}
-        stated = document if complete else {**document, "fields": fields}
-        entities.define_in(writing.tx, stated, author, confirm=writing.lossy)
-        return complete
+        existing = {entity.name for entity in entities.list_entities(writing.tx)}
+        known = {None, document["name"], *existing}
+        fields = [field for field in document["fields"] if field.get("entity") in known]
+        if document["name"] in existing or len(fields) == len(document["fields"]):
+            entities.define_in(writing.tx, document, author, confirm=writing.lossy)
+            return True
+        entities.define_in(writing.tx, {**document, "fields": fields}, author)
+        return False
 
     def delete(self, writing: Writing, name: str) -> None:
         """Delete the entity; with records in it only where values may be lost."""

@@ -1,0 +1,69 @@
+"""`syncline user` and `syncline secrets`."""
+
+from __future__ import annotations
+
+import getpass
+
+import sqlalchemy as sa
+from werkzeug.security import check_password_hash
+
+from tests.installation import CommandLine
+from webapp.access import models
+
+ANN = ("user", "create", "ann", "--name", "Ann", "--email", "ann@example.com", "--role", "Operator")
+
+
+def stored_password(syncline: CommandLine, username: str) -> str:
+    with syncline.house.db.read() as connection:
+        return str(connection.scalar(sa.select(models.user.c.password).where(models.user.c.username == username)))
+
+
+def test_create_and_list(syncline: CommandLine) -> None:
+    """A new user gets a password that is shown once and works."""
+    made = syncline.ok(*ANN, "--json").json
+    assert check_password_hash(stored_password(syncline, "ann"), made["password"])
+    rows = syncline.ok("user", "list", "--json").json
+    assert [(row["username"], row["roles"]) for row in rows] == [("admin", ["Admin"]), ("ann", ["Operator"])]
+    assert "Operator" in syncline.ok("user", "list").out
+
+
+def test_a_taken_name_is_refused(syncline: CommandLine) -> None:
+    """One line says what is wrong, with a non-zero exit code."""
+    syncline.ok(*ANN)
+    answer = syncline(*ANN)
+    assert answer.code == 1
+    assert answer.err == "Error: 'ann' belongs to another user.\n"
+
+
+def test_reset_password(syncline: CommandLine) -> None:
+    """A new password replaces the old one."""
+    old = syncline.ok(*ANN, "--json").json["password"]
+    new = syncline.ok("user", "reset-password", "ann", "--json").json["password"]
+    assert new != old
+    assert check_password_hash(stored_password(syncline, "ann"), new)
+    assert syncline("user", "reset-password", "bob").err == "Error: There is no user 'bob'.\n"
+
+
+def test_secrets(syncline: CommandLine) -> None:
+    """A secret is stored from standard input, listed by its reference, rewrapped, deleted, and never shown."""
+    said = [
+        syncline.ok("secrets", "set", "erp.password", stdin="correct horse\n"),
+        syncline.ok("secrets", "list"),
+        syncline.ok("secrets", "list", "--json"),
+        syncline.ok("secrets", "rotate", "--json"),
+        syncline.ok("audit", "list", "--json"),
+    ]
+    assert said[2].json == [{"reference": "vault:erp.password", "owner": "shared", "name": "erp.password"}]
+    assert said[3].json == {"rewrapped": 1}
+    assert all("correct horse" not in answer.out + answer.err for answer in said)
+    syncline.ok("secrets", "delete", "erp.password")
+    assert syncline.ok("secrets", "list", "--json").json == []
+    assert syncline("secrets", "delete", "erp.password").err == "Error: There is no shared secret 'erp.password'.\n"
+    assert syncline("secrets", "set", "Not A Name", stdin="x").code == 1
+
+
+def test_the_actor_is_the_systems_user(syncline: CommandLine) -> None:
+    """What the command line does is audited under the name of the operating system's user."""
+    syncline.ok(*ANN)
+    event = syncline.ok("audit", "list", "--tag", "access:user:created", "--subject", "ann", "--json").json[0]
+    assert (event["actor_kind"], event["actor_name"]) == ("cli", getpass.getuser())

@@ -1,0 +1,56 @@
+"""`syncline bench`: runs the benchmarks of a checkout and gathers what they measured in build/bench.json."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webapp.commands.session import Failed
+from webapp.supervisor.preflight import ROOT
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "rules": ("rules",),
+    "sync": ("sync",),
+    "connectors": ("connectors",),
+    "web": ("entities", "web"),
+}
+BENCHMARKS = ROOT / "benchmarks"
+RESULT = '{"suite":'
+"""How a line begins that is a result: one JSON object a line, printed by a benchmark among what it says to people."""
+
+
+@click.command()
+@click.argument("suite", required=False, type=click.Choice(list(SUITES)))
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json", help="The file to write."
+)
+def bench(suite: str | None, *, output: Path) -> None:
+    """Measure: all suites, or one of rules, sync, connectors and web."""
+    modules = [name for key in ([suite] if suite else SUITES) for name in SUITES[key]]
+    present = [name for name in modules if (BENCHMARKS / f"{name}.py").exists()]
+    if not present:
+        raise Failed(f"There are no benchmarks of {suite or 'any suite'} in {BENCHMARKS}.")
+    results = [result for name in present for result in _run(name)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    click.echo(f"{len(results)} results written to {output}")
+
+
+def _run(name: str) -> list[dict[str, Any]]:
+    """Run a benchmark, show what it says and return its results."""
+    argv = [sys.executable, "-m", f"benchmarks.{name}"]
+    results = []
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own scripts
+        for line in process.stdout or ():
+            if line.startswith(RESULT):
+                results.append(json.loads(line))
+            else:
+                click.echo(line, nl=False)
+    if process.returncode:
+        raise Failed(f"The benchmark '{name}' failed with exit code {process.returncode}.")
+    return results
