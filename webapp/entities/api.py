@@ -27,7 +27,12 @@ BULK = 1000
 _DOCUMENT = {k: v for k, v in document_schema().items() if k not in ("$schema", "title")}
 _ENTITY: dict[str, Any] = {
     "type": "object",
-    "properties": {"name": {"type": "string"}, "version": {"type": "integer"}, "records": {"type": "integer"}, "definition": _DOCUMENT},
+    "properties": {
+        "name": {"type": "string"},
+        "version": {"type": "integer"},
+        "records": {"type": "integer"},
+        "definition": _DOCUMENT,
+    },
 }
 _PLAN: dict[str, Any] = {
     "type": "object",
@@ -41,8 +46,15 @@ _PLAN: dict[str, Any] = {
     },
 }
 _RECORD: dict[str, Any] = {"type": "object", "description": "The fields by name; the paths of each entity say which."}
-_FILTER = {"type": "string", "description": 'JSON such as [["status", "is", "active"], ["credit", "gt", "100"]]; operators as in the console.'}
-_SORT = {"type": "string", "default": listing.NEWEST_FIRST, "description": "A field with an index; a minus in front for falling order."}
+_FILTER = {
+    "type": "string",
+    "description": 'JSON such as [["status", "is", "active"], ["credit", "gt", "100"]]; operators as in the console.',
+}
+_SORT = {
+    "type": "string",
+    "default": listing.NEWEST_FIRST,
+    "description": "A field with an index; a minus in front for falling order.",
+}
 _LIST = {**PAGING, "filter": _FILTER, "q": {"type": "string", "description": "Words to search for."}, "sort": _SORT}
 _BULK: dict[str, Any] = {
     "type": "object",
@@ -97,8 +109,16 @@ class EntitiesApi(RoomApi):
         except DocumentError as error:
             raise ApiError(422, "The definition has mistakes.", _problems(error)) from None
         except services.ChangeRefused as refused:
-            detail = "Values would be lost; send ?confirm=true to accept that." if refused.plan.loses else "The records do not allow this change."
-            steps = [{"at": s.field, "detail": translated(s.message)} for s in refused.plan.steps if s.tone in ("blocked", "loses")]
+            detail = (
+                "Values would be lost; send ?confirm=true to accept that."
+                if refused.plan.loses
+                else "The records do not allow this change."
+            )
+            steps = [
+                {"at": s.field, "detail": translated(s.message)}
+                for s in refused.plan.steps
+                if s.tone in ("blocked", "loses")
+            ]
             raise ApiError(409, detail, steps) from None
 
     @operation("DELETE", "/<name>", scope="entities:delete", summary="Delete an entity with its records")
@@ -117,7 +137,9 @@ class RecordsApi(RoomApi):
 
     route_base = "/api/v1/entities"
 
-    @operation("GET", "/<name>/records", scope="records:read", summary="List records", query=_LIST, response=page_of(_RECORD))
+    @operation(
+        "GET", "/<name>/records", scope="records:read", summary="List records", query=_LIST, response=page_of(_RECORD)
+    )
     def list(self, name: str) -> Any:
         """Return a page of records."""
         query = Query(_filters(self.query.get("filter")), self.query.get("q") or "", self.query["sort"])
@@ -129,19 +151,36 @@ class RecordsApi(RoomApi):
                 raise ApiError(422, error.message) from None
         return listed([plain.to_plain_record(entity, r) for r in page.records], page.after)
 
-    @operation("POST", "/<name>/records", scope="records:create", summary="Create a record", body=_RECORD, response=_RECORD, status=201)
+    @operation(
+        "POST",
+        "/<name>/records",
+        scope="records:create",
+        summary="Create a record",
+        body=_RECORD,
+        response=_RECORD,
+        status=201,
+    )
     def create(self, name: str) -> Any:
         """Create a record and return it."""
         values = self._values(name, self.body)
         record_id = _refusing(lambda: services.create_record(self.house, name, values, self.actor))
         return self._record(name, record_id), 201
 
-    @operation("GET", "/<name>/records/<int:record_id>", scope="records:read", summary="Read a record", response=_RECORD)
+    @operation(
+        "GET", "/<name>/records/<int:record_id>", scope="records:read", summary="Read a record", response=_RECORD
+    )
     def get(self, name: str, record_id: int) -> Any:
         """Return a record."""
         return self._record(name, record_id)
 
-    @operation("PATCH", "/<name>/records/<int:record_id>", scope="records:update", summary="Change a record", body=_RECORD, response=_RECORD)
+    @operation(
+        "PATCH",
+        "/<name>/records/<int:record_id>",
+        scope="records:update",
+        summary="Change a record",
+        body=_RECORD,
+        response=_RECORD,
+    )
     def update(self, name: str, record_id: int) -> Any:
         """Set fields of a record and return it; with `version` only if nobody has changed it since."""
         body = dict(self.body)
@@ -156,7 +195,14 @@ class RecordsApi(RoomApi):
         self._record(name, record_id)
         _refusing(lambda: services.delete_record(self.house, name, record_id, self.actor))
 
-    @operation("POST", "/<name>/records/bulk", scope="records:update", summary="Create, change and delete many records", body=_BULK, response={"type": "object"})
+    @operation(
+        "POST",
+        "/<name>/records/bulk",
+        scope="records:update",
+        summary="Create, change and delete many records",
+        body=_BULK,
+        response={"type": "object"},
+    )
     def bulk(self, name: str) -> Any:
         """Write many records; refused ones are told, the others are written."""
         self._may_bulk()
@@ -167,8 +213,17 @@ class RecordsApi(RoomApi):
         except BadRecord as error:
             raise ApiError(422, "A record does not have the fields of the entity.", _errors(error.errors)) from None
         result = services.write_batch(self.house, name, batch, self.actor)
-        errors = [{"at": f"/{e.deed}/{e.row}" + (f"/{e.field}" if e.field else ""), "detail": translated(e.message)} for e in result.errors]
-        return {"created": result.created, "updated": result.updated, "deleted": result.deleted, "ids": result.ids, "errors": errors}
+        errors = [
+            {"at": f"/{e.deed}/{e.row}" + (f"/{e.field}" if e.field else ""), "detail": translated(e.message)}
+            for e in result.errors
+        ]
+        return {
+            "created": result.created,
+            "updated": result.updated,
+            "deleted": result.deleted,
+            "ids": result.ids,
+            "errors": errors,
+        }
 
     def _may_bulk(self) -> None:
         for deed in ("create", "delete"):
@@ -213,7 +268,9 @@ def _filters(text: str | None) -> tuple[Filter, ...]:
         return tuple(Filter(str(f), Operator(o), str(rest[0]) if rest else "") for f, o, *rest in json.loads(text))
     except (ValueError, TypeError):
         known = ", ".join(Operator)
-        raise ApiError(422, msg("The filter is not a list of [field, operator, value]. Operators: {known}.", known=known)) from None
+        raise ApiError(
+            422, msg("The filter is not a list of [field, operator, value]. Operators: {known}.", known=known)
+        ) from None
 
 
 def _refusing(write: Callable[[], Any]) -> Any:
@@ -231,7 +288,10 @@ def _errors(errors: Mapping[str, Message]) -> list[dict[str, str]]:
 
 
 def _problems(error: DocumentError) -> list[dict[str, Any]]:
-    return [{"at": f"/{p.path}", "detail": translated(p.message), "line": p.line, "column": p.column} for p in error.problems]
+    return [
+        {"at": f"/{p.path}", "detail": translated(p.message), "line": p.line, "column": p.column}
+        for p in error.problems
+    ]
 
 
 API: tuple[type[RoomApi], ...] = (EntitiesApi, RecordsApi)

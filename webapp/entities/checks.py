@@ -19,7 +19,8 @@ from webapp.entities.model import (
 from webapp.entities.values import BadValue, from_plain
 
 RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void while".split()
+    {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import"}
+    | {"let", "loop", "package", "namespace", "return", "var", "void", "while"}
 )
 """Words of the expression language; a field of this name could not be used in an expression."""
 

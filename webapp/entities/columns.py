@@ -45,7 +45,7 @@ class Exact(sa.types.TypeDecorator[Decimal]):
         """Return the number with the column's scale."""
         if value is None or dialect.name != "sqlite":
             return value  # type: ignore[no-any-return]
-        number = value if self.scaled else int(value) - 10**self.digits
+        number = int(value) if self.scaled else int(value) - 10**self.digits
         digits = tuple(map(int, str(abs(number))))
         return Decimal((int(number < 0), digits, -self.places))
 
@@ -55,7 +55,7 @@ def scaled_integer(value: Decimal, places: int) -> int:
     sign, digits, exponent = value.as_tuple()
     shift = int(exponent) + places
     number = int("".join(map(str, digits)))
-    number = number * 10**shift if shift >= 0 else number // 10**-shift
+    number = number * int(10**shift) if shift >= 0 else number // int(10**-shift)
     return -number if sign else number
 
 

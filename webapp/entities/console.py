@@ -36,7 +36,7 @@ def menu_items() -> Iterator[Item]:
 
 def encoded(parts: Iterable[Sequence[str]]) -> str:
     """Return an address's parameters."""
-    return urlencode([tuple(part) for part in parts])
+    return urlencode([(part[0], part[1]) for part in parts])
 
 
 def without(parts: Iterable[tuple[str, str]], gone: tuple[str, str]) -> list[tuple[Any, Any]]:

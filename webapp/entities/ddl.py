@@ -62,7 +62,7 @@ def _create(tx: sa.Connection, entity: Entity) -> None:
 
 def _create_index(op: Operations, tx: sa.Connection, entity: Entity, name: str) -> None:
     index = next(i for i in storage.table(tx, entity).indexes if i.name == name)
-    op.create_index(name, entity.table_name, list(index.expressions), unique=index.unique)  # type: ignore[arg-type]
+    op.create_index(name, entity.table_name, list(index.expressions), unique=index.unique)
 
 
 def _create_search(op: Operations, tx: sa.Connection, entity: Entity) -> None:

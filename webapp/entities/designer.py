@@ -105,21 +105,18 @@ class DesignerView(EntityRoom):
         )
         form = forms.Form(texts=forms.texts_of(preview.fields, start, self.zone)) if preview else None
         count = len(design.rows_of(request.form))
-        return self.page("entities/designer_check.html", preview=preview, form=form, errors=errors, count=count, new=new)
+        return self.page(
+            "entities/designer_check.html", preview=preview, form=form, errors=errors, count=count, new=new
+        )
 
     def _review(self, *, new: bool) -> Response:
         document = design.document_of(request.form)
-        try:
-            with self.house.db.read() as tx:
-                problems = _problems(tx, document, new=new)
-                if problems:
-                    raise DocumentError(problems)
-                plan = services.make_plan(tx, document)
-        except DocumentError as error:
+        with self.house.db.read() as tx:
+            problems = _problems(tx, document, new=new)
+            plan = None if problems else services.make_plan(tx, document)
+        if plan is None:
             head = {**dict(request.form), "name": document["name"] if new else request.form.get("name", "")}
-            return self._designer(
-                head, design.rows_of(request.form), design.errors_of(error.problems), new=new, status=422
-            )
+            return self._designer(head, design.rows_of(request.form), design.errors_of(problems), new=new, status=422)
         return self._plan(plan, document, new=new)
 
     def _refused(self, document: dict[str, Any], error: DocumentError, *, new: bool) -> Response:

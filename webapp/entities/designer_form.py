@@ -151,7 +151,7 @@ def _special(kind: Kind, row: Row) -> dict[str, Any]:
 
 def _choices(text: str) -> list[dict[str, Any]]:
     lines = [[part.strip() for part in line.split("|")] for line in text.splitlines() if line.strip()]
-    return [{"value": line[0], **_label("label", *(line[1:3] + ["", ""])[:2])} for line in lines]
+    return [{"value": en_zh[0], **_label("label", en_zh[1], en_zh[2])} for en_zh in ([*line, "", ""] for line in lines)]
 
 
 def _label(key: str, en: str, zh: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The JSON Schema of `kind: entity` documents; docs/schemas/entity.json is made from it (`python -m webapp.entities.document_schema`)."""
+"""The JSON Schema of `kind: entity` documents.
+
+`python -m webapp.entities.document_schema docs/schemas/entity.json` writes the published copy.
+"""
 
 from __future__ import annotations
 

@@ -121,12 +121,14 @@ def _problem(error: ValidationError) -> DocumentProblem:
 
 
 def _sentences(error: ValidationError) -> Iterator[Message]:
-    kind, wanted = error.validator, error.validator_value
+    kind: str = str(error.validator)
+    wanted: Any = error.validator_value
+    found: Any = error.instance
     if kind == "required":
-        missing = next(name for name in wanted if name not in error.instance)
+        missing = next(name for name in wanted if name not in found)
         yield msg("'{key}' is missing.", key=missing)
     elif kind == "additionalProperties":
-        unknown = ", ".join(sorted(set(error.instance) - set(error.schema["properties"])))
+        unknown = ", ".join(sorted(set(found) - set(_known(error.schema))))
         yield msg("'{key}' is not known here. Remove it or correct its spelling.", key=unknown)
     elif kind == "enum":
         yield msg("'{value}' is not one of {known}.", value=error.instance, known=", ".join(wanted))
@@ -146,3 +148,7 @@ def _pattern_sentence(error: ValidationError) -> Message:
     return msg(
         "'{value}' is not a name: start with a small letter, go on with small letters, digits and _.", value=value
     )
+
+
+def _known(schema: Any) -> list[str]:
+    return list(schema["properties"])

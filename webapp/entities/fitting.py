@@ -62,7 +62,7 @@ def converted(tx: sa.Connection, table: sa.Table, old: EntityField, new: EntityF
         yield _page(tx, old, new, rows)
 
 
-def _page(tx: sa.Connection, old: EntityField, new: EntityField, rows: Sequence[sa.Row[Any]]) -> Converted:
+def _page(tx: sa.Connection, old: EntityField, new: EntityField, rows: Sequence[Sequence[Any]]) -> Converted:
     ids = [row[0] for row in rows]
     known: dict[Any, Any] = {}
     values = [_value(old, new, row[1], known) for row in rows]
@@ -85,14 +85,14 @@ def _value(old: EntityField, new: EntityField, value: Any, known: dict[Any, Any]
     return known[value]
 
 
-def _currencies(old: EntityField, new: EntityField, rows: Sequence[sa.Row[Any]]) -> list[pl.Series]:
+def _currencies(old: EntityField, new: EntityField, rows: Sequence[Sequence[Any]]) -> list[pl.Series]:
     if new.kind is not Kind.MONEY:
         return []
     given = [row[2] for row in rows] if old.kind is Kind.MONEY else [None] * len(rows)
     return [pl.Series(new.currency_name, given, dtype=pl.String)]
 
 
-def _foreign(old: EntityField, new: EntityField, rows: Sequence[sa.Row[Any]]) -> set[int]:
+def _foreign(old: EntityField, new: EntityField, rows: Sequence[Sequence[Any]]) -> set[int]:
     """Return the rows whose amount is in another currency than the one that shall hold for all."""
     if not (old.kind is new.kind is Kind.MONEY and new.currency):
         return set()

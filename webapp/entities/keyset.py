@@ -6,7 +6,7 @@ database: they and the others are two segments, each of which is a plain range o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,11 @@ class Order:
         return Order(self.column, self.tie, self.nullable, not self.descending)
 
 
-def fetch(tx: sa.Connection, query: sa.Select[Any], order: Order, after: Mark | None, limit: int) -> list[sa.Row[Any]]:
+def fetch(
+    tx: sa.Connection, query: sa.Select[Any], order: Order, after: Mark | None, limit: int
+) -> list[Sequence[Any]]:
     """Return up to `limit` rows of `query` behind `after`, in order."""
-    rows: list[sa.Row[Any]] = []
+    rows: list[Sequence[Any]] = []
     for segment in _segments(query, order, after):
         rows += tx.execute(segment.limit(limit - len(rows))).all()
         if len(rows) >= limit:

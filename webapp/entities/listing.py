@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from rules.schema import FieldType
 from rules.text import msg
 from webapp.entities import bulk, filters, keyset, numbers, search, storage
-from webapp.entities.filters import BadFilter, Filter
+from webapp.entities.filters import BadFilter, Filter, Operator
 from webapp.entities.keyset import Mark, Order
 from webapp.entities.model import Entity
 from webapp.entities.values import to_plain, to_text
 
 COUNT_CAP = 10_000
-FEW = 2_000
+FEW = 5_000
 NEWEST_FIRST = "-id"
 
 
@@ -154,16 +154,20 @@ def _statement(tx: sa.Connection, entity: Entity, query: Query, order: Order) ->
 
 
 def _found(tx: sa.Connection, entity: Entity, table: sa.Table, query: Query) -> sa.ColumnElement[bool]:
-    """Return the condition; PostgreSQL is told the ids where a search finds few.
+    """Return the condition; where it may find few records by an index, it names their ids.
 
-    Its planner takes every beginning of a word for a common one and would walk the whole table in the wanted order.
+    Both planners take the beginnings of words for common ones and would walk the whole table in the wanted order.
     """
     where = _where(entity, table, query)
-    if tx.dialect.name != "postgresql" or not search.wanted(query.search):
+    postgresql = tx.dialect.name == "postgresql"
+    searching = postgresql and bool(search.wanted(query.search))
+    if not searching and not any(f.operator is Operator.STARTS for f in query.filters):
         return where
-    tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    if postgresql:
+        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
     few = list(tx.scalars(sa.select(table.c.id).where(where).limit(FEW + 1)))
-    tx.exec_driver_sql("SET LOCAL enable_seqscan = on")
+    if postgresql:
+        tx.exec_driver_sql("SET LOCAL enable_seqscan = on")
     return where if len(few) > FEW else bulk.among(tx, table.c.id, few)
 
 
@@ -194,7 +198,7 @@ def _mark(entity: Entity, query: Query, token: str | None) -> Mark | None:
 def _stored(kind: FieldType, value: Any) -> Any:
     if value is None:
         return None
-    readers = {
+    readers: dict[FieldType, Callable[[str], Any]] = {
         FieldType.DECIMAL: Decimal,
         FieldType.DATE: date.fromisoformat,
         FieldType.DATETIME: datetime.fromisoformat,

@@ -73,7 +73,7 @@ def entity_label(entity: Entity) -> str:
 def label(entity: Entity, name: str) -> str:
     """Return what a column is called in the reader's language."""
     if name in SYSTEM_LABELS:
-        return _(SYSTEM_LABELS[name])
+        return str(_(SYSTEM_LABELS[name]))
     field = entity.by_name.get(name)
     if field is None:
         owner = entity.owner_of.get(name)
@@ -83,7 +83,7 @@ def label(entity: Entity, name: str) -> str:
 
 def kind_label(kind: Kind) -> str:
     """Return what a type of field is called."""
-    return _(KIND_LABELS[kind])
+    return str(_(KIND_LABELS[kind]))
 
 
 def shown(field: EntityField | None, value: Any) -> str:

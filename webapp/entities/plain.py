@@ -60,7 +60,12 @@ def from_plain_record(entity: Entity, body: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _read_one(
-    entity: Entity, deed: str, number: int, item: Mapping[str, Any], into: list[dict[str, Any]], errors: dict[str, Message]
+    entity: Entity,
+    deed: str,
+    number: int,
+    item: Mapping[str, Any],
+    into: list[dict[str, Any]],
+    errors: dict[str, Message],
 ) -> None:
     try:
         values = from_plain_record(entity, {k: v for k, v in item.items() if k != "id"})

@@ -122,7 +122,7 @@ def _added(new: EntityField, records: int) -> Step:
             new.name,
             Tone.BLOCKED,
             msg(
-                "The field is required, but {count} records would have no value. Give it a default, or make it optional first.",
+                "The field is required, but {count} records would have no value. Give it a default first.",
                 count=records,
             ),
         )
@@ -198,7 +198,7 @@ def _fitted(tx: sa.Connection, entity: Entity, change: FieldChange) -> Iterator[
             new.name,
             Tone.BLOCKED,
             msg(
-                "{count} of {total} values cannot be converted, and the field is required. Correct these records first.",
+                "{count} of {total} values of a required field cannot be converted. Correct these records first.",
                 **values,
             ),
             found.examples,

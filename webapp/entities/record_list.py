@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -19,6 +20,7 @@ from webapp.entities.filters import BadFilter, Filter
 from webapp.entities.listing import Query
 from webapp.entities.model import CHOICE_KINDS, Entity, EntityField, Kind
 from webapp.entities.pages import EntityRoom, language, reference_titles
+from webapp.entities.records import Outcome
 from webapp.web.language import number, translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -51,7 +53,8 @@ def default_columns(entity: Entity) -> tuple[str, ...]:
     """Return the columns of a list that nobody has chosen columns for."""
     short = [f.name for f in entity.fields if f.kind in _SHORT]
     title = [entity.title_field] if entity.title_field in short else []
-    return (*title, *(n for n in short if n not in title))[:5] + ("updated_at",)
+    own = [*title, *(n for n in short if n not in title)]
+    return (*own[:5], "updated_at")
 
 
 def asked(entity: Entity, args: MultiDict[str, str], zone: Any) -> Asked:
@@ -92,7 +95,7 @@ class RecordListView(EntityRoom):
     @expose("/<name>/")
     @has_access
     @permission_name("read")
-    def list(self, name: str) -> Response:
+    def list(self, name: str) -> Any:
         """Show a page of records."""
         if "ff" in request.args:
             return self._tidy(name)
@@ -107,7 +110,14 @@ class RecordListView(EntityRoom):
                 error, page, count = problem.message, listing.Page([], None, None), listing.Count(0)
             titles = reference_titles(tx, entity, page.records)
             views = saved.views(tx, name, self.actor.name)
-        context = {"entity": entity, "wanted": wanted, "found": page, "titles": titles, "views": views, "error": error}
+        context: dict[str, Any] = {
+            "entity": entity,
+            "wanted": wanted,
+            "found": page,
+            "titles": titles,
+            "views": views,
+            "error": error,
+        }
         return self.page(
             "entities/list.html",
             count=_count_text(count) if count else None,
@@ -216,14 +226,14 @@ class RecordListView(EntityRoom):
         self._tell(outcome, ngettext("%(num)s record is deleted.", "%(num)s records are deleted.", outcome.changed))
         return redirect(f"/records/{name}/?{request.form.get('address', '')}")
 
-    def _chosen(self, tx: sa.Connection, entity: Entity) -> list[int]:
+    def _chosen(self, tx: sa.Connection, entity: Entity) -> Sequence[int]:
         """Return the ids that are ticked, or all that the list's filter finds."""
         if request.form.get("all") == "yes":
             wanted = asked(entity, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
             return listing.ids(tx, entity, wanted.query, BULK_CAP)
         return [int(text) for text in request.form.getlist("id") if text.isdigit()][:BULK_CAP]
 
-    def _tell(self, outcome: services.Outcome, sentence: str) -> None:
+    def _tell(self, outcome: Outcome, sentence: str) -> None:
         refused = {r.row: r.message for r in reversed(outcome.refusals)}
         if outcome.changed or not refused:
             flash(sentence, "success")
@@ -265,7 +275,11 @@ def _sort_link(name: str, wanted: Asked, column: str) -> str:
 def _words(entity: Entity, wanted: Asked) -> dict[str, Any]:
     known = filters.filterable(entity)
     fields = {
-        n: {"operators": [o.value for o in filters.operators(f)], "input": _input(f), "choices": [[v, f.choice_label(v, language())] for v in f.values]}
+        n: {
+            "operators": [o.value for o in filters.operators(f)],
+            "input": _input(f),
+            "choices": [[v, f.choice_label(v, language())] for v in f.values],
+        }
         for n, f in known.items()
     }
     return {
@@ -302,7 +316,7 @@ def _bulk_form(entity: Entity) -> dict[str, Any]:
 def _count_text(count: listing.Count) -> str:
     shown = number(count.records)
     if count.more:
-        return _("More than %(count)s records", count=shown)
+        return str(_("More than %(count)s records", count=shown))
     if not count.exact:
-        return _("About %(count)s records", count=shown)
-    return ngettext("%(count)s record", "%(count)s records", count.records, count=shown)
+        return str(_("About %(count)s records", count=shown))
+    return str(ngettext("%(count)s record", "%(count)s records", count.records, count=shown))

@@ -129,7 +129,7 @@ class RecordView(EntityRoom):
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
             found = listing.page(tx, entity, _choosing(entity, text), 20).records
-        return jsonify([{"value": str(r["id"]), "text": listing.title(entity, r)} for r in found])  # type: ignore[return-value]
+        return jsonify([{"value": str(r["id"]), "text": listing.title(entity, r)} for r in found])
 
     def _record(
         self, tx: sa.Connection, entity: Entity, record_id: int, *, gone: bool = False

@@ -31,7 +31,6 @@ from webapp.entities.model import SYSTEM_NAMES, Entity, EntityField, Kind
 from webapp.entities.refusals import Refusal, refused_rows
 from webapp.entities.values import from_plain
 
-
 PAGE = 5000
 
 
@@ -170,7 +169,7 @@ def _store(
     old, new = before[rows], merged[rows]
     versions = [v + 1 for v in old["version"].to_list()]
     columns = frames.lists(new.select(["id", *names]))
-    stamps = {
+    stamps: dict[str, list[Any]] = {
         "updated_at": [author.at] * len(rows),
         "updated_by": [author.actor.name[:128]] * len(rows),
         "version": versions,

@@ -1,10 +1,10 @@
 """The search box: words and their beginnings, numbers from any digit on, Chinese from any character on.
 
-Both databases index the same tokens, which are made here: folded words; of a word with five digits in a row also its endings from
-there on, of four characters or more (the end of a phone number is what people remember); of Chinese, Japanese and Korean text each pair
-of neighbours. A query matches a record that has, for each of its tokens, one that begins with it. On SQLite the tokens
-stand in an FTS5 table `s_<name>` with the record's id as its rowid; on PostgreSQL in a `tsvector` column `_search`
-under a GIN index (docs/decisions/entity-search.md).
+Both databases index the same tokens, which are made here: folded words; of a word with five digits in a row also its
+endings from there on, of four characters or more (the end of a phone number is what people remember); of Chinese,
+Japanese and Korean text each pair of neighbours. A query matches a record that has, for each of its tokens, one that
+begins with it. On SQLite the tokens stand in an FTS5 table `s_<name>` with the record's id as its rowid; on PostgreSQL
+in a `tsvector` column `_search` under a GIN index (docs/decisions/entity-search.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ MAX_WORD = 40
 MAX_TOKENS = 400
 MIN_ENDING = 4
 _DIGITS = re.compile(r"\d{5}")
-_WIDE = "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_WIDE = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff"
+    "\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _RUNS = re.compile(rf"([{_WIDE}]+)|([^\W_{_WIDE}]+)")
 
 
@@ -62,7 +65,8 @@ def index_name(entity: Entity) -> str:
 
 def sqlite_ddl(entity: Entity) -> str:
     """Return the statement that makes the FTS5 table."""
-    return f"CREATE VIRTUAL TABLE \"{index_name(entity)}\" USING fts5(tokens, tokenize = 'ascii', detail = none, columnsize = 0, prefix = '1 2 3')"
+    options = "tokens, tokenize = 'ascii', detail = none, columnsize = 0, prefix = '1 2 3'"
+    return f'CREATE VIRTUAL TABLE "{index_name(entity)}" USING fts5({options})'
 
 
 def store(tx: sa.Connection, entity: Entity, ids: Sequence[int], texts: Sequence[Sequence[str | None]]) -> None:

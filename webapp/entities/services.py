@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 import sqlalchemy as sa
 
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.entities import ddl, frames, history, indexes, records, references, storage
+from webapp.entities import batches, ddl, frames, history, indexes, records, references, storage
 from webapp.entities import plan as plans
 from webapp.entities.documents import parse, to_document
 from webapp.entities.expressions import check_expressions
@@ -98,7 +97,7 @@ def define(house: House, document: Mapping[str, Any], actor: Actor, *, confirm: 
 
 
 def define_in(tx: sa.Connection, document: Mapping[str, Any], author: Author, *, confirm: bool = False) -> Plan:
-    """Do what `define` does within the caller's transaction; afterwards `indexes.build` brings large tables' indexes."""
+    """Do what `define` does within the caller's transaction; `indexes.build` has to follow its commit."""
     name = str(document.get("name", ""))
     _lock(tx, name)
     plan = make_plan(tx, document)
@@ -118,7 +117,7 @@ def define_in(tx: sa.Connection, document: Mapping[str, Any], author: Author, *,
 
 
 def delete_entity(house: House, name: str, actor: Actor) -> None:
-    """Delete an entity with its records; raises `ChangeRefused`-like `DocumentError` where another entity points to it."""
+    """Delete an entity with its records; raises `DocumentError` where something uses it."""
     with house.db.begin() as tx:
         delete_entity_in(tx, name, Author(actor, house.clock()))
 
@@ -258,8 +257,8 @@ def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchRes
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
         author = Author(actor, house.clock())
-        created = _by_fields(batch.create, lambda f: records.create(tx, target, f, author), target)
-        updated = _by_fields(batch.update, lambda f: records.update(tx, target, f, author), target)
+        created = batches.write(batch.create, lambda f: records.create(tx, target, f, author), target)
+        updated = batches.write(batch.update, lambda f: records.update(tx, target, f, author), target)
         deleted = records.delete(tx, target, batch.delete, author) if batch.delete else Outcome(())
         done = {"create": created, "update": updated, "delete": deleted}
         tags = {"create": Tag.RECORDS_CREATED, "update": Tag.RECORDS_UPDATED, "delete": Tag.RECORDS_DELETED}
@@ -268,25 +267,6 @@ def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchRes
                 _note_many(tx, target, tags[deed], outcome, author)
     errors = tuple(BatchError(deed, r.row, r.message, r.field) for deed, o in done.items() for r in o.refusals)
     return BatchResult(created.changed, updated.changed, deleted.changed, created.ids, errors)
-
-
-def _by_fields(
-    items: Sequence[Mapping[str, Any]], write: Callable[[pl.DataFrame], Outcome], target: Entity
-) -> Outcome:
-    """Write records in groups that set the same fields, so that none is emptied by another's; rows keep their places."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for row, item in enumerate(items):
-        groups.setdefault(tuple(sorted(item)), []).append(row)
-    ids: list[int | None] = [None] * len(items)
-    refusals: list[Refusal] = []
-    changed = 0
-    for names, rows in groups.items():
-        outcome = write(frames.from_dicts(target.schema, [items[row] for row in rows], names))
-        changed += outcome.changed
-        refusals += [Refusal(rows[r.row], r.message, r.field) for r in outcome.refusals]
-        for row, record_id in zip(rows, outcome.ids, strict=True):
-            ids[row] = record_id
-    return Outcome(tuple(ids), tuple(sorted(refusals, key=lambda r: r.row)), changed)
 
 
 def _note_many(tx: sa.Connection, target: Entity, tag: Tag, outcome: Outcome, author: Author) -> None:

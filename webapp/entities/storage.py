@@ -24,6 +24,10 @@ _MAX_NAME = 63
 _definitions: WeakKeyDictionary[sa.Pool, dict[tuple[str, int], Entity]] = WeakKeyDictionary()
 
 
+IndexSpec = tuple[str, tuple[str, ...], bool]
+"""Name, columns, unique."""
+
+
 class NoEntity(LookupError):
     """There is no entity of this name."""
 
@@ -51,8 +55,8 @@ def definition(tx: sa.Connection, name: str, version: int) -> Entity:
     found = known.get((name, version))
     if found is None:
         query = sa.select(entity_version.c.definition)
-        document = tx.scalar(query.where(entity_version.c.name == name, entity_version.c.version == version))
-        found = build(document, version)
+        stored = query.where(entity_version.c.name == name, entity_version.c.version == version)
+        found = build(tx.execute(stored).one().definition, version)
         if not tx.get_execution_options().get("syncline_write"):
             known[name, version] = found  # only what is committed may be remembered
     return found
@@ -87,26 +91,23 @@ def columns(entity: Entity) -> list[sa.Column[Any]]:
     return made
 
 
-def index_names(entity: Entity) -> list[tuple[str, tuple[str, ...], bool]]:
+def index_names(entity: Entity) -> list[IndexSpec]:
     """Return (name, columns, unique) of every index; a list is sorted by (column, id)."""
-    found: list[tuple[str, tuple[str, ...], bool]] = [
-        (index_name(entity, "updated_at", unique=False), ("updated_at", "id"), False)
-    ]
+    found: list[IndexSpec] = [(index_name(entity, "updated_at", unique=False), ("updated_at", "id"), False)]
     for field in entity.fields:
         found += field_indexes(entity, field)
     return found
 
 
-def field_indexes(entity: Entity, field: EntityField) -> list[tuple[str, tuple[str, ...], bool]]:
+def field_indexes(entity: Entity, field: EntityField) -> list[IndexSpec]:
     """Return the indexes that a field calls for."""
+    found: list[IndexSpec] = []
     if field.unique:
         names = (field.name, field.currency_name) if field.kind is Kind.MONEY else (field.name,)
-        unique = [(index_name(entity, field.name, unique=True), names, True)]
-    else:
-        unique = []
+        found.append((index_name(entity, field.name, unique=True), names, True))
     if field.has_index:
-        return [*unique, (index_name(entity, field.name, unique=False), (field.name, "id"), False)]
-    return unique
+        found.append((index_name(entity, field.name, unique=False), (field.name, "id"), False))
+    return found
 
 
 def make_index(table: sa.Table, name: str, names: tuple[str, ...], *, unique: bool) -> sa.Index:

@@ -198,11 +198,8 @@ def _datetime(_field: EntityField, text: str, zone: tzinfo) -> datetime:
     text = _fold(text)
     match = _DATE.match(text)
     try:
-        moment = (
-            datetime(*map(int, match.groups()), tzinfo=zone)
-            if match
-            else datetime.fromisoformat(text.replace("/", "-"))
-        )  # type: ignore[arg-type,misc]
+        day = "-".join(part.zfill(2) for part in match.groups()) if match else ""
+        moment = datetime.fromisoformat(day or text.replace("/", "-"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadValue(msg("'{text}' is not a date and time such as 2026-03-31 14:30.", text=text)) from None

@@ -1,0 +1,30 @@
+"""Records that state different fields, written in groups that state the same ones, so that none empties another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from webapp.entities import frames
+from webapp.entities.model import Entity
+from webapp.entities.records import Outcome
+from webapp.entities.refusals import Refusal
+
+
+def write(items: Sequence[Mapping[str, Any]], deed: Callable[[pl.DataFrame], Outcome], entity: Entity) -> Outcome:
+    """Write stored values by column; ids and refusals keep the places of `items`."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, item in enumerate(items):
+        groups.setdefault(tuple(sorted(item)), []).append(row)
+    ids: list[int | None] = [None] * len(items)
+    refusals: list[Refusal] = []
+    changed = 0
+    for names, rows in groups.items():
+        outcome = deed(frames.from_dicts(entity.schema, [items[row] for row in rows], names))
+        changed += outcome.changed
+        refusals += [Refusal(rows[r.row], r.message, r.field) for r in outcome.refusals]
+        for row, record_id in zip(rows, outcome.ids, strict=True):
+            ids[row] = record_id
+    return Outcome(tuple(ids), tuple(sorted(refusals, key=lambda r: r.row)), changed)

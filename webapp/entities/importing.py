@@ -1,0 +1,428 @@
+"""Imports of files: upload, match columns with fields, then chunk by chunk, each in one transaction with its position.
+
+The uploaded file is kept as JSON lines with the place of the next chunk in the job's row, so that an import that was
+interrupted at any moment goes on where its last durable chunk ended: no row twice, none left out.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.entities import batches, bulk, records, search, sheets, storage
+from webapp.entities.history import Author
+from webapp.entities.model import Entity, EntityField, Kind
+from webapp.entities.models import entity_import, entity_import_error
+from webapp.entities.values import BadValue, from_text
+from webapp.extensions import Actor, House, to_json
+
+CHUNK = 2000
+MODES = ("create", "update", "both")
+
+
+class ImportRefused(ValueError):
+    """An import cannot start as it is set up; `message` says why."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a file becomes records: column -> field ("" leaves it out), and which records the rows are."""
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    mode: str = "create"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One import; `position` rows are done, the next chunk begins at byte `offset` of the kept file."""
+
+    id: int
+    entity: str
+    state: str
+    file_name: str
+    columns: tuple[str, ...]
+    kept: str
+    options: Options
+    total: int
+    position: int
+    offset: int
+    counts: Mapping[str, int]
+    at: datetime
+    actor: str
+
+    @property
+    def percent(self) -> int:
+        """Return how far the import is."""
+        return 100 if not self.total else self.position * 100 // self.total
+
+
+@dataclass(frozen=True)
+class _Failure:
+    line: int
+    field: str | None
+    message: Message
+    row: Mapping[str, str]
+
+
+def targets(entity: Entity) -> list[str]:
+    """Return the columns that a file can fill; `id` only tells which record is meant."""
+    return ["id", *(c.name for f in entity.fields if f.kind is not Kind.FILE for c in f.fields if not c.generated)]
+
+
+def begin(house: House, entity: Entity, stream: IO[bytes], file_name: str, actor: Actor) -> int:
+    """Keep an uploaded file and return the number of its import; raises `sheets.Unreadable`."""
+    kept = secrets.token_hex(16)
+    columns, total = _keep(house, kept, sheets.rows(stream))
+    options = Options(mapping=_guess(entity, columns))
+    values = {
+        "entity": entity.name,
+        "state": "uploaded",
+        "file_name": Path(file_name.replace("\\", "/")).name[:255],
+        "options": {"columns": columns, "kept": kept, "offset": 0, **asdict(options)},
+        "total": total,
+        "position": 0,
+        "counts": {},
+        "at": house.clock(),
+        "actor": actor.name[:128],
+    }
+    with house.db.begin() as tx:
+        key = tx.execute(sa.insert(entity_import).values(values)).inserted_primary_key
+        return int(key[0]) if key else 0
+
+
+def find(tx: sa.Connection, name: str, job_id: int, *, lock: bool = False) -> Job | None:
+    """Return an import of an entity."""
+    query = sa.select(entity_import).where(entity_import.c.id == job_id, entity_import.c.entity == name)
+    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    return _job(row) if row else None
+
+
+def latest(tx: sa.Connection, name: str, limit: int = 10) -> list[Job]:
+    """Return the last imports of an entity."""
+    query = (
+        sa.select(entity_import).where(entity_import.c.entity == name).order_by(entity_import.c.id.desc()).limit(limit)
+    )
+    return [_job(row) for row in tx.execute(query).mappings()]
+
+
+def errors(tx: sa.Connection, job_id: int, limit: int | None = None) -> list[sa.Row[Any]]:
+    """Return the refused rows of an import."""
+    query = sa.select(entity_import_error).where(entity_import_error.c.import_id == job_id)
+    return list(tx.execute(query.order_by(entity_import_error.c.id).limit(limit)))
+
+
+def sample(house: House, job: Job, count: int = 3) -> list[dict[str, str]]:
+    """Return the first rows of the file."""
+    return [row for _, row, _ in _read(house, job, 0, count)]
+
+
+def choose(house: House, entity: Entity, job: Job, options: Options) -> None:
+    """Set an import going; raises `ImportRefused`."""
+    _check(entity, options)
+    values = {"options": _stored(job, options, 0), "state": "running", "position": 0, "counts": {}}
+    with house.db.begin() as tx:
+        tx.execute(sa.delete(entity_import_error).where(entity_import_error.c.import_id == job.id))
+        open_ = sa.and_(entity_import.c.id == job.id, entity_import.c.state == "uploaded")
+        tx.execute(sa.update(entity_import).where(open_).values(values))
+
+
+def reopen(house: House, job: Job) -> None:
+    """Go back to the mapping after a dry run."""
+    with house.db.begin() as tx:
+        dry = sa.and_(entity_import.c.id == job.id, entity_import.c.state == "done")
+        if job.options.dry_run:
+            tx.execute(sa.update(entity_import).where(dry).values(state="uploaded"))
+
+
+def cancel(house: House, job: Job) -> None:
+    """Stop an import."""
+    with house.db.begin() as tx:
+        unfinished = sa.and_(entity_import.c.id == job.id, entity_import.c.state != "done")
+        tx.execute(sa.update(entity_import).where(unfinished).values(state="cancelled"))
+    _path(house, job.kept).unlink(missing_ok=True)
+
+
+def step(house: House, job: Job, actor: Actor) -> Job:
+    """Do the next chunk and return the import as it is then; of two that come together one waits for the other."""
+    with house.db.begin() as tx:
+        current = find(tx, job.entity, job.id, lock=True)
+        if current is None or current.state != "running":
+            return current or job
+        entity = storage.current(tx, job.entity, lock=True)
+        rows = list(_read(house, current, current.offset, CHUNK))
+        author = Author(actor, house.clock())
+        counts, failures = _chunk(tx, entity, current, rows, author, ZoneInfo(house.settings.timezone))
+        _note_failures(tx, current, failures)
+        after = _advanced(current, len(rows), rows[-1][2] if rows else current.offset, counts)
+        values = {"state": after.state, "position": after.position, "counts": dict(after.counts)}
+        stored = {**values, "options": _stored(after, after.options, after.offset)}
+        tx.execute(sa.update(entity_import).where(entity_import.c.id == job.id).values(stored))
+        if after.state == "done" and not after.options.dry_run:
+            what = {"file": after.file_name, "rows": after.total, **after.counts}
+            record(tx, actor, author.at, Event(Tag.RECORDS_IMPORTED, Subject("entity", entity.name), None, what))
+    if after.state == "done" and not after.options.dry_run:
+        _path(house, after.kept).unlink(missing_ok=True)
+    return after
+
+
+def _chunk(
+    tx: sa.Connection,
+    entity: Entity,
+    job: Job,
+    rows: Sequence[tuple[int, dict[str, str], int]],
+    author: Author,
+    zone: tzinfo,
+) -> tuple[dict[str, int], list[_Failure]]:
+    """Write the rows, or in a dry run do so and take it back."""
+    if not job.options.dry_run:
+        return _write(tx, entity, job.options, rows, author, zone)
+    trial = tx.begin_nested()
+    try:
+        return _write(tx, entity, job.options, rows, author, zone)
+    finally:
+        trial.rollback()
+
+
+def _write(
+    tx: sa.Connection,
+    entity: Entity,
+    options: Options,
+    rows: Sequence[tuple[int, dict[str, str], int]],
+    author: Author,
+    zone: tzinfo,
+) -> tuple[dict[str, int], list[_Failure]]:
+    pointers = _pointers(tx, entity, options, rows)
+    good: list[tuple[int, dict[str, Any]]] = []
+    failures: list[_Failure] = []
+    for number, (line, row, _end) in enumerate(rows):
+        values, wrong = _values(entity, options, row, pointers, zone)
+        failures += [_Failure(line, name, message, row) for name, message in wrong.items()]
+        if not wrong:
+            good.append((number, values))
+    created, updated = _split(tx, entity, options, good, rows, failures)
+    made = batches.write([v for _, v in created], lambda f: records.create(tx, entity, f, author), entity)
+    moved = batches.write([v for _, v in updated], lambda f: records.update(tx, entity, f, author), entity)
+    for numbered, outcome in ((created, made), (updated, moved)):
+        for refusal in outcome.refusals:
+            line, row, _end = rows[numbered[refusal.row][0]]
+            failures.append(_Failure(line, refusal.field, refusal.message, row))
+    refused = len({f.line for f in failures})
+    unchanged = len(rows) - refused - made.changed - moved.changed
+    return {"created": made.changed, "updated": moved.changed, "unchanged": unchanged, "refused": refused}, failures
+
+
+Numbered = list[tuple[int, dict[str, Any]]]
+
+
+def _split(
+    tx: sa.Connection,
+    entity: Entity,
+    options: Options,
+    good: Numbered,
+    rows: Sequence[tuple[int, dict[str, str], int]],
+    failures: list[_Failure],
+) -> tuple[Numbered, Numbered]:
+    """Return what is new and what changes a record that exists (with its `id`)."""
+    if options.mode == "create":
+        return [(n, {k: v for k, v in values.items() if k != "id"}) for n, values in good], []
+    known = _known(tx, entity, options.key, [values.get(options.key) for _, values in good])
+    created: Numbered = []
+    updated: Numbered = []
+    for number, values in good:
+        record_id = known.get(values.get(options.key))
+        if record_id is not None:
+            updated.append((number, {**values, "id": record_id}))
+        elif options.mode == "both" and options.key != "id":
+            created.append((number, values))
+        else:
+            sentence = msg(
+                "There is no record with {key} = '{value}'.", key=options.key, value=str(values.get(options.key, ""))
+            )
+            failures.append(_Failure(rows[number][0], options.key, sentence, rows[number][1]))
+    return created, updated
+
+
+def _known(tx: sa.Connection, entity: Entity, key: str, values: Sequence[Any]) -> dict[Any, int]:
+    table = storage.table(tx, entity)
+    wanted = [v for v in values if v is not None]
+    query = sa.select(table.c[key], table.c.id).where(bulk.among(tx, table.c[key], wanted))
+    return {row[0]: row[1] for row in tx.execute(query)} if wanted else {}
+
+
+def _values(
+    entity: Entity, options: Options, row: Mapping[str, str], pointers: Mapping[str, Mapping[str, int]], zone: tzinfo
+) -> tuple[dict[str, Any], dict[str, Message]]:
+    """Return the stored values of a row; an empty cell states nothing: a default is taken, an old value kept."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, Message] = {}
+    for column, name in options.mapping.items():
+        text = row.get(column, "")
+        if not name or not text:
+            continue
+        try:
+            values[name] = _value(_target(entity, name), text, pointers.get(name, {}), zone)
+        except BadValue as error:
+            wrong[name] = error.message
+    return values, wrong
+
+
+def _value(target: EntityField, text: str, pointers: Mapping[str, int], zone: tzinfo) -> Any:
+    if target.kind is not Kind.REFERENCE or text.isdigit():
+        return from_text(target, text, zone)
+    if text in pointers:
+        return pointers[text]
+    raise BadValue(
+        msg("There is not exactly one record called '{text}' in '{entity}'.", text=text, entity=target.entity)
+    )
+
+
+def _target(entity: Entity, name: str) -> EntityField:
+    if name == "id":
+        return EntityField("id", Kind.INTEGER)
+    return entity.by_name.get(name) or EntityField(name, Kind.TEXT)
+
+
+def _pointers(
+    tx: sa.Connection, entity: Entity, options: Options, rows: Sequence[tuple[int, dict[str, str], int]]
+) -> dict[str, dict[str, int]]:
+    """Return, for each reference, text -> number of the one record that is called so."""
+    found: dict[str, dict[str, int]] = {}
+    for column, name in options.mapping.items():
+        target = entity.by_name.get(name)
+        if target is not None and target.kind is Kind.REFERENCE:
+            texts = {row.get(column, "") for _, row, _ in rows}
+            found[name] = _called(tx, target.entity, sorted(t for t in texts if t and not t.isdigit()))
+    return found
+
+
+def _called(tx: sa.Connection, name: str, texts: Sequence[str]) -> dict[str, int]:
+    other = storage.current(tx, name)
+    if not texts or other.title_field == "id" or other.by_name[other.title_field].type.value != "text":
+        return {}
+    table = storage.table(tx, other)
+    column = table.c[other.title_field]
+    by_text: dict[str, list[int]] = {}
+    for text, record_id in tx.execute(sa.select(column, table.c.id).where(bulk.among(tx, column, texts))):
+        by_text.setdefault(text, []).append(record_id)
+    return {text: ids[0] for text, ids in by_text.items() if len(ids) == 1}
+
+
+def _check(entity: Entity, options: Options) -> None:
+    fields = [name for name in options.mapping.values() if name]
+    known = targets(entity)
+    if not fields:
+        raise ImportRefused(msg("Choose a field for at least one column."))
+    twice = next((name for name in fields if fields.count(name) > 1), None)
+    if twice:
+        raise ImportRefused(msg("The field '{name}' is chosen for two columns.", name=twice))
+    if any(name not in known for name in fields) or options.mode not in MODES:
+        raise ImportRefused(msg("A chosen field no longer exists. Load the page again."))
+    if options.mode != "create" and (not options.key or options.key not in fields):
+        raise ImportRefused(msg("Choose the field by which existing records are found, and a column for it."))
+
+
+def _guess(entity: Entity, columns: Sequence[str]) -> dict[str, str]:
+    """Return column -> field where the heading is a field's name or label."""
+    names = {search.fold(n): n for n in targets(entity)}
+    for item in entity.fields:
+        for text in (item.label.en, item.label.zh):
+            if text and item.name in names.values():
+                names.setdefault(search.fold(text), item.name)
+    mapping: dict[str, str] = {}
+    for column in columns:
+        folded = search.fold(column).strip()
+        name = names.get(folded) or names.get(folded.replace(" ", "_"), "")
+        mapping[column] = name if name not in mapping.values() else ""
+    return mapping
+
+
+def _keep(house: House, kept: str, rows: Iterator[tuple[int, list[str]]]) -> tuple[list[str], int]:
+    path = _path(house, kept)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = next(rows, None)
+    if first is None:
+        raise sheets.Unreadable(msg("The file is empty."))
+    columns = _headings(first[1])
+    total = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for line, cells in rows:
+            file.write(json.dumps([line, cells], ensure_ascii=False, separators=(",", ":")) + "\n")
+            total += 1
+    return columns, total
+
+
+def _headings(cells: Sequence[str]) -> list[str]:
+    """Return a heading for every column, each once."""
+    names: list[str] = []
+    for number, cell in enumerate(cells, start=1):
+        name = cell or f"column {number}"
+        names.append(name if name not in names else f"{name} ({number})")
+    return names
+
+
+def _read(house: House, job: Job, offset: int, count: int) -> Iterator[tuple[int, dict[str, str], int]]:
+    """Yield (line, cells by column, the byte behind the row)."""
+    with _path(house, job.kept).open("rb") as file:
+        file.seek(offset)
+        for _ in range(count):
+            text = file.readline()
+            if not text:
+                return
+            line, cells = json.loads(text)
+            yield line, dict(zip(job.columns, cells, strict=False)), file.tell()
+
+
+def _path(house: House, kept: str) -> Path:
+    return house.settings.data / "imports" / f"{kept}.jsonl"
+
+
+def _advanced(job: Job, rows: int, offset: int, counts: Mapping[str, int]) -> Job:
+    position = job.position + rows
+    summed = {name: job.counts.get(name, 0) + value for name, value in counts.items()}
+    state = "done" if position >= job.total or rows == 0 else "running"
+    return replace(job, position=position, offset=offset, counts=summed, state=state)
+
+
+def _note_failures(tx: sa.Connection, job: Job, failures: Sequence[_Failure]) -> None:
+    if failures:
+        rows = [
+            {
+                "import_id": job.id,
+                "line": f.line,
+                "field": f.field,
+                "message": json.loads(to_json(f.message.to_json())),
+                "row": dict(f.row),
+            }
+            for f in sorted(failures, key=lambda f: f.line)
+        ]
+        tx.execute(sa.insert(entity_import_error), rows)
+
+
+def _stored(job: Job, options: Options, offset: int) -> dict[str, Any]:
+    return {"columns": list(job.columns), "kept": job.kept, "offset": offset, **asdict(options)}
+
+
+def _job(row: sa.RowMapping) -> Job:
+    held = row["options"]
+    options = Options(dict(held["mapping"]), held["key"], held["mode"], held["dry_run"])
+    same = {
+        name: row[name] for name in ("id", "entity", "state", "file_name", "total", "position", "counts", "at", "actor")
+    }
+    return Job(**same, columns=tuple(held["columns"]), kept=held["kept"], offset=held["offset"], options=options)
