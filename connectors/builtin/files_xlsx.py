@@ -20,7 +20,7 @@ from connectors.builtin.files_csv import names_of_columns
 from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
-from connectors.builtin.files_xlsx_book import MAIN, Book
+from connectors.builtin.files_xlsx_book import MAIN, Book, forget
 from connectors.builtin.files_xlsx_cells import Reader
 from connectors.builtin.files_xlsx_write import XlsxWriter
 from connectors.sampling import Sample
@@ -106,15 +106,12 @@ class XlsxFile:
         with closing(Book(self.path)) as book:
             reader = Reader.of(book, exact)
             number = 0
-            for event, row in book.elements(book.sheet(self.options.sheet).part, _ROW):
-                if event == "end":
-                    number = int(row.get("r") or number + 1)
-                    cells = reader.cells(row, width)
-                    if any(cell is not None for cell in cells):
-                        yield number, cells
-                    row.clear()
-                    while row.getprevious() is not None:
-                        del row.getparent()[0]
+            for _, row in book.elements(book.sheet(self.options.sheet).part, _ROW):
+                number = int(row.get("r") or number + 1)
+                cells = reader.cells(row, width)
+                if any(cell is not None for cell in cells):
+                    yield number, cells
+                forget(row)
 
     def _frame(self, rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
         columns: Any = zip(*rows, strict=True) if rows else ((),) * len(self.names)

@@ -29,6 +29,9 @@ _BUILT_IN = {14: DAY, 15: DAY, 16: DAY, 17: DAY, 22: MOMENT, 18: CLOCK, 19: CLOC
 _BUILT_IN |= dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), DAY) | dict.fromkeys((32, 33, 34, 35), CLOCK)
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
 
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -75,13 +78,19 @@ class Book:
         )
 
     def elements(self, part: str, tag: str | None = None) -> Iterator[tuple[str, Any]]:
-        """Yield start and end events of a part's elements; raises `Fatal` where it is broken."""
+        """Yield the ends of the elements called `tag`, or starts and ends of all; raises `Fatal` for a broken part."""
+        events = ("end",) if tag else ("start", "end")
         try:
             with self.zip.open(part) as file:
                 yield from etree.iterparse(
-                    file, events=("start", "end"), tag=tag, resolve_entities=False, no_network=True, load_dtd=False,
+                    file,
+                    events=events,
+                    tag=tag,
+                    resolve_entities=False,
+                    no_network=True,
+                    load_dtd=False,
                     huge_tree=True,
-                )  # fmt: skip
+                )
         except (etree.XMLSyntaxError, zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
             raise self.broken(error) from error
 
@@ -107,10 +116,9 @@ class Book:
         if part is None:
             return []
         found: list[str] = []
-        for event, element in self.elements(part, f"{MAIN}si"):
-            if event == "end":
-                found.append(text_of(element))
-                element.clear()
+        for _, element in self.elements(part, f"{MAIN}si"):
+            found.append(unescaped(text_of(element)))
+            forget(element)
         return found
 
     @cached_property
@@ -148,9 +156,34 @@ class Book:
             raise self.broken(error) from error
 
 
+def forget(element: Any) -> None:
+    """Give back the memory of an element and of those before it."""
+    element.clear()
+    while element.getprevious() is not None:
+        del element.getparent()[0]
+
+
 def text_of(element: Any) -> str:
     """Return the text of a shared or inline string: its runs, without the readings of Asian words."""
     return "".join(t.text or "" for t in element.iter(f"{MAIN}t") if t.getparent().tag != f"{MAIN}rPh")
+
+
+def escaped(text: str) -> str:
+    """Return a text as a workbook stores it: characters that XML does not have, by their number."""
+    text = _ESCAPE.sub("_x005F_x\\1_", text)
+    return _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def unescaped(text: str) -> str:
+    """Return the text that a workbook stores."""
+    if "_x" not in text:
+        return text
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    number = int(found[1], 16)
+    return found[0] if 0xD800 <= number < 0xE000 else chr(number)
 
 
 def _part(target: str) -> str:

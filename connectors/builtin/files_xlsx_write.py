@@ -88,7 +88,8 @@ class XlsxWriter:
         verdicts = self.overlay.verdicts(self._keys(batch))
         for number, row, values in zip(numbers, batch, verdicts, strict=True):
             if number > head_end:
-                self._model = {column_of(c.get("r"), n): c.get("s") for n, c in enumerate(row.iterchildren(_CELL))}
+                if row is batch[-1]:
+                    self._model = _styles(row)
                 self._change(row, number, dict.fromkeys(self.names) if values is None else values)
             if values is not None or len(row):
                 yield row
@@ -98,7 +99,7 @@ class XlsxWriter:
         if key not in self.names:
             return [None] * len(batch)
         place = self.names.index(key)
-        texts = [self.reader.cells(row, len(self.names))[place] for row in batch]
+        texts = [self.reader.cell(row, place) for row in batch]
         keys = cast(pl.Series(key, texts, pl.String), self.overlay.schema[key]).to_list()
         self._there += [value for value in keys if value in self.overlay.created]
         return keys
@@ -154,6 +155,11 @@ class XlsxWriter:
     def _new(self) -> Iterator[Values]:
         known = pl.Series(self._there, dtype=self.overlay.schema[self.overlay.key].dtype)
         return self.overlay.new(self.overlay.schema, known).iter_rows(named=True)
+
+
+def _styles(row: Element) -> dict[int, str | None]:
+    """Return the styles of a row's cells by column."""
+    return {column_of(cell.get("r"), n): cell.get("s") for n, cell in enumerate(row.iterchildren(_CELL))}
 
 
 def _batches(events: Iterator[tuple[str, Element]]) -> Iterator[list[Element]]:
