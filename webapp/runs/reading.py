@@ -16,6 +16,7 @@ from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline.codec import unpack
 
 ACTIVE = ("queued", "running")
+SUMMARY = 120
 STATES = ("queued", "running", "succeeded", "failed", "suspended", "cancelled")
 
 
@@ -143,6 +144,13 @@ class ShownRecord:
     before: dict[str, Any]
     after: dict[str, Any]
     reason: Message | None
+
+    @property
+    def summary(self) -> str:
+        """Return one line: the fields that changed, or the first values of a new record."""
+        if self.before:
+            return ", ".join(self.after)
+        return " · ".join(str(value) for value in self.after.values() if value not in (None, ""))[:SUMMARY]
 
 
 def with_differences(row: sa.Row[Any]) -> ShownRecord:
