@@ -96,7 +96,7 @@ class TestXml(FilesConformance):
         folder.mkdir()
         return {"path": str(folder), "settle": 0, "record_path": "export/rows/row"}
 
-    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:  # noqa: ARG002
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
         rows = "\n".join(self.row(record) for record in records.iter_rows(named=True))
         self.file(settings).write_text(
             f'<?xml version="1.0"?><export xmlns="urn:x"><head>1</head><rows>{rows}</rows></export>'
