@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import importlib.util
 import os
 import pwd
@@ -24,6 +25,10 @@ from pathlib import Path
 
 import psycopg
 import pymysql
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 LOOPBACK = "127.0.0.1"
 MARIADB = "mariadbd"
@@ -44,6 +49,8 @@ class Server:
     socket: Path
     process: subprocess.Popen[bytes]
     host: str = LOOPBACK
+    certificate: str = ""
+    """The PEM text of its own certificate, where it offers encryption."""
 
 
 def free_port() -> int:
@@ -80,9 +87,10 @@ def postgres() -> Iterator[Server]:
 
 @contextlib.contextmanager
 def mariadb() -> Iterator[Server]:
-    """Run MariaDB with a root user over TCP; raises `NotInstalledError` where the machine has none."""
+    """Run MariaDB with an administrator over TCP, plain or encrypted; raises `NotInstalledError` if there is none."""
     program, install = _find(MARIADB), _find("mariadb-install-db")
     with _folder("my") as folder:
+        certificate, key = certify(folder)
         _own(folder)
         data, unix, port, password = folder / "data", folder / "mysql.sock", free_port(), secrets.token_hex(8)
         _run(
@@ -93,14 +101,15 @@ def mariadb() -> Iterator[Server]:
             program, "--no-defaults", f"--datadir={data}", f"--socket={unix}", f"--port={port}", "--skip-name-resolve",
             f"--bind-address={LOOPBACK}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
             "--innodb-flush-method=nosync", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
-            "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}",
+            "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}", f"--ssl-cert={certificate}",
+            f"--ssl-key={key}",
         ]  # fmt: skip
         with _process(command, folder, signal.SIGTERM) as process:
             _wait(process, folder, lambda: _knock(unix))
             with pymysql.connect(unix_socket=str(unix), user="root") as admin:
                 admin.cursor().execute(f"CREATE USER 'admin'@'%' IDENTIFIED BY '{password}'")
                 admin.cursor().execute("GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION")
-            yield Server(port, "admin", password, unix, process)
+            yield Server(port, "admin", password, unix, process, certificate=certificate.read_text())
 
 
 @contextlib.contextmanager
@@ -145,6 +154,28 @@ def mariadb_database(server: Server) -> Iterator[str]:
     finally:
         with pymysql.connect(**arguments) as admin:
             admin.cursor().execute(f"DROP DATABASE {name}")
+
+
+def certify(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for the name localhost, signed by itself, and its key; return their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+    )
+    return paths
 
 
 def _postgres_admin(server: Server) -> psycopg.Connection:

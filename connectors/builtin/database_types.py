@@ -275,7 +275,10 @@ def _since_time(value: Any) -> str:
 
 
 def _since_decimal(value: Any) -> str:
-    return f"{Decimal(str(value)):f}"
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError(str(value))
+    return f"{number:f}"
 
 
 _SINCE: Mapping[FieldType, Callable[[Any], Any]] = {

@@ -11,7 +11,7 @@ import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions
 
-from connectors.builtin.database_check import ServerDatabase
+from connectors.builtin.database_check import ServerDatabase, Untrusted
 from connectors.builtin.database_settings import (
     CAPABILITIES,
     CATEGORY,
@@ -126,7 +126,7 @@ class MySQL(ServerDatabase):
         try:
             context = ssl.create_default_context(cadata=self.settings.get("tls_ca") or None)
         except (ssl.SSLError, ValueError) as error:
-            raise Misconfigured(msg("The certificate authority is no PEM text.")) from error
+            raise Untrusted(msg("The certificate authority is no PEM text.")) from error
         if mode == "require":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -102,9 +102,12 @@ class PostgreSQL(ServerDatabase):
         return {name: str(value) for name, value in options.items() if name.lower() not in _SESSION}
 
     @contextlib.contextmanager
-    def _authority(self) -> Iterator[str]:
-        """Yield the file with the certificates to trust; libpq takes no text."""
+    def _authority(self) -> Iterator[str | None]:
+        """Yield the file with the certificates to trust; libpq takes no text, and checks whenever it has a file."""
         pem = self.settings.get("tls_ca")
+        if self.settings.get("tls") != "verify":
+            yield None
+            return
         if not pem:
             yield ssl.get_default_verify_paths().cafile or "system"
             return

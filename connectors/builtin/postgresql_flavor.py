@@ -99,9 +99,10 @@ class PostgreSQLFlavor(Flavor):
         return _cast(super().parameter(column, _text(value)), column)
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
-        """Compare with one array parameter, so that the statement is the same for any number of values."""
+        """Compare with the rows of one array parameter: one statement for any number of values, each cast once."""
         array = _array(sa.literal(array_literal(to_text_values(values, column))))
-        return sa.column(column.name) == sa.any_(_cast(array, column, "[]"))
+        given = sa.func.unnest(array).table_valued("value", name="wanted").render_derived()
+        return sa.column(column.name).in_(sa.select(_cast(given.c.value, column)))
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Do not wait for locks for ever, free them if this process stops, and check constraints at once."""
@@ -215,10 +216,9 @@ def array_literal(texts: pl.Series) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
-def _cast(text: sa.ColumnElement[Any], column: Column, suffix: str = "") -> sa.ColumnElement[Any]:
-    if column.native == postgresql_catalog.MONEY:
-        text = sa.cast(text, _Named(f"numeric{suffix}"))
-    return sa.cast(text, _Named(column.cast + suffix))
+def _cast(text: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+    number = sa.cast(text, sa.Numeric) if column.native == postgresql_catalog.MONEY else text
+    return sa.cast(number, _Named(column.cast))
 
 
 def _array(literal: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -64,7 +63,7 @@ class TestConformance(ConnectorConformance):
             {**settings, "host": "nowhere.invalid"},
             {**settings, "host": "10.255.255.1"},
             {**settings, "port": closed_port()},
-            {**settings, "tls": "require"},
+            {**settings, "tls": "verify"},
             {**settings, "password": "wrong"},
             {**settings, "database": "no_such_database"},
         ]
@@ -80,13 +79,14 @@ def source(mariadb_url: str) -> Iterator[MySQL]:
 
 
 def test_types_are_discovered(mariadb_url: str, source: MySQL) -> None:
-    """Each native type becomes the field type that holds its values exactly, with lengths, digits, keys and comments."""
+    """Each native type becomes the field type that holds its values exactly; lengths, keys and comments are known."""
     run(
         mariadb_url,
         """CREATE TABLE `all %types: 1` (
           id int AUTO_INCREMENT PRIMARY KEY COMMENT '编号', code varchar(10) NOT NULL, fixed char(3), flag tinyint(1),
           tiny tinyint unsigned DEFAULT 3, big bigint unsigned, price decimal(12, 3), single float, wall datetime(3),
-          stamp timestamp NULL, noon time, doc json, e enum('b', 'a'), y year, one bit(1), bits bit(9), raw varbinary(4),
+          stamp timestamp NULL, noon time, doc json, e enum('b', 'a'), y year, one bit(1), bits bit(9),
+          raw varbinary(4),
           twice int AS (tiny * 2) STORED, `od d``%:x` text, plain longtext) COMMENT 'Alles'""",
     )
     found = source.schema("all %types: 1")
@@ -135,7 +135,7 @@ def test_special_values_arrive_exactly_or_are_rejected(mariadb_url: str, source:
         {
             "id": 1,
             "d": dt.date(2024, 2, 29),
-            "w": dt.datetime(2024, 1, 1, 10),  # noqa: DTZ001
+            "w": dt.datetime(2024, 1, 1, 10),
             "t": dt.time(23, 59, 59),
             "b": True,
             "big": 2**63 - 1,
@@ -159,17 +159,17 @@ def test_refusals_name_field_and_reason(mariadb_url: str, source: MySQL) -> None
         "INSERT INTO parents VALUES (1)",
         "CREATE TABLE t (id int PRIMARY KEY, parent int, code varchar(10) UNIQUE,"
         " age smallint, CONSTRAINT grown CHECK (age >= 18), price decimal(5, 2), name varchar(3) NOT NULL,"
-        " old varchar(9) CHARACTER SET latin1, kind enum('a', 'b'), at datetime, FOREIGN KEY (parent) REFERENCES parents (id))",
+        " old varchar(9) CHARACTER SET latin1, kind enum('a', 'b'), at datetime,"
+        " FOREIGN KEY (parent) REFERENCES parents (id))",
     )
     good = {"parent": 1, "code": None, "age": 20, "price": "1.00", "name": "ok", "old": "ä", "kind": "a", "at": 0}
     changes = [
         {}, {"parent": 7}, {"code": "a"}, {"code": "A"}, {"age": 3}, {"price": "1000.00"}, {"price": "1.005"},
         {"name": "long"}, {"name": None}, {"old": "客"}, {"kind": "c"}, {"age": 70_000}, {"at": 1}, {"name": "客客😀"},
     ]  # fmt: skip
-    records = (
-        pl.DataFrame([{"id": i, **good, **change} for i, change in enumerate(changes)], infer_schema_length=None)
-        .with_columns(pl.col("price").cast(pl.Decimal(38, 3)), at=pl.datetime(2024, 1, 1) + pl.duration(microseconds="at"))
-    )  # fmt: skip
+    records = pl.DataFrame([{"id": i, **good, **change} for i, change in enumerate(changes)], infer_schema_length=None)
+    at = pl.datetime(2024, 1, 1) + pl.duration(microseconds="at")
+    records = records.with_columns(pl.col("price").cast(pl.Decimal(38, 3)), at=at)
     result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", records)])
     told = {failure.row: (failure.field, str(failure.message)) for failure in result.failures}
     assert {row: field for row, (field, _) in told.items()} == {
@@ -219,7 +219,8 @@ def test_a_table_without_key_is_read_in_one_pass(mariadb_url: str, source: MySQL
     run(
         mariadb_url,
         "CREATE TABLE k (a int, b varchar(9), j json, g point)",
-        "INSERT INTO k VALUES (1, 'x', '1', NULL), (1, 'X', '1', NULL), (1, 'x', NULL, POINT(1, 1)), (NULL, NULL, NULL, NULL)",
+        "INSERT INTO k VALUES (1, 'x', '1', NULL), (1, 'X', '1', NULL), (1, 'x', NULL, POINT(1, 1))",
+        "INSERT INTO k VALUES (NULL, NULL, NULL, NULL)",
         "INSERT INTO k SELECT * FROM k",
     )
     schema, whole = source.schema("k"), everything(source, "k")
@@ -256,14 +257,30 @@ def test_keys_made_by_a_default_come_back(mariadb_url: str, source: MySQL) -> No
     assert dict(rows(mariadb_url, "SELECT name, CAST(id AS char) FROM u")) == {"a": keys[0], "b": keys[1], "c": keys[3]}
 
 
-def test_encryption(mariadb_server: servers.Server, mariadb_url: str, tmp_path: Path) -> None:
-    """Encryption is asked for, checked against an authority, and told about when it cannot be had."""
+def test_encryption(mariadb_server: servers.Server, mariadb_url: str) -> None:
+    """Encryption is used, forced, checked against an authority and a name, or left out, as the settings say."""
     settings = settings_of(mariadb_url)
-    steps = {step.name: str(step.detail) for step in MySQL({**settings, "tls": "prefer"}, Context()).check()}
-    assert steps["Encrypt the connection"] == "The connection is not encrypted."
+    cipher = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+
+    def told(**changes: Any) -> tuple[bool, str]:
+        with MySQL({**settings, **changes}, Context()) as source:
+            steps = list(source.check())
+            encrypted = False
+            if steps[-1].ok:
+                with source.session() as connection:
+                    encrypted = bool(connection.exec_driver_sql(cipher.replace("%", "%%")).one()[1])
+            return encrypted, str(next(step.detail for step in steps if step.name == "Encrypt the connection"))
+
+    trusted = {"tls": "verify", "tls_ca": mariadb_server.certificate}
+    assert told() == (True, "The connection is encrypted.")
+    assert told(tls="require") == (True, "The connection is encrypted.")
+    assert told(tls="disable") == (False, "The connection is not encrypted.")
+    assert told(**trusted, host="localhost") == (True, "The connection is encrypted.")
+    untrusted = "The server's certificate is not trusted, or is made out for another name."
+    assert told(tls="verify") == (False, untrusted)
+    assert told(**trusted, host="127.0.0.1")[0] is False
     for wrong in ("no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
-        last = list(MySQL({**settings, "tls": "verify", "tls_ca": wrong}, Context()).check())[-1]
-        assert not last.ok
+        assert told(tls="verify", tls_ca=wrong) == (False, "The certificate authority is no PEM text.")
 
 
 def test_what_is_not_mysql(postgres_server: servers.Server, valkey_server: servers.Server, mariadb_url: str) -> None:
@@ -338,12 +355,12 @@ def test_session_settings(mariadb_url: str) -> None:
         with pytest.raises(Unavailable, match="too long"), source.session() as connection:
             connection.exec_driver_sql("SELECT sum(a.seq * b.seq) FROM seq_1_to_100000 a, seq_1_to_100000 b")
     for wrong in ([1], {"a; DROP": "x"}):
-        with MySQL({**settings_of(mariadb_url), "options": wrong}, Context()) as source:
-            with pytest.raises(Misconfigured, match="session settings"):
-                source.objects()
-    with MySQL({**settings_of(mariadb_url), "options": {"no_such": "x"}}, Context()) as source:
-        with pytest.raises(Misconfigured, match="no_such"):
+        source = MySQL({**settings_of(mariadb_url), "options": wrong}, Context())
+        with source, pytest.raises(Misconfigured, match="session settings"):
             source.objects()
+    source = MySQL({**settings_of(mariadb_url), "options": {"no_such": "x"}}, Context())
+    with source, pytest.raises(Misconfigured, match="no_such"):
+        source.objects()
 
 
 @pytest.mark.parametrize("batch", [1, 7])

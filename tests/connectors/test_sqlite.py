@@ -93,7 +93,8 @@ def test_types_are_discovered(url: str, source: SQLite) -> None:
     run(
         url,
         """CREATE TABLE "all %types: 1" (
-          id INTEGER PRIMARY KEY, code VARCHAR(10) NOT NULL, price DECIMAL(12, 3), n NUMERIC, x REAL, y DOUBLE PRECISION,
+          id INTEGER PRIMARY KEY, code VARCHAR(10) NOT NULL, price DECIMAL(12, 3), n NUMERIC, x REAL,
+          y DOUBLE PRECISION,
           d DATE, dt DATETIME, ts TIMESTAMP, tz "TIMESTAMP WITH TIME ZONE", t TIME, flag BOOLEAN DEFAULT 0, doc JSON,
           raw BLOB, anything, big BIGINT, s STRING, "od d%:x" TEXT, twice INT AS (big * 2) STORED)""",
         "CREATE TABLE serial (id INTEGER PRIMARY KEY AUTOINCREMENT)",
@@ -136,7 +137,8 @@ def test_values_of_another_type_are_rejected(url: str, source: SQLite) -> None:
         url,
         "CREATE TABLE s (id INTEGER PRIMARY KEY, n INT, x REAL, d DATE, dt DATETIME, tz TIMESTAMPTZ, t TIME, b BOOLEAN,"
         " p DECIMAL(9, 2), j JSON, r BLOB, c VARCHAR(9), a)",
-        "INSERT INTO s VALUES (1, 5, 1, '2024-02-29', '2024-01-01T10:00', '2024-01-01 08:00:00.5+08:00', '10:00', 1, 2.5,"
+        "INSERT INTO s VALUES (1, 5, 1, '2024-02-29', '2024-01-01T10:00',"
+        " '2024-01-01 08:00:00.5+08:00', '10:00', 1, 2.5,"
         " '{\"b\":1.0}', x'00ff', 7, 7)",
         "INSERT INTO s (id, dt, tz, j, a, p) VALUES (2, '2024-01-01', '2024-01-01T10:00Z', 1.50, 1.5, '3')",
         "INSERT INTO s (id, n) VALUES (3, 'many'), (4, 1.5), (5, x'01')",
@@ -152,11 +154,11 @@ def test_values_of_another_type_are_rejected(url: str, source: SQLite) -> None:
     (page,) = source.read(ReadRequest("s", source.schema("s")))
     first, second = page.records.rows(named=True)
     assert first == {
-        "id": 1, "n": 5, "x": 1.0, "d": dt.date(2024, 2, 29), "dt": dt.datetime(2024, 1, 1, 10),  # noqa: DTZ001
+        "id": 1, "n": 5, "x": 1.0, "d": dt.date(2024, 2, 29), "dt": dt.datetime(2024, 1, 1, 10),
         "tz": dt.datetime(2024, 1, 1, 0, 0, 0, 500000, tzinfo=dt.UTC), "t": dt.time(10), "b": True, "p": Decimal("2.5"),
         "j": '{"b":1}', "r": b"\x00\xff", "c": "7", "a": "7",
     }  # fmt: skip
-    assert (second["dt"], second["j"], second["a"]) == (dt.datetime(2024, 1, 1), "1.5", "1.5")  # noqa: DTZ001
+    assert (second["dt"], second["j"], second["a"]) == (dt.datetime(2024, 1, 1), "1.5", "1.5")
     assert (second["tz"], second["p"]) == (dt.datetime(2024, 1, 1, 10, tzinfo=dt.UTC), Decimal(3))
     told = {(reject.place, reject.field) for reject in page.rejects}
     expected = {
@@ -195,10 +197,14 @@ def test_refusals_name_field_and_reason(url: str, source: SQLite) -> None:
         "INSERT INTO parents VALUES (1)",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, parent INT REFERENCES parents, code TEXT UNIQUE,"
         " age INT CONSTRAINT grown CHECK (age >= 18), name TEXT NOT NULL, UNIQUE (age, name))",
-        "CREATE TRIGGER no BEFORE INSERT ON t WHEN NEW.code = 'forbidden' BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        "CREATE TRIGGER no BEFORE INSERT ON t WHEN NEW.code = 'forbidden'"
+        " BEGIN SELECT RAISE(ABORT, 'not this one'); END",
     )
     good = {"parent": 1, "code": None, "age": 20, "name": "ok"}
-    changes = [{}, {"parent": 7, "name": "p"}, {"code": "a", "name": "c"}, {"code": "a", "name": "d"}, {"age": 3}, {"name": None}, {"code": "forbidden"}, {}]  # fmt: skip
+    changes: list[dict[str, Any]] = [
+        {}, {"parent": 7, "name": "p"}, {"code": "a", "name": "c"}, {"code": "a", "name": "d"}, {"age": 3},
+        {"name": None}, {"code": "forbidden"}, {},
+    ]  # fmt: skip
     records = pl.DataFrame([{"id": i, **good, **change} for i, change in enumerate(changes)], infer_schema_length=None)
     result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", records)])
     assert [(f.row, f.field, str(f.message)) for f in result.failures] == [
@@ -238,7 +244,7 @@ def test_date_times_in_any_form_are_found_by_a_cursor(url: str, source: SQLite) 
         return {number for page in pages for number in page.records["id"]}
 
     assert since("2024-01-01T10:00:00") == {0, 1, 2, 3, 5}
-    assert since(dt.datetime(2024, 1, 1, 10, 0, 0, 500000)) == {3, 5}  # noqa: DTZ001
+    assert since(dt.datetime(2024, 1, 1, 10, 0, 0, 500000)) == {3, 5}
     assert since("2024-01-01 10:20:30") == {5}
     assert since(dt.time(10), "t") == {0, 1, 2, 3, 5}
 
