@@ -8,7 +8,7 @@ CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test check bench assets translations lock migration clean help
+.PHONY: run demo test check bench assets docs lock migration clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ demo: .venv/.installed assets ## the same with two demo systems, in a data folde
 	@$(PIP) -e '.[test,check]'
 	@touch $@
 
-assets: webapp/static/dist/manifest.json translations ## build the front end and the translations
+assets: webapp/static/dist/manifest.json $(CATALOGS:.po=.mo) ## build the front end and the translations
 
 node_modules/.installed: package.json package-lock.json | .venv/.installed
 	@echo "Installing front-end packages."
@@ -46,10 +46,9 @@ webapp/static/dist/manifest.json: node_modules/.installed $(SOURCES)
 	@tools/npm.sh run --silent build
 	@touch $@
 
-translations: $(CATALOGS:.po=.mo)
-
 %.mo: %.po | .venv/.installed
-	@$(BIN)/pybabel --quiet compile --input-file=$< --output-file=$@ --locale=$(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $<)))
+	@$(BIN)/python -m webapp.translations compile >/dev/null
+	@touch $@
 
 FAST := -m "not kill and not browser and not large"
 SLOW := -m "kill or browser or large"
@@ -66,7 +65,12 @@ check: .venv/.test assets ## style, types, import contracts, templates, translat
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint templates
-	$(BIN)/pytest tests/house tests/docs
+	$(BIN)/python -m webapp.translations missing
+	$(BIN)/pytest tests/house tests/docs tests/rules/test_reference.py
+
+docs: .venv/.test ## write the parts of the documentation that are made from code
+	@$(BIN)/python -m tests.rules.reference
+	@$(BIN)/python -m tests.docs.reference
 
 bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web
 	@$(BIN)/syncline bench $(SUITE)

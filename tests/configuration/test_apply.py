@@ -271,7 +271,7 @@ def test_json_and_folders(syncline: CommandLine, tmp_path: Path) -> None:
     (folder / "1.json").write_text(
         '{"kind": "connection", "name": "a", "connector": "sqlite", "settings": {"path": "a"}}'
     )
-    (folder / "2.json").write_text('[{"kind": "role", "name": "Buyer", "permissions": {"Home": ["read"]}}]')
+    (folder / "2.json").write_text('[{"kind": "role", "name": "Buyer", "permissions": {"Runs": ["read"]}}]')
     (folder / "notes.txt").write_text("not configuration")
     assert syncline.ok("apply", folder, "--json").json["changes"] == 2
 

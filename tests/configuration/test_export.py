@@ -129,7 +129,7 @@ def test_export_writes_what_apply_reads(syncline: CommandLine, tmp_path: Path) -
     source = tmp_path / "a.yaml"
     source.write_text(
         "{kind: connection, name: 'no', connector: sqlite, settings: {path: a.db}}\n---\n"
-        "{kind: role, name: Buyer, permissions: {Home: [read]}}\n"
+        "{kind: role, name: Buyer, permissions: {Runs: [read]}}\n"
     )
     syncline.ok("apply", source)
     (tmp_path / "b.yaml").write_text(syncline.ok("export").out)

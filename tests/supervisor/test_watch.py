@@ -23,7 +23,7 @@ pytestmark = pytest.mark.kill
 
 
 def shell(name: str, script: str, *, grace: float = 2.0, **options) -> Program:
-    return Program(name, ("/bin/sh", "-c", script), environment(), grace=grace, **options)
+    return Program(name, ("/bin/sh", "-c", script), environment(), grace, **options)
 
 
 def python(name: str, code: str, *, grace: float = 2.0) -> Program:
@@ -105,22 +105,21 @@ def test_stopping_while_starting(watch: Watch) -> None:
         watch.start(Stage((shell("one", "exec sleep 60"),), lambda: False, 60))
 
 
-def test_programs_stop_in_reverse_order(tmp_path: Path) -> None:
-    """What was started last stops first, and the next one is asked only when it has gone."""
+def test_programs_stop_rank_by_rank(tmp_path: Path) -> None:
+    """A lower rank stops first; the next is asked only when it has gone, and those of one rank stop together."""
     order, ready = tmp_path / "order", tmp_path / "ready"
 
-    def noted(name: str) -> Program:
-        return shell(
-            name,
-            f"trap 'sleep 0.1; echo {name} >> {order}; exit 0' TERM; echo x >> {ready}; while :; do sleep 0.02; done",
-        )
+    def noted(name: str, rank: int) -> Program:
+        note = f"trap 'sleep 0.1; echo {name} >> {order}; exit 0' TERM; echo x >> {ready}; while :; do sleep 0.02; done"
+        return shell(name, note, rank=rank)
 
     with Watch() as watch:
-        watch.start(Stage((noted("redis"), noted("web"), noted("worker-1"), noted("worker-2"))))
+        watch.start(Stage((noted("redis", 9), noted("web", 0), noted("worker-1", 1), noted("worker-2", 1))))
         wait_for(lambda: ready.exists() and len(ready.read_text().split()) == 4)
     stopped = order.read_text().split()
-    assert sorted(stopped[:2]) == ["worker-1", "worker-2"]
-    assert stopped[2:] == ["web", "redis"]
+    assert stopped[0] == "web"
+    assert sorted(stopped[1:3]) == ["worker-1", "worker-2"]
+    assert stopped[3:] == ["redis"]
 
 
 def test_a_deaf_program_is_killed(tmp_path: Path) -> None:

@@ -21,12 +21,16 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Program:
-    """What to run under which name; `grace` seconds pass between SIGTERM and SIGKILL when it is stopped."""
+    """What to run under which name.
+
+    Programs of a lower `rank` stop first, those of one rank together; `grace` seconds pass between SIGTERM and SIGKILL.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     grace: float
+    rank: int = 0
     cwd: str | None = None
     restart: bool = True
     stdout: int | None = None

@@ -23,6 +23,7 @@ from webapp.supervisor.programs import Program
 log = structlog.get_logger("syncline.supervisor")
 
 FAILURES_BEFORE_EMPTY = 2
+LAST = 99
 LARGEST_LOG = 10 * 1024 * 1024
 
 
@@ -71,7 +72,9 @@ def program(settings: Settings) -> Program:
         if failures == FAILURES_BEFORE_EMPTY:
             _set_aside(folder)
 
-    return Program("redis", tuple(argv), environment(), grace=2.0, cwd=str(folder), before_start=before_start)
+    return Program(
+        "redis", tuple(argv), environment(), grace=1.0, rank=LAST, cwd=str(folder), before_start=before_start
+    )
 
 
 def answers(url: str) -> bool:

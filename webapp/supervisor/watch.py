@@ -166,12 +166,12 @@ class Watch:
             )
 
     def stop(self) -> None:
-        """Stop in the reverse order of starting; a second request to stop kills at once."""
+        """Stop rank by rank; a second request to stop kills at once."""
         self._stopping, asked = True, self._asked
-        for child in reversed(self.children.values()):
+        for child in self.children.values():
             child.due = None
-        for group in _in_groups(list(reversed(self.children.values()))):
-            self._stop_group(group, asked)
+        for rank in sorted({child.program.rank for child in self.children.values()}):
+            self._stop_group([child for child in self.children.values() if child.program.rank == rank], asked)
         for pid in self._left():
             os.kill(pid, signal.SIGKILL)
         while self._left():
@@ -196,14 +196,6 @@ class Watch:
         while any(c.pid for c in group):
             self._reap()
             self._sleep(POLL)
-
-
-def _in_groups(children: Sequence[Child]) -> list[list[Child]]:
-    """Return the children in stopping order; those of one kind (worker-1, worker-2) stop together."""
-    groups: dict[str, list[Child]] = {}
-    for child in children:
-        groups.setdefault(child.program.name.partition("-")[0], []).append(child)
-    return list(groups.values())
 
 
 def _ending(code: int) -> dict[str, str | int]:

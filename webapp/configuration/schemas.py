@@ -1,0 +1,24 @@
+"""The published JSON Schema of each kind of document: docs/schemas holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rules.documents import sync_schema
+from webapp.access import role_documents
+from webapp.connections import schema as connections
+from webapp.entities import document_schema as entities
+
+SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "connection": lambda: connections.document_schema(connections.builtin_specs()),
+    "entity": entities.document_schema,
+    "role": role_documents.document_schema,
+    "sync": sync_schema,
+}
+ABOUT: Mapping[str, str] = {
+    "connection": "a configured system",
+    "entity": "a record type of the hub",
+    "role": "a role of your own; the built-in ones cannot be changed",
+    "sync": "a sync rule; see [rules](rules.md)",
+}
