@@ -8,7 +8,6 @@ from flask_babel import gettext as _
 def rooms() -> dict[str, tuple[str, str]]:
     """Return the label and the meaning of each room."""
     return {
-        "Home": (_("Home"), _("The first page")),
         "Connections": (_("Connections"), _("Connected systems and their settings")),
         "Entities": (_("Entities"), _("Definitions of record types")),
         "Records": (_("Records"), _("The records in entities")),

@@ -6,6 +6,8 @@ write them through Core. `access_profile` holds what it does not know of a user.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from flask_appbuilder import Model
 from flask_appbuilder.security.sqla.models import (
@@ -62,14 +64,14 @@ access_key = sa.Table(
 )
 
 
-def users() -> sa.Select[tuple[object, ...]]:
+def users() -> sa.Select[*tuple[Any, ...]]:
     """Return the query for users with their profiles."""
     profile = access_profile
     columns = (profile.c.stamp, profile.c.language, profile.c.must_change_password)
     return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
 
 
-def granted() -> sa.Select[tuple[str, str]]:
+def granted() -> sa.Select[str, str]:
     """Return the query for (permission, room) of `role_permission`; the caller narrows it."""
     pair = permission_view
     source = role_permission.join(pair, pair.c.id == role_permission.c.permission_view_id)

@@ -15,7 +15,6 @@ ACTIONS: tuple[str, ...] = (READ, CREATE, UPDATE, DELETE, EXPORT, RUN, PUBLISH, 
 CHANGE = (READ, CREATE, UPDATE, DELETE)
 
 PERMISSIONS: dict[str, tuple[str, ...]] = {
-    "Home": (READ,),
     "Connections": (*CHANGE, EXPORT),
     "Entities": (*CHANGE, EXPORT),
     "Records": (*CHANGE, EXPORT),
@@ -55,7 +54,6 @@ _OPERATE: Grants = {
 }
 _LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs"), (READ,))
 _AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room != "Keys"}
-_HOME: Grants = {"Home": (READ,)}
 
 ADMIN = "Admin"
 ROLES: tuple[SeedRole, ...] = (
@@ -63,15 +61,15 @@ ROLES: tuple[SeedRole, ...] = (
     SeedRole(
         "Designer",
         N_("Connects systems, designs entities and rules, publishes and runs them."),
-        _HOME | _DESIGN | {"Audit": (READ,)},
+        _DESIGN | {"Audit": (READ,)},
     ),
-    SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _HOME | _OPERATE),
+    SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _OPERATE),
     SeedRole(
         "Auditor",
         N_("Reads everything and exports the audit log; changes nothing."),
-        _HOME | _AUDIT | {"Audit": (READ, EXPORT)},
+        _AUDIT | {"Audit": (READ, EXPORT)},
     ),
-    SeedRole("Viewer", N_("Looks at connections, entities, rules and runs; changes nothing."), _HOME | _LOOK),
+    SeedRole("Viewer", N_("Looks at connections, entities, rules and runs; changes nothing."), _LOOK),
 )
 SEED_NAMES = frozenset(role.name for role in ROLES)
 

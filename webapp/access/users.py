@@ -209,7 +209,7 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
     """Refuse to give permissions that the actor does not hold."""
     if actor.kind in {"cli", "system"}:
         return
-    mine = set(tx.execute(_held_by(int(actor.id))).tuples()) if actor.kind == "user" and actor.id else set()
+    mine = _held_by(tx, int(actor.id)) if actor.kind == "user" and actor.id else set()
     lacking = sorted(set(wanted) - mine)
     if lacking:
         action, room = lacking[0]
@@ -221,11 +221,10 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
         raise Refused("roles", text)
 
 
-def _held_by(user_id: int) -> sa.Select[tuple[str, str]]:
+def _held_by(tx: sa.Connection, user_id: int) -> set[tuple[str, str]]:
     held = models.user_role
-    return (
-        models.granted().join(held, held.c.role_id == models.role_permission.c.role_id).where(held.c.user_id == user_id)
-    )
+    query = models.granted().join(held, held.c.role_id == models.role_permission.c.role_id)
+    return {(row[0], row[1]) for row in tx.execute(query.where(held.c.user_id == user_id))}
 
 
 def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[str, str]]:
@@ -233,7 +232,7 @@ def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[
     query = (
         models.granted().join(role, role.c.id == models.role_permission.c.role_id).where(role.c.name.in_(list(names)))
     )
-    return set(tx.execute(query).tuples())
+    return {(row[0], row[1]) for row in tx.execute(query)}
 
 
 def _mine_to_change(tx: sa.Connection, user_id: int, actor: Actor) -> User:

@@ -127,8 +127,8 @@ class UserView(RoomView):
 
 
 def _from_form(username: str) -> users.NewUser:
-    names = [request.form.get(name, "").strip() for name in ("first_name", "last_name", "email")]
-    return users.NewUser(username, *names, tuple(request.form.getlist("roles")))
+    first, last, email = (request.form.get(name, "").strip() for name in ("first_name", "last_name", "email"))
+    return users.NewUser(username, first, last, email, tuple(request.form.getlist("roles")))
 
 
 class AccountView(RoomView):

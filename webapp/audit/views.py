@@ -49,7 +49,7 @@ class AuditView(RoomView):
             "newer": self._link(after=events[0].id) if newer and events else None,
             "older": self._link(before=events[-1].id) if older and events else None,
         }
-        shown = {"events": events, "wanted": wanted, "errors": errors, "links": links, "actors": known}
+        shown: dict[str, Any] = {"events": events, "wanted": wanted, "errors": errors, "links": links, "actors": known}
         return self.page(
             "audit/list.html", areas=sentences.AREAS, sentence=sentences.sentence, subject_url=subject_url, **shown
         )
@@ -76,8 +76,10 @@ class AuditView(RoomView):
         return send(self.house, self.actor, wanted, kind)
 
     def _link(self, **place: int) -> str:
-        args = {name: value for name, value in request.args.items() if value and name not in {"before", "after"}}
-        return url_for("AuditView.list", **args, **place)
+        args: dict[str, Any] = {
+            name: value for name, value in request.args.items() if value and name not in {"before", "after"}
+        }
+        return url_for("AuditView.list", **{**args, **place})
 
 
 def send(house: House, actor: Actor, wanted: queries.Filter, kind: str) -> FlaskResponse:
@@ -136,10 +138,10 @@ def instant(text: str, timezone: str, *, end: bool) -> datetime | None:
 
 def subject_url(event: Any) -> str | None:
     """Return the address of what the event speaks of, if it has a page."""
-    name = quote(event.subject, safe="")
+    name, key = quote(event.subject, safe=""), quote(event.record_key or "", safe="")
     urls = {
         "connection": f"/connections/{name}",
-        "entity": f"/records/{name}/{quote(event.record_key or '', safe='')}" if event.record_key else f"/entities/{name}",
+        "entity": f"/records/{name}/{key}" if key else f"/entities/{name}",
         "rule": f"/rules/{name}",
         "user": f"/users/?q={name}",
         "role": "/roles/",

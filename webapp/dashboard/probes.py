@@ -63,7 +63,7 @@ def database_answers(house: House) -> bool:
     """Tell whether the metadata database answers."""
     try:
         with house.db.read() as connection:
-            return connection.scalar(sa.text("SELECT 1")) == 1
+            return bool(connection.scalar(sa.text("SELECT 1")) == 1)
     except sa.exc.SQLAlchemyError:
         return False
 

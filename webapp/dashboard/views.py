@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from webapp.dashboard import services
 from webapp.dashboard.probes import PROBES
-from webapp.web.views import RoomView, can, expose, has_access, permission_name
+from webapp.web.views import RoomView, can, expose, signed_in
 
 
 class HomeView(RoomView):
@@ -20,8 +20,7 @@ class HomeView(RoomView):
     default_view = "index"
 
     @expose("/")
-    @has_access
-    @permission_name("read")
+    @signed_in
     def index(self) -> Response:
         """Show the home page."""
         with self.house.db.read() as tx:
@@ -31,8 +30,7 @@ class HomeView(RoomView):
         return self.page("dashboard/home.html", progress=progress, steps=steps, **shown)
 
     @expose("/home/now")
-    @has_access
-    @permission_name("read")
+    @signed_in
     def now(self) -> Response:
         """Show what runs now; the page asks for it every few seconds while something runs."""
         with self.house.db.read() as tx:

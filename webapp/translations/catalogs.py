@@ -120,7 +120,7 @@ def _other_places(message: Message) -> Iterator[str]:
     allowed = {place for source in sources for place in _PLACES.findall(source)}
     needed = set(_PLACES.findall(sources[-1]))
     for string in strings:
-        found = set(_PLACES.findall(string))
+        found = set(_PLACES.findall(string or ""))
         if found - allowed or needed - found:
             yield f"other places than the text: {_first(message)!r} -> {string!r}"
 

@@ -94,12 +94,8 @@ class RoomApi(BaseView):  # type: ignore[misc]
     @classmethod
     def operations(cls) -> list[tuple[str, Operation]]:
         """Return the operations with the name of their method."""
-        found = ((name, getattr(cls, name, None)) for name in sorted(dir(cls)))
-        return [
-            (name, method.operation)
-            for name, method in found
-            if isinstance(getattr(method, "operation", None), Operation)
-        ]
+        found = ((name, getattr(getattr(cls, name, None), "operation", None)) for name in sorted(dir(cls)))
+        return [(name, described) for name, described in found if isinstance(described, Operation)]
 
 
 def operation(method: str, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

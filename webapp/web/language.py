@@ -55,7 +55,7 @@ def number(value: Any) -> str:
     """Return a number as the reader writes it; a dash where there is none."""
     if value is None:
         return "–"
-    return format_decimal(value if isinstance(value, (int, Decimal)) else Decimal(str(value)))
+    return str(format_decimal(value if isinstance(value, (int, Decimal)) else Decimal(str(value))))
 
 
 def pretty(value: Any) -> str:

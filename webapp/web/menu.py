@@ -13,7 +13,11 @@ from webapp.web.views import can
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the side bar; `room` is whose read permission shows it, `group` is where it stands."""
+    """One line of the side bar.
+
+    `room` is whose read permission shows it (empty: everybody sees it), `group` is where it stands, and `child` puts it
+    below the group's list of entities.
+    """
 
     group: str
     label: str
@@ -54,7 +58,7 @@ def menu() -> list[Group]:
     for name, label in _groups():
         items = [line for item in _items() if item.group == name for line in (item, *_below(item, added))]
         items += [item for item in added if item.group == name and not item.child]
-        seen = tuple(item for item in items if can("read", item.room) and _exists(item.url))
+        seen = tuple(item for item in items if (not item.room or can("read", item.room)) and _exists(item.url))
         if seen:
             groups.append(Group(name, label, seen))
     return groups
@@ -76,7 +80,7 @@ def _groups() -> list[tuple[str, str]]:
 
 def _items() -> list[Item]:
     return [
-        Item("home", _("Home"), "/", "house", "Home"),
+        Item("home", _("Home"), "/", "house", ""),
         Item("data", _("Entities"), "/entities/", "table", "Entities"),
         Item("data", _("Connections"), "/connections/", "plug", "Connections"),
         Item("automation", _("Rules"), "/rules/", "diagram-3", "Rules"),

@@ -1,0 +1,202 @@
+"""The pages, the files and the API of the audit log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.webapp.conftest import client_of, events
+from webapp.audit import sentences
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.audit.views import instant
+from webapp.extensions import Actor, House
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def log(house: House) -> House:
+    """Return a house whose log holds events of several kinds."""
+    wei, key = Actor("user", "wei", "7", "10.0.0.7", "req-1"), Actor("key", "shop", "3")
+    with house.db.begin() as tx:
+        record(
+            tx,
+            wei,
+            START,
+            Event(Tag.CONNECTION_CREATED, Subject("connection", "erp"), None, {"host": "db1", "note": "=1+1"}),
+        )
+        record(
+            tx,
+            wei,
+            START + timedelta(days=1),
+            Event(Tag.CONNECTION_UPDATED, Subject("connection", "erp"), {"host": "db1"}, {"host": "db2"}, "moved"),
+        )
+        record(
+            tx,
+            key,
+            START + timedelta(days=2),
+            Event(
+                Tag.RECORD_UPDATED,
+                Subject("entity", "customer", "客户-1"),
+                {"phone": None},
+                {"phone": "100%"},
+                None,
+                17,
+            ),
+        )
+    return house
+
+
+def _shown(client: FlaskClient, query: str) -> list[str]:
+    items = client.get(f"/api/v1/audit/?{query}").json["items"]
+    return [item["tag"].rpartition(":")[2] + " " + item["subject"] for item in items]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("tag=connections", ["updated erp", "created erp"]),
+        ("tag=connections:connection:created", ["created erp"]),
+        ("tag=connection", []),
+        ("actor=shop", ["updated customer"]),
+        ("kind=connection&subject=erp&until=2026-03-01", ["created erp"]),
+        ("since=2026-03-02&until=2026-03-02", ["updated erp"]),
+        ("record=客户-1", ["updated customer"]),
+        ("run=17", ["updated customer"]),
+        ("text=db2", ["updated erp"]),
+        ("text=DB1 moved", ["updated erp"]),
+        ("text=客户", ["updated customer"]),
+        ("text=100%25", ["updated customer"]),
+        ("text=100_", []),
+    ],
+)
+def test_filters(log: House, admin_client: FlaskClient, query: str, found: list[str]):
+    """Each filter finds what it should and nothing else, alone and together."""
+    assert _shown(admin_client, query) == found
+
+
+def test_wrong_filters_are_told(admin_client: FlaskClient):
+    """A date or number that cannot be read is told at its field, on the page and in the API."""
+    page = admin_client.get("/audit/?since=yesterday&run=x")
+    assert page.status_code == 200
+    assert page.text.count('class="field-error"') == 2
+    answer = admin_client.get("/api/v1/audit/?since=yesterday")
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["at"] == "?since"
+
+
+def test_dates_are_days_of_the_installation():
+    """A date means the day in the installation's time zone; an end includes its day."""
+    assert instant("2026-03-01", "Asia/Shanghai", end=False) == datetime(2026, 2, 28, 16, tzinfo=UTC)
+    assert instant("2026-03-01", "Asia/Shanghai", end=True) == datetime(2026, 3, 1, 16, tzinfo=UTC)
+    assert instant("2026-03-01T08:00:00+02:00", "UTC", end=True) == datetime(2026, 3, 1, 6, tzinfo=UTC)
+    assert instant("", "UTC", end=False) is None
+
+
+def test_pages_by_key_show_each_event_once(house: House, admin_client: FlaskClient):
+    """Going on to the end and back shows every event exactly once, also while new ones arrive."""
+    who = Actor("cli", "cli")
+
+    def more(count: int) -> None:
+        with house.db.begin() as tx:
+            record(tx, who, START, *(Event(Tag.RULE_UPDATED, Subject("rule", "r")) for _event in range(count)))
+
+    more(120)
+    seen, after = [], ""
+    while after is not None:
+        answer = admin_client.get(f"/api/v1/audit/?kind=rule&limit=50{after and '&after=' + after}").json
+        seen += [item["id"] for item in answer["items"]]
+        after = answer["next"]
+        more(3)
+    assert len(seen) == len(set(seen)) == 120
+    assert admin_client.get("/api/v1/audit/?after=x").status_code == 422
+
+
+def test_list_links_to_older_and_newer(house: House, admin_client: FlaskClient):
+    """The page leads to older events and back, keeping the filter."""
+    with house.db.begin() as tx:
+        record(
+            tx,
+            Actor("cli", "cli"),
+            START,
+            *(Event(Tag.RULE_UPDATED, Subject("rule", f"r{number}")) for number in range(60)),
+        )
+    first = admin_client.get("/audit/?kind=rule").text
+    assert "r59" in first
+    assert ">r0<" not in first
+    assert "kind=rule&amp;before=" in first
+    last = events(house, "rulebook")
+    older = admin_client.get(f"/audit/?kind=rule&before={last[10].id}").text
+    assert ">r9<" in older
+    assert ">r10<" not in older
+    newer = admin_client.get(f"/audit/?kind=rule&after={last[9].id}").text
+    assert ">r10<" in newer
+    assert ">r9<" not in newer
+
+
+def test_event_shows_what_changed(log: House, admin_client: FlaskClient):
+    """The page of an event has the values before and after, and who did it from where."""
+    changed = events(log, "connections:connection:updated")[0]
+    text = admin_client.get(f"/audit/{changed.id}").text
+    assert "<del>db1</del>" in text
+    assert "<ins>db2</ins>" in text
+    assert "10.0.0.7" in text
+    assert "wei changed the connection erp" in text
+    assert admin_client.get("/audit/999999").status_code == 404
+
+
+def test_every_tag_has_a_sentence():
+    """Each kind of event is told in a sentence that uses known places only."""
+    assert {str(tag) for tag in Tag} == {str(tag) for tag in sentences.SENTENCES}
+    for template in sentences.SENTENCES.values():
+        template.format(actor="a", subject="s", record="r", run=1)
+
+
+def test_jsonl_holds_the_filtered_events(log: House, admin_client: FlaskClient):
+    """A download for programs has one event a line, the oldest first, and is itself told to the log."""
+    answer = admin_client.post("/audit/export/jsonl?tag=connections")
+    rows = [json.loads(line) for line in answer.text.splitlines()]
+    assert [row["tag"] for row in rows] == ["connections:connection:created", "connections:connection:updated"]
+    assert rows[1]["after"] == {"host": "db2"}
+    assert rows[1]["sentence"] == "wei changed the connection erp"
+    assert 'filename="audit-' in answer.headers["Content-Disposition"]
+    told = events(log, "audit:events:exported")
+    assert told[0].after == {"format": "jsonl", "tag": "connections"}
+
+
+def test_csv_opens_safely_in_a_spreadsheet(house: House, admin_client: FlaskClient):
+    """A value that a spreadsheet would take for a formula is shown as text, and Chinese can be read."""
+    with house.db.begin() as tx:
+        for name in ("=HYPERLINK(1)", "+1", "-1", "@a", "\t=1", "客户"):
+            record(
+                tx,
+                Actor("cli", "cli"),
+                START,
+                Event(Tag.RULE_UPDATED, Subject("rule", name), reason='say "a, b"\nnew line'),
+            )
+    answer = admin_client.post("/audit/export/csv?kind=rule")
+    assert answer.data.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+    assert [row["subject"] for row in rows] == ["'=HYPERLINK(1)", "'+1", "'-1", "'@a", "'\t=1", "客户"]
+    assert rows[0]["reason"] == 'say "a, b"\nnew line'
+    assert len(rows) == 6
+
+
+def test_permissions(app: Flask, log: House):
+    """A reader of the log needs the permission to read it, a download the one to export it."""
+    viewer, designer, auditor = (client_of(app, name.lower(), name) for name in ("Viewer", "Designer", "Auditor"))
+    assert [client.get("/audit/").status_code for client in (viewer, designer, auditor)] == [403, 200, 200]
+    assert [client.post("/audit/export/csv").status_code for client in (viewer, designer, auditor)] == [403, 403, 200]
+    assert 'action="/audit/export/' not in designer.get("/audit/").text
+
+
+def test_nothing_found_says_what_to_do(admin_client: FlaskClient):
+    """An empty list says how to find more."""
+    assert "Widen the dates" in admin_client.get("/audit/?text=nothing-like-this").text

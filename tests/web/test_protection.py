@@ -1,0 +1,87 @@
+"""Forged requests, request numbers, transport."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+import config
+from tests.webapp.conftest import PASSWORD, sign_in
+from webapp.access import keys
+from webapp.access.keys import NewKey
+from webapp.app import create_app
+from webapp.extensions import Actor, House
+
+
+def _token(client: FlaskClient, path: str = "/login/") -> str:
+    return re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)[1]
+
+
+def test_posts_need_the_token(app: Flask):
+    """A form that another site sends is refused, also at sign-in; with the page's token it is taken."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    client = app.test_client()
+    form = {"username": "admin", "password": PASSWORD}
+    answer = client.post("/login/", data=form)
+    assert answer.status_code == 400
+    assert "expired or was opened by another site" in answer.text
+    assert client.post("/login/", data={**form, "csrf_token": _token(client)}).status_code == 302
+    assert client.post("/logout/").status_code == 400
+    assert client.get("/").status_code == 200
+    assert client.post("/logout/", headers={"X-CSRFToken": _token(client, "/")}).status_code == 302
+
+
+def test_api_with_a_cookie_needs_the_token_for_changes(app: Flask, house: House):
+    """A cookie works for the API too, but changes need the token; a key needs none."""
+    client = sign_in(app.test_client())
+    app.config["WTF_CSRF_ENABLED"] = True
+    assert client.get("/api/v1/audit/").status_code == 200
+    refused = client.post("/api/v1/audit/export")
+    assert refused.status_code == 400
+    assert refused.mimetype == "application/problem+json"
+    assert client.post("/api/v1/audit/export", headers={"X-CSRFToken": _token(client, "/")}).status_code == 200
+    key = keys.create_key(house, NewKey("program", ("audit:export",), 1), Actor("user", "admin", "1"))
+    assert app.test_client().post("/api/v1/audit/export", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_request_number_is_taken_over_if_it_is_harmless(client: FlaskClient):
+    """A number that a proxy gave is kept; anything else is replaced."""
+    assert (
+        client.get("/healthz", headers={"X-Request-ID": "proxy-12345678"}).headers["X-Request-ID"] == "proxy-12345678"
+    )
+    assert (
+        client.get("/healthz", headers={"X-Request-ID": "<script>alert(1)"}).headers["X-Request-ID"]
+        != "<script>alert(1)"
+    )
+
+
+def test_production_asks_for_https(settings: config.Settings, app: Flask):
+    """With secure cookies the browser is told to stay with HTTPS; without them it is not."""
+    assert "Strict-Transport-Security" not in app.test_client().get("/healthz").headers
+    secure = create_app(dataclasses.replace(settings, secure_cookies=True))
+    assert "max-age" in secure.test_client().get("/healthz").headers["Strict-Transport-Security"]
+    assert secure.config["SESSION_COOKIE_SECURE"] is True
+    secure.extensions["syncline"].db.engine.dispose()
+
+
+def test_nonce_changes_with_every_page(client: FlaskClient):
+    """Each page has a word of its own for its scripts, the same in page and policy."""
+    words = set()
+    for _page in range(2):
+        answer = client.get("/login/")
+        word = re.search(r"'nonce-([^']+)'", answer.headers["Content-Security-Policy"])[1]
+        assert f'nonce="{word}"' in answer.text
+        words.add(word)
+    assert len(words) == 2
+
+
+def test_built_files_are_kept_by_browsers(client: FlaskClient):
+    """A file with a hash in its name may be kept for long; a page may not."""
+    name = re.search(r'href="(/static/app\.[0-9a-f]+\.css)"', client.get("/login/").text)
+    assert name, "run make assets first"
+    with client.get(name[1]) as answer:
+        assert "max-age=31536000" in answer.headers["Cache-Control"]
+    assert client.get("/login/").headers["Cache-Control"] == "no-store"
