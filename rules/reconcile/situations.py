@@ -22,7 +22,7 @@ class Situation(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a record; a run's `read` is the sum of all but `deleted`, which counts the other side's records."""
+    """What became of a record; `read` is the sum of all but `deleted`, which counts records of the target."""
 
     CREATED = "created"
     UPDATED = "updated"
