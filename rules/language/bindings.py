@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from rules.language.functions.dates import FAR_TIME, FINE_YEARS
 from rules.language.jsontext import read_json
 from rules.language.nodes import Mode, Variable
 from rules.schema import FieldType, Schema
@@ -20,7 +21,9 @@ from rules.text import N_, Message, msg
 
 DIGITS = 15
 _FIRST = datetime(1, 1, 2)  # noqa: DTZ001 - a wall-clock bound; the runtime takes day 1 for infinity
-_LAST = datetime(9999, 12, 31, 23, 59, 59, 999_000)  # noqa: DTZ001
+_LAST = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001
+# The runtime reads moments through a double, which is exact to the microsecond for these years only.
+_FINE = (datetime(FINE_YEARS[0], 1, 1), datetime(FINE_YEARS[1], 1, 1))  # noqa: DTZ001
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,14 @@ def _significant(column: pl.Series, text: pl.Series) -> pl.Series:
 def _moments(column: pl.Series) -> list[Any]:
     instants = column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column
     naive = instants.dt.replace_time_zone(None)
-    outside = ~naive.is_between(_FIRST, _LAST)
-    if not outside.fill_null(value=False).any():
+    coarse = (naive.dt.microsecond() > 0) & ~naive.is_between(*_FINE)
+    outside = (coarse | ~naive.is_between(_FIRST, _LAST)).fill_null(value=False)
+    if not outside.any():
         return naive.dt.replace_time_zone("UTC").to_list()
     inside = pl.select(pl.when(~outside).then(naive)).to_series()
     values: list[Any] = inside.dt.replace_time_zone("UTC").to_list()
-    for row in outside.fill_null(value=False).arg_true():
-        values[row] = Unusable(msg("The time lies outside the years 1 to 9999, which cannot be calculated with."))
+    for row in outside.arg_true():
+        values[row] = _FAR
     return values
 
 
@@ -105,6 +109,7 @@ def _without_nul(column: pl.Series, has_nul: pl.Series) -> list[Any]:
     return values
 
 
+_FAR = Unusable(FAR_TIME)
 _NUL = Unusable(msg("The value holds the character NUL (code 0), which cannot be calculated with."))
 _VALUES: dict[FieldType, Callable[[pl.Series], list[Any]]] = {
     FieldType.TEXT: _texts,

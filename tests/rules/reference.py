@@ -13,7 +13,7 @@ from rules.documents.build import plain
 from rules.documents.defaults import actions
 from rules.documents.parse import parse_sync, sync_schema
 from rules.documents.shape import doc_of, hints, inner, required
-from rules.documents.sync import Direction, SyncRule
+from rules.documents.sync import Action, Direction, SyncRule
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.registry import Group
 from rules.mapping.columns import CONVERSIONS
@@ -85,10 +85,12 @@ def situations_table() -> str:
         document = {"kind": "sync", "name": "x", "left": side, "right": side, "key": {"left": "a", "right": "b"}}
         pairs = [{"left": "a", "right": "b"}]
         found[direction] = actions(parse_sync({**document, "fields": pairs, "direction": direction.value}))
-    rows = ["| situation | " + " | ".join(f"`{d.value}`" for d in Direction) + " |", "|---|---|---|---|"]
-    for name in found[Direction.TWO_WAY]:
-        rows.append(f"| `{name}` | " + " | ".join(f"`{found[d][name].value}`" for d in Direction) + " |")
-    return "\n".join(rows)
+    head = ["| situation | " + " | ".join(f"`{d.value}`" for d in Direction) + " |", "|---|---|---|---|"]
+    return "\n".join(head + [_situation_row(name, found) for name in found[Direction.TWO_WAY]])
+
+
+def _situation_row(name: str, found: dict[Direction, dict[str, Action]]) -> str:
+    return f"| `{name}` | " + " | ".join(f"`{found[d][name].value}`" for d in Direction) + " |"
 
 
 def conversions_table() -> str:

@@ -17,6 +17,8 @@ from rules.language.functions import dateformat
 from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group
 from rules.text import N_, msg
 
+FINE_YEARS = (1700, 2240)
+FAR_TIME = msg("Times are calculated with in the years 1 to 9999, fractions of a second in 1700 to 2239 only.")
 _dates = Chapter(Group.DATES)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?")
@@ -29,6 +31,13 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
         raise FunctionError(msg("There is no time zone '{zone}'. Write it like Asia/Shanghai.", zone=name)) from None
+
+
+def exact(moment: datetime) -> datetime:
+    """Return the moment if the runtime can read it without losing a part of it."""
+    if moment.microsecond and not FINE_YEARS[0] <= moment.year < FINE_YEARS[1]:
+        raise FunctionError(FAR_TIME)
+    return moment
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -48,9 +57,10 @@ def date_of_text(text: str) -> datetime:
 def local_of_text(text: str) -> datetime:
     """Return the local time of a text like 2024-01-31T09:30:00."""
     try:
-        return datetime.fromisoformat(text if _LOCAL.fullmatch(text) else "").replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text if _LOCAL.fullmatch(text) else "").replace(tzinfo=UTC)
     except ValueError:
         raise FunctionError(msg("'{text}' is not a time in the form 2024-01-31T09:30:00.", text=text)) from None
+    return exact(moment)
 
 
 def to_zone(moment: datetime, name: str) -> datetime:
@@ -88,9 +98,9 @@ def add_months(moment: datetime, months: int) -> datetime:
 
 def _checked(make: Callable[[], datetime]) -> datetime:
     try:
-        return make()
+        return exact(make())
     except (OverflowError, ValueError):
-        raise FunctionError(msg("The date lies outside the years 1 to 9999.")) from None
+        raise FunctionError(FAR_TIME) from None
 
 
 def days_between(start: datetime, end: datetime) -> int:
@@ -202,8 +212,10 @@ _dates.own(
     N_("Reads an instant from a text in the given form and zone."),
     {"parseTime('2024/01/31 08:00', 'yyyy/MM/dd HH:mm', 'Asia/Shanghai')": "timestamp('2024-01-31T00:00:00Z')"},
     {
-        "parseTime(text: text, form: text, zone: text) -> datetime": lambda t, p, z: at_zone(dateformat.read(t, p), z),
-        "parseTime(text: text, form: text) -> local_datetime": dateformat.read,
+        "parseTime(text: text, form: text, zone: text) -> datetime": lambda t, p, z: exact(
+            at_zone(dateformat.read(t, p), z)
+        ),
+        "parseTime(text: text, form: text) -> local_datetime": lambda t, p: exact(dateformat.read(t, p)),
     },
 )
 _dates.own(

@@ -22,9 +22,9 @@ SCALARS = (
     | st.text()
 )
 VALUES = st.recursive(
-    SCALARS, lambda c: st.lists(c, max_size=4) | st.dictionaries(st.text(), c, max_size=4), max_leaves=10
+    SCALARS, lambda c: st.lists(c, max_size=4) | st.dictionaries(st.text(max_size=100), c, max_size=4), max_leaves=10
 )
-DOCUMENTS = st.dictionaries(st.text(), VALUES, max_size=5)
+DOCUMENTS = st.dictionaries(st.text(max_size=100), VALUES, max_size=5)
 
 
 def clean(value: Any) -> bool:

@@ -97,10 +97,23 @@ def test_constants_are_tried(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("[name, qty].join(',')", "join() joins text only; part 2 is not text."),
-        ("addDays(born, 9999999)", "The date lies outside the years 1 to 9999."),
-        ("addMonths(born, 999999)", "The date lies outside the years 1 to 9999."),
+        (
+            "addDays(born, 9999999)",
+            "Times are calculated with in the years 1 to 9999, fractions of a second in 1700 to 2239 only.",
+        ),
+        (
+            "addDays(seen, 200000)",
+            "Times are calculated with in the years 1 to 9999, fractions of a second in 1700 to 2239 only.",
+        ),
+        (
+            "addMonths(born, 999999)",
+            "Times are calculated with in the years 1 to 9999, fractions of a second in 1700 to 2239 only.",
+        ),
         ("name.replace(' ', name.padRight(900000).replace(' ', '  '))", "A text may have at most 1000000 characters."),
-        ("addDays(born, 9000000000000000000)", "The date lies outside the years 1 to 9999."),
+        (
+            "addDays(born, 9000000000000000000)",
+            "Times are calculated with in the years 1 to 9999, fractions of a second in 1700 to 2239 only.",
+        ),
     ],
 )
 def test_values_are_checked(text: str, message: str) -> None:
