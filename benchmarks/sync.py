@@ -30,7 +30,8 @@ from webapp.runs.execution import execute
 from webapp.runs.requests import start
 
 BENCH = Actor("cli", "bench")
-COLUMNS = tuple(["id", "name", "email", "phone", "country", "city", "credit_limit", "level", "active", "born", "remark", "updated_at"])
+HEADER = "id,name,email,phone,country,city,credit_limit,level,active,born,remark,updated_at"
+COLUMNS = tuple(HEADER.split(","))
 
 
 def generate(path: Path, records: int) -> None:
@@ -46,7 +47,8 @@ def generate(path: Path, records: int) -> None:
             who = (number, f" 客户 {a} Ltd ", f"Mail{number}@Example.com", f"+86 1{a:03}{b:03}{c:03}")
             where = ("CN" if a % 2 else "DE", cities[a % 6])
             money = (f"{a * b}.{c % 100:02}", a % 10, "true" if b % 10 else "false")
-            born, seen = f"19{50 + a % 50}-{month:02}-{day:02}", f"2025-{month:02}-{day:02}T{c % 24:02}:{b % 60:02}:00Z"
+            born = f"19{50 + a % 50}-{month:02}-{day:02}"
+            seen = f"2025-{month:02}-{day:02}T{c % 24:02}:{b % 60:02}:00Z"
             out.writerow((*who, *where, *money, born, "😀 remark" if c % 3 else "", seen))
 
 
