@@ -30,8 +30,8 @@ from webapp.extensions import House, open_database
 OURS = {KEY: "no", VERSION: "edition"}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
 KINDS = {
-    FieldType.TEXT: "long_text", FieldType.INTEGER: "integer", FieldType.DECIMAL: "decimal", FieldType.BOOLEAN: "boolean",
-    FieldType.DATE: "date", FieldType.DATETIME: "datetime", FieldType.JSON: "json",
+    FieldType.TEXT: "long_text", FieldType.INTEGER: "integer", FieldType.DECIMAL: "decimal",
+    FieldType.BOOLEAN: "boolean", FieldType.DATE: "date", FieldType.DATETIME: "datetime", FieldType.JSON: "json",
 }  # fmt: skip
 
 
@@ -131,7 +131,9 @@ def connect(house: House) -> Connector:
 def test_created_keys_are_returned(house: House, define: Callable[..., Entity]) -> None:
     """Records created by the hub's own key come back with their numbers, null where refused."""
     entity = define("item", field("name", required=True))
-    result = connect(house).write("item", entity.schema, [Change(Op.CREATE, "id", pl.DataFrame({"name": ["a", None, "c"]}))])
+    result = connect(house).write(
+        "item", entity.schema, [Change(Op.CREATE, "id", pl.DataFrame({"name": ["a", None, "c"]}))]
+    )
     assert [k.to_list() for k in result.keys if k is not None] == [[1, None, 2]]
     assert [(f.row, f.field) for f in result.failures] == [(1, "name")]
 
@@ -141,7 +143,9 @@ def test_unique_is_refused_record_by_record(house: House, define: Callable[..., 
     entity = define("item", field("code", unique=True))
     hub = connect(house)
     hub.write("item", entity.schema, [Change(Op.CREATE, "id", pl.DataFrame({"code": ["a"]}))])
-    result = hub.write("item", entity.schema, [Change(Op.CREATE, "id", pl.DataFrame({"code": ["b", "a", "b", None, None]}))])
+    result = hub.write(
+        "item", entity.schema, [Change(Op.CREATE, "id", pl.DataFrame({"code": ["b", "a", "b", None, None]}))]
+    )
     assert [f.row for f in result.failures] == [1, 2]
     read = pl.concat([p.records for p in hub.read(ReadRequest("item", entity.schema))])
     assert read["code"].to_list() == ["a", "b", None, None]
@@ -185,9 +189,13 @@ def test_generated_fields_are_not_written(house: House, define: Callable[..., En
 @pytest.mark.large
 def test_hundred_thousand_creates_are_fast(house: House, define: Callable[..., Entity]) -> None:
     """100,000 records with their history are created in well under 15 seconds."""
-    entity = define("item", field("name", searchable=True), field("code", unique=True), field("n", "integer", indexed=True))
+    entity = define(
+        "item", field("name", searchable=True), field("code", unique=True), field("n", "integer", indexed=True)
+    )
     count = 100_000
-    frame = pl.DataFrame({"name": [f"客户 {i}" for i in range(count)], "code": [f"C{i}" for i in range(count)], "n": range(count)})
+    frame = pl.DataFrame(
+        {"name": [f"客户 {i}" for i in range(count)], "code": [f"C{i}" for i in range(count)], "n": range(count)}
+    )
     started = time.process_time()
     result = connect(house).write("item", entity.schema, [Change(Op.CREATE, "id", frame)], Fence("rule", 1, 1, 1))
     assert not result.failures

@@ -74,6 +74,11 @@ def safe(text: str, *, number: bool = False) -> str:
     return f"'{text}" if text.startswith(_RISKY) and not number else text
 
 
+def unsafe(text: str) -> str:
+    """Return text as it was before `safe`, so that an exported file can be imported again."""
+    return text[1:] if text.startswith(tuple(f"'{sign}" for sign in _RISKY)) else text
+
+
 def _csv(house: House, export: Export) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)

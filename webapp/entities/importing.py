@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.entities import batches, bulk, records, search, sheets, storage
+from webapp.entities import batches, bulk, exporting, records, search, sheets, storage
 from webapp.entities.history import Author
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_import, entity_import_error
@@ -273,7 +273,7 @@ def _values(
     values: dict[str, Any] = {}
     wrong: dict[str, Message] = {}
     for column, name in options.mapping.items():
-        text = row.get(column, "")
+        text = exporting.unsafe(row.get(column, ""))
         if not name or not text:
             continue
         try:
