@@ -73,7 +73,7 @@ def names_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
     for record in records:
         if known.issuperset(record):
             continue
-        place = 0
+        place = len(names)
         for name in record:
             if name not in known:
                 names.insert(place, name)

@@ -107,7 +107,7 @@ class JsonLinesFile(JsonRecords):
         with self.path.open("rb") as file:
             for number, line in enumerate(_without_mark(file), 1):
                 if number > after and line.strip():
-                    yield number, line.strip()
+                    yield number, line.rstrip(b"\r\n")
 
     def merge(self, overlay: Overlay, target: Path) -> None:
         """Write the file anew: untouched lines as they are, new records behind them."""

@@ -27,7 +27,7 @@ LARGEST = 1024 * 1024 * 1024
 DAY, MOMENT, CLOCK = "day", "moment", "clock"
 _BUILT_IN = {14: DAY, 15: DAY, 16: DAY, 17: DAY, 22: MOMENT, 18: CLOCK, 19: CLOCK, 20: CLOCK, 21: CLOCK, 45: CLOCK}
 _BUILT_IN |= dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), DAY) | dict.fromkeys((32, 33, 34, 35), CLOCK)
-_LITERAL = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
+_LITERAL = re.compile(r'"[^"]*"|\\.|\[(?![hms]+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
 
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")

@@ -111,9 +111,9 @@ class XmlFile:
             path.pop()
 
     def _events(self) -> Iterator[tuple[str, Element]]:
-        with self._readable():
+        with self._readable(), self.path.open("rb") as file:
             yield from etree.iterparse(
-                str(self.path), events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False,
+                file, events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False,
                 huge_tree=False, remove_comments=True, remove_pis=True,
             )  # fmt: skip
 
