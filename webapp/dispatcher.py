@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from config import Settings
 from webapp.extensions import House, open_house
 from webapp.runs.models import run as run_table
+from webapp.runs.queue import enqueue, queue
 from webapp.runs.schedules import fire_due
 from webapp.wake import LIST
-from webapp.worker import enqueue, queue
 
 POLL = 1.0
 """Seconds between two looks into the database when nobody rings."""

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import redis
-from rq import Queue, Worker
+from rq import Worker
 from rq.serializers import JSONSerializer
 
 import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
@@ -22,21 +22,11 @@ from webapp.entities import hub
 from webapp.extensions import open_house
 from webapp.runs.execution import execute
 from webapp.runs.pipeline.stopping import request_stop
+from webapp.runs.queue import queue
 
-QUEUE = "syncline-runs"
 PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
-
-
-def queue(connection: redis.Redis) -> Queue:
-    """Return the queue of runs."""
-    return Queue(QUEUE, connection=connection, serializer=JSONSerializer, default_timeout=-1)
-
-
-def enqueue(runs: Queue, run_id: int) -> None:
-    """Announce a run; RQ neither retries nor keeps results, the database does."""
-    runs.enqueue_call("webapp.worker.work_on", args=(run_id,), timeout=-1, result_ttl=0, failure_ttl=0, ttl=600)
 
 
 def work_on(run_id: int) -> None:
