@@ -199,6 +199,8 @@ def test_examples_of_the_mapping(made: House, admin_client: FlaskClient) -> None
     text = admin_client.post("/rules/customers/fields/try", data=form).text
     assert "phon" in text
     assert 'data-text="phone"' in text
+    form[f"when-{number['tel']}"] = "status == 'active'"
+    assert "2 of the first 3 records match" in admin_client.post("/rules/customers/fields/try", data=form).text
     assert row(made).draft_version == 1
 
 

@@ -34,6 +34,7 @@ class ShownRow:
     failed: int
     type: str
     missing: bool
+    when: Tried
 
 
 class LiveView(RulePage):
