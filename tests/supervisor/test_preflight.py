@@ -161,3 +161,20 @@ def test_somebody_elses_socket_folder_is_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "link").symlink_to(target)
     with pytest.raises(CannotStart, match="belongs to somebody else"):
         valkey._private_folder(tmp_path / "link")
+
+
+@pytest.mark.parametrize("command", ["worker", "scheduler"])
+def test_a_process_alone_needs_redis(tmp_path: Path, command: str) -> None:
+    """A worker or scheduler that is started alone says what it waits for."""
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp.cli", command],
+        check=False,
+        env=environ(tmp_path / "data", free_port()),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == UNUSABLE
+    assert done.stderr.startswith("Error: SYNCLINE_REDIS_URL: the embedded Redis does not run.")
+    assert len(done.stderr.splitlines()) == 1

@@ -20,7 +20,7 @@ def up(*, demo: bool) -> None:
     settings = config.from_environment()
     if demo and not config.is_set("SYNCLINE_DATA"):
         settings = config.from_environment(config.environment(SYNCLINE_DATA=DEMO_FOLDER))
-    start_all(settings, _say, prepare=("demo",) if demo else ())
+    start_all(settings, _say, prepare=("demo", "--json") if demo else ())
 
 
 def _say(line: str) -> None:
@@ -66,6 +66,7 @@ def _ready(name: str) -> config.Settings:
     settings = config.from_environment()
     preflight.data_folder(settings)
     preflight.database(settings)
+    preflight.redis_answers(settings)
     logs.configure(settings, name)
     return settings
 

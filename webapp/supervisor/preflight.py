@@ -121,18 +121,32 @@ def is_prepared(settings: Settings) -> bool:
 
 def configured_redis(settings: Settings) -> None:
     """Check that a configured Redis answers; the embedded one is started later."""
-    if settings.embedded_redis:
-        return
+    if not settings.embedded_redis:
+        redis_answers(settings)
+
+
+def redis_answers(settings: Settings) -> None:
+    """Check that the Redis in use answers."""
     try:
-        client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5)
-        client.ping()
-        client.close()
+        client = redis.Redis.from_url(settings.redis, socket_connect_timeout=5, socket_timeout=5)
+        try:
+            client.ping()
+        finally:
+            client.close()
     except (redis.RedisError, ValueError) as error:
-        raise CannotStart(
-            f"SYNCLINE_REDIS_URL: the Redis at {without_password(settings.redis_url)} does not answer "
-            f"({_first_line(error)}). "
-            "Start it or correct the setting; leave it out to use the embedded one."
-        ) from None
+        raise CannotStart(_redis_problem(settings, _first_line(error))) from None
+
+
+def _redis_problem(settings: Settings, reason: str) -> str:
+    if settings.embedded_redis:
+        return (
+            "SYNCLINE_REDIS_URL: the embedded Redis does not run. "
+            "Start everything with 'syncline up', or set SYNCLINE_REDIS_URL to the address of a Redis."
+        )
+    return (
+        f"SYNCLINE_REDIS_URL: the Redis at {without_password(settings.redis_url)} does not answer ({reason}). "
+        "Start it or correct the setting; leave it out to use the embedded one."
+    )
 
 
 def without_password(url: str) -> str:

@@ -39,6 +39,7 @@ def up(settings: Settings, say: Say, *, prepare: tuple[str, ...] = ()) -> None:
     with only_instance(settings.data):
         logs.configure(settings, "supervisor")
         preflight.check(settings)
+        say(f"Starting Syncline on the data folder {settings.data} ...")
         with Watch() as watch:
             try:
                 _start(watch, settings, say, prepare)
