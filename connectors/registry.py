@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from connectors.errors import Misconfigured
 from connectors.spi import Connector
@@ -45,6 +45,24 @@ def get(name: str) -> type[Connector]:
         module, _, attribute = BUILTIN[name].partition(":")
         return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
     for point in entry_points(group=GROUP, name=name):
-        return point.load()  # type: ignore[no-any-return]
+        return _loaded(point)
     known = ", ".join(names())
     raise Misconfigured(msg("There is no connector '{name}'. Known connectors: {known}.", name=name, known=known))
+
+
+def _loaded(point: EntryPoint) -> type[Connector]:
+    """Return a plugin's class; whatever is wrong with the plugin must not reach further than its own name."""
+    try:
+        found = point.load()
+    except Exception as error:
+        raise _broken(point, f"{type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Connector)):
+        raise _broken(point, f"{point.value} is no connector")
+    return found
+
+
+def _broken(point: EntryPoint, problem: str) -> Misconfigured:
+    return Misconfigured(
+        msg("The connector '{name}' of a plugin cannot be loaded: {problem}.", name=point.name, problem=problem),
+        msg("Install the plugin again in the version for this Syncline, or remove it."),
+    )
