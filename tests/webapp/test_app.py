@@ -104,6 +104,20 @@ def test_unexpected_error_shows_nothing_inside(app, admin_client, monkeypatch):
     assert "my-request-1" in answer.text
 
 
+def test_error_page_needs_nothing_that_may_be_broken(app, admin_client, monkeypatch):
+    """When not even the error page can be drawn, there is still a number for the log."""
+
+    def broken(*_args, **_more):
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr("webapp.dashboard.services.progress", broken)
+    monkeypatch.setattr("webapp.web.problems.render_template", broken)
+    answer = admin_client.get("/", headers={"X-Request-ID": "my-request-1"})
+    assert (answer.status_code, answer.mimetype) == (500, "text/plain")
+    assert "my-request-1" in answer.text
+    assert "secret" not in answer.text
+
+
 def test_session_key_is_private_and_kept(app, settings):
     """The key that signs sessions is readable by its owner only and the same after a restart."""
     path = settings.data / "keys" / "session.key"

@@ -56,7 +56,7 @@ def progress(tx: sa.Connection) -> Progress:
     ended_well = sa.select(run.c.id).where(run.c.state == "succeeded")
     return Progress(
         _count(tx, connection),
-        _count(tx, entity),
+        _count(tx, entity, entity.c.state == "active"),
         _count(tx, rule),
         tx.scalar(sa.select(ended_well.where(run.c.mode == "simulate").exists())) or False,
         tx.scalar(sa.select(ended_well.where(run.c.mode == "live").exists())) or False,
@@ -132,5 +132,5 @@ def _shown() -> tuple[sa.Column[Any], ...]:
     )
 
 
-def _count(tx: sa.Connection, table: sa.Table) -> int:
-    return tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+def _count(tx: sa.Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+    return tx.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0

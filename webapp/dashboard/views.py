@@ -63,7 +63,7 @@ def _steps(progress: services.Progress) -> list[dict[str, Any]]:
         (
             _("Add the other side"),
             _("A second system, or an entity: a record type of your own that lives in Syncline."),
-            "/entities/new" if can("create", "Entities") else "/connections/new/",
+            "/entities/new-entity" if can("create", "Entities") else "/connections/new/",
             _("Design an entity") if can("create", "Entities") else _("Connect"),
             can("create", "Entities") or can("create", "Connections"),
         ),

@@ -63,7 +63,10 @@ def _http_error(error: HTTPException) -> Any:
 
 def _unexpected(error: Exception) -> Response | tuple[str, int]:
     log.error("request %s %s %s failed", g.get("request_id"), request.method, request.path, exc_info=error)
-    return _shown(500, _("Something went wrong on our side. The log has the details under the number below."))
+    try:
+        return _shown(500, _("Something went wrong on our side. The log has the details under the number below."))
+    except Exception:  # noqa: BLE001 - what broke the page may break the error page: the database, say
+        return _plain()
 
 
 def _text(code: int, error: HTTPException) -> str:
@@ -77,6 +80,11 @@ def _text(code: int, error: HTTPException) -> str:
         500: _("Something went wrong on our side. The log has the details under the number below."),
     }
     return texts.get(code) or error.name
+
+
+def _plain() -> Response:
+    text = f"Something went wrong on our side. The log has the details under the number {g.get('request_id')}."
+    return problem(500, text) if _wants_json() else Response(text, 500, mimetype="text/plain")
 
 
 def _shown(code: int, text: str) -> Response | tuple[str, int]:
