@@ -47,6 +47,9 @@ _ONCE = (
 )
 
 
+_SIMPLE = frozenset({"BOOL", "INT", "DOUBLE", "STRING", "BYTES", "TIMESTAMP", "DURATION"})
+
+
 class Failed:
     """The value of an expression that ended in an error; `reason` is the runtime's own text."""
 
@@ -76,13 +79,28 @@ class Runner:
     def one(self, row: Mapping[str, Any]) -> Any:
         """Return the value for one record: variable name -> value."""
         try:
-            value = self._expression.eval(data=row)
-            result = value.plain_value()
+            return _plain(self._expression.eval(data=row))
         except RuntimeError as error:
             return Failed(str(error))
-        if type(result) is str and value.type() == cel.Type.ERROR:
-            return Failed(result)
-        return result
+
+
+def _plain(value: cel.Value) -> Any:
+    """Return a value of the runtime as a Python value.
+
+    The runtime must never make the None itself: it hands out a reference that it does not own, and after some thousand
+    of those Python 3.11 dies. So lists and maps are taken apart here, and nulls are recognised by their type.
+    """
+    name = value.type().name()
+    if name in _SIMPLE:
+        return value.plain_value()
+    if name == "NULL":
+        return None
+    if name == "ERROR":
+        return Failed(value.plain_value())
+    parts = value.value()
+    if isinstance(parts, dict):
+        return {key: _plain(part) for key, part in parts.items()}
+    return [_plain(part) for part in parts]
 
 
 def variables(tree: Node) -> dict[str, Variable]:

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import math
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -341,6 +343,34 @@ def test_json_returns(data: Any) -> None:
     """JSON comes back as it went in, keys sorted."""
     text = json.dumps(data)
     assert json.loads(value("[data][0]", {"data": text}) or "null") == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name.orDefault(null)",
+        "[name]",
+        "{'a': name}",
+        "isBlank(name)",
+        "name == null",
+        "trim(name)",
+        "data.z",
+        "[null].join('')",
+        "toText(data)",
+        "coalesce(born, null)",
+        "data.a.b.map(x, null)",
+    ],
+)
+def test_nothing_is_borrowed(text: str) -> None:
+    """Empty values may pass any number of times; the runtime must not eat up the references to None."""
+    program = compile_expression(text, SCHEMA)
+    records = batch(*[{"name": None, "born": None}] * 2000)
+    program.evaluate(records)
+    gc.collect()
+    before = sys.getrefcount(None)
+    program.evaluate(records)
+    gc.collect()
+    assert sys.getrefcount(None) > before - 1500
 
 
 def test_no_records() -> None:
