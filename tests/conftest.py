@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
+
+# how long an example takes says more about the machine than about the code
+settings.register_profile("syncline", deadline=None)
+settings.load_profile("syncline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

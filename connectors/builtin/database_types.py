@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from connectors.canonical import json_text
+from connectors.casting import canonical
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 
 _PRECISION = 38
@@ -231,14 +231,7 @@ def _instant(raw: pl.Series, _: Field) -> pl.Series:
 
 
 def _json(raw: pl.Series, _: Field) -> pl.Series:
-    return pl.Series(raw.name, [None if text is None else _json_or_none(text) for text in raw], dtype=pl.String)
-
-
-def _json_or_none(text: str) -> str | None:
-    try:
-        return json_text(text)
-    except ValueError:
-        return None
+    return pl.Series(raw.name, [None if text is None else canonical(text) for text in raw], dtype=pl.String)
 
 
 _PARSERS: Mapping[FieldType, Callable[[pl.Series, Field], pl.Series]] = {

@@ -142,7 +142,7 @@ def test_special_values_arrive_exactly_or_are_rejected(mariadb_url: str, source:
             "f": 0.10000000149011612,
             "e": "a",
             "g": "POINT(1 2)",
-            "j": '{"a":12345678901234567890.5,"b":1}',
+            "j": '{"a":12345678901234567890.5,"b":1.0}',
             "s": dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
         }
     ]

@@ -156,7 +156,7 @@ def test_values_of_another_type_are_rejected(url: str, source: SQLite) -> None:
     assert first == {
         "id": 1, "n": 5, "x": 1.0, "d": dt.date(2024, 2, 29), "dt": dt.datetime(2024, 1, 1, 10),
         "tz": dt.datetime(2024, 1, 1, 0, 0, 0, 500000, tzinfo=dt.UTC), "t": dt.time(10), "b": True, "p": Decimal("2.5"),
-        "j": '{"b":1}', "r": b"\x00\xff", "c": "7", "a": "7",
+        "j": '{"b":1.0}', "r": b"\x00\xff", "c": "7", "a": "7",
     }  # fmt: skip
     assert (second["dt"], second["j"], second["a"]) == (dt.datetime(2024, 1, 1), "1.5", "1.5")
     assert (second["tz"], second["p"]) == (dt.datetime(2024, 1, 1, 10, tzinfo=dt.UTC), Decimal(3))
