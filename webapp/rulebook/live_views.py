@@ -118,9 +118,10 @@ def _as_typed(row: Row, number: str) -> Row:
 def _shown(number: int, row: Row, flow: Flow, objects: Objects) -> ShownRow:
     tried = try_row(row, flow, objects)
     type_ = wording.type_name(tried.type) if tried.type and row.source == EXPRESSION else ""
-    return ShownRow(
-        number, tried.results, tried.problems, tried.text, tried.failed, type_, row.required and not row.source
-    )
+    text = request.form.get(f"when-{number}", "").strip()
+    when = try_condition(text, objects.source, objects.records) if text else Tried(text)
+    missing = row.required and not row.source
+    return ShownRow(number, tried.results, tried.problems, tried.text, tried.failed, type_, missing, when)
 
 
 def _summary(shown: list[ShownRow], count: int) -> str:

@@ -57,13 +57,6 @@ def samples(house: House, connection: str, object_name: str) -> Samples:
     return fresh
 
 
-def forget(house: House) -> None:
-    """Forget the samples of an installation, so that the next look asks its systems."""
-    with _lock:
-        for place in [place for place in _kept if place[0] == str(house.settings.data)]:
-            del _kept[place]
-
-
 def shown(value: Any) -> str | None:
     """Return a value as a page shows it; None is empty."""
     if value is None or isinstance(value, str):

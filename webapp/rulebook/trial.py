@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -62,7 +61,6 @@ class Objects:
     source: Schema
     target: Schema
     records: pl.DataFrame
-    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def try_expression(text: str, schema: Schema, records: pl.DataFrame, expect: FieldType | None = None) -> Tried:
