@@ -29,6 +29,7 @@ from rules.language.types import (
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 
+MAX_LOOPS = 2
 _LITERALS: Mapping[type, Type] = {bool: BOOLEAN, int: INTEGER, float: FLOAT, str: TEXT, bytes: BINARY, type(None): NULL}
 
 
@@ -123,6 +124,9 @@ class Checker(Operators, Calls):
                 node.at, msg("{name}() works on a list, not on {type}.", name=node.name.value, type=str(source))
             )
         item = source.key if source.kind is Kind.MAP else source.item
+        if len(self.variables) >= MAX_LOOPS:
+            text = N_("At most {limit} loops can stand inside each other.")
+            return self.report(node.at, msg(text, limit=MAX_LOOPS))
         with self._variable(node.variable, item or ANY):
             if node.guard is not None:
                 self.condition(node.guard)

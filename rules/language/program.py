@@ -126,6 +126,8 @@ def _result(checked: Checked, target: Field | None) -> Field:
     if target is None:
         return Field("", found)
     open_ = type_.kind in (Kind.ANY, Kind.NULL)
+    if target.type is FieldType.TIME:
+        return Field("", FieldType.TEXT if open_ else found)
     decimal = target.type is FieldType.DECIMAL and type_.kind in NUMBERS
     whole = target.type is FieldType.FLOAT and type_.kind is Kind.INTEGER
     return target if open_ or decimal or whole else Field("", found)

@@ -54,6 +54,7 @@ IN_ACCOUNT = "There is no field '{}' in crm Account."
         ("[1].x", "'x' cannot be taken from a value of type list of integer; only JSON and maps have parts.", 5, None),
         ("{1.5: 2}", "A key of a map is text, a whole number or true/false, not number.", 2, None),
         ("name.exists(x, true)", "exists() works on a list, not on text.", 6, None),
+        ("[1].all(x, [1].all(y, [1].all(z, true)))", "At most 2 loops can stand inside each other.", 27, None),
         ("[1].filter(x, x)", "A condition (true or false) is needed here, this is integer.", 15, None),
         ("foo_bar(1)", "There is no function 'foo_bar'.", 1, None),
         ("trimm(name)", "There is no function 'trimm'. Did you mean 'trim'?", 1, "trim"),

@@ -250,6 +250,8 @@ def test_program() -> None:
         ("qty + 1", Field("x", FieldType.DECIMAL, scale=2), Decimal("8.00")),
         ("opens + ''", FieldType.TIME, None),
         ("null", FieldType.DATE, None),
+        ("null", FieldType.TIME, None),
+        ("data.s", FieldType.TIME, "t"),
         ("qty", FieldType.JSON, 7),
         ("choose(name.trim(), {'Ada': price}, big)", FieldType.DECIMAL, Decimal("12.345600000000000000")),
     ],
