@@ -19,7 +19,9 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 def dialect_of(path: Path, options: Options) -> Dialect:
     """Return the dialect of a file: what the settings say, and what the file shows where they say nothing."""
-    encoding = _encoding(path) if options.encoding == AUTO else CODECS.get(options.encoding, options.encoding)
+    encoding = _encoding(path) if options.encoding in (AUTO, "utf-8") else CODECS[options.encoding]
+    if options.encoding == "utf-8" and encoding != "utf-8-sig":  # the mark at the beginning is no part of the text
+        encoding = "utf-8"
     with opened(path, encoding) as file:
         lines = list(islice(file, _LOOKED_AT))
     delimiter = options.delimiter

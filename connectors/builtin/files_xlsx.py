@@ -105,13 +105,19 @@ class XlsxFile:
             return
         with closing(Book(self.path)) as book:
             reader = Reader.of(book, exact)
-            number = 0
+            yield from self._read(book, reader, width)
+
+    def _read(self, book: Book, reader: Reader, width: int) -> Iterator[Row]:
+        number = 0
+        try:
             for _, row in book.elements(book.sheet(self.options.sheet).part, _ROW):
                 number = int(row.get("r") or number + 1)
                 cells = reader.cells(row, width)
                 if any(cell is not None for cell in cells):
                     yield number, cells
                 forget(row)
+        except (ValueError, IndexError) as error:
+            raise book.broken(error) from error
 
     def _frame(self, rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
         columns: Any = zip(*rows, strict=True) if rows else ((),) * len(self.names)

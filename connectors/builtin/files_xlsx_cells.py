@@ -101,14 +101,13 @@ class Reader:
 
     def _time(self, number: float, kind: str) -> str | None:
         """Return what a date format shows: a day, a clock time, or both."""
-        milliseconds = round(number * 86_400_000)
-        if kind == CLOCK and 0 <= milliseconds < 86_400_000:
-            return (_EPOCH + dt.timedelta(milliseconds=milliseconds)).time().isoformat()
-        epoch = _EPOCH_1904 if self.from_1904 else _EPOCH
         try:
-            moment = epoch + dt.timedelta(milliseconds=milliseconds)
-        except OverflowError:
+            passed = dt.timedelta(milliseconds=round(number * 86_400_000))
+            moment = (_EPOCH_1904 if self.from_1904 else _EPOCH) + passed
+        except (OverflowError, ValueError):
             return None
+        if kind == CLOCK and passed < dt.timedelta(days=1):
+            return moment.time().isoformat() if number >= 0 else None
         if not self.from_1904 and moment < _FIRST:
             if not 1 <= number < 60:
                 return None
