@@ -204,8 +204,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What became of a write: the refused records, and per change the keys of created records where the system made
-    them (a Series as long as the change, null where refused), else None.
+    """What became of a write.
+
+    `failures` are the refused records. `keys` has an entry per change: the keys of its created records where the system
+    made them (a Series as long as the change, null where refused), else None.
     """
 
     failures: tuple[Failure, ...] = ()
@@ -247,14 +249,14 @@ class Connector(ABC):
         """Write; refused records are returned, all others are durable when this returns."""
         raise NotImplementedError
 
-    def applied(self, fence: Fence) -> bool | None:
+    def applied(self, fence: Fence) -> bool | None:  # noqa: ARG002 - for connectors that keep fences
         """Tell whether the write of this fence's run and chunk (or a later chunk) is durable; None: cannot tell."""
         return None
 
-    def finish(self, name: str) -> None:
+    def finish(self, name: str) -> None:  # noqa: B027 - most systems need nothing here
         """Called once when a run has written its last chunk (a file is put in place here)."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some hold nothing
         """Give back what the connector holds."""
 
     def __enter__(self) -> Self:
