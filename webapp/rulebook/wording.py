@@ -208,18 +208,18 @@ def _choice(situation: str, action: str) -> str:
 def strength_choices() -> Choices:
     """Return when a value is written."""
     return [
-        ("normal", _("When the source value changed")),
-        ("strong", _("Always: undo changes made in the target")),
-        ("weak", _("Only while the target is empty")),
+        ("normal", _("When it changed")),
+        ("strong", _("Always, undo changes there")),
+        ("weak", _("Only while empty there")),
     ]
 
 
 def on_choices() -> Choices:
     """Return which writes set a field."""
     return [
-        ("both", _("When creating and when updating")),
-        ("create", _("Only when creating")),
-        ("update", _("Only when updating")),
+        ("both", _("Create and update")),
+        ("create", _("Only create")),
+        ("update", _("Only update")),
     ]
 
 
