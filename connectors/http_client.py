@@ -173,6 +173,8 @@ class Client(httpx.Client):
         """Return a request; raises `Misconfigured` for text that is no address."""
         try:
             return super().build_request(method, url, **options)
+        except UnicodeError:  # its text repeats the header
+            raise unsendable(str(url)) from None
         except (httpx.InvalidURL, ValueError) as error:
             raise Misconfigured(
                 msg("'{url}' is not a web address.", url=str(url).partition("?")[0]),
@@ -218,10 +220,9 @@ class Client(httpx.Client):
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            cause = None if isinstance(error, httpx.LocalProtocolError) else error
-            raise problem(error, request.url) from cause
-        except UnicodeError:
-            raise problem(httpx.LocalProtocolError(""), request.url) from None
+            if isinstance(error, httpx.LocalProtocolError):  # its text repeats the header
+                raise unsendable(shown(request.url)) from None
+            raise problem(error, request.url) from error
 
     def _whole(self, response: httpx.Response) -> httpx.Response:
         body = bytearray()
@@ -278,6 +279,15 @@ def shown(url: httpx.URL) -> str:
     return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
+def unsendable(url: str) -> Misconfigured:
+    """Return the error for a request with a header that cannot be sent, which can be a secret and is not shown."""
+    return Misconfigured(
+        msg("The request to {url} cannot be sent: a header has a character that is not allowed.",
+            url=url.partition("?")[0]),
+        msg("Look for line breaks and special characters in the keys and headers of the connection."),
+    )  # fmt: skip
+
+
 def problem(error: Exception, url: httpx.URL) -> ConnectorError:
     """Return our error for one of httpx's."""
     if isinstance(error, httpx.TimeoutException):
@@ -288,11 +298,6 @@ def problem(error: Exception, url: httpx.URL) -> ConnectorError:
     if isinstance(error, httpx.UnsupportedProtocol):
         return Misconfigured(
             msg("'{url}' is not a web address.", url=shown(url)), msg("Begin it with https:// or http://.")
-        )
-    if isinstance(error, httpx.LocalProtocolError):  # its text repeats the header, which can be a secret
-        return Misconfigured(
-            msg("The request to {url} cannot be sent: a header has a character that is not allowed.", url=shown(url)),
-            msg("Look for line breaks and special characters in the keys and headers of the connection."),
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misconfigured(

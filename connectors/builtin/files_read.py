@@ -88,6 +88,8 @@ class Reading:
                 raise changed(found.name)
             position = replace(position, place=raw.end, first=raw.first + raw.columns.height)
             yield self._typed(found, raw, schema, overlay, position)
+        if Fingerprint.of(found.path) != position.version:
+            raise changed(found.name)
 
     def _typed(
         self, found: FileObject, raw: RawPage, schema: Schema, overlay: Overlay | None, position: Position

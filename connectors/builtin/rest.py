@@ -19,7 +19,8 @@ from connectors.builtin.rest_read import Reading
 from connectors.builtin.rest_write import Writing
 from connectors.casting import SHOWN, short
 from connectors.egress import check_host
-from connectors.errors import ConnectorError, ObjectMissing
+from connectors.errors import ConnectorError, Misconfigured, ObjectMissing
+from connectors.http_client import shown
 from connectors.json_records import member, sample_of
 from connectors.sampling import schema_of
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
@@ -131,8 +132,15 @@ class Rest(Connector):
         try:
             found = member(json_of(response, request), described.item_record)
         except KeyError:
-            return None
-        return found if isinstance(found, dict) else None
+            found = None
+        if isinstance(found, dict):
+            return found
+        raise Misconfigured(
+            msg("There is no record at '{path}' in the answer of {url}.",
+                path=described.item_record or "-", url=shown(response.url)),
+            msg("Correct the member 'item_record' of the object '{name}'.", name=described.name),
+            object_name=described.name,
+        )  # fmt: skip
 
     def _described(self) -> Message:
         count = len(self.options.objects)

@@ -196,3 +196,35 @@ def test_errors_of_the_file_system_are_ours(folder: Path, monkeypatch: pytest.Mo
         with pytest.raises(ConnectorError):
             files(folder).schema("a.csv")
         monkeypatch.undo()
+
+
+def test_a_folder_that_goes_away_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be listed, or a file that is gone a moment later, is told as such."""
+    (folder / "a.csv").write_text(ROW)
+    for problem, kind in (
+        (PermissionError(13, "Permission denied"), Forbidden),
+        (OSError(5, "Input/output error"), Retriable),
+    ):
+
+        def refuse(*_args: Any, error: OSError = problem) -> Any:
+            raise error
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(kind, match="cannot be read"):
+            files(folder).objects()
+        monkeypatch.undo()
+    connector = files(folder)
+    schema = connector.schema("a.csv")
+    pages = connector.read(ReadRequest("a.csv", schema, page_size=1))
+    next(pages)
+    (folder / "a.csv").unlink()
+    with pytest.raises((ObjectMissing, Fatal)):
+        list(pages)
+
+
+def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for reading only is fine, and said to be one."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    steps = list(files(folder).check())
+    assert steps[-1].ok
+    assert "right to write" in str(steps[-1].detail)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
+import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -140,6 +141,27 @@ def test_a_truncated_response_is_unavailable(web: Any, reply: Any) -> None:
     web.answer = lambda _: reply(body=b"[1,2", cut=10)
     with client(HERE) as http, pytest.raises(Unavailable):
         http.get(web.url)
+
+
+def test_the_next_address_is_tried(web: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a host has several addresses and one does not answer, the next is tried."""
+    web.answer = lambda _: reply(body="{}")
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.9", "127.0.0.1")]
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *a, **k: found if host == "two.example" else real(host, *a, **k)
+    )
+    with client(HERE) as http:
+        assert http.get(f"http://two.example:{web.port}/").status_code == 200
+
+
+@pytest.mark.parametrize("value", ["line\nbreak", "客"])
+def test_a_header_that_cannot_be_sent_is_not_shown(web: Any, value: str) -> None:
+    """The error for a bad header does not repeat it: it can be a secret."""
+    with client(HERE) as http, pytest.raises(Misconfigured, match="header") as caught:
+        http.get(web.url, headers={"X-Key": value})
+    assert value not in "".join(traceback.format_exception(caught.value))
+    assert not web.received
 
 
 @pytest.mark.parametrize("address", ["ftp://x/", "/no/host", "http://", "http://[::1"])

@@ -129,7 +129,7 @@ class TestRest(ConnectorConformance):
             "objects": [described],
         }
 
-    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:  # noqa: ARG002
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
         self.api.rows = {r["id"]: members(encoded(r, schema)) for r in records.iter_rows(named=True)}
 
     def broken(self, settings: Settings) -> Sequence[Settings]:
@@ -508,6 +508,49 @@ def test_lookups_of_a_few_records_are_single_calls(web: Any, reply: Any) -> None
         assert rest.lookup("people", PEOPLE, "id", pl.Series(range(100))).height == 100
         assert len(web.received) == 4
         assert rest.lookup("people", PEOPLE, "name", pl.Series(["n5"]))["id"].to_list() == [5]
+    with service(web, item="/people/{key}", item_record="wrong") as rest, pytest.raises(Misconfigured, match="wrong"):
+        rest.lookup("people", PEOPLE, "id", pl.Series([3]))
+    web.answer = lambda _: reply(401, "")
+    with service(web, item="/people/{key}") as rest, pytest.raises(AuthFailed):
+        rest.lookup("people", PEOPLE, "id", pl.Series([3]))
+
+
+def test_a_large_sample_is_cut_short(web: Any, reply: Any) -> None:
+    """The types of a long list are judged by its first thousand records, and a list without records has no fields."""
+    web.answer = lambda r: reply(body=people(*range(int(r.query["p"][0]) * 600, int(r.query["p"][0]) * 600 + 600)))
+    with service(web, {"by": "page", "parameter": "p"}) as rest:
+        assert rest.schema("people").names == ("id", "name")
+    assert len(web.received) == 2
+    web.answer = lambda _: reply(body=[])
+    with service(web) as rest:
+        assert rest.schema("people").names == ()
+        assert [step.ok for step in rest.check()] == [True, True, True]
+    with service(web, objects=[]) as rest:
+        assert [step.ok for step in rest.check()] == [True, True, True]
+
+
+def test_a_cursor_needs_its_fields(web: Any) -> None:
+    """Changes cannot be found by a field that is not read."""
+    with service(web) as rest, pytest.raises(Misconfigured, match="'nope'"):
+        list(rest.read(ReadRequest("people", PEOPLE, Cursor("nope", "id"))))
+
+
+def test_a_put_of_something_unreadable_is_refused(web: Any, reply: Any) -> None:
+    """If the record is not where it should be in the answer, its other fields are not known."""
+    web.answer = lambda _: reply(body={"other": {}})
+    update = {"method": "PUT", "path": "/people/{key}", "wrap": "data"}
+    with service(web, update=update) as rest:
+        result = rest.write("people", PEOPLE, [Change(Op.UPDATE, "id", pl.DataFrame({"id": [1], "name": ["x"]}))])
+    assert "cannot be read" in str(result.failures[0].message)
+    assert [r.method for r in web.received] == ["GET"]
+
+
+def test_a_key_that_the_service_does_not_tell_is_the_one_sent(web: Any, reply: Any) -> None:
+    """A created record keeps the key that it was sent with where the answer has none."""
+    web.answer = lambda _: reply(201, "created", {"Content-Type": "text/plain"})
+    with service(web, create={"path": "/people"}) as rest:
+        result = rest.write("people", PEOPLE, [Change(Op.CREATE, "id", pl.DataFrame({"id": [5], "name": ["x"]}))])
+    assert result.keys[0].to_list() == [5]
 
 
 @pytest.mark.parametrize(
