@@ -11,7 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from config import Settings
@@ -26,6 +27,14 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 MAX_UPLOAD = 512 * 1024 * 1024
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Sessions in signed cookies; never on the answer for a built file, which any cache may keep."""
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Tell whether the answer carries the cookie."""
+        return request.endpoint != "static" and super().should_set_cookie(app, session)
+
+
 def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask:
     """Return the console.
 
@@ -38,6 +47,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     house = open_house(settings)
     app.extensions["syncline"] = house
     app.config.update(_configuration(settings))
+    app.session_interface = Sessions()
     protection.register(app)
     menu.register(app)
     openapi.register(app)

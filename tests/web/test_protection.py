@@ -78,10 +78,14 @@ def test_nonce_changes_with_every_page(client: FlaskClient):
     assert len(words) == 2
 
 
-def test_built_files_are_kept_by_browsers(client: FlaskClient):
-    """A file with a hash in its name may be kept for long; a page may not."""
-    name = re.search(r'href="(/static/app\.[0-9a-f]+\.css)"', client.get("/login/").text)
+def test_built_files_are_kept_by_browsers(admin_client: FlaskClient):
+    """A file with a hash in its name may be kept for long and carries no cookie; a page may not."""
+    client = admin_client
+    name = re.search(r'href="(/static/app\.[0-9a-f]+\.css)"', client.get("/").text)
     assert name, "run make assets first"
     with client.get(name[1]) as answer:
         assert "max-age=31536000" in answer.headers["Cache-Control"]
-    assert client.get("/login/").headers["Cache-Control"] == "no-store"
+        assert "Set-Cookie" not in answer.headers
+    page = client.get("/")
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" in page.headers

@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from webapp.audit import export, queries, sentences
+from webapp.audit.differences import difference, flat
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -63,7 +64,10 @@ class AuditView(RoomView):
             event = queries.get(connection, event_id)
         if event is None:
             abort(404)
-        return self.page("audit/event.html", event=event, sentence=sentences.sentence(event), subject_url=subject_url)
+        both = isinstance(event.before, dict) and isinstance(event.after, dict)
+        changes = difference(event.before, event.after) if both else None
+        shown = {"event": event, "sentence": sentences.sentence(event), "changes": changes, "flat": flat}
+        return self.page("audit/event.html", subject_url=subject_url, **shown)
 
     @expose("/export/<any(csv, jsonl):kind>", methods=["POST"])
     @has_access
