@@ -90,7 +90,7 @@ def test_former_names_are_not_kept() -> None:
         (document(field("a", choices=CHOICES)), "fields/0/choices", "Only choice fields"),
         (document(field("a", "choice", choices=[{"value": 'x"'}])), "fields/0/choices/0/value", "cannot be a choice"),
         (document(field("a", "reference")), "fields/0/entity", "which entity"),
-        (document(field("a", "reference", entity="b", required=True, on_delete="clear")), "fields/0/on_delete", "emptied"),
+        (document(field("a", "reference", entity="b", required=True, on_delete="clear")), "fields/0/on_delete", "empt"),
         (document(field("a", "long_text", indexed=True)), "fields/0/indexed", "cannot have an index"),
         (document(field("a", "integer", searchable=True)), "fields/0/searchable", "Only text"),
         (document(field("a", "decimal", precision=3, scale=4)), "fields/0/scale", "more digits"),

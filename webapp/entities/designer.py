@@ -72,7 +72,9 @@ class DesignerView(EntityRoom):
             return self._review(new=new)
         rows, shown = design.moved(design.rows_of(request.form), deed)
         if self.is_htmx:
-            return self.page("entities/designer_fields.html", rows=rows, open=shown, errors={}, **self._lists())
+            return self.page(
+                "entities/designer_fields.html", rows=rows, open=shown, errors={}, wrong_fields=set(), **self._lists()
+            )
         return self._designer(dict(request.form), rows, {}, new=new, shown=shown)
 
     @expose("/apply", methods=["POST"])
@@ -148,7 +150,8 @@ class DesignerView(EntityRoom):
         status: int = 200,
         shown: int | None = None,
     ) -> Response:
-        context = {"head": head, "rows": rows, "errors": errors, "new": new, "open": shown, **self._lists()}
+        told = {"errors": errors, "wrong_fields": design.wrong_fields(errors)}
+        context = {"head": head, "rows": rows, "new": new, "open": shown, **told, **self._lists()}
         preview = _preview(design.document_of(request.form)) if request.method == "POST" else None
         return self.page("entities/designer.html", status, preview=preview, **context)
 

@@ -122,6 +122,11 @@ def input_of(path: str) -> str:
     return prefix + (parts[0] or "name")
 
 
+def wrong_fields(errors: Iterable[str]) -> set[int]:
+    """Return the numbers of the fields that inputs with mistakes belong to."""
+    return {int(m[1]) for m in map(_PREFIX.match, errors) if m}
+
+
 def slug(text: str) -> str:
     """Return a name made of a label; empty where the label has no Latin letter."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()

@@ -17,7 +17,7 @@ from rules.documents.problems import DocumentProblem
 from rules.language.problems import ExpressionError
 from rules.language.program import Program, RowError, compile_expression
 from rules.schema import Field, FieldType
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.entities.model import NUMBER_KINDS, Entity, EntityField
 from webapp.entities.refusals import Refusal, rows
 
@@ -103,22 +103,15 @@ def demands(entity: Entity, frame: pl.DataFrame, changed: Sequence[str]) -> list
 
 
 def sentence(field: EntityField) -> Message:
-    """Return what to tell who breaks a field's validation."""
+    """Return what to tell who breaks a field's validation: the admin's own words in the reader's language.
+
+    The Chinese catalogue translates the template to `{in_chinese}`.
+    """
     validation = field.validation
     if validation is None or not validation.message.en:
         return msg("The condition of this field is not met.")
-    return BilingualMessage(validation.message.en, {}, validation.message.zh)
-
-
-@dataclass(frozen=True)
-class BilingualMessage(Message):
-    """An admin's own sentence, which brings its Chinese along instead of being in a catalogue."""
-
-    zh: str = ""
-
-    def __str__(self) -> str:
-        """Return the sentence as it was written; it has no places to fill."""
-        return self.template
+    words = validation.message
+    return Message(N_("{in_english}"), {"in_english": words.en, "in_chinese": words.zh or words.en})
 
 
 def mentioned(expression: str) -> frozenset[str]:
@@ -173,6 +166,4 @@ def _complete(program: Program, frame: pl.DataFrame) -> pl.Series:
 
 def _failed(field: EntityField, errors: Iterable[RowError], complete: pl.Series) -> list[Refusal]:
     sentence = "This value cannot be worked out: {detail}"
-    return [
-        Refusal(e.row, Message(sentence, {"detail": str(e.message)}), field.name) for e in errors if complete[e.row]
-    ]
+    return [Refusal(e.row, Message(sentence, {"detail": e.message}), field.name) for e in errors if complete[e.row]]

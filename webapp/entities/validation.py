@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 import polars as pl
 
@@ -84,8 +83,7 @@ def _decimals(field: EntityField, column: pl.Series) -> tuple[pl.Series, list[Re
     refusals = refuse(
         lost, msg("The number has more than {scale} digits behind the point.", scale=field.scale), field.name
     )
-    limit = Decimal(10) ** (field.precision - field.scale)
-    large = (fitting >= limit) | (fitting <= -limit)
+    large = fitting.to_physical().abs() >= 10**field.precision  # polars compares decimals of 29 digits and more wrongly
     too_large = msg(
         "The number is too large: at most {digits} digits before the point.", digits=field.precision - field.scale
     )
