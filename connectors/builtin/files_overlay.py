@@ -34,6 +34,11 @@ class Overlay:
         """Return a copy that later changes leave alone."""
         return Overlay(self.key, self.schema, dict(self.edits), dict(self.created))
 
+    def only(self, keys: Sequence[Any]) -> Overlay:
+        """Return the part that concerns the records with these keys."""
+        created = {key: self.created[key] for key in keys if key in self.created}
+        return Overlay(self.key, self.schema, self.edits, created)
+
     def learn(self, schema: Schema) -> None:
         """Take in fields that are not known yet."""
         new = tuple(field for field in schema.fields if field.name not in self.schema)

@@ -173,7 +173,8 @@ def matching(found: FileObject, schema: Schema, key: str, values: pl.Series) -> 
     if overlay.key not in schema:
         whole = Schema((*schema.fields, overlay.schema[overlay.key]), schema.key)
         return matching(found, whole, key, values).select(schema.names)
-    wanted, _ = overlay.apply(records if key != overlay.key else wanted)
-    new = overlay.new(schema, found.index(overlay.schema.select((overlay.key,)))[overlay.key])
-    both = pl.concat([wanted, new])
+    if key == overlay.key:
+        overlay, records = overlay.only(values.cast(records[key].dtype).to_list()), wanted
+    changed_records, _ = overlay.apply(records)
+    both = pl.concat([changed_records, overlay.new(schema, records[overlay.key])])
     return both.filter(pl.col(key).is_in(values.cast(both[key].dtype).implode()))
