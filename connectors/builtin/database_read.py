@@ -28,7 +28,7 @@ from connectors.builtin.database_types import Column, Table, convert, position_v
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
 from rules.schema import Field, Schema
-from rules.text import msg
+from rules.text import Message, msg
 
 _LOOKUP = 1000
 _SHOWN, _SHOWN_RAW = 80, 2000
@@ -208,7 +208,7 @@ class Reader:
         places = [f"{name} {values[name]}" for name in self._table.key if name in values]
         raw = json.dumps(values, ensure_ascii=False, default=_shown)
         field = self._fields[number]
-        return Reject(", ".join(places), raw[:_SHOWN_RAW], _unfit(field, row[number]), field.name)
+        return Reject(", ".join(places), raw[:_SHOWN_RAW], unfit(field, row[number]), field.name)
 
 
 def column_of(table: Table, name: str) -> Column:
@@ -222,9 +222,10 @@ def column_of(table: Table, name: str) -> Column:
     return table.by_name[name]
 
 
-def _unfit(field: Field, value: Any) -> Any:
+def unfit(field: Field, value: Any) -> Message:
+    """Return the sentence for a value that a field cannot hold exactly."""
     return msg(
-        "'{field}' holds {value}, which cannot be carried over exactly as {type}.",
+        "The value {value} of '{field}' cannot be carried over exactly as {type}.",
         field=field.name,
         value=_shown(value)[:_SHOWN],
         type=field.type.value,

@@ -52,6 +52,8 @@ class Table:
     kind: str = "table"
     bulk: bool = True
     """The database's bulk loading may be used."""
+    unsafe: str = ""
+    """The name of a storage engine without transactions, which is not written to."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -113,7 +115,8 @@ def truths(name: str, numbers: Decoded) -> Decoded:
 def to_text(values: pl.Series) -> pl.Series:
     """Return a typed column as texts that every database understands; date-times in ISO form, instants in UTC."""
     kind = values.dtype
-    if kind == pl.Datetime:
+    if isinstance(kind, pl.Datetime):
+        values = values if kind.time_zone in {None, "UTC"} else values.dt.convert_time_zone("UTC")
         return values.dt.replace_time_zone(None).dt.to_string(_WRITE_STAMP)
     if kind == pl.Time:
         return values.dt.to_string(_WRITE_TIME)

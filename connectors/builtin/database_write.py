@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_checks import refusals
 from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError
-from connectors.builtin.database_read import column_of
-from connectors.builtin.database_types import Table
+from connectors.builtin.database_read import column_of, unfit
+from connectors.builtin.database_types import Decoded, Table, convert
 from connectors.errors import Misconfigured
 from connectors.spi import Failure
 from rules.schema import Change, Op
@@ -48,6 +48,16 @@ class Writer:
         """Write one change; returns the keys that the database made, if it did."""
         self._index = index
         self._check_names(change)
+        if self._table.unsafe:
+            raise Misconfigured(
+                msg(
+                    "'{object}' has no transactions (engine {engine}).",
+                    object=self._table.name,
+                    engine=self._table.unsafe,
+                ),
+                msg("Ask for another engine, such as InnoDB."),
+                object_name=self._table.name,
+            )
         good = self._checked(change)
         if change.op is Op.CREATE:
             return self._create(change, good)
@@ -68,10 +78,17 @@ class Writer:
 
     def _checked(self, change: Change) -> pl.DataFrame:
         bad = refusals(self._table.schema, change.op, change.key, change.records, self._flavor.limits)
+        columns = []
+        for name in [change.key] if change.op is Op.DELETE else change.records.columns:
+            field, values = self._table.schema[name], change.records[name]
+            done = convert(Decoded(values), field)
+            columns.append(done.values.alias(name))
+            for row in done.bad.arg_true().to_list() if done.bad is not None else ():
+                bad.setdefault(row, Refusal(unfit(field, values[row]), name))
         for row, refusal in bad.items():
             self._refuse(row, refusal)
         rows = pl.Series(_ROW, range(change.records.height), dtype=pl.Int64)
-        return change.records.with_columns(rows).filter(~rows.is_in(list(bad)))
+        return pl.DataFrame([*columns, rows]).filter(~rows.is_in(list(bad)))
 
     def _create(self, change: Change, records: pl.DataFrame) -> pl.Series | None:
         field = self._table.schema[change.key]

@@ -15,8 +15,9 @@ from rules.schema import Field, FieldType
 
 _OBJECTS = sa.text("""
 SELECT t.table_name AS name, t.table_type AS kind, t.table_comment AS label, t.table_rows AS records,
-       v.is_updatable AS updatable
+       v.is_updatable AS updatable, e.transactions AS transactions
 FROM information_schema.tables t
+LEFT JOIN information_schema.engines e ON e.engine = t.engine
 LEFT JOIN information_schema.views v ON v.table_schema = t.table_schema AND v.table_name = t.table_name
 WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
   AND t.table_name <> :own
@@ -26,9 +27,10 @@ _COLUMNS = sa.text("""
 SELECT c.column_name AS name, c.data_type AS data_type, c.column_type AS column_type, c.is_nullable AS nullable,
        c.column_default AS standard, c.extra AS extra, c.character_maximum_length AS length,
        c.numeric_precision AS digits, c.numeric_scale AS scale, c.datetime_precision AS fraction,
-       c.column_comment AS label, t.table_type AS kind
+       c.column_comment AS label, t.table_type AS kind, e.engine AS engine, e.transactions AS transactions
 FROM information_schema.columns c
 JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+LEFT JOIN information_schema.engines e ON e.engine = t.engine
 WHERE c.table_schema = DATABASE() AND c.table_name = :name
 ORDER BY c.ordinal_position
 """)
@@ -77,7 +79,7 @@ def objects(connection: sa.Connection) -> list[ObjectInfo]:
     found = [
         ObjectInfo(r.name, "view", "", None, r.updatable == "YES")
         if r.kind == "VIEW"
-        else ObjectInfo(r.name, "table", _text(r.label), r.records)
+        else ObjectInfo(r.name, "table", _text(r.label), r.records, r.transactions == "YES")
         for r in rows
     ]
     return sorted(found, key=lambda info: info.name)
@@ -92,7 +94,8 @@ def table(connection: sa.Connection, name: str) -> Table | None:
     columns = tuple(_column(row, json=row.name in json) for row in rows)
     key = connection.execute(_KEYS, {"name": name}).first()
     kind = "view" if rows[0].kind == "VIEW" else "table"
-    return Table(name, columns, tuple(key.names.split("\n")) if key else (), kind)
+    unsafe = "" if rows[0].transactions in {"YES", None} else _text(rows[0].engine)
+    return Table(name, columns, tuple(key.names.split("\n")) if key else (), kind, unsafe=unsafe)
 
 
 def _json_columns(connection: sa.Connection, name: str) -> set[str]:

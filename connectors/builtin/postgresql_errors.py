@@ -77,14 +77,9 @@ def fault(error: BaseException, object_name: str | None) -> ConnectorError:
 
 def refusal(error: BaseException) -> Refusal | None:
     """Return why a record is refused, or None if the error is not about a record."""
-    state = getattr(error, "sqlstate", None)
-    if not isinstance(error, psycopg.Error):
-        return None
-    if state is None and isinstance(error, psycopg.DataError):
-        return Refusal(msg("A text holds a zero character, which PostgreSQL cannot keep."))
-    if state is None:
-        return None
-    if not state.startswith(_ABOUT_A_RECORD) and state not in _ALSO_ABOUT_A_RECORD:
+    state = getattr(error, "sqlstate", None) or ""
+    known = state.startswith(_ABOUT_A_RECORD) or state in _ALSO_ABOUT_A_RECORD
+    if not known or not isinstance(error, psycopg.Error):
         return None
     field = _field(error)
     say = _REFUSALS.get(state)

@@ -7,7 +7,7 @@ an assignment refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -206,7 +206,7 @@ def to_text_values(values: pl.Series, column: Column) -> pl.Series:
         return pl.Series(values.name, [None if t is None else _array_text(t) for t in text], dtype=pl.String)
     if values.dtype == pl.Binary:
         return ("\\x" + text).alias(values.name)
-    return (text + "+00").alias(values.name) if values.dtype == pl.Datetime and _zoned(values.dtype) else text
+    return (text + "+00").alias(values.name) if _is_instant(values.dtype) else text
 
 
 def array_literal(texts: pl.Series) -> str:
@@ -248,6 +248,5 @@ def _text(value: Any) -> str | None:
     return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def _zoned(dtype: Any) -> bool:
-    kind: Mapping[str, Any] = vars(dtype)
-    return kind.get("time_zone") is not None
+def _is_instant(kind: pl.DataType) -> bool:
+    return isinstance(kind, pl.Datetime) and kind.time_zone is not None

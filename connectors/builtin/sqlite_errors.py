@@ -51,7 +51,7 @@ def refusal(error: BaseException) -> Refusal | None:
     if name in _CONSTRAINTS:
         return Refusal(_CONSTRAINTS[name])
     if not name.startswith("SQLITE_CONSTRAINT"):
-        return Refusal(msg("A number is too large for SQLite.")) if isinstance(error, OverflowError) else None
+        return None
     match = _FIELDS.search(text)
     fields = [part.rpartition(".")[2] for part in match[1].split(", ")] if match else []
     return Refusal(_sentence(name, text, fields), fields[0] if len(fields) == 1 and "CHECK" not in name else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,7 +13,7 @@ import polars as pl
 import pytest
 
 from connectors.builtin.mysql import MySQL
-from connectors.errors import Forbidden, Misconfigured, Unavailable
+from connectors.errors import AuthFailed, Forbidden, Misconfigured, Unavailable
 from connectors.spi import Connector, Context, Fence, ReadRequest
 from connectors.testing import EXTREMES, ConnectorConformance, Settings
 from rules.schema import Change, Field, FieldType, Op, Schema
@@ -291,6 +293,60 @@ def test_what_is_not_mysql(postgres_server: servers.Server, valkey_server: serve
             assert "is not MySQL" in str(list(source.check())[-1].detail)
             with pytest.raises(Misconfigured, match="is not MySQL"):
                 source.objects()
+
+
+def test_a_password_is_not_given_away() -> None:
+    """A server that asks for the password in clear text does not get it."""
+    received: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            greeting = b"\x0a8.0.0\0" + bytes(4) + b"12345678\0" + b"\xff\xf7" + b"\x2d\x02\0" + b"\xff\x81" + b"\x15"
+            _send(client, 0, greeting + bytes(10) + b"123456789012\0" + b"mysql_native_password\0")
+            received.append(client.recv(4096))
+            _send(client, 2, b"\xfemysql_clear_password\0")
+            received.append(client.recv(4096))
+
+    def _send(client: socket.socket, number: int, payload: bytes) -> None:
+        client.sendall(len(payload).to_bytes(3, "little") + bytes([number]) + payload)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        settings = {"host": "127.0.0.1", "port": listener.getsockname()[1], "database": "d", "user": "u"}
+        source = MySQL({**settings, "password": "hidden treasure", "tls": "disable"}, Context(timeout=3))
+        with source, pytest.raises(AuthFailed):
+            source.objects()
+        thread.join()
+    assert received[0]
+    assert b"hidden treasure" not in b"".join(received)
+
+
+def test_tables_without_transactions_are_not_written(mariadb_url: str, source: MySQL) -> None:
+    """A storage engine that cannot undo a half-done write is read, but not written."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY) ENGINE MyISAM", "INSERT INTO t VALUES (1)")
+    assert [(found.name, found.writable) for found in source.objects()] == [("t", False)]
+    assert everything(source, "t").height == 1
+    with pytest.raises(Misconfigured, match="engine MyISAM"):
+        source.write("t", source.schema("t"), [Change(Op.CREATE, "id", pl.DataFrame({"id": [2]}))])
+
+
+def test_keys_that_are_texts_are_updated(mariadb_url: str, source: MySQL) -> None:
+    """Updates and deletes by text, decimal and date keys reach exactly their records."""
+    run(mariadb_url, "CREATE TABLE t (a varchar(9), d decimal(9, 2), b date, v int)")
+    run(mariadb_url, *(f"INSERT INTO t VALUES ('k{i}', {i / 4}, '2024-01-0{i + 1}', {i})" for i in range(4)))
+    schema, whole = source.schema("t"), everything(source, "t")
+    for key in ("a", "d", "b"):
+        update = whole.select(key, (pl.col("v") + 10).alias("v")).head(2)
+        assert not source.write("t", schema, [Change(Op.UPDATE, key, update)]).failures
+        assert not source.write("t", schema, [Change(Op.UPDATE, key, whole.select(key, "v"))]).failures
+    assert everything(source, "t").sort("a").equals(whole.sort("a"))
+    assert not source.write("t", schema, [Change(Op.DELETE, "d", whole.head(3))]).failures
+    assert rows(mariadb_url, "SELECT a FROM t") == [("k3",)]
+    run(mariadb_url, "UPDATE t SET a = 'same'", "INSERT INTO t VALUES ('same', 1, NULL, 1)")
+    both = source.write("t", schema, [Change(Op.DELETE, "a", pl.DataFrame({"a": ["same"]}))])
+    assert [str(f.message) for f in both.failures] == ["More than one record has this key."]
 
 
 @pytest.fixture
