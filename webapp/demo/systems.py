@@ -179,4 +179,3 @@ def _employee(random: Random, number: int) -> Row:
         phone,
         salary,
     )
-

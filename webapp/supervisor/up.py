@@ -22,7 +22,7 @@ from webapp.supervisor.watch import Stage, Stopped, Watch
 log = structlog.get_logger("syncline.supervisor")
 
 Say = Callable[[str], None]
-GRACE = {"init": 1.0, "web": 2.5, "scheduler": 1.5, "worker": 4.0}
+GRACE = {"init": 1.0, "web": 2.5, "scheduler": 2.0, "worker": 4.0}
 """Seconds between SIGTERM and SIGKILL, in the order in which processes stop; with Redis at most ten in all."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced, not bound
 

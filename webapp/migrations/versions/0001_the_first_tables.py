@@ -1,4 +1,4 @@
-"""the first tables.
+"""The first tables.
 
 Revision 0001, after nothing.
 """
@@ -33,9 +33,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('digest', name=op.f('uq_access_key_digest')),
     sa.UniqueConstraint('name', name=op.f('uq_access_key_name'))
     )
-    with op.batch_alter_table('access_key', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_access_key_user_id'), ['user_id'], unique=False)
-
+    op.create_index(op.f('ix_access_key_user_id'), 'access_key', ['user_id'], unique=False)
     op.create_table('access_profile',
     sa.Column('user_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('stamp', sa.String(length=32), nullable=False, comment='a session is valid while it carries this stamp'),
@@ -66,13 +64,11 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_event'))
     )
-    with op.batch_alter_table('audit_event', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_audit_event_actor_name'), ['actor_name'], unique=False)
-        batch_op.create_index(batch_op.f('ix_audit_event_at'), ['at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_audit_event_run_id'), ['run_id'], unique=False)
-        batch_op.create_index('ix_audit_event_subject_kind_subject_record_key', ['subject_kind', 'subject', 'record_key'], unique=False)
-        batch_op.create_index(batch_op.f('ix_audit_event_tag'), ['tag'], unique=False)
-
+    op.create_index(op.f('ix_audit_event_actor_name'), 'audit_event', ['actor_name'], unique=False)
+    op.create_index(op.f('ix_audit_event_at'), 'audit_event', ['at'], unique=False)
+    op.create_index(op.f('ix_audit_event_run_id'), 'audit_event', ['run_id'], unique=False)
+    op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key'], unique=False)
+    op.create_index(op.f('ix_audit_event_tag'), 'audit_event', ['tag'], unique=False)
     op.create_table('connection',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=64), nullable=False),
@@ -127,10 +123,8 @@ def upgrade() -> None:
     sa.Column('after', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment="the changed fields' new values; null: deleted"),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_history'))
     )
-    with op.batch_alter_table('entity_history', schema=None) as batch_op:
-        batch_op.create_index('ix_entity_history_record', ['entity', 'record_id', 'version'], unique=False)
-        batch_op.create_index('ix_entity_history_run', ['run_id'], unique=False)
-
+    op.create_index('ix_entity_history_record', 'entity_history', ['entity', 'record_id', 'version'], unique=False)
+    op.create_index('ix_entity_history_run', 'entity_history', ['run_id'], unique=False)
     op.create_table('entity_import',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('entity', sa.String(length=40), nullable=False),
@@ -144,9 +138,7 @@ def upgrade() -> None:
     sa.Column('actor', sa.String(length=128), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_import'))
     )
-    with op.batch_alter_table('entity_import', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_entity_import_entity'), ['entity'], unique=False)
-
+    op.create_index(op.f('ix_entity_import_entity'), 'entity_import', ['entity'], unique=False)
     op.create_table('entity_import_error',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('import_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -156,9 +148,7 @@ def upgrade() -> None:
     sa.Column('row', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_import_error'))
     )
-    with op.batch_alter_table('entity_import_error', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_entity_import_error_import_id'), ['import_id'], unique=False)
-
+    op.create_index(op.f('ix_entity_import_error_import_id'), 'entity_import_error', ['import_id'], unique=False)
     op.create_table('entity_version',
     sa.Column('name', sa.String(length=40), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
@@ -177,9 +167,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_view')),
     sa.UniqueConstraint('entity', 'owner', 'name', name=op.f('uq_entity_view_entity_owner_name'))
     )
-    with op.batch_alter_table('entity_view', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_entity_view_entity'), ['entity'], unique=False)
-
+    op.create_index(op.f('ix_entity_view_entity'), 'entity_view', ['entity'], unique=False)
     op.create_table('fence',
     sa.Column('rule_name', sa.String(length=64), nullable=False),
     sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last token given out; targets remember it, so it never falls'),
@@ -198,9 +186,7 @@ def upgrade() -> None:
     sa.Column('blob', sa.LargeBinary(), nullable=False, comment='left_key, right_key (null: unlinked), compressed Arrow'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_link_segment'))
     )
-    with op.batch_alter_table('link_segment', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_link_segment_rule_id'), ['rule_id'], unique=False)
-
+    op.create_index(op.f('ix_link_segment_rule_id'), 'link_segment', ['rule_id'], unique=False)
     op.create_table('quarantine',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -222,12 +208,10 @@ def upgrade() -> None:
     sa.Column('resolved_by', sa.String(length=128), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_quarantine'))
     )
-    with op.batch_alter_table('quarantine', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_quarantine_rule_name'), ['rule_name'], unique=False)
-        batch_op.create_index(batch_op.f('ix_quarantine_run_id'), ['run_id'], unique=False)
-        batch_op.create_index('ix_quarantine_state_id', ['state', 'id'], unique=False)
-        batch_op.create_index('uq_quarantine_open', ['rule_id', 'left_key'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
-
+    op.create_index(op.f('ix_quarantine_rule_name'), 'quarantine', ['rule_name'], unique=False)
+    op.create_index(op.f('ix_quarantine_run_id'), 'quarantine', ['run_id'], unique=False)
+    op.create_index('ix_quarantine_state_id', 'quarantine', ['state', 'id'], unique=False)
+    op.create_index('uq_quarantine_open', 'quarantine', ['rule_id', 'left_key'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
     op.create_table('rule',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=63), nullable=False),
@@ -265,9 +249,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_rule_version')),
     sa.UniqueConstraint('rule_id', 'version', name=op.f('uq_rule_version_rule_id_version'))
     )
-    with op.batch_alter_table('rule_version', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_rule_version_rule_name'), ['rule_name'], unique=False)
-
+    op.create_index(op.f('ix_rule_version_rule_name'), 'rule_version', ['rule_name'], unique=False)
     op.create_table('run',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -298,11 +280,9 @@ def upgrade() -> None:
     sa.Column('cancel_requested', sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run'))
     )
-    with op.batch_alter_table('run', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_run_rule_id'), ['rule_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_run_rule_name'), ['rule_name'], unique=False)
-        batch_op.create_index(batch_op.f('ix_run_state'), ['state'], unique=False)
-
+    op.create_index(op.f('ix_run_rule_id'), 'run', ['rule_id'], unique=False)
+    op.create_index(op.f('ix_run_rule_name'), 'run', ['rule_name'], unique=False)
+    op.create_index(op.f('ix_run_state'), 'run', ['state'], unique=False)
     op.create_table('run_chunk',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('no', sa.Integer(), nullable=False),
@@ -324,9 +304,7 @@ def upgrade() -> None:
     sa.Column('message', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run_log'))
     )
-    with op.batch_alter_table('run_log', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_run_log_run_id'), ['run_id'], unique=False)
-
+    op.create_index(op.f('ix_run_log_run_id'), 'run_log', ['run_id'], unique=False)
     op.create_table('run_record',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -342,10 +320,8 @@ def upgrade() -> None:
     sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run_record'))
     )
-    with op.batch_alter_table('run_record', schema=None) as batch_op:
-        batch_op.create_index('ix_run_record_rule_name_left_key', ['rule_name', 'left_key'], unique=False)
-        batch_op.create_index('ix_run_record_run_id_outcome_id', ['run_id', 'outcome', 'id'], unique=False)
-
+    op.create_index('ix_run_record_rule_name_left_key', 'run_record', ['rule_name', 'left_key'], unique=False)
+    op.create_index('ix_run_record_run_id_outcome_id', 'run_record', ['run_id', 'outcome', 'id'], unique=False)
     op.create_table('schedule_slot',
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('slot', UtcDateTime(), nullable=False),
@@ -366,9 +342,7 @@ def upgrade() -> None:
     sa.Column('updated_at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('owner_kind', 'owner_name', 'name', name=op.f('pk_vault_secret'))
     )
-    with op.batch_alter_table('vault_secret', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_vault_secret_key_id'), ['key_id'], unique=False)
-
+    op.create_index(op.f('ix_vault_secret_key_id'), 'vault_secret', ['key_id'], unique=False)
     op.create_table('connection_object',
     sa.Column('connection_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('name', sa.String(length=500), nullable=False),
@@ -387,80 +361,54 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table('connection_object')
-    with op.batch_alter_table('vault_secret', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_vault_secret_key_id'))
-
+    op.drop_index(op.f('ix_vault_secret_key_id'), table_name='vault_secret')
     op.drop_table('vault_secret')
     op.drop_table('schedule_slot')
-    with op.batch_alter_table('run_record', schema=None) as batch_op:
-        batch_op.drop_index('ix_run_record_run_id_outcome_id')
-        batch_op.drop_index('ix_run_record_rule_name_left_key')
-
+    op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
+    op.drop_index('ix_run_record_rule_name_left_key', table_name='run_record')
     op.drop_table('run_record')
-    with op.batch_alter_table('run_log', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_run_log_run_id'))
-
+    op.drop_index(op.f('ix_run_log_run_id'), table_name='run_log')
     op.drop_table('run_log')
     op.drop_table('run_chunk')
-    with op.batch_alter_table('run', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_run_state'))
-        batch_op.drop_index(batch_op.f('ix_run_rule_name'))
-        batch_op.drop_index(batch_op.f('ix_run_rule_id'))
-
+    op.drop_index(op.f('ix_run_state'), table_name='run')
+    op.drop_index(op.f('ix_run_rule_name'), table_name='run')
+    op.drop_index(op.f('ix_run_rule_id'), table_name='run')
     op.drop_table('run')
-    with op.batch_alter_table('rule_version', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_rule_version_rule_name'))
-
+    op.drop_index(op.f('ix_rule_version_rule_name'), table_name='rule_version')
     op.drop_table('rule_version')
     op.drop_table('rule_cursor')
     op.drop_table('rule')
-    with op.batch_alter_table('quarantine', schema=None) as batch_op:
-        batch_op.drop_index('uq_quarantine_open', sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
-        batch_op.drop_index('ix_quarantine_state_id')
-        batch_op.drop_index(batch_op.f('ix_quarantine_run_id'))
-        batch_op.drop_index(batch_op.f('ix_quarantine_rule_name'))
-
+    op.drop_index('uq_quarantine_open', table_name='quarantine', sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
+    op.drop_index('ix_quarantine_state_id', table_name='quarantine')
+    op.drop_index(op.f('ix_quarantine_run_id'), table_name='quarantine')
+    op.drop_index(op.f('ix_quarantine_rule_name'), table_name='quarantine')
     op.drop_table('quarantine')
-    with op.batch_alter_table('link_segment', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_link_segment_rule_id'))
-
+    op.drop_index(op.f('ix_link_segment_rule_id'), table_name='link_segment')
     op.drop_table('link_segment')
     op.drop_table('installation')
     op.drop_table('fence')
-    with op.batch_alter_table('entity_view', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_entity_view_entity'))
-
+    op.drop_index(op.f('ix_entity_view_entity'), table_name='entity_view')
     op.drop_table('entity_view')
     op.drop_table('entity_version')
-    with op.batch_alter_table('entity_import_error', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_entity_import_error_import_id'))
-
+    op.drop_index(op.f('ix_entity_import_error_import_id'), table_name='entity_import_error')
     op.drop_table('entity_import_error')
-    with op.batch_alter_table('entity_import', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_entity_import_entity'))
-
+    op.drop_index(op.f('ix_entity_import_entity'), table_name='entity_import')
     op.drop_table('entity_import')
-    with op.batch_alter_table('entity_history', schema=None) as batch_op:
-        batch_op.drop_index('ix_entity_history_run')
-        batch_op.drop_index('ix_entity_history_record')
-
+    op.drop_index('ix_entity_history_run', table_name='entity_history')
+    op.drop_index('ix_entity_history_record', table_name='entity_history')
     op.drop_table('entity_history')
     op.drop_table('entity_file')
     op.drop_table('entity_fence')
     op.drop_table('entity')
     op.drop_table('connection')
-    with op.batch_alter_table('audit_event', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_audit_event_tag'))
-        batch_op.drop_index('ix_audit_event_subject_kind_subject_record_key')
-        batch_op.drop_index(batch_op.f('ix_audit_event_run_id'))
-        batch_op.drop_index(batch_op.f('ix_audit_event_at'))
-        batch_op.drop_index(batch_op.f('ix_audit_event_actor_name'))
-
+    op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
+    op.drop_index('ix_audit_event_subject_kind_subject_record_key', table_name='audit_event')
+    op.drop_index(op.f('ix_audit_event_run_id'), table_name='audit_event')
+    op.drop_index(op.f('ix_audit_event_at'), table_name='audit_event')
+    op.drop_index(op.f('ix_audit_event_actor_name'), table_name='audit_event')
     op.drop_table('audit_event')
     op.drop_table('access_role')
     op.drop_table('access_profile')
-    with op.batch_alter_table('access_key', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_access_key_user_id'))
-
+    op.drop_index(op.f('ix_access_key_user_id'), table_name='access_key')
     op.drop_table('access_key')
     # ### end Alembic commands ###
