@@ -72,8 +72,6 @@ class CsvWriter:
 
     def _keys(self, batch: Sequence[Record]) -> list[Any]:
         cells = [record.cells for record in batch if record.cells is not None]
-        if self.overlay.key not in self.names:
-            return [None] * len(cells)
         place = self.names.index(self.overlay.key)
         text = pl.Series(self.overlay.key, [row[place] for row in cells], pl.String)
         keys = cast(text, self.overlay.schema[self.overlay.key]).to_list()

@@ -167,7 +167,7 @@ class FileObject:
     def _sort_out(self, number: int, change: Change, schema: Schema) -> list[Failure]:
         """Fold in the good records of a change and return the failures of the others."""
         source = self.source()
-        self._check_fields(change, source)
+        self._check_fields(change.records.columns, source)
         overlay = self._overlay_for(change.key, schema)
         known = self.index(schema.select((change.key,)))[change.key]
         keys = change.records[change.key].cast(known.dtype)
@@ -191,8 +191,8 @@ class FileObject:
             self._place()
             self._known.overlay = None
 
-    def _check_fields(self, change: Change, source: Source) -> None:
-        for name in change.records.columns:
+    def _check_fields(self, names: Sequence[str], source: Source) -> None:
+        for name in names:
             if source.names and name not in source.names:
                 raise ObjectMissing(
                     msg("The file '{name}' has no column '{field}' (any more).", name=self.name, field=name),
@@ -205,7 +205,9 @@ class FileObject:
         if overlay:
             before = Fingerprint.of(self.path)
             self._index.clear()
-            self.source().merge(overlay, self.journal.next)
+            source = self.source()
+            self._check_fields(overlay.schema.names, source)
+            source.merge(overlay, self.journal.next)
             self._like_the_old()
             if Fingerprint.of(self.path) != before:
                 raise Unavailable(

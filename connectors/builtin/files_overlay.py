@@ -82,13 +82,11 @@ class Overlay:
         kept = pl.Series("kept", [values is not None for values in verdicts], dtype=pl.Boolean)
         return (records if kept.all() else records.filter(kept)), kept
 
-    def new(self, schema: Schema, known: pl.Series | None = None, start: int = 0) -> pl.DataFrame:
-        """Return the created records from number `start` on, without those whose keys the file is known to have."""
-        rows = list(self.created.items())[start:]
-        if known is not None:
-            there = set(known.to_list())
-            rows = [(k, v) for k, v in rows if k not in there or self.edits.get(k, _UNTOUCHED) is None]
-        columns = {f.name: pl.Series(f.name, [v.get(f.name) for _, v in rows], f.dtype) for f in schema.fields}
+    def new(self, schema: Schema, known: pl.Series) -> pl.DataFrame:
+        """Return the created records, without those whose keys the file is known to have."""
+        there = set(known.to_list())
+        left = [v for k, v in self.created.items() if k not in there or self.edits.get(k, _UNTOUCHED) is None]
+        columns = {f.name: pl.Series(f.name, [v.get(f.name) for v in left], f.dtype) for f in schema.fields}
         return pl.DataFrame(columns, schema=schema.dtypes())
 
 

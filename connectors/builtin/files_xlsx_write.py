@@ -21,6 +21,7 @@ from rules.text import msg
 
 _DATA, _SIZE = f"{MAIN}sheetData", f"{MAIN}dimension"
 _ROW, _CELL, _FORMULA = f"{MAIN}row", f"{MAIN}c", f"{MAIN}f"
+_NAMES: Any = {None: MAIN[1:-1]}
 _BATCH = 1_000
 _CHAIN = re.compile(rb"<(?:Override|Relationship)\b[^>]*calcChain[^>]*/>")
 Element = Any
@@ -60,24 +61,24 @@ class XlsxWriter:
         """Write the sheet's part: what stands around the rows, and the rows with their changes."""
         events = self.book.elements(self.sheet.part)
         _, root = next(events)
-        with etree.xmlfile(file, encoding="UTF-8") as out:
-            out.write_declaration(standalone=True)
-            with out.element(root.tag, dict(root.attrib), nsmap=root.nsmap):
-                for event, element in events:
-                    if event == "start" and element.tag == _DATA:
-                        self._data(out, _batches(events), head_end)
-                    elif event == "end" and element.getparent() is root and element.tag not in (_DATA, _SIZE):
-                        out.write(element)
+        out = _Part(file, root)
+        for event, element in events:
+            if event == "start" and element.tag == _DATA:
+                out.text("<sheetData>" if element.prefix is None else f"<{element.prefix}:sheetData>")
+                self._data(out, _batches(events), head_end)
+                out.text("</sheetData>" if element.prefix is None else f"</{element.prefix}:sheetData>")
+            elif event == "end" and element.getparent() is root and element.tag not in (_DATA, _SIZE):
+                out.write(element)
+        out.end()
 
-    def _data(self, out: Any, batches: Iterator[list[Element]], head_end: int) -> None:
-        with out.element(_DATA):
-            for batch in batches:
-                for row in self._copied(batch, head_end):
-                    out.write(row)
-            if not self._last and self.with_names:
-                out.write(self._row(1, list(self.names)))
-            for record in self._new():
-                out.write(self._row(self._last + 1, [record.get(name) for name in self.names]))
+    def _data(self, out: _Part, batches: Iterator[list[Element]], head_end: int) -> None:
+        for batch in batches:
+            for row in self._copied(batch, head_end):
+                out.write(row)
+        if not self._last and self.with_names:
+            out.write(self._row(1, list(self.names)))
+        for record in self._new():
+            out.write(self._row(self._last + 1, [record.get(name) for name in self.names]))
 
     def _copied(self, batch: Sequence[Element], head_end: int) -> Iterator[Element]:
         """Yield the rows of the sheet as they will be."""
@@ -96,8 +97,6 @@ class XlsxWriter:
 
     def _keys(self, batch: Sequence[Element]) -> list[Any]:
         key = self.overlay.key
-        if key not in self.names:
-            return [None] * len(batch)
         place = self.names.index(key)
         texts = [self.reader.cell(row, place) for row in batch]
         keys = cast(pl.Series(key, texts, pl.String), self.overlay.schema[key]).to_list()
@@ -136,14 +135,14 @@ class XlsxWriter:
         cell.attrib.pop("t", None)
 
     def _cell(self, column: int, number: int) -> Element:
-        cell = etree.Element(_CELL, r=reference_of(column, number))
+        cell = etree.Element(_CELL, {"r": reference_of(column, number)}, nsmap=_NAMES)
         style = self._model.get(column)
         if style:
             cell.set("s", style)
         return cell
 
     def _row(self, number: int, values: Sequence[Any]) -> Element:
-        row = etree.Element(_ROW, r=str(number))
+        row = etree.Element(_ROW, {"r": str(number)}, nsmap=_NAMES)
         for column, value in enumerate(values):
             if value is not None:
                 cell = self._cell(column, number)
@@ -157,6 +156,32 @@ class XlsxWriter:
         return self.overlay.new(self.overlay.schema, known).iter_rows(named=True)
 
 
+class _Part:
+    """The XML of a sheet, written element by element without saying its namespaces again and again."""
+
+    def __init__(self, file: Any, root: Element) -> None:
+        self._file = file
+        tag = etree.tostring(etree.Element(root.tag, dict(root.attrib), nsmap=root.nsmap), encoding="unicode")
+        self._name = tag[1:].split(maxsplit=1)[0].removesuffix("/>")
+        self._known = [f' xmlns{":" + prefix if prefix else ""}="{uri}"' for prefix, uri in root.nsmap.items()]
+        self.text('<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n' + tag.removesuffix("/>") + ">")
+
+    def text(self, text: str) -> None:
+        """Write XML as it is."""
+        self._file.write(text.encode())
+
+    def write(self, element: Element) -> None:
+        """Write an element; what its first tag repeats of the outermost one is left out."""
+        head, end, rest = etree.tostring(element, encoding="unicode", with_tail=False).partition(">")
+        for known in self._known:
+            head = head.replace(known, "")
+        self.text(head + end + rest)
+
+    def end(self) -> None:
+        """Close the outermost element."""
+        self.text(f"</{self._name}>")
+
+
 def _styles(row: Element) -> dict[int, str | None]:
     """Return the styles of a row's cells by column."""
     return {column_of(cell.get("r"), n): cell.get("s") for n, cell in enumerate(row.iterchildren(_CELL))}
@@ -165,7 +190,7 @@ def _styles(row: Element) -> dict[int, str | None]:
 def _batches(events: Iterator[tuple[str, Element]]) -> Iterator[list[Element]]:
     """Yield the rows of a sheet, some at a time, and give back their memory."""
     batch: list[Element] = []
-    for event, element in events:
+    for event, element in events:  # pragma: no branch - the end of the rows ends it
         if event == "end" and element.tag == _ROW:
             batch.append(element)
         if len(batch) == _BATCH or (event == "end" and element.tag == _DATA):

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.errors import Fatal
+from connectors.builtin import files_csv
+from connectors.errors import Fatal, ObjectMissing
 from connectors.spi import ReadRequest
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.connectors.test_files_folder import files
@@ -182,3 +183,59 @@ def test_characters_that_the_encoding_does_not_have_are_refused(folder: Path) ->
     assert [(f.row, f.field) for f in result.failures] == [(0, "name")]
     connector.finish("a.csv")
     assert (folder / "a.csv").read_bytes() == "id,name\n1,é\n3,ü\n".encode("cp1252")
+
+
+def test_large_files_are_sampled_at_their_beginning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large file only the first records are looked at, and decimals get room for more digits."""
+    monkeypatch.setattr(files_csv, "SAMPLE_BYTES", 10)
+    monkeypatch.setattr(files_csv, "SAMPLE_RECORDS", 1)
+    monkeypatch.setattr(files_csv, "_PAGE", 1)
+    schema, found, rejects = read(folder, "n\n1.5\n2.25\nx\n")
+    assert schema["n"].scale == 18
+    assert found == [(Decimal("1.5"),), (Decimal("2.25"),)]
+    assert [place for place, _, _ in rejects] == ["line 4"]
+
+
+def test_settings_come_before_what_the_file_shows(folder: Path) -> None:
+    """A chosen delimiter and a file's ending count; UTF-8 by choice does not make a mark part of a name."""
+    assert read(folder, "a,b;c\n1,2;3\n", delimiter=";")[0].names == ("a,b", "c")
+    assert read(folder, "a\tb\n1\t2\n", delimiter="tab")[0].names == ("a", "b")
+    assert read(folder, "id,n\n1,2\n".encode("utf-8-sig"), encoding="utf-8")[0].names == ("id", "n")
+    (folder / "b.tsv").write_text("a,b\tc\n1\t2\n")
+    assert files(folder).schema("b.tsv").names == ("a,b", "c")
+
+
+def test_more_broken_lines(folder: Path) -> None:
+    """Quoted records of the wrong width, quoted text that cannot be decoded, and broken first lines without names."""
+    _, found, rejects = read(folder, b'id,name\n1,"a",x\n2,"\xff\xfe"\n3,"\xe5\xae\xa2"\n', encoding="utf-8")
+    assert found == [(3, "客")]
+    assert [place for place, _, _ in rejects] == ["line 2", "line 3"]
+    _, found, rejects = read(folder, '"a"x,1\nb,2\n', header=False)
+    assert found == [("b", 2)]
+    assert [place for place, _, _ in rejects] == ["line 1"]
+    good = "id,name\n1,a\n".encode("utf-16")
+    with pytest.raises(Fatal, match=r"(?i)not utf-16"):
+        read(folder, good + b"\x00" * 200_000 + b"\x00\xd8\x00", encoding="utf-16")
+
+
+def test_a_column_that_is_gone_when_the_run_ends(folder: Path) -> None:
+    """Written fields without a column are told, and kept until the column is back."""
+    schema, _, _ = read(folder, "id,name\n1,a\n")
+    connector = files(folder)
+    connector.write("a.csv", schema, [Change(Op.CREATE, "id", pl.DataFrame({"id": [2], "name": ["b"]}))])
+    (folder / "a.csv").write_text("name\na\n")
+    with pytest.raises(ObjectMissing, match="'id'"):
+        connector.finish("a.csv")
+    (folder / "a.csv").write_text("name,id\nx,7\n")
+    connector.finish("a.csv")
+    assert (folder / "a.csv").read_text() == "name,id\nx,7\nb,2\n"
+
+
+def test_dates_are_written_as_the_others(folder: Path) -> None:
+    """A new date looks like the dates of its column, with their separators and without zeros in front."""
+    schema, _, _ = read(folder, "id,d,t\n1,2024年1月5日,2024.1.5 8:30\n")
+    new = {"id": [2], "d": [dt.date(2024, 2, 3)], "t": [dt.datetime.combine(dt.date(2024, 2, 3), dt.time(9))]}
+    connector = files(folder)
+    connector.write("a.csv", schema, [Change(Op.CREATE, "id", pl.DataFrame(new))])
+    connector.finish("a.csv")
+    assert (folder / "a.csv").read_text().splitlines()[-1] == "2,2024年2月3日,2024.2.3 09:00:00"

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
+from connectors.builtin import files_json, files_xlsx_book
 from connectors.builtin.files import Files
 from connectors.builtin.files_xlsx_cells import column_of, reference_of
 from connectors.errors import Fatal, Forbidden, Misconfigured
@@ -377,3 +378,67 @@ def test_columns_and_letters(column: int, name: str) -> None:
     assert reference_of(column, 1) == name
     assert column_of(name, 0) == column
     assert column_of(None, 7) == 7
+
+
+def test_documents_that_are_too_large_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would fill the memory is refused with a way out."""
+    (folder / "a.json").write_text('[{"id": 1}]')
+    monkeypatch.setattr(files_json, "LARGEST", 5)
+    with pytest.raises(Fatal, match="JSON lines"):
+        files(folder).schema("a.json")
+    book(folder / "a.xlsx")
+    monkeypatch.setattr(files_xlsx_book, "LARGEST", 5)
+    with pytest.raises(Fatal, match="too much"):
+        files(folder).schema("a.xlsx")
+
+
+def test_nested_json_in_a_field_of_text(folder: Path) -> None:
+    """A nested value where text is expected is given as JSON text."""
+    (folder / "a.jsonl").write_text('{"id": 1, "n": {"b": [1.50], "a": 1}}\n')
+    schema = Schema((Field("id", T.INTEGER), Field("n")))
+    assert read(files(folder), "a.jsonl", schema)[0] == [(1, '{"a":1,"b":[1.50]}')]
+
+
+def test_xml_values_replace_what_was_there(folder: Path) -> None:
+    """A new value takes the place of nested elements; text between elements stays when one is taken out."""
+    (folder / "a.xml").write_text("<l><r><id>1</id><n><x/></n>tail<m>2</m>more</r><r>own</r></l>")
+    connector = files(folder)
+    schema = connector.schema("a.xml")
+    change = pl.DataFrame({"id": [1], "n": ['"new"'], "m": [None], "#text": ["t"]}).cast({"m": pl.Int64})
+    assert not connector.write("a.xml", schema, [Change(Op.UPDATE, "id", change)]).failures
+    connector.finish("a.xml")
+    assert '<r>t<id>1</id><n>"new"</n>tailmore</r>' in (folder / "a.xml").read_text()
+    first = pl.DataFrame({"id": [1], "n": [None]}).cast({"n": pl.String})
+    (folder / "a.xml").write_text("<l><r><n>1</n>tail<id>1</id></r></l>")
+    connector.write("a.xml", connector.schema("a.xml"), [Change(Op.UPDATE, "id", first)])
+    connector.finish("a.xml")
+    assert "<r>tail<id>1</id></r>" in (folder / "a.xml").read_text()
+
+
+def test_excel_sheets_without_rows_and_with_broken_cells(folder: Path) -> None:
+    """A blank sheet gets its names from the first write; names end where they are blank; nonsense is told."""
+    with xlsxwriter.Workbook(str(folder / "a.xlsx")) as out:
+        out.add_worksheet("Data")
+    schema = Schema((Field("id", T.INTEGER, nullable=False), Field("n")), ("id",))
+    connector = files(folder)
+    connector.write("a.xlsx", schema, [create(id=1, n="x")])
+    connector.finish("a.xlsx")
+    assert read(connector, "a.xlsx")[0] == [(1, "x")]
+    with zipfile.ZipFile(folder / "a.xlsx") as old, zipfile.ZipFile(folder / "b.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"<v>1</v>", b"<v>one</v>"))
+    with pytest.raises(Fatal, match=r"b\.xlsx"):
+        files(folder).schema("b.xlsx")
+    with zipfile.ZipFile(folder / "a.xlsx") as old, zipfile.ZipFile(folder / "c.xlsx", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data[:-40] if name.endswith("sheet1.xml") else data)
+    with pytest.raises(Fatal, match=r"c\.xlsx"):
+        files(folder).schema("c.xlsx")
+    with xlsxwriter.Workbook(str(folder / "d.xlsx")) as out:
+        page = out.add_worksheet()
+        page.write_row(0, 0, ["id", "n"])
+        page.write_formula(0, 2, "=A1", value="")
+        page.write_blank(0, 3, None, out.add_format({"bold": True}))
+        page.write_row(1, 0, [1, "x"])
+    assert files(folder).schema("d.xlsx").names[:2] == ("id", "n")

@@ -15,7 +15,7 @@ import pytest
 
 from connectors.builtin import files_journal, files_object
 from connectors.builtin.files import Files
-from connectors.errors import Fenced, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import Fatal, Fenced, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Fence, ReadRequest
 from rules.schema import Change, Op, Schema
 from tests.connectors.test_files_folder import files, rows
@@ -296,3 +296,25 @@ def test_a_killed_writer_leaves_whole_chunks(folder: Path, schema: Schema) -> No
         assert [key for key, _ in rows(connector, "a.csv", schema=schema)] == keys
         connector.finish("a.csv")
         assert [key for key, _ in rows(files(folder), "a.csv", schema=schema)] == keys
+
+
+def test_a_journal_that_is_no_journal_harms_nothing(folder: Path, schema: Schema) -> None:
+    """Something unreadable beside the file, or a damaged note of the last writer, does not stop reading or writing."""
+    (folder / ".a.csv.syncline-journal").write_bytes(b"nonsense")
+    (folder / ".a.csv.syncline-fence").write_text("{")
+    connector = files(folder)
+    connector.finish("a.csv")
+    assert rows(connector, "a.csv", schema=schema) == [(1, "a"), (2, "b"), (3, "c")]
+    assert not connector.write("a.csv", schema, CHANGES).failures
+    connector.finish("a.csv")
+    assert rows(connector, "a.csv", schema=schema) == CHANGED
+
+
+def test_a_change_behind_the_last_page_is_noticed(folder: Path, schema: Schema) -> None:
+    """A scan is complete only if the file is still the same when it ends."""
+    pages = files(folder).read(ReadRequest("a.csv", schema))
+    next(pages)
+    with (folder / "a.csv").open("a") as file:
+        file.write("9,z\n")
+    with pytest.raises(Fatal, match="changed"):
+        list(pages)

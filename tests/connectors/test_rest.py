@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from connectors.builtin import rest_calls
+from connectors.builtin import rest_calls, rest_paging
 from connectors.builtin.rest import Rest
 from connectors.errors import (
     AuthFailed,
@@ -570,3 +570,36 @@ def test_mistakes_in_the_description_are_shown(web: Any, document: str, told: st
     with service(web, objects=document) as rest, pytest.raises(Misconfigured, match=told):
         rest.objects()
     assert not web.received
+
+
+def test_a_service_that_is_not_there(web: Any) -> None:
+    """Without any answer a read is tried a few times and then unavailable."""
+    web.close()
+    with service(web) as rest, pytest.raises(Unavailable, match="No answer"):
+        ids(rest)
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "https://", "http://user:secret@example.com"])
+def test_addresses_are_checked(web: Any, address: str) -> None:
+    """Something that is no web address, or holds a password, is refused before anything is called."""
+    with service(web, base_url=address) as rest, pytest.raises(Misconfigured) as caught:
+        rest.objects()
+    assert "secret" not in str(caught.value)
+
+
+def test_the_number_of_pages_has_an_end(web: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that makes up new pages for ever is stopped, too."""
+    monkeypatch.setattr(rest_paging, "_MOST_PAGES", 3)
+    web.answer = lambda r: reply(body=people(int(r.query["p"][0])))
+    with service(web, {"by": "page", "parameter": "p"}) as rest, pytest.raises(Fatal, match="does not end"):
+        ids(rest)
+
+
+def test_a_missing_cursor_ends_a_list(web: Any, reply: Any) -> None:
+    """Many services leave the cursor out on the last page; words of an error may be anything."""
+    web.answer = lambda _: reply(body={"items": people(1)})
+    with service(web, {"by": "cursor", "parameter": "c", "next": "next"}, records="items") as rest:
+        assert ids(rest) == [1]
+    web.answer = lambda _: reply(400, "17")
+    with service(web) as rest, pytest.raises(Fatal, match="Bad Request"):
+        ids(rest)
