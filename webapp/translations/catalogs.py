@@ -117,6 +117,8 @@ def _complete(message: Message) -> bool:
 def _other_places(message: Message) -> Iterator[str]:
     sources = message.id if isinstance(message.id, (tuple, list)) else (message.id,)
     strings = message.string if isinstance(message.string, (tuple, list)) else (message.string,)
+    if sources == ("{in_english}",):
+        return  # what an administrator wrote in both languages: each catalog takes its own
     allowed = {place for source in sources for place in _PLACES.findall(source)}
     needed = set(_PLACES.findall(sources[-1]))
     for string in strings:
