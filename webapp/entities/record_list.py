@@ -19,13 +19,14 @@ from webapp.entities import filters, forms, listing, saved, services
 from webapp.entities.filters import BadFilter, Filter
 from webapp.entities.listing import Query
 from webapp.entities.model import CHOICE_KINDS, Entity, EntityField, Kind
-from webapp.entities.pages import EntityRoom, language, reference_titles
+from webapp.entities.pages import EntityRoom, label, language, reference_titles
 from webapp.entities.records import Outcome
 from webapp.web.language import number, translated
 from webapp.web.views import expose, has_access, permission_name
 
 PAGE = 50
 BULK_CAP = 10_000
+_LONG = frozenset({Kind.TEXT, Kind.LONG_TEXT, Kind.URL, Kind.JSON})
 _SHORT = frozenset(Kind) - {Kind.LONG_TEXT, Kind.JSON, Kind.FILE}
 
 
@@ -287,7 +288,17 @@ def _words(entity: Entity, wanted: Asked) -> dict[str, Any]:
         "filter_spec": fields,
         "operator_labels": {o.value: label for o, label in filters.LABELS.items()},
         "columns": wanted.columns or default_columns(entity),
+        "heads": [_head(entity, name) for name in wanted.columns or default_columns(entity)],
     }
+
+
+def _head(entity: Entity, name: str) -> dict[str, Any]:
+    """Return what is the same for all cells of a column, so that it is worked out once."""
+    field = entity.by_name.get(name)
+    kind = field.kind if field else None
+    number = name == "id" or kind in (Kind.INTEGER, Kind.DECIMAL, Kind.MONEY)
+    css = "num" if number else "clip" if kind in _LONG else ""
+    return {"name": name, "label": label(entity, name), "css": css, "plain": kind is Kind.TEXT}
 
 
 def _input(field: EntityField) -> str:

@@ -16,6 +16,7 @@ from webapp.entities.forms import Form
 from webapp.entities.listing import Query
 from webapp.entities.model import Entity, Kind
 from webapp.entities.pages import EntityRoom, reference_titles
+from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
 
@@ -96,7 +97,7 @@ class RecordView(EntityRoom):
         try:
             services.delete_record(self.house, name, record_id, self.actor)
         except services.RecordRefused as refused:
-            flash(" ".join(str(message) for message in refused.errors.values()), "danger")
+            flash(" ".join(translated(message) for message in refused.errors.values()), "danger")
             return redirect(f"/records/{name}/{record_id}")
         except (services.NoRecord, services.NoEntity):
             abort(404)

@@ -12,7 +12,7 @@ from rules.text import msg
 from webapp.entities import bulk, storage
 from webapp.entities.history import Author
 from webapp.entities.model import Entity, EntityField, Kind
-from webapp.entities.models import entity as entity_table
+from webapp.entities.models import entity_file
 from webapp.entities.refusals import Refusal, refuse
 
 Update = Callable[[sa.Connection, Entity, pl.DataFrame, Author], Any]
@@ -22,9 +22,12 @@ def violations(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, names: Se
     """Return the rows that point to a record which does not exist."""
     refusals: list[Refusal] = []
     for field in entity.fields:
-        if field.kind is not Kind.REFERENCE or field.name not in names:
+        if field.kind not in (Kind.REFERENCE, Kind.FILE) or field.name not in names:
             continue
         values = frame[field.name]
+        if field.kind is Kind.FILE:
+            refusals += _files(tx, field, values)
+            continue
         wanted = values.drop_nulls().unique().to_list()
         known = existing(tx, field.entity, wanted) if wanted else set()
         missing = ~values.is_in(sorted(known)) & values.is_not_null()
@@ -32,6 +35,17 @@ def violations(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, names: Se
             missing, msg("There is no record with this number in '{entity}'.", entity=field.entity), field.name
         )
     return refusals
+
+
+def _files(tx: sa.Connection, field: EntityField, values: pl.Series) -> list[Refusal]:
+    digests = values.str.head(64)
+    wanted = digests.drop_nulls().unique().to_list()
+    if not wanted:
+        return []
+    known = list(tx.scalars(sa.select(entity_file.c.digest).where(bulk.among(tx, entity_file.c.digest, wanted))))
+    return refuse(
+        ~digests.is_in(known) & digests.is_not_null(), msg("This file is not stored; upload it first."), field.name
+    )
 
 
 def existing(tx: sa.Connection, name: str, ids: Sequence[int]) -> set[int]:
@@ -45,10 +59,7 @@ def existing(tx: sa.Connection, name: str, ids: Sequence[int]) -> set[int]:
 
 def pointing_at(tx: sa.Connection, name: str) -> Iterator[tuple[Entity, EntityField]]:
     """Yield the reference fields of all entities that point to entity `name`."""
-    for other in list(
-        tx.scalars(sa.select(entity_table.c.name).where(entity_table.c.state == "active").order_by(entity_table.c.name))
-    ):
-        entity = storage.current(tx, other)
+    for entity in storage.every(tx):
         yield from ((entity, f) for f in entity.fields if f.kind is Kind.REFERENCE and f.entity == name)
 
 

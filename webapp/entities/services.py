@@ -63,10 +63,7 @@ class NoRecord(LookupError):
 
 def list_entities(tx: sa.Connection) -> list[Entity]:
     """Return the entities in force, sorted by name."""
-    names = tx.scalars(
-        sa.select(entity_table.c.name).where(entity_table.c.state == "active").order_by(entity_table.c.name)
-    )
-    return [storage.current(tx, name) for name in list(names)]
+    return storage.every(tx)
 
 
 def make_plan(tx: sa.Connection, document: Mapping[str, Any]) -> Plan:

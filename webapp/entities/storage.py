@@ -49,6 +49,12 @@ def current(tx: sa.Connection, name: str, *, lock: bool = False) -> Entity:
     return definition(tx, name, version)
 
 
+def every(tx: sa.Connection) -> list[Entity]:
+    """Return the entities in force, sorted by name."""
+    query = sa.select(entity_table.c.name, entity_table.c.version).where(entity_table.c.state == "active")
+    return [definition(tx, row.name, row.version) for row in tx.execute(query.order_by(entity_table.c.name)).all()]
+
+
 def definition(tx: sa.Connection, name: str, version: int) -> Entity:
     """Return one version of an entity's definition."""
     known = _definitions.setdefault(tx.engine.pool, {})
