@@ -239,3 +239,11 @@ def test_dates_are_written_as_the_others(folder: Path) -> None:
     connector.write("a.csv", schema, [Change(Op.CREATE, "id", pl.DataFrame(new))])
     connector.finish("a.csv")
     assert (folder / "a.csv").read_text().splitlines()[-1] == "2,2024年2月3日,2024.2.3 09:00:00"
+
+
+def test_text_that_breaks_off_in_the_middle(folder: Path) -> None:
+    """UTF-16 whose last character is cut in half ends the read with an error, never as if it were complete."""
+    data = ("id,name\n" + "".join(f"{n},客\n" for n in range(50_000))).encode("utf-16")
+    (folder / "a.csv").write_bytes(data + b"\x31")
+    with pytest.raises(Fatal, match=r"(?i)not utf-16"):
+        files(folder).schema("a.csv")

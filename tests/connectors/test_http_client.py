@@ -14,11 +14,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
 from connectors.errors import Fatal, Forbidden, Misconfigured, Unavailable
-from connectors.http_client import Limits, client, trust_store
+from connectors.http_client import Limits, Wire, client, trust_store
 from connectors.spi import Context
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
@@ -237,3 +238,12 @@ def test_certificates_are_verified_against_the_name(tls: tuple[int, str]) -> Non
         assert http.get(f"https://127.0.0.1:{port}/").status_code == 200
     with pytest.raises(Misconfigured, match="PEM"):
         trust_store("nonsense")
+
+
+def test_no_step_begins_behind_the_deadline() -> None:
+    """When the time of an exchange is over, nothing more is sent or awaited."""
+    wire = Wire(())
+    assert wire.left(5) == 5
+    wire.deadline = time.monotonic() - 1
+    with pytest.raises(httpcore.ReadTimeout):
+        wire.left(5)

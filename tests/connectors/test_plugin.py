@@ -91,3 +91,10 @@ def test_a_broken_plugin_is_told_and_harms_nothing(target: str, monkeypatch: pyt
         registry.get("broken")
     assert "broken" in registry.names()
     assert issubclass(registry.get("files"), Connector)
+
+
+def test_an_entry_point_leads_to_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an entry point names is loaded when it is asked for."""
+    found = EntryPoints([EntryPoint("folders", "connectors.builtin.files:Files", registry.GROUP)])
+    monkeypatch.setattr(registry, "entry_points", found.select)
+    assert registry.get("folders") is registry.get("files")

@@ -603,3 +603,13 @@ def test_a_missing_cursor_ends_a_list(web: Any, reply: Any) -> None:
     web.answer = lambda _: reply(400, "17")
     with service(web) as rest, pytest.raises(Fatal, match="Bad Request"):
         ids(rest)
+
+
+def test_nothing_is_behind_the_end(web: Any, reply: Any) -> None:
+    """Reading behind the last page gives an empty page and asks the service nothing."""
+    web.answer = lambda _: reply(body=people(1))
+    with service(web) as rest:
+        (page,) = rest.read(ReadRequest("people", PEOPLE))
+        (rest_page,) = rest.read(ReadRequest("people", PEOPLE, after=page.position))
+    assert rest_page.records.is_empty()
+    assert len(web.received) == 1
