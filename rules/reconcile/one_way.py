@@ -18,6 +18,13 @@ _FOUND = "__found"
 _TIMES = "__times"
 
 
+_FORMS: Mapping[type[pl.DataType], str] = {
+    pl.Date: "%Y-%m-%d",
+    pl.Time: "%H:%M:%S%.9f",
+    pl.Datetime: "%Y-%m-%d %H:%M:%S%.6f",
+}
+
+
 @dataclass(frozen=True)
 class TargetField:
     """A mapped field of the target: whether it is set on create and update, and only while empty (`weak`)."""
@@ -60,7 +67,28 @@ class Decision:
 
 def key_text(series: pl.Series) -> pl.Series:
     """Return keys as text: the form in which links and outcomes hold them."""
-    return series if series.dtype == pl.String else series.cast(pl.String)
+    if series.dtype == pl.String:
+        return series
+    if series.dtype == pl.Binary:
+        return series.bin.encode("hex")
+    form = _FORMS.get(type(series.dtype))
+    return series.cast(pl.String) if form is None else series.dt.strftime(form)
+
+
+def key_values(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Return the keys that texts of `key_text` stand for; null where a text is none of the type."""
+    kind = type(dtype)
+    if dtype == pl.Boolean:
+        return texts.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+    if dtype == pl.Binary:
+        return texts.str.decode("hex", strict=False)
+    if kind is pl.Datetime:
+        return texts.str.strptime(pl.Datetime("us"), _FORMS[kind], strict=False).cast(pl.Int64).cast(dtype)
+    if kind is pl.Date:
+        return texts.str.to_date(_FORMS[kind], strict=False)
+    if kind is pl.Time:
+        return texts.str.to_time(_FORMS[kind], strict=False)
+    return texts.cast(dtype, strict=False)
 
 
 def decide(batch: Batch, fields: Sequence[TargetField], actions: Mapping[str, str]) -> Decision:

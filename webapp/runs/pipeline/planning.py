@@ -12,7 +12,7 @@ from connectors.spi import Connector, Page
 from rules.documents.defaults import actions
 from rules.documents.sync import Action, DetectBy, SyncRule
 from rules.mapping import Mapping as FieldMapping
-from rules.reconcile.one_way import PARTNER, Batch, Decision, decide, key_text
+from rules.reconcile.one_way import PARTNER, Batch, Decision, decide, key_text, key_values
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
@@ -34,6 +34,8 @@ _OUTCOME_OF: Mapping[str, Outcome] = {
     Action.DELETE: Outcome.SKIPPED,
     Action.CASE: Outcome.QUARANTINED,
 }
+_WRITES = tuple(a for a, o in _OUTCOME_OF.items() if o in (Outcome.CREATED, Outcome.UPDATED))
+_HOLDS = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.UNCHANGED.value)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ class Planner:
         mapped = tuple(n for n in target_schema.names if n in mapping.names)
         self.fields = self.sides.target_fields(rule, mapped)
         sought = {*mapped, self.sides.target_key, *(t for _, t in self.sides.matches(rule))}
+        self.whole_target = target_schema
         self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
         self.seen: set[int] = set()
+        self.met: set[int] = set()
 
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
@@ -100,12 +104,15 @@ class Planner:
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
+        self._check_partners(draft, batch, decision)
         return _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
 
     def remember(self, outcomes: pl.DataFrame) -> None:
         """Take note of keys that the run has handled, so that a second record with the same key is noticed."""
         if self.full:
             self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
+            held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
+            self.met.update(held.drop_nulls().hash().to_list())
 
     def _check_keys(self, draft: Draft, keys: pl.Series) -> None:
         name = self.sides.source_key
@@ -132,20 +139,21 @@ class Planner:
     ) -> tuple[pl.Series, pl.DataFrame]:
         """Return the text under which each record's partner is sought, and the partners found in the target."""
         key = self.sides.target_key
-        own = key_text(mapped[key]) if key in mapped.columns else pl.Series([None] * len(known), dtype=pl.String)
+        own = _own_keys(mapped, key)
         by_key = pl.select(pl.coalesce(known, own)).to_series()
         sought = ("k:" + by_key).set(~wanted, None)
         found = [self._lookup(key, by_key.filter(wanted), "k:")]
-        for source_field, target_field in self.sides.matches(self.rule):
-            open_ = wanted & sought.is_null()
-            values = key_text(draft.records[source_field])
-            found.append(self._lookup(target_field, values.filter(open_), "m:"))
-            hits = open_ & values.is_in(found[-1][PARTNER].str.strip_prefix("m:").implode())
-            sought = sought.zip_with(~hits, "m:" + values)
+        for tier, (source_field, target_field) in enumerate(self.sides.matches(self.rule)):
+            mark, texts = f"{tier}:", key_text(draft.records[source_field])
+            values = key_text(key_values(texts, self.target_schema[target_field].dtype))
+            open_ = wanted & sought.is_null() & (values != "").fill_null(value=False)
+            found.append(self._lookup(target_field, values.filter(open_), mark))
+            hits = open_ & (mark + values).is_in(found[-1][PARTNER].implode())
+            sought = sought.zip_with(~hits, mark + values)
         return sought, pl.concat(found)
 
     def _lookup(self, name: str, texts: pl.Series, mark: str) -> pl.DataFrame:
-        values = texts.drop_nulls().unique().cast(self.target_schema[name].dtype, strict=False).drop_nulls().alias(name)
+        values = key_values(texts.drop_nulls().unique(), self.target_schema[name].dtype).drop_nulls().alias(name)
         if values.is_empty():
             found = self.target_schema.empty()
         else:
@@ -156,6 +164,40 @@ class Planner:
         cases = decision.found.with_row_index("row").filter(pl.col("action") == Action.CASE)
         for row, situation in cases.select("row", "situation").iter_rows():
             draft.park(row, "match", _why(Situation(situation), self.sides.target.object))
+
+    def _check_partners(self, draft: Draft, batch: Batch, decision: Decision) -> None:
+        """Park records that would change their partner's key, or write to the partner of another record of the run."""
+        key, target = self.sides.target_key, self.sides.target.object
+        partner, own = key_text(decision.partners[key]), _own_keys(batch.mapped, key)
+        acts = decision.found["action"].is_in(_WRITES).fill_null(value=False)
+        moved = acts & decision.found["changed"].list.contains(key).fill_null(value=False)
+        for row in moved.arg_true():
+            text = msg(
+                "Its record in {target} has the key '{old}', and the rule now gives '{new}'. Keys are not changed: map"
+                " the field only on create, or change the key in {target}.",
+                target=target,
+                old=partner[row],
+                new=own[row],
+            )
+            draft.park(row, "match", text, key)
+        holds = acts | (decision.found["situation"] == Situation.LINKED_UNCHANGED).fill_null(value=False)
+        right = pl.select(pl.coalesce(partner, own)).to_series().set(~(holds & draft.usable), None)
+        again = ~right.is_first_distinct()
+        if self.met:
+            again |= pl.Series([h in self.met for h in right.hash().to_list()], dtype=pl.Boolean)
+        for row in (again & right.is_not_null()).arg_true():
+            text = msg(
+                "Another record of this run has the record '{key}' of {target} as its partner already; make the key"
+                " or the match unique.",
+                key=right[row],
+                target=target,
+            )
+            draft.park(row, "match", text, key)
+
+
+def _own_keys(mapped: pl.DataFrame, key: str) -> pl.Series:
+    """Return the keys that the rule itself gives to records of the target."""
+    return key_text(mapped[key]) if key in mapped.columns else pl.Series([None] * mapped.height, dtype=pl.String)
 
 
 def _why(situation: Situation, target: str) -> Message:
@@ -190,12 +232,12 @@ class _Assembly:
         right = key_text(self.decision.partners[self.planner.sides.target_key])
         own = self.planner.sides.target_key
         mapped = self.batch.mapped
-        fallback = key_text(mapped[own]) if own in mapped.columns else self.known
+        given = _own_keys(mapped, own)
         outcome = found["action"].replace_strict({a: o.value for a, o in _OUTCOME_OF.items()}, default=None)
         frame = found.with_columns(
             record_no=pl.int_range(draft.first, draft.first + found.height, dtype=pl.Int64, eager=True),
             left_key=self.keys,
-            right_key=pl.coalesce(right, self.known, fallback),
+            right_key=pl.when(outcome == Outcome.CREATED).then(given).otherwise(pl.coalesce(right, self.known, given)),
             outcome=outcome,
             usable=draft.usable,
             same=found["changed"].list.len() == 0,
@@ -233,15 +275,15 @@ class _Assembly:
         for (fields,), part in sets.group_by("fields", maintain_order=True):
             names = str(fields).split("\x1f")
             values = self.batch.mapped.select(names)[part["row"]]
-            keyed = values if key in names else values.insert_column(0, self.decision.partners[key][part["row"]])
-            yield Write(Change(Op.UPDATE, key, keyed), part["row"])
+            values.insert_column(0, self.decision.partners[key][part["row"]])
+            yield Write(Change(Op.UPDATE, key, values), part["row"])
 
     def _deletes(self, outcomes: pl.DataFrame) -> Iterator[Write]:
         key = self.planner.sides.target_key
         mask = (outcomes["action"] == Action.DELETE) & outcomes["usable"] & self.known.is_not_null()
         rows = mask.fill_null(value=False).arg_true()
         if not rows.is_empty():
-            values = self.known[rows].cast(self.planner.target_schema[key].dtype).alias(key)
+            values = key_values(self.known[rows], self.planner.target_schema[key].dtype).alias(key)
             yield Write(Change(Op.DELETE, key, values.to_frame()), rows)
 
     def _with_texts(self, outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
