@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,13 +27,13 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
     now = house.clock()
     until = now + timedelta(seconds=house.settings.lease_seconds)
     with house.db.begin() as tx:
-        _one_at_a_time(tx, run_id)
+        one_at_a_time(tx, tx.scalar(sa.select(run.c.rule_id).where(run.c.id == run_id)))
         other = run.alias()
         busy = sa.exists().where(
             other.c.rule_id == run.c.rule_id,
             other.c.id != run.c.id,
-            other.c.state == "running",
-            other.c.lease_until > now,
+            other.c.state
+            == "running",  # one that was left behind goes first: its chunk may be half-way into the target
         )
         free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", run.c.lease_until < now))
         taken = {
@@ -52,13 +51,12 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
         tag = Tag.RUN_STARTED if row.attempts == 1 else Tag.RUN_RESUMED
         after = {"worker": worker, "token": row.token, "mode": row.mode}
         record(tx, SYSTEM, now, Event(tag, Subject("rule", row.rule_name), None, after, run_id=run_id))
-    return _claim(row)
+    return Claim.of(row)
 
 
-def _one_at_a_time(tx: sa.Connection, run_id: int) -> None:
-    """Let claims of one rule's runs wait for each other on PostgreSQL; SQLite has one writer anyway."""
+def one_at_a_time(tx: sa.Connection, rule_id: int | None) -> None:
+    """Let what is decided about one rule's runs wait for each other on PostgreSQL; SQLite has one writer anyway."""
     if tx.dialect.name == "postgresql":
-        rule_id = tx.scalar(sa.select(run.c.rule_id).where(run.c.id == run_id))
         tx.execute(sa.text("SELECT pg_advisory_xact_lock(7301, CAST(:rule AS integer))"), {"rule": rule_id})
 
 
@@ -69,12 +67,6 @@ def _next_token(tx: sa.Connection, run_id: int) -> int:
     if tx.execute(sa.update(fence).where(mine).values(token=fence.c.token + 1)).rowcount == 0:
         tx.execute(sa.insert(fence).values(rule_name=name, token=1))
     return int(tx.scalar(sa.select(fence.c.token).where(mine)) or 0)
-
-
-def _claim(row: sa.Row[Any]) -> Claim:
-    names = ("rule_id", "rule_name", "document", "mode", "kind", "token", "worker", "chunks", "counts", "position")
-    values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete")}
-    return Claim(run_id=row.id, selection=tuple(row.selection or ()), **values)
 
 
 @contextmanager

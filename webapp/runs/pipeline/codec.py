@@ -141,6 +141,20 @@ def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
     return frames
 
 
+def column_text(text: str | None, length: int = 255) -> str | None:
+    """Return a text as a column of the database takes it: without NUL, and a long one cut, told apart by its digest."""
+    clean = text.replace("\x00", "\ufffd") if text else text
+    if clean is None or len(clean) <= length:
+        return clean
+    mark = f"…{hashlib.sha256(clean.encode()).hexdigest()[:16]}"
+    return clean[: length - len(mark)] + mark
+
+
+def reason_of(text: str | None) -> dict[str, Any] | None:
+    """Return a reason that a chunk holds as JSON text; PostgreSQL stores no NUL."""
+    return json.loads(text.replace("\\u0000", "\\ufffd")) if text else None
+
+
 def digest(blob: bytes) -> str:
     """Return the SHA-256 of a blob in hexadecimal."""
     return hashlib.sha256(blob).hexdigest()

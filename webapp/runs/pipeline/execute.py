@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
-from connectors.spi import Connector, Cursor, Fence, ReadRequest
+from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, ErrorAction, SyncRule
 from rules.mapping import compile_mapping
 from rules.schema import Schema
@@ -20,8 +20,9 @@ from webapp.extensions import House
 from webapp.runs.models import rule_cursor, run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import plain_value, typed_value
+from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import settle_rest
 from webapp.runs.pipeline.planning import Planner
@@ -72,26 +73,33 @@ class Execution:
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
             planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
-            self._work(reader, planner, Target(writer, target.object, planner.target_schema))
+            with self.house.db.read() as tx:
+                links = Links.load(tx, self.claim.rule_id)
+            self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
 
     def _work(self, reader: Connector, planner: Planner, target: Target) -> None:
-        with self.house.db.read() as tx:
-            links = Links.load(tx, self.claim.rule_id)
+        links = target.links
         self._take_up(planner, target, links)
         self._expect(reader)
         cursor = self._cursor(planner.source_schema)
-        high = typed_value(planner.source_schema, cursor.field, self.claim.high) if cursor else None
+        high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
         for page in self._pages(reader, planner.source_schema, cursor):
-            chunk = planner.plan(page, self.journal.chunks + 1, self.journal.counts["read"] + 1, links)
+            chunk = planner.plan(page, self.journal.chunks + 1, self._first(page), links)
             high = highest(page, cursor, high)
             self._finish_chunk(replace(chunk, high=plain_value(high)), planner, target, links)
             stopping.check()
         self._end(target, links, cursor)
 
-    def _pages(self, reader: Connector, schema: Schema, cursor: Cursor | None) -> Iterator[Any]:
+    def _first(self, page: Page) -> int:
+        """Return the number of the page's first record; that of a replayed record is its place in the selection."""
+        return int(page.position["replayed"]) if self.claim.kind == "replay" else self.journal.counts["read"] + 1
+
+    def _pages(self, reader: Connector, schema: Schema, cursor: Cursor | None) -> Iterator[Page]:
         size = self.house.settings.page_size
         if self.claim.kind == "replay":
-            return replayed(self.house.db, self.claim.selection, schema, size, self.journal.counts["read"])
+            return replayed(
+                self.house.db, self.claim.selection, schema, size, (self._position or {}).get("replayed", 0)
+            )
         request = ReadRequest(self.sides.source.object, schema, cursor, self._position, size)
         return pages(reader, request, self.retry)
 
@@ -107,15 +115,23 @@ class Execution:
 
     def _take_up(self, planner: Planner, target: Target, links: Links) -> None:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
-        self._position = self.claim.position
+        self._position, self._high = self.claim.position, self.claim.high
         if self.claim.kind != "replay":
             for outcomes in self.journal.handled():
                 planner.remember(outcomes)
+        if self.claim.live:
+            whole = replace(target, schema=planner.whole_target)
+            self.retry(lambda: settle_leftovers(self.house, self.claim, self.sides.target, whole, self.scope))
         half = self.journal.planned()
         if half is not None:
             settled = target.apply(half, self._fence(half), self.retry, again=True)
             self._check_in(settled, planner, links)
-            self._position = half.position
+            self._position, self._high = half.position, half.high
+        self._heed()
+
+    def _heed(self) -> None:
+        with self.house.db.read() as tx:
+            self.journal.heed(tx)
 
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target, links: Links) -> None:
         if chunk.read == 0:
@@ -124,12 +140,15 @@ class Execution:
             if chunk.writes:
                 self.journal.plan(chunk)
             chunk = target.apply(chunk, self._fence(chunk), self.retry)
+        else:
+            chunk = target.pretend(chunk)
         self._check_in(chunk, planner, links)
 
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
         if self.claim.kind != "replay":
             planner.remember(chunk.outcomes)
+        self._heed()
         parked = self.journal.counts["quarantined"]
         if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.live:
             raise Suspended(msg("{count} records were refused, and the rule says to stop then.", count=parked))
@@ -159,7 +178,8 @@ class Execution:
 
     @property
     def _cursor_source(self) -> str:
-        return f"{self.sides.source.connection}/{self.sides.source.object}/{self.sides.detect.field}"
+        source = self.sides.source
+        return str(column_text(f"{source.connection}/{source.object}/{self.sides.detect.field}"))
 
     def _stored_cursor(self) -> Any:
         mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._cursor_source)

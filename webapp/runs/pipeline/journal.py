@@ -6,8 +6,7 @@ and changes nothing.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,7 +23,7 @@ from webapp.extensions import SYSTEM, House
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import digest, pack, unpack
+from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import park, settle
 
@@ -55,6 +54,13 @@ class Claim:
     selection: tuple[int, ...] = ()
     read_complete: bool = False
 
+    @classmethod
+    def of(cls, row: sa.Row[Any]) -> Claim:
+        """Return the claim on a run from its row."""
+        names = ("rule_id", "rule_name", "document", "mode", "kind", "token", "worker", "chunks", "counts", "position")
+        values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete")}
+        return cls(run_id=row.id, selection=tuple(row.selection or ()), **values)
+
     @property
     def live(self) -> bool:
         """Tell whether the run writes to its target."""
@@ -62,21 +68,29 @@ class Claim:
 
 
 class Journal:
-    """Writes a run's progress; one per claim."""
+    """Writes a run's progress; one per claim.
 
-    def __init__(self, house: House, claim: Claim) -> None:
+    With a `holder` the run is a stopped one, whose last chunk is settled under the claim of another run of its rule.
+    """
+
+    def __init__(self, house: House, claim: Claim, holder: Claim | None = None) -> None:
         self.house = house
         self.claim = claim
+        self.holder = holder or claim
         self.counts = chunks.add_counts([dict(claim.counts)]) if claim.counts else chunks.add_counts([])
         self.chunks = claim.chunks
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
-        """Renew the lease under our token, setting `values` of the run; raises `Fenced` or `Cancelled`."""
+        """Renew the lease under our token, setting `values` of the run; raises `Fenced`."""
         until = self.house.clock() + timedelta(seconds=self.house.settings.lease_seconds)
-        mine = (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
-        done = tx.execute(sa.update(run).where(*mine).values(lease_until=until, **values))
-        if done.rowcount != 1:
+        held = (run.c.id == self.holder.run_id, run.c.token == self.holder.token, run.c.state == "running")
+        if tx.execute(sa.update(run).where(*held).values(lease_until=until)).rowcount != 1:
             raise Fenced
+        if values:
+            tx.execute(sa.update(run).where(run.c.id == self.claim.run_id).values(values))
+
+    def heed(self, tx: sa.Connection) -> None:
+        """Raise `Cancelled` if someone has asked for it; only where no chunk is half-way into the target."""
         if tx.scalar(sa.select(run.c.cancel_requested).where(run.c.id == self.claim.run_id)):
             raise Cancelled
 
@@ -84,6 +98,7 @@ class Journal:
         """Note a chunk that is about to be written."""
         with self.house.db.begin() as tx:
             self.guard(tx)
+            self.heed(tx)
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=chunks.dump(chunk), **self._head(chunk)))
 
     def planned(self) -> Chunk | None:
@@ -95,6 +110,13 @@ class Journal:
             return None
         note = found.counts
         return chunks.load(found.no, found.plan, note["position"], note["high"])
+
+    def drop_plan(self) -> None:
+        """Forget the chunk that was planned and has not reached the target; it is decided anew."""
+        with self.house.db.begin() as tx:
+            self.guard(tx)
+            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
+            tx.execute(sa.delete(run_chunk).where(*mine))
 
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
@@ -115,12 +137,14 @@ class Journal:
         links.merge(chunk.links if self.claim.live else chunk.links.clear())
         self.counts, self.chunks = total, chunk.no
 
-    def handled(self) -> list[pl.DataFrame]:
-        """Return the outcomes of the chunks that are done."""
+    def handled(self) -> Iterator[pl.DataFrame]:
+        """Yield the outcomes of the chunks that are done, one at a time: all of them may not fit into memory."""
         with self.house.db.read() as tx:
             mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "done")
-            blobs = tx.scalars(sa.select(run_chunk.c.outcomes).where(*mine).order_by(run_chunk.c.no)).all()
-        return [unpack(blob)["outcomes"] for blob in blobs]
+            numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
+            for number in numbers:
+                blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine, run_chunk.c.no == number))
+                yield unpack(blob or b"")["outcomes"]
 
     def note(self, **values: Any) -> None:
         """Set columns of the run, under the token."""
@@ -167,7 +191,8 @@ class Journal:
         shown = shown.with_columns(pl.col("record_no").fill_null(0), run_id=self.claim.run_id)
         rows = shown.with_columns(rule_name=pl.lit(self.claim.rule_name)).to_dicts()
         for row in rows:
-            row["reason"] = json.loads(row["reason"]) if row["reason"] else None
+            row.update({name: column_text(row[name]) for name in ("left_key", "right_key", "field")})
+            row["reason"] = reason_of(row["reason"])
         tx.execute(sa.insert(run_record), rows)
 
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:

@@ -36,6 +36,10 @@ class Links:
         asked = pl.DataFrame({"left_key": left_keys})
         return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
 
+    def taken(self, right_keys: pl.Series) -> pl.Series:
+        """Return a mask of the right keys that have a link."""
+        return right_keys.is_in(self._frame["right_key"].implode())
+
     def append(self, tx: sa.Connection, run_id: int, delta: pl.DataFrame) -> None:
         """Write links that are new, changed or (null right key) gone, in the caller's transaction."""
         if delta.is_empty():

@@ -57,14 +57,20 @@ def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:
 
 
 def replayed(db: Database, ids: tuple[int, ...], schema: Schema, size: int, done: int) -> Iterator[Page]:
-    """Yield the quarantined records `ids` behind the first `done`, as a person corrected them."""
+    """Yield the quarantined records `ids` behind the first `done`, as a person corrected them.
+
+    What was settled or discarded since is left out: the target may hold newer values by now.
+    """
     for start in range(done, len(ids), size):
         part = ids[start : start + size]
         with db.read() as tx:
-            rows = tx.execute(sa.select(quarantine).where(quarantine.c.id.in_(part))).all()
+            rows = tx.execute(
+                sa.select(quarantine).where(quarantine.c.id.in_(part), quarantine.c.state == "open")
+            ).all()
         found = {row.id: row for row in rows}
-        for offset, entry in enumerate(part):
-            yield _single(found[entry], schema, start + offset + 1)
+        for number, entry in enumerate(part, start + 1):
+            if entry in found:
+                yield _single(found[entry], schema, number)
 
 
 def _single(row: sa.Row[Any], schema: Schema, number: int) -> Page:

@@ -15,6 +15,7 @@ from rules.schema import Change, Op, Schema
 from rules.text import msg
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
+from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
 
 _LOST = msg("The target refused this record just before the worker stopped. Replay it to see the reason.")
@@ -27,6 +28,11 @@ class Target:
     connector: Connector
     object: str
     schema: Schema
+    links: Links
+
+    def pretend(self, chunk: Chunk) -> Chunk:
+        """Return a chunk as it would be if the target took all of it."""
+        return _settle(chunk, WriteResult())
 
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
@@ -41,6 +47,12 @@ class Target:
 
         return _settle(chunk, retry(once))
 
+    def recover(self, chunk: Chunk, fence: Fence) -> Chunk | None:
+        """Return a chunk that another run may have written with its true outcomes; None if it never arrived."""
+        if self.connector.applied(fence) is False:
+            return None
+        return _settle(chunk, self._found(chunk))
+
     def _write(self, chunk: Chunk, fence: Fence) -> WriteResult:
         return self.connector.write(self.object, self.schema, [w.change for w in chunk.writes], fence)
 
@@ -49,13 +61,37 @@ class Target:
         applied = self.connector.applied(fence)
         if applied is False:
             return self._write(chunk, fence)
-        there = [self._there(write.change) for write in chunk.writes]
         if applied:
-            lost = (
-                Failure(number, row, _LOST) for number, mask in enumerate(there) for row in (~mask).arg_true().to_list()
-            )
-            return WriteResult(tuple(lost))
+            return self._found(chunk)
+        there = [self._there(write.change) for write in chunk.writes]
         return self._write_rest(chunk, there, fence)
+
+    def _found(self, chunk: Chunk) -> WriteResult:
+        """Return what became of a chunk that the target holds: what it does not show was refused."""
+        keys = [self._made(write.change) for write in chunk.writes]
+        there = [
+            self._there(write.change) if made is None else made.is_not_null()
+            for write, made in zip(chunk.writes, keys, strict=True)
+        ]
+        lost = (Failure(no, row, _LOST) for no, mask in enumerate(there) for row in (~mask).arg_true().to_list())
+        return WriteResult(tuple(lost), tuple(keys))
+
+    def _made(self, change: Change) -> pl.Series | None:
+        """Return the keys that the target gave to records of ours, found by what they hold; None: we gave them.
+
+        Of several records that hold the same, those without a link and with the highest keys are the new ones.
+        """
+        mine = change.records
+        if change.op is not Op.CREATE or change.key in mine.columns:
+            return None
+        probe = max(mine.columns, key=lambda name: mine[name].drop_nulls().n_unique())
+        values = mine[probe].drop_nulls().unique()
+        found = self.connector.lookup(self.object, self.schema, probe, values)
+        found = found.filter(~self.links.taken(key_text(found[change.key])))
+        found = found.select(change.key, *mine.columns).sort(change.key, descending=True)
+        both = [frame.with_columns(__nth=pl.int_range(pl.len()).over(mine.columns)) for frame in (mine, found)]
+        on = [*mine.columns, "__nth"]
+        return both[0].join(both[1], on=on, how="left", nulls_equal=True, maintain_order="left")[change.key]
 
     def _write_rest(self, chunk: Chunk, there: list[pl.Series], fence: Fence) -> WriteResult:
         missing = [(~mask).arg_true() for mask in there]

@@ -1,0 +1,44 @@
+"""What stopped runs of a rule had begun to write.
+
+A run that failed or was cancelled between the target's commit and ours leaves a planned chunk. Before another run of
+the rule writes, and so moves the fence, that chunk is checked in if the target holds it, and forgotten if it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from connectors.spi import Fence
+from rules.documents import parse_sync
+from rules.documents.sync import Side
+from webapp.extensions import House
+from webapp.runs.models import run, run_chunk
+from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.writing import Target
+
+
+def settle_leftovers(house: House, claim: Claim, side: Side, target: Target, scope: str) -> None:
+    """Check in or forget the chunks that other runs of the claim's rule had planned for the target behind `side`."""
+    for other in _stopped(house, claim):
+        there = Sides.of(parse_sync(other.document)).target
+        journal = Journal(house, other, holder=claim)
+        chunk = journal.planned()
+        if chunk is None or (there.connection, there.object) != (side.connection, side.object):
+            continue  # of another target a resume takes care: its fence stays where it is
+        found = target.recover(chunk, Fence(scope, claim.token, other.run_id, chunk.no))
+        if found is None:
+            journal.drop_plan()
+        else:
+            journal.check_in(found, target.links)
+
+
+def _stopped(house: House, claim: Claim) -> Iterator[Claim]:
+    planned = sa.exists().where(run_chunk.c.run_id == run.c.id, run_chunk.c.state == "planned")
+    states = ("queued", "failed", "suspended", "cancelled")
+    mine = (run.c.rule_id == claim.rule_id, run.c.id != claim.run_id, run.c.state.in_(states), planned)
+    with house.db.read() as tx:
+        rows = tx.execute(sa.select(run).where(*mine).order_by(run.c.id)).all()
+    yield from map(Claim.of, rows)
