@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rules.text import Message, msg
 from webapp.runs.models import run, run_chunk, run_log, run_record
-from webapp.runs.pipeline.codec import unpack
+from webapp.runs.pipeline.codec import column_text, unpack
 
 ACTIVE = ("queued", "running")
 SUMMARY = 120
@@ -126,13 +126,16 @@ def records(
     if outcome:
         query = query.where(run_record.c.outcome == outcome)
     if key:
-        query = query.where(sa.or_(run_record.c.left_key == key, run_record.c.right_key == key))
+        query = query.where(
+            sa.or_(run_record.c.left_key == column_text(key), run_record.c.right_key == column_text(key))
+        )
     return list(tx.execute(query.order_by(run_record.c.id).limit(limit)).all())
 
 
 def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[sa.Row[Any]]:
     """Return what runs of a rule did to the record with `key`, the latest first."""
-    mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == key, run_record.c.right_key == key))
+    known = column_text(key)
+    mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == known, run_record.c.right_key == known))
     return list(tx.execute(sa.select(run_record).where(*mine).order_by(run_record.c.id.desc()).limit(limit)).all())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from rules.reconcile.situations import Outcome
 from webapp.runs.models import quarantine
+from webapp.runs.pipeline.codec import column_text, reason_of
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.journal import Claim
@@ -23,8 +23,11 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
         return
     waiting = {} if claim.kind == "replay" else _open(tx, claim.rule_id)
     fresh: list[dict[str, Any]] = []
+    taken = _parked_by(tx, claim) | {_key(row) for row in failed.iter_rows(named=True) if _has_key(row)}
     for row in failed.iter_rows(named=True):
         key, values = _key(row), {**_values(row), "run_id": claim.run_id, "last_at": now}
+        if not _has_key(row):
+            key = _apart(key, row["record_no"], taken)
         known = claim.selection[row["record_no"] - 1] if claim.kind == "replay" else waiting.get(key)
         if known:
             _again(tx, known, values)
@@ -42,7 +45,11 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
         ids = [claim.selection[number - 1] for number in passed["record_no"]]
     else:
         waiting = _open(tx, claim.rule_id)
-        ids = [waiting[key] for key in waiting.keys() & set(passed["left_key"].drop_nulls())] if waiting else []
+        ids = (
+            [waiting[key] for key in waiting.keys() & set(map(column_text, passed["left_key"].drop_nulls()))]
+            if waiting
+            else []
+        )
     if ids:
         _resolve(tx, quarantine.c.id.in_(ids), now)
 
@@ -70,19 +77,37 @@ def _again(tx: sa.Connection, entry: int, values: dict[str, Any]) -> None:
     tx.execute(sa.update(quarantine).where(quarantine.c.id == entry).values(**kept, **again))
 
 
+def _parked_by(tx: sa.Connection, claim: Claim) -> set[str]:
+    """Return the keys that this run has parked already."""
+    mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id == claim.run_id, quarantine.c.state == "open")
+    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine)))
+
+
+def _has_key(row: dict[str, Any]) -> bool:
+    return row["left_key"] is not None and row["stage"] != "repeated"
+
+
 def _key(row: dict[str, Any]) -> str:
     """Return the key of an entry; a record without a key, or a second one with the same, is known by its place."""
-    if row["left_key"] is None:
-        return f"({row['place']})"
-    return f"{row['left_key']} ({row['place']})" if row["stage"] == "repeated" else str(row["left_key"])
+    if _has_key(row):
+        return str(column_text(row["left_key"]))
+    place = f"({row['place']})"
+    return str(column_text(place if row["left_key"] is None else f"{row['left_key']} {place}"))
+
+
+def _apart(key: str, number: int, taken: set[str]) -> str:
+    """Return a key for a record known by its place that no other record of the run has."""
+    own = key if key not in taken else str(column_text(f"{key} #{number}"))
+    taken.add(own)
+    return own
 
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "place": row["place"],
+        "place": column_text(row["place"]),
         "record": row["record"],
-        "raw": row["raw"],
+        "raw": row["raw"].replace("\x00", "\ufffd") if row["raw"] else row["raw"],
         "stage": row["stage"],
-        "field": row["field"],
-        "reason": json.loads(row["reason"]),
+        "field": column_text(row["field"]),
+        "reason": reason_of(row["reason"]),
     }
