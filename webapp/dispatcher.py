@@ -38,7 +38,11 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
     left_behind = sa.and_(
         run_table.c.state == "running",
         run_table.c.lease_until < now,
-        sa.or_(run_table.c.announced_at.is_(None), run_table.c.announced_at < run_table.c.lease_until),
+        sa.or_(
+            run_table.c.announced_at.is_(None),
+            run_table.c.announced_at < run_table.c.lease_until,
+            run_table.c.announced_at < now - AGAIN,
+        ),
     )
     with house.db.read() as tx:
         ids = tx.scalars(sa.select(run_table.c.id).where(sa.or_(waiting, left_behind)).order_by(run_table.c.id)).all()

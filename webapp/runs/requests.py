@@ -12,6 +12,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
+from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.reading import ACTIVE, get
@@ -52,6 +53,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
         raise RunRefused(
             msg("The rule '{name}' is not published yet. Publish it, or simulate the draft.", name=rule_name)
         )
+    one_at_a_time(tx, row.id)
     if mode == "live":
         working = tx.scalar(
             sa.select(run.c.id).where(run.c.rule_id == row.id, run.c.mode == "live", run.c.state.in_(ACTIVE))
@@ -104,6 +106,7 @@ def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Acto
 def cancel(house: House, run_id: int, actor: Actor) -> None:
     """Cancel a run: at once where it only waits, else behind the chunk at hand."""
     with house.db.begin() as tx:
+        one_at_a_time(tx, get(tx, run_id).rule_id)
         row = get(tx, run_id)
         if row.state not in ACTIVE and row.state not in ("suspended", "failed"):
             raise RunRefused(msg("Run {run} has ended already.", run=run_id))
@@ -117,6 +120,7 @@ def cancel(house: House, run_id: int, actor: Actor) -> None:
 def resume(house: House, run_id: int, actor: Actor) -> None:
     """Let a failed or suspended run go on behind its last chunk."""
     with house.db.begin() as tx:
+        one_at_a_time(tx, get(tx, run_id).rule_id)
         row = get(tx, run_id)
         if row.state not in ("failed", "suspended"):
             raise RunRefused(
