@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import contextlib
 import os
 import secrets
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,28 @@ from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from config import Settings
+from config import SettingError, Settings
 from webapp.access import gate, roles
+from webapp.access import views as access
 from webapp.access.security import Builder, Security
-from webapp.entities import console as entities
+from webapp.audit import api as audit_api
+from webapp.audit import views as audit
+from webapp.connections import api as connections_api
+from webapp.connections import views as connections
+from webapp.dashboard import views as dashboard
+from webapp.entities import api as entities_api
+from webapp.entities import console as entities_console
+from webapp.entities import views as entities
 from webapp.extensions import House, open_house
+from webapp.rulebook import api as rulebook_api
+from webapp.rulebook import views as rulebook
+from webapp.runs import api as runs_api
+from webapp.runs import views as runs
 from webapp.web import assets, language, menu, openapi, problems, protection
 
-ROOMS = ("access", "audit", "connections", "entities", "rulebook", "runs", "cases", "dashboard")
+PAGES = (access, audit, connections, entities, rulebook, runs, dashboard)
+RESOURCES = (audit_api, connections_api, entities_api, rulebook_api, runs_api)
+KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 MAX_UPLOAD = 512 * 1024 * 1024
 
@@ -54,10 +66,11 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.url_map.strict_slashes = False  # /rules and /rules/ are the same page
     with app.app_context():
         builder = Builder(app, _fab_session(app, house), security_manager_class=Security)
-        for room in ROOMS:
-            _register_room(builder, room)
-        builder.add_view_no_menu(openapi.ApiView)
-    entities.register(app)
+        for view in (*(view for room in PAGES for view in room.VIEWS), openapi.ApiView):
+            builder.add_view_no_menu(view)
+        for resource in (resource for room in RESOURCES for resource in room.API):
+            builder.add_api(resource)
+    entities_console.register(app)
     assets.register(app)
     language.register(app)
     problems.register(app)
@@ -92,15 +105,27 @@ def _configuration(settings: Settings) -> dict[str, Any]:
 def session_key(settings: Settings) -> str:
     """Return the key that signs sessions; made at the first start, readable by its owner only."""
     path = settings.data / "keys" / "session.key"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_hex(32)
-        file.write(key)
+    if not path.exists():
+        _make_key(path)
+    key = path.read_text().strip()
+    if len(key) < KEY_LENGTH:
+        raise SettingError(
+            "SYNCLINE_DATA", f"{path} holds no key. Delete the file; all users will have to sign in again."
+        )
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a key that appears as a whole, so that no other process reads half of it; the first one wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_hex(KEY_LENGTH // 2))
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def _fab_session(app: Flask, house: House) -> Any:
@@ -112,15 +137,3 @@ def _fab_session(app: Flask, house: House) -> Any:
         session.remove()
 
     return session
-
-
-def _register_room(builder: Builder, room: str) -> None:
-    for view in _classes(f"webapp.{room}.views", "VIEWS"):
-        builder.add_view_no_menu(view)
-    for resource in _classes(f"webapp.{room}.api", "API"):
-        builder.add_api(resource)
-
-
-def _classes(module: str, name: str) -> Iterator[Any]:
-    if importlib.util.find_spec(module) is not None:
-        yield from getattr(importlib.import_module(module), name, ())

@@ -47,6 +47,14 @@ def test_api_with_a_cookie_needs_the_token_for_changes(app: Flask, house: House)
     assert app.test_client().post("/api/v1/audit/export", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
 
+def test_strangers_send_little(app: Flask):
+    """Who has not signed in cannot fill the disk with an upload; the answer says that it is too large."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    answer = app.test_client().post("/login/", data={"username": "x" * 100_000})
+    assert answer.status_code == 413
+    assert "larger than the console takes" in answer.text
+
+
 def test_request_number_is_taken_over_if_it_is_harmless(client: FlaskClient):
     """A number that a proxy gave is kept; anything else is replaced."""
     assert (

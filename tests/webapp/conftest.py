@@ -5,8 +5,6 @@ Other rooms' tests of pages import these fixtures.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
 from webapp.access.users import NewUser, insert_user
-from webapp.app import ROOMS, create_app
+from webapp.app import create_app
 from webapp.audit import queries
 from webapp.extensions import SYSTEM, House, metadata
 
@@ -39,9 +37,6 @@ def settings(tmp_path: Path, metadata_url: str) -> config.Settings:
 
 @pytest.fixture
 def app(settings: config.Settings) -> Iterator[Flask]:
-    for room in (*ROOMS, "vault"):
-        if importlib.util.find_spec(f"webapp.{room}.models"):
-            importlib.import_module(f"webapp.{room}.models")
     app = create_app(settings)
     house: House = app.extensions["syncline"]
     with house.db.begin() as tx:

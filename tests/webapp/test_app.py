@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from config import SettingError
 from tests.webapp.conftest import client_of, events
 from webapp import wake
 from webapp.access.roles import PERMISSIONS
@@ -123,6 +124,16 @@ def test_session_key_is_private_and_kept(app, settings):
     path = settings.data / "keys" / "session.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert session_key(settings) == app.config["SECRET_KEY"]
+    assert [file.name for file in path.parent.iterdir() if "session" in file.name] == ["session.key"]
+
+
+def test_session_key_is_never_empty(settings):
+    """An empty key file is refused with what to do; sessions signed with nothing could be forged."""
+    path = settings.data / "keys" / "session.key"
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(SettingError, match=r"session\.key holds no key"):
+        session_key(settings)
 
 
 def test_probes(client, monkeypatch):

@@ -6,12 +6,15 @@ import re
 import secrets
 
 from flask import Flask, current_app, g, request
+from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
 from webapp.web.request import house
 
 csrf = CSRFProtect()
+STRANGERS_BYTES = 64 * 1024
+_SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 _POLICY = (
     "default-src 'none'",
     "style-src 'self'",
@@ -32,6 +35,7 @@ def register(app: Flask) -> None:
     app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     csrf.init_app(app)
     app.before_request(_identify)
+    app.before_request(_limit_strangers)
     app.before_request(_check_csrf)
     app.after_request(_headers)
     app.jinja_env.globals["nonce"] = nonce
@@ -53,6 +57,12 @@ def bearer() -> str | None:
 def _identify() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _limit_strangers() -> None:
+    """Take no upload from somebody who has not signed in."""
+    if request.method in _SENDING and bearer() is None and not current_user.is_authenticated:
+        request.max_content_length = STRANGERS_BYTES
 
 
 def _check_csrf() -> None:
