@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from webapp.runs import quarantine
 from webapp.runs.claims import claim
 from webapp.runs.models import run as run_table
 from webapp.runs.pipeline.journal import Journal
+from webapp.runs.quarantine_views import _corrected
 from webapp.runs.requests import cancel
 
 
@@ -207,3 +209,30 @@ def test_only_the_token_holder_ends_a_run(world):
     with world.house.db.begin() as tx:
         Journal(world.house, claimed).guard(tx)
         assert tx.scalar(sa.select(run_table.c.cancel_requested).where(run_table.c.id == run_id))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "suspended"])
+def test_what_a_stopped_run_wrote_is_put_in_place(world, monkeypatch, how):
+    """A target that is put in place at the end of a run (a file) is put in place when a person stops it, too."""
+    world.customers("Ada", None, "Cid")
+    world.rule(errors={"data": "suspend"} if how == "suspended" else {})
+    placed, run_id = [], world.pages_of(2).request()
+    write = SQLite.write
+
+    def writes(self, *args, **kwargs):
+        if how == "cancelled":
+            cancel(world.house, run_id, ADMIN)
+        return write(self, *args, **kwargs)
+
+    monkeypatch.setattr(SQLite, "write", writes)
+    monkeypatch.setattr(SQLite, "finish", lambda _, name: placed.append(name))
+    world.work(run_id)
+    assert (world.look(run_id).state, placed) == (how, ["client"])
+
+
+def test_a_correction_keeps_the_lines_of_other_fields():
+    """An input of a page holds one line; a text with several that nobody touched stays as it is."""
+    record = json.dumps({"a": "one\r\ntwo", "b": 1, "c": None, "d": "x\ny", "e": ""})
+    entry = quarantine.Entry(**{**dict.fromkeys(quarantine.Entry.__dataclass_fields__), "record": record})
+    form = {"value:a": "onetwo", "value:b": "1", "value:c": "", "value:d": "xz", "value:e": ""}
+    assert _corrected(entry, form) == {"a": "one\r\ntwo", "b": 1, "c": None, "d": "xz", "e": ""}

@@ -21,7 +21,7 @@ from webapp.runs.models import rule_cursor, run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
-from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import settle_rest
@@ -83,12 +83,20 @@ class Execution:
         self._expect(reader)
         cursor = self._cursor(planner.source_schema)
         high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
-        for page in self._pages(reader, planner.source_schema, cursor):
-            chunk = planner.plan(page, self.journal.chunks + 1, self._first(page), links)
-            high = highest(page, cursor, high)
-            self._finish_chunk(replace(chunk, high=plain_value(high)), planner, target, links)
-            stopping.check()
+        try:
+            for page in self._pages(reader, planner.source_schema, cursor):
+                chunk = planner.plan(page, self.journal.chunks + 1, self._first(page), links)
+                high = highest(page, cursor, high)
+                self._finish_chunk(replace(chunk, high=plain_value(high)), planner, target, links)
+                stopping.check()
+        except (Suspended, Cancelled):
+            self._place(target)  # what is counted as written shall be there
+            raise
         self._end(target, links, cursor)
+
+    def _place(self, target: Target) -> None:
+        if self.claim.live:
+            self.retry(lambda: target.connector.finish(target.object))
 
     def _first(self, page: Page) -> int:
         """Return the number of the page's first record; that of a replayed record is its place in the selection."""
@@ -187,8 +195,7 @@ class Execution:
             return tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
 
     def _end(self, target: Target, links: Links, cursor: Cursor | None) -> None:
-        if self.claim.live:
-            self.retry(lambda: target.connector.finish(target.object))
+        self._place(target)
         with self.house.db.begin() as tx:
             self.journal.guard(tx, read_complete=True)
             if self.claim.live and self.claim.kind == "sync":
