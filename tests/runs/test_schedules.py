@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rules.documents import DocumentError, DocumentProblem
+from rules.text import msg
 from tests.runs.conftest import ADMIN
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.reading import ScheduledRule
+from webapp.runs import requests, schedules
 from webapp.runs.models import run, schedule_slot
 from webapp.runs.schedules import due, fire_due, next_slot
 
@@ -105,3 +109,28 @@ def test_a_paused_rule_does_not_fire(scheduled):
     rulebook.pause(scheduled.house, "customers", ADMIN)
     scheduled.shift += timedelta(minutes=5)
     assert fire_due(scheduled.house) == []
+
+
+@pytest.mark.parametrize("change", [{"timezone": "Mars/Base"}, {"cron": "not a cron"}])
+def test_a_schedule_that_cannot_be_read_stops_no_other(scheduled, monkeypatch, change):
+    """A rule whose time zone is not known on this machine does not keep other rules from firing."""
+    fire_due(scheduled.house)
+    with scheduled.house.db.read() as tx:
+        good = schedules.scheduled(tx)[0]
+    broken = replace(good, **change)
+    monkeypatch.setattr(schedules, "scheduled", lambda _: [broken, good])
+    scheduled.shift += timedelta(minutes=5)
+    assert len(fire_due(scheduled.house)) == 1
+
+
+def test_a_rule_that_cannot_be_executed_stops_no_other(scheduled, monkeypatch):
+    """A published rule that this version cannot read any more notes its slot without a run."""
+
+    def unreadable(_document):
+        raise DocumentError([DocumentProblem("fields", msg("nothing is mapped"))])
+
+    fire_due(scheduled.house)
+    scheduled.shift += timedelta(minutes=5)
+    monkeypatch.setattr(requests, "parse_sync", unreadable)
+    assert fire_due(scheduled.house) == []
+    assert slots(scheduled)[-1].run_id is None

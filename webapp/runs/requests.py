@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents import digest, parse_sync
+from rules.documents import DocumentError, digest, parse_sync
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -86,7 +86,12 @@ def replay(house: House, rule_name: str, entries: tuple[int, ...], actor: Actor,
 
 
 def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor) -> int:
-    parse_sync(values["document"])
+    try:
+        parse_sync(values["document"])
+    except DocumentError as error:
+        raise RunRefused(
+            msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
+        ) from error
     now = house.clock()
     common = {
         "state": "queued",

@@ -56,7 +56,7 @@ def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetim
         return None
     try:
         slots = due(rule, last, now)
-    except CronSimError as error:
+    except (CronSimError, LookupError, ValueError) as error:  # also a zone that this machine does not know
         log.warning("rule %s: its schedule cannot be read: %s", rule.name, error)
         return None
     if not slots:
