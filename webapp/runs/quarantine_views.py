@@ -145,6 +145,11 @@ def _corrected(entry: quarantine.Entry, form: Mapping[str, str]) -> dict[str, An
             continue
         field = name.removeprefix("value:")
         old = before.get(field)
-        same = text == (old if isinstance(old, str) else json.dumps(old, ensure_ascii=False))
+        same = _as_sent(text) == _as_sent(old if isinstance(old, str) else json.dumps(old, ensure_ascii=False))
         values[field] = old if same else (text if text else None)
     return values
+
+
+def _as_sent(text: str) -> str:
+    """Return a text as a browser sends it back from an input: on one line."""
+    return text.replace("\r", "").replace("\n", "")
