@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 import config
 from tests.webapp.conftest import PASSWORD, sign_in
-from webapp.access import keys
+from webapp.access import keys, users
 from webapp.access.keys import NewKey
 from webapp.app import create_app
 from webapp.extensions import Actor, House
@@ -18,6 +18,11 @@ from webapp.extensions import Actor, House
 
 def _token(client: FlaskClient, path: str = "/login/") -> str:
     return re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)[1]
+
+
+def _admin(house: House) -> Actor:
+    with house.db.read() as connection:
+        return Actor("user", "admin", str(users.list_users(connection)[0].id))
 
 
 def test_posts_need_the_token(app: Flask):
@@ -42,9 +47,11 @@ def test_api_with_a_cookie_needs_the_token_for_changes(app: Flask, house: House)
     refused = client.post("/api/v1/audit/export")
     assert refused.status_code == 400
     assert refused.mimetype == "application/problem+json"
-    assert client.post("/api/v1/audit/export", headers={"X-CSRFToken": _token(client, "/")}).status_code == 200
-    key = keys.create_key(house, NewKey("program", ("audit:export",), 1), Actor("user", "admin", "1"))
-    assert app.test_client().post("/api/v1/audit/export", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    token = {"X-CSRFToken": _token(client, "/")}
+    assert client.post("/api/v1/audit/export", headers=token, buffered=True).status_code == 200
+    key = keys.create_key(house, NewKey("program", ("audit:export",), 1), _admin(house))
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert app.test_client().post("/api/v1/audit/export", headers=bearer, buffered=True).status_code == 200
 
 
 def test_strangers_send_little(app: Flask):
