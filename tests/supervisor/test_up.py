@@ -33,7 +33,7 @@ def test_first_start_stop_and_second_start(installation: Installation) -> None:
     installation.start()
     assert "password" not in installation.output
     assert password[1] not in "".join(p.read_text() for p in (installation.data / "logs").glob("*.log"))
-    assert installation.seconds < 20, "under 6 s on an idle machine"
+    assert installation.seconds < 6 * max(1.0, *os.getloadavg()), "6 s where nothing else uses the machine"
     assert installation.page("/login/") == 200
     family = installation.family()
     assert installation.stop(signal.SIGTERM) == 0
