@@ -9,8 +9,9 @@ import pytest
 from connectors.builtin.sqlite import SQLite
 from connectors.errors import Unavailable
 from rules.text import msg
-from tests.runs.conftest import RULE, numbers
+from tests.runs.conftest import ADMIN, RULE, numbers
 from tests.runs.test_crash import Killed, dies
+from webapp.runs import quarantine
 
 BY_CODE = [{"left": "phone", "right": "tel"}, {"left": "name", "right": "title"}]
 BY_PHONE = {"fields": RULE["fields"][1:], "correlate": [{"match": [{"left": "phone", "right": "tel"}]}]}
@@ -67,6 +68,11 @@ def test_two_records_with_one_partner_do_not_overwrite_each_other(world, size):
     again = world.run()
     assert numbers(again) == {"read": 2, "unchanged": 1, "quarantined": 1}
     assert "as its partner already" in str(world.records(again.id)[0].reason)
+    with world.house.db.read() as tx:
+        entry = quarantine.listing(tx)[0]
+    replayed = quarantine.replay(world.house, "customers", [entry.id], ADMIN)
+    world.work(replayed)
+    assert numbers(world.look(replayed)) == {"read": 1, "quarantined": 1}
     assert world.clients() == [(50, "Ada", "same")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from webapp.runs.claims import claim
 from webapp.runs.models import run as run_table
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.quarantine_views import _corrected
-from webapp.runs.requests import cancel
+from webapp.runs.requests import RunRefused, cancel
 
 
 def parked(world):
@@ -236,3 +237,20 @@ def test_a_correction_keeps_the_lines_of_other_fields():
     entry = quarantine.Entry(**{**dict.fromkeys(quarantine.Entry.__dataclass_fields__), "record": record})
     form = {"value:a": "onetwo", "value:b": "1", "value:c": "", "value:d": "xz", "value:e": ""}
     assert _corrected(entry, form) == {"a": "one\r\ntwo", "b": 1, "c": None, "d": "xz", "e": ""}
+
+
+def test_of_many_requests_at_once_one_is_taken(world):
+    """However many people and schedules ask at the same moment, a rule has one live run, and one worker has it."""
+    world.customers("Ada")
+    world.rule()
+
+    def ask(_):
+        try:
+            return world.request()
+        except RunRefused:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        (run_id,) = [found for found in pool.map(ask, range(8)) if found]
+        claims = list(pool.map(lambda n: claim(world.house, run_id, f"w{n}"), range(8)))
+    assert len([found for found in claims if found]) == 1

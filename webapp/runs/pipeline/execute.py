@@ -73,6 +73,7 @@ class Execution:
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
             planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
+            planner.replaying = self.claim.kind == "replay"
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))

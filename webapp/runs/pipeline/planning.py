@@ -87,6 +87,7 @@ class Planner:
         self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
         self.seen: set[int] = set()
         self.met: set[int] = set()
+        self.replaying = False
 
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
@@ -104,7 +105,7 @@ class Planner:
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
-        self._check_partners(draft, batch, decision)
+        self._check_partners(draft, batch, decision, links)
         return _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
 
     def remember(self, outcomes: pl.DataFrame) -> None:
@@ -165,8 +166,12 @@ class Planner:
         for row, situation in cases.select("row", "situation").iter_rows():
             draft.park(row, "match", _why(Situation(situation), self.sides.target.object))
 
-    def _check_partners(self, draft: Draft, batch: Batch, decision: Decision) -> None:
-        """Park records that would change their partner's key, or write to the partner of another record of the run."""
+    def _check_partners(self, draft: Draft, batch: Batch, decision: Decision, links: Links) -> None:
+        """Park records that would change their partner's key, or write to the partner of another record.
+
+        A replay does not meet the other records of its rule and asks the links instead. A run does not: the record that
+        a link names may be gone from the source.
+        """
         key, target = self.sides.target_key, self.sides.target.object
         partner, own = key_text(decision.partners[key]), _own_keys(batch.mapped, key)
         acts = decision.found["action"].is_in(_WRITES).fill_null(value=False)
@@ -185,10 +190,12 @@ class Planner:
         again = ~right.is_first_distinct()
         if self.met:
             again |= pl.Series([h in self.met for h in right.hash().to_list()], dtype=pl.Boolean)
+        if self.replaying:
+            again |= links.taken(right) & (decision.found["situation"] == Situation.UNLINKED).fill_null(value=False)
         for row in (again & right.is_not_null()).arg_true():
             text = msg(
-                "Another record of this run has the record '{key}' of {target} as its partner already; make the key"
-                " or the match unique.",
+                "Another record has the record '{key}' of {target} as its partner already; make the key or the match"
+                " unique.",
                 key=right[row],
                 target=target,
             )
