@@ -23,7 +23,7 @@ def house(metadata_url: str, tmp_path: Path) -> Iterator[House]:
     environ = {"SYNCLINE_DATA": str(tmp_path), "SYNCLINE_DATABASE_URL": metadata_url.replace("+psycopg", "")}
     opened = open_house(config.from_environment(environ))
     with opened.db.begin() as tx:
-        metadata.create_all(tx, tables=[t for n, t in metadata.tables.items() if n.startswith(("entity", "audit"))])
+        metadata.create_all(tx)
     yield opened
     opened.db.engine.dispose()
 
