@@ -213,6 +213,13 @@ def test_deleted_user_is_gone_with_keys(app: Flask, house: House, admin_client: 
         users.get_user(connection, 999)
 
 
+def test_names_are_said_as_usual():
+    """A Chinese name has the family name first; other names do not."""
+    assert users.full_name("伟", "李") == "李伟"
+    assert users.full_name("Ann", "Keller") == "Ann Keller"
+    assert users.full_name("Syncline", "") == "Syncline"
+
+
 def test_list_is_searched_and_paged(house: House):
     """Users are found by a part of a name or address, in pages by name."""
     for name in ("ann", "anton", "bea"):

@@ -14,6 +14,7 @@ from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_login import LoginManager, UserMixin, current_user
 
 from webapp.access import services
+from webapp.access.users import full_name
 from webapp.web.request import house
 
 
@@ -23,7 +24,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
     def __init__(self, row: Any) -> None:
         self.id: int = row.id
         self.username: str = row.username
-        self.name: str = f"{row.first_name} {row.last_name}".strip() or row.username
+        self.name: str = full_name(row.first_name, row.last_name) or row.username
         self.language: str | None = row.language
         self.stamp: str = row.stamp or ""
         self.must_change_password = bool(row.must_change_password)

@@ -55,7 +55,12 @@ class User:
     @property
     def name(self) -> str:
         """Return the full name."""
-        return f"{self.first_name} {self.last_name}".strip()
+        return full_name(self.first_name, self.last_name)
+
+
+def full_name(first: str, last: str) -> str:
+    """Return a name as it is said: in Chinese the family name comes first, without a space."""
+    return last + first if first > "\u2e7f" and last > "\u2e7f" else f"{first} {last}".strip()
 
 
 def list_users(connection: sa.Connection, search: str = "", after: str = "", limit: int = 100) -> list[User]:
