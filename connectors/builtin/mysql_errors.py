@@ -35,7 +35,8 @@ _NUMBERS: dict[int, tuple[type[ConnectorError], Message]] = {
     1054: (ObjectMissing, msg("A field does not exist (any more).")),
     1049: (NoDatabase, msg("The server has no database of this name.")),
     2026: (Untrusted, msg("The server offers no encryption, but the settings ask for it.")),
-    **dict.fromkeys((1205, 1213), (Unavailable, _LOCKED)),
+    # 1305: a deadlock undid the whole transaction, and with it the savepoint that we then want to go back to
+    **dict.fromkeys((1205, 1213, 1305), (Unavailable, _LOCKED)),
     **dict.fromkeys((1040, 1053, 1203, 1226), (Unavailable, _BUSY)),
     **dict.fromkeys((1021, 1041, 1114), (Unavailable, _NO_ROOM)),
     **dict.fromkeys((1317, 1969, 3024), (Unavailable, msg("The database took too long and gave up."))),

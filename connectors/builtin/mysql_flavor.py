@@ -125,14 +125,14 @@ class MySQLLoader(RowLoader):
         """Insert a record and return its key."""
         values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
         statement: Any = sa.insert(self.source).values(values)
+        if self.table.by_name[key].field.generated:
+            return self.connection.execute(statement).lastrowid
         if getattr(self.connection.dialect, "is_mariadb", False):
             return self.connection.execute(statement.returning(sa.column(key))).scalar_one()
-        if not self.table.by_name[key].field.generated:
-            raise Misconfigured(
-                msg("MySQL does not tell the value it gave '{field}'.", field=key),
-                msg("Map a value to the field."),
-            )
-        return self.connection.execute(statement).lastrowid
+        raise Misconfigured(
+            msg("MySQL does not tell the value it gave '{field}'.", field=key),
+            msg("Map a value to the field."),
+        )
 
 
 def _slices(records: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -68,7 +68,8 @@ def test_postgresql_that_does_not_let_in(text: str, kind: type[ConnectorError]) 
     [
         (1045, AuthFailed), (1129, AuthFailed), (1044, Forbidden), (1142, Forbidden), (1290, Forbidden),
         (1288, Forbidden), (1146, ObjectMissing), (1054, ObjectMissing), (1049, NoDatabase), (1205, Unavailable),
-        (1213, Unavailable), (1040, Unavailable), (1021, Unavailable), (3024, Unavailable), (2013, Unavailable),
+        (1213, Unavailable), (1305, Unavailable),
+        (1040, Unavailable), (1021, Unavailable), (3024, Unavailable), (2013, Unavailable),
         (1153, Misconfigured), (1064, Misconfigured), (1906, Misconfigured), (2026, Untrusted),
     ],
 )  # fmt: skip

@@ -249,14 +249,17 @@ def test_a_unique_index_stands_in_for_a_primary_key(mariadb_url: str, source: My
     assert listed == [("a", "table", True), ("counts", "view", False), ("v", "view", True)]
 
 
-def test_keys_made_by_a_default_come_back(mariadb_url: str, source: MySQL) -> None:
-    """Keys that the database makes are returned in the order of the records, null where one was refused."""
+def test_keys_made_by_a_default_come_back(mariadb_url: str, source: MySQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that a default makes are returned in the order of the records; MySQL itself cannot tell them."""
     run(mariadb_url, "CREATE TABLE u (id uuid DEFAULT uuid() PRIMARY KEY, name varchar(5) UNIQUE)")
     named = pl.DataFrame({"name": ["a", "b", "a", "c"]})
     (keys,) = source.write("u", source.schema("u"), [Change(Op.CREATE, "id", named)]).keys
     assert keys is not None
     assert keys[2] is None
     assert dict(rows(mariadb_url, "SELECT name, CAST(id AS char) FROM u")) == {"a": keys[0], "b": keys[1], "c": keys[3]}
+    source._engine.dialect.is_mariadb = False
+    with pytest.raises(Misconfigured, match="does not tell"):
+        source.write("u", source.schema("u"), [Change(Op.CREATE, "id", pl.DataFrame({"name": ["d"]}))])
 
 
 def test_encryption(mariadb_server: servers.Server, mariadb_url: str) -> None:

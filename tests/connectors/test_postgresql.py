@@ -410,6 +410,27 @@ def test_repeated_keys_of_a_change_are_written_in_order(postgres_url: str, sourc
     assert [f.row for f in only_key.failures] == [1]
 
 
+def test_records_that_lack_something(postgres_url: str, source: PostgreSQL) -> None:
+    """A field that must be filled and was not given, an empty key and a value of another type refuse the record."""
+    run(
+        postgres_url, "CREATE TABLE t (id integer PRIMARY KEY, needed text NOT NULL, n numeric(5, 2), b bytea, at date)"
+    )
+    schema = source.schema("t")
+    lacking = source.write("t", schema, [Change(Op.CREATE, "id", pl.DataFrame({"id": [1, 2]}))]).failures
+    assert [(f.row, f.field) for f in lacking] == [(0, "needed"), (1, "needed")]
+    empty = pl.DataFrame({"id": [None, 1], "needed": ["x", "y"]}, schema_overrides={"id": pl.Int64})
+    assert [f.field for f in source.write("t", schema, [Change(Op.UPDATE, "id", empty)]).failures] == ["id", None]
+    other = pl.DataFrame({"id": ["1", "two"], "needed": [1, 2], "n": [1.5, 2.0], "at": ["2024-01-01", "2024-01-01"]})
+    result = source.write("t", schema, [Change(Op.CREATE, "id", other)])
+    assert [(f.row, f.field) for f in result.failures] == [(1, "id")]
+    assert "two" in str(result.failures[0].message)
+    assert everything(source, "t").rows() == [(1, "1", Decimal("1.5"), None, dt.date(2024, 1, 1))]
+    with pytest.raises(ObjectMissing, match="no field 'gone'"):
+        source.write("t", schema, [Change(Op.CREATE, "id", pl.DataFrame({"id": [1], "gone": [1]}))])
+    nothing = schema.select(("id", "needed")).empty()
+    assert source.write("t", schema, [Change(Op.UPDATE, "id", nothing)]).failures == ()
+
+
 def test_many_refused_records_are_found(postgres_url: str, source: PostgreSQL) -> None:
     """Every third record is refused; the others are durable, in one transaction."""
     run(postgres_url, "CREATE TABLE t (id integer PRIMARY KEY, even integer CHECK (even % 3 > 0))")
