@@ -43,7 +43,12 @@ DEFINITION = {
         {"name": "phone", "type": "phone", "searchable": True},
         {"name": "email", "type": "email", "searchable": True},
         {"name": "credit", "type": "money", "currency": "CNY", "indexed": True},
-        {"name": "status", "type": "choice", "choices": [{"value": v} for v in ("lead", "active", "blocked")], "indexed": True},
+        {
+            "name": "status",
+            "type": "choice",
+            "choices": [{"value": v} for v in ("lead", "active", "blocked")],
+            "indexed": True,
+        },
         {"name": "since", "type": "date", "indexed": True},
     ],
 }
@@ -54,7 +59,9 @@ CASES: dict[str, Query] = {
     "status is blocked, by credit": Query((Filter("status", Operator.IS, "blocked"),), sort="credit"),
     "city is one of 200": Query((Filter("city", Operator.IS, "City 17"),)),
     "name starts with": Query((Filter("name", Operator.STARTS, "wang 12"),)),
-    "credit more than, since": Query((Filter("credit", Operator.MORE, "99000"), Filter("since", Operator.LESS, "2021-01-01"))),
+    "credit more than, since": Query(
+        (Filter("credit", Operator.MORE, "99000"), Filter("since", Operator.LESS, "2021-01-01"))
+    ),
     "search a rare word": Query(search="wang70007"),
     "search the end of a phone": Query(search="34567"),
     "search a common Chinese name": Query(search="王伟"),
@@ -76,7 +83,9 @@ def house_on(kind: str) -> Iterator[House]:
 
 def _opened(environ: dict[str, str]) -> House:
     house = open_house(config.from_environment(environ))
-    metadata.create_all(house.db.engine, tables=[t for n, t in metadata.tables.items() if n.startswith(("entity", "audit"))])
+    metadata.create_all(
+        house.db.engine, tables=[t for n, t in metadata.tables.items() if n.startswith(("entity", "audit"))]
+    )
     return house
 
 

@@ -11,6 +11,7 @@ from flask import Flask
 
 from webapp.entities import hub, openapi, services
 from webapp.entities.pages import entity_label
+from webapp.entities.values import canonical_json
 from webapp.extensions import House
 from webapp.web.menu import Item
 from webapp.web.request import house
@@ -24,7 +25,7 @@ def register(app: Flask) -> None:
     hub.register(opened)
     app.extensions["syncline_menu"].append(menu_items)
     app.extensions["syncline_openapi"].append(openapi.paths)
-    app.jinja_env.filters.update(from_json=json.loads, urlencode_pairs=encoded, without=without)
+    app.jinja_env.filters.update(from_json=json.loads, json_lines=json_lines, urlencode_pairs=encoded, without=without)
 
 
 def menu_items() -> Iterator[Item]:
@@ -32,6 +33,14 @@ def menu_items() -> Iterator[Item]:
     with house().db.read() as tx:
         for entity in services.list_entities(tx)[:MENU_CAP]:
             yield Item("data", entity_label(entity), f"/records/{entity.name}/", "table", "Records", child=True)
+
+
+def json_lines(text: str) -> str:
+    """Return stored JSON over several lines; as it is where numbers would lose digits on the way."""
+    value = json.loads(text)
+    if canonical_json(value) != text:
+        return text
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def encoded(parts: Iterable[Sequence[str]]) -> str:

@@ -99,6 +99,7 @@ export const reference = (input) => {
     labelField: "text",
     searchField: [],
     placeholder: input.dataset.placeholder,
+    plugins: ["remove_button"],
     preload: "focus",
     closeAfterSelect: true,
     load: (query, done) => {
