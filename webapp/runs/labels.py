@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from flask_babel import gettext as _
+
+from rules.text import N_
 
 
 def labels() -> dict[str, str]:
@@ -30,6 +33,16 @@ def labels() -> dict[str, str]:
         "repeated": _("a key occurs twice"),
         "write": _("refused by the target"),
     }
+
+
+_PLACE = re.compile(r"(record|line|row) (\d+)")
+_PLACES = {"record": N_("record {number}"), "line": N_("line {number}"), "row": N_("row {number}")}
+
+
+def place_words(text: str) -> str:
+    """Return where a record stands in its source ("line 17") in the reader's language; other places stay as they are."""
+    found = _PLACE.fullmatch(text)
+    return _(_PLACES[found[1]]).format(number=found[2]) if found else text
 
 
 def choices(values: Iterable[str], everything: str | None = None) -> list[tuple[str, str]]:

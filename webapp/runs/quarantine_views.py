@@ -16,7 +16,7 @@ from rules.documents import parse_sync
 from webapp.connections.probing import object_schema
 from webapp.rulebook import reading as rulebook
 from webapp.runs import quarantine, reading
-from webapp.runs.labels import choices, labels
+from webapp.runs.labels import choices, labels, place_words
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
@@ -85,10 +85,11 @@ class QuarantineView(RoomView):
     @has_access
     @permission_name("run")
     def replay(self) -> Any:
-        """Replay the chosen records of a rule, or all that wait."""
-        rule, chosen = request.form.get("rule", ""), request.form.getlist("entry", type=int)
+        """Replay the chosen records of a rule, or (`which=all`) all that wait."""
+        rule = request.form.get("rule", "")
+        chosen = None if request.form.get("which") == "all" else request.form.getlist("entry", type=int)
         try:
-            run_id = quarantine.replay(self.house, rule, chosen or None, self.actor)
+            run_id = quarantine.replay(self.house, rule, chosen, self.actor)
         except (quarantine.EntryRefused, RunRefused) as refusal:
             flash(translated(refusal.message), "danger")
             return redirect("/quarantine/")
@@ -121,6 +122,7 @@ class QuarantineView(RoomView):
             past = [reading.with_differences(row) for row in reading.history(tx, entry.rule_name, entry.left_key, 20)]
         values = entry.values or self._blank(entry)
         context = {"entry": entry, "values": values, "original": entry.original, "history": past, "error": error}
+        context["place"] = place_words(entry.place)
         return self.page("quarantine/show.html", 409 if error else 200, **context)
 
     def _blank(self, entry: quarantine.Entry) -> dict[str, Any]:
