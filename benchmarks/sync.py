@@ -53,7 +53,8 @@ def generate(path: Path, records: int) -> None:
 
 
 TABLE = """CREATE TABLE customer (no bigint PRIMARY KEY, name text NOT NULL, email text, phone text, country char(2),
-city text, credit_limit numeric(14,2), level smallint, active boolean, born date, remark text, updated_at timestamptz)"""
+city text, credit_limit numeric(14,2), level smallint, active boolean, born date, remark text,
+updated_at timestamptz)"""
 ENTITY: dict[str, Any] = {
     "kind": "entity",
     "name": "customer",

@@ -94,7 +94,7 @@ class Notebook(Connector):
             raise ObjectMissing(msg("There is no page '{name}'.", name=name), msg("Choose another page."))
         return SCHEMA
 
-    def read(self, request: ReadRequest) -> Iterator[Page]:  # noqa: ARG002
+    def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield one record a page, and a reject."""
         for n in range(3):
             rejects = (

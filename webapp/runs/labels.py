@@ -40,7 +40,7 @@ _PLACES = {"record": N_("record {number}"), "line": N_("line {number}"), "row": 
 
 
 def place_words(text: str) -> str:
-    """Return where a record stands in its source ("line 17") in the reader's language; other places stay as they are."""
+    """Return where a record stands in its source ("line 17") in the reader's language, others as they are."""
     found = _PLACE.fullmatch(text)
     return _(_PLACES[found[1]]).format(number=found[2]) if found else text
 
