@@ -63,9 +63,9 @@ _DTYPES: dict[FieldType, pl.DataType] = {
 class Field:
     """One field of an object or entity.
 
-    `length` is in characters; `precision` and `scale` in decimal digits (`scale` of a time or date-time: digits of a second
-    that the system keeps, 6 where it states none). `generated` says that the system itself fills
-    the field in (a serial number, a computed column), so it is never written.
+    `length` is in characters; `precision` and `scale` in decimal digits (`scale` of a time or date-time: the digits of
+    a second that the system keeps, 6 where it states none). `generated` says that the system itself fills the field
+    in (a serial number, a computed column), so it is never written.
     """
 
     name: str
