@@ -24,7 +24,8 @@ from webapp.audit.models import audit_event
 from webapp.entities import exporting, importing, listing, services, sheets
 from webapp.entities.exporting import Export
 from webapp.entities.filters import Filter, Operator
-from webapp.entities.importing import ImportRefused, Job, Options
+from webapp.entities.import_rows import Options
+from webapp.entities.importing import ImportRefused, Job
 from webapp.entities.listing import Query
 from webapp.entities.model import Entity
 from webapp.extensions import House

@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response
 from rules.text import Message
 from webapp.entities import exporting, importing, sheets
 from webapp.entities.exporting import Export
-from webapp.entities.importing import ImportRefused, Job, Options
+from webapp.entities.import_rows import Options
+from webapp.entities.importing import ImportRefused, Job
 from webapp.entities.model import Entity
 from webapp.entities.pages import EntityRoom
 from webapp.entities.record_list import asked
