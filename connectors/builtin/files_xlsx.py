@@ -100,17 +100,28 @@ class XlsxFile:
         return (row for row in self._rows(width, exact) if row[0] > after)
 
     def _rows(self, width: int, exact: frozenset[int] = frozenset()) -> Iterator[Row]:
-        """Yield number and texts of the rows that are not blank."""
-        if not self.path.stat().st_size:
-            return
-        with closing(Book(self.path)) as book:
-            reader = Reader.of(book, exact)
-            yield from self._read(book, reader, width)
+        return rows_of(self.path, self.options.sheet, width, exact)
 
-    def _read(self, book: Book, reader: Reader, width: int) -> Iterator[Row]:
-        number = 0
+    def _frame(self, rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
+        columns: Any = zip(*rows, strict=True) if rows else ((),) * len(self.names)
+        return pl.DataFrame([pl.Series(n, c, pl.String) for n, c in zip(self.names, columns, strict=True)])
+
+
+def rows_of(path: Path, sheet: str = "", width: int = 0, exact: frozenset[int] = frozenset()) -> Iterator[Row]:
+    """Yield number and texts of a sheet's rows that are not blank; raises `Fatal` for a file that is no workbook.
+
+    Args:
+        path: the file; an empty one has no rows.
+        sheet: the name of the sheet; the first one if left out.
+        width: how many cells a row has; as many as it holds for 0.
+        exact: columns whose numbers are wanted to the last bit, not as a sheet shows them.
+    """
+    if not path.stat().st_size:
+        return
+    with closing(Book(path)) as book:
+        reader, number = Reader.of(book, exact), 0
         try:
-            for _, row in book.elements(book.sheet(self.options.sheet).part, _ROW):
+            for _, row in book.elements(book.sheet(sheet).part, _ROW):
                 number = int(row.get("r") or number + 1)
                 cells = reader.cells(row, width)
                 if any(cell is not None for cell in cells):
@@ -118,10 +129,6 @@ class XlsxFile:
                 forget(row)
         except (ValueError, IndexError) as error:
             raise book.broken(error) from error
-
-    def _frame(self, rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
-        columns: Any = zip(*rows, strict=True) if rows else ((),) * len(self.names)
-        return pl.DataFrame([pl.Series(n, c, pl.String) for n, c in zip(self.names, columns, strict=True)])
 
 
 def _new_book(target: Path, sheet: str, names: Sequence[str]) -> None:

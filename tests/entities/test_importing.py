@@ -82,8 +82,10 @@ def test_xlsx_keeps_digits() -> None:
     sheet = book.add_worksheet()
     sheet.write_row(0, 0, ["n", "d"])
     sheet.write_row(2, 0, [0.1, "2024-01-05"])
+    sheet.write_row(3, 0, [0.1234567890123, "007"])
     book.close()
-    assert list(sheets.rows(io.BytesIO(file.getvalue()))) == [(1, ["n", "d"]), (3, ["0.1", "2024-01-05"])]
+    rows = [(1, ["n", "d"]), (3, ["0.1", "2024-01-05"]), (4, ["0.1234567890123", "007"])]
+    assert list(sheets.rows(io.BytesIO(file.getvalue()))) == rows
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04 not a workbook", b"\x00\x01\x02\x03"])

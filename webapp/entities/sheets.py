@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
-import fastexcel
-
+from connectors.builtin.files_xlsx import rows_of
+from connectors.errors import ConnectorError
 from rules.text import Message, msg
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -39,13 +41,14 @@ def rows(stream: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _xlsx(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    try:
-        sheet = fastexcel.read_excel(data).load_sheet(0, header_row=None, dtypes="string")
-        table = sheet.to_polars()
-    except Exception as error:  # noqa: BLE001 - the reader raises errors of many kinds for damaged files
-        raise Unreadable(msg("The workbook cannot be read: {detail}", detail=str(error).splitlines()[0])) from None
-    for number, row in enumerate(table.iter_rows(), start=1):
-        yield number, [(cell or "").strip() for cell in row]
+    with tempfile.NamedTemporaryFile(suffix=".xlsx") as file:
+        file.write(data)
+        file.flush()
+        try:
+            for number, cells in rows_of(Path(file.name)):
+                yield number, [(cell or "").strip() for cell in cells]
+        except ConnectorError:
+            raise Unreadable(msg("The workbook cannot be read. Open it in a spreadsheet and save it again.")) from None
 
 
 def _csv(data: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -73,6 +73,7 @@ _COLUMNS = tuple(run.c[name] for name in RunRow.__dataclass_fields__)
 def _row(found: sa.Row[Any]) -> RunRow:
     values = dict(found._mapping)  # noqa: SLF001 - SQLAlchemy's documented way
     values["message"] = Message.from_json(values["message"]) if values["message"] else None
+    values["counts"] = add_counts([values["counts"]])  # in their own order, which PostgreSQL's JSON forgets
     return RunRow(**values)
 
 
