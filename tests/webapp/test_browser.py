@@ -127,6 +127,7 @@ def test_side_bar_opens_on_a_phone(page: Page):
     expect(link).not_to_be_in_viewport()
     page.get_by_role("button", name="Open the menu").click()
     expect(link).to_be_in_viewport()
+    expect(page.locator("#sidebar")).to_be_focused()  # only then it has slid in and hears the keyboard
     page.keyboard.press("Escape")
     expect(link).not_to_be_in_viewport()
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from rules.text import Message, msg
 from webapp.runs.models import run, run_chunk, run_log, run_record
+from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.pipeline.codec import column_text, unpack
 
 ACTIVE = ("queued", "running")
