@@ -5,11 +5,9 @@ Redis may bring a number twice or never: the claim in the database decides who w
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
-import sys
 from typing import Any
 
 import redis
@@ -20,11 +18,10 @@ import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a
 from config import Settings, from_environment
 from webapp.entities import hub
 from webapp.extensions import open_house
+from webapp.lifeline import die_with_parent
 from webapp.runs.execution import execute
 from webapp.runs.pipeline.stopping import request_stop
 from webapp.runs.queue import queue
-
-PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +41,7 @@ class RunWorker(Worker):
 
     def main_work_horse(self, job: Any, queue: Any) -> None:
         """Tie the child to its parent before it works."""
-        _die_with_parent()
+        die_with_parent(self.pid or os.getppid())()
         super().main_work_horse(job, queue)
 
     def setup_work_horse_signals(self) -> None:
@@ -71,11 +68,3 @@ def run(settings: Settings, name: str) -> None:
     )
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     worker.work(with_scheduler=False, logging_level="WARNING")
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from webapp.audit.sentences import sentence
 from webapp.extensions import to_json
+from webapp.web.spreadsheet import defused
 
 COLUMNS = (
     "id",
@@ -28,7 +29,6 @@ COLUMNS = (
     "after",
     "reason",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_json(event: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
-    return "'" + text if text.startswith(_FORMULA) else text
+    return defused(text)
 
 
 def _line(cells: list[str]) -> str:

@@ -23,6 +23,7 @@ from webapp.entities.model import Entity
 from webapp.entities.plain import to_plain_record
 from webapp.entities.values import to_text
 from webapp.extensions import Actor, House, to_json
+from webapp.web.spreadsheet import FORMULA_STARTS, defused
 
 PAGE = 2000
 XLSX_ROWS = 1_048_575
@@ -31,7 +32,6 @@ FORMATS: Mapping[str, str] = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "jsonl": "application/x-ndjson",
 }
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def stream(house: House, export: Export) -> Iterator[bytes]:
 
 def safe(text: str, *, number: bool = False) -> str:
     """Return text that no spreadsheet runs as a formula; numbers keep their sign."""
-    return f"'{text}" if text.startswith(_RISKY) and not number else text
+    return text if number else defused(text)
 
 
 def unsafe(text: str) -> str:
     """Return text as it was before `safe`, so that an exported file can be imported again."""
-    return text[1:] if text.startswith(tuple(f"'{sign}" for sign in _RISKY)) else text
+    return text[1:] if text.startswith(tuple(f"'{sign}" for sign in FORMULA_STARTS)) else text
 
 
 def _csv(house: House, export: Export) -> Iterator[bytes]:

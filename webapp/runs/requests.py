@@ -55,13 +55,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
         )
     one_at_a_time(tx, row.id)
     if mode == "live":
-        working = tx.scalar(
-            sa.select(run.c.id).where(run.c.rule_id == row.id, run.c.mode == "live", run.c.state.in_(ACTIVE))
-        )
-        if working:
-            raise RunRefused(
-                msg("Run {run} of '{name}' is still at work. Wait for it, or cancel it.", run=working, name=rule_name)
-            )
+        _refuse_while_at_work(tx, row.id, rule_name)
     uses_draft = draft and row.draft is not None
     values = {
         "rule_id": row.id,
@@ -122,6 +116,15 @@ def cancel(house: House, run_id: int, actor: Actor) -> None:
         record(tx, actor, house.clock(), Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
 
 
+def _refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
+    """Raise `RunRefused` while a live run of the rule waits or works."""
+    live = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
+    working = tx.scalar(sa.select(run.c.id).where(*live))
+    if working:
+        text = "Run {run} of '{name}' is still at work. Wait for it, or cancel it."
+        raise RunRefused(msg(text, run=working, name=name))
+
+
 def resume(house: House, run_id: int, actor: Actor) -> None:
     """Let a failed or suspended run go on behind its last chunk."""
     with house.db.begin() as tx:
@@ -131,17 +134,8 @@ def resume(house: House, run_id: int, actor: Actor) -> None:
             raise RunRefused(
                 msg("Run {run} is {state}; only a failed or suspended run can be resumed.", run=run_id, state=row.state)
             )
-        working = tx.scalar(
-            sa.select(run.c.id).where(run.c.rule_id == row.rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
-        )
-        if working and row.mode == "live":
-            raise RunRefused(
-                msg(
-                    "Run {run} of '{name}' is still at work. Wait for it, or cancel it.",
-                    run=working,
-                    name=row.rule_name,
-                )
-            )
+        if row.mode == "live":
+            _refuse_while_at_work(tx, row.rule_id, row.rule_name)
         values = {"state": "queued", "announced_at": None, "message": None, "ended_at": None, "cancel_requested": False}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(values))
         line = msg("{name} resumed the run.", name=actor.name).to_json()

@@ -10,7 +10,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from config import Settings
-from webapp.supervisor.programs import die_with_parent
+from webapp.lifeline import die_with_parent
 
 GRACE = 2
 """Seconds that requests have to end when the console stops."""

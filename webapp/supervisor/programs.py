@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from webapp.lifeline import die_with_parent
+
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 30.0
 STEADY = 20.0
 """Seconds after which a process counts as started well, so that its next restart comes quickly again."""
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -93,18 +94,6 @@ class Child:
                 os.kill(self._process.pid, number)
         except ProcessLookupError:
             return
-
-
-def die_with_parent(parent: int) -> Callable[[], None]:
-    """Return what a new process calls to be killed as soon as `parent` is gone; elsewhere than on Linux, nothing."""
-
-    def ask_kernel() -> None:
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return ask_kernel
 
 
 def adopt_orphans(*, adopt: bool) -> None:
