@@ -1,0 +1,47 @@
+"""The metadata database of one process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from webapp.extensions import open_database
+
+
+def test_many_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    """SQLite refuses a second switch to its write-ahead log at once; opening waits instead of failing."""
+    errors: list[Exception] = []
+
+    def start(url: str, together: threading.Barrier) -> None:
+        database = open_database(url)
+        together.wait()
+        try:
+            with database.begin() as tx:
+                tx.execute(sa.text("CREATE TABLE IF NOT EXISTS first (id INTEGER)"))
+        except sa.exc.OperationalError as error:
+            errors.append(error)
+        finally:
+            database.engine.dispose()
+
+    for attempt in range(40):
+        together = threading.Barrier(8)
+        url = f"sqlite:///{tmp_path}/{attempt}.db"
+        threads = [threading.Thread(target=start, args=(url, together)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+
+
+def test_a_file_that_is_no_database_is_refused_at_once(tmp_path: Path) -> None:
+    """Only a busy file is waited for."""
+    path = tmp_path / "text.db"
+    path.write_text("this is a letter, not a database" * 100)
+    database = open_database(f"sqlite:///{path}")
+    with pytest.raises(sa.exc.DatabaseError, match="not a database"), database.begin():
+        pass
+    database.engine.dispose()
