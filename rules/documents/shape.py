@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
@@ -55,15 +56,22 @@ _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def _type_schema(hint: Any) -> dict[str, Any]:
-    if typing.get_origin(hint) is tuple:
-        return {"type": "array", "items": _type_schema(typing.get_args(hint)[0])}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return {"type": "array", "items": _type_schema(arguments[0])}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _type_schema(arguments[1])}
     if isinstance(hint, types.UnionType):
-        return _union_schema([a for a in typing.get_args(hint) if a is not type(None)])
-    if is_dataclass(hint):
-        return json_schema(typing.cast(type, hint))
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return {"enum": [member.value for member in hint]}
-    return {"type": _PLAIN[hint]}
+        return _union_schema([a for a in arguments if a is not type(None)])
+    return {} if hint is Any else _class_schema(hint)
+
+
+def _class_schema(cls: type) -> dict[str, Any]:
+    if is_dataclass(cls):
+        return json_schema(cls)
+    if issubclass(cls, StrEnum):
+        return {"enum": [member.value for member in cls]}
+    return {"type": _PLAIN[cls]}
 
 
 def _union_schema(options: list[Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -161,3 +162,24 @@ def children(node: Node) -> tuple[Node, ...]:
             return (value, body)
         case _:
             return ()
+
+
+_PARTS: dict[type, tuple[str, ...]] = {
+    Select: ("operand",),
+    Has: ("operand",),
+    Call: ("args",),
+    Operator: ("operands",),
+    ListOf: ("items",),
+    MapOf: ("keys", "values"),
+    Macro: ("source", "body", "guard"),
+    Let: ("value", "body"),
+}
+
+
+def rebuilt(node: Node, step: Callable[[Node], Node]) -> Node:
+    """Return the node with the step taken on each of its parts."""
+    changes: dict[str, Node | tuple[Node, ...] | None] = {}
+    for name in _PARTS.get(type(node), ()):
+        part = getattr(node, name)
+        changes[name] = tuple(map(step, part)) if isinstance(part, tuple) else None if part is None else step(part)
+    return replace(node, **changes) if changes else node  # type: ignore[arg-type]

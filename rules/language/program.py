@@ -21,6 +21,7 @@ from rules.language.lower import Plan, lower
 from rules.language.nodes import Call, Exact, Ident, Literal, Node, children
 from rules.language.parse import parse
 from rules.language.problems import ExpressionError, Problem, Severity, place
+from rules.language.qualified import qualified
 from rules.language.results import Misfit, taker, widest_scale
 from rules.language.runtime import Failed, Runner, TooDeep
 from rules.language.types import NUMBERS, Kind, Type, of_field, to_field
@@ -91,7 +92,7 @@ def compile_expression(
         convertible: the caller converts the result itself, so that another type than `expect` is no problem.
         object_name: what messages call the object whose fields these are.
     """
-    tree = parse(text)
+    tree = qualified(parse(text), schema)
     checked = check(tree, text, schema, object_name)
     target = Field("", expect) if isinstance(expect, FieldType) else expect
     failures = [p for p in checked.problems if p.severity is Severity.ERROR]
