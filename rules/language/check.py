@@ -9,6 +9,7 @@ from typing import Any
 from rules.language.check_calls import Calls
 from rules.language.check_operators import Operators
 from rules.language.checked import RECORD, Checked, field_of
+from rules.language.library import EMPTY, Library
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, MacroName, MapOf, Node, Operator, Select
 from rules.language.problems import nearest
 from rules.language.types import (
@@ -33,9 +34,11 @@ MAX_LOOPS = 2
 _LITERALS: Mapping[type, Type] = {bool: BOOLEAN, int: INTEGER, float: FLOAT, str: TEXT, bytes: BINARY, type(None): NULL}
 
 
-def check(tree: Node, text: str, schema: Schema, object_name: str | None = None) -> Checked:
+def check(
+    tree: Node, text: str, schema: Schema, object_name: str | None = None, library: Library = EMPTY
+) -> Checked:
     """Return the tree with its types; `object_name` is how messages call the object."""
-    checked = Checked(tree)
+    checked = Checked(tree, library=library)
     Checker(checked, text, schema, object_name).visit(tree)
     return checked
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from rules.language.functions.registry import Overload
+from rules.language.library import EMPTY, Library, Lookup
 from rules.language.nodes import Call, Ident, Literal, Node, Operator, Select
 from rules.language.problems import Problem, Severity, place
 from rules.language.types import ANY, Kind, Type
@@ -17,13 +18,18 @@ RECORD = "record"
 
 @dataclass
 class Checked:
-    """A tree with the type of each node, the fields it names and what is wrong with it."""
+    """A tree with the type of each node, the fields it names and what is wrong with it.
+
+    `lookups` tells which table, and which column of it, a call of `lookup()` reads.
+    """
 
     tree: Node
     types: dict[int, Type] = field(default_factory=dict)
     overloads: dict[int, Overload] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    library: Library = EMPTY
+    lookups: dict[int, tuple[Lookup, int]] = field(default_factory=dict)
 
     def type(self, node: Node) -> Type:
         """Return the type of a node of the tree."""

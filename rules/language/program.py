@@ -17,6 +17,7 @@ from rules.language.check import check
 from rules.language.checked import Checked, field_of
 from rules.language.encode import REFERENCE
 from rules.language.explain import Explainer
+from rules.language.library import EMPTY, Library
 from rules.language.lower import Plan, lower
 from rules.language.nodes import Call, Exact, Ident, Literal, Node, children
 from rules.language.parse import parse
@@ -81,6 +82,7 @@ def compile_expression(
     expect: FieldType | Field | None = None,
     convertible: bool = False,
     object_name: str | None = None,
+    library: Library = EMPTY,
 ) -> Program:
     """Return the program of an expression over records of `schema`; raises `ExpressionError`.
 
@@ -91,9 +93,10 @@ def compile_expression(
             record by record; numbers are rounded half-even to the scale of a decimal `Field`.
         convertible: the caller converts the result itself, so that another type than `expect` is no problem.
         object_name: what messages call the object whose fields these are.
+        library: the lookup tables it may use.
     """
     tree = qualified(parse(text), schema)
-    checked = check(tree, text, schema, object_name)
+    checked = check(tree, text, schema, object_name, library)
     target = Field("", expect) if isinstance(expect, FieldType) else expect
     failures = [p for p in checked.problems if p.severity is Severity.ERROR]
     failures += [] if failures else _constants(tree, checked, text, schema)
