@@ -42,4 +42,6 @@ def plain(item: Any) -> Any:
         return {name: plain(value) for name, value in kept.items()}
     if isinstance(item, tuple):
         return [plain(value) for value in item]
+    if isinstance(item, Mapping):
+        return dict(item)
     return item.value if isinstance(item, StrEnum) else item

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from rules.documents.decision import NAME, Decision
+from rules.documents.example import RuleTest
 from rules.documents.shape import entry
+from rules.documents.validation import Validation
 
 DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
 SHARE = r"^[0-9]+(\.[0-9]+)?%$"
-NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -377,6 +379,8 @@ class SyncRule:
     review: float = entry("Matches from this confidence on become a case.", 0.60, minimum=0, maximum=1)
     fields: tuple[FieldMap, ...] = entry("The pairs of fields.", minItems=1)
     conflict: Conflict = entry("How conflicts are settled.", Conflict())
+    decisions: tuple[Decision, ...] = entry("Decision tables that are asked for every record that is read.", ())
+    validations: tuple[Validation, ...] = entry("What the records that are read have to meet.", ())
     situations: Situations = entry("What to do in each situation.", Situations())
     deletes: Deletes = entry("How deletions are noticed.", Deletes())
     guards: tuple[Guard, ...] = entry("Limits that stop a run.", ())
@@ -384,3 +388,5 @@ class SyncRule:
     errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
     transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
     schedule: Schedule | None = entry("When the rule runs by itself; only by hand if left out.", None)
+    explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
+    tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())

@@ -1,0 +1,29 @@
+"""A decision inside another rule: which table is asked, and with which values."""
+
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rules.documents.shape import entry
+
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision table is asked for every record; its outputs can be used like fields: `credit.limit`."""
+
+    table: str = entry("The name of the decision table.", pattern=NAME)
+    name: str | None = entry(
+        "The word before the outputs in expressions; the table's name if left out.", None, pattern=NAME
+    )
+    inputs: Mapping[str, str] | None = entry(
+        "Input of the table -> expression over the record's fields; the field of the same name if left out.", None
+    )
+
+    @property
+    def prefix(self) -> str:
+        """Return the word before the outputs."""
+        return self.name or self.table

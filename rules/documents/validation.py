@@ -1,0 +1,44 @@
+"""What records have to meet: conditions, uniqueness, references; and what becomes of those that do not."""
+
+# ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rules.documents.decision import NAME
+from rules.documents.shape import entry
+
+
+class OnFailure(StrEnum):
+    """What becomes of a record that does not meet a validation."""
+
+    REJECT = "reject"
+    QUARANTINE = "quarantine"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A value that has to exist elsewhere."""
+
+    field: str = entry("The field whose value has to exist there; an empty one is fine.", minLength=1)
+    connection: str = entry("The connection of the other object; `hub` for an entity.", "hub", minLength=1)
+    object: str = entry("The other object or entity.", minLength=1)
+    key: str = entry("The field of the other object that has to hold the value.", minLength=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """One thing that records have to meet: exactly one of `check`, `unique`, `reference`."""
+
+    name: str = entry("The name of the validation, unique in its rule.", pattern=NAME)
+    check: str | None = entry("A condition that is true for a good record.", None, minLength=1)
+    unique: tuple[str, ...] = entry("Fields whose values occur together only once.", (), maxItems=8)
+    reference: Reference | None = entry("A value that has to exist in another object.", None)
+    when: str | None = entry("A condition; the validation is asked only where it is true.", None, minLength=1)
+    severity: OnFailure = entry(
+        "reject: the record is left out; quarantine: parked until someone corrects it; warn: written, and noted.",
+        OnFailure.QUARANTINE,
+    )
+    message: str = entry("What people read when it is not met.", "", maxLength=500)
