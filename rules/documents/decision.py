@@ -1,14 +1,11 @@
 """A decision inside another rule: which table is asked, and with which values."""
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rules.documents.shape import entry
-
-NAME = r"^[a-z][a-z0-9_]{0,62}$"
+from rules.documents.shape import NAME, entry
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from zoneinfo import ZoneInfo
 
 from rules.documents.build import build
 from rules.documents.problems import DocumentError, DocumentProblem
-from rules.documents.shape import entry, json_schema
-from rules.documents.sync import NAME
+from rules.documents.shape import NAME, entry, json_schema
 from rules.documents.validate import validate
 from rules.schema import FieldType
 from rules.text import N_, msg

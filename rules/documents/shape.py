@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 _METADATA = "document"
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
 REQUIRED: Any = MISSING
 
 

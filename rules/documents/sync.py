@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from rules.documents.decision import NAME, Decision
+from rules.documents.decision import Decision
 from rules.documents.example import RuleTest
-from rules.documents.shape import entry
+from rules.documents.shape import NAME, entry
 from rules.documents.validation import Validation
 
 DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"

@@ -9,8 +9,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from rules.documents.decision import NAME
 from rules.documents.problems import DocumentProblem
+from rules.documents.shape import NAME
 from rules.documents.sync import DURATION, SHARE
 from rules.language.problems import nearest
 from rules.text import N_, Message, msg

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rules.documents.decision import NAME
-from rules.documents.shape import entry
+from rules.documents.shape import NAME, entry
 
 
 class OnFailure(StrEnum):
