@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from webapp.rulebook import services
 from webapp.rulebook.comparing import compared
-from webapp.rulebook.errors import BadName, NotPublishable, RulebookError, RuleBusy, RuleMissing, StaleDraft
+from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RulebookError, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.pages import problem_json
 from webapp.rulebook.services import RuleRow, VersionRow
 from webapp.web.api import ApiError, RoomApi, listed, listing, operation
@@ -206,7 +206,7 @@ def _asked(work: Callable[[], T]) -> T:
     except NotPublishable as error:
         raise ApiError(422, error.message, [problem_json(problem) for problem in error.problems]) from None
     except RulebookError as error:
-        status = {RuleMissing: 404, StaleDraft: 409, RuleBusy: 409, BadName: 422}.get(type(error), 400)
+        status = {RuleMissing: 404, StaleDraft: 409, RuleBusy: 409, BadName: 422, BadKind: 422}.get(type(error), 400)
         raise ApiError(status, error.message) from None
 
 

@@ -1,4 +1,4 @@
-"""Whether a document can be published: its own keys, then against the two objects as their systems describe them."""
+"""Whether a sync rule can be published: its own keys, then against the two objects as their systems describe them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync
+from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync, unsupported
 from rules.schema import Schema
 from rules.text import Message, msg
 from webapp.connections import services as connections
@@ -30,6 +30,14 @@ class Seen:
     at: str = "connection"
     abilities: Capabilities | None = None
     writable: bool = True
+
+
+def structure(document: Mapping[str, Any]) -> list[DocumentProblem]:
+    """Return what is wrong with the document by itself, or asks for what this version cannot do."""
+    try:
+        return unsupported(parse_sync(document))
+    except DocumentError as error:
+        return list(error.problems)
 
 
 def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = None) -> list[DocumentProblem]:

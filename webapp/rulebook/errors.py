@@ -3,6 +3,7 @@
 RulebookError
 ├── RuleMissing      there is no such rule or version
 ├── BadName          the name is missing, malformed, taken or may not be changed
+├── BadKind          the kind is unknown or may not be changed
 ├── StaleDraft       somebody else has saved the draft meanwhile
 ├── NotPublishable   the document has problems; nothing was published
 └── RuleBusy         a run is at work with the rule
@@ -36,6 +37,10 @@ class RuleMissing(RulebookError):
 
 class BadName(RulebookError):
     """The name is missing, malformed, taken or may not be changed."""
+
+
+class BadKind(RulebookError):
+    """The kind is unknown or may not be changed."""
 
 
 class StaleDraft(RulebookError):

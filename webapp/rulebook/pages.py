@@ -12,6 +12,7 @@ from rules.documents import DocumentProblem
 from webapp.rulebook import services, wording
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.findings import Findings, sentence, tab_of
+from webapp.rulebook.kinds import RuleKind, kind_of
 from webapp.rulebook.services import RuleRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView
@@ -38,6 +39,7 @@ class RulePage(RoomView):
             context["findings"] = Findings(document, services.check(self.house, document))
         shared = {
             "rule": rule,
+            "kind": kind_of(rule.document),
             "document": document,
             "draft_version": _draft_version(rule, context.get("stale")),
             "tab": tab,
@@ -96,13 +98,13 @@ def _draft_version(rule: RuleRow, stale: StaleDraft | None) -> int:
 
 
 def _tabs(rule: RuleRow, active: str) -> list[tuple[str, str, bool]]:
-    base = f"/rules/{rule.name}"
-    tabs = [
-        (f"{base}/", _("Overview"), "overview"),
-        (f"{base}/fields", _("Fields"), "fields"),
-        (f"{base}/behaviour", _("Behaviour"), "behaviour"),
-        (f"{base}/source", _("Source"), "source"),
-        (f"{base}/versions", _("Versions"), "versions"),
-    ]
-    shown = [(url, label, name == active) for url, label, name in tabs]
-    return [*shown, (f"/runs/?rule={rule.name}", _("Runs"), False)]
+    kind = kind_of(rule.document)
+    named = [*kind.tabs, ("source", _("Source")), ("versions", _("Versions"))]
+    first = [] if kind.home else [(home(rule.name, kind), _("Overview"), active == "overview")]
+    shown = [(f"/rules/{rule.name}/{name}", _(label), name == active) for name, label in named]
+    return [*first, *shown, *([(f"/runs/?rule={rule.name}", _("Runs"), False)] if kind.runs else [])]
+
+
+def home(name: str, kind: RuleKind) -> str:
+    """Return the address of a rule's first page."""
+    return f"/rules/{name}/{kind.home}"

@@ -23,8 +23,8 @@ from webapp.connections import services as connections
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
 from webapp.rulebook import hooks, usage
-from webapp.rulebook.checking import check
-from webapp.rulebook.errors import BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
+from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
+from webapp.rulebook.kinds import KINDS, SYNC, check
 from webapp.rulebook.models import rule, rule_version
 from webapp.rulebook.reading import (
     ACTIVE,
@@ -84,7 +84,7 @@ RESERVED = frozenset({"new", "objects", "check"})
 
 def create(house: House, document: Document, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
     """Store a new rule with `document` as its draft; raises `BadName`."""
-    name = _good_name(document.get("name"))
+    name, kind = _good_name(document.get("name")), _good_kind(document.get("kind", SYNC))
     with _writing(house, tx) as own:
         if find(own, name):
             raise BadName(msg("There is already a rule called '{name}'. Choose another name.", name=name))
@@ -92,7 +92,7 @@ def create(house: House, document: Document, actor: Actor, tx: sa.Connection | N
         values = {
             "name": name,
             "label": _label(plain),
-            "kind": str(plain.get("kind", "sync")),
+            "kind": kind,
             "draft": plain,
             "draft_version": 1,
             "state": ACTIVE,
@@ -118,6 +118,8 @@ def save_draft(
                 "The rule is called '{name}'; a name cannot be changed. Create a new rule under the other name instead."
             )
             raise BadName(msg(text, name=name))
+        if document.get("kind", SYNC) != old.kind:
+            raise BadKind(msg("The kind of a rule cannot be changed. Create a new rule of the other kind instead."))
         if expected_version is not None and expected_version != old.draft_version:
             raise StaleDraft(name, old.updated_by, old.draft_version)
         plain = _plain(document)
@@ -256,6 +258,13 @@ def _good_name(name: object) -> str:
         return name
     text = "A rule needs a name of small letters, digits and underscores, beginning with a letter: {example}."
     raise BadName(msg(text, example="customers_crm_erp"))
+
+
+def _good_kind(kind: object) -> str:
+    if isinstance(kind, str) and kind in KINDS:
+        return kind
+    text = "'{kind}' is no kind of rule. The kinds are: {known}."
+    raise BadKind(msg(text, kind=str(kind), known=", ".join(KINDS)))
 
 
 @contextmanager

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 from flask import flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.rulebook import hooks, services, timetable, wording
+from webapp.rulebook import hooks, services, timetable
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
 from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.rulebook.findings import Findings
+from webapp.rulebook.kinds import KINDS, kind_of
 from webapp.rulebook.live_views import LiveView
-from webapp.rulebook.pages import RulePage, refusal
+from webapp.rulebook.pages import RulePage, home, refusal
 from webapp.rulebook.reading import ACTIVE
 from webapp.rulebook.setup_views import SetupView
 from webapp.rulebook.version_views import VersionsView
@@ -31,7 +36,11 @@ class RulesView(RulePage):
         with self.house.db.read() as tx:
             rules = services.list_rules(tx)
             runs = hooks.runs_of(tx, [rule.name for rule in rules])
-        return self.page("rulebook/list.html", rules=rules, runs=runs, wording=wording, timetable=timetable)
+        chosen = request.args.get("kind", "")
+        numbers = Counter(rule.kind for rule in rules)
+        context: dict[str, Any] = {"runs": runs, "kinds": KINDS, "timetable": timetable}
+        shown = [rule for rule in rules if chosen in ("", rule.kind)]
+        return self.page("rulebook/list.html", rules=shown, tabs=_kind_tabs(numbers, chosen), **context)
 
     @expose("/<name>/")
     @has_access
@@ -39,6 +48,8 @@ class RulesView(RulePage):
     def overview(self, name: str) -> Response:
         """Show a rule in plain sentences, its problems and its last run."""
         rule = self.rule(name)
+        if kind_of(rule.document).home:
+            return redirect(home(name, kind_of(rule.document)))
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
         schedule = part_of(rule.published or {}, "schedule")
@@ -125,6 +136,13 @@ class RulesView(RulePage):
             return redirect(f"/rules/{name}/")
         flash(_("The rule '%(name)s' is deleted. Its runs and versions stay in the log.", name=name), "success")
         return redirect("/rules/")
+
+
+def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, bool]]:
+    """Return a tab for all rules and one for each kind that there is, with their numbers."""
+    kinds = [(kind, _(KINDS[kind].label)) for kind in KINDS if kind in numbers]
+    tabs = [(f"/rules/?kind={kind}", f"{label} ({numbers[kind]})", kind == chosen) for kind, label in kinds]
+    return [("/rules/", _("All (%(count)d)", count=sum(numbers.values())), not chosen), *tabs] if numbers else []
 
 
 VIEWS = (RulesView, SetupView, FieldsView, BehaviourView, SourceView, VersionsView, LiveView)
