@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rules.language.functions.registry import Overload
 from rules.language.library import EMPTY, Library, Lookup
 from rules.language.nodes import Call, Ident, Literal, Node, Operator, Select
-from rules.language.problems import Problem, Severity, place
+from rules.language.problems import Problem, Severity, problem_at
 from rules.language.types import ANY, Kind, Type
 from rules.schema import Schema
 from rules.text import Message, msg
@@ -68,7 +68,7 @@ class Visitor(ABC):
         self, at: int, message: Message, suggestion: str | None = None, severity: Severity = Severity.ERROR
     ) -> Type:
         """Note a problem and go on with `any`, so that one mistake is reported once."""
-        self.checked.problems.append(Problem(message, *place(self._text, at), suggestion, severity))
+        self.checked.problems.append(problem_at(self._text, at, message, suggestion, severity))
         return ANY
 
     def condition(self, node: Node) -> None:

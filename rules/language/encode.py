@@ -8,6 +8,7 @@ from typing import Any
 from rules.language.nodes import (
     Call,
     Exact,
+    Find,
     Has,
     Ident,
     Let,
@@ -21,13 +22,13 @@ from rules.language.nodes import (
     Select,
     Variable,
 )
-from rules.language.parse import SYMBOLS
 from rules.language.wire import block, double, varint
 
 REFERENCE = b"\x00field:"
 _PARSED = "type.googleapis.com/cel.expr.ParsedExpr"
 _ACCUMULATOR = "@result"
-_NAMES = {symbol: name for name, symbol in SYMBOLS.items() if name != "-_"}
+_NAMES = {s: f"_{s}_" for s in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||")}
+_NAMES |= {"?:": "_?_:_", "[]": "_[_]", "!": "!_", "in": "@in"}
 
 
 def encode(tree: Node) -> bytes:
@@ -51,6 +52,7 @@ class _Encoder:
             MapOf: self._map,
             Macro: self._macro,
             Let: self._let,
+            Find: lambda node: self._function(node.name, self.node(node.key)),
         }
 
     def node(self, node: Node) -> bytes:

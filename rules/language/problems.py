@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
+from rules.language.tokens import word_length
 from rules.text import Message
 
 
@@ -21,7 +22,8 @@ class Severity(StrEnum):
 class Problem:
     """One mistake in an expression; `line` and `column` count from 1, in characters.
 
-    `suggestion` is the text to put in the place of the wrong word, where one is likely.
+    `length` is how many characters from there are meant (0 at the end of the text, where something is missing).
+    `suggestion` is the text to put in their place, where one is likely.
     """
 
     message: Message
@@ -29,6 +31,7 @@ class Problem:
     column: int = 1
     suggestion: str | None = None
     severity: Severity = Severity.ERROR
+    length: int = 0
 
 
 class ExpressionError(Exception):
@@ -43,6 +46,20 @@ def place(text: str, offset: int) -> tuple[int, int]:
     """Return the line and column, both from 1, of a 0-based offset in characters."""
     before = text[: max(offset, 0)]
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def problem_at(
+    text: str,
+    offset: int,
+    message: Message,
+    suggestion: str | None = None,
+    severity: Severity = Severity.ERROR,
+    *,
+    end: int | None = None,
+) -> Problem:
+    """Return a problem of the characters from an offset to `end`, to the end of the word there if that is left out."""
+    length = word_length(text, offset) if end is None else end - offset
+    return Problem(message, *place(text, offset), suggestion, severity, length)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -1,0 +1,20 @@
+"""One record as a batch, whatever its fields are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from rules.schema import FieldType, Schema
+
+
+def frame(schema: Schema, record: Mapping[str, Any]) -> pl.DataFrame:
+    """Return a batch of one record; JSON fields are given as Python values."""
+    columns = {
+        field.name: [json.dumps(record.get(field.name)) if field.type is FieldType.JSON else record.get(field.name)]
+        for field in schema.fields
+    }
+    return pl.DataFrame(columns or {"": [None]}, schema=schema.dtypes() or None)
