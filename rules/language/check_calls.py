@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rules.language.checked import Visitor
 from rules.language.functions import FUNCTIONS
-from rules.language.functions.registry import Form, Function
-from rules.language.nodes import Call, MapOf
+from rules.language.functions.registry import CHECKS, Form, Function, FunctionError, Overload
+from rules.language.nodes import Call, Literal, MapOf, Node
 from rules.language.operations import choose_overload
 from rules.language.problems import nearest
-from rules.language.types import ANY, NULL, Kind, Type, comparable, unify
+from rules.language.types import ANY, NULL, Kind, Type, comparable, of_field, unify
 from rules.text import N_, msg
 
 _HINTS = {
@@ -46,8 +48,20 @@ class Calls(Visitor):
         if chosen is None:
             return self._wrong(node, function, types)
         self.checked.overloads[id(node)] = chosen
-        decimal = chosen.result.kind is Kind.FLOAT and any(t.kind is Kind.DECIMAL for t in types)
-        return Type(Kind.DECIMAL) if decimal else chosen.result
+        self._constants(node, chosen)
+        result = chosen.result_of(types)
+        decimal = result.kind is Kind.FLOAT and any(t.kind is Kind.DECIMAL for t in types)
+        return Type(Kind.DECIMAL) if decimal else result
+
+    def _constants(self, node: Call, overload: Overload) -> None:
+        """Note what is wrong with arguments that are written out, like a time zone that does not exist."""
+        for name, arg in zip(overload.names, node.args, strict=True):
+            check = CHECKS.get(name)
+            if check is not None and isinstance(arg, Literal) and isinstance(arg.value, str):
+                try:
+                    check(arg.value)
+                except FunctionError as error:
+                    self.report(arg.at, error.message)
 
     def _no_function(self, node: Call) -> Type:
         hint = _HINTS.get(node.name.lower())
@@ -70,6 +84,8 @@ class Calls(Visitor):
     def _form(self, node: Call, form: Form, types: list[Type]) -> Type:
         if form is Form.CHOOSE:
             return self._choose(node, types)
+        if form is Form.LOOKUP:
+            return self._lookup(node, types)
         result = NULL
         for part, type_ in zip(node.args, types, strict=True):
             unified = unify(result, type_)
@@ -78,6 +94,35 @@ class Calls(Visitor):
                 return self.report(part.at, msg(text, name=node.name, type=str(type_), other=str(result)))
             result = unified
         return result
+
+    def _lookup(self, node: Call, types: list[Type]) -> Type:
+        """Return the type of the column that a lookup reads, after noting table and column."""
+        written = [arg.value if isinstance(arg, Literal) else None for arg in (node.args[0], *node.args[2:])]
+        wrong = next((arg for arg, name in zip((node.args[0], *node.args[2:]), written, strict=True) if not name), None)
+        if wrong is not None:
+            text = N_("lookup() needs the names of table and column written out, like {example}.")
+            return self.report(wrong.at, msg(text, example="lookup('countries', code, 'name')"))
+        table = self.checked.library.lookups.get(str(written[0]))
+        if table is None:
+            return self._unknown(
+                node.args[0], N_("There is no lookup table '{name}'."), self.checked.library.lookups, written[0]
+            )
+        names = [column.name for column in table.columns]
+        column = str(written[1]) if len(written) > 1 else names[0]
+        if column not in names:
+            return self._unknown(node.args[2], N_("The lookup table has no column '{name}'."), names, column)
+        if types[1].kind not in (of_field(table.key).kind, Kind.ANY, Kind.NULL):
+            text = N_("The lookup table '{table}' is keyed by {key}, but the value is {type}.")
+            return self.report(node.args[1].at, msg(text, table=table.name, key=table.key.value, type=str(types[1])))
+        self.checked.lookups[id(node)] = (table, names.index(column))
+        return of_field(table.columns[names.index(column)].type)
+
+    def _unknown(self, node: Node, text: str, known: Iterable[str], name: object) -> Type:
+        close = nearest(str(name), known)
+        if close is None:
+            return self.report(node.at, msg(text, name=name))
+        message = msg("{problem} Did you mean '{close}'?", problem=msg(text, name=name), close=close)
+        return self.report(node.at, message, f"'{close}'")
 
     def _choose(self, node: Call, types: list[Type]) -> Type:
         value, choices = types[0], types[1]

@@ -13,7 +13,7 @@ from typing import Any
 from rules.language.bindings import Unusable
 from rules.language.functions.registry import FunctionError
 from rules.language.lower import DIVIDE
-from rules.language.nodes import Call, Ident, Let, Literal, Macro, Node, Operator, Variable, children
+from rules.language.nodes import Call, Find, Ident, Let, Literal, Macro, Node, Operator, Variable, children
 from rules.language.results import shown
 from rules.language.runtime import Failed, Runner, TooDeep, implementations
 from rules.text import N_, Message, msg
@@ -90,6 +90,9 @@ class Explainer:
         values = [value for _, value in parts]
         if isinstance(node, Call) and node.name in implementations():
             return node.at, _own(node, values)
+        if isinstance(node, Find):
+            text = N_("The lookup table '{table}' is keyed by {key}, but the value here is {value}.")
+            return node.at, msg(text, table=node.table.name, key=node.table.key.value, value=shown(values[0]))
         failed = self._value(node, row, scope)
         return node.at, _reason(failed.reason if isinstance(failed, Failed) else "", node, values)
 
@@ -106,6 +109,9 @@ def _empty(node: Node) -> Message:
     if isinstance(node, Variable):
         text = N_("The field '{field}' is empty in this record. Use orDefault(), or ask first whether it is null.")
         return msg(text, field=node.field)
+    if isinstance(node, Find):
+        text = N_("The lookup table '{table}' has nothing for this key. Use orDefault() to say what stands for it.")
+        return msg(text, table=node.table.name)
     return msg("A value is empty here (null). Use orDefault(), or ask first whether it is null.")
 
 

@@ -20,6 +20,7 @@ from rules.language.functions.registry import Builtin, Overload, flavour
 from rules.language.nodes import (
     Call,
     Exact,
+    Find,
     Has,
     Ident,
     Let,
@@ -33,7 +34,7 @@ from rules.language.nodes import (
     Select,
     Variable,
 )
-from rules.language.types import MOMENTS, NULL, Kind, Type
+from rules.language.types import MOMENTS, NULL, Kind, Type, of_field
 from rules.schema import FieldType, Schema
 
 DIVIDE = "own./"
@@ -195,6 +196,8 @@ class Lowering:
         form = self._form(node, lambda part: self.open(part, self._checked.type(node)))
         if form is not None:
             return form
+        if node.name == "lookup":
+            return self._lookup(node)
         if node.name == "dyn":
             return self.open(node.args[0], self._checked.type(node))
         overload = self._checked.overload(node)
@@ -204,6 +207,18 @@ class Lowering:
         if builtin is not None:
             return Call(node.at, node.name, args, member=builtin is Builtin.MEMBER)
         return _folded(node.at, overload, args) or Call(node.at, own_name(node.name, flavour(overload)), args)
+
+    def _lookup(self, node: Call) -> Node:
+        """Return the search; a moment is asked for only where there is one, since the runtime has no empty moments."""
+        table, column = self._checked.lookups[id(node)]
+        key = self.open(node.args[1], NULL)
+        if of_field(table.columns[column].type).kind not in MOMENTS:
+            return Find(node.at, table, column, key)
+        name = self._fresh()
+        known = Ident(node.args[1].at, name)
+        found = Find(node.at, table, column, known)
+        body = _if(node.at, replace(found, ask=True), found, Literal(node.at, None))
+        return Let(node.at, name, key, body)
 
     def _argument(self, node: Node, wanted: Type) -> Node:
         if wanted.kind is Kind.ANY:

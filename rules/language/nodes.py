@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from rules.language.library import Lookup
+
 
 @dataclass(frozen=True)
 class Literal:
@@ -144,14 +146,32 @@ class Exact:
     field: str
 
 
-Node: TypeAlias = Literal | Ident | Select | Has | Call | Operator | ListOf | MapOf | Macro | Let | Variable | Exact
+@dataclass(frozen=True)
+class Find:
+    """The value of a lookup table's column for a key, with `ask` whether there is one; made by the compiler only."""
+
+    at: int
+    table: Lookup
+    column: int
+    key: Node
+    ask: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the runtime finds the function."""
+        return f"own.lookup.{self.table.name}.{self.column}{'?' if self.ask else ''}"
+
+
+Node: TypeAlias = (
+    Literal | Ident | Select | Has | Call | Operator | ListOf | MapOf | Macro | Let | Variable | Exact | Find
+)
 
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the parts of a node, in the order they are written."""
     match node:
-        case Select(operand=operand) | Has(operand=operand):
-            return (operand,)
+        case Select(operand=part) | Has(operand=part) | Find(key=part):
+            return (part,)
         case Call(args=parts) | Operator(operands=parts) | ListOf(items=parts):
             return parts
         case MapOf(keys=keys, values=values):
@@ -173,6 +193,7 @@ _PARTS: dict[type, tuple[str, ...]] = {
     MapOf: ("keys", "values"),
     Macro: ("source", "body", "guard"),
     Let: ("value", "body"),
+    Find: ("key",),
 }
 
 

@@ -7,7 +7,7 @@ record (`Rows`), or is the column itself (`Column`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import polars as pl
@@ -159,7 +159,7 @@ def fits(type_: Type, wanted: FieldType) -> bool:
 def _constants(node: Node, checked: Checked, text: str, schema: Schema) -> list[Problem]:
     """Return what is wrong with calls whose arguments are all written out, like date('2024-02-30')."""
     if isinstance(node, Call) and node.args and all(isinstance(arg, Literal) for arg in node.args):
-        plan = lower(Checked(node, checked.types, checked.overloads), schema, of_field(FieldType.TEXT))
+        plan = lower(replace(checked, tree=node), schema, of_field(FieldType.TEXT))
         if isinstance(Runner(plan.tree).one({}), Failed):
             at, message = Explainer(plan.tree).cause({})
             return [Problem(message, *place(text, at))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import product
 from typing import Any
@@ -14,8 +14,10 @@ from rules.language.functions import FUNCTIONS
 from rules.language.functions.numbers import divide, to_float
 from rules.language.functions.registry import Overload, flavour
 from rules.language.lower import DIVIDE, REAL, own_name
-from rules.language.nodes import Mode, Node, Variable, children
-from rules.language.types import FLOAT, INTEGER, Kind, Type
+from rules.language.nodes import Call, Find, Mode, Node, Variable, children
+from rules.language.searches import search
+from rules.language.types import FLOAT, INTEGER, MOMENTS, Kind, Type, of_field
+from rules.schema import FieldType
 from rules.text import Message, msg
 
 _KINDS: Mapping[Kind, cel.Type] = {
@@ -70,7 +72,12 @@ class Runner:
 
     def __init__(self, tree: Node) -> None:
         self.variables = tuple(variables(tree).values())
-        self._environment = _environment(tuple(sorted({(v.name, v.mode is Mode.MOMENT) for v in self.variables})))
+        types = tuple(sorted({(v.name, v.mode is Mode.MOMENT) for v in self.variables}))
+        finds = {node.name: node for node in nodes(tree) if isinstance(node, Find)}
+        names = tuple(sorted({n.name for n in nodes(tree) if isinstance(n, Call)} & implementations().keys()))
+        searches = [declare_search(find) for find in finds.values()]
+        # Only what needs no table is kept: the environments of tables live as long as their programs.
+        self._environment = _new(types, names, searches) if searches else _environment(types, names)
         try:
             self._expression = self._environment.deserialize(encode(tree))
         except RuntimeError:
@@ -105,16 +112,25 @@ def _plain(value: cel.Value) -> Any:
 
 def variables(tree: Node) -> dict[str, Variable]:
     """Return the columns that a tree needs, by the name of the variable."""
-    found = {tree.name: tree} if isinstance(tree, Variable) else {}
+    return {node.name: node for node in nodes(tree) if isinstance(node, Variable)}
+
+
+def nodes(tree: Node) -> Iterator[Node]:
+    """Yield a tree's nodes, each before its parts."""
+    yield tree
     for child in children(tree):
-        found |= variables(child)
-    return found
+        yield from nodes(child)
 
 
 @lru_cache(maxsize=1024)
-def _environment(names: tuple[tuple[str, bool], ...]) -> cel.Env:
-    types = {name: cel.Type.TIMESTAMP if moment else cel.Type.DYN for name, moment in names}
-    environment = cel.NewEnv(variables=types, functions=list(_declarations()))
+def _environment(types: tuple[tuple[str, bool], ...], names: tuple[str, ...]) -> cel.Env:
+    """Return an environment with the named functions only, since each costs time."""
+    return _new(types, names, [])
+
+
+def _new(types: Iterable[tuple[str, bool]], names: Iterable[str], more: list[cel.FunctionDecl]) -> cel.Env:
+    kinds = {name: cel.Type.TIMESTAMP if moment else cel.Type.DYN for name, moment in types}
+    environment = cel.NewEnv(variables=kinds, functions=[*(_declarations()[name] for name in names), *more])
     environment.compile("true")  # until something was compiled, the environment forgets the types of its variables
     return environment
 
@@ -134,11 +150,11 @@ def implementations() -> dict[str, list[Overload]]:
 
 
 @cache
-def _declarations() -> tuple[cel.FunctionDecl, ...]:
-    return tuple(
-        cel.FunctionDecl(name, [declared for overload in overloads for declared in _declared(name, overload)])
+def _declarations() -> dict[str, cel.FunctionDecl]:
+    return {
+        name: cel.FunctionDecl(name, [declared for overload in overloads for declared in _declared(name, overload)])
         for name, overloads in implementations().items()
-    )
+    }
 
 
 def _declared(name: str, overload: Overload) -> Iterator[cel.Overload]:
@@ -146,7 +162,7 @@ def _declared(name: str, overload: Overload) -> Iterator[cel.Overload]:
     for kinds in product(*options):
         yield cel.Overload(
             f"{name}({','.join(kinds)})",
-            return_type=_runtime_type(overload.result),
+            return_type=cel.Type.DYN if overload.nullable else _runtime_type(overload.result),
             parameters=[_KINDS[kind] for kind in kinds],
             is_member=False,
             impl=overload.implementation,
@@ -155,3 +171,24 @@ def _declared(name: str, overload: Overload) -> Iterator[cel.Overload]:
 
 def _runtime_type(type_: Type) -> cel.Type:
     return _KINDS.get(type_.kind, cel.Type.DYN)
+
+
+def declare_search(find: Find) -> cel.FunctionDecl:
+    """Return a lookup as a function of the runtime: of a key, or of an empty value."""
+    found = cel.Type.BOOL if find.ask else _moment_or_any(find)
+    kinds = {of_field(find.table.key).kind, Kind.NULL} | (
+        {Kind.FLOAT} if find.table.key is FieldType.INTEGER else set()
+    )
+    implementation = search(find)
+    overloads = [
+        cel.Overload(
+            f"{find.name}({kind})", return_type=found, parameters=[_KINDS[kind]], is_member=False, impl=implementation
+        )
+        for kind in sorted(kinds)
+    ]
+    return cel.FunctionDecl(find.name, overloads)
+
+
+def _moment_or_any(find: Find) -> cel.Type:
+    kind = of_field(find.table.columns[find.column].type).kind
+    return _KINDS[kind] if kind in MOMENTS else cel.Type.DYN

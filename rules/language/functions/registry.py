@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from rules.language.types import (
     ANY,
@@ -34,8 +34,13 @@ class Group(StrEnum):
     EMPTY = N_("Empty values")
     TEXT = N_("Text")
     NUMBERS = N_("Numbers")
+    MONEY = N_("Money and number formats")
     DATES = N_("Dates and times")
+    CONTACTS = N_("Phone, e-mail and addresses")
+    IDENTIFIERS = N_("Identity, tax and account numbers")
     LISTS = N_("Lists and choices")
+    STRUCTURES = N_("JSON and XML")
+    ENCODING = N_("Hashes and encodings")
     CONVERSION = N_("Conversion")
     STANDARD = N_("Standard CEL")
 
@@ -46,6 +51,7 @@ class Form(StrEnum):
     OR_DEFAULT = "orDefault"
     COALESCE = "coalesce"
     CHOOSE = "choose"
+    LOOKUP = "lookup"
 
 
 class Builtin(StrEnum):
@@ -65,12 +71,25 @@ class FunctionError(ValueError):
 
 @dataclass(frozen=True)
 class Overload:
-    """One signature of a function: `text(text, integer)` has two parameters."""
+    """One signature of a function: `text(text, integer)` has two parameters.
+
+    `nullable` says that the result may be empty. `follows` says what of the first argument, a list, the type of the
+    result is: its `item`, or the `same` list.
+    """
 
     signature: str
     parameters: tuple[Type, ...]
     result: Type
     implementation: Callable[..., Any] | None = None
+    names: tuple[str, ...] = ()
+    nullable: bool = False
+    follows: Literal["item", "same"] | None = None
+
+    def result_of(self, types: Sequence[Type]) -> Type:
+        """Return the type of a call with arguments of these types."""
+        if self.follows is None or types[0].kind is not Kind.LIST:
+            return self.result
+        return types[0] if self.follows == "same" else types[0].item or ANY
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,8 @@ _TYPES: Mapping[str, Type] = {
     for t in (ANY, BINARY, BOOLEAN, DATE, DATETIME, DECIMAL, DURATION, FLOAT, INTEGER, LOCAL_DATETIME, TEXT)
 } | {"list": list_of(ANY), "list of text": list_of(TEXT), "map": map_of(ANY, ANY)}
 
-_SIGNATURE = re.compile(r"(\w+)\((.*)\) -> (.+)")
+_FOLLOWS: Mapping[str, Literal["item", "same"]] = {"item": "item", "same": "same"}
+_SIGNATURE = re.compile(r"(\w+)\((.*)\) -> (.+?)( or null)?")
 
 
 def overload(signature: str, implementation: Callable[..., Any] | None = None) -> Overload:
@@ -113,11 +133,29 @@ def overload(signature: str, implementation: Callable[..., Any] | None = None) -
     found = _SIGNATURE.fullmatch(signature)
     if found is None:
         raise ValueError(signature)
-    parts = [part.split(": ")[1] for part in found[2].split(", ") if part]
-    return Overload(signature, tuple(_TYPES[part] for part in parts), _TYPES[found[3]], implementation)
+    parts = [part.split(": ") for part in found[2].split(", ") if part]
+    follows = _FOLLOWS.get(found[3])
+    return Overload(
+        signature,
+        parameters=tuple(_TYPES[type_] for _, type_ in parts),
+        result={"item": ANY, "same": list_of(ANY)}[follows] if follows else _TYPES[found[3]],
+        implementation=implementation,
+        names=tuple(name for name, _ in parts),
+        nullable=found[4] is not None,
+        follows=follows,
+    )
 
 
 FUNCTIONS: dict[str, Function] = {}
+CHECKS: dict[str, Callable[[Any], object]] = {}
+
+
+def check_constants(parameter: str, check: Callable[[Any], object]) -> None:
+    """Have every text that is written out for a parameter of this name checked when an expression is compiled.
+
+    `check` raises `FunctionError` where the text has no meaning: a time zone that does not exist, say.
+    """
+    CHECKS[parameter] = check
 
 
 def define(function: Function) -> None:

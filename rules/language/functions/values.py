@@ -126,6 +126,20 @@ _lists.form(
     "choose(value: any, choices: map) -> any",
     "choose(value: any, choices: map, default: any) -> any",
 )
+_lists.form(
+    Form.LOOKUP,
+    N_(
+        "Looks a value up in a lookup table: in its first column, or in the named one. Empty (null) where the table"
+        " does not have the key, or nothing in that place."
+    ),
+    {
+        "lookup('countries', 'DE')": "'Germany'",
+        "lookup('countries', 'DE', 'capital')": "'Berlin'",
+        "lookup('countries', '?').orDefault('unknown')": "'unknown'",
+    },
+    "lookup(table: text, key: any) -> any",
+    "lookup(table: text, key: any, column: text) -> any",
+)
 _lists.builtin(
     Builtin.GLOBAL,
     N_("Counts the characters of a text, the items of a list or the bytes of binary data."),

@@ -13,16 +13,21 @@ from rules.language import compile_expression
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.dates import at_zone, to_zone
 from rules.language.functions.registry import Function, Group, define, overload
-from rules.schema import Schema
+from rules.language.library import Library, Lookup
+from rules.schema import Field, FieldType, Schema
 from tests.rules.language.records import error, problem, value
 
 NOTHING = Schema(())
+COUNTRIES = Lookup(
+    "countries", FieldType.TEXT, (Field("name"), Field("capital")), {"DE": ("Germany", "Berlin"), "CN": ("China", None)}
+)
+LIBRARY = Library({"countries": COUNTRIES})
 EXAMPLES = [(example.expression, example.result) for f in FUNCTIONS.values() for example in f.examples]
 
 
 def constant(text: str) -> object:
     """Return the value of an expression without fields."""
-    found = compile_expression(text, NOTHING).evaluate(pl.DataFrame({"row": [1]}))
+    found = compile_expression(text, NOTHING, library=LIBRARY).evaluate(pl.DataFrame({"row": [1]}))
     assert found.errors == ()
     return found.values[0]
 
