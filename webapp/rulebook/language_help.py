@@ -24,13 +24,14 @@ def functions() -> list[tuple[str, list[Described]]]:
     """Return chapter -> functions, in the order of the reference."""
     found: list[tuple[str, list[Described]]] = []
     for group in Group:
-        members = [_described(name) for name, function in FUNCTIONS.items() if function.group is group]
+        members = [described(name) for name, function in FUNCTIONS.items() if function.group is group]
         if members:
             found.append((group.value, members))
     return found
 
 
-def _described(name: str) -> Described:
+def described(name: str) -> Described:
+    """Return what is known of a function."""
     function = FUNCTIONS[name]
     first = function.examples[0] if function.examples else None
     signatures = tuple(overload.signature for overload in function.overloads)

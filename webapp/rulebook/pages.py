@@ -9,10 +9,12 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents import DocumentProblem
+from rules.language.writing import field_text
 from webapp.rulebook import services, wording
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.findings import Findings, sentence, tab_of
-from webapp.rulebook.kinds import RuleKind, kind_of
+from webapp.rulebook.kind import RuleKind
+from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.services import RuleRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView
@@ -47,6 +49,7 @@ class RulePage(RoomView):
             "steps": steps(2 if tab == "fields" else 3) if in_setup() else None,
             "setup": in_setup(),
             "wording": wording,
+            "field_text": field_text,
             "sentence": sentence,
             "tab_of": tab_of,
         }

@@ -18,17 +18,26 @@ from webapp.connections import services as connections
 from webapp.extensions import House
 
 COUNT = 5
+READ = 100
 SECONDS = 60.0
 LARGEST = 200
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The fields and first records of an object; `problem` says in one sentence why there are none."""
+    """The fields and first records of an object; `problem` says in one sentence why there are none.
+
+    `many` are the records that values and counts are taken from, `records` the few that are shown.
+    """
 
     schema: Schema
-    records: pl.DataFrame
+    many: pl.DataFrame
     problem: Message | None = None
+
+    @property
+    def records(self) -> pl.DataFrame:
+        """Return the few records that are shown one by one."""
+        return self.many.head(COUNT)
 
 
 _kept: dict[tuple[str, str, str, int], tuple[float, Samples]] = {}
@@ -72,12 +81,12 @@ def shown(value: Any) -> str | None:
 
 def _ask(house: House, connection: str, object_name: str) -> Samples:
     try:
-        found = connections.preview(house, connection, object_name, COUNT)
+        found = connections.preview(house, connection, object_name, READ)
     except connections.ConnectionProblem as error:
         return _nothing(error.message)
     except ConnectorError as error:
         return _nothing(connections.sentence(error))
-    return Samples(found.schema, found.rows.head(COUNT))
+    return Samples(found.schema, found.rows.head(READ))
 
 
 def _nothing(problem: Message) -> Samples:

@@ -15,6 +15,7 @@ from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
 from webapp.rulebook.errors import NotPublishable, RulebookError
+from webapp.rulebook.expression_views import ExpressionView
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.kinds import KINDS, kind_of
 from webapp.rulebook.live_views import LiveView
@@ -145,4 +146,4 @@ def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, 
     return [("/rules/", _("All (%(count)d)", count=sum(numbers.values())), not chosen), *tabs] if numbers else []
 
 
-VIEWS = (RulesView, SetupView, FieldsView, BehaviourView, SourceView, VersionsView, LiveView)
+VIEWS = (RulesView, SetupView, FieldsView, BehaviourView, SourceView, VersionsView, LiveView, ExpressionView)

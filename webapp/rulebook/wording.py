@@ -146,11 +146,6 @@ def cursor_choices(schema: Schema) -> Choices:
     return field_choices(Schema(found + text))
 
 
-def field_text(name: str) -> str:
-    """Return how a field is written in an expression."""
-    return name if name.isascii() and name.isidentifier() else f'record["{name}"]'
-
-
 @dataclass(frozen=True)
 class FieldLine:
     """One filled field, as the overview lists it."""

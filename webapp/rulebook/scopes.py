@@ -1,0 +1,96 @@
+"""What an expression is about: the fields that it may name and the records that it is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from rules.schema import Field, FieldType, Schema
+from rules.text import Message, msg
+from webapp.entities import frames, listing, storage
+from webapp.extensions import House
+from webapp.rulebook.samples import COUNT, READ, samples
+
+Asked = Mapping[str, Any]
+MAX_FIELDS = 2_000
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The fields, the first records, and in one sentence why there are none."""
+
+    schema: Schema
+    records: pl.DataFrame
+    problem: Message | None = None
+
+    @property
+    def examples(self) -> pl.DataFrame:
+        """Return the few records that are shown one by one."""
+        return self.records.head(COUNT)
+
+    def without_records(self) -> Scope:
+        """Return the scope for somebody who may not see records."""
+        return Scope(self.schema, self.schema.empty(), self.problem)
+
+
+class UnknownScope(ValueError):
+    """It is not said what the expression is about, or in a form that nobody knows."""
+
+
+def scope_of(house: House, asked: Asked) -> Scope:
+    """Return the scope that a page asks for.
+
+    Args:
+        house: the open house.
+        asked: `connection` and `object`; or `entity`; or `fields`, a list of `{name, type, label, nullable}`.
+    """
+    reader = next((read for name, read in _READERS.items() if asked.get(name)), None)
+    if reader is None:
+        raise UnknownScope
+    return reader(house, asked)
+
+
+def _of_connection(house: House, asked: Asked) -> Scope:
+    found = samples(house, str(asked["connection"]), str(asked.get("object", "")))
+    return Scope(found.schema, found.many, found.problem)
+
+
+def _of_entity(house: House, asked: Asked) -> Scope:
+    with house.db.read() as tx:
+        try:
+            entity = storage.current(tx, str(asked["entity"]))
+        except storage.NoEntity:
+            text = msg("There is no entity '{name}' (any more).", name=str(asked["entity"]))
+            return Scope(Schema(()), pl.DataFrame(), text)
+        found = listing.page(tx, entity, listing.Query(), READ).records
+    return Scope(entity.schema, frames.from_dicts(entity.schema, found, entity.schema.names))
+
+
+def _of_fields(_house: House, asked: Asked) -> Scope:
+    schema = Schema(fields_of(asked["fields"]))
+    return Scope(schema, schema.empty())
+
+
+def fields_of(given: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
+    """Return the fields of a list that a page sends; raises `UnknownScope`."""
+    try:
+        return tuple(_field(one) for one in given[:MAX_FIELDS])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UnknownScope from None
+
+
+def _field(given: Mapping[str, Any]) -> Field:
+    nullable = bool(given.get("nullable", True))
+    return Field(
+        str(given["name"]), FieldType(given.get("type", "text")), nullable=nullable, label=str(given.get("label", ""))
+    )
+
+
+_READERS: dict[str, Callable[[House, Asked], Scope]] = {
+    "connection": _of_connection,
+    "entity": _of_entity,
+    "fields": _of_fields,
+}
