@@ -11,6 +11,7 @@ from typing import Any
 
 from rules.documents.build import plain
 from rules.documents.defaults import actions
+from rules.documents.lookup import lookup_schema
 from rules.documents.parse import parse_sync, sync_schema
 from rules.documents.shape import doc_of, hints, inner, required
 from rules.documents.sync import Action, Direction, SyncRule
@@ -20,6 +21,7 @@ from rules.mapping.columns import CONVERSIONS
 from rules.schema import FieldType
 
 DOCS = Path(__file__).parents[2] / "docs"
+LOOKUP = DOCS / "schemas" / "lookup.json"
 RULES, PAGE, SCHEMA = DOCS / "rules.md", DOCS / "functions.md", DOCS / "schemas" / "sync.json"
 
 
@@ -123,6 +125,7 @@ def write() -> None:
     """Write all generated documentation."""
     PAGE.write_text(functions_page())
     SCHEMA.write_text(schema_text())
+    LOOKUP.write_text(json.dumps(lookup_schema(), indent=2, ensure_ascii=False) + "\n")
     RULES.write_text(rules_page(RULES.read_text()))
 
 

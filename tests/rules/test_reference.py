@@ -7,6 +7,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from rules.documents.lookup import lookup_schema
 from rules.documents.parse import sync_schema
 from rules.documents.sync import SyncRule
 from rules.language import compile_expression
@@ -38,6 +39,12 @@ def test_schema() -> None:
     Draft202012Validator.check_schema(published)
     for document in (SMALL, WHOLE):
         Draft202012Validator(published).validate(document)
+
+
+def test_lookup_schema() -> None:
+    """docs/schemas/lookup.json is the published schema of lookup tables."""
+    assert json.loads(reference.LOOKUP.read_text()) == lookup_schema(), STALE
+    Draft202012Validator.check_schema(lookup_schema())
 
 
 def test_examples_in_prose() -> None:
