@@ -26,6 +26,9 @@ def _value(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return tuple(_value(inner, item) for item in value)
+    if typing.get_origin(hint) is Mapping:
+        inner = typing.get_args(hint)[1]
+        return {name: _value(inner, item) for name, item in value.items()}
     if is_dataclass(hint):
         return build(typing.cast(type, hint), value)
     return hint(value) if isinstance(hint, type) and issubclass(hint, (StrEnum, float)) else value
@@ -43,5 +46,5 @@ def plain(item: Any) -> Any:
     if isinstance(item, tuple):
         return [plain(value) for value in item]
     if isinstance(item, Mapping):
-        return dict(item)
+        return {name: plain(value) for name, value in item.items()}
     return item.value if isinstance(item, StrEnum) else item

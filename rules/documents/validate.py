@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from rules.documents.event_rule import TYPE
 from rules.documents.problems import DocumentProblem
 from rules.documents.shape import NAME
 from rules.documents.sync import DURATION, SHARE
@@ -19,6 +20,7 @@ Found = tuple[str, Message, str | None]
 _FORMS = {
     NAME: N_("{value} is no name: small letters, digits and underscores, a letter first, at most 63 in all."),
     DURATION: N_("{value} is not a time span such as 5m, 2s, 500ms, 1h or 1d."),
+    TYPE: N_("{value} is no type of events: words of small letters and digits with dots between, like order.created."),
     SHARE: N_("{value} is neither a number nor a share such as 5%."),
 }
 _OTHER = N_("{value} is not possible here.")
