@@ -48,10 +48,15 @@ def bind(variable: Variable, batch: pl.DataFrame, schema: Schema) -> list[Any]:
 def _numbers(column: pl.Series) -> list[Any]:
     text = column.cast(pl.String)
     values: list[Any] = text.cast(pl.Float64).to_list()
-    for row in (_significant(column, text) > DIGITS).fill_null(value=False).arg_true():
+    for row in too_long(column).arg_true():
         reason = N_("{number} has more than 15 digits, which is too much to calculate with.")
         values[row] = Unusable(msg(reason, number=text[row]))
     return values
+
+
+def too_long(column: pl.Series) -> pl.Series:
+    """Return where a number has more digits than can be calculated with."""
+    return (_significant(column, column.cast(pl.String)) > DIGITS).fill_null(value=False)
 
 
 def _significant(column: pl.Series, text: pl.Series) -> pl.Series:
@@ -61,11 +66,21 @@ def _significant(column: pl.Series, text: pl.Series) -> pl.Series:
     return digits.str.strip_chars_start("0").str.strip_chars_end("0").str.len_chars()
 
 
-def _moments(column: pl.Series) -> list[Any]:
+def wall_clock(column: pl.Series) -> pl.Series:
+    """Return dates and times as the runtime reads them: as if their zone were UTC."""
     instants = column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column
-    naive = instants.dt.replace_time_zone(None)
+    return instants.dt.replace_time_zone(None)
+
+
+def far(naive: pl.Series) -> pl.Series:
+    """Return where a moment is beyond what can be calculated with."""
     coarse = (naive.dt.microsecond() > 0) & ~naive.is_between(*_FINE)
-    outside = (coarse | ~naive.is_between(_FIRST, _LAST)).fill_null(value=False)
+    return (coarse | ~naive.is_between(_FIRST, _LAST)).fill_null(value=False)
+
+
+def _moments(column: pl.Series) -> list[Any]:
+    naive = wall_clock(column)
+    outside = far(naive)
     if not outside.any():
         return naive.dt.replace_time_zone("UTC").to_list()
     inside = pl.select(pl.when(~outside).then(naive)).to_series()
@@ -94,17 +109,27 @@ def parse_json(text: str) -> Any:
 
 
 def _texts(column: pl.Series) -> list[Any]:
-    return _without_nul(column, column.str.contains("\x00", literal=True))
+    return _without_nul(column, nul_text(column))
 
 
 def _bytes(column: pl.Series) -> list[Any]:
-    return _without_nul(column, column.bin.contains(b"\x00"))
+    return _without_nul(column, nul_bytes(column))
+
+
+def nul_text(column: pl.Series) -> pl.Series:
+    """Return where a text holds the character NUL."""
+    return column.str.contains("\x00", literal=True).fill_null(value=False)
+
+
+def nul_bytes(column: pl.Series) -> pl.Series:
+    """Return where binary data holds the byte 0."""
+    return column.bin.contains(b"\x00").fill_null(value=False)
 
 
 def _without_nul(column: pl.Series, has_nul: pl.Series) -> list[Any]:
     """Return the values; those that hold the character NUL are unusable, since the runtime would cut them off there."""
     values: list[Any] = column.to_list()
-    for row in has_nul.fill_null(value=False).arg_true():
+    for row in has_nul.arg_true():
         values[row] = _NUL
     return values
 

@@ -1,51 +1,34 @@
 """Compile an expression once, evaluate it over batches of records.
 
-`Backend` is the seam: what turns a checked tree into columns. Today each expression runs on the C++ runtime, record by
-record (`Rows`), or is the column itself (`Column`).
+`Backend` is the seam: what turns a checked tree into columns. That is `Columns` (rules/language/columns), or the column
+itself where an expression merely names one (`Column`). `Rows` gives the same results record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import polars as pl
 
-from rules.language.bindings import bind
 from rules.language.check import check
 from rules.language.checked import Checked, field_of
-from rules.language.encode import REFERENCE
+from rules.language.columns.backend import Columns
+from rules.language.columns.description import PlanDescription
 from rules.language.explain import Explainer
 from rules.language.library import EMPTY, Library
-from rules.language.lower import Plan, lower
-from rules.language.nodes import Call, Exact, Ident, Literal, Node, children
+from rules.language.lower import lower
+from rules.language.nodes import Call, Ident, Literal, Node, children
 from rules.language.parse import parse
 from rules.language.problems import ExpressionError, Problem, Severity, place
 from rules.language.qualified import qualified
-from rules.language.results import Misfit, taker, widest_scale
-from rules.language.runtime import Failed, Runner, TooDeep
+from rules.language.rows import Evaluated, RowError
+from rules.language.runtime import Failed, Runner, TooDeep, ensure_depth
 from rules.language.types import NUMBERS, Kind, Type, of_field, to_field
 from rules.schema import Field, FieldType, Schema
-from rules.text import Message, msg
+from rules.text import msg
 
-
-@dataclass(frozen=True)
-class RowError:
-    """A record for which an expression has no result; `line` and `column` count from 1 in its text."""
-
-    row: int
-    message: Message
-    column: int | None = None
-    line: int | None = None
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The results of a batch, null where there is an error."""
-
-    values: pl.Series
-    errors: tuple[RowError, ...] = ()
+__all__ = ["Backend", "Column", "Evaluated", "Program", "RowError", "compile_expression", "fits"]
 
 
 class Backend(Protocol):
@@ -53,6 +36,10 @@ class Backend(Protocol):
 
     def evaluate(self, batch: pl.DataFrame) -> Evaluated:
         """Return a value or an error for every record."""
+
+    @property
+    def description(self) -> PlanDescription:
+        """Return what the evaluation does, in words."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,11 @@ class Program:
     def evaluate(self, batch: pl.DataFrame) -> Evaluated:
         """Return a value or an error for every record of a batch that has at least the fields in `fields`."""
         return self.backend.evaluate(batch)
+
+    @property
+    def plan(self) -> PlanDescription:
+        """Return how the expression is worked out, and what makes it slow."""
+        return self.backend.description
 
 
 def compile_expression(
@@ -109,10 +101,12 @@ def compile_expression(
         field = schema[copied]
         backend: Backend = Column(copied)
         return Program(text, frozenset({copied}), field.type, field.scale, backend, (), copied)
+    lowered = lower(checked, schema, of_field(result.type))
     try:
-        backend = Rows(text, lower(checked, schema, of_field(result.type)), schema, result)
+        ensure_depth(lowered.tree)
     except TooDeep as error:
         raise ExpressionError([Problem(error.message)]) from None
+    backend = Columns(text, lowered, schema, result)
     warnings = tuple(checked.problems)
     return Program(text, frozenset(checked.fields), result.type, backend.field.scale, backend, warnings)
 
@@ -176,78 +170,7 @@ class Column:
         """Return the column."""
         return Evaluated(batch[self.name])
 
-
-class Rows:
-    """An expression that is evaluated record by record on the C++ runtime."""
-
-    def __init__(self, text: str, plan: Plan, schema: Schema, field: Field) -> None:
-        self._text = text
-        self._plan = plan
-        self._schema = schema
-        self._runner = Runner(plan.tree)
-        self._explainer = Explainer(plan.tree)
-        self._references = tuple(sorted(_references(plan.tree)))
-        self.field = self._widened(field)
-        self._take = taker(field, self.field)
-
-    def _widened(self, field: Field) -> Field:
-        if field.type is not FieldType.DECIMAL:
-            return Field("", field.type)
-        sources = [self._schema[name] for name in self._references if self._schema[name].type is FieldType.DECIMAL]
-        return Field("", field.type, scale=widest_scale(field.scale, [source.scale for source in sources]))
-
-    def evaluate(self, batch: pl.DataFrame) -> Evaluated:
-        """Return a value or an error for every record."""
-        references = {REFERENCE + name.encode(): batch[name].to_list() for name in self._references}
-        values: list[Any] = []
-        errors: list[RowError] = []
-        for number, (row, value) in enumerate(self._results(batch)):
-            try:
-                column = references.get(bytes(value)) if type(value) is bytearray else None
-                values.append(self._taken(value, row) if column is None else self._stored(column[number]))
-            except _RowFailed as failed:
-                values.append(None)
-                errors.append(RowError(number, failed.message, *reversed(place(self._text, failed.at))))
-        return Evaluated(pl.Series(values, dtype=self.field.dtype, strict=True), tuple(errors))
-
-    def _results(self, batch: pl.DataFrame) -> Iterator[tuple[dict[str, Any], Any]]:
-        names = [variable.name for variable in self._runner.variables]
-        if not names:
-            constant = self._runner.one({})
-            return (({}, constant) for _ in range(batch.height))
-        columns = [bind(variable, batch, self._schema) for variable in self._runner.variables]
-        rows = (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
-        return ((row, self._runner.one(row)) for row in rows)
-
-    def _stored(self, value: Any) -> Any:
-        """Return the value of a field that the runtime named as the result."""
-        if value is None or isinstance(value, str):
-            return value
-        return self._fit(value)
-
-    def _taken(self, value: Any, row: dict[str, Any]) -> Any:
-        if value is None:
-            return None
-        if type(value) is Failed:
-            at, message = self._explainer.cause(row)
-            raise _RowFailed(at, message)
-        return self._fit(value)
-
-    def _fit(self, value: Any) -> Any:
-        try:
-            return self._take(value)
-        except Misfit as misfit:
-            raise _RowFailed(self._plan.tree.at, misfit.message) from None
-
-
-class _RowFailed(Exception):
-    def __init__(self, at: int, message: Message) -> None:
-        super().__init__(str(message))
-        self.at = at
-        self.message = message
-
-
-def _references(node: Node) -> set[str]:
-    if isinstance(node, Exact):
-        return {node.field}
-    return {name for child in children(node) for name in _references(child)}
+    @property
+    def description(self) -> PlanDescription:
+        """Return that there is nothing to work out."""
+        return PlanDescription((msg("The column '{field}' as it is.", field=self.name),))

@@ -91,6 +91,14 @@ class Runner:
             return Failed(str(error))
 
 
+def ensure_depth(tree: Node) -> None:
+    """Raise `TooDeep` if the runtime does not take a tree of this depth."""
+    try:
+        _environment((), ()).deserialize(encode(tree))
+    except RuntimeError:
+        raise TooDeep from None
+
+
 def _plain(value: cel.Value) -> Any:
     """Return a value of the runtime as a Python value.
 

@@ -1,0 +1,56 @@
+"""Stages: temporary columns, each made from columns of earlier stages, so that no expression grows with its depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from rules.language.columns.value import Value
+
+OWN = "\x1f"
+
+
+@dataclass
+class Stages:
+    """The temporary columns of a plan, stage by stage, and the numbers that need a column of their own."""
+
+    levels: list[list[pl.Expr]] = field(default_factory=list)
+    constants: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+
+    def stage(self, value: Value) -> Value:
+        """Return the same value read from a temporary column, so that it is worked out once however often it is used."""
+        if value.simple or value.constant:
+            return value
+        level, empty_mask = value.level, value.failed if value.empty and value.fallible else None
+        failed = None if empty_mask is None else self.add(empty_mask, level)
+        expr = self.add(value.expr, level)
+        return replace(value, expr=expr, failed=failed, level=level + 1, simple=True)
+
+    def add(self, expr: pl.Expr, level: int) -> pl.Expr:
+        """Return a new temporary column of the stage after `level`."""
+        self.count += 1
+        name = f"{OWN}{self.count}"
+        while len(self.levels) <= level:
+            self.levels.append([])
+        self.levels[level].append(expr.alias(name))
+        return pl.col(name)
+
+    def constant(self, number: float) -> pl.Expr:
+        """Return a number as a real column: Polars divides by a literal through its reciprocal, which rounds twice."""
+        name = f"{OWN}={number!r}"
+        self.constants[name] = number
+        return pl.col(name)
+
+    def run(self, frame: pl.DataFrame, outputs: Iterable[pl.Expr]) -> pl.DataFrame:
+        """Return the output columns over a batch's inputs."""
+        if self.constants:
+            made = [pl.repeat(n, frame.height, eager=True).alias(name) for name, n in self.constants.items()]
+            frame = frame.with_columns(made)
+        query = frame.lazy()
+        for level in self.levels:
+            query = query.with_columns(level)
+        named = [expr.alias(f"{number}") for number, expr in enumerate(outputs)]
+        return query.with_columns(named).select(expr.meta.output_name() for expr in named).collect()
