@@ -174,10 +174,12 @@ def in_order(needs: Mapping[str, list[str]]) -> list[str]:
     return list(done)
 
 
+RULES = ("lookup", "decision_table", "sync")
+
 KINDS: Mapping[str, Kind] = {
     "connection": ConnectionKind(),
     "entity": EntityKind(),
     "role": RoleKind(),
-    "sync": RuleKind(),
+    **{kind: RuleKind(kind) for kind in RULES},
 }
 """By name, in the order in which documents are applied: each kind needs only those before it."""

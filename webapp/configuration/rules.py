@@ -1,24 +1,29 @@
-"""`kind: sync` documents in files: the rule, and beside it whether it is published and whether its schedule rests."""
+"""Rules of all kinds in files: the rule, and beside it whether it is published and whether its schedule rests."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents import DocumentError, DocumentProblem, parse_sync, unsupported
+from rules.documents import DocumentProblem
 from rules.text import msg
 from webapp.configuration.kind import Document, Writing
 from webapp.rulebook import services as rulebook
+from webapp.rulebook.kinds import KINDS
 from webapp.rulebook.reading import PAUSED, RuleRow
 
 BESIDE = ("publish", "paused")
 """Keys that are not the rule's own: `publish: false` keeps it a draft, `paused: true` stops its schedule."""
 
 
+@dataclass(frozen=True)
 class RuleKind:
-    """`kind: sync`."""
+    """One kind of rule: `kind: sync`, `kind: decision_table` ..."""
+
+    kind: str
 
     def problems(self, document: Document) -> list[DocumentProblem]:
         """Return what is wrong with the document by itself."""
@@ -27,24 +32,20 @@ class RuleKind:
             for key in BESIDE
             if not isinstance(document.get(key, False), bool)
         ]
-        try:
-            rule = parse_sync(_rule(document))
-        except DocumentError as error:
-            return [*found, *error.problems]
-        return [*found, *(unsupported(rule) if document.get("publish", True) else ())]
+        return [*found, *KINDS[self.kind].structure(_rule(document))]
 
     def placed(self, document: Document, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - it has no paths
         """Return the document."""
         return dict(document)
 
     def names(self, tx: sa.Connection) -> list[str]:
-        """Return the names of all rules."""
-        return [row.name for row in rulebook.list_rules(tx)]
+        """Return the names of all rules of the kind."""
+        return [row.name for row in rulebook.list_rules(tx) if row.kind == self.kind]
 
     def read(self, tx: sa.Connection, name: str) -> dict[str, Any] | None:
         """Return the rule's document: what is published, or else the draft with `publish: false`."""
         row = rulebook.find(tx, name)
-        return None if row is None else _stored(row)
+        return None if row is None or row.kind != self.kind else _stored(row)
 
     def write(self, writing: Writing, document: Document, folder: Path) -> bool:  # noqa: ARG002 - it has no paths
         """Store the rule, publish it unless told otherwise, let its schedule rest if told so."""
@@ -55,7 +56,7 @@ class RuleKind:
             rulebook.save_draft(house, name, rule, actor, tx=tx)
         if publish and row.published != rule:
             rulebook.publish(house, name, actor, tx=tx)
-        if document.get("paused", False):
+        if document.get("paused", False) and KINDS[self.kind].pausable:
             rulebook.pause(house, name, actor, tx=tx)
         else:
             rulebook.resume(house, name, actor, tx=tx)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rules.documents import sync_schema
 from webapp.access import role_documents
 from webapp.connections import schema as connections
 from webapp.entities import document_schema as entities
+from webapp.rulebook.kinds import KINDS
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "connection": lambda: connections.document_schema(connections.builtin_specs()),
     "entity": entities.document_schema,
     "role": role_documents.document_schema,
-    "sync": sync_schema,
+    **{name: kind.schema for name, kind in KINDS.items()},
 }
 ABOUT: Mapping[str, str] = {
     "connection": "a configured system",
     "entity": "a record type of the hub",
     "role": "a role of your own; the built-in ones cannot be changed",
     "sync": "a sync rule; see [rules](rules.md)",
+    "lookup": "a lookup table for expressions; see [lookup tables](rules.md#lookup-tables)",
+    "decision_table": "a decision table; see [decision tables](decision-tables.md)",
 }

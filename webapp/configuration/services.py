@@ -20,7 +20,7 @@ from webapp.configuration import places
 from webapp.configuration.errors import ConfigurationRefused, Mistake
 from webapp.configuration.files import Stated
 from webapp.configuration.kind import Writing
-from webapp.configuration.kinds import KINDS, in_order
+from webapp.configuration.kinds import KINDS, RULES, in_order
 from webapp.entities import indexes
 from webapp.extensions import Actor, House
 from webapp.rulebook import services as rulebook
@@ -183,12 +183,12 @@ def _note(house: House, tx: sa.Connection, actor: Actor, steps: Sequence[Step]) 
 def _warnings(house: House, steps: Sequence[Step]) -> Iterator[str]:
     """Check the rules that were changed against their systems, which is not done while everybody waits for us."""
     for step in steps:
-        if step.kind == "sync" and step.action in {"created", "updated"}:
+        if step.kind in RULES and step.action in {"created", "updated"}:
             with house.db.read() as tx:
                 row = rulebook.get(tx, step.name)
             if row.published is not None:
                 for problem in rulebook.check(house, row.published):
-                    yield f"sync {step.name}, {problem.path or 'document'}: {problem.message}"
+                    yield f"{step.kind} {step.name}, {problem.path or 'document'}: {problem.message}"
 
 
 def export(house: House, actor: Actor, kinds: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync, unsupported
+from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync
 from rules.schema import Schema
 from rules.text import Message, msg
 from webapp.connections import services as connections
@@ -33,11 +33,12 @@ class Seen:
 
 
 def structure(document: Mapping[str, Any]) -> list[DocumentProblem]:
-    """Return what is wrong with the document by itself, or asks for what this version cannot do."""
+    """Return what is wrong with the document by itself."""
     try:
-        return unsupported(parse_sync(document))
+        parse_sync(document)
     except DocumentError as error:
         return list(error.problems)
+    return []
 
 
 def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = None) -> list[DocumentProblem]:

@@ -15,6 +15,7 @@ from connectors.errors import ConnectorError
 from rules.documents import parse_sync
 from webapp.connections.probing import object_schema
 from webapp.rulebook import reading as rulebook
+from webapp.rulebook.kinds import SYNC
 from webapp.runs import quarantine, reading
 from webapp.runs.labels import choices, labels, place_words
 from webapp.runs.pipeline.sides import Sides
@@ -43,7 +44,10 @@ class QuarantineView(RoomView):
         with self.house.db.read() as tx:
             found = quarantine.listing(tx, rule=rule, state=state, run_id=run_id, before=before, limit=PAGE + 1)
             groups = quarantine.reasons(tx, rule)
-            rules = [("", _("All rules")), *((row.name, row.name) for row in rulebook.list_rules(tx))]
+            rules = [
+                ("", _("All rules")),
+                *((row.name, row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC),
+            ]
         return self.page(
             "quarantine/list.html",
             entries=found[:PAGE],

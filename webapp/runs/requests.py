@@ -12,6 +12,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
+from webapp.rulebook.kinds import kind_of
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
@@ -49,6 +50,8 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
     row = rulebook.find(tx, rule_name)
     if row is None:
         raise RunRefused(msg("There is no rule called '{name}'.", name=rule_name))
+    if not kind_of(row.document).runs:
+        raise RunRefused(msg("'{name}' is not a rule that runs; other rules ask it.", name=rule_name))
     if not draft and row.published is None:
         raise RunRefused(
             msg("The rule '{name}' is not published yet. Publish it, or simulate the draft.", name=rule_name)

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
+from webapp.rulebook.kinds import SYNC
 from webapp.runs import reading
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.labels import choices
@@ -45,7 +46,7 @@ class RunsView(RoomView):
             found = reading.listing(
                 tx, rule=rule, state=state, before=request.args.get("before", type=int), limit=PAGE + 1
             )
-            rules = [(row.name, row.name) for row in rulebook.list_rules(tx)]
+            rules = [(row.name, row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC]
         chosen = {"rule": rule or "", "state": state or ""}
         more = found[PAGE - 1].id if len(found) > PAGE else None
         states = choices(reading.STATES, _("All states"))

@@ -1,0 +1,70 @@
+"""Rules of several kinds in one rulebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.rulebook.conftest import ANNA, document
+from webapp.extensions import House
+from webapp.rulebook import services
+from webapp.rulebook.errors import BadKind, NotPublishable
+from webapp.runs.requests import RunRefused, start
+
+TABLE: dict[str, Any] = {
+    "kind": "decision_table",
+    "name": "discount",
+    "label": "Discount",
+    "inputs": [{"name": "amount", "type": "decimal"}],
+    "outputs": [{"name": "percent", "type": "integer"}],
+    "rows": [{"when": ["< 100"], "then": ["0"]}, {"when": [">= 100"], "then": ["5"]}],
+}
+
+
+def test_a_decision_table_is_drafted_and_published_like_any_rule(house: House) -> None:
+    """The rulebook stores, checks and versions it."""
+    row = services.create(house, TABLE, ANNA)
+    assert row.kind == "decision_table"
+    assert services.publish(house, "discount", ANNA) == 1
+
+
+def test_a_broken_table_is_not_published(house: House) -> None:
+    """What its own check finds keeps it a draft."""
+    services.create(house, {**TABLE, "rows": [{"when": [], "then": ["0"]}]}, ANNA)
+    with pytest.raises(NotPublishable, match="0 cells"):
+        services.publish(house, "discount", ANNA)
+
+
+def test_an_unknown_kind_is_refused(house: House) -> None:
+    """A kind that nobody knows is told with those that there are."""
+    with pytest.raises(BadKind, match=r"'spell' is no kind of rule.*decision_table"):
+        services.create(house, {**TABLE, "kind": "spell"}, ANNA)
+
+
+def test_the_kind_of_a_rule_stays(house: House) -> None:
+    """A saved document cannot turn a table into a sync rule."""
+    services.create(house, TABLE, ANNA)
+    with pytest.raises(BadKind, match="cannot be changed"):
+        services.save_draft(house, "discount", document(name="discount"), ANNA)
+
+
+def test_only_rules_that_run_are_started(house: House) -> None:
+    """A decision table is asked by others; a run of it is refused."""
+    services.create(house, TABLE, ANNA)
+    services.publish(house, "discount", ANNA)
+    with pytest.raises(RunRefused, match="not a rule that runs"):
+        start(house, "discount", "live", ANNA)
+
+
+def test_the_list_shows_all_kinds_and_one_at_a_time(console: House, admin_client: FlaskClient) -> None:
+    """Tabs choose the kind; each rule stands with what it is about."""
+    services.create(console, TABLE, ANNA)
+    services.create(console, document(), ANNA)
+    page = admin_client.get("/rules/").get_data(as_text=True)
+    assert "2 rows, 1 inputs, 1 outputs" in page
+    assert "crm › account → erp › customers.csv" in page
+    tables = admin_client.get("/rules/?kind=decision_table").get_data(as_text=True)
+    assert "Discount" in tables
+    assert "crm › account" not in tables

@@ -1,0 +1,70 @@
+"""The kinds of rules that others ask: decision tables and lookup tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
+from rules.text import N_
+from webapp.extensions import House
+from webapp.rulebook.kind import Document, RuleKind
+from webapp.rulebook.translation import translate as _
+
+
+def _structure(parse: Callable[[Document], object]) -> Callable[[Document], list[DocumentProblem]]:
+    def structure(document: Document) -> list[DocumentProblem]:
+        try:
+            parse(document)
+        except DocumentError as error:
+            return list(error.problems)
+        return []
+
+    return structure
+
+
+def _check_table(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
+    return DECISION_TABLE.structure(document)
+
+
+def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
+    return LOOKUP.structure(document)
+
+
+def _entries(document: Document) -> str:
+    columns = ", ".join(str(column.get("name")) for column in document.get("columns") or ())
+    return _("%(count)d entries: %(columns)s", count=len(document.get("entries") or ()), columns=columns)
+
+
+def _lead(document: Document) -> str:
+    inputs, outputs, rows = (len(document.get(part) or ()) for part in ("inputs", "outputs", "rows"))
+    return _("%(rows)d rows, %(inputs)d inputs, %(outputs)d outputs", rows=rows, inputs=inputs, outputs=outputs)
+
+
+DECISION_TABLE = RuleKind(
+    name=decision_table.KIND,
+    label=N_("Decision table"),
+    about=N_("Decides values by rows of conditions, like a price list: other rules ask it for every record."),
+    icon="table",
+    structure=_structure(decision_table.parse_decision_table),
+    check=_check_table,
+    schema=decision_table.decision_table_schema,
+    lead=_lead,
+    new="/rules/new/table",
+    home="table",
+    tabs=(("table", N_("Table")),),
+)
+LOOKUP = RuleKind(
+    name=lookup.KIND,
+    label=N_("Lookup table"),
+    about=N_("Translates codes, such as countries or units: expressions look values up in it."),
+    icon="list-ul",
+    structure=_structure(lookup.parse_lookup),
+    check=_check_lookup,
+    schema=lookup.lookup_schema,
+    lead=_entries,
+    new="/rules/new/lookup",
+    home="entries",
+    tabs=(("entries", N_("Entries")),),
+)
