@@ -127,6 +127,7 @@ class Checker(Operators, Calls):
                 node.at, msg("{name}() works on a list, not on {type}.", name=node.name.value, type=str(source))
             )
         item = source.key if source.kind is Kind.MAP else source.item
+        item = None if item == NULL else item  # an empty list says nothing about its items
         if len(self.variables) >= MAX_LOOPS:
             text = N_("At most {limit} loops can stand inside each other.")
             return self.report(node.at, msg(text, limit=MAX_LOOPS))

@@ -7,24 +7,14 @@ from collections.abc import Iterable
 from rules.language.checked import Visitor
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.registry import CHECKS, Form, Function, FunctionError, Overload
-from rules.language.nodes import Call, Literal, MapOf, Node
+from rules.language.hints import CLOCK, HINTS
+from rules.language.nodes import Call, Ident, Literal, MacroName, MapOf, Node
 from rules.language.operations import choose_overload
 from rules.language.problems import nearest
 from rules.language.types import ANY, NULL, Kind, Type, comparable, of_field, unify
 from rules.text import N_, msg
 
-_HINTS = {
-    "if": "condition ? a : b",
-    "iif": "condition ? a : b",
-    "concat": "a + b",
-    "len": "size",
-    "length": "size",
-    "nvl": "orDefault",
-    "ifnull": "orDefault",
-    "isnull": "isBlank",
-    "now": None,
-    "today": None,
-}
+_NAMES = (*(name.value for name in MacroName), "has")
 
 
 class Calls(Visitor):
@@ -36,7 +26,7 @@ class Calls(Visitor):
             self.visit(node.args[0])
             return ANY
         function = FUNCTIONS.get(node.name)
-        if function is None:
+        if function is None or self._space(node):
             return self._no_function(node)
         types = [self.visit(arg) for arg in node.args]
         least, most = function.counts
@@ -63,17 +53,32 @@ class Calls(Visitor):
                 except FunctionError as error:
                     self.report(arg.at, error.message)
 
+    def _space(self, node: Call) -> str:
+        """Return what stands before the name of a function as `math.` does, empty where that is a value."""
+        head = node.args[0] if node.member else None
+        if not isinstance(head, Ident) or head.name in self.schema or head.name in self.variables:
+            return ""
+        space = f"{head.name}."
+        return space if any(name.startswith(space) for name in FUNCTIONS) else ""
+
     def _no_function(self, node: Call) -> Type:
-        hint = _HINTS.get(node.name.lower())
-        if node.name.lower() in _HINTS and hint is None:
+        space = self._space(node)
+        name = space + node.name
+        at = node.args[0].at if space else node.at
+        folded = {known.lower(): known for known in FUNCTIONS}
+        if name.lower() in CLOCK:
             return self.report(
-                node.at, msg("'{name}' is not available: a rule gives the same result at any time.", name=node.name)
+                at, msg("'{name}' is not available: a rule gives the same result at any time.", name=name)
             )
-        close = hint or nearest(node.name, FUNCTIONS)
+        hint = HINTS.get(name.lower())
+        if hint is not None and name.lower() not in folded:
+            text = N_("There is no function '{name}'. Write {form}.")
+            return self.report(at, msg(text, name=name, form=hint.form), hint.name, end=node.at + len(node.name))
+        close = nearest(name, (*FUNCTIONS, *_NAMES))
         if close is None:
-            return self.report(node.at, msg("There is no function '{name}'.", name=node.name))
-        message = msg("There is no function '{name}'. Did you mean '{close}'?", name=node.name, close=close)
-        return self.report(node.at, message, close if close in FUNCTIONS else None)
+            return self.report(at, msg("There is no function '{name}'.", name=name), end=node.at + len(node.name))
+        message = msg("There is no function '{name}'. Did you mean '{close}'?", name=name, close=close)
+        return self.report(at, message, close, end=node.at + len(node.name))
 
     def _wrong(self, node: Call, function: Function, types: list[Type]) -> Type:
         given = ", ".join(str(t) for t in types)

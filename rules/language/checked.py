@@ -65,10 +65,19 @@ class Visitor(ABC):
         """Return the type of a node, after noting it and what is wrong with it."""
 
     def report(
-        self, at: int, message: Message, suggestion: str | None = None, severity: Severity = Severity.ERROR
+        self,
+        at: int,
+        message: Message,
+        suggestion: str | None = None,
+        severity: Severity = Severity.ERROR,
+        *,
+        end: int | None = None,
     ) -> Type:
-        """Note a problem and go on with `any`, so that one mistake is reported once."""
-        self.checked.problems.append(problem_at(self._text, at, message, suggestion, severity))
+        """Note a problem and go on with `any`, so that one mistake is reported once.
+
+        It is a problem of the characters from `at` to `end`, of the word at `at` if that is left out.
+        """
+        self.checked.problems.append(problem_at(self._text, at, message, suggestion, severity, end=end))
         return ANY
 
     def condition(self, node: Node) -> None:

@@ -125,7 +125,13 @@ def _own(node: Call, values: list[Any]) -> Message:
                 return error.message
             except (TypeError, ValueError, AttributeError, OverflowError):
                 continue
-    return _no_overload("/" if node.name == DIVIDE else node.name.split(".")[1] + "()", values)
+    return _no_overload("/" if node.name == DIVIDE else _written(node.name), values)
+
+
+def _written(name: str) -> str:
+    """Return how a person writes the name of one of our own functions."""
+    overload = implementations()[name][0]
+    return overload.signature.partition("(")[0] + "()"
 
 
 def _no_overload(name: str, values: list[Any]) -> Message:

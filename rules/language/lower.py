@@ -199,7 +199,7 @@ class Lowering:
         if node.name == "lookup":
             return self._lookup(node)
         if node.name == "dyn":
-            return self.open(node.args[0], self._checked.type(node))
+            return self.open(node.args[0], NULL)
         overload = self._checked.overload(node)
         wanted = overload.parameters
         args = tuple(self._argument(arg, type_) for arg, type_ in zip(node.args, wanted, strict=True))
@@ -248,7 +248,7 @@ class Lowering:
 
     def _arithmetic(self, node: Operator) -> Node:
         wanted = self._checked.type(node)
-        operands = tuple(self.promoted(operand, wanted) for operand in node.operands)
+        operands = tuple(self.promoted(_shown(operand), wanted) for operand in node.operands)
         if node.symbol == "/" and wanted.kind is not Kind.INTEGER:
             return Call(node.at, DIVIDE, operands)
         return replace(node, operands=operands)
@@ -281,11 +281,31 @@ def _if(at: int, test: Node, yes: Node, no: Node) -> Operator:
     return Operator(at, "?:", (test, yes, no))
 
 
+def _shown(node: Node) -> Node:
+    """Return what stands in dyn(); calculating does not ask what a number was declared to be."""
+    return node.args[0] if isinstance(node, Call) and node.name == "dyn" else node
+
+
+_LITERALS: dict[type, tuple[Kind, ...]] = {
+    bool: (Kind.BOOLEAN,),
+    int: (Kind.INTEGER,),
+    float: (Kind.FLOAT, Kind.DECIMAL),
+    str: (Kind.TEXT,),
+    bytes: (Kind.BINARY,),
+}
+
+
+def _fits(value: object, wanted: Type) -> bool:
+    return wanted.kind in (Kind.ANY, *_LITERALS.get(type(value), ()))
+
+
 def _folded(at: int, overload: Overload, args: tuple[Node, ...]) -> Node | None:
     """Return the value of a call whose arguments are all written out; None where there is none, or no literal of it."""
     values = [arg.value for arg in args if isinstance(arg, Literal)]
     if overload.implementation is None or len(values) < len(args):
         return None
+    if not all(_fits(value, wanted) for value, wanted in zip(values, overload.parameters, strict=True)):
+        return None  # what dyn() hides is an error of the record
     try:
         value = overload.implementation(*values)
     except (ValueError, TypeError, ArithmeticError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rules.language.functions.registry import FUNCTIONS
+from rules.language.functions import FUNCTIONS
 from rules.language.literals import literal
 from rules.language.nodes import (
     Call,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.language.functions import dates, numbers, standard, texts, values
+from rules.language.functions import cel_format, cel_math, cel_strings, dates, numbers, standard, texts, values
 from rules.language.functions.registry import FUNCTIONS
 
-__all__ = ["FUNCTIONS", "dates", "numbers", "standard", "texts", "values"]
+__all__ = ["FUNCTIONS", "cel_format", "cel_math", "cel_strings", "dates", "numbers", "standard", "texts", "values"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -125,7 +125,7 @@ _TYPES: Mapping[str, Type] = {
 } | {"list": list_of(ANY), "list of text": list_of(TEXT), "map": map_of(ANY, ANY)}
 
 _FOLLOWS: Mapping[str, Literal["item", "same"]] = {"item": "item", "same": "same"}
-_SIGNATURE = re.compile(r"(\w+)\((.*)\) -> (.+?)( or null)?")
+_SIGNATURE = re.compile(r"([\w.]+)\((.*)\) -> (.+?)( or null)?")
 
 
 def overload(signature: str, implementation: Callable[..., Any] | None = None) -> Overload:
@@ -163,6 +163,16 @@ def define(function: Function) -> None:
     if function.name in FUNCTIONS:
         raise ValueError(function.name)
     FUNCTIONS[function.name] = function
+
+
+def extend(examples: Mapping[str, str], signatures: Mapping[str, Callable[..., Any] | None]) -> None:
+    """Add signatures, and examples for them, to a function that there is already."""
+    added = tuple(overload(text, implementation) for text, implementation in signatures.items())
+    function = FUNCTIONS[added[0].signature.partition("(")[0]]
+    shown = tuple(Example(expression, result) for expression, result in examples.items())
+    FUNCTIONS[function.name] = replace(
+        function, overloads=(*function.overloads, *added), examples=(*function.examples, *shown)
+    )
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,16 @@ def _other_text(value: Any) -> str:
         return write_json(value)
     if value is None:
         raise FunctionError(msg("toText() has no value to write: it is empty. Write orDefault() before it."))
+    if isinstance(value, (bytes, bytearray)):
+        return _decoded(value)
     return str(value)
+
+
+def _decoded(value: bytes | bytearray) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise FunctionError(msg("The binary data is not text (UTF-8).")) from None
 
 
 def date_text(value: datetime) -> str:
