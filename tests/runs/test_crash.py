@@ -12,7 +12,7 @@ from connectors.errors import AuthFailed, Fenced, Unavailable
 from rules.text import msg
 from tests.runs.conftest import ADMIN, numbers
 from webapp.runs.claims import claim
-from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, cancel, resume
 
@@ -74,6 +74,9 @@ def test_a_killed_run_ends_like_an_undisturbed_one(keyless, monkeypatch, owner, 
     run = world.look(run_id)
     assert (run.state, run.attempts, numbers(run)) == ("succeeded", 2, EXPECTED)
     assert [row[1] for row in world.clients()] == ["Ada", "Bea", "Cid", "Dan", "Eva", "Fay", "Gus", "Hal"]
+    with world.house.db.read() as tx:
+        kept = [(s.first, s.records["name"].to_list()) for s in inputs.stored(tx, run_id)]
+    assert kept == [(first + 1, NAMES[first : first + 3]) for first in (0, 3, 6, 9)], "every record can be explained"
     again = world.run()
     assert (again.message, numbers(again)) == (None, {"read": 10, "unchanged": 8, "quarantined": 2})
 

@@ -36,6 +36,7 @@ run = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="how often a worker has taken the run up"),
     sa.Column("lease_until", UtcDateTime),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("schemas", Json, comment="fields of source and target, and from which chunk on they were so"),
 )
 
 run_chunk = sa.Table(
@@ -51,6 +52,17 @@ run_chunk = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("counts", Json, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
+)
+
+run_input = sa.Table(
+    "run_input",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True),
+    sa.Column("no", sa.Integer, primary_key=True, comment="the chunk"),
+    sa.Column("first", BigId, nullable=False, comment="number of the first record in the run"),
+    sa.Column("records", sa.Integer, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False, comment="the values that the rule read, compressed Arrow"),
+    sa.Column("digest", sa.String(64), nullable=False, comment="SHA-256 of blob"),
 )
 
 run_record = sa.Table(

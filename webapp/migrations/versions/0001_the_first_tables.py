@@ -278,6 +278,7 @@ def upgrade() -> None:
     sa.Column('attempts', sa.Integer(), nullable=False, comment='how often a worker has taken the run up'),
     sa.Column('lease_until', UtcDateTime(), nullable=True),
     sa.Column('cancel_requested', sa.Boolean(), nullable=False),
+    sa.Column('schemas', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='fields of source and target, and from which chunk on they were so'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run'))
     )
     op.create_index(op.f('ix_run_rule_id'), 'run', ['rule_id'], unique=False)
@@ -295,6 +296,15 @@ def upgrade() -> None:
     sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('run_id', 'no', name=op.f('pk_run_chunk'))
+    )
+    op.create_table('run_input',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('no', sa.Integer(), nullable=False, comment='the chunk'),
+    sa.Column('first', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='number of the first record in the run'),
+    sa.Column('records', sa.Integer(), nullable=False),
+    sa.Column('blob', sa.LargeBinary(), nullable=False, comment='the values that the rule read, compressed Arrow'),
+    sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of blob'),
+    sa.PrimaryKeyConstraint('run_id', 'no', name=op.f('pk_run_input'))
     )
     op.create_table('run_log',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -369,6 +379,7 @@ def downgrade() -> None:
     op.drop_table('run_record')
     op.drop_index(op.f('ix_run_log_run_id'), table_name='run_log')
     op.drop_table('run_log')
+    op.drop_table('run_input')
     op.drop_table('run_chunk')
     op.drop_index(op.f('ix_run_state'), table_name='run')
     op.drop_index(op.f('ix_run_rule_name'), table_name='run')

@@ -11,6 +11,7 @@ import polars as pl
 from rules.reconcile.situations import Outcome
 from rules.schema import Change, Op
 from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.inputs import Inputs
 
 OUTCOMES = {
     "record_no": pl.Int64(),  # 1-based place in the run; null for a record of the target that was deleted
@@ -40,7 +41,10 @@ class Write:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read."""
+    """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read.
+
+    `inputs` are the values that the rule read, unless they are stored already or not to be kept.
+    """
 
     no: int
     outcomes: pl.DataFrame
@@ -50,6 +54,7 @@ class Chunk:
     )
     position: dict[str, Any] | None = None
     high: Any = None
+    inputs: Inputs | None = None
 
     @property
     def read(self) -> int:

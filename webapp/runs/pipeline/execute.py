@@ -16,9 +16,10 @@ from rules.documents.sync import DetectBy, ErrorAction, SyncRule
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import Message, msg
+from rules.trace import read_fields
 from webapp.extensions import House
 from webapp.runs.models import rule_cursor, run
-from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
@@ -60,6 +61,7 @@ class Execution:
         self.sides = Sides.of(rule)
         self.journal = Journal(house, claim)
         self.full = self.sides.detect.by is DetectBy.FULL
+        self.kept: tuple[str, ...] = ()
         self.scope = f"{installation}:{claim.rule_name}"
         transient = rule.errors.transient
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
@@ -74,9 +76,19 @@ class Execution:
             ordered = schemas[::-1] if self.sides.reverse else schemas
             planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
             planner.replaying = self.claim.kind == "replay"
+            self._keep(schemas)
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
+
+    def _keep(self, schemas: tuple[Schema, Schema]) -> None:
+        """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
+        if not self.rule.explain:
+            return
+        self.kept = read_fields(self.rule, schemas[0])
+        noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, schemas)
+        if noted is not None:
+            self.journal.note(schemas=noted)
 
     def _work(self, reader: Connector, planner: Planner, target: Target) -> None:
         links = target.links
@@ -86,9 +98,11 @@ class Execution:
         high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
         try:
             for page in self._pages(reader, planner.source_schema, cursor):
-                chunk = planner.plan(page, self.journal.chunks + 1, self._first(page), links)
+                first = self._first(page)
+                chunk = planner.plan(page, self.journal.chunks + 1, first, links)
                 high = highest(page, cursor, high)
-                self._finish_chunk(replace(chunk, high=plain_value(high)), planner, target, links)
+                kept = inputs.keep(page, self.kept, first)
+                self._finish_chunk(replace(chunk, high=plain_value(high), inputs=kept), planner, target, links)
                 stopping.check()
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
@@ -148,6 +162,7 @@ class Execution:
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)
+                chunk = replace(chunk, inputs=None)
             chunk = target.apply(chunk, self._fence(chunk), self.retry)
         else:
             chunk = target.pretend(chunk)

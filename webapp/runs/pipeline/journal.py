@@ -6,7 +6,7 @@ and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import chunk as chunks
+from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
 from webapp.runs.pipeline.links import Links
@@ -53,12 +54,13 @@ class Claim:
     high: Any = None
     selection: tuple[int, ...] = ()
     read_complete: bool = False
+    schemas: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def of(cls, row: sa.Row[Any]) -> Claim:
         """Return the claim on a run from its row."""
         names = ("rule_id", "rule_name", "document", "mode", "kind", "token", "worker", "chunks", "counts", "position")
-        values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete")}
+        values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete", "schemas")}
         return cls(run_id=row.id, selection=tuple(row.selection or ()), **values)
 
     @property
@@ -100,6 +102,8 @@ class Journal:
             self.guard(tx)
             self.heed(tx)
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=chunks.dump(chunk), **self._head(chunk)))
+            if chunk.inputs:
+                inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
 
     def planned(self) -> Chunk | None:
         """Return the chunk that an earlier worker was about to write, if it did not check it in."""
@@ -116,6 +120,8 @@ class Journal:
         with self.house.db.begin() as tx:
             self.guard(tx)
             mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
+            for number in tx.scalars(sa.select(run_chunk.c.no).where(*mine)).all():
+                inputs.forget(tx, self.claim.run_id, number)
             tx.execute(sa.delete(run_chunk).where(*mine))
 
     def check_in(self, chunk: Chunk, links: Links) -> None:
@@ -128,12 +134,15 @@ class Journal:
             tx.execute(sa.delete(run_chunk).where(run_chunk.c.run_id == self.claim.run_id, run_chunk.c.no == chunk.no))
             kept = {**self._head(chunk), "counts": own, "outcomes": blob, "digest": digest(blob)}
             tx.execute(sa.insert(run_chunk).values(state="done", **kept))
+            if chunk.inputs:
+                inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
             self._show(tx, outcomes)
             if self.claim.live:
                 settle(tx, self.claim, outcomes, self.house.clock())
                 park(tx, self.claim, outcomes, self.house.clock())
                 links.append(tx, self.claim.run_id, chunk.links)
-            self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, "digest": kept["digest"]})
+            sealed = {"digest": kept["digest"], "inputs": inputs.seal(tx, self.claim.run_id, chunk.no)}
+            self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, **sealed})
         links.merge(chunk.links if self.claim.live else chunk.links.clear())
         self.counts, self.chunks = total, chunk.no
 
