@@ -10,26 +10,37 @@ from rules.documents.flows import Flow, flows, object_name
 from rules.documents.problems import DocumentProblem
 from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
+from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
 from rules.mapping.steps import Step, build_step, condition, no_field
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
+from rules.validations import checks
 
 Schemas = dict[SideName, Schema]
 _ORDERED = frozenset(FieldType) - {FieldType.BOOLEAN, FieldType.JSON, FieldType.BINARY}
 _TIMED = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.LOCAL_DATETIME})
 
 
-def check_sync(rule: SyncRule, left: Schema | None, right: Schema | None) -> list[DocumentProblem]:
+def check_sync(
+    rule: SyncRule,
+    left: Schema | None,
+    right: Schema | None,
+    *,
+    library: Library = EMPTY,
+    others: checks.Others | None = None,
+) -> list[DocumentProblem]:
     """Return what keeps the rule from running, and what to look at (warnings).
 
     A side whose fields are not known (None) is not checked; what needs both sides is checked only if both are known.
+    `others` gives the fields of the objects that validations refer to, as far as they are known.
     """
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
     found = [*unsupported(rule)]
     for side in schemas:
         found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas)]
     found += _correlate(rule, schemas)
+    found += _validations(rule, schemas, library, others)
     for flow in flows(rule):
         found += _doubled(flow)
         if flow.source in schemas and flow.target in schemas:
@@ -90,6 +101,16 @@ def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
             path = f"correlate/{number}/match/{position}"
             yield from _named(rule, SideName.LEFT, f"{path}/left", match.left, schemas)
             yield from _named(rule, SideName.RIGHT, f"{path}/right", match.right, schemas)
+
+
+def _validations(
+    rule: SyncRule, schemas: Schemas, library: Library, others: checks.Others | None
+) -> Iterator[DocumentProblem]:
+    side = flows(rule)[0].source
+    if side in schemas:
+        yield from checks.check_validations(
+            rule.validations, schemas[side], object_name(rule, side), library=library, others=others
+        )
 
 
 def _doubled(flow: Flow) -> Iterator[DocumentProblem]:

@@ -16,6 +16,7 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.shape import json_schema
 from rules.documents.sync import DetectBy, FieldMap, SyncRule
 from rules.documents.validate import validate
+from rules.documents.validation import meaning as validations
 from rules.text import N_, msg
 
 KIND = "sync"
@@ -38,6 +39,7 @@ def parse_sync(document: Mapping[str, Any]) -> SyncRule:
         raise DocumentError(problems)
     rule = build(SyncRule, {name: value for name, value in document.items() if name != "kind"})
     meaning = [*_flows(rule), *_cursors(rule), *_schedule(rule), *_confidence(rule)]
+    meaning += validations(rule.validations)
     if meaning:
         raise DocumentError(meaning)
     return rule

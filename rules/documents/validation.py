@@ -3,10 +3,15 @@
 # ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rules.documents.problems import DocumentProblem
 from rules.documents.shape import NAME, entry
+from rules.text import N_, msg
+
+_DEEDS = ("check", "unique", "reference")
 
 
 class OnFailure(StrEnum):
@@ -41,3 +46,28 @@ class Validation:
         OnFailure.QUARANTINE,
     )
     message: str = entry("What people read when it is not met.", "", maxLength=500)
+
+
+def meaning(validations: Sequence[Validation], path: str = "validations") -> Iterator[DocumentProblem]:
+    """Yield what is wrong with the validations whatever they are asked of."""
+    seen: set[str] = set()
+    for number, validation in enumerate(validations):
+        place = f"{path}/{number}"
+        if validation.name in seen:
+            text = N_("There is a validation '{name}' further up; give this one another name.")
+            yield DocumentProblem(f"{place}/name", msg(text, name=validation.name))
+        seen.add(validation.name)
+        yield from _deed(validation, place)
+
+
+def _deed(validation: Validation, place: str) -> Iterator[DocumentProblem]:
+    given = [deed for deed in _DEEDS if getattr(validation, deed)]
+    if not given:
+        text = N_("'{name}' asks nothing. Write a condition under check, fields under unique, or a reference.")
+        yield DocumentProblem(place, msg(text, name=validation.name))
+    for deed in given[1:]:
+        text = N_("'{name}' has {first} and {second}; a validation asks one thing. Make two of it.")
+        yield DocumentProblem(f"{place}/{deed}", msg(text, name=validation.name, first=given[0], second=deed))
+    for number, name in enumerate(validation.unique):
+        if name in validation.unique[:number]:
+            yield DocumentProblem(f"{place}/unique/{number}", msg("'{field}' stands here twice.", field=name))
