@@ -133,5 +133,5 @@ _text.own(
         "'%d%%'.format([7])": "'7%'",
         "'%s'.format([[1, 2]])": "'[1, 2]'",
     },
-    {"format(pattern: text, values: list) -> text": format_text},
+    {"format(text: text, values: list) -> text": format_text},
 )

@@ -6,6 +6,7 @@ import math
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from rules.language.functions.registry import Chapter, FunctionError, Group
+from rules.language.functions.rounding import round_by
 from rules.text import N_, msg
 
 _CONTEXT = Context(prec=400)
@@ -39,17 +40,18 @@ def to_float(number: int) -> float:
     return float(number)
 
 
-def format_number(number: float, places: int) -> str:
-    """Return the number with a fixed count of decimals."""
-    return format(Decimal(repr(round_to(number, places))), f".{max(places, 0)}f")
-
-
 _numbers.own(
-    N_("Rounds to a count of decimals, halves away from zero."),
-    {"round(2.675, 2)": "2.68", "round(-2.5)": "-3.0", "round(1234, -2)": "1200.0"},
+    N_("Rounds to a count of decimals, halves away from zero or in a mode of roundTo()."),
+    {
+        "round(2.675, 2)": "2.68",
+        "round(-2.5)": "-3.0",
+        "round(1234, -2)": "1200.0",
+        "round(2.665, 2, 'half_even')": "2.66",
+    },
     {
         "round(number: number) -> number": round_to,
         "round(number: number, decimals: integer) -> number": round_to,
+        "round(number: number, decimals: integer, mode: text) -> number": round_by,
     },
 )
 _numbers.own(
@@ -86,9 +88,4 @@ _numbers.own(
         "max(a: date, b: date) -> date": max,
         "max(a: datetime, b: datetime) -> datetime": max,
     },
-)
-_numbers.own(
-    N_("Writes a number with a fixed count of decimals."),
-    {"formatNumber(12.5, 2)": "'12.50'", "formatNumber(1234, 0)": "'1234'"},
-    {"formatNumber(number: number, decimals: integer) -> text": format_number},
 )

@@ -5,23 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rules.language.functions.bounds import MAX_TEXT, check_length
 from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group
 from rules.text import N_, msg
 
-MAX_TEXT = 1_000_000
+__all__ = ["MAX_TEXT"]
 _text = Chapter(Group.TEXT)
-
-
-def _bounded(length: int) -> None:
-    if not 0 <= length <= MAX_TEXT:
-        raise FunctionError(msg("A text may have at most {limit} characters.", limit=MAX_TEXT))
 
 
 def replace(text: str, old: str, new: str) -> str:
     """Return the text with every `old` replaced."""
     if old == "":
         raise FunctionError(msg("replace() needs the text to look for; it is empty here."))
-    _bounded(len(text) + text.count(old) * (len(new) - len(old)))
+    check_length(len(text) + text.count(old) * (len(new) - len(old)))
     return text.replace(old, new)
 
 
@@ -52,7 +48,7 @@ def _first_other(parts: list[object]) -> int:
 
 
 def _padding(text: str, length: int, fill: str) -> str:
-    _bounded(length)
+    check_length(length)
     if len(fill) != 1:
         raise FunctionError(msg("Padding needs exactly one character to fill with."))
     return fill * (length - len(text))
