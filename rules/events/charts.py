@@ -106,7 +106,7 @@ class ChartMachine:
         name = self.places[process.state].name
         return Live(key, process.since, name, seen, self._timers.of(key), tuple(process.numbers))
 
-    def keys(self) -> list[str]:
+    def open_keys(self) -> list[str]:
         """Return the keys for which something is open."""
         return list(self._processes)
 

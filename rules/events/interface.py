@@ -180,5 +180,5 @@ class Engine(Protocol):
     def state(self, key: str) -> Live | None:
         """Return what is open for a key."""
 
-    def keys(self) -> list[str]:
+    def open_keys(self) -> list[str]:
         """Return the keys for which something is open."""

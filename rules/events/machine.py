@@ -89,7 +89,7 @@ class PatternMachine:
         numbers = {*events, *(n for wait in waits.values() for n in wait.numbers)}
         return Live(key, since, None, seen, self._timers.of(key), tuple(sorted(numbers)))
 
-    def keys(self) -> list[str]:
+    def open_keys(self) -> list[str]:
         """Return the keys for which something is open."""
         return list({**self._events, **self._waits})
 
