@@ -27,9 +27,10 @@ class Lookup:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The lookup tables by name."""
+    """The lookup tables by name, and the decision tables (`rules.documents.decision_table.DecisionTable`) by name."""
 
     lookups: Mapping[str, Lookup] = field(default_factory=lambda: MappingProxyType({}))
+    tables: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 EMPTY = Library()
