@@ -8,8 +8,9 @@ from flask import redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from rules.documents import Located
 from rules.schema import Schema
-from webapp.rulebook import source, timetable, wording
+from webapp.rulebook import services, source, timetable, wording
 from webapp.rulebook.checking import Seen, look
 from webapp.rulebook.editing import (
     EXPRESSION,
@@ -22,10 +23,13 @@ from webapp.rulebook.editing import (
     with_suggestions,
 )
 from webapp.rulebook.errors import BadName
+from webapp.rulebook.findings import Findings
 from webapp.rulebook.language_help import functions
 from webapp.rulebook.pages import RulePage, in_setup, refusal
+from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
+from webapp.rulebook.source import Mark, SyntaxProblem
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -72,6 +76,7 @@ class FieldsView(RulePage):
             "outages": _outages(source_seen, target_seen),
             "source_choices": _source_choices(source_seen.schema, document, flow),
             "functions": functions(),
+            "scope": scope_address(document, flow.source),
             "suggested": context.pop("suggested", set()),
             "stale": context.pop("stale", None),
             "unsaved": context.pop("unsaved", False),
@@ -121,6 +126,7 @@ class BehaviourView(RulePage):
             "zones": timetable.zones(),
             "timetable": timetable,
             "functions": functions(),
+            "scope": scope_address(document, flow.source),
             "stale": stale,
         }
         return self.frame("rulebook/behaviour.html", rule, "behaviour", status, document=document, **shown)
@@ -164,10 +170,21 @@ class SourceView(RulePage):
         return redirect(f"/rules/{name}/source?format={form}")
 
     def _editor(self, rule: RuleRow, text: str, form: str, status: int = 200, **context: Any) -> Response:
-        located, _problem = source.read(text, form)
-        place = (lambda problem: located.place(problem.path)) if located else (lambda _problem: (1, 1))
-        shown = {"text": text, "form": form, "line_of": place}
+        located, problem = source.read(text, form)
+        place = (lambda found: located.place(found.path)) if located else (lambda _found: (1, 1))
+        findings = Findings(rule.document, services.check(self.house, context.get("document") or rule.document))
+        shown = {"text": text, "form": form, "line_of": place, "findings": findings}
+        shown["marks"] = self._marks(text, located, problem, findings)
         return self.frame("rulebook/source.html", rule, "source", status, **{**shown, **context})
+
+    def _marks(
+        self, text: str, located: Located | None, problem: SyntaxProblem | None, findings: Findings
+    ) -> list[Mark]:
+        if located:
+            return source.marks(located, text, findings.problems, translated)
+        if problem is None:
+            return []
+        return [Mark(problem.line, problem.column, problem.column, translated(problem.message), "error")]
 
 
 def _generated(schema: Schema | None) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import rules.language.functions  # noqa: F401 - fills the registry
 from rules.language.functions.registry import FUNCTIONS, Function, Group
+from webapp.rulebook.translation import translate
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def described(name: str) -> Described:
     first = function.examples[0] if function.examples else None
     signatures = tuple(overload.signature for overload in function.overloads)
     example, result = (first.expression, first.result) if first else ("", "")
-    return Described(name, signatures, function.doc, example, result, _insert(function, example))
+    return Described(name, signatures, translate(function.doc), example, result, _insert(function, example))
 
 
 def _insert(function: Function, example: str) -> str:

@@ -12,15 +12,15 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from rules.language import Problem
-from rules.schema import FieldType, Schema
-from webapp.rulebook import timetable, wording
+from rules.schema import Schema
+from webapp.rulebook import timetable
 from webapp.rulebook.checking import look
 from webapp.rulebook.editing import EXPRESSION, Flow, Row, part_of, rows, with_mapping
 from webapp.rulebook.pages import RulePage
 from webapp.rulebook.samples import Samples, samples
-from webapp.rulebook.trial import Objects, Result, Tried, try_condition, try_expression, try_row
+from webapp.rulebook.trial import Objects, Result, try_row
 from webapp.web.language import translated
-from webapp.web.views import expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class ShownRow:
     problems: tuple[Problem, ...]
     text: str
     failed: int
-    type: str
     missing: bool
-    when: Tried
 
 
 class LiveView(RulePage):
@@ -62,32 +60,6 @@ class LiveView(RulePage):
         summary = translated(found.problem) if found.problem else _summary(shown, found.records.height)
         return self.page("rulebook/_trial.html", shown=shown, chosen=chosen, summary=summary)
 
-    @expose("/<name>/where", methods=["POST"])
-    @has_access
-    @permission_name("read")
-    def where(self, name: str) -> Response:
-        """Return how many example records a condition matches."""
-        document = self.rule(name).document
-        found = self._samples(document, Flow.of(document).source)
-        text = request.form.get("where", "").strip()
-        tried = try_condition(text, found.schema, found.records) if text and not found.problem else Tried(text)
-        outage = translated(found.problem) if found.problem and text else ""
-        return self.page("rulebook/_where.html", tried=tried, outage=outage)
-
-    @expose("/check-expression", methods=["POST"])
-    @has_access
-    @permission_name("read")
-    def check_expression(self) -> Response:
-        """Return what an expression gives over an object: `connection`, `object`, `expression`, `expect`."""
-        chosen = (request.form.get("connection", ""), request.form.get("object", ""))
-        found = samples(self.house, *chosen)
-        text = request.form.get("expression", "").strip()
-        expect = request.form.get("expect", "")
-        wanted = FieldType(expect) if expect in set(FieldType) else None
-        tried = try_expression(text, found.schema, found.records, wanted) if text and not found.problem else Tried(text)
-        outage = translated(found.problem) if found.problem else ""
-        return self.page("rulebook/_expression.html", tried=tried, outage=outage, wording=wording)
-
     @expose("/schedule-words")
     @has_access
     @permission_name("read")
@@ -102,7 +74,8 @@ class LiveView(RulePage):
 
     def _samples(self, document: dict[str, Any], side: str) -> Samples:
         part = part_of(document, side)
-        return samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
+        found = samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
+        return found if can("read", "Records") else replace(found, many=found.many.clear())
 
 
 def _as_typed(row: Row, number: str) -> Row:
@@ -117,11 +90,8 @@ def _as_typed(row: Row, number: str) -> Row:
 
 def _shown(number: int, row: Row, flow: Flow, objects: Objects) -> ShownRow:
     tried = try_row(row, flow, objects)
-    type_ = wording.type_name(tried.type) if tried.type and row.source == EXPRESSION else ""
-    text = request.form.get(f"when-{number}", "").strip()
-    when = try_condition(text, objects.source, objects.records) if text else Tried(text)
     missing = row.required and not row.source
-    return ShownRow(number, tried.results, tried.problems, tried.text, tried.failed, type_, missing, when)
+    return ShownRow(number, tried.results, tried.problems, tried.text, tried.failed, missing)
 
 
 def _summary(shown: list[ShownRow], count: int) -> str:
@@ -135,6 +105,8 @@ def _summary(shown: list[ShownRow], count: int) -> str:
     wrong = sum(1 for row in shown if row.problems or row.failed)
     if wrong:
         text += " " + ngettext("%(num)d needs a look.", "%(num)d need a look.", wrong)
-    if not count:
+    if not can("read", "Records"):
+        text += " " + _("You may not look at records, so there are no examples.")
+    elif not count:
         text += " " + _("The source has no records yet, so there are no examples.")
     return str(text)

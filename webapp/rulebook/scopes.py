@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import polars as pl
 
@@ -38,6 +39,14 @@ class Scope:
 
 class UnknownScope(ValueError):
     """It is not said what the expression is about, or in a form that nobody knows."""
+
+
+def scope_address(document: Mapping[str, Any], side: str) -> str:
+    """Return the address that answers for the object of one side of a rule."""
+    part = document.get(side)
+    named = part if isinstance(part, Mapping) else {}
+    asked = {"connection": named.get("connection") or "", "object": named.get("object") or ""}
+    return f"/expressions/?{urlencode(asked)}"
 
 
 def scope_of(house: House, asked: Asked) -> Scope:

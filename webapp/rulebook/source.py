@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rules.documents import DocumentError, Format, Located, dump_document, load_documents
+from rules.documents import DocumentError, DocumentProblem, Format, Located, dump_document, load_documents
 from rules.text import Message, msg
 
 
@@ -25,6 +25,45 @@ def written(document: Mapping[str, Any], form: str) -> str:
     if form == Format.JSON:
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     return dump_document(document)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A range of a text to underline: `column` and `end` (the column behind it) in characters, from 1."""
+
+    line: int
+    column: int
+    end: int
+    message: str
+    severity: str
+
+
+def marks(
+    located: Located, text: str, problems: Iterable[DocumentProblem], say: Callable[[Message], str]
+) -> list[Mark]:
+    """Return what to underline for each problem: the value, or the place inside its expression."""
+    lines = text.split("\n")
+    return [_mark(located, lines, problem, say(problem.message)) for problem in problems]
+
+
+def _mark(located: Located, lines: list[str], problem: DocumentProblem, message: str) -> Mark:
+    line, column = located.place(problem.path)
+    shown = lines[line - 1] if line <= len(lines) else ""
+    inside = _inside(located, shown, column, problem)
+    if inside is not None:
+        return Mark(line, inside, inside, message, problem.severity.value)
+    return Mark(line, column, len(shown.rstrip()) + 1, message, problem.severity.value)
+
+
+def _inside(located: Located, shown: str, column: int, problem: DocumentProblem) -> int | None:
+    """Return the column of a place in an expression that stands on one line as it is, without escapes."""
+    value: Any = located.document
+    for part in problem.path.split("/"):
+        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    if problem.column is None or not isinstance(value, str):
+        return None
+    start = shown.find(value, column - 1)
+    return start + problem.column if start >= 0 else None
 
 
 def read(text: str, form: str) -> tuple[Located | None, SyntaxProblem | None]:

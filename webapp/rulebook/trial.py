@@ -1,4 +1,4 @@
-"""Trying a mapping, an expression or a condition on the first records, by the same code that runs use."""
+"""Trying a mapping on the first records, by the same code that runs use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rules.documents import DocumentError
 from rules.documents.sync import Direction, FieldMap, KeyPair, Side, SyncRule
 from rules.language import ExpressionError, Problem, Severity, compile_expression
 from rules.mapping import compile_mapping
-from rules.schema import FieldType, Schema
+from rules.schema import Schema
 from rules.text import Message
 from webapp.rulebook.editing import EXPRESSION, Flow, Row
 from webapp.rulebook.samples import shown
@@ -30,28 +30,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Tried:
-    """What an expression gives: its problems, or its type and a result for each example record."""
+    """What a line of the mapping gives: its problems, or a result for each example record."""
 
     text: str
     problems: tuple[Problem, ...] = NONE
-    type: FieldType | None = None
     results: tuple[Result, ...] = ()
-    matching: int = 0
-
-    @property
-    def count(self) -> int:
-        """Return how many records were tried."""
-        return len(self.results)
 
     @property
     def failed(self) -> int:
         """Return for how many records there is no result."""
         return sum(1 for result in self.results if result.error)
-
-    @property
-    def first_error(self) -> Message | None:
-        """Return why there is no result for the first of those."""
-        return next((result.error for result in self.results if result.error), None)
 
 
 @dataclass(frozen=True)
@@ -61,25 +49,6 @@ class Objects:
     source: Schema
     target: Schema
     records: pl.DataFrame
-
-
-def try_expression(text: str, schema: Schema, records: pl.DataFrame, expect: FieldType | None = None) -> Tried:
-    """Return what the expression gives for the records, or what is wrong with it."""
-    try:
-        program = compile_expression(text, schema, expect=expect)
-    except ExpressionError as error:
-        return Tried(text, tuple(error.problems))
-    found = program.evaluate(records)
-    errors = {error.row: error.message for error in found.errors}
-    values = found.values.to_list()
-    results = tuple(Result(shown(value), error=errors.get(row)) for row, value in enumerate(values))
-    matching = sum(1 for row, value in enumerate(values) if value is True and row not in errors)
-    return Tried(text, tuple(program.warnings), program.type, results, matching)
-
-
-def try_condition(text: str, schema: Schema, records: pl.DataFrame) -> Tried:
-    """Return for how many records a condition is true, or what is wrong with it."""
-    return try_expression(text, schema, records, FieldType.BOOLEAN)
 
 
 def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
@@ -98,7 +67,7 @@ def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
         [shown(v) for v in objects.records[row.source].to_list()] if row.source != EXPRESSION else [None] * len(values)
     )
     results = tuple(Result(shown(value), before[n], errors.get(n)) for n, value in enumerate(values))
-    return Tried(text, checked, row.field.type, results)
+    return Tried(text, checked, results)
 
 
 def _problems(row: Row, objects: Objects) -> tuple[Problem, ...]:

@@ -13,6 +13,7 @@ from rules.language.functions.registry import FUNCTIONS, Function, Group
 from rules.language.writing import field_text
 from rules.schema import Field, FieldType
 from webapp.rulebook import wording
+from webapp.rulebook.editor_words import editor_words
 from webapp.rulebook.language_help import described
 from webapp.rulebook.samples import shown
 from webapp.rulebook.scopes import Scope
@@ -41,6 +42,7 @@ def vocabulary(scope: Scope, lookups: Iterable[str] = ()) -> dict[str, Any]:
         "functions": [_function(function) for group in Group for function in _of(group)],
         "words": words(),
         "lookups": list(lookups),
+        "texts": editor_words(),
         "relations": {kind: relations(kind) for kind in [*ValueKind, ""]},
     }
 
@@ -82,7 +84,7 @@ def _function(function: Function) -> dict[str, Any]:
     return {
         "name": function.name,
         "group": _(function.group.value),
-        "doc": _(function.doc),
+        "doc": found.doc,
         "signatures": signatures,
         "example": found.example,
         "result": found.result,

@@ -69,10 +69,13 @@ export const mapping = (form) => {
     const first = writes && box.hidden;
     box.hidden = !writes;
     row.classList.toggle("is-open", event.target.value === "");
-    const input = box.querySelector("input");
-    if (first && !input.value && event.target.dataset.last) input.value = event.target.dataset.last;
+    const area = box.querySelector("textarea");
+    if (first && !area.value && event.target.dataset.last) {
+      area.value = event.target.dataset.last;
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }
     event.target.dataset.last = writes ? "" : fieldText(event.target.value);
-    if (first) input.focus();
+    if (first) (box.querySelector(".expression-field").expressionEditor || area).focus();
   });
   for (const select of form.querySelectorAll("[data-source]")) if (select.value && select.value !== "=") select.dataset.last = fieldText(select.value);
   form.querySelector("[data-filter]")?.addEventListener("input", (event) => {
@@ -86,35 +89,21 @@ const fieldText = (name) => (/^[A-Za-z_]\w*$/.test(name) ? name : name && `recor
 
 let writing = null; // the expression that was written last, where a click in the list puts its text
 
-const insert = (input, text) => {
-  const start = input.selectionStart ?? input.value.length;
-  const end = input.selectionEnd ?? start;
-  input.setRangeText(text, start, end, "end");
-  input.focus();
-  const open = text.indexOf("(", 0) + 1; // with arguments to fill in, the caret goes between the brackets
-  if (text.endsWith("(…)")) input.setSelectionRange(start + open, start + open + 1);
-  input.dispatchEvent(new Event("input", { bubbles: true }));
+const areaOf = (element) => element.closest(".expression-field")?.querySelector("textarea");
+
+// An editor takes the text itself; without one it goes into the plain text area.
+const insert = (area, text) => {
+  if (!area.dispatchEvent(new CustomEvent("expression:insert", { detail: text, cancelable: true }))) return;
+  const start = area.selectionStart ?? area.value.length;
+  area.setRangeText(text, start, area.selectionEnd ?? start, "end");
+  area.focus();
+  if (text.endsWith("(…)")) area.setSelectionRange(area.selectionStart - 2, area.selectionStart - 1);
+  area.dispatchEvent(new Event("input", { bubbles: true }));
 };
 
-// A form with expressions: remembers the one being written, and takes over what a message proposes.
+// A form with expressions: remembers the one being written.
 export const expressionList = (form) => {
-  form.addEventListener("focusin", (event) => {
-    if (event.target.matches(".expression-input, [name^='when-']")) writing = event.target;
-  });
-  form.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches(".expression-input")) event.preventDefault();
-  });
-  form.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-replace]");
-    if (!button) return;
-    const area = button.closest(".expression-check");
-    const input = form.querySelector(`[aria-describedby~="${area.id}"]`);
-    if (!input) return;
-    const at = Number(button.dataset.column) - 1;
-    const word = input.value.slice(at).match(/^[\p{L}\p{N}_]+|^\S/u)?.[0] || "";
-    input.setSelectionRange(at, at + word.length);
-    insert(input, button.dataset.text);
-  });
+  form.addEventListener("focusin", (event) => { writing = areaOf(event.target) || writing; });
 };
 
 // The list of fields and functions: search, and a click that writes into the expression.
@@ -122,8 +111,9 @@ export const languageHelp = (panel) => {
   panel.addEventListener("click", (event) => {
     const button = event.target.closest("[data-insert]");
     if (!button) return;
-    const input = writing?.isConnected ? writing : [...document.querySelectorAll(".expression-input")].find((one) => one.offsetParent);
-    if (input) insert(input, button.dataset.insert);
+    const first = [...document.querySelectorAll(".expression-field")].find((one) => one.offsetParent);
+    const area = writing?.isConnected ? writing : first?.querySelector("textarea");
+    if (area) insert(area, button.dataset.insert);
   });
   panel.querySelector("[data-filter]").addEventListener("input", (event) => {
     const words = event.target.value.trim().toLowerCase();

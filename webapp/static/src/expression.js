@@ -1,0 +1,4 @@
+import { connect } from "./connect.js";
+import { expression } from "./expression/controller.js";
+
+connect({ expression });
