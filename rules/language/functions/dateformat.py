@@ -55,6 +55,11 @@ def _tokens(pattern: str) -> tuple[str, ...]:
     return tokens
 
 
+def check(pattern: str) -> None:
+    """Refuse a pattern that says nothing."""
+    _tokens(pattern)
+
+
 def write(moment: datetime, pattern: str) -> str:
     """Return a moment as a pattern describes."""
     return "".join(_WRITE[t](moment) if t in _WRITE else t.strip("'") for t in _tokens(pattern))

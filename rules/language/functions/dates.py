@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.language.functions import dateformat
-from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group
+from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group, check_constants
 from rules.text import N_, msg
 
 FINE_YEARS = (1700, 2240)
@@ -130,6 +130,8 @@ def _define_part(name: str, what: str, examples: dict[str, str], part: Callable[
     )
 
 
+check_constants("zone", zone)
+check_constants("form", dateformat.check)
 _dates.own(
     N_("Makes a date from a text, or takes the date of a time; with a zone, the date on the calendar there."),
     {
@@ -187,6 +189,18 @@ _define_part(
     N_("Takes the hour, 0 to 23."),
     {"hour(timestamp('2024-01-31T00:00:00Z'), 'Asia/Shanghai')": "8"},
     lambda d: d.hour,
+)
+_define_part(
+    "minute",
+    N_("Takes the minute, 0 to 59."),
+    {"minute(localTime('2024-01-31T08:05:09'))": "5"},
+    lambda d: d.minute,
+)
+_define_part(
+    "second",
+    N_("Takes the second, 0 to 59."),
+    {"second(localTime('2024-01-31T08:05:09'))": "9"},
+    lambda d: d.second,
 )
 _dates.own(
     N_("Writes a date or time in a form of yyyy, yy, MM, M, dd, d, HH, H, mm, m, ss, s, SSS; other characters stay."),
