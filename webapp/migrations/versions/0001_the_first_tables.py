@@ -69,6 +69,35 @@ def upgrade() -> None:
     op.create_index(op.f('ix_audit_event_run_id'), 'audit_event', ['run_id'], unique=False)
     op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key'], unique=False)
     op.create_index(op.f('ix_audit_event_tag'), 'audit_event', ['tag'], unique=False)
+    op.create_table('case_comment',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('case_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('by', sa.String(length=128), nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_case_comment'))
+    )
+    op.create_index(op.f('ix_case_comment_case_id'), 'case_comment', ['case_id'], unique=False)
+    op.create_table('case_item',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('kind', sa.String(length=32), nullable=False, comment='what kind of question: event_rule, conflict, match'),
+    sa.Column('title', sa.String(length=500), nullable=False),
+    sa.Column('subject', sa.String(length=500), server_default='', nullable=False, comment='the record or thing it concerns'),
+    sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('rule_name', sa.String(length=63), nullable=True, comment='the rule that asks; null: a person'),
+    sa.Column('origin', sa.String(length=200), nullable=True, comment='names what opened it, so that it is opened once'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='open | closed'),
+    sa.Column('assignee', sa.String(length=128), nullable=True),
+    sa.Column('opened_at', UtcDateTime(), nullable=False),
+    sa.Column('opened_by', sa.String(length=128), nullable=False),
+    sa.Column('closed_at', UtcDateTime(), nullable=True),
+    sa.Column('closed_by', sa.String(length=128), nullable=True),
+    sa.Column('resolution', sa.Text(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_case_item')),
+    sa.UniqueConstraint('origin', name=op.f('uq_case_item_origin'))
+    )
+    op.create_index(op.f('ix_case_item_rule_name'), 'case_item', ['rule_name'], unique=False)
+    op.create_index('ix_case_item_state_id', 'case_item', ['state', 'id'], unique=False)
     op.create_table('connection',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=64), nullable=False),
@@ -168,6 +197,122 @@ def upgrade() -> None:
     sa.UniqueConstraint('entity', 'owner', 'name', name=op.f('uq_entity_view_entity_owner_name'))
     )
     op.create_index(op.f('ix_entity_view_entity'), 'entity_view', ['entity'], unique=False)
+    op.create_table('event',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('uid', sa.String(length=200), nullable=False, comment='given by the source; a second one is ignored'),
+    sa.Column('type', sa.String(length=100), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False, comment='when it happened, as its source says'),
+    sa.Column('received_at', UtcDateTime(), nullable=False),
+    sa.Column('source', sa.String(length=200), nullable=False, comment='api:KEY, cli:NAME, entity:NAME, run'),
+    sa.Column('data', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('depth', sa.Integer(), nullable=False, comment='how many actions of event rules stand behind it'),
+    sa.Column('position', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='its place in the order of all that were taken; null: it waits'),
+    sa.Column('taken_at', UtcDateTime(), nullable=True, comment='the moment at which rules saw it; never falls with position'),
+    sa.Column('notes', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why rules left it aside, as messages'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event')),
+    sa.UniqueConstraint('position', name=op.f('uq_event_position')),
+    sa.UniqueConstraint('uid', name=op.f('uq_event_uid'))
+    )
+    op.create_index('ix_event_received_at', 'event', ['received_at'], unique=False)
+    op.create_index('ix_event_type_id', 'event', ['type', 'id'], unique=False)
+    op.create_table('event_action',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('match_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=63), nullable=False),
+    sa.Column('key', sa.String(length=200), nullable=False),
+    sa.Column('path', sa.String(length=100), nullable=False, comment='where in the rule'),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('args', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('retry', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('lane', sa.String(length=200), nullable=True, comment='of those in one lane, one is carried out after the other'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='pending | running | done | failed'),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('ticket', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='of the attempt whose outcome is not known yet'),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('worker', sa.String(length=128), nullable=True),
+    sa.Column('depth', sa.Integer(), nullable=False),
+    sa.Column('result', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why it failed or waits, as a Message'),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_action')),
+    sa.UniqueConstraint('match_id', 'number', name=op.f('uq_event_action_match_id_number'))
+    )
+    op.create_index('ix_event_action_rule_name_id', 'event_action', ['rule_name', 'id'], unique=False)
+    op.create_index('ix_event_action_state_due_at', 'event_action', ['state', 'due_at'], unique=False)
+    op.create_table('event_kept',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('key', sa.String(length=200), nullable=False),
+    sa.Column('position', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='an event that what is open needs'),
+    sa.Column('names', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='what the rule calls it'),
+    sa.PrimaryKeyConstraint('rule_id', 'version', 'key', 'position', name=op.f('pk_event_kept'))
+    )
+    op.create_table('event_lease',
+    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('holder', sa.String(length=128), nullable=True),
+    sa.Column('until', UtcDateTime(), nullable=True),
+    sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='grows with every new holder; an older one can store nothing'),
+    sa.Column('position', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last that was given to an event'),
+    sa.Column('clock', UtcDateTime(), nullable=True, comment='the moment up to which events and timers were seen'),
+    sa.Column('ticket', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last that was given to an attempt of an action'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_lease'))
+    )
+    op.create_table('event_match',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=63), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=200), nullable=False),
+    sa.Column('cause', sa.String(length=100), nullable=False, comment='tells steps apart, also when they are worked out again'),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='match | move'),
+    sa.Column('before', sa.String(length=63), nullable=True),
+    sa.Column('after', sa.String(length=63), nullable=True),
+    sa.Column('events', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='name -> ids of the events'),
+    sa.Column('depth', sa.Integer(), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('recorded_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_match')),
+    sa.UniqueConstraint('rule_id', 'version', 'key', 'cause', name=op.f('uq_event_match_rule_id_version_key_cause'))
+    )
+    op.create_index('ix_event_match_rule_name_id', 'event_match', ['rule_name', 'id'], unique=False)
+    op.create_table('event_process',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=63), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=200), nullable=False),
+    sa.Column('state', sa.String(length=63), nullable=True, comment='of a chart; null for a pattern'),
+    sa.Column('events', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='name -> ids of the events that were seen'),
+    sa.Column('since', UtcDateTime(), nullable=False),
+    sa.Column('changed_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_process'))
+    )
+    op.create_index('ix_event_process_rule_id_version_key', 'event_process', ['rule_id', 'version', 'key'], unique=False)
+    op.create_index('ix_event_process_rule_name_id', 'event_process', ['rule_name', 'id'], unique=False)
+    op.create_table('event_rule_clock',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('clock', UtcDateTime(), nullable=False, comment='timers up to here have fired'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the rule stands still, as a Message'),
+    sa.PrimaryKeyConstraint('rule_id', 'version', name=op.f('pk_event_rule_clock'))
+    )
+    op.create_table('event_timer',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=200), nullable=False),
+    sa.Column('name', sa.String(length=200), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('fired_at', UtcDateTime(), nullable=True, comment='null: it is still to come'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_timer'))
+    )
+    op.create_index('ix_event_timer_fired_at_due_at', 'event_timer', ['fired_at', 'due_at'], unique=False)
+    op.create_index('ix_event_timer_rule_id_version_key', 'event_timer', ['rule_id', 'version', 'key'], unique=False)
     op.create_table('fence',
     sa.Column('rule_name', sa.String(length=64), nullable=False),
     sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last token given out; targets remember it, so it never falls'),
@@ -197,7 +342,7 @@ def upgrade() -> None:
     sa.Column('record', sa.Text(), nullable=True, comment='the source record as JSON; null where it could not be read'),
     sa.Column('raw', sa.Text(), nullable=True, comment='the text of a record that could not be read'),
     sa.Column('edited', sa.Text(), nullable=True, comment='the record as a person corrected it'),
-    sa.Column('stage', sa.String(length=16), nullable=False, comment='read | scope | map | match | repeated | write'),
+    sa.Column('stage', sa.String(length=16), nullable=False, comment='read | scope | validate | map | match | repeated | write'),
     sa.Column('field', sa.String(length=255), nullable=True),
     sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False, comment='open | resolved | discarded'),
@@ -332,6 +477,27 @@ def upgrade() -> None:
     )
     op.create_index('ix_run_record_rule_name_left_key', 'run_record', ['rule_name', 'left_key'], unique=False)
     op.create_index('ix_run_record_run_id_outcome_id', 'run_record', ['run_id', 'outcome', 'id'], unique=False)
+    op.create_table('run_validation',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('validation', sa.String(length=255), nullable=False),
+    sa.Column('place', sa.Integer(), nullable=False, comment='order in the rule'),
+    sa.Column('severity', sa.String(length=16), nullable=False, comment='reject | quarantine | warn'),
+    sa.Column('asked', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='for how many records it was asked'),
+    sa.Column('failed', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='how many of them do not meet it'),
+    sa.Column('listed', sa.Integer(), nullable=False, comment='how many warnings stand in run_warning'),
+    sa.PrimaryKeyConstraint('run_id', 'validation', name=op.f('pk_run_validation'))
+    )
+    op.create_table('run_warning',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('validation', sa.String(length=255), nullable=False),
+    sa.Column('record_no', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='1-based place in the run'),
+    sa.Column('left_key', sa.String(length=255), nullable=True),
+    sa.Column('field', sa.String(length=255), nullable=True),
+    sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_run_warning'))
+    )
+    op.create_index('ix_run_warning_run_id_validation_id', 'run_warning', ['run_id', 'validation', 'id'], unique=False)
     op.create_table('schedule_slot',
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('slot', UtcDateTime(), nullable=False),
@@ -374,6 +540,9 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_vault_secret_key_id'), table_name='vault_secret')
     op.drop_table('vault_secret')
     op.drop_table('schedule_slot')
+    op.drop_index('ix_run_warning_run_id_validation_id', table_name='run_warning')
+    op.drop_table('run_warning')
+    op.drop_table('run_validation')
     op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
     op.drop_index('ix_run_record_rule_name_left_key', table_name='run_record')
     op.drop_table('run_record')
@@ -398,6 +567,23 @@ def downgrade() -> None:
     op.drop_table('link_segment')
     op.drop_table('installation')
     op.drop_table('fence')
+    op.drop_index('ix_event_timer_rule_id_version_key', table_name='event_timer')
+    op.drop_index('ix_event_timer_fired_at_due_at', table_name='event_timer')
+    op.drop_table('event_timer')
+    op.drop_table('event_rule_clock')
+    op.drop_index('ix_event_process_rule_name_id', table_name='event_process')
+    op.drop_index('ix_event_process_rule_id_version_key', table_name='event_process')
+    op.drop_table('event_process')
+    op.drop_index('ix_event_match_rule_name_id', table_name='event_match')
+    op.drop_table('event_match')
+    op.drop_table('event_lease')
+    op.drop_table('event_kept')
+    op.drop_index('ix_event_action_state_due_at', table_name='event_action')
+    op.drop_index('ix_event_action_rule_name_id', table_name='event_action')
+    op.drop_table('event_action')
+    op.drop_index('ix_event_type_id', table_name='event')
+    op.drop_index('ix_event_received_at', table_name='event')
+    op.drop_table('event')
     op.drop_index(op.f('ix_entity_view_entity'), table_name='entity_view')
     op.drop_table('entity_view')
     op.drop_table('entity_version')
@@ -412,6 +598,11 @@ def downgrade() -> None:
     op.drop_table('entity_fence')
     op.drop_table('entity')
     op.drop_table('connection')
+    op.drop_index('ix_case_item_state_id', table_name='case_item')
+    op.drop_index(op.f('ix_case_item_rule_name'), table_name='case_item')
+    op.drop_table('case_item')
+    op.drop_index(op.f('ix_case_comment_case_id'), table_name='case_comment')
+    op.drop_table('case_comment')
     op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
     op.drop_index('ix_audit_event_subject_kind_subject_record_key', table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_run_id'), table_name='audit_event')

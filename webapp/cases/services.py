@@ -1,0 +1,224 @@
+"""What is done with cases: open, assign, comment, close; each deed is audited in its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.cases.models import case_comment, case_item
+from webapp.extensions import Actor, House
+
+STATES = ("open", "closed")
+LONGEST_TEXT = 10_000
+
+
+class CaseRefused(Exception):
+    """Something cannot be done with a case; `message` says why."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+class CaseMissing(CaseRefused):
+    """There is no case of this number."""
+
+    def __init__(self, case_id: int) -> None:
+        super().__init__(msg("There is no case {id}.", id=case_id))
+
+
+@dataclass(frozen=True)
+class NewCase:
+    """A case to be opened.
+
+    `origin` names what opens it: while a case of the same origin is known, no second one is opened.
+    """
+
+    kind: str
+    title: str
+    subject: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    rule_name: str | None = None
+    assignee: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case as lists and pages show it."""
+
+    id: int
+    kind: str
+    title: str
+    subject: str
+    details: dict[str, Any]
+    rule_name: str | None
+    origin: str | None
+    state: str
+    assignee: str | None
+    opened_at: datetime
+    opened_by: str
+    closed_at: datetime | None
+    closed_by: str | None
+    resolution: str | None
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said about a case."""
+
+    id: int
+    at: datetime
+    by: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which cases a list shows; None means any."""
+
+    state: str | None = "open"
+    kind: str | None = None
+    rule_name: str | None = None
+    assignee: str | None = None
+    before: int | None = None
+
+
+def open_case(house: House, new: NewCase, actor: Actor, tx: sa.Connection | None = None) -> int:
+    """Open a case and return its number; that of the known one where its origin has been seen."""
+    if not new.title.strip():
+        raise CaseRefused(msg("Say in a few words what the case is about."))
+    with _writing(house, tx) as own:
+        if new.origin is not None:
+            known = own.scalar(sa.select(case_item.c.id).where(case_item.c.origin == new.origin))
+            if known is not None:
+                return int(known)
+        now = house.clock()
+        values = {
+            "kind": new.kind,
+            "title": new.title[:500],
+            "subject": new.subject[:500],
+            "details": dict(new.details),
+            "rule_name": new.rule_name,
+            "assignee": new.assignee,
+            "origin": new.origin,
+        }
+        row = own.execute(
+            sa.insert(case_item).values(**values, state="open", opened_at=now, opened_by=actor.name[:128])
+        )
+        case_id = int(row.inserted_primary_key[0])  # type: ignore[index]
+        record(own, actor, now, Event(Tag.CASE_OPENED, _subject(case_id), None, values))
+        return case_id
+
+
+def get(tx: sa.Connection, case_id: int) -> Case:
+    """Return a case; raises `CaseMissing`."""
+    row = tx.execute(sa.select(case_item).where(case_item.c.id == case_id)).mappings().one_or_none()
+    if row is None:
+        raise CaseMissing(case_id)
+    return Case(**row)
+
+
+def listing(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[Case]:
+    """Return cases, the latest first."""
+    query = sa.select(case_item).where(*_conditions(wanted)).order_by(case_item.c.id.desc()).limit(limit)
+    return [Case(**row) for row in tx.execute(query).mappings()]
+
+
+def count(tx: sa.Connection, wanted: Wanted) -> int:
+    """Return how many cases there are."""
+    return int(tx.scalar(sa.select(sa.func.count()).select_from(case_item).where(*_conditions(wanted))) or 0)
+
+
+def comments(tx: sa.Connection, case_id: int) -> list[Comment]:
+    """Return what was said about a case, the oldest first."""
+    table = case_comment
+    query = sa.select(table.c.id, table.c.at, table.c.by, table.c.text).where(table.c.case_id == case_id)
+    return [Comment(**row) for row in tx.execute(query.order_by(table.c.id)).mappings()]
+
+
+def comment(house: House, case_id: int, text: str, actor: Actor) -> int:
+    """Say something about a case; returns the number of the comment."""
+    text = text.strip()
+    if not text or len(text) > LONGEST_TEXT:
+        raise CaseRefused(msg("Write a comment of at most {limit} characters.", limit=LONGEST_TEXT))
+    with house.db.begin() as tx:
+        get(tx, case_id)
+        now = house.clock()
+        values = {"case_id": case_id, "at": now, "by": actor.name[:128], "text": text}
+        row = tx.execute(sa.insert(case_comment).values(values))
+        record(tx, actor, now, Event(Tag.CASE_COMMENTED, _subject(case_id), None, {"text": text}))
+        return int(row.inserted_primary_key[0])  # type: ignore[index]
+
+
+def assign(house: House, case_id: int, assignee: str | None, actor: Actor) -> None:
+    """Give a case to somebody, or to nobody."""
+    with house.db.begin() as tx:
+        old = _open(tx, case_id)
+        if old.assignee == assignee:
+            return
+        tx.execute(sa.update(case_item).where(case_item.c.id == case_id).values(assignee=assignee))
+        before, after = {"assignee": old.assignee}, {"assignee": assignee}
+        record(tx, actor, house.clock(), Event(Tag.CASE_ASSIGNED, _subject(case_id), before, after))
+
+
+def close(house: House, case_id: int, resolution: str, actor: Actor, tx: sa.Connection | None = None) -> None:
+    """Close a case with what was decided; raises `CaseRefused` where it is closed already."""
+    if len(resolution) > LONGEST_TEXT:
+        raise CaseRefused(msg("Write at most {limit} characters.", limit=LONGEST_TEXT))
+    with _writing(house, tx) as own:
+        _open(own, case_id)
+        now = house.clock()
+        values = {"state": "closed", "closed_at": now, "closed_by": actor.name[:128], "resolution": resolution.strip()}
+        own.execute(sa.update(case_item).where(case_item.c.id == case_id).values(values))
+        after = {"state": "closed", "resolution": resolution.strip()}
+        record(own, actor, now, Event(Tag.CASE_CLOSED, _subject(case_id), {"state": "open"}, after))
+
+
+def reopen(house: House, case_id: int, actor: Actor) -> None:
+    """Open a closed case again."""
+    with house.db.begin() as tx:
+        old = get(tx, case_id)
+        if old.state == "open":
+            return
+        values = {"state": "open", "closed_at": None, "closed_by": None, "resolution": None}
+        tx.execute(sa.update(case_item).where(case_item.c.id == case_id).values(values))
+        before = {"state": "closed", "resolution": old.resolution}
+        record(tx, actor, house.clock(), Event(Tag.CASE_REOPENED, _subject(case_id), before, {"state": "open"}))
+
+
+def _open(tx: sa.Connection, case_id: int) -> Case:
+    found = get(tx, case_id)
+    if found.state != "open":
+        raise CaseRefused(msg("Case {id} is closed. Open it again first.", id=case_id))
+    return found
+
+
+def _subject(case_id: int) -> Subject:
+    return Subject("case", str(case_id))
+
+
+def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
+    for name in ("state", "kind", "rule_name", "assignee"):
+        value = getattr(wanted, name)
+        if value is not None:
+            yield case_item.c[name] == value
+    if wanted.before is not None:
+        yield case_item.c.id < wanted.before
+
+
+@contextmanager
+def _writing(house: House, tx: sa.Connection | None) -> Iterator[sa.Connection]:
+    if tx is not None:
+        yield tx
+        return
+    with house.db.begin() as own:
+        yield own

@@ -1,0 +1,141 @@
+"""The tables of event rules: events, what is open, timers, what was met, and what is to be done about it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from webapp.extensions import BigId, Json, UtcDateTime, metadata
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column(
+        "uid", sa.String(200), nullable=False, unique=True, comment="given by the source; a second one is ignored"
+    ),
+    sa.Column("type", sa.String(100), nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, comment="when it happened, as its source says"),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("source", sa.String(200), nullable=False, comment="api:KEY, cli:NAME, entity:NAME, run"),
+    sa.Column("data", Json, nullable=False),
+    sa.Column("depth", sa.Integer, nullable=False, comment="how many actions of event rules stand behind it"),
+    sa.Column("position", BigId, unique=True, comment="its place in the order of all that were taken; null: it waits"),
+    sa.Column("taken_at", UtcDateTime, comment="the moment at which rules saw it; never falls with position"),
+    sa.Column("notes", Json, comment="why rules left it aside, as messages"),
+    sa.Index("ix_event_type_id", "type", "id"),
+    sa.Index("ix_event_received_at", "received_at"),
+)
+
+event_rule_clock = sa.Table(
+    "event_rule_clock",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("clock", UtcDateTime, nullable=False, comment="timers up to here have fired"),
+    sa.Column("problem", Json, comment="why the rule stands still, as a Message"),
+)
+
+event_kept = sa.Table(
+    "event_kept",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("position", BigId, primary_key=True, autoincrement=False, comment="an event that what is open needs"),
+    sa.Column("names", Json, nullable=False, comment="what the rule calls it"),
+)
+
+event_process = sa.Table(
+    "event_process",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(63), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(63), comment="of a chart; null for a pattern"),
+    sa.Column("events", Json, nullable=False, comment="name -> ids of the events that were seen"),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Index("ix_event_process_rule_name_id", "rule_name", "id"),
+    sa.Index("ix_event_process_rule_id_version_key", "rule_id", "version", "key"),
+)
+
+event_timer = sa.Table(
+    "event_timer",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("fired_at", UtcDateTime, comment="null: it is still to come"),
+    sa.Index("ix_event_timer_rule_id_version_key", "rule_id", "version", "key"),
+    sa.Index("ix_event_timer_fired_at_due_at", "fired_at", "due_at"),
+)
+
+event_match = sa.Table(
+    "event_match",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(63), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column(
+        "cause", sa.String(100), nullable=False, comment="tells steps apart, also when they are worked out again"
+    ),
+    sa.Column("kind", sa.String(16), nullable=False, comment="match | move"),
+    sa.Column("before", sa.String(63)),
+    sa.Column("after", sa.String(63)),
+    sa.Column("events", Json, nullable=False, comment="name -> ids of the events"),
+    sa.Column("depth", sa.Integer, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("rule_id", "version", "key", "cause"),
+    sa.Index("ix_event_match_rule_name_id", "rule_name", "id"),
+)
+
+event_action = sa.Table(
+    "event_action",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("match_id", BigId, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(63), nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("path", sa.String(100), nullable=False, comment="where in the rule"),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("args", Json, nullable=False),
+    sa.Column("retry", Json, nullable=False),
+    sa.Column("lane", sa.String(200), comment="of those in one lane, one is carried out after the other"),
+    sa.Column("state", sa.String(16), nullable=False, comment="pending | running | done | failed"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("ticket", BigId, comment="of the attempt whose outcome is not known yet"),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("lease_until", UtcDateTime),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("depth", sa.Integer, nullable=False),
+    sa.Column("result", Json),
+    sa.Column("problem", Json, comment="why it failed or waits, as a Message"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.UniqueConstraint("match_id", "number"),
+    sa.Index("ix_event_action_state_due_at", "state", "due_at"),
+    sa.Index("ix_event_action_rule_name_id", "rule_name", "id"),
+)
+
+event_lease = sa.Table(
+    "event_lease",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("holder", sa.String(128)),
+    sa.Column("until", UtcDateTime),
+    sa.Column("token", BigId, nullable=False, comment="grows with every new holder; an older one can store nothing"),
+    sa.Column("position", BigId, nullable=False, comment="the last that was given to an event"),
+    sa.Column("clock", UtcDateTime, comment="the moment up to which events and timers were seen"),
+    sa.Column("ticket", BigId, nullable=False, comment="the last that was given to an attempt of an action"),
+)
