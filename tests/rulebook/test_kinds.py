@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from tests.rulebook.conftest import ANNA, document
 from webapp.extensions import House
 from webapp.rulebook import services
-from webapp.rulebook.errors import BadKind, NotPublishable
+from webapp.rulebook.errors import BadKind, NotPublishable, RuleBusy
 from webapp.runs.requests import RunRefused, start
 
 TABLE: dict[str, Any] = {
@@ -68,3 +68,31 @@ def test_the_list_shows_all_kinds_and_one_at_a_time(console: House, admin_client
     tables = admin_client.get("/rules/?kind=decision_table").get_data(as_text=True)
     assert "Discount" in tables
     assert "crm › account" not in tables
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decisions": [{"table": "discount", "inputs": {"amount": "1.0"}}]},
+        {"fields": [{"left": "id", "right": "no"}, {"right": "title", "to_right": 'lookup("discount", name)'}]},
+        {"fields": [{"left": "id", "right": "no"}, {"right": "title", "to_right": "lookup( 'discount', name)"}]},
+    ],
+)
+def test_a_table_that_is_asked_stays(house: House, changes: dict[str, Any]) -> None:
+    """Deleting it names the rule that asks it."""
+    services.create(house, TABLE, ANNA)
+    services.create(house, document(**changes), ANNA)
+    with pytest.raises(RuleBusy, match="'customers' asks the table 'discount'"):
+        services.delete(house, "discount", ANNA)
+    services.delete(house, "customers", ANNA)
+    services.delete(house, "discount", ANNA)
+
+
+def test_what_the_analysis_finds_is_a_problem(house: House) -> None:
+    """Overlapping rows keep a table with the policy unique from being published; a gap is a warning."""
+    rows = [{"when": ["< 100"], "then": ["0"]}, {"when": ["< 50"], "then": ["5"]}]
+    found = services.check(house, {**TABLE, "rows": rows})
+    assert sorted((problem.severity.value, problem.path) for problem in found) == [
+        ("error", "rows/1"),
+        ("warning", "rows"),
+    ]

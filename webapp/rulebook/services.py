@@ -76,6 +76,7 @@ __all__ = [
 
 connections.usage_checks.append(usage.rules_of_connection)
 entities.usage_checks.append(usage.rules_of_entity)
+hooks.deletion.append(usage.asked_by_rules)
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED = frozenset({"new", "objects", "check"})

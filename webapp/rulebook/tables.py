@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 
+from rules.decisions import compile_table
+from rules.decisions.analysis import analyse
+from rules.decisions.findings import Finding
 from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
 from rules.text import N_
 from webapp.extensions import House
 from webapp.rulebook.kind import Document, RuleKind
+from webapp.rulebook.library import library
 from webapp.rulebook.translation import translate as _
+
+SHOWN = 50
 
 
 def _structure(parse: Callable[[Document], object]) -> Callable[[Document], list[DocumentProblem]]:
@@ -24,22 +30,36 @@ def _structure(parse: Callable[[Document], object]) -> Callable[[Document], list
     return structure
 
 
-def _check_table(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
-    return DECISION_TABLE.structure(document)
+def _check_table(house: House, document: Document, tx: sa.Connection | None) -> list[DocumentProblem]:
+    try:
+        table = decision_table.parse_decision_table(document)
+        warnings = compile_table(table, library=library(house, tx=tx)).warnings
+        findings = analyse(table, as_of=table.day(house.clock())).findings
+    except DocumentError as error:
+        return list(error.problems)
+    return [*warnings, *_remarks(findings)]
+
+
+def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
+    for finding in findings[:SHOWN]:
+        path = "rows" if not finding.rows else f"rows/{finding.rows[-1]}"
+        if finding.rows and finding.input is not None:
+            path += f"/when/{finding.input}"
+        yield DocumentProblem(path, finding.message, severity=finding.severity)
 
 
 def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
     return LOOKUP.structure(document)
 
 
-def _entries(document: Document) -> str:
-    columns = ", ".join(str(column.get("name")) for column in document.get("columns") or ())
-    return _("%(count)d entries: %(columns)s", count=len(document.get("entries") or ()), columns=columns)
-
-
 def _lead(document: Document) -> str:
     inputs, outputs, rows = (len(document.get(part) or ()) for part in ("inputs", "outputs", "rows"))
     return _("%(rows)d rows, %(inputs)d inputs, %(outputs)d outputs", rows=rows, inputs=inputs, outputs=outputs)
+
+
+def _entries(document: Document) -> str:
+    columns = ", ".join(str(column.get("name")) for column in document.get("columns") or ())
+    return _("%(count)d entries: %(columns)s", count=len(document.get("entries") or ()), columns=columns)
 
 
 DECISION_TABLE = RuleKind(

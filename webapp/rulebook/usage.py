@@ -1,11 +1,17 @@
-"""Tells the rooms below what rules use, so that a connection or an entity at work cannot be deleted."""
+"""What rules use, so that a connection, an entity or a table at work cannot be deleted."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
+from rules.text import Message, msg
 from webapp.connections.catalogue import HUB
-from webapp.rulebook.reading import using_connection, using_object
+from webapp.rulebook.reading import list_rules, using_connection, using_object
 from webapp.rulebook.translation import translate as _
 
 
@@ -17,3 +23,28 @@ def rules_of_connection(tx: sa.Connection, connection: str) -> list[str]:
 def rules_of_entity(tx: sa.Connection, entity: str) -> list[str]:
     """Return the rules that read or write an entity, as a person knows them."""
     return [_("the rule %(name)s", name=name) for name in using_object(tx, HUB, entity)]
+
+
+def asked_by_rules(tx: sa.Connection, table: str) -> Message | None:
+    """Say which rules ask a decision or lookup table, None where none does."""
+    users = [
+        row.name
+        for row in list_rules(tx)
+        if row.name != table and (_asks(row.draft, table) or _asks(row.published, table))
+    ]
+    if not users:
+        return None
+    text = "The rule '{user}' asks the table '{name}'. Change that rule first."
+    return msg(text, user=users[0], name=table)
+
+
+def _asks(document: Mapping[str, Any] | None, table: str) -> bool:
+    """Tell whether a document names the table as a decision, or in a call of lookup()."""
+    if document is None:
+        return False
+    if any(
+        decision.get("table") == table for decision in document.get("decisions") or () if isinstance(decision, Mapping)
+    ):
+        return True
+    call = rf"""lookup\(\s*\\?['"]{re.escape(table)}\\?['"]"""
+    return re.search(call, json.dumps(document, ensure_ascii=False)) is not None
