@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from rules.decisions.analysis import analyse
 from rules.decisions.compile import compile_table
 from rules.decisions.compiled import CompiledTable
 from rules.decisions.decided import Decided, merge_hits
+from rules.decisions.findings import Analysis, Finding, FindingKind
 from rules.decisions.table_cells import canonical_table
 
-__all__ = ["CompiledTable", "Decided", "canonical_table", "compile_table", "merge_hits"]
+__all__ = [
+    "Analysis",
+    "CompiledTable",
+    "Decided",
+    "Finding",
+    "FindingKind",
+    "analyse",
+    "canonical_table",
+    "compile_table",
+    "merge_hits",
+]

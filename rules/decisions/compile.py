@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -36,10 +38,10 @@ def compile_table(table: DecisionTable, schema: Schema | None = None, library: L
     cells, problems = read_cells(table, fields)
     programs = Programs(table, schema, library)
     front = Front(table, cells, programs.fields, programs.sources, programs.scope)
-    order, unranked = _order(front)
+    order = rank_rows(front)
     conditions = _conditions(front, programs, order)
     outputs, misfits = _outputs(front, programs)
-    problems += [*programs.problems, *unranked, *misfits]
+    problems += [*programs.problems, *_unranked(front), *misfits]
     if problems:
         raise DocumentError(problems)
     parts = Parts(front, _columns(front), order, tuple(conditions), outputs)
@@ -86,21 +88,27 @@ def _conditions(front: Front, programs: Programs, order: Rows) -> list[Condition
     return made
 
 
-def _order(front: Front) -> tuple[Rows, list[DocumentProblem]]:
-    """Return the rows in the order in which they win, and what keeps rows from being ranked."""
-    count = len(front.table.rows)
-    if front.table.hit_policy not in RANKED:
-        return np.arange(count), []
-    ranked = [n for n, choices in enumerate(front.cells.choices) if choices]
-    problems = []
+def rank_rows(front: Front) -> Rows:
+    """Return the rows in the order in which they win."""
+    count, ranked = len(front.table.rows), _ranked(front)
+    ranks = [tuple(_rank(front, row, number) for number in ranked) for row in range(count)]
+    return np.array(sorted(range(count), key=lambda row: (ranks[row], row)), np.int64)
+
+
+def _ranked(front: Front) -> list[int]:
+    """Return the outputs whose values rank the rows."""
+    by_output = front.table.hit_policy in RANKED
+    return [number for number, choices in enumerate(front.cells.choices) if choices and by_output]
+
+
+def _unranked(front: Front) -> Iterator[DocumentProblem]:
+    """Yield what keeps rows from being ranked."""
     for row, cells in enumerate(front.cells.then):
-        for number in ranked:
+        for number in _ranked(front):
             if isinstance(cells[number], Expression):
                 text = N_("With this hit policy the values of '{output}' have to be written out, not computed.")
                 words = msg(text, output=front.table.outputs[number].name)
-                problems.append(DocumentProblem(f"rows/{row}/then/{number}", words))
-    ranks = [tuple(_rank(front, row, number) for number in ranked) for row in range(count)]
-    return np.array(sorted(range(count), key=lambda row: (ranks[row], row)), np.int64), problems
+                yield DocumentProblem(f"rows/{row}/then/{number}", words)
 
 
 def _rank(front: Front, row: int, number: int) -> int:

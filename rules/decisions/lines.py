@@ -45,6 +45,9 @@ class Line(Protocol):
     def next(self, key: Key) -> Key:
         """Return the key behind a key."""
 
+    def previous(self, key: Key) -> Key | None:
+        """Return the key before a key; None if there is none that is next to it."""
+
     def value(self, key: Key) -> Value:
         """Return the value that a key stands for."""
 
@@ -72,6 +75,10 @@ class Whole:
     def next(self, key: int) -> int:
         """Return the key behind a key."""
         return key + 1
+
+    def previous(self, key: int) -> int:
+        """Return the key before a key."""
+        return key - 1
 
     def value(self, key: int) -> Value:
         """Return the value that a key stands for."""
@@ -133,6 +140,10 @@ class Doubles:
         """Return the key behind a key."""
         return math.nextafter(key, math.inf)
 
+    def previous(self, key: float) -> float:
+        """Return the key before a key."""
+        return math.nextafter(key, -math.inf)
+
     def value(self, key: float) -> Value:
         """Return the value that a key stands for."""
         return key
@@ -160,6 +171,10 @@ class Texts:
     def next(self, key: str) -> str:
         """Return the key behind a key."""
         return f"{key}\x00"
+
+    def previous(self, key: str) -> str | None:
+        """Return the key before a key; infinitely many come before a text that does not end with the lowest one."""
+        return key[:-1] if key.endswith("\x00") else None
 
     def value(self, key: str) -> Value:
         """Return the value that a key stands for."""
