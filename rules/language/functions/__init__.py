@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from rules.language.functions import (
+    accounts,
     cel_format,
     cel_math,
     cel_strings,
+    contacts,
     dates,
+    encodings,
+    identities,
+    jsonpaths,
     letters,
     lists,
     money,
@@ -20,15 +25,21 @@ from rules.language.functions import (
     standard,
     texts,
     values,
+    xmlpaths,
 )
 from rules.language.functions.registry import FUNCTIONS
 
 __all__ = [
     "FUNCTIONS",
+    "accounts",
     "cel_format",
     "cel_math",
     "cel_strings",
+    "contacts",
     "dates",
+    "encodings",
+    "identities",
+    "jsonpaths",
     "letters",
     "lists",
     "money",
@@ -42,4 +53,5 @@ __all__ = [
     "standard",
     "texts",
     "values",
+    "xmlpaths",
 ]
