@@ -123,7 +123,7 @@ def _own(node: Call, values: list[Any]) -> Message:
                 overload.implementation(*values)
             except FunctionError as error:
                 return error.message
-            except (TypeError, ValueError, AttributeError, OverflowError):
+            except (TypeError, ValueError, AttributeError, ArithmeticError):
                 continue
     return _no_overload("/" if node.name == DIVIDE else _written(node.name), values)
 

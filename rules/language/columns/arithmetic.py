@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
+from rules.language.columns.constants import SPAN
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import INT64, NoColumn, Value, strict
 from rules.language.types import Kind
@@ -16,8 +17,8 @@ from rules.text import msg
 _NO_FORM = msg("This calculation has no column form.")
 _FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - the first and last moment there is
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
-_SPAN = timedelta(seconds=315_576_000_000)
 _WIDE = pl.Int128()
+_ZERO = pl.lit(0, dtype=_WIDE)  # Polars negates no Int128
 
 
 def calculate(stages: Stages, symbol: str, left: Value, right: Value) -> Value:
@@ -36,7 +37,7 @@ def negative(value: Value) -> Value:
         raise NoColumn(_NO_FORM)
     if value.bound < INT64:
         return strict(Kind.INTEGER, -value.expr, value).limited(value.bound)
-    expr = (-value.expr.cast(_WIDE)).cast(pl.Int64, strict=False)
+    expr = (_ZERO - value.expr.cast(_WIDE)).cast(pl.Int64, strict=False)
     return strict(Kind.INTEGER, expr, value, fails=True).limited(INT64)
 
 
@@ -61,7 +62,7 @@ def _quotient(stages: Stages, left: Value, right: Value) -> Value:
     expr = pl.when((left.expr < 0) != (right.expr < 0)).then(-whole).otherwise(whole)
     if max(left.bound, right.bound) >= INT64:
         wide = left.expr.cast(_WIDE).abs() // right.expr.cast(_WIDE).abs()
-        signed = pl.when((left.expr < 0) != (right.expr < 0)).then(-wide).otherwise(wide)
+        signed = pl.when((left.expr < 0) != (right.expr < 0)).then(_ZERO - wide).otherwise(wide)
         expr = signed.cast(pl.Int64, strict=False)
     return _divided(left, right, expr).limited(left.bound)
 
@@ -85,13 +86,21 @@ def _divided(left: Value, right: Value, expr: pl.Expr) -> Value:
 
 
 def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages, Value, Value], Value]:
-    def made(_stages: Stages, left: Value, right: Value) -> Value:
+    def made(stages: Stages, left: Value, right: Value) -> Value:
         sizes = (left.bound + right.bound, left.bound * right.bound)
         bound = max(sizes) if max(sizes) < 1e300 else float("inf")
-        found = strict(Kind.FLOAT, operation(left.expr, right.expr), left, right)
+        expr = operation(_with_zero(stages, left), _with_zero(stages, right))
+        found = strict(Kind.FLOAT, expr, left, right)
         return found.limited(bound, nan=bound == float("inf"))
 
     return made
+
+
+def _with_zero(stages: Stages, number: Value) -> pl.Expr:
+    """Return the number; a zero as a column, since Polars skips what it thinks changes nothing, and -0.0 + 0.0 is 0.0."""
+    if number.constant and isinstance(number.literal, float) and number.literal == 0:
+        return stages.constant(number.literal)
+    return number.expr
 
 
 def divide(stages: Stages, left: Value, right: Value) -> Value:
@@ -121,15 +130,12 @@ def _moved(sign: int) -> Callable[[Stages, Value, Value], Value]:
     return made
 
 
-def _distance(_stages: Stages, left: Value, right: Value) -> Value:
-    return strict(Kind.DURATION, left.expr - right.expr, left, right)
-
-
 def _spans(sign: int) -> Callable[[Stages, Value, Value], Value]:
     def made(stages: Stages, left: Value, right: Value) -> Value:
         total = left.expr + right.expr if sign > 0 else left.expr - right.expr
         found = stages.stage(strict(Kind.DURATION, total, left, right))
-        return strict(Kind.DURATION, pl.when(found.expr.is_between(-_SPAN, _SPAN)).then(found.expr), found, fails=True)
+        inside = pl.when(found.expr.is_between(-SPAN, SPAN)).then(found.expr)
+        return strict(Kind.DURATION, inside, found, fails=True)
 
     return made
 
@@ -148,7 +154,7 @@ _FORMS: dict[tuple[str, Kind, Kind], Callable[[Stages, Value, Value], Value]] = 
     ("+", _M, _D): _moved(1),
     ("+", _D, _M): _moved(1),
     ("-", _M, _D): _moved(-1),
-    ("-", _M, _M): _distance,
+    ("-", _M, _M): _spans(-1),
     ("+", _D, _D): _spans(1),
     ("-", _D, _D): _spans(-1),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -16,6 +15,8 @@ from rules.language.types import Kind
 from rules.text import msg
 
 _FINE = msg("Fractions of a second finer than microseconds have no column form.")
+_LONG = msg("Time spans of more than 292 years have no column form.")
+SPAN = timedelta(microseconds=2**63 // 1000)  # the runtime counts nanoseconds in 64 bits
 _KINDS: dict[type, Kind] = {
     bool: Kind.BOOLEAN,
     int: Kind.INTEGER,
@@ -43,7 +44,7 @@ DTYPES: dict[Kind, pl.DataType] = {
 
 def constant(node: Node, kind: Kind | None) -> Value:
     """Return the value of a node without fields; `kind` is what it would be if it failed."""
-    found = node.value if isinstance(node, Literal) else _evaluated(node)
+    found = node.value if isinstance(node, Literal) else evaluated(node)
     if isinstance(found, Failed):
         expr = pl.lit(None, dtype=DTYPES.get(kind or Kind.NULL, pl.Null()))
         return Value(kind or Kind.NULL, expr, fallible=True, simple=True)
@@ -73,9 +74,11 @@ def of(found: Any) -> Value:
     )
 
 
-@lru_cache(maxsize=4096)
-def _evaluated(node: Node) -> Any:
+def evaluated(node: Node) -> Any:
+    """Return what the runtime gives for a node without fields; raises `NoColumn` where Python cannot hold it."""
     found = Runner(node).one({})
+    if isinstance(found, timedelta) and abs(found) > SPAN:
+        raise NoColumn(_LONG)
     text = _again(found)
     if text is not None and Runner(Operator(0, "==", (node, text))).one({}) is not True:
         raise NoColumn(_FINE)

@@ -20,6 +20,7 @@ from rules.schema import FieldType, Schema
 from rules.text import msg
 
 _DEEP = msg("The expression is nested too deeply for the runtime.")
+_FINE = msg("Time spans finer than microseconds have no column form.")
 
 
 def wrapped(node: Node, scope: Mapping[str, Node]) -> Node:
@@ -39,8 +40,8 @@ def _names(node: Node) -> set[str]:
 
 def island(stages: Stages, tree: Node, schema: Schema, kind: Kind) -> Value:
     """Return the values of a tree that the C++ runtime works out."""
-    if kind not in DTYPES:
-        raise NoColumn(_DEEP)
+    if kind is Kind.DURATION or kind not in DTYPES:
+        raise NoColumn(_FINE)
     fields = list(dict.fromkeys(variable.field for variable in variables(tree).values()))
     work = _Work(tree, schema, fields, DTYPES[kind])
     both = stages.add(

@@ -163,13 +163,10 @@ def member(stages: Stages, value: Value, items: Value) -> Value:
     value = stages.stage(value)
     choices = list(dict.fromkeys(found))
     expr = _one_of(value.expr, choices)
-    expr = expr.fill_null(value=False) if value.empty else expr
-    return Value(
-        Kind.BOOLEAN,
-        unless(value.fails, expr) if value.empty else expr,
-        fallible=value.fallible,
-        level=value.level,
-    )
+    if isinstance(found, dict) or not value.empty:  # a map cannot be asked for an empty key
+        return strict(Kind.BOOLEAN, expr, value)
+    known = unless(value.fails, expr.fill_null(value=False))
+    return Value(Kind.BOOLEAN, known, fallible=value.fallible, level=value.level)
 
 
 def _one_of(expr: pl.Expr, choices: list[object]) -> pl.Expr:

@@ -86,9 +86,9 @@ class _Work:
         return pl.Struct({_VALUE: self.dtype, _FAILED: pl.Boolean()})
 
     def __call__(self, columns: Sequence[pl.Series]) -> pl.Series:
-        rest = list(columns)
+        height = max(len(column) for column in columns)
+        rest = [column.new_from_index(0, height) if len(column) < height else column for column in columns]
         mask = rest.pop().to_list() if self.masked else None
-        height = len(columns[0])
         lists = [self._python(number, rest, height) for number in range(len(self._constant))]
         rows = list(zip(*lists, strict=True))
         results = distinct(lists, [kind is Kind.FLOAT for kind in self.kinds], lambda number: self._one(rows[number]))
@@ -118,7 +118,8 @@ class _Work:
 
 def _plain(found: Any) -> Any:
     if isinstance(found, datetime):
-        return found.astimezone(UTC).replace(tzinfo=None)
+        moment = found.astimezone(UTC).replace(tzinfo=None)
+        return FAILED if moment == datetime.min else moment  # the runtime takes that for the infinite past
     if type(found) is int and not -INT64 <= found < INT64:
         return FAILED
     return bytes(found) if isinstance(found, bytearray) else found

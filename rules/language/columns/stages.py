@@ -10,6 +10,7 @@ import polars as pl
 from rules.language.columns.value import Value
 
 OWN = "\x1f"
+_FLAGS = pl.QueryOptFlags(simplify_expression=False)  # the simpler form may treat the sign of a zero another way
 
 
 @dataclass
@@ -53,4 +54,4 @@ class Stages:
         for level in self.levels:
             query = query.with_columns(level)
         named = [expr.alias(f"{number}") for number, expr in enumerate(outputs)]
-        return query.with_columns(named).select(expr.meta.output_name() for expr in named).collect()
+        return query.with_columns(named).select(str(number) for number in range(len(named))).collect(optimizations=_FLAGS)

@@ -47,20 +47,26 @@ _define_part("getMilliseconds", lambda moment: moment.dt.microsecond() // 1000)
 
 
 @form(*(f"own.date{suffix}" for suffix in _SUFFIXES), takes=(M,))
-def _date(_stages: Stages, args: tuple[Value, ...]) -> Value:
-    return strict(M, args[0].expr.cast(pl.Date).cast(pl.Datetime("us")), args[0])
+def _date(stages: Stages, args: tuple[Value, ...]) -> Value:
+    return returned(stages, strict(M, args[0].expr.cast(pl.Date).cast(pl.Datetime("us")), args[0]))
 
 
 @form("own.localTime.date", "own.localTime.local_datetime", takes=(M,))
-def _local(_stages: Stages, args: tuple[Value, ...]) -> Value:
-    return strict(M, args[0].expr, args[0])
+def _local(stages: Stages, args: tuple[Value, ...]) -> Value:
+    return returned(stages, strict(M, args[0].expr, args[0]))
+
+
+def returned(stages: Stages, moment: Value) -> Value:
+    """Return a function's moment; the runtime takes the very first midnight for the infinite past."""
+    moment = stages.stage(moment)
+    return strict(M, pl.when(moment.expr != _FIRST).then(moment.expr), moment, fails=True)
 
 
 def checked(stages: Stages, moment: Value) -> Value:
     """Return a moment where it is one that can be calculated with."""
     moment = stages.stage(moment)
     fine = (moment.expr.dt.microsecond() == 0) | (moment.expr.is_between(*_FINE, closed="left"))
-    return strict(M, pl.when(moment.expr.is_between(_FIRST, _LAST) & fine).then(moment.expr), moment, fails=True)
+    return strict(M, pl.when(moment.expr.is_between(_FIRST, _LAST, closed="right") & fine).then(moment.expr), moment, fails=True)
 
 
 @form(*(f"own.addDays{suffix}" for suffix in _SUFFIXES), takes=(M, Kind.INTEGER))

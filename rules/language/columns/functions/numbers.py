@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from rules.language.columns.forms import form, integer_literal
+from rules.language.columns.functions.dates import returned
 from rules.language.columns.rounding import rounded
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import INT64, NoColumn, Value, strict
@@ -62,9 +63,10 @@ def _abs_whole(_stages: Stages, args: tuple[Value, ...]) -> Value:
 
 
 def _whole(stages: Stages, number: Value, floor: bool) -> Value:
-    """Return the whole number below or above; Python makes -0.0 a plain 0.0 on the way."""
+    """Return the whole number below or above, never -0.0; whole numbers have none, and Python rounds to those."""
     number = stages.stage(number)
-    expr = (number.expr.floor() if floor else number.expr.ceil()) + 0.0
+    whole = number.expr.floor() if floor else number.expr.ceil()
+    expr = pl.when(whole == 0).then(0.0).otherwise(whole)
     if number.bound < float("inf") and not number.nan:
         return strict(Kind.FLOAT, expr, number).limited(number.bound + 1)
     return strict(Kind.FLOAT, pl.when(number.expr.is_finite()).then(expr), number, fails=True)
@@ -89,7 +91,8 @@ def _pick(stages: Stages, args: tuple[Value, ...], smallest: bool) -> Value:
     expr = pl.when(better).then(second.expr).otherwise(first.expr)
     if first.missing or second.missing:
         expr = pl.when(better.is_not_null()).then(expr)
-    return strict(first.kind, expr, first, second).limited(max(first.bound, second.bound))
+    found = strict(first.kind, expr, first, second).limited(max(first.bound, second.bound))
+    return returned(stages, found) if first.kind is Kind.DATETIME else found
 
 
 for _kind, _suffixes in (
