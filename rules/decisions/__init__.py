@@ -6,6 +6,7 @@ from rules.decisions.analysis import analyse
 from rules.decisions.compile import compile_table
 from rules.decisions.compiled import CompiledTable
 from rules.decisions.decided import Decided, merge_hits
+from rules.decisions.explaining import Explanation
 from rules.decisions.findings import Analysis, Finding, FindingKind
 from rules.decisions.table_cells import canonical_table
 
@@ -13,6 +14,7 @@ __all__ = [
     "Analysis",
     "CompiledTable",
     "Decided",
+    "Explanation",
     "Finding",
     "FindingKind",
     "analyse",

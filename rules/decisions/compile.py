@@ -37,7 +37,7 @@ def compile_table(table: DecisionTable, schema: Schema | None = None, library: L
     fields = () if schema is None else schema.names
     cells, problems = read_cells(table, fields)
     programs = Programs(table, schema, library)
-    front = Front(table, cells, programs.fields, programs.sources, programs.scope)
+    front = Front(table, cells, programs.fields, programs.sources, programs.scope, programs.record)
     order = rank_rows(front)
     conditions = _conditions(front, programs, order)
     outputs, misfits = _outputs(front, programs)
@@ -55,7 +55,7 @@ def compile_columns(table: DecisionTable, schema: Schema | None = None) -> tuple
     programs = Programs(table, schema, EMPTY)
     if problems:
         raise DocumentError(problems)
-    front = Front(table, cells, programs.fields, programs.sources, programs.scope)
+    front = Front(table, cells, programs.fields, programs.sources, programs.scope, programs.record)
     return front, _columns(front)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from rules.decisions.columns import Column, Words, bits, words_of
 from rules.decisions.decided import Decided, count_hits
+from rules.decisions.explaining import Explanation, Teller, one_record
 from rules.decisions.matching import build_groups, each_chunk, first_bits
 from rules.decisions.outcome import Deciding, Errors, at_cell, blanked, collected, note, rows_fired, values_of
 from rules.decisions.plan import Condition, Front, OutputPlan, Rows, active_rows
@@ -72,6 +73,12 @@ class CompiledTable:
         self._note_undecided(seen, active)
         single = self.table.hit_policy in SINGLE
         return self._single(seen, active) if single else self._several(seen, active)
+
+    def explain(self, record: Mapping[str, Any], as_of: date) -> Explanation:
+        """Return why the table says what it says about a record (field -> value); raises `CellError` for misfits."""
+        batch = one_record(record, self.fields, self.parts.front.record)
+        decided, seen = self.evaluate(batch, as_of), self.see(batch)
+        return Teller(self.parts.front, self.parts.columns, seen, decided).tell(as_of)
 
     def see(self, batch: pl.DataFrame) -> Seen:
         """Return the inputs of a batch and what the conditions say about it."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from rules.decisions.cells import CellError, Value
 from rules.decisions.scan import Sort, Token, quoted, unquoted
+from rules.language.results import shown
 from rules.schema import FREE_SCALE, FieldType
 from rules.text import N_, Message, msg
 
@@ -114,6 +115,11 @@ def literal(value: Value, type_: FieldType) -> str:
     if isinstance(value, float) or type_ is FieldType.FLOAT:
         return _plain(Decimal(repr(float(value))))
     return _plain(Decimal(value))
+
+
+def said(value: object) -> str:
+    """Return a value as a message quotes it; decimals without the zeros that their column adds."""
+    return _plain(value) if isinstance(value, Decimal) else shown(value)
 
 
 def _plain(value: Decimal) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from rules.decisions.literals import said
 from rules.decisions.plan import OutputPlan, Rows
 from rules.documents.decision_table import Aggregation, DecisionTable, HitPolicy
 from rules.language import Program, RowError
-from rules.language.results import shown
 from rules.schema import FieldType
 from rules.text import N_, Message, msg
 
@@ -69,7 +69,7 @@ def _computed(
         known = pl.Series(plan.choices, dtype=plan.field.dtype)
         for place in (~values.is_in(known.implode()) & values.is_not_null()).arg_true():
             text = N_("{value} is not among the values that '{output}' may have.")
-            words = msg(text, value=shown(values[place]), output=plan.field.name)
+            words = msg(text, value=said(values[place]), output=plan.field.name)
             row = int(deciding.rows[place])
             note(errors, int(deciding.records[place]), at_cell(table, row, plan.field.name, words))
     return values.rename(plan.constants.name)

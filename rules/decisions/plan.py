@@ -48,7 +48,7 @@ class Front:
     """What is made of a table before its columns are compiled; `fields` are those of its inputs.
 
     `sources[n]` computes input n; None where it is the field `fields[n].name` itself. `scope` is what expressions in
-    cells may name: the record's fields and the inputs.
+    cells may name: the record's fields (`record`) and the inputs.
     """
 
     table: DecisionTable
@@ -56,6 +56,7 @@ class Front:
     fields: tuple[Field, ...]
     sources: tuple[Program | None, ...]
     scope: Schema
+    record: Schema
 
 
 def active_rows(table: DecisionTable, as_of: date) -> Sequence[int]:

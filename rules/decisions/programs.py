@@ -25,7 +25,7 @@ class Programs:
     def __init__(self, table: DecisionTable, schema: Schema | None, library: Library) -> None:
         self.problems: list[DocumentProblem] = []
         self.warnings: list[DocumentProblem] = []
-        self._schema = schema_of(table) if schema is None else schema
+        self.record = self._schema = schema_of(table) if schema is None else schema
         self._library = library
         self._known: dict[tuple[str, Field], Program | ExpressionError] = {}
         made = [self._input(number, column) for number, column in enumerate(table.inputs)]

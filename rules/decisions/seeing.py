@@ -10,12 +10,12 @@ import polars as pl
 
 from rules.decisions.columns import Column, Words
 from rules.decisions.lines import Bins
+from rules.decisions.literals import said
 from rules.decisions.matching import Edit, Flags
 from rules.decisions.outcome import Errors, note
 from rules.decisions.plan import Condition, Front, Rows
 from rules.decisions.writing import write_tests
 from rules.language import RowError
-from rules.language.results import shown
 from rules.text import N_, msg
 
 
@@ -92,7 +92,7 @@ def _check_allowed(front: Front, number: int, values: pl.Series, other: Flags, e
     for record in np.flatnonzero(other).tolist():
         allowed = write_tests(front.cells.allowed[number], column.type)
         text = N_("'{input}' is {value}, but only {allowed} can occur.")
-        note(errors, record, msg(text, input=column.name, value=shown(values[record]), allowed=allowed))
+        note(errors, record, msg(text, input=column.name, value=said(values[record]), allowed=allowed))
 
 
 def _ask(condition: Condition, batch: pl.DataFrame) -> Asked:
