@@ -21,6 +21,10 @@ class Situation(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"
 
 
+REJECTED = "rejected"
+"""Beside the situations: a record that is left out because it does not meet a validation."""
+
+
 class Outcome(StrEnum):
     """What became of a record; `read` is the sum of all but `deleted`, which counts records of the target."""
 

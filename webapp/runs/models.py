@@ -84,6 +84,31 @@ run_record = sa.Table(
     sa.Index("ix_run_record_rule_name_left_key", "rule_name", "left_key"),
 )
 
+run_validation = sa.Table(
+    "run_validation",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True),
+    sa.Column("validation", sa.String(255), primary_key=True),
+    sa.Column("place", sa.Integer, nullable=False, comment="order in the rule"),
+    sa.Column("severity", sa.String(16), nullable=False, comment="reject | quarantine | warn"),
+    sa.Column("asked", BigId, nullable=False, comment="for how many records it was asked"),
+    sa.Column("failed", BigId, nullable=False, comment="how many of them do not meet it"),
+    sa.Column("listed", sa.Integer, nullable=False, comment="how many warnings stand in run_warning"),
+)
+
+run_warning = sa.Table(
+    "run_warning",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("run_id", BigId, nullable=False),
+    sa.Column("validation", sa.String(255), nullable=False),
+    sa.Column("record_no", BigId, nullable=False, comment="1-based place in the run"),
+    sa.Column("left_key", sa.String(255)),
+    sa.Column("field", sa.String(255)),
+    sa.Column("reason", Json),
+    sa.Index("ix_run_warning_run_id_validation_id", "run_id", "validation", "id"),
+)
+
 run_log = sa.Table(
     "run_log",
     metadata,
@@ -106,7 +131,7 @@ quarantine = sa.Table(
     sa.Column("record", sa.Text, comment="the source record as JSON; null where it could not be read"),
     sa.Column("raw", sa.Text, comment="the text of a record that could not be read"),
     sa.Column("edited", sa.Text, comment="the record as a person corrected it"),
-    sa.Column("stage", sa.String(16), nullable=False, comment="read | scope | map | match | repeated | write"),
+    sa.Column("stage", sa.String(16), nullable=False, comment="read scope validate map match repeated write"),
     sa.Column("field", sa.String(255)),
     sa.Column("reason", Json, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, comment="open | resolved | discarded"),

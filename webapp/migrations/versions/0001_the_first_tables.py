@@ -342,7 +342,7 @@ def upgrade() -> None:
     sa.Column('record', sa.Text(), nullable=True, comment='the source record as JSON; null where it could not be read'),
     sa.Column('raw', sa.Text(), nullable=True, comment='the text of a record that could not be read'),
     sa.Column('edited', sa.Text(), nullable=True, comment='the record as a person corrected it'),
-    sa.Column('stage', sa.String(length=16), nullable=False, comment='read | scope | validate | map | match | repeated | write'),
+    sa.Column('stage', sa.String(length=16), nullable=False, comment='read scope validate map match repeated write'),
     sa.Column('field', sa.String(length=255), nullable=True),
     sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False, comment='open | resolved | discarded'),

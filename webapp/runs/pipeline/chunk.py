@@ -10,6 +10,8 @@ import polars as pl
 
 from rules.reconcile.situations import Outcome
 from rules.schema import Change, Op
+from webapp.runs.pipeline import checked as verdicts
+from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.inputs import Inputs
 
@@ -21,7 +23,7 @@ OUTCOMES = {
     "outcome": pl.String(),
     "before": pl.String(),  # JSON of the fields that change
     "after": pl.String(),
-    "stage": pl.String(),  # of a parked record: read, scope, map, match, write
+    "stage": pl.String(),  # of a parked record: read, scope, validate, map, match, write; of a rejected one: validate
     "field": pl.String(),
     "reason": pl.String(),  # JSON of a Message
     "place": pl.String(),  # where in the source, where the source says so
@@ -43,7 +45,8 @@ class Write:
 class Chunk:
     """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read.
 
-    `inputs` are the values that the rule read, unless they are stored already or not to be kept.
+    `inputs` are the values that the rule read, unless they are stored already or not to be kept. `checked` is what the
+    validations said.
     """
 
     no: int
@@ -55,6 +58,7 @@ class Chunk:
     position: dict[str, Any] | None = None
     high: Any = None
     inputs: Inputs | None = None
+    checked: Checked = field(default_factory=verdicts.nothing)
 
     @property
     def read(self) -> int:
@@ -79,7 +83,7 @@ def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 def dump(chunk: Chunk) -> bytes:
     """Return the chunk as a blob that survives a crash between planning and checking in."""
-    frames = {"outcomes": chunk.outcomes, "links": chunk.links}
+    frames = {"outcomes": chunk.outcomes, "links": chunk.links, **verdicts.frames(chunk.checked)}
     for number, write in enumerate(chunk.writes):
         frames[f"{number}:{write.change.op}:{write.change.key}"] = write.change.records
         frames[f"{number}:rows"] = write.rows.to_frame("row")
@@ -89,11 +93,11 @@ def dump(chunk: Chunk) -> bytes:
 def load(no: int, blob: bytes, position: dict[str, Any] | None, high: Any) -> Chunk:
     """Return the chunk that `dump` was given."""
     frames = unpack(blob)
-    outcomes, links = frames.pop("outcomes"), frames.pop("links")
+    outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
     writes = []
     for name, frame in frames.items():
         number, op, *key = name.split(":", 2)
         if op != "rows":
             writes.append(Write(Change(Op(op), key[0], frame), rows[number]))
-    return Chunk(no, outcomes, tuple(writes), links, position, high)
+    return Chunk(no, outcomes, tuple(writes), links, position, high, checked=checked)

@@ -18,8 +18,9 @@ from rules.schema import Schema
 from rules.text import Message, msg
 from rules.trace import read_fields
 from webapp.extensions import House
-from webapp.runs.models import rule_cursor, run
+from webapp.runs.models import quarantine, rule_cursor, run
 from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
@@ -30,6 +31,7 @@ from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.validating import References, Validating
 from webapp.runs.pipeline.writing import Target
 
 
@@ -76,10 +78,18 @@ class Execution:
             ordered = schemas[::-1] if self.sides.reverse else schemas
             planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
             planner.replaying = self.claim.kind == "replay"
+            planner.validating = self._validating(systems, schemas[0], stack)
             self._keep(schemas)
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
+
+    def _validating(self, systems: Systems, schema: Schema, stack: contextlib.ExitStack) -> Validating | None:
+        if not self.rule.validations:
+            return None
+        references = References(systems.connect, systems.schema, self.retry)
+        stack.callback(references.close)
+        return Validating(self.rule, schema, references)
 
     def _keep(self, schemas: tuple[Schema, Schema]) -> None:
         """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
@@ -140,8 +150,11 @@ class Execution:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
         self._position, self._high = self.claim.position, self.claim.high
         if self.claim.kind != "replay":
-            for outcomes in self.journal.handled():
-                planner.remember(outcomes)
+            for outcomes, marks in self.journal.handled():
+                planner.remember(outcomes, marks)
+        elif planner.validating is not None:
+            with self.house.db.read() as tx:
+                planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
         if self.claim.live:
             whole = replace(target, schema=planner.whole_target)
             self.retry(lambda: settle_leftovers(self.house, self.claim, self.sides.target, whole, self.scope))
@@ -151,6 +164,13 @@ class Execution:
             self._check_in(settled, planner, links)
             self._position, self._high = half.position, half.high
         self._heed()
+
+    def _parked_first(self, tx: sa.Connection) -> int:
+        """Return the run that read what is replayed, the first of several."""
+        parked = sa.select(sa.func.min(quarantine.c.run_id)).where(quarantine.c.id.in_(self.claim.selection))
+        first = tx.scalar(parked) or self.claim.run_id
+        earlier = (run.c.rule_id == self.claim.rule_id, run.c.kind == "sync", run.c.mode == "live", run.c.id <= first)
+        return int(tx.scalar(sa.select(sa.func.max(run.c.id)).where(*earlier)) or first)
 
     def _heed(self) -> None:
         with self.house.db.read() as tx:
@@ -171,7 +191,7 @@ class Execution:
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
         if self.claim.kind != "replay":
-            planner.remember(chunk.outcomes)
+            planner.remember(chunk.outcomes, chunk.checked.marks)
         self._heed()
         parked = self.journal.counts["quarantined"]
         if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.live:

@@ -15,14 +15,14 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Fenced
-from rules.reconcile.situations import Outcome
+from rules.reconcile.situations import REJECTED, Outcome
 from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
 from webapp.runs.models import run, run_chunk, run_log, run_record
+from webapp.runs.pipeline import checked, inputs
 from webapp.runs.pipeline import chunk as chunks
-from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
 from webapp.runs.pipeline.links import Links
@@ -127,7 +127,7 @@ class Journal:
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
         outcomes, own = chunk.outcomes, chunks.counts(chunk.outcomes)
-        blob = pack({"outcomes": outcomes})
+        blob = pack({"outcomes": outcomes, **checked.frames(chunk.checked)})
         total = chunks.add_counts([self.counts, own])
         with self.house.db.begin() as tx:
             self.guard(tx, counts=total, chunks=chunk.no, position=chunk.position, high=chunk.high)
@@ -137,6 +137,7 @@ class Journal:
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
             self._show(tx, outcomes)
+            checked.store(tx, self.claim.run_id, chunk.checked)
             if self.claim.live:
                 settle(tx, self.claim, outcomes, self.house.clock())
                 park(tx, self.claim, outcomes, self.house.clock())
@@ -146,14 +147,15 @@ class Journal:
         links.merge(chunk.links if self.claim.live else chunk.links.clear())
         self.counts, self.chunks = total, chunk.no
 
-    def handled(self) -> Iterator[pl.DataFrame]:
-        """Yield the outcomes of the chunks that are done, one at a time: all of them may not fit into memory."""
+    def handled(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Yield outcomes and unique values of the chunks that are done, one at a time: all may not fit into memory."""
         with self.house.db.read() as tx:
             mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "done")
             numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
             for number in numbers:
                 blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine, run_chunk.c.no == number))
-                yield unpack(blob or b"")["outcomes"]
+                found = unpack(blob or b"")
+                yield found["outcomes"], checked.take(found).marks
 
     def note(self, **values: Any) -> None:
         """Set columns of the run, under the token."""
@@ -192,9 +194,10 @@ class Journal:
         }
 
     def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
-        """Write the rows that people look at: what changed, failed or was deleted."""
+        """Write the rows that people look at: what changed, failed, was left out or deleted."""
         columns = ("record_no", "left_key", "right_key", "outcome", "situation", "before", "after", "field", "reason")
-        shown = outcomes.filter(pl.col("outcome").is_in([o.value for o in _SHOWN])).select(columns)
+        asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | (pl.col("situation") == REJECTED)
+        shown = outcomes.filter(asked).select(columns)
         if shown.is_empty():
             return
         shown = shown.with_columns(pl.col("record_no").fill_null(0), run_id=self.claim.run_id)

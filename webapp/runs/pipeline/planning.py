@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,14 +13,17 @@ from rules.documents.defaults import actions
 from rules.documents.sync import Action, DetectBy, SyncRule
 from rules.mapping import Mapping as FieldMapping
 from rules.reconcile.one_way import PARTNER, Batch, Decision, decide, key_text, key_values
-from rules.reconcile.situations import Outcome, Situation
+from rules.reconcile.situations import REJECTED, Outcome, Situation
 from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
+from webapp.runs.pipeline.checked import of_verdicts
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.validating import Validating
 
 _OUTCOME_OF: Mapping[str, Outcome] = {
     Action.CREATE: Outcome.CREATED,
@@ -36,35 +39,6 @@ _OUTCOME_OF: Mapping[str, Outcome] = {
 }
 _WRITES = tuple(a for a, o in _OUTCOME_OF.items() if o in (Outcome.CREATED, Outcome.UPDATED))
 _HOLDS = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.UNCHANGED.value)
-
-
-@dataclass(frozen=True)
-class Parked:
-    """Why a record is parked: at which stage, which field, what is wrong."""
-
-    stage: str
-    message: Message
-    field: str | None = None
-
-
-@dataclass
-class Draft:
-    """A page on its way to a chunk; `parked` maps a row to why it cannot go on."""
-
-    records: pl.DataFrame
-    first: int
-    parked: dict[int, Parked] = field(default_factory=dict)
-
-    def park(self, row: int, stage: str, message: Message, name: str | None = None) -> None:
-        """Park a record; the first reason stays."""
-        self.parked.setdefault(row, Parked(stage, message, name))
-
-    @property
-    def usable(self) -> pl.Series:
-        """Return a mask of the records that are not parked."""
-        mask = pl.repeat(value=True, n=self.records.height, eager=True)
-        rows = list(self.parked)
-        return mask.scatter(rows, values=False) if rows else mask
 
 
 class Planner:
@@ -88,6 +62,7 @@ class Planner:
         self.seen: set[int] = set()
         self.met: set[int] = set()
         self.replaying = False
+        self.validating: Validating | None = None
 
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
@@ -95,6 +70,7 @@ class Planner:
         keys = key_text(page.records[self.sides.source_key])
         self._check_keys(draft, keys)
         in_scope = self._scope(draft)
+        self._validate(draft, in_scope, keys)
         mapped = self.mapping.apply(page.records)
         for error in mapped.errors:
             if in_scope[error.row]:
@@ -108,8 +84,10 @@ class Planner:
         self._check_partners(draft, batch, decision, links)
         return _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
 
-    def remember(self, outcomes: pl.DataFrame) -> None:
-        """Take note of keys that the run has handled, so that a second record with the same key is noticed."""
+    def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
+        """Take note of keys and unique values that the run has handled, so that a second one is noticed."""
+        if self.validating is not None:
+            self.validating.remember(marks)
         if self.full:
             self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
             held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
@@ -134,6 +112,14 @@ class Planner:
         for error in errors:
             draft.park(error.row, "scope", error.message, "where")
         return mask
+
+    def _validate(self, draft: Draft, in_scope: pl.Series, keys: pl.Series) -> None:
+        if self.validating is None:
+            return
+        verdicts = self.validating.ask(draft.records, draft.usable & in_scope, keys)
+        draft.checked = of_verdicts(verdicts, self.validating.severities, draft.first, keys)
+        for row, verdict in verdicts.blocking.items():
+            draft.fail(row, verdict)
 
     def _partners(
         self, draft: Draft, known: pl.Series, mapped: pl.DataFrame, wanted: pl.Series
@@ -232,7 +218,7 @@ class _Assembly:
         outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejects(page)])
         links = self._links(outcomes)
         outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
-        return Chunk(no, outcomes, writes, links, dict(page.position))
+        return Chunk(no, outcomes, writes, links, dict(page.position), checked=self.draft.checked)
 
     def _outcomes(self) -> pl.DataFrame:
         found, draft = self.decision.found, self.draft
@@ -253,11 +239,14 @@ class _Assembly:
             pl.col("situation") == Situation.LINKED_UNCHANGED
         )
         return frame.with_columns(
-            outcome=pl.when(~pl.col("usable"))
+            situation=pl.when(draft.rejected).then(pl.lit(REJECTED)).otherwise("situation"),
+            outcome=pl.when(draft.rejected)
+            .then(pl.lit(Outcome.SKIPPED.value))
+            .when(~pl.col("usable"))
             .then(pl.lit(Outcome.QUARANTINED.value))
             .when(unchanged)
             .then(pl.lit(Outcome.UNCHANGED.value))
-            .otherwise("outcome")
+            .otherwise("outcome"),
         )
 
     def _creates(self, outcomes: pl.DataFrame) -> Iterator[Write]:

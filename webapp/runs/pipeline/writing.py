@@ -10,7 +10,7 @@ import polars as pl
 
 from connectors.spi import Connector, Failure, Fence, WriteResult
 from rules.reconcile.one_way import key_text
-from rules.reconcile.situations import Outcome
+from rules.reconcile.situations import REJECTED, Outcome
 from rules.schema import Change, Op, Schema
 from rules.text import msg
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
@@ -135,7 +135,7 @@ def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
     links = links.filter(~pl.col("left_key").is_in(lost.implode()))
     made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(*LINK_SCHEMA)
     links = links.join(made_now, on="left_key", how="anti").vstack(made_now.filter(pl.col("right_key").is_not_null()))
-    keep = pl.col("outcome") == Outcome.QUARANTINED
+    keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
     return replace(
         chunk, outcomes=pl.concat([outcomes, _deleted(chunk.writes, result, outcomes)]), links=links, writes=()

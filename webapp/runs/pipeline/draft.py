@@ -1,0 +1,54 @@
+"""A page of source records on its way to a chunk, and why some of them cannot go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from rules.documents.validation import OnFailure
+from rules.text import Message
+from rules.validations import Verdict
+from webapp.runs.pipeline.checked import Checked, nothing
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Why a record is parked (or left out, if `rejected`): at which stage, which field, what is wrong."""
+
+    stage: str
+    message: Message
+    field: str | None = None
+    rejected: bool = False
+
+
+@dataclass
+class Draft:
+    """A page on its way to a chunk; `parked` maps a row to why it cannot go on, `checked` is what validations said."""
+
+    records: pl.DataFrame
+    first: int
+    checked: Checked = field(default_factory=nothing)
+    parked: dict[int, Parked] = field(default_factory=dict)
+
+    def park(self, row: int, stage: str, message: Message, name: str | None = None) -> None:
+        """Park a record; the first reason stays."""
+        self.parked.setdefault(row, Parked(stage, message, name))
+
+    def fail(self, row: int, verdict: Verdict) -> None:
+        """Park or leave out a record that does not meet a validation."""
+        rejected = verdict.severity is OnFailure.REJECT
+        self.parked.setdefault(row, Parked("validate", verdict.reason, verdict.field, rejected))
+
+    @property
+    def rejected(self) -> pl.Series:
+        """Return a mask of the records that are left out."""
+        rows = pl.Series([row for row, parked in self.parked.items() if parked.rejected], dtype=pl.UInt32)
+        return pl.int_range(self.records.height, dtype=pl.UInt32, eager=True).is_in(rows.implode())
+
+    @property
+    def usable(self) -> pl.Series:
+        """Return a mask of the records that are not parked."""
+        mask = pl.repeat(value=True, n=self.records.height, eager=True)
+        rows = list(self.parked)
+        return mask.scatter(rows, values=False) if rows else mask
