@@ -55,6 +55,7 @@ def _rows() -> dict[str, str]:
         "remove_group": _("Remove this group"),
         "add_value": _("Add a value"),
         "remove_value": _("Remove {value}"),
+        "no_answer": _("The server does not answer. Try again in a moment."),
         "no_rows": _("No condition yet: it is true for every record."),
         "if_empty": _("If the field is empty"),
         "empty_no": _("if empty: no"),

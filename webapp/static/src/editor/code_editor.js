@@ -9,6 +9,7 @@ import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } f
 import { yaml } from "@codemirror/lang-yaml";
 import { colours, frameAfter, look } from "./look.js";
 import { ranges } from "./ranges.js";
+import { typing } from "./typing.js";
 
 const languages = { yaml: () => yaml(), json: () => yaml() };
 
@@ -24,7 +25,7 @@ export const codeEditor = (area) => {
         keymap.of([...closeBracketsKeymap, ...lintKeymap, ...defaultKeymap, ...historyKeymap]),
         lineNumbers(), highlightActiveLine(), lintGutter(),
         (languages[area.dataset.language] || (() => []))(),
-        look, colours,
+        look, colours, typing,
         EditorState.readOnly.of(area.readOnly || area.disabled),
         EditorView.contentAttributes.of({ "aria-label": area.labels?.[0]?.textContent || area.name }),
         EditorView.updateListener.of((update) => {

@@ -41,20 +41,27 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
   const fieldOf = (name) => words.fields.find((field) => field.name === name);
   const choicesOf = (kind) => words.relations[kind] || words.relations[""];
 
+  // A form cannot be sent while a row says something that cannot be written.
+  const tell = (element, message) => {
+    element?.append(make("div", { class: "field-error" }, message));
+    element?.querySelector("input, select")?.setCustomValidity(message);
+  };
+
   const write = async () => {
+    clearTimeout(timer);
+    timer = 0;
     number += 1;
     const mine = number;
     const { model: whole, origins } = ready(model);
-    const answer = await asked.text(whole).catch(() => null);
-    if (!answer || mine !== number) return;
+    const answer = await asked.text(whole).catch(() => ({ wrong: { path: [], message: texts.no_answer } }));
+    if (mine !== number || !holder.firstChild) return;
     for (const element of elements.values()) element.querySelector(":scope > .field-error")?.remove();
-    if (answer.wrong) {
-      elements.get(origins.get(answer.wrong.path.join(".")))?.append(make("div", { class: "field-error" }, answer.wrong.message));
-      return;
-    }
-    written(answer.text);
+    for (const input of holder.querySelectorAll("input, select")) input.setCustomValidity("");
+    if (answer.wrong) tell(elements.get(origins.get(answer.wrong.path.join(".")) || model), answer.wrong.message);
+    else written(answer.text);
   };
-  const changed = () => { clearTimeout(timer); timer = setTimeout(write, WAIT); };
+  let writing = Promise.resolve();
+  const changed = () => { clearTimeout(timer); timer = setTimeout(() => { writing = write(); }, WAIT); };
 
   const removeButton = (owner, member, label) => make("button", {
     type: "button", class: "btn btn-ghost btn-icon condition-remove", "aria-label": label, title: label,
@@ -102,7 +109,7 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
     const other = Object.values(words.relations).flat().find((one) => one.name === row.relation);
     return select(known ? offered : [...offered, [row.relation, other?.label || row.relation]], row.relation, texts.relation, (relation) => {
       const counts = Object.fromEntries(choicesOf(kind).map((one) => [one.name, one.values]));
-      if (counts[relation] !== 9) row.values = row.values.slice(0, counts[relation]);
+      row.values = counts[relation] === 9 ? row.values.filter((value) => value.text) : row.values.slice(0, counts[relation]);
       Object.assign(row, { relation, draft: true });
       draw();
       elements.get(row)?.querySelectorAll("select")[1]?.focus();
@@ -187,7 +194,9 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
 
   return {
     open(found) { model = found; draw(); },
-    close() { clearTimeout(timer); elements.clear(); holder.replaceChildren(); },
+    pending: () => timer !== 0,
+    settled() { if (timer !== 0) writing = write(); return writing; },
+    close() { clearTimeout(timer); timer = 0; elements.clear(); holder.replaceChildren(); },
     focus() { holder.querySelector("select, [data-add]")?.focus(); },
   };
 };

@@ -45,6 +45,7 @@ const upgrade = async (root) => {
     latest = new AbortController();
     try {
       const answer = await asked.check(area.value, root.dataset.expect || "", latest.signal);
+      result.classList.remove("is-waiting");
       editor.mark(answer.problems);
       show(result, answer, words.texts, { replace: editor.replace, full: root.dataset.full === "true" });
       root.classList.toggle("has-problem", answer.problems.some((problem) => problem.severity === "error"));
@@ -52,7 +53,12 @@ const upgrade = async (root) => {
       if (error.name !== "AbortError") result.replaceChildren();
     }
   };
-  const later = () => { clearTimeout(timer); timer = setTimeout(check, WAIT); };
+  // While somebody chooses from the list, the text is unfinished: a mistake would be told too early.
+  const later = () => {
+    clearTimeout(timer);
+    result.classList.add("is-waiting");
+    timer = setTimeout(() => (editor.choosing() ? later() : check()), WAIT);
+  };
   let told = false;
   const editor = expressionEditor(area, words, (text) => {
     if (area.value !== text) {
@@ -100,8 +106,17 @@ const modes = async (root, area, editor, asked, words) => {
     const mode = event.target.closest("[data-mode]")?.dataset.mode;
     if (!mode) return;
     localStorage.setItem(CHOICE, mode);
-    if (mode === "rows") { if (await open()) rows.focus(); } else { set("text"); editor.focus(); }
+    if (mode === "rows") { if (await open()) rows.focus(); } else { await rows.settled(); set("text"); editor.focus(); }
   });
+  // What was changed in a row a moment ago is written before the form is sent.
+  const form = area.form;
+  form?.addEventListener("submit", async (event) => {
+    if (!rows.pending()) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    await rows.settled();
+    form.requestSubmit(event.submitter);
+  }, { capture: true });
   choice.hidden = false;
   set("text");
   if (localStorage.getItem(CHOICE) === "text" || document.activeElement === editor.frame) return;

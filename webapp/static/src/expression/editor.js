@@ -1,5 +1,5 @@
 // One line of code that grows, with colours, completion, hints and underlined problems. Tab leaves it.
-import { closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
+import { closeBrackets, closeBracketsKeymap, completionStatus } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, insertNewline } from "@codemirror/commands";
 import { bracketMatching } from "@codemirror/language";
 import { setDiagnostics } from "@codemirror/lint";
@@ -8,6 +8,7 @@ import { drawSelection, EditorView, keymap, placeholder } from "@codemirror/view
 import { cel } from "../editor/cel.js";
 import { colours, frameAfter, look } from "../editor/look.js";
 import { rangeOf } from "../editor/ranges.js";
+import { typing } from "../editor/typing.js";
 import { completion } from "./completion.js";
 import { signatureHelp } from "./signature.js";
 import { fill, hover } from "./told.js";
@@ -38,7 +39,7 @@ export const expressionEditor = (area, words, changed) => {
           ...(lines ? [] : [{ key: "Enter", run: nothing }]),
           ...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap,
         ]),
-        look, small, colours,
+        small, look, colours, typing,
         placeholder(area.placeholder || ""),
         EditorState.readOnly.of(area.readOnly || area.disabled),
         EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
@@ -59,6 +60,7 @@ export const expressionEditor = (area, words, changed) => {
     frame,
     text,
     replace,
+    choosing: () => completionStatus(view.state) === "active",
     focus: () => view.focus(),
     set(value) {
       if (value !== text()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: value } });

@@ -46,7 +46,7 @@ const table = (answer, texts) => {
 
 const matching = (answer, texts) => {
   const values = { matching: answer.matching, count: answer.count };
-  const failed = answer.failed ? [" ", fill(answer.failed === 1 ? texts.failed_one : texts.failed, { failed: answer.failed, why: answer.first_error })] : [];
+  const failed = answer.failed ? [" ", make("span", { class: "sample-error" }, fill(answer.failed === 1 ? texts.failed_one : texts.failed, { failed: answer.failed, why: answer.first_error }))] : [];
   const none = answer.matching === 0;
   return line(none ? "match-note is-none" : "match-note", none ? "exclamation-triangle" : "check-circle", fill(texts.matching, values), ...failed);
 };

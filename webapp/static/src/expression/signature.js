@@ -28,7 +28,7 @@ export const signatureHelp = (words) => {
         if (effect.is(dismiss)) dismissed = value.tooltip?.call ?? -1;
       }
       if (focused === value.focused && dismissed === value.dismissed && !transaction.docChanged && !transaction.selection) return value;
-      const found = focused && transaction.state.selection.main.empty ? tooltip(transaction.state, words) : null;
+      const found = focused ? tooltip(transaction.state, words) : null;
       if (found?.call !== dismissed) dismissed = -1;
       return { tooltip: dismissed === -1 ? found : null, dismissed, focused };
     },
