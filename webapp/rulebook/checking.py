@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
 from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync
+from rules.documents.validation import Reference
 from rules.schema import Schema
 from rules.text import Message, msg
 from webapp.connections import services as connections
@@ -54,7 +55,22 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     seen = {side: look(house, document, side, tx) for side in SIDES}
     found = [DocumentProblem(f"{side}/{s.at}", s.problem) for side, s in seen.items() if s.problem]
     found += _unable(rule, seen)
-    return found + list(check_sync(rule, seen["left"].schema, seen["right"].schema))
+    others = {(r.connection, r.object): look_at(house, r.connection, r.object, tx) for r in _references(rule).values()}
+    found += _outages(rule, others)
+    return found + check_sync(
+        rule, seen["left"].schema, seen["right"].schema, others=lambda *place: others[place].schema
+    )
+
+
+def _references(rule: SyncRule) -> dict[int, Reference]:
+    return {n: v.reference for n, v in enumerate(rule.validations) if v.reference is not None}
+
+
+def _outages(rule: SyncRule, others: Mapping[tuple[str, str], Seen]) -> Iterator[DocumentProblem]:
+    for number, reference in _references(rule).items():
+        seen = others[reference.connection, reference.object]
+        if seen.problem is not None:
+            yield DocumentProblem(f"validations/{number}/reference/{seen.at}", seen.problem)
 
 
 def look(house: House, document: Mapping[str, Any], side: str, tx: sa.Connection | None = None) -> Seen:
@@ -62,7 +78,11 @@ def look(house: House, document: Mapping[str, Any], side: str, tx: sa.Connection
     part = document.get(side)
     if not isinstance(part, Mapping) or not part.get("connection") or not part.get("object"):
         return Seen()
-    connection, object_name = str(part["connection"]), str(part["object"])
+    return look_at(house, str(part["connection"]), str(part["object"]), tx)
+
+
+def look_at(house: House, connection: str, object_name: str, tx: sa.Connection | None = None) -> Seen:
+    """Return what is known of an object, or one sentence about why nothing is."""
     try:
         return _asked(house, connection, object_name) if tx is None else _known(tx, connection, object_name)
     except connections.ConnectionProblem as error:

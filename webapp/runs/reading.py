@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from rules.reconcile.situations import REJECTED
 from rules.text import Message, msg
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline.chunk import add_counts
@@ -123,9 +124,14 @@ def records(
     after: int = 0,
     limit: int = 50,
 ) -> list[sa.Row[Any]]:
-    """Return records that a run changed, deleted or parked, in the order handled, behind row `after`."""
+    """Return records that a run changed, deleted, parked or left out, in the order handled, behind row `after`.
+
+    The outcome `rejected` stands for records that were left out because they do not meet a validation.
+    """
     query = sa.select(run_record).where(run_record.c.run_id == run_id, run_record.c.id > after)
-    if outcome:
+    if outcome == REJECTED:
+        query = query.where(run_record.c.situation == REJECTED)
+    elif outcome:
         query = query.where(run_record.c.outcome == outcome)
     if key:
         query = query.where(
