@@ -30,9 +30,10 @@ from webapp.rulebook import api as rulebook_api
 from webapp.rulebook import views as rulebook
 from webapp.runs import api as runs_api
 from webapp.runs import views as runs
+from webapp.tables import views as tables
 from webapp.web import assets, language, menu, openapi, problems, protection
 
-PAGES = (access, audit, connections, entities, rulebook, runs, dashboard)
+PAGES = (access, audit, connections, entities, rulebook, tables, runs, dashboard)
 RESOURCES = (audit_api, connections_api, entities_api, rulebook_api, runs_api)
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"

@@ -23,10 +23,14 @@ class LastRun:
 
 
 RunsOf = Callable[[sa.Connection, Sequence[str]], dict[str, LastRun]]
+HitsOf = Callable[[sa.Connection, str], list[int]]
 Hindrance = Callable[[sa.Connection, str], Message | None]
 
 last_runs: list[RunsOf] = []
 """Rule names -> last run of each; the first entry is asked."""
+
+table_hits: list[HitsOf] = []
+"""Name of a decision table -> for each row of what is published how many records it decided; empty: not asked yet."""
 
 deletion: list[Hindrance] = []
 """Each may say why the named rule cannot be deleted now ("run 17 is at work")."""
@@ -38,3 +42,8 @@ def runs_of(tx: sa.Connection, names: Sequence[str]) -> dict[str, LastRun]:
     for ask in last_runs:
         found.update(ask(tx, names))
     return found
+
+
+def hits_of(tx: sa.Connection, name: str) -> list[int]:
+    """Return for each row of a published decision table how many records of runs it decided."""
+    return next((hits for ask in table_hits if (hits := ask(tx, name))), [])

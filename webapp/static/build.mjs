@@ -54,7 +54,7 @@ const collect = {
 };
 
 const options = {
-  entryPoints: ["app.js", "editor.js", "expression.js", "theme.js", "app.css"].map((name) => join(source, name)),
+  entryPoints: ["app.js", "editor.js", "expression.js", "table.js", "theme.js", "app.css", "table.css"].map((name) => join(source, name)),
   absWorkingDir: root,
   outdir: target,
   bundle: true,

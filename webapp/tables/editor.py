@@ -1,0 +1,51 @@
+"""What the editors of decision tables and lookup tables answer while someone types: problems by cell, a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+
+from rules.documents import DocumentProblem
+from webapp.rulebook.findings import sentence
+
+_PARTS = {"when": "i", "then": "o"}
+
+
+@dataclass(frozen=True)
+class CellProblem:
+    """A problem and the cell of the grid that it is about; `row` is None where it is about no row."""
+
+    text: str
+    severity: str
+    place: str
+    row: int | None = None
+    key: str = ""
+    suggestion: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the script needs to underline the cell."""
+        return {"row": self.row, "key": self.key, "text": self.text, "severity": self.severity}
+
+
+def cell_problems(problems: Iterable[DocumentProblem]) -> list[CellProblem]:
+    """Return problems with their cells: rows/3/when/0 is the first input of the fourth row, entries/3/0 the key."""
+    return [_cell_problem(problem) for problem in problems]
+
+
+def _cell_problem(problem: DocumentProblem) -> CellProblem:
+    parts = problem.path.split("/")
+    row = int(parts[1]) if parts[0] in ("rows", "entries") and len(parts) > 1 and parts[1].isdigit() else None
+    place = problem.path if row is None else _("Row %(number)d", number=row + 1)
+    severity = problem.severity.value
+    return CellProblem(sentence(problem), severity, place, row, _key(parts), problem.suggestion)
+
+
+def _key(parts: list[str]) -> str:
+    if len(parts) < 3:
+        return "i0" if parts[0] == "rows" else "c0"
+    if parts[0] == "entries":
+        return f"c{parts[2]}"
+    return f"{_PARTS[parts[2]]}{parts[3]}" if parts[2] in _PARTS and len(parts) > 3 else parts[2]
