@@ -21,7 +21,7 @@ from rules.text import N_, Message, msg
 Row = Mapping[str, Any]
 Scope = tuple[tuple[str, Node], ...]
 Cause = tuple[int, Message]
-_UNKNOWN = msg("The expression has no result for this record.")
+NO_RESULT = msg("The expression has no result for this record.")
 
 
 class Explainer:
@@ -86,10 +86,10 @@ class Explainer:
         if not isinstance(node, (Let, Macro)):
             empty = next((part for part, value in parts if value is None), None)
             if empty is not None:
-                return empty.at, _empty(empty)
+                return empty.at, empty_message(empty)
         values = [value for _, value in parts]
         if isinstance(node, Call) and node.name in implementations():
-            return node.at, _own(node, values)
+            return node.at, call_message(node, values)
         if isinstance(node, Find):
             text = N_("The lookup table '{table}' is keyed by {key}, but the value here is {value}.")
             return node.at, msg(text, table=node.table.name, key=node.table.key.value, value=shown(values[0]))
@@ -100,10 +100,11 @@ class Explainer:
         value = row[node.name]
         if isinstance(value, Unusable):
             return value.message
-        return _empty(node) if value is None else msg("The value of '{field}' cannot be read.", field=node.field)
+        return empty_message(node) if value is None else msg("The value of '{field}' cannot be read.", field=node.field)
 
 
-def _empty(node: Node) -> Message:
+def empty_message(node: Node) -> Message:
+    """Return what to say about a part whose value is empty."""
     if isinstance(node, Operator) and isinstance(node.operands[0], Variable):
         node = node.operands[0]
     if isinstance(node, Variable):
@@ -115,7 +116,7 @@ def _empty(node: Node) -> Message:
     return msg("A value is empty here (null). Use orDefault(), or ask first whether it is null.")
 
 
-def _own(node: Call, values: list[Any]) -> Message:
+def call_message(node: Call, values: list[Any]) -> Message:
     """Return why one of our own functions failed, by calling it again."""
     for overload in implementations()[node.name]:
         if len(overload.parameters) == len(values) and overload.implementation is not None:
@@ -165,7 +166,7 @@ def _convert(_found: re.Match[str], _node: Node, values: list[Any]) -> Message:
 def _operands(_found: re.Match[str], node: Node, values: list[Any]) -> Message:
     if isinstance(node, Operator):
         return _no_overload(f"'{node.symbol}'", values)
-    return _no_overload(f"{node.name}()", values) if isinstance(node, Call) else _UNKNOWN
+    return _no_overload(f"{node.name}()", values) if isinstance(node, Call) else NO_RESULT
 
 
 _REASONS: tuple[tuple[str, Callable[[re.Match[str], Node, list[Any]], Message]], ...] = (
@@ -185,4 +186,4 @@ def _reason(text: str, node: Node, values: list[Any]) -> Message:
         found = re.search(pattern, text)
         if found is not None:
             return words(found, node, values)
-    return _UNKNOWN
+    return NO_RESULT

@@ -5,35 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
 import rules.language.columns.functions  # noqa: F401 - fills the registry of forms
 from rules.language.columns.compiler import Compiler
 from rules.language.columns.description import PlanDescription
-from rules.language.columns.facts import Fact, inputs
+from rules.language.columns.explanation import Explanation, Root
+from rules.language.columns.facts import Fact, Inputs, inputs
 from rules.language.columns.stages import Stages
 from rules.language.columns.take import Target, result
 from rules.language.columns.value import NoColumn, Value
 from rules.language.lower import Plan
 from rules.language.nodes import Variable
-from rules.language.rows import Evaluated, RowError, Rows
+from rules.language.rows import Evaluated, Rows
 from rules.language.runtime import variables
 from rules.schema import Field, Schema
 from rules.text import N_, Message, msg
 
 _VARIANTS = 64
 _SLOW = N_("The whole expression is worked out record by record: {reason}")
-
-
-@dataclass(frozen=True)
-class Root:
-    """One expression of a plan: its text, its lowered tree, and what its results are for."""
-
-    text: str
-    plan: Plan
-    target: Target
-    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -52,6 +44,7 @@ class ColumnPlan:
     roots: tuple[Root, ...]
     schema: Schema
     _variants: dict[tuple[tuple[str, Fact], ...], _Variant] = field(default_factory=dict)
+    _explanations: dict[Any, Explanation] = field(default_factory=dict)
 
     @cached_property
     def _variables(self) -> tuple[Variable, ...]:
@@ -68,9 +61,23 @@ class ColumnPlan:
         frame = variant.stages.run(read.frame, outputs) if outputs else batch
         columns = iter(frame.get_columns())
         return [
-            root.rows.evaluate(batch) if value is None else _evaluated(root, value, columns, batch)
+            root.rows.evaluate(batch) if value is None else self._evaluated(root, value, columns, read)
             for root, value in zip(self.roots, variant.values, strict=True)
         ]
+
+    def _evaluated(self, root: Root, value: Value, columns: Iterator[pl.Series], read: Inputs) -> Evaluated:
+        values = _column(root, next(columns))
+        failed = _failed(value, values, columns)
+        rows = None if failed is None else failed.arg_true()
+        if rows is None or not len(rows):
+            return Evaluated(values)
+        return Evaluated(values, self._explanation(root, read.facts).errors(read.frame[rows], rows))
+
+    def _explanation(self, root: Root, facts: Mapping[str, Fact]) -> Explanation:
+        key = (id(root), *facts.items())
+        if key not in self._explanations:
+            self._explanations[key] = Explanation(root, self.schema, facts)
+        return self._explanations[key]
 
     def _variant(self, facts: Mapping[str, Fact]) -> _Variant:
         key = tuple(facts.items())
@@ -78,6 +85,7 @@ class ColumnPlan:
         if found is None:
             if len(self._variants) >= _VARIANTS:
                 self._variants.clear()
+                self._explanations.clear()
             found = self._variants[key] = self._compiled(facts)
         return found
 
@@ -116,20 +124,9 @@ def _outputs(values: Sequence[Value | None]) -> Iterator[pl.Expr]:
                 yield value.failed
 
 
-def _evaluated(root: Root, value: Value, columns: Iterator[pl.Series], batch: pl.DataFrame) -> Evaluated:
-    column = next(columns)
+def _column(root: Root, column: pl.Series) -> pl.Series:
     dtype = root.target.column.dtype
-    values = (column if column.dtype == dtype else column.cast(dtype)).alias("")
-    failed = _failed(value, values, columns)
-    if failed is None:
-        return Evaluated(values)
-    rows = failed.arg_true()
-    if not len(rows):
-        return Evaluated(values)
-    found = root.rows.evaluate(batch[rows])
-    numbers = rows.to_list()
-    errors = tuple(RowError(numbers[e.row], e.message, e.column, e.line) for e in found.errors)
-    return Evaluated(values, errors)
+    return (column if column.dtype == dtype else column.cast(dtype)).alias("")
 
 
 def _failed(value: Value, values: pl.Series, columns: Iterator[pl.Series]) -> pl.Series | None:

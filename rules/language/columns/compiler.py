@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -31,13 +30,17 @@ _EXACT = 2**53
 class Compiler:
     """Compiles trees over one schema for batches about which the same facts are known.
 
-    `slow` says what is not worked out by Polars, and why.
+    `slow` says what is not worked out by Polars, and why. With `explain`, each node gets a column of its own, kept in
+    `found` by the node's id; in `opaque` are those whose parts nothing is known about.
     """
 
-    def __init__(self, schema: Schema, facts: Mapping[str, Fact], stages: Stages) -> None:
+    def __init__(self, schema: Schema, facts: Mapping[str, Fact], stages: Stages, *, explain: bool = False) -> None:
         self.schema = schema
         self.stages = stages
         self.slow: list[Message] = []
+        self.found: dict[int, Value] = {}
+        self.opaque: set[int] = set()
+        self._explain = explain
         self._facts = facts
         self._scope: dict[str, Node] = {}
         self._values: dict[str, Value] = {}
@@ -52,7 +55,18 @@ class Compiler:
 
     def visit(self, node: Node) -> Value:
         """Return the values of a node; raises `NoColumn` where not even their kind is known."""
+        found = self._visited(node)
+        return self.noted(node, found) if self._explain else found
+
+    def noted(self, node: Node, value: Value) -> Value:
+        """Return the values of a node after keeping them for explanations."""
+        if self._explain:
+            value = self.found[id(node)] = self.stages.stage(value)
+        return value
+
+    def _visited(self, node: Node) -> Value:
         if isinstance(node, Literal) or not self._reads(node):
+            self.opaque.add(id(node))
             return constant(node, self.kind(node))
         made = self._forms.get(type(node))
         try:
@@ -60,15 +74,19 @@ class Compiler:
                 raise NoColumn(_DYNAMIC)
             return made(node)
         except NoColumn as error:
-            kind = self.kind(node)
-            if kind is None or kind is Kind.NULL or isinstance(node, (Variable, Ident)):
-                raise
-            tree = wrapped(node, self._scope)
-            if not variables(tree):
-                return constant(tree, kind)
-            found = island(self.stages, tree, self.schema, kind)
-            self.slow.append(error.reason)
-            return found
+            return self._island(node, error)
+
+    def _island(self, node: Node, error: NoColumn) -> Value:
+        kind = self.kind(node)
+        if kind is None or kind is Kind.NULL or isinstance(node, (Variable, Ident)):
+            raise error
+        self.opaque.add(id(node))
+        tree = wrapped(node, self._scope)
+        if not variables(tree):
+            return constant(tree, kind)
+        found = island(self.stages, tree, self.schema, kind)
+        self.slow.append(error.reason)
+        return found
 
     def kind(self, node: Node) -> Kind | None:
         """Return the kind of a node's values, None where only the record tells."""
@@ -107,17 +125,22 @@ class Compiler:
         kind = runtime_kind(variable_kind(node, self.schema))
         if kind is Kind.ANY:
             raise NoColumn(_DYNAMIC)
+        moment = node.mode is Mode.MOMENT  # the runtime has no empty moments: to read one is a failure
         return Value(
             kind,
             pl.col(node.name),
-            empty=fact.empty,
-            fallible=fact.unusable,
-            failed=pl.col(unusable_name(node.name)) if fact.unusable else None,
+            empty=fact.empty and not moment,
+            fallible=fact.unusable or (moment and fact.empty),
+            failed=self.unusable(node),
             bound=fact.bound,
             nan=fact.nan,
             ascii=fact.ascii,
             simple=True,
         )
+
+    def unusable(self, node: Variable) -> pl.Expr | None:
+        """Return where a variable's value must not be calculated with, None where all may."""
+        return pl.col(unusable_name(node.name)) if self._facts[node.name].unusable else None
 
     def _ident(self, node: Ident) -> Value:
         if node.name not in self._values:
@@ -130,7 +153,7 @@ class Compiler:
     def _operator(self, node: Operator) -> Value:
         if node.symbol == "?:":
             return self.choice(node, self.visit)
-        values = [self._part(operand) for operand in node.operands]
+        values = tuple(map(self.visit, node.operands))
         if len(values) == 1:
             return arithmetic.negative(values[0]) if node.symbol == "-" else operators.negation(values[0])
         left, right = values
@@ -148,11 +171,8 @@ class Compiler:
             case _:
                 return arithmetic.calculate(self.stages, node.symbol, left, right)
 
-    def _part(self, node: Node) -> Value:
-        return self.visit(node)
-
     def _call(self, node: Call) -> Value:
-        args = tuple(self.visit(arg) for arg in node.args)
+        args = tuple(map(self.visit, node.args))
         if node.name == DIVIDE:
             return arithmetic.divide(self.stages, *args)
         made = find_form(node.name, args)

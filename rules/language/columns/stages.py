@@ -54,4 +54,6 @@ class Stages:
         for level in self.levels:
             query = query.with_columns(level)
         named = [expr.alias(f"{number}") for number, expr in enumerate(outputs)]
-        return query.with_columns(named).select(str(number) for number in range(len(named))).collect(optimizations=_FLAGS)
+        return (
+            query.with_columns(named).select(str(number) for number in range(len(named))).collect(optimizations=_FLAGS)
+        )

@@ -44,9 +44,9 @@ def result(compiler: Compiler, node: Node, target: Target) -> Value:
 
     match node:
         case Operator(symbol="?:"):
-            return compiler.choice(node, step)
+            return compiler.noted(node, compiler.choice(node, step))
         case Let():
-            return compiler.bind(node, step)
+            return compiler.noted(node, compiler.bind(node, step))
         case Exact(field=name):
             return _exact(compiler.schema[name], target)
         case _:

@@ -18,7 +18,7 @@ from rules.text import Message
 INT64 = 2**63
 
 
-class NoColumn(Exception):  # noqa: N818 - no failure: the node is evaluated another way
+class NoColumn(Exception):
     """A node has no column form here; `reason` says why."""
 
     def __init__(self, reason: Message) -> None:

@@ -66,7 +66,9 @@ def checked(stages: Stages, moment: Value) -> Value:
     """Return a moment where it is one that can be calculated with."""
     moment = stages.stage(moment)
     fine = (moment.expr.dt.microsecond() == 0) | (moment.expr.is_between(*_FINE, closed="left"))
-    return strict(M, pl.when(moment.expr.is_between(_FIRST, _LAST, closed="right") & fine).then(moment.expr), moment, fails=True)
+    return strict(
+        M, pl.when(moment.expr.is_between(_FIRST, _LAST, closed="right") & fine).then(moment.expr), moment, fails=True
+    )
 
 
 @form(*(f"own.addDays{suffix}" for suffix in _SUFFIXES), takes=(M, Kind.INTEGER))

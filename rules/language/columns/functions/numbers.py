@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from rules.language.columns.forms import form, integer_literal
+from rules.language.columns.forms import NO_FORM, form, integer_literal
 from rules.language.columns.functions.dates import returned
 from rules.language.columns.rounding import rounded
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import INT64, NoColumn, Value, strict
-from rules.language.columns.forms import NO_FORM
 from rules.language.lower import REAL
 from rules.language.types import Kind
 
@@ -85,7 +84,7 @@ def _ceil(stages: Stages, args: tuple[Value, ...]) -> Value:
 def _pick(stages: Stages, args: tuple[Value, ...], smallest: bool) -> Value:
     """Return what Python's min() and max() do: the second where it is smaller (greater), else the first."""
     first, second = (stages.stage(arg) for arg in args)
-    if first.nan and first.kind is Kind.FLOAT or second.nan and second.kind is Kind.FLOAT:
+    if (first.nan and first.kind is Kind.FLOAT) or (second.nan and second.kind is Kind.FLOAT):
         raise NoColumn(NO_FORM)
     better = second.expr < first.expr if smallest else second.expr > first.expr
     expr = pl.when(better).then(second.expr).otherwise(first.expr)
