@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "export": "configuration:export",
     "run": "runs:run",
     "runs": "runs:runs",
+    "explain": "explain:explain",
     "simulate": "runs:simulate",
     "approve": "cases:approve",
     "cases": "cases:cases",

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from rules.trace.inputs import read_fields
+from rules.trace.expression import Tracer
+from rules.trace.inputs import named_fields, read_fields
+from rules.trace.record import FieldTrace, RecordTrace, RecordTracer, complete
+from rules.trace.steps import Role, State, Step, plain
 
-__all__ = ["read_fields"]
+__all__ = [
+    "FieldTrace",
+    "RecordTrace",
+    "RecordTracer",
+    "Role",
+    "State",
+    "Step",
+    "Tracer",
+    "complete",
+    "named_fields",
+    "plain",
+    "read_fields",
+]

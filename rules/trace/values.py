@@ -9,11 +9,11 @@ from typing import Any, cast
 import polars as pl
 
 from rules.language.bindings import bind
-from rules.language.checked import Checked
+from rules.language.checked import Checked, field_of
 from rules.language.encode import REFERENCE
 from rules.language.explain import Explainer
 from rules.language.lower import lower
-from rules.language.nodes import Let, Literal, Macro, Node, Operator
+from rules.language.nodes import Ident, Let, Literal, Macro, Node, Operator
 from rules.language.runtime import Failed, Runner, TooDeep
 from rules.language.types import Kind, Type
 from rules.schema import Schema
@@ -37,7 +37,10 @@ class Values:
         self._ready: dict[tuple[int, int], tuple[Runner, Explainer] | Message] = {}
 
     def of(self, node: Node, record: pl.DataFrame) -> Found:
-        """Return the value of a part that no loop's variable occurs in."""
+        """Return the value of a part that no loop's variable occurs in; that of a field is the stored one."""
+        name = node.name if isinstance(node, Ident) else field_of(node)
+        if name is not None:
+            return Found(record[name][0])
         return self._found((id(node), -1), node, self._checked.type(node), record)
 
     def body(self, loop: Macro, part: Node, number: int, record: pl.DataFrame) -> Found:
@@ -69,7 +72,8 @@ class Values:
     def _typed(self, value: Any, type_: Type, record: pl.DataFrame) -> Any:
         """Return the runtime's value as one of the language: the stored one where it only names a field."""
         if isinstance(value, bytearray):
-            return record[bytes(value).removeprefix(REFERENCE).decode()][0]
+            data = bytes(value)
+            return record[data.removeprefix(REFERENCE).decode()][0] if data.startswith(REFERENCE) else data
         if not isinstance(value, datetime):
             return value
         return _MOMENTS.get(type_.kind, lambda moment: moment)(value)

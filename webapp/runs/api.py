@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from rules.text import Message
-from webapp.runs import quarantine, reading
+from webapp.runs import explanation, quarantine, reading
+from webapp.runs.explanation import NotExplained
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
 from webapp.wake import announce
@@ -126,6 +127,27 @@ class RunsApi(RoomApi):
             )
         shown = rows[: query["limit"]]
         return listed([_record(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
+
+    @operation(
+        "GET",
+        "/<int:run_id>/explain",
+        scope="runs:read",
+        summary="Explain why a run did what it did to a record, also to one that it left alone",
+        query={
+            "key": {"type": "string", "description": "The record's key on either side."},
+            "record": {"type": "integer", "description": "The record's number in the run, instead of a key."},
+        },
+        response=RECORD,
+    )
+    def explain(self, run_id: int) -> Any:
+        """Return which rule, version and clause decided, and the values seen."""
+        key, number = self.query["key"], self.query["record"]
+        if (key is None) is (number is None):
+            raise ApiError(422, "Name the record: either `key` or `record`.")
+        try:
+            return explanation.explain(self.house, run_id, key=key, record_no=number).to_json()
+        except (reading.RunMissing, NotExplained) as missing:
+            raise ApiError(404, missing.message) from None
 
     @operation("POST", "/<int:run_id>/cancel", scope="runs:run", summary="Cancel a run", response=RUN)
     def cancel(self, run_id: int) -> Any:

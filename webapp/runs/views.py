@@ -12,18 +12,20 @@ from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import reading
+from webapp.runs import reading, validations
 from webapp.runs.downloads import failed_lines, outcome_lines
+from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
+from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
-OUTCOMES = ("created", "updated", "deleted", "quarantined")
+OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected")
 
 hooks.last_runs.append(last_runs)
 hooks.deletion.append(hindrance)
@@ -77,6 +79,7 @@ class RunsView(RoomView):
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
+            tallies = validations.tallies(tx, run_id)
         return self.page(
             "runs/show.html",
             run=row,
@@ -85,6 +88,7 @@ class RunsView(RoomView):
             chosen={"outcome": outcome or "", "key": key or ""},
             outcomes=choices(OUTCOMES, _("All")),
             after=after,
+            tallies=tallies,
         )
 
     @expose("/<int:run_id>/progress")
@@ -169,4 +173,4 @@ class RunsView(RoomView):
             abort(404)
 
 
-VIEWS = (RunsView, QuarantineView)
+VIEWS = (RunsView, WarningsView, ExplanationView, QuarantineView)

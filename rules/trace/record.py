@@ -1,0 +1,158 @@
+"""Explains one record: whether it was in scope, and how each target field got its value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from rules.documents.sync import On, Strength
+from rules.language.library import EMPTY, Library
+from rules.language.program import Program
+from rules.mapping import FieldError, Mapped, Mapping
+from rules.mapping.steps import Step as FieldStep
+from rules.schema import FieldType, Schema
+from rules.text import Message
+from rules.trace.expression import Tracer
+from rules.trace.steps import State, Step, plain
+
+
+@dataclass(frozen=True)
+class FieldTrace:
+    """How a target field got its value.
+
+    `source` is the field that is copied, `expression` the one that is evaluated instead; `given` is the value before
+    it was converted to the type of the target field. With `applies` false the target field is left alone.
+    """
+
+    name: str
+    path: str
+    type: FieldType
+    source: str | None
+    given: Any
+    given_type: FieldType
+    value: Any
+    expression: Step | None = None
+    when: Step | None = None
+    applies: bool = True
+    error: Message | None = None
+    column: int | None = None
+    on: tuple[On, ...] = (On.CREATE, On.UPDATE)
+    strength: Strength = Strength.NORMAL
+
+    @property
+    def converted(self) -> bool:
+        """Tell whether the value became one of another type."""
+        return self.given_type is not self.type and self.value is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as plain data."""
+        return {
+            "field": self.name,
+            "path": self.path,
+            "type": self.type.value,
+            "source": self.source,
+            "expression": None if self.expression is None else self.expression.to_json(),
+            "when": None if self.when is None else self.when.to_json(),
+            "applies": self.applies,
+            "given": plain(self.given),
+            "given_type": self.given_type.value,
+            "value": plain(self.value),
+            "error": None if self.error is None else {"detail": str(self.error), "column": self.column},
+        }
+
+
+@dataclass(frozen=True)
+class RecordTrace:
+    """What a rule made of one record: the values it read, its scope, its fields."""
+
+    read: dict[str, Any]
+    in_scope: bool
+    where: Step | None
+    where_error: Message | None
+    fields: tuple[FieldTrace, ...]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return target field -> value, without those that are left alone or have an error."""
+        return {f.name: f.value for f in self.fields if f.applies and f.error is None}
+
+    @property
+    def failed(self) -> FieldTrace | None:
+        """Return the field for whose error the record is parked, None where there is none."""
+        return next((f for f in self.fields if f.error is not None), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        return {
+            "read": plain(self.read),
+            "in_scope": self.in_scope,
+            "where": None if self.where is None else self.where.to_json(),
+            "where_error": None if self.where_error is None else str(self.where_error),
+            "fields": [field.to_json() for field in self.fields],
+        }
+
+
+class RecordTracer:
+    """Explains records of one mapping; keeps the expressions it has prepared."""
+
+    def __init__(self, mapping: Mapping, source: Schema, library: Library = EMPTY) -> None:
+        self.mapping = mapping
+        self._source = source
+        self._library = library
+        self._tracers: dict[str, Tracer] = {}
+
+    def trace(self, record: pl.DataFrame) -> RecordTrace:
+        """Return what the mapping makes of a record (a batch of one, with the fields that were kept of it)."""
+        batch = complete(record, self._source)
+        mask, failures = self.mapping.where(batch)
+        mapped = self.mapping.apply(batch)
+        errors = {error.field: error for error in reversed(mapped.errors)}
+        fields = tuple(self._field(step, batch, mapped, errors) for step in self.mapping.steps)
+        where = None if self.mapping.scope is None else self.step(self.mapping.scope, batch)
+        wrong = failures[0].message if failures else None
+        return RecordTrace(record.row(0, named=True), bool(mask[0]), where, wrong, fields)
+
+    def _field(self, step: FieldStep, batch: pl.DataFrame, mapped: Mapped, errors: dict[str, FieldError]) -> FieldTrace:
+        name = step.target.name
+        copied = step.source.name if step.program is None else None
+        evaluated = None if step.program is None else step.program.evaluate(batch)
+        error = errors.get(name)
+        applies = mapped.applies[name][0] if name in mapped.applies else True
+        return FieldTrace(
+            name,
+            step.entry.path,
+            step.target.type,
+            copied,
+            batch[step.source.name][0] if evaluated is None else evaluated.values[0],
+            step.source.type,
+            mapped.records[name][0],
+            None if step.program is None else self.step(step.program, batch),
+            None if step.when is None else self.step(step.when, batch),
+            bool(applies),
+            None if error is None else error.message,
+            None if error is None else error.column,
+            step.entry.on,
+            step.entry.strength,
+        )
+
+    def step(self, program: Program, record: pl.DataFrame) -> Step:
+        """Return how a program came to its value; the value of the whole is the program's own."""
+        if program.text not in self._tracers:
+            self._tracers[program.text] = Tracer(program.text, self._source, self._library)
+        return _settled(self._tracers[program.text].trace(record), program, record)
+
+
+def complete(records: pl.DataFrame, source: Schema) -> pl.DataFrame:
+    """Return records with all fields of the source; those that were not kept are empty."""
+    missing = [pl.lit(None, dtype=f.dtype).alias(f.name) for f in source.fields if f.name not in records.columns]
+    return records.with_columns(missing).select(source.names)
+
+
+def _settled(step: Step, program: Program, record: pl.DataFrame) -> Step:
+    """Return the step of a whole expression with the value that the program gives (rounded, of the wanted type)."""
+    evaluated = program.evaluate(record)
+    if evaluated.errors:
+        return replace(step, state=State.ERROR, value=None, error=evaluated.errors[0].message)
+    return replace(step, state=State.VALUE, value=evaluated.values[0], error=None)

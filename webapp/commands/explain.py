@@ -1,0 +1,118 @@
+"""`syncline explain`: why a run did what it did to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from rules.trace import FieldTrace, RecordTrace, State, Step
+from webapp.commands.session import current, json_option, print_json
+from webapp.runs import explanation
+from webapp.runs import explanation_words as words
+from webapp.runs.explanation import Explanation
+
+
+@click.command()
+@click.argument("run", type=int)
+@click.argument("key")
+@json_option
+def explain(run: int, key: str, *, as_json: bool) -> None:
+    """Tell why a run did what it did to the record with KEY, also to one that it left alone.
+
+    KEY is the record's key on either side.
+    """
+    session = current()
+    found = explanation.explain(session.house, run, key=key)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for line in _story(found):
+        click.echo(line)
+
+
+def _story(it: Explanation) -> Iterator[str]:
+    version = f"version {it.run.rule_version}" if it.run.rule_version else "the draft"
+    yield f"Record {it.result.left_key or '(without a key)'} in run {it.run.id} of {it.run.rule_name}, {version}"
+    yield str(words.deed(it))
+    if it.untold is not None:
+        yield str(it.untold)
+    if it.trace is not None:
+        yield from _trace(it.trace)
+    yield from _partner(it)
+    if it.result.reason is not None:
+        yield ""
+        yield f"Reason: {it.result.field + ': ' if it.result.field else ''}{it.result.reason}"
+    yield from _differences(it)
+    yield from ([""] if it.proofs else [])
+    for proof in it.proofs:
+        yield f"{'ok ' if proof.holds else 'NOT SO'} {proof.claim}"
+
+
+def _trace(trace: RecordTrace) -> Iterator[str]:
+    yield ""
+    yield "Read"
+    for name, value in trace.read.items():
+        yield f"  {name} = {_value(value)}"
+    yield ""
+    yield "In scope" if trace.in_scope else "Not in scope" if trace.where_error is None else "The condition failed"
+    if trace.where is not None:
+        yield from _step(trace.where, 1)
+    if trace.in_scope:
+        yield ""
+        yield "Fields"
+        for field in trace.fields:
+            yield from _field(field)
+
+
+def _field(field: FieldTrace) -> Iterator[str]:
+    origin = f"copied from {field.source}" if field.expression is None else field.expression.text
+    if field.error is not None:
+        yield f"  {field.name}: {field.error}  <- {origin}"
+    elif not field.applies:
+        yield f"  {field.name}: left alone"
+    else:
+        yield f"  {field.name} = {_value(field.value)}  <- {origin}"
+    if field.when is not None:
+        yield "    only if"
+        yield from _step(field.when, 3)
+    for part in field.expression.steps if field.expression is not None else ():
+        yield from _step(part, 2)
+
+
+def _step(step: Step, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    told = {
+        State.VALUE: f" = {_value(step.value)}",
+        State.ERROR: f": {step.error}" if step.cause is step else " has no value",
+        State.SKIPPED: "",
+    }[step.state]
+    note = f"  ({step.note})" if step.note is not None else ""
+    item = f"{_value(step.item)}: " if step.item is not None else ""
+    yield f"{indent}{'> ' if step.decides else ''}{item}{step.text}{told}{note}"
+    for part in step.steps:
+        yield from _step(part, depth + 1)
+
+
+def _partner(it: Explanation) -> Iterator[str]:
+    found, then = words.found(it), words.then(it)
+    if found is None:
+        return
+    yield ""
+    yield f"Partner: {found}" + (f" Its key is {it.result.right_key}." if it.result.right_key else "")
+    if then is not None:
+        yield f"  {then}"
+
+
+def _differences(it: Explanation) -> Iterator[str]:
+    names = list(dict.fromkeys([*it.result.before, *it.result.after]))
+    if names:
+        yield ""
+        yield "Changes"
+    for name in names:
+        before = f"{_value(it.result.before[name])} -> " if name in it.result.before else ""
+        yield f"  {name}: {before}{_value(it.result.after.get(name))}"
+
+
+def _value(value: object) -> str:
+    return words.shown(value) or "(empty)"

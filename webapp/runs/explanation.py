@@ -1,0 +1,248 @@
+"""Why a run did what it did to one record: its rule executed once more on the values it had read, as a story to tell.
+
+Expressions have no clock and no chance in them, so the same version on the same values comes to the same end; that it
+did is checked against what the run stored (`proofs`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from rules.documents import DocumentError, actions, parse_sync
+from rules.documents.sync import SyncRule
+from rules.mapping import Mapping, compile_mapping
+from rules.reconcile.situations import Outcome, Situation
+from rules.schema import Schema
+from rules.text import N_, Message, msg
+from rules.trace import RecordTrace, RecordTracer, complete
+from webapp.extensions import House
+from webapp.runs import reading
+from webapp.runs.models import run, run_chunk, run_record
+from webapp.runs.pipeline import inputs
+from webapp.runs.pipeline.codec import column_text, to_texts, unpack
+from webapp.runs.pipeline.sides import Sides
+from webapp.runs.reading import RunRow
+
+_KEPT_NOTHING = msg(
+    "The values of this run were not kept, because its rule says explain: false. Switch on 'Keep values' in the rule;"
+    " records of later runs can then be explained."
+)
+_OLDER = msg("The values of this record were not kept, so only what became of it can be shown.")
+_UNREAD = msg("This record could not be read from its source, so the rule never saw its values.")
+
+
+class NotExplained(Exception):
+    """A record cannot be explained; `message` says why and what to do."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the run stored of a record: what was found, what was done, and why not where it was parked."""
+
+    record_no: int
+    left_key: str | None
+    right_key: str | None
+    situation: str | None
+    action: str | None
+    outcome: str
+    stage: str | None
+    field: str | None
+    reason: Message | None
+    place: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    raw: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain data."""
+        return {**vars(self), "reason": None if self.reason is None else str(self.reason)}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One comparison of what was worked out again with what the run stored."""
+
+    claim: Message
+    holds: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as plain data."""
+        return {"claim": str(self.claim), "holds": self.holds}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The whole story of one record; `untold` says why there is no `trace`. `others` are records with the same key."""
+
+    run: RunRow
+    rule: SyncRule
+    result: Result
+    trace: RecordTrace | None
+    untold: Message | None = None
+    proofs: tuple[Proof, ...] = ()
+    others: tuple[int, ...] = ()
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Return which side was read and which was written."""
+        return Sides.of(self.rule)
+
+    @property
+    def proven(self) -> bool:
+        """Tell whether working it out again came to what the run stored."""
+        return all(proof.holds for proof in self.proofs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as plain data."""
+        source, target = self.sides.source, self.sides.target
+        return {
+            "run": self.run.id,
+            "rule": self.run.rule_name,
+            "version": self.run.rule_version,
+            "mode": self.run.mode,
+            "source": {"connection": source.connection, "object": source.object},
+            "target": {"connection": target.connection, "object": target.object},
+            "result": self.result.to_json(),
+            "trace": None if self.trace is None else self.trace.to_json(),
+            "untold": None if self.untold is None else str(self.untold),
+            "proofs": [proof.to_json() for proof in self.proofs],
+            "proven": self.proven,
+            "others": list(self.others),
+        }
+
+
+def explain(house: House, run_id: int, *, key: str | None = None, record_no: int | None = None) -> Explanation:
+    """Return why a run did what it did to a record, named by its key on either side or by its number in the run.
+
+    Raises `RunMissing`, and `NotExplained` where the run has no such record.
+    """
+    with house.db.read() as tx:
+        row = reading.get(tx, run_id)
+        numbers = [record_no] if record_no is not None else list(_numbers(tx, run_id, key or ""))
+        if not numbers:
+            raise NotExplained(_no_record(key or "", row))
+        return _explained(tx, row, numbers[0], tuple(numbers[1:]))
+
+
+def _no_record(key: str, row: RunRow) -> Message:
+    if row.active:
+        return msg("The run has met no record with the key '{key}' so far.", key=key)
+    text = N_("The run has met no record with the key '{key}'. Keys are compared exactly, on both sides.")
+    return msg(text, key=key)
+
+
+def _explained(tx: sa.Connection, row: RunRow, number: int, others: tuple[int, ...]) -> Explanation:
+    stored = tx.execute(sa.select(run.c.document, run.c.schemas).where(run.c.id == row.id)).one()
+    rule = parse_sync(stored.document)
+    found = inputs.of_record(tx, row.id, number)
+    result = _result(tx, row.id, number, None if found is None else found[0], rule)
+    if found is None:
+        untold = _UNREAD if result.stage == "read" else _OLDER if rule.explain else _KEPT_NOTHING
+        return Explanation(row, rule, result, None, untold, (), others)
+    schemas = inputs.schemas_of(stored.schemas, found[0])
+    if schemas is None:
+        return Explanation(row, rule, result, None, _OLDER, (), others)
+    return _again(row, rule, result, schemas, found[1], others)
+
+
+def _again(
+    row: RunRow,
+    rule: SyncRule,
+    result: Result,
+    schemas: tuple[Schema, Schema],
+    record: pl.DataFrame,
+    others: tuple[int, ...],
+) -> Explanation:
+    """Work the record out once more and compare."""
+    ordered = schemas[::-1] if Sides.of(rule).reverse else schemas
+    try:
+        mapping = compile_mapping(rule, *ordered)
+    except DocumentError as error:
+        text = N_("The rule of this run cannot be read by this version of Syncline: {problem}")
+        untold = msg(text, problem=error.problems[0].message)
+        return Explanation(row, rule, result, None, untold, (), others)
+    trace = RecordTracer(mapping, schemas[0]).trace(record)
+    proofs = tuple(_proofs(result, trace, mapping, complete(record, schemas[0])))
+    return Explanation(row, rule, result, trace, None, proofs, others)
+
+
+def _proofs(result: Result, trace: RecordTrace, mapping: Mapping, batch: pl.DataFrame) -> Iterator[Proof]:
+    if result.stage == "scope":
+        same = trace.where_error is not None and _same(trace.where_error, result.reason)
+        yield Proof(msg("The condition fails again, for the reason that the run stored."), same)
+        return
+    if result.situation is not None:
+        was_in = result.situation != Situation.OUT_OF_SCOPE
+        yield Proof(msg("The condition comes to the same answer that the run stored."), trace.in_scope is was_in)
+    if result.stage == "map":
+        failed = trace.failed
+        same = failed is not None and failed.name == result.field and _same(failed.error, result.reason)
+        yield Proof(msg("The same field fails again, for the reason that the run stored."), same)
+    elif result.after and result.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.QUARANTINED):
+        again = json.loads(to_texts(mapping.apply(batch).records.select(list(result.after)))[0])
+        yield Proof(msg("The values come out as the run stored them."), again == result.after)
+    elif trace.in_scope and result.outcome == Outcome.UNCHANGED:
+        yield Proof(msg("The values come out without an error, as in the run."), trace.failed is None)
+
+
+def _same(message: Message | None, stored: Message | None) -> bool:
+    return message is not None and stored is not None and message.to_json() == stored.to_json()
+
+
+def _result(tx: sa.Connection, run_id: int, number: int, chunk: int | None, rule: SyncRule) -> Result:
+    for outcomes in _outcomes(tx, run_id, chunk):
+        found = outcomes.filter(pl.col("record_no") == number)
+        if not found.is_empty():
+            return _read(found.row(0, named=True), rule)
+    raise NotExplained(msg("The run has no record {number}.", number=number))
+
+
+def _read(row: dict[str, Any], rule: SyncRule) -> Result:
+    reason = json.loads(row["reason"]) if row["reason"] else None
+    changes = {name: json.loads(row[name]) if row[name] else {} for name in ("before", "after")}
+    action = actions(rule).get(row["situation"]) if row["situation"] else None
+    names = ("record_no", "left_key", "right_key", "situation", "outcome", "stage", "field", "place", "raw")
+    told = None if reason is None else Message.from_json(reason)
+    return Result(**{n: row[n] for n in names}, **changes, action=action.value if action else None, reason=told)
+
+
+def _outcomes(tx: sa.Connection, run_id: int, chunk: int | None) -> Iterator[pl.DataFrame]:
+    if chunk is None:
+        yield from reading.outcomes(tx, run_id)
+        return
+    mine = (run_chunk.c.run_id == run_id, run_chunk.c.no == chunk, run_chunk.c.state == "done")
+    blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine))
+    if blob is not None:
+        yield unpack(blob)["outcomes"]
+
+
+def _numbers(tx: sa.Connection, run_id: int, key: str) -> Iterator[int]:
+    """Yield the numbers of the records with a key: those that have rows first, then all others."""
+    known = column_text(key)
+    either = sa.or_(run_record.c.left_key == known, run_record.c.right_key == known)
+    query = sa.select(run_record.c.record_no).where(run_record.c.run_id == run_id, either, run_record.c.record_no > 0)
+    rows = list(tx.scalars(query.order_by(run_record.c.record_no).limit(_MOST)))
+    if rows:
+        yield from rows
+        return
+    found = 0
+    for outcomes in reading.outcomes(tx, run_id):
+        mine = outcomes.filter((pl.col("left_key") == key) | (pl.col("right_key") == key))["record_no"].drop_nulls()
+        yield from mine.head(_MOST - found)
+        found += len(mine)
+        if found >= _MOST:
+            return
+
+
+_MOST = 20
