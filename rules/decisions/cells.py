@@ -37,22 +37,16 @@ class Range:
         return self.low is not None and self.low_closed and self.high_closed and self.low == self.high
 
 
-@dataclass(frozen=True)
-class Other:
-    """`!= value`: every value but one."""
-
-    value: Value
-
-
-Test: TypeAlias = Null | Range | Other
+Test: TypeAlias = Null | Range
 
 
 @dataclass(frozen=True)
 class Tests:
-    """Alternatives; with `negated`, what none of them covers."""
+    """Alternatives; with `negated`, every value that none of them covers, and empty ones only with `or_null`."""
 
     items: tuple[Test, ...]
     negated: bool = False
+    or_null: bool = False
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def to_grid(table: DecisionTable) -> Grid:
     top = [(head, str(getattr(table, key))) for head, key in _TOP.items() if getattr(table, key)]
     extras = [key for key in EXTRAS if any(getattr(row, key) for row in table.rows)]
     sides = ["in"] * len(table.inputs) + ["out"] * len(table.outputs)
-    columns = [*table.inputs, *table.outputs]
+    columns: list[Input | Output] = [*table.inputs, *table.outputs]
     lines = [[head, text] for head, text in top]
     lines.append(["column", *sides, *extras])
     for key in _BY_COLUMN:

@@ -23,6 +23,7 @@ from rules.schema import FREE_SCALE, Field, FieldType
 Key = Any
 Bins = np.ndarray[Any, np.dtype[np.int64]]
 TABLE_SPAN = 1 << 17
+_NARROW = 1 << 61
 _CONTEXT = Context(prec=120)
 _EPOCH, _DAY_ZERO = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
@@ -97,7 +98,7 @@ def _narrow_bins(keys: np.ndarray[Any, Any], edges: list[int]) -> Bins:
     low, high = edges[0] - 1, edges[-1]
     if high - low > TABLE_SPAN:
         return np.searchsorted(np.array(edges, np.int64), keys, "right")
-    table = np.searchsorted(np.array(edges, np.int64), np.arange(low, high + 1), "right")
+    table = np.searchsorted(np.array(edges, np.int64), np.arange(high - low + 1) + low, "right")
     found: Bins = table[np.clip(keys, low, high) - low]
     return found
 
@@ -107,10 +108,11 @@ def _wide_bins(keys: pl.Series, edges: list[int]) -> Bins:
     step = _step(edges)
     wide = pl.Series([step], dtype=pl.Int128)
     steps = keys // wide
-    low, high = steps.min(), steps.max()
-    if low is None or -(2**61) < low <= high < 2**61:  # type: ignore[operator]
+    places = [2 * (edge // step) + (edge % step != 0) for edge in edges]
+    extremes = (steps.min(), steps.max(), edges[0] // step, edges[-1] // step)
+    if all(-_NARROW < (value or 0) < _NARROW for value in extremes):  # type: ignore[operator]
         doubled = steps.cast(pl.Int64) * 2 + (keys != steps * wide).cast(pl.Int64)
-        return _narrow_bins(doubled.to_numpy(), [2 * (edge // step) + (edge % step != 0) for edge in edges])
+        return _narrow_bins(doubled.to_numpy(), places)
     return pl.Series(edges, dtype=pl.Int128).search_sorted(keys, side="right").to_numpy().astype(np.int64)
 
 

@@ -16,7 +16,8 @@ from rules.schema import FieldType
 from rules.text import N_, Message, msg
 
 Errors = dict[int, RowError]
-_ROOM = 10.0**20
+_ROOM = 1.6e20
+"""Far below this, 128 bits hold a sum of decimals; above it, they may have overflowed."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,10 @@ def _aggregate(plan: OutputPlan, table: DecisionTable) -> list[pl.Expr]:
     if table.hit_policy is not HitPolicy.COLLECT or table.aggregation is Aggregation.LIST:
         return [value]
     if table.aggregation is Aggregation.SUM:
-        wide = value.cast(pl.Int128) if plan.field.type is FieldType.INTEGER else value
-        some = value.is_not_null().any()
-        return [pl.when(some).then(wide.sum()).alias("value"), value.cast(pl.Float64).abs().sum().alias("size")]
+        exact = value.to_physical() if plan.field.type is FieldType.FLOAT else value.to_physical().cast(pl.Int128)
+        size = value.cast(pl.Float64).sum().abs()
+        total = pl.when(value.is_not_null().any()).then(value.sum())
+        return [total.alias("value"), exact.sum().alias("exact"), size.alias("size")]
     by = {Aggregation.MIN: value.min(), Aggregation.MAX: value.max(), Aggregation.COUNT: value.len().cast(pl.Int64)}
     return [by[table.aggregation]]
 
@@ -118,8 +120,10 @@ def _summed(plan: OutputPlan, made: pl.DataFrame, errors: Errors) -> pl.Series:
     """Return the sums as values of the output; what it cannot hold is an error."""
     if plan.field.type is FieldType.FLOAT:
         return made["value"]
-    room = 2.0**63 if plan.field.type is FieldType.INTEGER else _ROOM
-    too_large = made["size"] >= room
+    limit = pl.lit(2**63 if plan.field.type is FieldType.INTEGER else 10**38, dtype=pl.Int128)
+    exact = pl.col("exact")
+    outside = (exact >= limit) | (exact < -limit) | (pl.col("size") >= _ROOM)
+    too_large = made.select(outside).to_series()
     for record in made["record"].filter(too_large):
         note(errors, record, msg("The sum of '{output}' is too large.", output=plan.field.name))
     return made.select(pl.when(~too_large).then("value").cast(plan.field.dtype).alias("value")).to_series()

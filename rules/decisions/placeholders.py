@@ -16,10 +16,14 @@ _RESERVED = frozenset(
 _ENDS = frozenset({")", "]", "}"})
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text names a field in expressions as it is."""
+    return bool(_IDENTIFIER.fullmatch(text)) and text not in _RESERVED
+
+
 def reference(name: str) -> str:
     """Return how an expression names a field."""
-    plain = _IDENTIFIER.fullmatch(name) and name not in _RESERVED
-    return name if plain else f"record[{json.dumps(name, ensure_ascii=False)}]"
+    return name if is_name(name) else f"record[{json.dumps(name, ensure_ascii=False)}]"
 
 
 class Filled:

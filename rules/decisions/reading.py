@@ -8,7 +8,7 @@ an expression; `=` in front says that it is an expression.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from rules.decisions.cells import (
     ANY,
@@ -17,7 +17,6 @@ from rules.decisions.cells import (
     Expression,
     InputCell,
     Null,
-    Other,
     OutputCell,
     Range,
     Test,
@@ -87,6 +86,18 @@ def read_constant(text: str, type_: FieldType) -> Constant:
     return Constant(_Reader(text, scan(text), type_, ()).whole_value())
 
 
+def read_plain(text: str, type_: FieldType) -> Tests:
+    """Return alternatives whose texts stand in quotes, as other programs write them; raises `CellError`."""
+    return _Reader(text, scan(text), type_, (), quotes=True).tests()
+
+
+def read_plain_constant(text: str, type_: FieldType) -> Constant:
+    """Return a value that stands in quotes if it is a text; raises `CellError`."""
+    if text.strip() == "null":
+        return Constant(None)
+    return Constant(_Reader(text, scan(text), type_, (), quotes=True).whole_value())
+
+
 def _is_value(tokens: list[Token], type_: FieldType, reader: _Reader) -> bool:
     """Tell whether an output cell is meant as a written value, so that mistakes in it are told as such."""
     first = tokens[0]
@@ -126,9 +137,12 @@ def _compares(before: list[str], token: Token) -> bool:
 
 
 class _Reader:
-    """Reads the tokens of one cell."""
+    """Reads the tokens of one cell; with `quotes`, texts have to stand in quotes."""
 
-    def __init__(self, text: str, tokens: list[Token], type_: FieldType, names: Collection[str]) -> None:
+    def __init__(
+        self, text: str, tokens: list[Token], type_: FieldType, names: Collection[str], *, quotes: bool = False
+    ) -> None:
+        self._quotes = quotes
         self._text = text
         self._tokens = tokens
         self._type = type_
@@ -157,16 +171,41 @@ class _Reader:
     def tests(self) -> Tests:
         """Read the whole cell as alternatives."""
         self._refuse_thousands()
-        negated = self._token.text == "not" and self._tokens[self._at + 1].text == "("
+        if self._token.text == "!=" and all(token.text != "," for token in self._tokens):
+            return self._unlike()
+        or_null = self._null_before_not()
+        negated = or_null or self._inverts(self._at)
         if negated:
             self._at += 2
-        items = [self._test()]
-        while self._accept(","):
-            items.append(self._test())
+        items = self._items()
         if negated:
             self._expect(")")
+            items = [item for item in items if isinstance(item, Range)] or items
         self._end()
-        return Tests(tuple(items), negated)
+        return Tests(tuple(items), negated, or_null)
+
+    def _unlike(self) -> Tests:
+        """Read a cell that is nothing but `!= value`."""
+        self._next()
+        value = self._value()
+        self._end()
+        return Tests((Range(value, value, low_closed=True, high_closed=True),), negated=True)
+
+    def _inverts(self, at: int) -> bool:
+        return self._tokens[at].text == "not" and self._tokens[at + 1].text == "("
+
+    def _null_before_not(self) -> bool:
+        """Read `null,` in front of `not(...)`."""
+        texts = [token.text for token in self._tokens[:2]]
+        found = texts == ["null", ","] and self._inverts(2)
+        self._at = 2 if found else 0
+        return found
+
+    def _items(self) -> list[Test]:
+        items = self._test()
+        while self._accept(","):
+            items += self._test()
+        return items
 
     def whole_value(self) -> Value:
         """Read the whole cell as one value."""
@@ -194,28 +233,30 @@ class _Reader:
             words = msg(text, found=found[0], number=found[0].replace(",", ""))
             raise CellError(words, found.start() + 1)
 
-    def _test(self) -> Test:
+    def _test(self) -> list[Test]:
         token = self._token
         if token.sort is Sort.SYMBOL and token.text in _COMPARISONS:
             return self._comparison(self._next().text)
         if token.sort is Sort.SYMBOL and token.text in _OPENERS:
-            return self._range(self._next())
+            return [self._range(self._next())]
         if token.sort is Sort.WORD and token.text == "null":
             self._next()
-            return Null()
+            return [Null()]
         value = self._value()
-        return Range(value, value, low_closed=True, high_closed=True)
+        return [Range(value, value, low_closed=True, high_closed=True)]
 
-    def _comparison(self, symbol: str) -> Test:
+    def _comparison(self, symbol: str) -> list[Test]:
+        """Read what stands behind a comparison; everything but a value is what lies below and above it."""
         value = self._value()
-        makers: dict[str, Callable[[], Test]] = {
-            "<": lambda: Range(high=value),
-            "<=": lambda: Range(high=value, high_closed=True),
-            ">": lambda: Range(low=value),
-            ">=": lambda: Range(low=value, low_closed=True),
-            "!=": lambda: Other(value),
+        point = Range(value, value, low_closed=True, high_closed=True)
+        made: dict[str, list[Test]] = {
+            "<": [Range(high=value)],
+            "<=": [Range(high=value, high_closed=True)],
+            ">": [Range(low=value)],
+            ">=": [Range(low=value, low_closed=True)],
+            "!=": [Range(high=value), Range(low=value)],
         }
-        return makers.get(symbol, lambda: Range(value, value, low_closed=True, high_closed=True))()
+        return made.get(symbol, [point])
 
     def _range(self, opener: Token) -> Range:
         low = self._value()
@@ -262,6 +303,6 @@ class _Reader:
                 text = N_("'{name}' is also a field. Put it in quotes if the text is meant.")
                 raise CellError(msg(text, name=token.text), token.start + 1)
         text = self._text[start : self._tokens[self._at - 1].end] if self._token.start > start else ""
-        if not _BARE.fullmatch(text):
+        if self._quotes or not _BARE.fullmatch(text):
             raise CellError(needed(self._type, text or self._token.text), start + 1)
         return text

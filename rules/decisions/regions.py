@@ -73,8 +73,8 @@ def _part(axis: Axis, pieces: Pieces) -> Part:
 
 def _cell(axis: Axis, tests: list[Range], left: list[Range], *, inverse: bool, empty: bool) -> str:
     type_ = axis.column.type
-    if inverse and not empty:
-        return write_input(Tests(tuple(left) or (Null(),), negated=True), type_)
+    if inverse:
+        return write_input(Tests(tuple(left) or (Null(),), negated=True, or_null=empty), type_)
     items: list[Test] = [Null()] if empty else []
     return ", ".join(write_test(test, type_) for test in [*items, *tests])
 

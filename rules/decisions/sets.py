@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rules.decisions.cells import InputCell, Null, Other, Range, Test, Tests
+from rules.decisions.cells import InputCell, Null, Test, Tests
 from rules.decisions.lines import Key, Line
 
 Span = tuple[Key | None, Key | None]
@@ -40,20 +40,16 @@ def alternatives(cells: Iterable[Tests], line: Line) -> Cover:
     for cell in cells:
         inside = [span for test in cell.items for span in _spans(test, line)]
         spans += outside(merged(inside, line), line) if cell.negated else inside
-        null = null or (not cell.negated and any(isinstance(test, Null) for test in cell.items))
+        null = null or cell.or_null or (not cell.negated and any(isinstance(test, Null) for test in cell.items))
     return Cover(merged(spans, line), null)
 
 
 def _spans(test: Test, line: Line) -> list[Span]:
-    match test:
-        case Null():
-            return []
-        case Other(value):
-            return [(None, line.at(value)), (line.after(value), None)]
-        case Range(low, high, low_closed, high_closed):
-            start = None if low is None else line.at(low) if low_closed else line.after(low)
-            stop = None if high is None else line.after(high) if high_closed else line.at(high)
-            return [(start, stop)]
+    if isinstance(test, Null):
+        return []
+    start = None if test.low is None else line.at(test.low) if test.low_closed else line.after(test.low)
+    stop = None if test.high is None else line.after(test.high) if test.high_closed else line.at(test.high)
+    return [(start, stop)]
 
 
 def clipped(span: Span, line: Line) -> Span | None:

@@ -1,4 +1,4 @@
-"""A table as CSV and as a workbook, and from CSV; workbooks are read elsewhere into the lines that `from_grid` takes."""
+"""A table as CSV and as a workbook, and from CSV; who reads a workbook gives its lines to `from_grid`."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def _separator(text: str) -> str:
 
 
 def _defused(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def _armed(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) and cell.count("'") % 2 else cell
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def write_xlsx(table: DecisionTable) -> bytes:

@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast
 from rules.decisions.cells import ANY, CellError, Constant, InputCell, OutputCell, Tests, Value
 from rules.decisions.reading import cell_text, read_allowed, read_constant, read_input, read_output
 from rules.decisions.writing import write_input, write_output
-from rules.documents.decision_table import DecisionTable, Output, Row
+from rules.documents.decision_table import DecisionTable, Input, Output, Row
 from rules.documents.problems import DocumentProblem
 from rules.schema import FieldType
+from rules.text import N_, msg
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def read_cells(table: DecisionTable, fields: Iterable[str] = ()) -> tuple[TableC
     ]
     defaults = [reader.default(f"outputs/{n}/default", column) for n, column in enumerate(table.outputs)]
     made = TableCells(_rows(when), _rows(then), _rows(allowed), _values(choices), tuple(defaults))
-    return made, reader.problems
+    return made, [*reader.problems, *_lonely(made)]
 
 
 def _rows(rows: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
@@ -109,13 +110,36 @@ class _Reader:
         return cast(T, found)
 
 
+def _lonely(cells: TableCells) -> Iterator[DocumentProblem]:
+    """Yield where not(...) stands among other entries, of which it would make nonsense."""
+    for number, entries in enumerate(cells.allowed):
+        for position, entry in enumerate(entries):
+            if entry.negated and len(entries) > 1:
+                text = N_("not(...) has to be the only entry here.")
+                yield DocumentProblem(f"inputs/{number}/allowed/{position}", msg(text))
+
+
 def canonical_table(table: DecisionTable, fields: Iterable[str] = ()) -> DecisionTable:
     """Return a table whose cells have their canonical text; cells that cannot be read stay as they are."""
     cells, problems = read_cells(table, fields)
     broken = {problem.path for problem in problems}
     names = names_of(table, fields)
     rows = tuple(_row(table, number, cells, broken, names) for number in range(len(table.rows)))
-    return replace(table, rows=rows)
+    inputs = tuple(_input(table, number, cells, broken) for number in range(len(table.inputs)))
+    return replace(table, inputs=inputs, rows=rows)
+
+
+def _input(table: DecisionTable, number: int, cells: TableCells, broken: set[str]) -> Input:
+    """Return an input whose allowed values are one entry each."""
+    column = table.inputs[number]
+    if any(path.startswith(f"inputs/{number}/allowed/") for path in broken):
+        return column
+    entries = [entry for cell in cells.allowed[number] for entry in _entries(cell)]
+    return replace(column, allowed=tuple(write_input(entry, column.type) for entry in entries))
+
+
+def _entries(cell: Tests) -> list[Tests]:
+    return [cell] if cell.negated else [Tests((item,)) for item in cell.items]
 
 
 def _row(table: DecisionTable, number: int, cells: TableCells, broken: set[str], names: frozenset[str]) -> Row:

@@ -11,7 +11,6 @@ from rules.decisions.cells import (
     Expression,
     InputCell,
     Null,
-    Other,
     OutputCell,
     Range,
     Test,
@@ -30,7 +29,8 @@ def write_input(cell: InputCell, type_: FieldType) -> str:
     if isinstance(cell, Expression):
         return cell.text
     items = ", ".join(write_test(item, type_) for item in cell.items)
-    return f"not({items})" if cell.negated else items
+    inverse = f"not({items})" if cell.negated else items
+    return f"null, {inverse}" if cell.or_null else inverse
 
 
 def write_tests(cells: Iterable[Tests], type_: FieldType) -> str:
@@ -42,8 +42,6 @@ def write_test(test: Test, type_: FieldType) -> str:
     """Return the text of one alternative."""
     if isinstance(test, Null):
         return "null"
-    if isinstance(test, Other):
-        return f"!= {literal(test.value, type_)}"
     if test.low is not None and test.high is not None:
         return literal(test.low, type_) if test.point else _between(test, test.low, test.high, type_)
     if test.low is not None:
