@@ -9,9 +9,10 @@ from typing import Any
 from rules.language.check_calls import Calls
 from rules.language.check_operators import Operators
 from rules.language.checked import RECORD, Checked, field_of
+from rules.language.flow import warn
 from rules.language.library import EMPTY, Library
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, MacroName, MapOf, Node, Operator, Select
-from rules.language.problems import nearest
+from rules.language.problems import Severity, nearest
 from rules.language.types import (
     ANY,
     BINARY,
@@ -34,12 +35,13 @@ MAX_LOOPS = 2
 _LITERALS: Mapping[type, Type] = {bool: BOOLEAN, int: INTEGER, float: FLOAT, str: TEXT, bytes: BINARY, type(None): NULL}
 
 
-def check(
-    tree: Node, text: str, schema: Schema, object_name: str | None = None, library: Library = EMPTY
-) -> Checked:
+def check(tree: Node, text: str, schema: Schema, object_name: str | None = None, library: Library = EMPTY) -> Checked:
     """Return the tree with its types; `object_name` is how messages call the object."""
     checked = Checked(tree, library=library)
     Checker(checked, text, schema, object_name).visit(tree)
+    if not any(problem.severity is Severity.ERROR for problem in checked.problems):
+        warn(checked, text, schema)
+    checked.problems.sort(key=lambda problem: (problem.line, problem.column))
     return checked
 
 
@@ -118,7 +120,18 @@ class Checker(Operators, Calls):
             if type_.kind not in (Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN, Kind.ANY):
                 text = N_("A key of a map is text, a whole number or true/false, not {type}.")
                 self.report(part.at, msg(text, type=str(type_)))
+        self._keys(node)
         return map_of(unify_all(keys), unify_all([self.visit(value) for value in node.values]))
+
+    def _keys(self, node: MapOf) -> None:
+        """Note it if a key stands twice, which the runtime refuses."""
+        seen: set[tuple[type, object]] = set()
+        for key in node.keys:
+            value = (type(key.value), key.value) if isinstance(key, Literal) else None
+            if value is not None and value in seen:
+                self.report(key.at, msg("This key stands here a second time."))
+            elif value is not None:
+                seen.add(value)
 
     def _macro(self, node: Macro) -> Type:
         source = self.visit(node.source)

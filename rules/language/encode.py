@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rules.language.chains import with_short_chains
 from rules.language.nodes import (
     Call,
     Exact,
@@ -33,7 +34,7 @@ _NAMES |= {"?:": "_?_:_", "[]": "_[_]", "!": "!_", "in": "@in"}
 
 def encode(tree: Node) -> bytes:
     """Return the serialized expression."""
-    return block(1, _PARSED) + block(2, block(2, _Encoder().node(tree)))
+    return block(1, _PARSED) + block(2, block(2, _Encoder().node(with_short_chains(tree))))
 
 
 class _Encoder:
@@ -99,7 +100,8 @@ class _Encoder:
         return self._expr(self._ident(_ACCUMULATOR))
 
     def _let(self, node: Let) -> bytes:
-        names = (("#unused", self._expr(block(7))), (node.variable, self.node(node.value)))
+        # Not "#unused": by that name the runtime knows a bind, whose place it may find filled by an earlier loop.
+        names = (("#none", self._expr(block(7))), (node.variable, self.node(node.value)))
         step = self._expr(self._ident(node.variable))
         return self._fold(names, self._constant(value=False), step, self.node(node.body))
 

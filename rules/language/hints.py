@@ -61,7 +61,7 @@ HINTS: dict[str, Hint] = {
     **_named("text.lower()", "tolowercase", "lcase", "strtolower"),
     **_named("text.capitalize()", "proper", "initcap", "ucwords", "titlecase"),
     **_named("text.trim()", "strip", "ltrim", "rtrim", "trimstart", "trimend", "btrim"),
-    **_named("text.contains(part)", "includes", "like", "ilike"),
+    **_named("text.contains(part)", "like", "ilike"),
     **_named("text.indexOf(part)", "find", "search", "instr", "charindex", "position", "strpos"),
     **_named("text.startsWith(start)", "beginswith", "starts_with", "startwith"),
     **_named("text.endsWith(end)", "ends_with", "endwith"),

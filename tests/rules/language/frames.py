@@ -1,4 +1,4 @@
-"""One record as a batch, whatever its fields are."""
+"""One record as a batch, whatever its fields are, and an expression on the runtime for it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,31 @@ from typing import Any
 
 import polars as pl
 
+from rules.language.bindings import bind
+from rules.language.checked import Checked
+from rules.language.lower import lower
+from rules.language.runtime import Runner
+from rules.language.types import Kind, Type
 from rules.schema import Field, FieldType, Schema
 
 
 def frame(schema: Schema, record: Mapping[str, Any]) -> pl.DataFrame:
     """Return a batch of one record; JSON fields are given as Python values."""
-    columns = {
-        field.name: [_stored(field, record.get(field.name))]
-        for field in schema.fields
-    }
+    columns = {field.name: [_stored(field, record.get(field.name))] for field in schema.fields}
     return pl.DataFrame(columns or {"": [None]}, schema=schema.dtypes() or None)
 
 
 def _stored(field: Field, value: Any) -> Any:
     return json.dumps(value) if field.type is FieldType.JSON and value is not None else value
+
+
+def on_runtime(checked: Checked, schema: Schema, records: list[dict[str, Any]]) -> list[Any]:
+    """Return what a checked expression gives on the runtime for each record, `Failed` for an error."""
+    # wanted as "null": a result whose type is open must not promote whole numbers here
+    runner = Runner(lower(checked, schema, Type(Kind.NULL)).tree)
+    frames = pl.concat([frame(schema, record) for record in records])
+    columns = [bind(variable, frames, schema) for variable in runner.variables]
+    names = [variable.name for variable in runner.variables]
+    return [
+        runner.one({name: column[n] for name, column in zip(names, columns, strict=True)}) for n in range(len(records))
+    ]

@@ -21,7 +21,7 @@ from tests.rules.language.records import problem
         ("NVL(name, 'x')", "orDefault(value, default)", "orDefault"),
         ("SUBSTR(name, 1, 2)", "text.substring(start, end)", None),
         ("name.toUpperCase()", "text.upper()", "upper"),
-        ("name.includes('x')", "text.contains(part)", "contains"),
+        ("name.like('x')", "text.contains(part)", "contains"),
         ("[1].some(x, x > 0)", "list.exists(x, x > 0)", None),
         ("ROUNDUP(rate, 2)", "round(number, decimals)", "round"),
     ],

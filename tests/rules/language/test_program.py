@@ -229,7 +229,7 @@ def test_program() -> None:
     assert program.evaluate(batch({"price": Decimal("1.005"), "qty": 1})).values.to_list() == [Decimal("1.00")]
     copy = compile_expression("record['opens']", SCHEMA)
     assert (copy.copies, copy.type, copy.fields) == ("opens", FieldType.TIME, {"opens"})
-    warned = compile_expression("qty / 2", SCHEMA)
+    warned = compile_expression("qty.orDefault(0) / 2", SCHEMA)
     assert [str(w.message)[:21] for w in warned.warnings] == ["Two whole numbers are"]
 
 
