@@ -203,15 +203,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """One record that is written, and what the system has to say about it; `name` is the check that says so."""
+
+    change: int
+    row: int
+    name: str
+    message: Message
+    field: str | None = None
+
+
+@dataclass(frozen=True)
 class WriteResult:
     """What became of a write.
 
-    `failures` are the refused records. `keys` has an entry per change: the keys of its created records where the system
-    made them (a Series as long as the change, null where refused), else None.
+    `failures` are the refused records, `warnings` tell of written ones. `keys` has an entry per change: the keys of its
+    created records where the system made them (a Series as long as the change, null where refused), else None.
     """
 
     failures: tuple[Failure, ...] = ()
     keys: tuple[pl.Series | None, ...] = field(default=())
+    warnings: tuple[Warned, ...] = ()
 
 
 class Connector(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from webapp.entities.filters import BadFilter, Filter, Operator
 from webapp.entities.listing import Query
 from webapp.entities.model import Entity
 from webapp.entities.plain import BadRecord
+from webapp.entities.refusals import Refusal
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, operation
 from webapp.web.api import listing as page_of
 from webapp.web.language import translated
@@ -163,8 +164,8 @@ class RecordsApi(RoomApi):
     def create(self, name: str) -> Any:
         """Create a record and return it."""
         values = self._values(name, self.body)
-        record_id = _refusing(lambda: services.create_record(self.house, name, values, self.actor))
-        return self._record(name, record_id), 201
+        written = _refusing(lambda: services.add_record(self.house, name, values, self.actor))
+        return {**self._record(name, written.id), **_warned(written.warnings)}, 201
 
     @operation(
         "GET", "/<name>/records/<int:record_id>", scope="records:read", summary="Read a record", response=_RECORD
@@ -186,8 +187,9 @@ class RecordsApi(RoomApi):
         body = dict(self.body)
         version = body.pop("version", None)
         values = self._values(name, body)
-        _refusing(lambda: services.update_record(self.house, name, record_id, values, self.actor, version))
-        return self._record(name, record_id)
+        edit = services.Edit(name, record_id, values, version)
+        written = _refusing(lambda: services.change_record(self.house, edit, self.actor))
+        return {**self._record(name, record_id), **_warned(written.warnings)}
 
     @operation("DELETE", "/<name>/records/<int:record_id>", scope="records:delete", summary="Delete a record")
     def delete(self, name: str, record_id: int) -> Any:
@@ -213,16 +215,13 @@ class RecordsApi(RoomApi):
         except BadRecord as error:
             raise ApiError(422, "A record does not have the fields of the entity.", _errors(error.errors)) from None
         result = services.write_batch(self.house, name, batch, self.actor)
-        errors = [
-            {"at": f"/{e.deed}/{e.row}" + (f"/{e.field}" if e.field else ""), "detail": translated(e.message)}
-            for e in result.errors
-        ]
         return {
             "created": result.created,
             "updated": result.updated,
             "deleted": result.deleted,
             "ids": result.ids,
-            "errors": errors,
+            "errors": [_placed(e) for e in result.errors],
+            **({"warnings": [_placed(w) for w in result.warnings]} if result.warnings else {}),
         }
 
     def _may_bulk(self) -> None:
@@ -281,6 +280,20 @@ def _refusing(write: Callable[[], Any]) -> Any:
         raise ApiError(409 if conflict else 422, "The record is refused.", _errors(refused.errors)) from None
     except services.NoRecord as error:
         raise ApiError(404, str(error)) from None
+
+
+def _placed(error: services.BatchError) -> dict[str, str]:
+    at = f"/{error.deed}/{error.row}" + (f"/{error.field}" if error.field else "")
+    return {"at": at, "detail": translated(error.message)}
+
+
+def _warned(warnings: Sequence[Refusal]) -> dict[str, Any]:
+    """Return the validations that a written record does not meet; no key where it meets all."""
+    told = [
+        {"at": f"/{w.field}" if w.field else "", "validation": w.validation, "detail": translated(w.message)}
+        for w in warnings
+    ]
+    return {"warnings": told} if told else {}
 
 
 def _errors(errors: Mapping[str, Message]) -> list[dict[str, str]]:

@@ -20,11 +20,14 @@ def write(items: Sequence[Mapping[str, Any]], deed: Callable[[pl.DataFrame], Out
         groups.setdefault(tuple(sorted(item)), []).append(row)
     ids: list[int | None] = [None] * len(items)
     refusals: list[Refusal] = []
+    warnings: list[Refusal] = []
     changed = 0
     for names, rows in groups.items():
         outcome = deed(frames.from_dicts(entity.schema, [items[row] for row in rows], names))
         changed += outcome.changed
-        refusals += [Refusal(rows[r.row], r.message, r.field) for r in outcome.refusals]
+        refusals += [r.at(rows[r.row]) for r in outcome.refusals]
+        warnings += [w.at(rows[w.row]) for w in outcome.warnings]
         for row, record_id in zip(rows, outcome.ids, strict=True):
             ids[row] = record_id
-    return Outcome(tuple(ids), tuple(sorted(refusals, key=lambda r: r.row)), changed)
+    told = (tuple(sorted(found, key=lambda r: r.row)) for found in (refusals, warnings))
+    return Outcome(tuple(ids), next(told), changed, next(told))

@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rules.documents.shape import json_schema
+from rules.documents.validation import Validation
 from webapp.entities.model import MAX_TEXT, Kind
 
 ENTITY_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 FIELD_NAME = r"^[a-z][a-z0-9_]{0,49}$"
 CHOICE_VALUE = r"^[^\s\"\\,](?:[^\"\\,\n\r\t]*[^\s\"\\,])?$"
 MAX_FIELDS = 200
+MAX_VALIDATIONS = 100
 
 
 def _text(doc: str, **more: Any) -> dict[str, Any]:
@@ -132,6 +135,12 @@ def document_schema() -> dict[str, Any]:
                 "maxItems": MAX_FIELDS,
                 "items": _field(),
                 "description": "The fields, in order.",
+            },
+            "validations": {
+                "type": "array",
+                "maxItems": MAX_VALIDATIONS,
+                "items": json_schema(Validation),
+                "description": "What records have to meet beyond what their fields say.",
             },
         },
     }

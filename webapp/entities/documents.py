@@ -8,7 +8,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
+from rules.documents.build import build as build_document
+from rules.documents.build import plain
 from rules.documents.problems import DocumentError, DocumentProblem
+from rules.documents.validation import Validation as RecordValidation
 from rules.text import Message, msg
 from webapp.entities.checks import check
 from webapp.entities.document_schema import document_schema
@@ -51,6 +54,7 @@ def build(document: Mapping[str, Any], version: int = 0) -> Entity:
         help=_label(document.get("help")),
         title=document.get("title", ""),
         fields=tuple(_field(f) for f in document["fields"]),
+        validations=tuple(build_document(RecordValidation, v) for v in document.get("validations", ())),
         version=version,
     )
 
@@ -61,7 +65,10 @@ def to_document(entity: Entity) -> dict[str, Any]:
     document.update({k: v for k in _LABELS if (v := _label_document(getattr(entity, k)))})
     if entity.title:
         document["title"] = entity.title
-    return {**document, "fields": [_field_document(f) for f in entity.fields]}
+    document["fields"] = [_field_document(f) for f in entity.fields]
+    if entity.validations:
+        document["validations"] = [plain(v) for v in entity.validations]
+    return document
 
 
 def _field(data: Mapping[str, Any]) -> EntityField:

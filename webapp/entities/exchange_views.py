@@ -142,7 +142,8 @@ class ImportView(EntityRoom):
 
     def _error_rows(self, job: Job) -> Iterator[bytes]:
         with self.house.db.read() as tx:
-            rows = [(e.line, e.field, translated(dict(e.message)), e.row) for e in importing.errors(tx, job.id)]
+            found = importing.errors(tx, job.id)
+        rows = [(e.line, e.field, translated(dict(e.message)), e.row) for e in found if e.severity != "warn"]
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow([_("Line"), _("Field"), _("Problem"), *job.columns])

@@ -11,17 +11,19 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from rules.text import Message
 from webapp.entities.model import Entity, EntityField, Kind
+from webapp.entities.refusals import Refusal
 from webapp.entities.values import BadValue, from_plain, from_text, to_plain, to_text
 
 
 @dataclass
 class Form:
-    """What stands in the inputs by name, what was read from it by column, and what is wrong by field."""
+    """What stands in the inputs by name, what was read from it by column, what is wrong by field, what to warn of."""
 
     texts: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Message] = field(default_factory=dict)
     files: dict[str, FileStorage] = field(default_factory=dict)
+    warnings: list[Refusal] = field(default_factory=list)
 
 
 def editable(entity: Entity) -> list[EntityField]:

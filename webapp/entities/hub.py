@@ -29,6 +29,7 @@ from connectors.spi import (
     Position,
     ReadRequest,
     Step,
+    Warned,
     WriteResult,
 )
 from rules.schema import Change, Field, FieldType, Op, Schema
@@ -115,13 +116,17 @@ class HubConnector(Connector):
             entity = _entity(tx, name, lock=True)
             author = Author(SYSTEM, self.house.clock(), fence.run if fence else None)
             failures: list[Failure] = []
+            warnings: list[Warned] = []
             keys: list[pl.Series | None] = []
             for number, change in enumerate(changes):
                 outcome = _apply(tx, entity, change, author)
                 failures += _failures(number, outcome.refusals)
+                warnings += [
+                    Warned(number, w.row, f"{name}.{w.validation}", w.message, w.field) for w in outcome.warnings
+                ]
                 made = change.op is Op.CREATE and change.key == "id"
                 keys.append(pl.Series("id", outcome.ids, dtype=pl.Int64) if made else None)
-            return WriteResult(tuple(failures), tuple(keys))
+            return WriteResult(tuple(failures), tuple(keys), tuple(warnings))
 
     def applied(self, fence: Fence) -> bool | None:
         """Tell whether the chunk, or a later one of its run, is durable."""
@@ -226,8 +231,9 @@ def _apply(tx: sa.Connection, entity: Entity, change: Change, author: Author) ->
         _writable(entity, names)
         batch = frame[rows].select(names).with_columns(pl.Series("id", [ids[row] for row in rows], dtype=pl.Int64))
         outcome = records.update(tx, entity, batch, author)
-    refusals = [*absent.values(), *(Refusal(rows[r.row], r.message, r.field) for r in outcome.refusals)]
-    return Outcome(tuple(ids.get(row) for row in range(frame.height)), tuple(refusals), outcome.changed)
+    refusals = (*absent.values(), *(r.at(rows[r.row]) for r in outcome.refusals))
+    warnings = tuple(w.at(rows[w.row]) for w in outcome.warnings)
+    return Outcome(tuple(ids.get(row) for row in range(frame.height)), refusals, outcome.changed, warnings)
 
 
 def _writable(entity: Entity, names: Sequence[str]) -> None:

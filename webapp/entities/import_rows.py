@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.validation import OnFailure
 from rules.text import Message, msg
 from webapp.entities import batches, bulk, exporting, records, storage
 from webapp.entities.history import Author
@@ -31,12 +32,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Failure:
-    """One row that is refused."""
+    """One row that is refused, or (severity warn) imported although it does not meet a validation."""
 
     line: int
     field: str | None
     message: Message
     row: Mapping[str, str]
+    severity: OnFailure = OnFailure.REJECT
 
 
 def write(
@@ -47,7 +49,7 @@ def write(
     author: Author,
     zone: tzinfo,
 ) -> tuple[dict[str, int], list[Failure]]:
-    """Write the rows; returns how many were created, updated, unchanged and refused, and the refusals."""
+    """Write the rows; returns how many were created, updated, unchanged, refused and warned of, and what is told."""
     pointers = _pointers(tx, entity, options, rows)
     good: list[tuple[int, dict[str, Any]]] = []
     failures: list[Failure] = []
@@ -60,12 +62,14 @@ def write(
     made = batches.write([v for _, v in created], lambda f: records.create(tx, entity, f, author), entity)
     moved = batches.write([v for _, v in updated], lambda f: records.update(tx, entity, f, author), entity)
     for numbered, outcome in ((created, made), (updated, moved)):
-        for refusal in outcome.refusals:
+        for refusal in (*outcome.refusals, *outcome.warnings):
             line, row, _end = rows[numbered[refusal.row][0]]
-            failures.append(Failure(line, refusal.field, refusal.message, row))
-    refused = len({f.line for f in failures})
+            failures.append(Failure(line, refusal.field, refusal.message, row, refusal.severity))
+    refused = len({f.line for f in failures if f.severity is not OnFailure.WARN})
+    warned = len({f.line for f in failures if f.severity is OnFailure.WARN})
     unchanged = len(rows) - refused - made.changed - moved.changed
-    return {"created": made.changed, "updated": moved.changed, "unchanged": unchanged, "refused": refused}, failures
+    counts = {"created": made.changed, "updated": moved.changed, "unchanged": unchanged, "refused": refused}
+    return {**counts, **({"warned": warned} if warned else {})}, failures
 
 
 Numbered = list[tuple[int, dict[str, Any]]]

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from rules.documents.validation import OnFailure
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -28,6 +29,8 @@ from webapp.entities.models import entity_import, entity_import_error
 from webapp.extensions import Actor, House, to_json
 
 CHUNK = 2000
+WARNED = 1000
+"""So many imported rows are listed with a warning; all are counted."""
 MODES = ("create", "update", "both")
 
 
@@ -105,9 +108,10 @@ def latest(tx: sa.Connection, name: str, limit: int = 10) -> list[Job]:
 
 
 def errors(tx: sa.Connection, job_id: int, limit: int | None = None) -> list[sa.Row[Any]]:
-    """Return the refused rows of an import."""
+    """Return the refused rows of an import, and behind them those that were imported with a warning."""
     query = sa.select(entity_import_error).where(entity_import_error.c.import_id == job_id)
-    return list(tx.execute(query.order_by(entity_import_error.c.id).limit(limit)))
+    last = sa.case((entity_import_error.c.severity == OnFailure.WARN.value, 1), else_=0)
+    return list(tx.execute(query.order_by(last, entity_import_error.c.id).limit(limit)))
 
 
 def sample(house: House, job: Job, count: int = 3) -> list[dict[str, str]]:
@@ -253,22 +257,26 @@ def _path(house: House, kept: str) -> Path:
 
 def _advanced(job: Job, rows: int, offset: int, counts: Mapping[str, int]) -> Job:
     position = job.position + rows
-    summed = {name: job.counts.get(name, 0) + value for name, value in counts.items()}
+    summed = {**job.counts, **{name: job.counts.get(name, 0) + value for name, value in counts.items()}}
     state = "done" if position >= job.total or rows == 0 else "running"
     return replace(job, position=position, offset=offset, counts=summed, state=state)
 
 
 def _note_failures(tx: sa.Connection, job: Job, failures: Sequence[Failure]) -> None:
-    if failures:
+    warned = [f for f in failures if f.severity is OnFailure.WARN]
+    room = max(WARNED - job.counts.get("warned", 0), 0)
+    listed = [*(f for f in failures if f.severity is not OnFailure.WARN), *warned[:room]]
+    if listed:
         rows = [
             {
                 "import_id": job.id,
                 "line": f.line,
+                "severity": f.severity.value,
                 "field": f.field,
                 "message": json.loads(to_json(f.message.to_json())),
                 "row": dict(f.row),
             }
-            for f in sorted(failures, key=lambda f: f.line)
+            for f in sorted(listed, key=lambda f: f.line)
         ]
         tx.execute(sa.insert(entity_import_error), rows)
 

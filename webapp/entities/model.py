@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from rules.documents.validation import Validation as RecordValidation
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_
 
@@ -218,6 +219,8 @@ class Entity:
     title: str = ""
     """The field that names a record; empty: the first text field."""
     help: Label = Label()
+    validations: tuple[RecordValidation, ...] = ()
+    """What records have to meet beyond what their fields say."""
     version: int = field(default=0, compare=False)
 
     @cached_property

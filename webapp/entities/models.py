@@ -85,6 +85,7 @@ entity_import_error = sa.Table(
     sa.Column("id", BigId, primary_key=True, autoincrement=True),
     sa.Column("import_id", BigId, nullable=False, index=True),
     sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False, comment="reject | quarantine: refused; warn: imported"),
     sa.Column("field", sa.String(64)),
     sa.Column("message", Json, nullable=False),
     sa.Column("row", Json, nullable=False),

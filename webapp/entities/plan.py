@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from rules.text import Message, msg
-from webapp.entities import fitting, numbers, storage
+from rules.text import msg
+from webapp.entities import fitting, numbers, plan_validations, storage
 from webapp.entities.diff import FieldChange, differences
 from webapp.entities.model import Entity, EntityField, Kind
-
-
-class Tone(StrEnum):
-    """How much a step touches the records."""
-
-    SAFE = "safe"
-    CHANGES = "changes"
-    LOSES = "loses"
-    BLOCKED = "blocked"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that a change does: to which field, in a sentence, with the records that show it best."""
-
-    field: str
-    tone: Tone
-    message: Message
-    examples: tuple[int, ...] = ()
+from webapp.entities.plan_steps import Step, Tone
 
 
 @dataclass(frozen=True)
@@ -85,6 +66,7 @@ def make(tx: sa.Connection, old: Entity | None, new: Entity) -> Plan:
     steps = [step for change in changes for step in _steps(tx, old, change, records)]
     if (old.label, old.help, old.title) != (new.label, new.help, new.title):
         steps.append(Step("", Tone.SAFE, msg("Name, help or title of the entity change.")))
+    steps += plan_validations.steps(tx, old, new, changes)
     if not steps and [f.name for f in old.fields] != [f.name for f in new.fields]:
         steps.append(Step("", Tone.SAFE, msg("The order of the fields changes.")))
     return Plan(old, new, tuple(steps), changes)

@@ -247,6 +247,15 @@ class RecordListView(EntityRoom):
                 why=first,
             )
             flash(told, "danger")
+        warned = {w.row: w.message for w in reversed(outcome.warnings)}
+        if warned:
+            told = ngettext(
+                "%(num)s record does not meet a validation: %(why)s",
+                "%(num)s records do not meet a validation. The first: %(why)s",
+                len(warned),
+                why=translated(next(iter(warned.values()))),
+            )
+            flash(told, "warning")
 
 
 def _pairs(address: str) -> list[tuple[str, str]]:

@@ -54,13 +54,15 @@ class RecordView(EntityRoom):
         form = self._sent(entity)
         if not form.errors:
             try:
-                record_id = services.create_record(self.house, name, form.values, self.actor)
+                written = services.add_record(self.house, name, form.values, self.actor, _accepted())
             except services.RecordRefused as refused:
                 form.errors |= refused.errors
+            except services.RecordDoubtful as doubtful:
+                form.warnings = list(doubtful.warnings)
             else:
                 flash(_("The record is added."), "success")
                 more = request.form.get("then") == "more"
-                return redirect(f"/records/{name}/add" if more else f"/records/{name}/{record_id}")
+                return redirect(f"/records/{name}/add" if more else f"/records/{name}/{written.id}")
         return self._form(entity, form, None, 422)
 
     @expose("/<name>/<int:record_id>/edit", methods=["GET", "POST"])
@@ -81,9 +83,12 @@ class RecordView(EntityRoom):
             values = {n: v for n, v in form.values.items() if n not in same}
             version = request.form.get("version", type=int)
             try:
-                services.update_record(self.house, name, record_id, values, self.actor, version)
+                edit = services.Edit(name, record_id, values, version)
+                services.change_record(self.house, edit, self.actor, _accepted())
             except services.RecordRefused as refused:
                 form.errors |= refused.errors
+            except services.RecordDoubtful as doubtful:
+                form.warnings = list(doubtful.warnings)
             else:
                 flash(_("The record is saved."), "success")
                 return redirect(f"/records/{name}/{record_id}")
@@ -158,6 +163,11 @@ class RecordView(EntityRoom):
         return self.page(
             template, status, entity=entity, form=form, fields=forms.editable(entity), record=record, titles=titles
         )
+
+
+def _accepted() -> set[str]:
+    """Return the validations whose warnings stood on the form that was sent."""
+    return set(request.form.get("accepted", "").split())
 
 
 def _choosing(entity: Entity, text: str) -> Query:

@@ -24,6 +24,7 @@ from webapp.entities import (
     search,
     storage,
     uniqueness,
+    validating,
     validation,
 )
 from webapp.entities.history import Author
@@ -36,11 +37,15 @@ PAGE = 5000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch: the ids by row (None where refused), the refusals, and how many records changed."""
+    """What became of a batch: the ids by row (None where refused), the refusals, and how many records changed.
+
+    `warnings` tell of records that are written although they do not meet a validation.
+    """
 
     ids: tuple[int | None, ...]
     refusals: tuple[Refusal, ...] = ()
     changed: int = 0
+    warnings: tuple[Refusal, ...] = ()
 
 
 def create(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, author: Author) -> Outcome:
@@ -96,6 +101,8 @@ def _create_good(
     tx: sa.Connection, entity: Entity, full: pl.DataFrame, refusals: list[Refusal], author: Author
 ) -> Outcome:
     refusals = refusals + uniqueness.violations(tx, entity, full, refused_rows(refusals), entity.data_names)
+    unmet, warnings = validating.judge(tx, entity, full, refused_rows(refusals), entity.data_names)
+    refusals = refusals + unmet
     refused = refused_rows(refusals)
     good = _without(full, refused)
     ids = numbers.take(tx, entity, good.height)
@@ -106,7 +113,10 @@ def _create_good(
     history.write(tx, entity, history.Entries(ids, [1] * len(ids), [None] * len(ids), after), author)
     numbered = iter(ids)
     return Outcome(
-        tuple(None if r in refused else next(numbered) for r in range(full.height)), tuple(refusals), len(ids)
+        tuple(None if r in refused else next(numbered) for r in range(full.height)),
+        tuple(refusals),
+        len(ids),
+        tuple(warnings),
     )
 
 
@@ -148,10 +158,14 @@ def _update(
     merged, refusals = validation.checked(entity, merged, names)
     merged, refusals = _judge(tx, entity, merged, refusals, names)
     refusals += uniqueness.violations(tx, entity, merged, refused_rows(refusals), names)
+    computed = [f.name for f in entity.fields if f.computed]
+    unmet, warnings = validating.judge(tx, entity, merged, refused_rows(refusals), [*names, *computed])
+    refusals += unmet
     changed = _store(tx, entity, before, merged, author, refused_rows(refusals)) if rows else 0
-    every = [*absent, *(Refusal(rows[r.row], r.message, r.field) for r in refusals)]
+    every = [*absent, *(r.at(rows[r.row]) for r in refusals)]
     refused = refused_rows(every)
-    return Outcome(tuple(None if row in refused else i for row, i in enumerate(ids)), tuple(every), changed)
+    told = tuple(w.at(rows[w.row]) for w in warnings)
+    return Outcome(tuple(None if row in refused else i for row, i in enumerate(ids)), tuple(every), changed, told)
 
 
 def _store(

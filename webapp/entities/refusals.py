@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from rules.documents.validation import OnFailure
 from rules.text import Message
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One record of a batch that is refused: its row, why, and the field where one is to blame."""
+    """One record of a batch that is refused: its row, why, and the field where one is to blame.
+
+    `validation` is the one that it does not meet, `severity` what that one says about it; a warning refuses nothing.
+    """
 
     row: int
     message: Message
     field: str | None = None
+    severity: OnFailure = OnFailure.REJECT
+    validation: str = ""
+
+    def at(self, row: int) -> Refusal:
+        """Return the same of another row."""
+        return replace(self, row=row)
 
 
 def rows(mask: pl.Series) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.entities import batches, ddl, frames, history, indexes, records, references, storage
+from webapp.entities import batches, ddl, frames, history, indexes, records, references, storage, validating
 from webapp.entities import plan as plans
 from webapp.entities.documents import parse, to_document
 from webapp.entities.expressions import check_expressions
@@ -54,6 +54,14 @@ class RecordRefused(Exception):
         return {r.field or "": r.message for r in reversed(self.refusals)}
 
 
+class RecordDoubtful(Exception):
+    """A record does not meet validations that only warn, and nobody has said yet that it is meant so."""
+
+    def __init__(self, warnings: Sequence[Refusal]) -> None:
+        super().__init__(" ".join(str(w.message) for w in warnings))
+        self.warnings = tuple(warnings)
+
+
 class NoRecord(LookupError):
     """There is no record of this id."""
 
@@ -75,7 +83,7 @@ def make_plan(tx: sa.Connection, document: Mapping[str, Any]) -> Plan:
 def check(tx: sa.Connection, document: Mapping[str, Any]) -> Entity:
     """Return the entity of a document that is right in itself; raises `DocumentError` with its mistakes."""
     new = parse(document)
-    problems = [*check_expressions(new), *_targets(tx, new)]
+    problems = [*check_expressions(new), *_targets(tx, new), *validating.check(tx, new)]
     if problems:
         raise DocumentError(problems)
     return new
@@ -169,32 +177,56 @@ def get_record(tx: sa.Connection, target: Entity, record_id: int) -> dict[str, A
     return dict(zip(target.schema.names, row, strict=True))
 
 
+Accepted = Container[str] | None
+"""The validations whose warnings a person has read; None: warnings need nobody's consent."""
+
+
 def create_record(house: House, name: str, values: Mapping[str, Any], actor: Actor) -> int:
     """Create a record from stored values by column and return its id; raises `RecordRefused`."""
+    return add_record(house, name, values, actor).id
+
+
+def add_record(house: House, name: str, values: Mapping[str, Any], actor: Actor, accepted: Accepted = None) -> Written:
+    """Create a record from stored values by column; raises `RecordRefused`, and `RecordDoubtful` for other warnings."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
         author = Author(actor, house.clock())
         frame = frames.from_dicts(target.schema, [values], list(values)) if values else frames.blank(1)
         outcome = records.create(tx, target, frame, author)
-        record_id = _only(outcome)
-        _note(tx, target, record_id, author, Tag.RECORD_CREATED)
-        return record_id
+        written = _only(outcome, accepted)
+        _note(tx, target, written.id, author, Tag.RECORD_CREATED)
+        return written
 
 
 def update_record(
     house: House, name: str, record_id: int, values: Mapping[str, Any], actor: Actor, version: int | None = None
 ) -> bool:
     """Set stored values of a record; return whether anything changed. Raises `RecordRefused` and `NoRecord`."""
+    return change_record(house, Edit(name, record_id, values, version), actor).changed
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Stored values to set in a record, if it still has that version."""
+
+    entity: str
+    id: int
+    values: Mapping[str, Any]
+    version: int | None = None
+
+
+def change_record(house: House, edit: Edit, actor: Actor, accepted: Accepted = None) -> Written:
+    """Set stored values of a record; raises `RecordRefused`, `NoRecord`, and `RecordDoubtful` for other warnings."""
     with house.db.begin() as tx:
-        target = storage.current(tx, name, lock=True)
-        get_record(tx, target, record_id)
+        target = storage.current(tx, edit.entity, lock=True)
+        get_record(tx, target, edit.id)
         author = Author(actor, house.clock())
-        frame = frames.from_dicts(target.schema, [{**values, "id": record_id}], ["id", *values])
-        outcome = records.update(tx, target, frame, author, [version])
-        _only(outcome)
-        if outcome.changed:
-            _note(tx, target, record_id, author, Tag.RECORD_UPDATED)
-        return bool(outcome.changed)
+        frame = frames.from_dicts(target.schema, [{**edit.values, "id": edit.id}], ["id", *edit.values])
+        outcome = records.update(tx, target, frame, author, [edit.version])
+        written = _only(outcome, accepted)
+        if written.changed:
+            _note(tx, target, edit.id, author, Tag.RECORD_UPDATED)
+        return written
 
 
 def delete_record(house: House, name: str, record_id: int, actor: Actor, version: int | None = None) -> None:
@@ -229,6 +261,15 @@ def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor) ->
 
 
 @dataclass(frozen=True)
+class Written:
+    """One record that was written: its id, whether it changed, and the validations that it does not meet."""
+
+    id: int
+    changed: bool
+    warnings: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
 class BatchError:
     """A record of a batch that was refused: in which list, which place, why."""
 
@@ -240,13 +281,17 @@ class BatchError:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a batch; `ids` are those of the created records, None where refused."""
+    """What became of a batch; `ids` are those of the created records, None where refused.
+
+    `warnings` tell of records that are written although they do not meet a validation.
+    """
 
     created: int
     updated: int
     deleted: int
     ids: tuple[int | None, ...]
     errors: tuple[BatchError, ...]
+    warnings: tuple[BatchError, ...] = ()
 
 
 def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchResult:
@@ -263,7 +308,8 @@ def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchRes
             if outcome.ids:
                 _note_many(tx, target, tags[deed], outcome, author)
     errors = tuple(BatchError(deed, r.row, r.message, r.field) for deed, o in done.items() for r in o.refusals)
-    return BatchResult(created.changed, updated.changed, deleted.changed, created.ids, errors)
+    warnings = tuple(BatchError(deed, w.row, w.message, w.field) for deed, o in done.items() for w in o.warnings)
+    return BatchResult(created.changed, updated.changed, deleted.changed, created.ids, errors, warnings)
 
 
 def _note_many(tx: sa.Connection, target: Entity, tag: Tag, outcome: Outcome, author: Author) -> None:
@@ -278,10 +324,12 @@ def _note(tx: sa.Connection, target: Entity, record_id: int, author: Author, tag
     record(tx, author.actor, author.at, Event(tag, subject, entry["before"], entry["after"], run_id=author.run_id))
 
 
-def _only(outcome: Outcome) -> int:
+def _only(outcome: Outcome, accepted: Accepted = None) -> Written:
     if outcome.refusals or outcome.ids[0] is None:
         raise RecordRefused(outcome.refusals)
-    return outcome.ids[0]
+    if accepted is not None and any(w.validation not in accepted for w in outcome.warnings):
+        raise RecordDoubtful(outcome.warnings)
+    return Written(outcome.ids[0], bool(outcome.changed), outcome.warnings)
 
 
 def _current_or_none(tx: sa.Connection, name: str) -> Entity | None:

@@ -102,6 +102,9 @@ def index_names(entity: Entity) -> list[IndexSpec]:
     found: list[IndexSpec] = [(index_name(entity, "updated_at", unique=False), ("updated_at", "id"), False)]
     for field in entity.fields:
         found += field_indexes(entity, field)
+    for validation in entity.validations:
+        if validation.unique:  # no field's name begins with an underscore
+            found.append((index_name(entity, f"_{validation.name}", unique=False), validation.unique, False))
     return found
 
 

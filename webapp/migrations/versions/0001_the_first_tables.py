@@ -172,6 +172,7 @@ def upgrade() -> None:
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('import_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('line', sa.Integer(), nullable=False),
+    sa.Column('severity', sa.String(length=16), nullable=False, comment='reject | quarantine: refused; warn: imported'),
     sa.Column('field', sa.String(length=64), nullable=True),
     sa.Column('message', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.Column('row', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),

@@ -13,6 +13,7 @@ from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import REJECTED, Outcome
 from rules.schema import Change, Op, Schema
 from rules.text import msg
+from webapp.runs.pipeline.checked import warnings_frame
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
@@ -135,11 +136,28 @@ def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
     links = links.filter(~pl.col("left_key").is_in(lost.implode()))
     made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(*LINK_SCHEMA)
     links = links.join(made_now, on="left_key", how="anti").vstack(made_now.filter(pl.col("right_key").is_not_null()))
+    checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
     keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
-    return replace(
-        chunk, outcomes=pl.concat([outcomes, _deleted(chunk.writes, result, outcomes)]), links=links, writes=()
-    )
+    whole = pl.concat([outcomes, _deleted(chunk.writes, result, outcomes)])
+    return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked)
+
+
+def _warned(chunk: Chunk, result: WriteResult) -> pl.DataFrame:
+    """Return what the target says of records that it has taken, under the names that the target gives to its checks."""
+    rows = []
+    for warning in result.warnings:
+        row = chunk.writes[warning.change].rows[warning.row]
+        rows.append(
+            {
+                "validation": warning.name,
+                "record_no": chunk.outcomes["record_no"][row],
+                "left_key": chunk.outcomes["left_key"][row],
+                "field": warning.field,
+                "reason": json.dumps(warning.message.to_json(), ensure_ascii=False),
+            }
+        )
+    return warnings_frame(rows)
 
 
 def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]]) -> pl.DataFrame:
