@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
+SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
@@ -51,6 +52,9 @@ class Settings:
     key_file: Path
     key_provider: str
     page_size: int
+    smtp_url: str
+    mail_from: str
+    event_days: int
 
     @property
     def embedded_redis(self) -> bool:
@@ -226,6 +230,20 @@ SETTINGS: tuple[Variable, ...] = (
     Variable(
         "SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)
     ),
+    Variable(
+        "SYNCLINE_SMTP_URL",
+        "",
+        "Mail server for e-mails of event rules: smtp://user@host:587 (encrypted where the server can) or "
+        "smtps://user@host:465. The password is in the variable SYNCLINE_SMTP_PASSWORD. Empty: no e-mails.",
+        _url("smtp", "smtps"),
+    ),
+    Variable("SYNCLINE_MAIL_FROM", "", "Sender of e-mails, such as Syncline <syncline@example.com>.", str),
+    Variable(
+        "SYNCLINE_EVENT_DAYS",
+        "90",
+        "Days after which events, and what rules made of them, are forgotten.",
+        _integer(1, 3650),
+    ),
 )
 
 
@@ -252,6 +270,11 @@ def environment_secret(name: str) -> str | None:
     if name.upper().startswith("SYNCLINE_"):
         raise SettingError(name, "variables that begin with SYNCLINE_ are Syncline's own settings.")
     return os.environ.get(name)
+
+
+def smtp_password() -> str:
+    """Return the password for the mail server; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(SMTP_PASSWORD, "")
 
 
 def master_key() -> str:

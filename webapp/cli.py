@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "runs:simulate",
     "approve": "cases:approve",
     "cases": "cases:cases",
+    "events": "events:events",
     "quarantine": "quarantine:quarantine",
     "connection": "connections:connection",
     "audit": "audit:audit",

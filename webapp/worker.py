@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
 from config import Settings, from_environment
 from webapp.entities import hub
+from webapp.events import sources
 from webapp.extensions import open_house
 from webapp.lifeline import die_with_parent
 from webapp.runs.execution import execute
@@ -30,6 +31,7 @@ def work_on(run_id: int) -> None:
     """Carry out a run; the job that RQ calls."""
     house = open_house(from_environment())
     hub.register(house)
+    sources.register()
     try:
         execute(house, run_id, f"{os.uname().nodename}:{os.getppid()}")
     finally:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import yaml
 from yaml.cyaml import CSafeLoader
 
+from rules.documents.event_rule import EventRule
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.shape import hints, inner
 from rules.documents.sync import SyncRule
@@ -39,7 +40,7 @@ _STEPS = {
     yaml.MappingEndEvent: -1,
     yaml.SequenceEndEvent: -1,
 }
-_SORTS: Mapping[str, type] = {"sync": SyncRule}
+_SORTS: Mapping[str, type] = {"sync": SyncRule, "event_rule": EventRule}
 
 
 class Format(StrEnum):

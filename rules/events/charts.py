@@ -63,6 +63,7 @@ class ChartMachine:
         self._timers = Timers()
         self._processes: dict[str, _Process] = {}
         self.notes: list[Note] = []
+        self.changed: set[str] = set()
 
     def feed(self, heard: Heard, at: datetime) -> list[Step]:
         """Fire the timers up to `at`, then take the event."""
@@ -78,6 +79,7 @@ class ChartMachine:
         if process is None:
             process = self._processes[heard.key] = _Process(state, at)
             self._engine.enter(heard.key, state)
+        self.changed.add(heard.key)
         process.seen = seen
         process.numbers.append(heard.number)
         return [*steps, *self._walk(heard.key, way, at, f"{heard.number}:on")]
@@ -87,6 +89,7 @@ class ChartMachine:
         steps: list[Step] = []
         for due, key, number in self._timers.fired(now):
             process = self._processes[key]
+            self.changed.add(key)
             way = next(way for way in self.places[process.state].ways if way.number == number)
             if self._choose([way], Moment(key, due, process.seen)) is not None:
                 cause = f"{process.numbers[-1]}:{process.entered}:after:{number}"

@@ -164,9 +164,13 @@ class Live:
 
 
 class Engine(Protocol):
-    """One rule at work. Times never go back."""
+    """One rule at work. Times never go back.
+
+    `notes` and the keys in `changed` pile up until the caller clears them.
+    """
 
     notes: list[Note]
+    changed: set[str]
 
     def feed(self, heard: Heard, at: datetime) -> list[Step]:
         """Fire the timers up to `at`, then take the event."""

@@ -45,6 +45,7 @@ class PatternMachine:
         self._times: dict[tuple[str, int], datetime] = {}
         self._waits: dict[str, dict[int, _Wait]] = {}
         self.notes: list[Note] = []
+        self.changed: set[str] = set()
 
     def feed(self, heard: Heard, at: datetime) -> list[Step]:
         """Fire the timers up to `at`, then take the event."""
@@ -155,6 +156,7 @@ class PatternMachine:
         return self._waits[key].pop(number)
 
     def _forget_if_empty(self, key: str) -> None:
+        self.changed.add(key)
         for table in (self._events, self._waits):
             if key in table and not table[key]:
                 del table[key]

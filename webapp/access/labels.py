@@ -15,6 +15,7 @@ def rooms() -> dict[str, tuple[str, str]]:
         "Runs": (_("Runs"), _("Runs, their progress and results")),
         "Quarantine": (_("Quarantine"), _("Records that failed")),
         "Cases": (_("Cases"), _("Questions that wait for a person")),
+        "Events": (_("Events"), _("Events from other systems, and what event rules made of them")),
         "Audit": (_("Audit log"), _("Who did what, and when")),
         "Users": (_("Users"), _("People who sign in")),
         "Roles": (_("Roles"), _("What people may do")),

@@ -21,7 +21,8 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "Rules": (*CHANGE, EXPORT, RUN, PUBLISH),
     "Runs": (READ, UPDATE, EXPORT, RUN, APPROVE),
     "Quarantine": (READ, UPDATE, DELETE, EXPORT, RUN),
-    "Cases": (READ, UPDATE, EXPORT),
+    "Cases": (READ, CREATE, UPDATE, EXPORT),
+    "Events": (READ, CREATE, UPDATE),
     "Audit": (READ, EXPORT),
     "Users": CHANGE,
     "Roles": CHANGE,
@@ -41,7 +42,8 @@ class SeedRole:
 
 
 _DESIGN: Grants = {
-    room: PERMISSIONS[room] for room in ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases")
+    room: PERMISSIONS[room]
+    for room in ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases", "Events")
 }
 _OPERATE: Grants = {
     "Connections": (READ,),
@@ -50,9 +52,10 @@ _OPERATE: Grants = {
     "Rules": (READ, RUN),
     "Runs": (READ, UPDATE, EXPORT, RUN),
     "Quarantine": (READ, UPDATE, EXPORT, RUN),
-    "Cases": (READ, UPDATE),
+    "Cases": (READ, CREATE, UPDATE),
+    "Events": (READ, CREATE, UPDATE),
 }
-_LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs"), (READ,))
+_LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs", "Events"), (READ,))
 _AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room != "Keys"}
 
 ADMIN = "Admin"

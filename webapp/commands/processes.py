@@ -49,7 +49,7 @@ def worker(name: str) -> None:
     """Run one worker that executes runs, until SIGTERM."""
     from webapp import worker as process  # noqa: PLC0415 - loads connectors and rules
 
-    settings = _ready(name)
+    settings = ready(name)
     process.run(settings, name)
 
 
@@ -58,11 +58,12 @@ def scheduler() -> None:
     """Run the scheduler that wakes workers, until SIGTERM."""
     from webapp import dispatcher  # noqa: PLC0415 - loads rules
 
-    settings = _ready("scheduler")
+    settings = ready("scheduler")
     dispatcher.run(settings)
 
 
-def _ready(name: str) -> config.Settings:
+def ready(name: str) -> config.Settings:
+    """Return the settings of a process after its surroundings were checked."""
     settings = config.from_environment()
     preflight.data_folder(settings)
     preflight.database(settings)

@@ -38,6 +38,7 @@ class Session:
     def house(self) -> House:
         """Return the house of an installation that has been initialised."""
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
+        from webapp.events import kind, sources  # noqa: F401, PLC0415 - event rules make themselves known
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
 
         house = open_house(self.settings)
@@ -50,6 +51,7 @@ class Session:
         logs.configure(self.settings, "cli", terminal=False)
         require(house)
         hub.register(house)
+        sources.register()
         return house
 
     @cached_property

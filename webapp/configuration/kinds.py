@@ -174,7 +174,7 @@ def in_order(needs: Mapping[str, list[str]]) -> list[str]:
     return list(done)
 
 
-RULES = ("lookup", "decision_table", "sync")
+RULES = ("lookup", "decision_table", "sync", "event_rule")
 
 KINDS: Mapping[str, Kind] = {
     "connection": ConnectionKind(),

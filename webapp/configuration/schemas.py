@@ -8,13 +8,14 @@ from typing import Any
 from webapp.access import role_documents
 from webapp.connections import schema as connections
 from webapp.entities import document_schema as entities
+from webapp.events import kind as event_rules
 from webapp.rulebook.kinds import KINDS
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "connection": lambda: connections.document_schema(connections.builtin_specs()),
     "entity": entities.document_schema,
     "role": role_documents.document_schema,
-    **{name: kind.schema for name, kind in KINDS.items()},
+    **{name: kind.schema for name, kind in {**KINDS, event_rules.EVENT_RULE.name: event_rules.EVENT_RULE}.items()},
 }
 ABOUT: Mapping[str, str] = {
     "connection": "a configured system",
@@ -22,5 +23,6 @@ ABOUT: Mapping[str, str] = {
     "role": "a role of your own; the built-in ones cannot be changed",
     "sync": "a sync rule; see [rules](rules.md)",
     "lookup": "a lookup table for expressions; see [lookup tables](rules.md#lookup-tables)",
+    "event_rule": "an event rule; see [event rules](event-rules.md)",
     "decision_table": "a decision table; see [decision tables](decision-tables.md)",
 }

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from rules.schema import FieldType
-from webapp.entities import bulk
+from webapp.entities import bulk, hooks
 from webapp.entities.model import Entity
 from webapp.entities.models import entity_history
 from webapp.entities.values import to_plain
@@ -55,6 +55,16 @@ def write(tx: sa.Connection, entity: Entity, entries: Entries, author: Author) -
         "after": _texts(entries.after),
     }
     bulk.insert(tx, entity_history, columns)
+    for tell in hooks.changed:
+        tell(tx, _changed(entity, entries, author))
+
+
+def _changed(entity: Entity, entries: Entries, author: Author) -> hooks.Changed:
+    deed = "updated"
+    if entries.ids and (entries.before[0] is None or entries.after[0] is None):
+        deed = "created" if entries.before[0] is None else "deleted"
+    values = (entries.ids, entries.versions, entries.before, entries.after)
+    return hooks.Changed(entity.name, deed, *values, author.actor, author.at)
 
 
 def of_record(tx: sa.Connection, name: str, record_id: int, limit: int = 200) -> list[sa.RowMapping]:

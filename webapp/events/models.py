@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.rulebook.models import NullableJson
 
 event = sa.Table(
     "event",
@@ -21,7 +22,7 @@ event = sa.Table(
     sa.Column("depth", sa.Integer, nullable=False, comment="how many actions of event rules stand behind it"),
     sa.Column("position", BigId, unique=True, comment="its place in the order of all that were taken; null: it waits"),
     sa.Column("taken_at", UtcDateTime, comment="the moment at which rules saw it; never falls with position"),
-    sa.Column("notes", Json, comment="why rules left it aside, as messages"),
+    sa.Column("notes", NullableJson, comment="why rules left it aside, as messages"),
     sa.Index("ix_event_type_id", "type", "id"),
     sa.Index("ix_event_received_at", "received_at"),
 )
@@ -32,7 +33,7 @@ event_rule_clock = sa.Table(
     sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("clock", UtcDateTime, nullable=False, comment="timers up to here have fired"),
-    sa.Column("problem", Json, comment="why the rule stands still, as a Message"),
+    sa.Column("problem", NullableJson, comment="why the rule stands still, as a Message"),
 )
 
 event_kept = sa.Table(
@@ -119,8 +120,8 @@ event_action = sa.Table(
     sa.Column("lease_until", UtcDateTime),
     sa.Column("worker", sa.String(128)),
     sa.Column("depth", sa.Integer, nullable=False),
-    sa.Column("result", Json),
-    sa.Column("problem", Json, comment="why it failed or waits, as a Message"),
+    sa.Column("result", NullableJson),
+    sa.Column("problem", NullableJson, comment="why it failed or waits, as a Message"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
     sa.UniqueConstraint("match_id", "number"),

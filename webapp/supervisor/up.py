@@ -22,8 +22,10 @@ from webapp.supervisor.watch import Stage, Stopped, Watch
 log = structlog.get_logger("syncline.supervisor")
 
 Say = Callable[[str], None]
-GRACE = {"init": 1.0, "web": 2.5, "scheduler": 2.0, "worker": 4.0}
-"""Seconds between SIGTERM and SIGKILL, in the order in which processes stop; with Redis at most ten in all."""
+GRACE = {"init": 1.0, "web": 2.5, "scheduler": 2.0, "worker": 4.0, "events": 2.0}
+"""Seconds between SIGTERM and SIGKILL; with Redis at most ten in all."""
+RANKS = {"init": 0, "web": 1, "scheduler": 2, "events": 2, "worker": 3}
+"""The order in which processes stop."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced, not bound
 
 
@@ -64,7 +66,8 @@ def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...])
         if "web" not in watch.children:
             watch.start(web)
         workers = tuple(_program("worker", settings, f"worker-{n}") for n in range(1, settings.workers + 1))
-        watch.start(Stage((*workers, _program("scheduler", settings))))
+        events = _syncline("events", ("events", "work"), settings, grace=GRACE["events"])
+        watch.start(Stage((*workers, _program("scheduler", settings), events)))
         if prepare:
             Task(watch, "prepare", prepare, settings).result()
         log.info("Ready", url=url(settings))
@@ -114,7 +117,7 @@ def _syncline(
 ) -> Program:
     argv = (sys.executable, "-m", "webapp.cli", *arguments)
     env = environment(SYNCLINE_DATA=str(settings.data))
-    rank = next((n for n, kind in enumerate(GRACE) if name.partition("-")[0] == kind), 0)
+    rank = RANKS.get(name.partition("-")[0], 0)
     root = str(preflight.ROOT)
     return Program(name, argv, env, grace, rank, cwd=root, restart=stdout is None, stdout=stdout)
 

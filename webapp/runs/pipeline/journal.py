@@ -20,6 +20,7 @@ from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
+from webapp.runs import hooks
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import checked, inputs
 from webapp.runs.pipeline import chunk as chunks
@@ -182,6 +183,11 @@ class Journal:
         if tx.execute(sa.update(run).where(*mine).values(values)).rowcount != 1:
             raise Fenced
         self._audit(tx, Tag.RUN_ENDED, {"state": state, "counts": self.counts, "message": str(message or "")})
+        claim = self.claim
+        head = (claim.run_id, claim.rule_name, claim.mode, state, claim.token)
+        told_of = hooks.Ended(*head, self.counts, str(message or ""), now)
+        for tell in hooks.ended:
+            tell(tx, told_of)
 
     def _head(self, chunk: Chunk) -> dict[str, Any]:
         return {

@@ -1,0 +1,94 @@
+"""Events that Syncline itself gives: records of entities and the ends of runs, in the transaction of what they tell.
+
+`record.customer.created`, `.updated` and `.deleted` hold the record's id and values (of a changed record what was
+before as well); `run.succeeded`, `run.failed` and so on hold the run's number, rule, mode and counts. They are stored
+only while a rule listens to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents.event_rule import KIND
+from webapp.entities import frames, history, records, storage
+from webapp.entities import hooks as entity_hooks
+from webapp.entities.hooks import Changed
+from webapp.events import deeds
+from webapp.events.intake import Incoming, store
+from webapp.events.models import event_action, event_kept
+from webapp.extensions import Actor
+from webapp.rulebook.models import rule, rule_version
+from webapp.rulebook.reading import ACTIVE
+from webapp.runs import hooks as run_hooks
+from webapp.runs.hooks import Ended
+
+
+def register() -> None:
+    """Hang this room in where records change and runs end; done once in every process that may do either."""
+    if records_changed not in entity_hooks.changed:
+        entity_hooks.changed.append(records_changed)
+    if run_ended not in run_hooks.ended:
+        run_hooks.ended.append(run_ended)
+
+
+def listened(tx: sa.Connection) -> set[str]:
+    """Return the types of events that active rules listen to, older versions with something open included."""
+    table = rule_version
+    older = sa.exists().where(event_kept.c.rule_id == rule.c.id, event_kept.c.version == table.c.version)
+    query = (
+        sa.select(table.c.document)
+        .join(rule, rule.c.id == table.c.rule_id)
+        .where(rule.c.kind == KIND, rule.c.state == ACTIVE)
+        .where(sa.or_(table.c.version == rule.c.published_version, older))
+    )
+    return {listen["type"] for document in tx.scalars(query) for listen in document.get("events", {}).values()}
+
+
+def records_changed(tx: sa.Connection, changed: Changed) -> None:
+    """Give an event for each record that was created, changed or deleted."""
+    kind = f"record.{changed.entity}.{changed.deed}"
+    if changed.ids and kind in listened(tx):
+        whole = _whole(tx, changed) if changed.deed == "updated" else {}
+        depth = _depth(tx, changed.actor)
+        store(tx, _records(changed, kind, depth, whole), f"entity:{changed.entity}", changed.at)
+
+
+def _whole(tx: sa.Connection, changed: Changed) -> dict[int, dict[str, Any]]:
+    """Return the values of changed records, those that did not change included."""
+    entity = storage.current(tx, changed.entity)
+    frame = records.by_ids(tx, entity, changed.ids)
+    return dict(
+        zip(frame["id"].to_list(), history.whole(entity, frames.lists(frame.select(entity.data_names))), strict=True)
+    )
+
+
+def _records(changed: Changed, kind: str, depth: int, whole: Mapping[int, Any]) -> Iterator[Incoming]:
+    for record_id, version, before, after in zip(
+        changed.ids, changed.versions, changed.before, changed.after, strict=True
+    ):
+        values = whole.get(record_id) or after or before or {}
+        data: dict[str, Any] = {**values, "id": record_id, "version": version}
+        if changed.deed == "updated":
+            data["before"] = dict(before or {})
+        yield Incoming(f"record/{changed.entity}/{record_id}/{version}/{changed.deed}", kind, changed.at, data, depth)
+
+
+def run_ended(tx: sa.Connection, ended: Ended) -> None:
+    """Give an event for a run that has ended."""
+    kind = f"run.{ended.state}"
+    if kind in listened(tx):
+        data = {"run": ended.run_id, "rule": ended.rule_name, "mode": ended.mode, "counts": dict(ended.counts)}
+        uid = f"run/{ended.run_id}/{ended.token}"
+        store(tx, [Incoming(uid, kind, ended.at, {**data, "message": ended.message})], "run", ended.at)
+
+
+def _depth(tx: sa.Connection, actor: Actor) -> int:
+    """Return how many actions of event rules stand behind what an actor does."""
+    if actor.kind != "system" or not (actor.id or "").startswith(deeds.ORIGIN):
+        return 0
+    action_id = int(str(actor.id).removeprefix(deeds.ORIGIN))
+    depth = tx.scalar(sa.select(event_action.c.depth).where(event_action.c.id == action_id))
+    return int(depth or 0) + 1
