@@ -18,7 +18,7 @@ def _results() -> dict[str, str]:
         "matching": _("{matching} of the first {count} records match."),
         "failed_one": _("For one of them the condition cannot be worked out: {why}"),
         "failed": _("For {failed} of them the condition cannot be worked out: {why}"),
-        "slow": _("This is worked out record by record, which is slower."),
+        "slow": _("Slower than usual: {why}"),
         "record": _("Record"),
         "result": _("Result"),
         "yes": _("yes"),

@@ -17,6 +17,7 @@ from rules.language import ExpressionError
 from rules.language.builder import to_model, to_text
 from rules.language.condition import BuilderError, from_json, to_json
 from rules.language.parse import parse
+from webapp.rulebook.library import library
 from webapp.rulebook.live_check import checked, problem_json
 from webapp.rulebook.scopes import Scope, UnknownScope, scope_of
 from webapp.rulebook.vocabulary import vocabulary
@@ -41,7 +42,7 @@ class ExpressionView(RoomView):
     @permission_name("read")
     def words(self) -> Response:
         """Return what can be written over a scope."""
-        return jsonify(vocabulary(self._scope(request.args.to_dict())))
+        return jsonify(self._vocabulary(self._scope(request.args.to_dict())))
 
     @expose("/", methods=["POST"])
     @signed_in
@@ -51,8 +52,8 @@ class ExpressionView(RoomView):
         asked = _body()
         scope = self._scope({**request.args.to_dict(), **asked})
         if asked.get("words"):
-            return jsonify(vocabulary(scope))
-        return jsonify(checked(_text(asked), scope, str(asked.get("expect") or "")))
+            return jsonify(self._vocabulary(scope))
+        return jsonify(checked(_text(asked), scope, str(asked.get("expect") or ""), library(self.house)))
 
     @expose("/condition", methods=["POST"])
     @signed_in
@@ -62,6 +63,9 @@ class ExpressionView(RoomView):
         _allow("Rules", "Entities")
         asked = _body()
         return jsonify(_written(asked["model"]) if "model" in asked else _read(_text(asked)))
+
+    def _vocabulary(self, scope: Scope) -> dict[str, Any]:
+        return vocabulary(scope, library(self.house).lookups)
 
     def _scope(self, asked: dict[str, Any]) -> Scope:
         _allow(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rules.language import Evaluated, ExpressionError, Problem, Program, RowError, compile_expression
@@ -31,7 +30,7 @@ def checked(text: str, scope: Scope, expect: str = "", library: Library = EMPTY)
         "problems": [problem_json(p) for p in program.warnings],
         "type": program.type.value,
         "type_name": wording.type_name(program.type),
-        "slow": [translated(reason) for reason in _slow(program)],
+        "slow": [translated(reason) for reason in program.plan.slow],
     }
     return {**answer, **told, **_tried(program, scope)}
 
@@ -46,12 +45,6 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "severity": problem.severity.value,
         "suggestion": problem.suggestion,
     }
-
-
-def _slow(program: Program) -> Sequence[Any]:
-    """Return why parts of the plan run record by record, where the compiler says so."""
-    found: Sequence[Any] = getattr(getattr(program, "plan", None), "slow", ())
-    return found
 
 
 def _tried(program: Program, scope: Scope) -> dict[str, Any]:

@@ -44,8 +44,10 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
   // A form cannot be sent while a row says something that cannot be written.
   const tell = (element, message) => {
     element?.append(make("div", { class: "field-error" }, message));
-    element?.querySelector("input, select")?.setCustomValidity(message);
+    (element?.querySelector(".condition-values input") || element?.querySelector("select"))?.setCustomValidity(message);
   };
+
+  const forgive = () => { for (const input of holder.querySelectorAll("input, select")) input.setCustomValidity(""); };
 
   const write = async () => {
     clearTimeout(timer);
@@ -56,12 +58,12 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
     const answer = await asked.text(whole).catch(() => ({ wrong: { path: [], message: texts.no_answer } }));
     if (mine !== number || !holder.firstChild) return;
     for (const element of elements.values()) element.querySelector(":scope > .field-error")?.remove();
-    for (const input of holder.querySelectorAll("input, select")) input.setCustomValidity("");
+    forgive();
     if (answer.wrong) tell(elements.get(origins.get(answer.wrong.path.join(".")) || model), answer.wrong.message);
     else written(answer.text);
   };
   let writing = Promise.resolve();
-  const changed = () => { clearTimeout(timer); timer = setTimeout(() => { writing = write(); }, WAIT); };
+  const changed = () => { forgive(); clearTimeout(timer); timer = setTimeout(() => { writing = write(); }, WAIT); };
 
   const removeButton = (owner, member, label) => make("button", {
     type: "button", class: "btn btn-ghost btn-icon condition-remove", "aria-label": label, title: label,
