@@ -6,7 +6,7 @@ evaluation passed by is not asked, and is told as such.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -54,6 +54,25 @@ class Tracer:
     def trace(self, record: pl.DataFrame) -> Step:
         """Return what became of the expression for a record (a batch of one)."""
         return self._step(self.tree, record, Role.WHOLE)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Return where the whole expression stands in its text, without the blanks and comments around it."""
+        return self._spans[id(self.tree)]
+
+    def outline(self) -> Iterator[tuple[Role, int, str]]:
+        """Yield the parts that can decide, the clauses and choices, with where each begins and its text.
+
+        What stands inside a loop is left out, since it has a value for each item.
+        """
+        yield from self._outline(self.tree)
+
+    def _outline(self, node: Node) -> Iterator[tuple[Role, int, str]]:
+        for role, part in _deciding(node):
+            start, end = self._spans[id(part)]
+            yield role, start, self.text[start:end]
+        for part in _inside(node):
+            yield from self._outline(part)
 
     def _step(self, node: Node, record: pl.DataFrame, role: Role) -> Step:
         return self._shown(node, role, self._values.of(node, record), self._below(node, record))
@@ -149,6 +168,31 @@ def _clause(step: Step, settled: bool, *, settling: bool) -> Step:
         return replace(step, note=_COVERED) if settled else step
     decides = step.value is settling
     return replace(step, decides=decides, note=(_TRUE if settling else _FALSE) if decides else None)
+
+
+def _deciding(node: Node) -> Iterator[tuple[Role, Node]]:
+    """Yield the parts of a node of which one decides."""
+    match node:
+        case Operator(symbol="&&" | "||"):
+            yield from ((Role.CLAUSE, part) for part in clauses(node) if not _is_row(part))
+        case Operator(symbol="?:", operands=(_test, yes, no)):
+            yield from ((Role.CHOICE, part) for part in (yes, no))
+        case Call(name="orDefault" | "coalesce", args=parts):
+            yield from ((Role.CHOICE, part) for part in parts)
+        case Call(name="choose", args=(_value, MapOf(values=values), *rest)):
+            yield from ((Role.CHOICE, part) for part in (*values, *rest))
+
+
+def _inside(node: Node) -> Iterable[Node]:
+    """Return the parts of a node that are looked into; a row of && or of || is one level however it was read."""
+    if isinstance(node, Macro):
+        return (node.source,)
+    return clauses(node) if isinstance(node, Operator) and _is_row(node) else children(node)
+
+
+def _is_row(node: Node) -> bool:
+    """Tell whether a node is a row of && or of || itself, whose own clauses decide."""
+    return isinstance(node, Operator) and node.symbol in ("&&", "||")
 
 
 def clauses(row: Operator) -> list[Node]:

@@ -183,3 +183,24 @@ def test_a_part_that_is_too_deep_says_so():
     """A part that the runtime does not take is told as such, and nothing breaks."""
     text = "name" + ".trim()" * 60
     assert traced(text).state in (State.VALUE, State.ERROR)
+
+
+def test_the_outline_names_what_can_decide():
+    """Clauses of rows and choices are named with their places, each once, however long the row is."""
+    text = "(active && qty > 1 && (rate > 2 || qty < 0) && true) ? coalesce(name, phone) : choose(name, {'a': 'b'}, 'c')"
+    found = [(role.value, part) for role, _start, part in Tracer(text, SCHEMA).outline()]
+    assert found == [
+        ("choice", "coalesce(name, phone)"),
+        ("choice", "choose(name, {'a': 'b'}, 'c')"),
+        ("clause", "active"),
+        ("clause", "qty > 1"),
+        ("clause", "true"),
+        ("clause", "rate > 2"),
+        ("clause", "qty < 0"),
+        ("choice", "name"),
+        ("choice", "phone"),
+        ("choice", "'b'"),
+        ("choice", "'c'"),
+    ]
+    loop = Tracer(" data.a.b.exists(x, x == 1 || x == 2)", SCHEMA)
+    assert (list(loop.outline()), loop.span) == ([], (1, 37))

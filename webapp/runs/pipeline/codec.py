@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
+from decimal import InvalidOperation
 from typing import Any
 
 import polars as pl
 
-from rules.schema import Field, FieldType, Schema
+from rules.decoding import decode
+from rules.schema import Schema
 from rules.text import Message, msg
 
 
@@ -43,7 +42,7 @@ def _row(
     row: dict[str, Any] = {}
     for field in schema.fields:
         try:
-            row[field.name] = _value(field, values.get(field.name))
+            row[field.name] = decode(field, values.get(field.name))
         except (ValueError, TypeError, InvalidOperation):
             errors[number] = (
                 field.name,
@@ -53,13 +52,9 @@ def _row(
     return row
 
 
-def _value(field: Field, value: Any) -> Any:
-    return None if value is None else _DECODERS[field.type](value, field)
-
-
 def typed_value(schema: Schema, name: str, value: Any) -> Any:
     """Return the value of a field from its JSON form."""
-    return _value(schema[name], value)
+    return decode(schema[name], value)
 
 
 def plain_value(value: Any) -> Any:
@@ -67,60 +62,6 @@ def plain_value(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _decimal(value: Any, field: Field) -> Decimal:
-    number = Decimal(str(value))
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or -exponent > field.dtype.scale:  # type: ignore[attr-defined]
-        raise ValueError("too many decimal places")
-    return number
-
-
-def _integer(value: Any, _field: Field) -> int:
-    number = int(value)
-    if isinstance(value, float) or not -(2**63) <= number < 2**63:
-        raise ValueError("not a 64-bit integer")
-    return number
-
-
-def _boolean(value: Any, _field: Field) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}[str(value).lower()] if str(value).lower() in ("true", "false") else _refuse()
-
-
-def _refuse() -> bool:
-    raise ValueError("not a truth value")
-
-
-def _instant(value: Any, _field: Field) -> datetime:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError("no time zone")
-    return moment.astimezone(UTC)
-
-
-def _wall(value: Any, _field: Field) -> datetime:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is not None:
-        raise ValueError("a time zone where none belongs")
-    return moment
-
-
-_DECODERS: Mapping[FieldType, Callable[[Any, Field], Any]] = {
-    FieldType.TEXT: lambda v, _: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False),
-    FieldType.JSON: lambda v, _: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, sort_keys=True),
-    FieldType.INTEGER: _integer,
-    FieldType.DECIMAL: _decimal,
-    FieldType.FLOAT: lambda v, _: float(v),
-    FieldType.BOOLEAN: _boolean,
-    FieldType.DATE: lambda v, _: date.fromisoformat(v),
-    FieldType.TIME: lambda v, _: time.fromisoformat(v),
-    FieldType.DATETIME: _instant,
-    FieldType.LOCAL_DATETIME: _wall,
-    FieldType.BINARY: lambda v, _: base64.b64decode(v, validate=True),
-}
 
 
 def pack(frames: Mapping[str, pl.DataFrame]) -> bytes:
