@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 _DIGITS = 17
+_SHOWN = 40
 _EXACT = 2**53
 _INT64 = 2**63
 
@@ -18,19 +20,25 @@ def read_json(text: str) -> Any:
 
 
 def _integer(text: str) -> float | int:
-    value = int(text)
+    value = int(text) if len(text) <= _DIGITS + 5 else _INT64
     if abs(value) <= _EXACT:
         return float(value)
     if not -_INT64 <= value < _INT64:
-        raise ValueError(f"{text} has too many digits")
+        raise ValueError(f"{_short(text)} has too many digits")
     return value
 
 
 def _number(text: str) -> float:
     value, exact = float(text), Decimal(text)
+    if math.isinf(value) or (value == 0 and exact):
+        raise ValueError(f"{_short(text)} is too large or too small")
     if Decimal(repr(value)) != exact and len(exact.normalize().as_tuple().digits) > _DIGITS:
-        raise ValueError(f"{text} has too many digits")
+        raise ValueError(f"{_short(text)} has too many digits")
     return value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _no_constant(text: str) -> float:

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from rules.language.functions.bounds import short
 from rules.language.functions.identities import compact
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants
 from rules.text import N_, msg
@@ -27,7 +28,7 @@ def _valid(name: str, text: str) -> bool:
 
 def _written(name: str, what: str, text: str) -> str:
     if not _valid(name, text):
-        raise FunctionError(msg("'{text}' is not {what}.", text=text[:60], what=msg(what)))
+        raise FunctionError(msg("'{text}' is not {what}.", text=short(text), what=msg(what)))
     return str(_library(name).compact(compact(text)))
 
 
@@ -53,7 +54,7 @@ def vat(text: str, member: str | None = None) -> str:
     """Return a VAT number of the EU with its prefix and nothing between its characters."""
     number = compact(text)
     if not is_vat(text, member):
-        raise FunctionError(msg("'{text}' is not a VAT number of the EU.", text=text[:60]))
+        raise FunctionError(msg("'{text}' is not a VAT number of the EU.", text=short(text)))
     if member is not None and not number.startswith(check_member(member)):
         number = check_member(member) + number
     return "XI" + number[2:] if number.startswith("XI") else str(_library("eu.vat").compact(number))
@@ -79,7 +80,7 @@ def luhn_digit(text: str) -> str:
     """Return the Luhn check digit that belongs behind digits."""
     number = compact(text)
     if not (number.isascii() and number.isdecimal()):
-        raise FunctionError(msg("'{text}' does not consist of digits.", text=text[:60]))
+        raise FunctionError(msg("'{text}' does not consist of digits.", text=short(text)))
     return str(_library("luhn").calc_check_digit(number))
 
 

@@ -9,6 +9,7 @@ from rules.language.functions.registry import FunctionError
 from rules.text import msg
 
 MAX_TEXT = 1_000_000
+_SHOWN = 60
 _INT64 = 2**63
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -17,6 +18,11 @@ def check_length(length: int) -> None:
     """Refuse to make a text of too many (or less than 0) characters."""
     if not 0 <= length <= MAX_TEXT:
         raise FunctionError(msg("A text may have at most {limit} characters.", limit=MAX_TEXT))
+
+
+def short(text: str) -> str:
+    """Return a text as a message quotes it: not more than its first characters."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def clean(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from rules.language.functions.bounds import short
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants
 from rules.language.functions.texts import to_half_width
 from rules.text import N_, msg
@@ -65,9 +66,9 @@ def _number(text: str, country: str | None) -> Any:
 def _needed(text: str, country: str | None) -> Any:
     found = _number(text, country)
     if found is None and country is None:
-        raise FunctionError(msg("'{text}' is not a phone number with + and the code of its country.", text=text[:60]))
+        raise FunctionError(msg("'{text}' is not a phone number with + and the code of its country.", text=short(text)))
     if found is None:
-        raise FunctionError(msg("'{text}' is not a phone number of {country}.", text=text[:60], country=country))
+        raise FunctionError(msg("'{text}' is not a phone number of {country}.", text=short(text), country=country))
     return found
 
 
@@ -111,7 +112,7 @@ def normalize_email(text: str) -> str:
     """Return an e-mail address without spaces around it, in usual characters and small letters."""
     usual = to_half_width(text).strip().lower() if len(text) <= _MAX_EMAIL * 4 else ""
     if _address(usual) is None:
-        raise FunctionError(msg("'{text}' is not an e-mail address.", text=text[:60]))
+        raise FunctionError(msg("'{text}' is not an e-mail address.", text=short(text)))
     return usual
 
 

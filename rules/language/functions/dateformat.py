@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from rules.language.functions.bounds import short
 from rules.language.functions.registry import FunctionError
 from rules.text import msg
 
@@ -96,4 +97,6 @@ def read(text: str, pattern: str) -> datetime:
         )
         return datetime(year, parts.get("month", 1), parts.get("day", 1), *time, tzinfo=UTC)
     except (ValueError, KeyError):
-        raise FunctionError(msg("'{text}' is not a date in the form {pattern}.", text=text, pattern=pattern)) from None
+        raise FunctionError(
+            msg("'{text}' is not a date in the form {pattern}.", text=short(text), pattern=pattern)
+        ) from None

@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.language.functions import dateformat
+from rules.language.functions.bounds import short
 from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group, check_constants
 from rules.text import N_, msg
 
@@ -49,7 +50,9 @@ def date_of_text(text: str) -> datetime:
     try:
         day = datetime.strptime(text if _DAY.fullmatch(text) else "", "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        message = msg("'{text}' is not a date in the form 2024-01-31. Use parseDate() for other forms.", text=text)
+        message = msg(
+            "'{text}' is not a date in the form 2024-01-31. Use parseDate() for other forms.", text=short(text)
+        )
         raise FunctionError(message) from None
     return day
 
@@ -59,7 +62,7 @@ def local_of_text(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text if _LOCAL.fullmatch(text) else "").replace(tzinfo=UTC)
     except ValueError:
-        raise FunctionError(msg("'{text}' is not a time in the form 2024-01-31T09:30:00.", text=text)) from None
+        raise FunctionError(msg("'{text}' is not a time in the form 2024-01-31T09:30:00.", text=short(text))) from None
     return exact(moment)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from rules.language.functions.bounds import check_length, clean
+from rules.language.functions.bounds import check_length, clean, short
 from rules.language.functions.registry import Chapter, FunctionError, Group
 from rules.text import N_, msg
 
@@ -53,7 +53,7 @@ def base64_decode(text: str) -> str:
     except (ValueError, binascii.Error) as error:
         if isinstance(error, FunctionError):
             raise
-        raise FunctionError(msg("This is not the Base64 of a text: '{text}'.", text=text[:60])) from None
+        raise FunctionError(msg("This is not the Base64 of a text: '{text}'.", text=short(text))) from None
 
 
 def hex_encode(value: Any) -> str:
@@ -69,7 +69,9 @@ def hex_decode(text: str) -> str:
     except ValueError as error:
         if isinstance(error, FunctionError):
             raise
-        raise FunctionError(msg("These are not the hexadecimal digits of a text: '{text}'.", text=text[:60])) from None
+        raise FunctionError(
+            msg("These are not the hexadecimal digits of a text: '{text}'.", text=short(text))
+        ) from None
 
 
 def uuid_of(namespace: str, name: str) -> str:
@@ -78,7 +80,7 @@ def uuid_of(namespace: str, name: str) -> str:
         space = _NAMESPACES.get(namespace) or uuid.UUID(namespace)
     except ValueError:
         text = N_("'{namespace}' is neither a UUID nor dns, url, oid or x500.")
-        raise FunctionError(msg(text, namespace=namespace[:60])) from None
+        raise FunctionError(msg(text, namespace=short(namespace))) from None
     return str(uuid.uuid5(space, name))
 
 
@@ -103,7 +105,7 @@ def url_decode(text: str) -> str:
     try:
         return clean(unquote(text, errors="strict"))
     except UnicodeDecodeError:
-        raise FunctionError(msg("'{text}' does not stand for a text.", text=text[:60])) from None
+        raise FunctionError(msg("'{text}' does not stand for a text.", text=short(text))) from None
 
 
 def url_host(text: str) -> str | None:
@@ -119,7 +121,7 @@ def url_parameter(text: str, name: str) -> str | None:
     try:
         pairs = parse_qsl(urlsplit(text.strip()).query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise FunctionError(msg("'{text}' is not a web address.", text=text[:60])) from None
+        raise FunctionError(msg("'{text}' is not a web address.", text=short(text))) from None
     return next((clean(value) for key, value in pairs if key == name), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from rules.language.functions.bounds import short
 from rules.language.functions.registry import Chapter, FunctionError, Group
 from rules.language.functions.texts import to_half_width
 from rules.text import N_, msg
@@ -40,7 +41,7 @@ def is_credit_code(text: str) -> bool:
 def credit_code(text: str) -> str:
     """Return a unified social credit code as it is written: capital letters, no spaces."""
     if not is_credit_code(text):
-        raise FunctionError(msg("'{text}' is not a unified social credit code.", text=text[:60]))
+        raise FunctionError(msg("'{text}' is not a unified social credit code.", text=short(text)))
     return compact(text)
 
 
@@ -77,7 +78,7 @@ def resident_id(text: str) -> str:
     """Return a resident identity number with 18 digits; one with 15 gets its century and check character."""
     found = _resident(text)
     if found is None:
-        raise FunctionError(msg("'{text}' is not a resident identity number.", text=text[:60]))
+        raise FunctionError(msg("'{text}' is not a resident identity number.", text=short(text)))
     return found
 
 

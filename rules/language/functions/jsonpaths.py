@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from rules.language.functions.bounds import check_length
+from rules.language.functions.bounds import check_length, short
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants
 from rules.language.jsontext import read_json, write_json
 from rules.text import N_, msg
@@ -46,7 +46,7 @@ def _step(found: re.Match[str]) -> Step:
 
 def _wrong(text: str, place: int) -> FunctionError:
     words = N_("'{rest}' cannot stand in a path into JSON. Write it like $.items[0].name, with [*] for every item.")
-    return FunctionError(msg(words, rest=text[place : place + 40]))
+    return FunctionError(msg(words, rest=short(text[place:])))
 
 
 def find_all(value: Any, written: str) -> list[Any]:

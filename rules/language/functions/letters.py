@@ -13,6 +13,7 @@ from rules.language.functions.texts import to_half_width
 from rules.text import N_, msg
 
 _text = Chapter(Group.TEXT)
+MAX_MARKS = 100
 _FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _FULL = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x3000}
 # Letters that Unicode does not take apart into a plain letter and a mark.
@@ -29,12 +30,22 @@ def check_form(name: str) -> str:
     return name
 
 
-def normalize(text: str, form: str = "NFC") -> str:
-    """Return the text in a Unicode form; doing it twice changes nothing."""
-    check_form(form)
+def _formed(form: str, text: str) -> str:
+    """Return the text in a Unicode form. The time of ordering marks grows with their square, so it is bounded."""
+    run = 0
+    for char in () if text.isascii() else text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run > MAX_MARKS:
+            raise FunctionError(msg("More than {limit} accents stand on one letter here.", limit=MAX_MARKS))
     result = unicodedata.normalize(form, text)  # type: ignore[arg-type]
     check_length(len(result))
     return result
+
+
+def normalize(text: str, form: str = "NFC") -> str:
+    """Return the text in a Unicode form; doing it twice changes nothing."""
+    check_form(form)
+    return _formed(form, text)
 
 
 def to_full_width(text: str) -> str:
@@ -44,8 +55,7 @@ def to_full_width(text: str) -> str:
 
 def remove_accents(text: str) -> str:
     """Return letters without their accents; other scripts stay as they are."""
-    apart = unicodedata.normalize("NFD", text.translate(_PLAIN))
-    check_length(len(apart))
+    apart = _formed("NFD", text.translate(_PLAIN))
     kept: list[str] = []
     latin = False
     for char in apart:

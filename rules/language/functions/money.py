@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from rules.language.functions.bounds import check_length, whole
+from rules.language.functions.bounds import check_length, short, whole
 from rules.language.functions.currencies import DIGITS
 from rules.language.functions.numbers import round_to as rounded
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants
@@ -59,17 +59,12 @@ def parse_number(text: str, thousands: str, point: str) -> float:
     head, _, fraction = written.partition(point)
     digits = head.lstrip("+-")
     groups = digits.split(thousands) if thousands else [digits]
-    short = len(groups) > 1 and (not 1 <= len(groups[0]) <= 3 or any(len(group) != 3 for group in groups[1:]))
+    odd = len(groups) > 1 and (not 1 <= len(groups[0]) <= 3 or any(len(group) != 3 for group in groups[1:]))
     plain = "".join(groups) + fraction
-    if short or not (plain.isascii() and plain.isdecimal()) or len(head) - len(digits) > 1:
-        raise FunctionError(
-            msg("'{text}' is not a number written like {example}.", text=text, example=_example(thousands, point))
-        )
+    if odd or not (plain.isascii() and plain.isdecimal()) or len(head) - len(digits) > 1:
+        words = N_("'{text}' is not a number written like {example}.")
+        raise FunctionError(msg(words, text=short(text), example=f"1{thousands}234{point}56"))
     return number_of_text(f"{head[:1] if head[:1] in '+-' else ''}{''.join(groups)}.{fraction}")
-
-
-def _example(thousands: str, point: str) -> str:
-    return f"1{thousands}234{point}56"
 
 
 def is_number(text: str) -> bool:

@@ -9,7 +9,7 @@ from rules.language.functions.registry import Chapter, FunctionError, Group
 from rules.language.functions.rounding import round_by
 from rules.text import N_, msg
 
-_CONTEXT = Context(prec=400)
+_CONTEXT = Context(prec=700)
 EXACT = 2**53
 _numbers = Chapter(Group.NUMBERS)
 

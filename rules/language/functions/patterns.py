@@ -16,6 +16,7 @@ MAX_PATTERN = 1_000
 MAX_PROGRAM = 20_000
 MAX_STEPS = 1_000_000_000
 _text = Chapter(Group.TEXT)
+_TOO_LARGE = msg("The pattern is too large. Use fewer or smaller repetitions.")
 _GROUP_MARK = "\\"
 
 
@@ -29,10 +30,11 @@ def pattern(text: str) -> Any:
     try:
         compiled = re2.compile(text, options)
     except re2.error as error:
-        message = msg("The pattern is not a regular expression: {reason}.", reason=_reason(error))
-        raise FunctionError(message) from None
+        reason = _reason(error)
+        message = msg("The pattern is not a regular expression: {reason}.", reason=reason)
+        raise FunctionError(_TOO_LARGE if "too large" in reason else message) from None
     if compiled.programsize > MAX_PROGRAM:
-        raise FunctionError(msg("The pattern is too large. Use fewer or smaller repetitions."))
+        raise FunctionError(_TOO_LARGE)
     return compiled
 
 
@@ -43,12 +45,20 @@ def _reason(error: Exception) -> str:
 
 def _matches(text: str, compiled: Any) -> Iterator[Any]:
     """Yield the places that match. Each search may look at the whole rest of the text, so their sum is bounded."""
-    steps = 0
+    cost = _cost(len(text), compiled)
     for found in compiled.finditer(text):
         yield found
-        steps += len(text) - found.start()
-        if steps > MAX_STEPS:
+        cost += _cost(len(text) - found.start(), compiled)
+        if cost > MAX_STEPS:
             raise FunctionError(msg("Too many places of this long text match the pattern. Cut the text up first."))
+
+
+def _cost(length: int, compiled: Any) -> int:
+    """Return how many steps a search may take: its engine may look at every part of the pattern for a character."""
+    steps = length * int(compiled.programsize)
+    if steps > MAX_STEPS:
+        raise FunctionError(msg("The text is too long for a pattern of this size. Cut it up first."))
+    return steps
 
 
 def extract(text: str, written: str, group: int | None = None) -> str | None:
@@ -60,6 +70,7 @@ def extract(text: str, written: str, group: int | None = None) -> str | None:
             "The pattern has {count} groups; there is no group {number}.", count=compiled.groups, number=number
         )
         raise FunctionError(message)
+    _cost(len(text), compiled)
     found = compiled.search(text)
     value: str | None = None if found is None else found[number]
     return value

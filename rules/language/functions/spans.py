@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rules.language.functions import dateformat
+from rules.language.functions.bounds import short
 from rules.language.functions.dates import FAR_TIME, add_months, at_zone, date_of_text, exact, parse_date
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants, extend
 from rules.text import N_, msg
@@ -68,7 +69,7 @@ def _first(texts: list[Any], read: Callable[[str], datetime], text: str) -> date
         except FunctionError:
             dateformat.check(form)
     forms = ", ".join(texts)
-    raise FunctionError(msg("'{text}' is a date in none of these forms: {forms}.", text=text, forms=forms))
+    raise FunctionError(msg("'{text}' is a date in none of these forms: {forms}.", text=short(text), forms=forms))
 
 
 def parse_any_date(text: str, forms: list[Any]) -> datetime:

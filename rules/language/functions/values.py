@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from rules.language.functions.bounds import short
 from rules.language.functions.registry import Builtin, Chapter, Form, FunctionError, Group
 from rules.language.jsontext import write_json
 from rules.text import N_, msg
@@ -18,6 +19,7 @@ _conversion = Chapter(Group.CONVERSION)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _INT64 = 2**63
+_LONGEST = 1_000
 
 
 def is_blank(value: object) -> bool:
@@ -75,9 +77,9 @@ def local_text(value: datetime) -> str:
 
 def integer_of_text(text: str) -> int:
     """Return the whole number that a text shows."""
-    found = _INTEGER.fullmatch(text.strip())
+    found = _INTEGER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if found is None or not -_INT64 <= int(text) < _INT64:
-        raise FunctionError(msg("'{text}' is not a whole number.", text=text))
+        raise FunctionError(msg("'{text}' is not a whole number.", text=short(text)))
     return int(text)
 
 
@@ -92,12 +94,12 @@ def number_of_text(text: str) -> float:
     """Return the number that a text shows."""
     stripped = text.strip()
     if _NUMBER.fullmatch(stripped) is None:
-        raise FunctionError(msg("'{text}' is not a number.", text=text))
+        raise FunctionError(msg("'{text}' is not a number.", text=short(text)))
     exact = Decimal(stripped)
     number = float(exact)
     vanished = number == 0 and exact != 0
     if len(exact.normalize().as_tuple().digits) > 15 or vanished or math.isinf(number):
-        raise FunctionError(msg("'{text}' has more digits than can be calculated with (15).", text=text))
+        raise FunctionError(msg("'{text}' has more digits than can be calculated with (15).", text=short(text)))
     return number
 
 
@@ -105,7 +107,7 @@ def boolean_of_text(text: str) -> bool:
     """Return true or false for a text that says so."""
     found = {"true": True, "false": False}.get(text.strip().lower())
     if found is None:
-        raise FunctionError(msg("'{text}' is neither true nor false.", text=text))
+        raise FunctionError(msg("'{text}' is neither true nor false.", text=short(text)))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from rules.language.functions.bounds import check_length
+from rules.language.functions.bounds import check_length, short
 from rules.language.functions.registry import Chapter, FunctionError, Group, check_constants
 from rules.text import N_, msg
 
@@ -59,7 +59,7 @@ def _test(place: str, at: str, name: str, value: str) -> str:
 
 def _wrong(text: str, place: int) -> FunctionError:
     words = N_("'{rest}' cannot stand in a path into XML. Write it like /order/line[1]/@id or //name, // only once.")
-    return FunctionError(msg(words, rest=text[place : place + 40]))
+    return FunctionError(msg(words, rest=short(text[place:])))
 
 
 def _parse(text: str) -> Any:
