@@ -12,7 +12,7 @@ from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
-from rules.mapping.steps import Step, build_step, condition, no_field
+from rules.mapping.steps import Step, Surroundings, build_step, condition, no_field
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
 from rules.validations import checks
@@ -91,7 +91,8 @@ def _where(rule: SyncRule, side: SideName, schemas: Schemas) -> list[DocumentPro
     text = (rule.left if side is SideName.LEFT else rule.right).where
     if text is None:
         return []
-    made = condition(f"{side.value}/where", text, schemas[side], object_name(rule, side))
+    name = object_name(rule, side)
+    made = condition(f"{side.value}/where", text, Surroundings(schemas[side], schemas[side], (name, name)))
     return made if isinstance(made, list) else []
 
 
@@ -125,7 +126,7 @@ def _doubled(flow: Flow) -> Iterator[DocumentProblem]:
 def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentProblem]:
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
     for entry in flow.entries:
-        made = build_step(entry, schemas[flow.source], schemas[flow.target], names)
+        made = build_step(entry, Surroundings(schemas[flow.source], schemas[flow.target], names))
         if isinstance(made, list):
             yield from made
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rules.documents.sync import Direction, FieldDirection, FieldMap, On, SideName, Strength, SyncRule
+from rules.documents.sync import Direction, FieldDirection, FieldMap, On, OnError, SideName, Strength, SyncRule
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Entry:
     when: str | None
     on: tuple[On, ...]
     strength: Strength
+    on_error: OnError = OnError.QUARANTINE
+    default: str | int | float | bool | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,18 @@ def _entry(path: str, pair: FieldMap, way: FieldDirection) -> Entry | None:
         target, source, expression, name = pair.left, pair.right, pair.to_left, "to_left"
     if target is None or (source is None and expression is None):
         return None
-    return Entry(path, target, source, expression, f"{path}/{name}", pair.when, pair.on, pair.strength)
+    return Entry(
+        path,
+        target,
+        source,
+        expression,
+        f"{path}/{name}",
+        when=pair.when,
+        on=pair.on,
+        strength=pair.strength,
+        on_error=pair.on_error,
+        default=pair.default,
+    )
 
 
 def object_name(rule: SyncRule, side: SideName) -> str:

@@ -14,7 +14,7 @@ from cronsim import CronSim, CronSimError
 from rules.documents.build import build
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.shape import json_schema
-from rules.documents.sync import DetectBy, FieldMap, SyncRule
+from rules.documents.sync import DetectBy, FieldMap, OnError, SyncRule
 from rules.documents.validate import validate
 from rules.documents.validation import meaning as validations
 from rules.text import N_, msg
@@ -48,6 +48,7 @@ def parse_sync(document: Mapping[str, Any]) -> SyncRule:
 def _flows(rule: SyncRule) -> Iterator[DocumentProblem]:
     for number, field_map in enumerate(rule.fields):
         yield from _flow(f"fields/{number}", field_map)
+        yield from _on_error(f"fields/{number}", field_map)
 
 
 def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
@@ -59,6 +60,15 @@ def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
     elif field_map.left is not None and field_map.right is None and field_map.to_left is None:
         text = N_("The field '{field}' gets no value. Name the right field, or write an expression under to_left.")
         yield DocumentProblem(path, msg(text, field=field_map.left))
+
+
+def _on_error(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
+    if field_map.on_error is OnError.DEFAULT and field_map.default is None:
+        text = N_("Say under default what is written where the value cannot be worked out.")
+        yield DocumentProblem(f"{path}/on_error", msg(text))
+    elif field_map.default is not None and field_map.on_error is not OnError.DEFAULT:
+        text = N_("A default is written only with on_error: default.")
+        yield DocumentProblem(f"{path}/default", msg(text))
 
 
 def _cursors(rule: SyncRule) -> Iterator[DocumentProblem]:

@@ -171,6 +171,15 @@ class Transaction(StrEnum):
     TWO_PHASE = "two_phase"
 
 
+class OnError(StrEnum):
+    """What to do where a field's value cannot be worked out for a record."""
+
+    QUARANTINE = "quarantine"
+    NULL = "null"
+    DEFAULT = "default"
+    STOP = "stop"
+
+
 class Misfire(StrEnum):
     """What becomes of runs that were due while nothing was running."""
 
@@ -256,6 +265,14 @@ class FieldMap:
     when: str | None = entry("A condition; where it is false, the target field is left alone.", None, minLength=1)
     conflict: ConflictPolicy | None = entry(
         "Who wins when both sides changed the field; the rule's default if left out.", None
+    )
+    on_error: OnError = entry(
+        "A record without a value: quarantine: park it; null: leave the field empty; default: write `default`; stop: stop"
+        " the run.",
+        OnError.QUARANTINE,
+    )
+    default: str | int | float | bool | None = entry(
+        "on_error: default: the value; of the target's type, dates and times as text.", None
     )
 
 

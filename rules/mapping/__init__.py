@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from rules.mapping.compile import FieldError, Mapped, Mapping, compile_mapping
+from rules.mapping.compile import Mapping, compile_mapping
+from rules.mapping.results import FieldError, Mapped
 
 __all__ = ["FieldError", "Mapped", "Mapping", "compile_mapping"]

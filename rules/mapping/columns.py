@@ -1,18 +1,18 @@
-"""The conversions themselves: a column in, a column out, null for what cannot be converted exactly."""
+"""The conversions themselves, as column expressions: null for what cannot be converted exactly."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from rules.language.functions.values import number_text
-from rules.schema import Field, FieldType
+from rules.schema import FREE_SCALE, Field, FieldType
 
-Conversion = Callable[[pl.Series, Field], pl.Series]
+Conversion = Callable[[pl.Expr, Field, Field], pl.Expr]
 _EXACT = 2**53
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -21,21 +21,21 @@ _STAMP = rf"^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[T ]({_CLOCK})"
 _ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
-def _where(mask: pl.Series, values: pl.Series) -> pl.Series:
+def _where(mask: pl.Expr, values: pl.Expr) -> pl.Expr:
     """Return the values where the mask is true, null elsewhere."""
-    return pl.select(pl.when(mask).then(values)).to_series()
+    return pl.when(mask).then(values)
 
 
-def _like(pattern: str, values: pl.Series) -> pl.Series:
+def _like(pattern: str, values: pl.Expr) -> pl.Expr:
     stripped = values.str.strip_chars()
     return _where(stripped.str.contains(pattern), stripped)
 
 
-def _text_to_integer(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_integer(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return _like(r"^[+-]?[0-9]+$", values).cast(pl.Int64, strict=False)
 
 
-def _text_to_decimal(values: pl.Series, target: Field) -> pl.Series:
+def _text_to_decimal(values: pl.Expr, _source: Field, target: Field) -> pl.Expr:
     numbers = _like(_NUMBER, values)
     fraction = numbers.str.extract(r"\.([0-9]*)$").fill_null("").str.strip_chars_end("0")
     return _where(fraction.str.len_chars() <= _scale(target), numbers).cast(target.dtype, strict=False)
@@ -45,7 +45,7 @@ def _scale(field: Field) -> int:
     return field.dtype.scale if isinstance(field.dtype, pl.Decimal) else 0
 
 
-def _text_to_float(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_float(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     numbers = _like(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$", values)
     found = numbers.cast(pl.Float64, strict=False)
     digits = numbers.str.replace(r"[eE].*$", "").str.replace_all(r"[+\-.]", "").str.strip_chars_start("0")
@@ -53,30 +53,30 @@ def _text_to_float(values: pl.Series, _target: Field) -> pl.Series:
     return _where(exact, found)
 
 
-def _text_to_boolean(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_boolean(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     words = {"true": True, "1": True, "false": False, "0": False}
     return values.str.strip_chars().str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
 
 
-def _text_to_date(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_date(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     days = _like(_DATE, values)
     return _where(~days.str.starts_with("0000"), days).str.to_date("%Y-%m-%d", strict=False)
 
 
-def _text_to_time(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_time(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return _seconds(_like(rf"^{_CLOCK}$", values)).str.to_time("%H:%M:%S%.f", strict=False)
 
 
-def _seconds(clock: pl.Series) -> pl.Series:
+def _seconds(clock: pl.Expr) -> pl.Expr:
     """Return clock times with their seconds written out."""
     return _choose(clock.str.count_matches(":") == 1, clock + ":00", clock)
 
 
-def _choose(mask: pl.Series, yes: pl.Series, no: pl.Series) -> pl.Series:
-    return pl.select(pl.when(mask).then(yes).otherwise(no)).to_series()
+def _choose(mask: pl.Expr, yes: pl.Expr, no: pl.Expr) -> pl.Expr:
+    return pl.when(mask).then(yes).otherwise(no)
 
 
-def _stamps(texts: pl.Series, pattern: str) -> pl.Series:
+def _stamps(texts: pl.Expr, pattern: str) -> pl.Expr:
     """Return the wall-clock part of the texts that have the given form."""
     found = _like(pattern, texts)
     days = found.str.extract(pattern, 1)
@@ -85,11 +85,11 @@ def _stamps(texts: pl.Series, pattern: str) -> pl.Series:
     return kept.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
 
 
-def _text_to_local(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_local(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return _stamps(values, _STAMP + "$")
 
 
-def _text_to_datetime(values: pl.Series, _target: Field) -> pl.Series:
+def _text_to_datetime(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     wall = _stamps(values, _STAMP + _ZONE)
     zone = values.str.strip_chars().str.extract(_ZONE, 1).str.replace("Z", "+00:00", literal=True)
     digits = zone.str.replace_all(r"[+\-:]", "")
@@ -102,8 +102,18 @@ def _text_to_datetime(values: pl.Series, _target: Field) -> pl.Series:
     return _where(inside, wall - shift).dt.replace_time_zone("UTC")
 
 
-def _text_to_json(values: pl.Series, _target: Field) -> pl.Series:
-    return values.map_elements(_canonical_json, return_dtype=pl.String)
+def _text_to_json(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
+    return _each(values, _canonical_json)
+
+
+def _each(values: pl.Expr, function: Callable[[Any], str | None]) -> pl.Expr:
+    """Return the texts that a function makes of values."""
+
+    def work(columns: Sequence[pl.Series]) -> pl.Series:
+        made = [None if value is None else function(value) for value in columns[0].to_list()]
+        return pl.Series(made, dtype=pl.String)
+
+    return pl.map_batches([values], work, return_dtype=pl.String, is_elementwise=True)
 
 
 def _canonical_json(text: str) -> str | None:
@@ -125,76 +135,71 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
-def _integer_to_float(values: pl.Series, _target: Field) -> pl.Series:
+def _integer_to_float(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return _where(values.is_between(-_EXACT, _EXACT), values).cast(pl.Float64)
 
 
-def _integer_to_boolean(values: pl.Series, _target: Field) -> pl.Series:
+def _integer_to_boolean(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return _where(values.is_in([0, 1]), values).cast(pl.Boolean)
 
 
-def _decimal_to_integer(values: pl.Series, _target: Field) -> pl.Series:
+def _decimal_to_integer(values: pl.Expr, source: Field, _target: Field) -> pl.Expr:
     whole = values.cast(pl.Int64, strict=False)
-    return _where(whole.cast(values.dtype, strict=False) == values, whole)
+    return _where(whole.cast(source.dtype, strict=False) == values, whole)
 
 
-def _decimal_to_decimal(values: pl.Series, target: Field) -> pl.Series:
-    if values.dtype == target.dtype:
+def _decimal_to_decimal(values: pl.Expr, source: Field, target: Field) -> pl.Expr:
+    if source.dtype == target.dtype:
         return values
-    return _text_to_decimal(values.cast(pl.String), target)
+    return _text_to_decimal(values.cast(pl.String), source, target)
 
 
-def _decimal_to_float(values: pl.Series, _target: Field) -> pl.Series:
+def _decimal_to_float(values: pl.Expr, source: Field, _target: Field) -> pl.Expr:
     texts = values.cast(pl.String)
-    fraction = texts.str.strip_chars_end("0") if _has_scale(values) else texts
+    fraction = texts.str.strip_chars_end("0") if _scale(source) > 0 else texts
     digits = fraction.str.replace_all(r"[\-.]", "").str.strip_chars_start("0").str.strip_chars_end("0")
     return _where(digits.str.len_chars() <= 15, texts.cast(pl.Float64))
 
 
-def _has_scale(values: pl.Series) -> bool:
-    return isinstance(values.dtype, pl.Decimal) and values.dtype.scale > 0
-
-
-def _float_to_integer(values: pl.Series, _target: Field) -> pl.Series:
+def _float_to_integer(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     whole = values.cast(pl.Int64, strict=False)
     return _where(whole.cast(pl.Float64) == values, whole)
 
 
-def _float_to_decimal(values: pl.Series, target: Field) -> pl.Series:
+def _float_to_decimal(values: pl.Expr, _source: Field, target: Field) -> pl.Expr:
     finite = _where(values.is_finite(), values)
     found = finite.cast(pl.String).cast(target.dtype, strict=False)
     return _where(found.cast(pl.String).cast(pl.Float64) == values, found)
 
 
-def _local_to_date(values: pl.Series, _target: Field) -> pl.Series:
+def _local_to_date(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     days = values.cast(pl.Date)
     return _where(days.cast(pl.Datetime("us")) == values, days)
 
 
-def _decimal_to_text(values: pl.Series, _target: Field) -> pl.Series:
+def _decimal_to_text(values: pl.Expr, source: Field, _target: Field) -> pl.Expr:
     texts = values.cast(pl.String)
-    free = isinstance(values.dtype, pl.Decimal) and values.dtype.scale >= 18
-    return texts.str.strip_chars_end("0").str.strip_suffix(".") if free else texts
+    return texts.str.strip_chars_end("0").str.strip_suffix(".") if _scale(source) >= FREE_SCALE else texts
 
 
-def _float_to_text(values: pl.Series, _target: Field) -> pl.Series:
+def _float_to_text(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     finite = _where(values.is_finite(), values)
-    return finite.map_elements(number_text, return_dtype=pl.String)
+    return _each(finite, number_text)
 
 
-def _boolean_to_text(values: pl.Series, _target: Field) -> pl.Series:
+def _boolean_to_text(values: pl.Expr, _source: Field, _target: Field) -> pl.Expr:
     return values.cast(pl.String)
 
 
 def _moment_to_text(form: str, end: str = "") -> Conversion:
-    def conversion(values: pl.Series, _target: Field) -> pl.Series:
-        inside = values if values.dtype == pl.Time else _where(values.dt.year().is_between(1, 9999), values)
+    def conversion(values: pl.Expr, source: Field, _target: Field) -> pl.Expr:
+        inside = values if source.type is FieldType.TIME else _where(values.dt.year().is_between(1, 9999), values)
         return inside.dt.to_string(form).str.strip_suffix(".000000") + end
 
     return conversion
 
 
-def _cast(values: pl.Series, target: Field) -> pl.Series:
+def _cast(values: pl.Expr, _source: Field, target: Field) -> pl.Expr:
     return values.cast(target.dtype, strict=False)
 
 

@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from rules.documents.flows import Flow, flows, object_name
 from rules.documents.problems import DocumentError, DocumentProblem
-from rules.documents.sync import On, SideName, Strength, SyncRule
+from rules.documents.sync import SideName, SyncRule
+from rules.language.columns.description import PlanDescription
+from rules.language.library import EMPTY, Library
 from rules.language.program import Program, RowError
-from rules.mapping.steps import Cause, Step, build_step, causes, condition
+from rules.mapping.plan import MappingPlan
+from rules.mapping.results import FieldPlan, Mapped
+from rules.mapping.steps import Step, Surroundings, build_step, condition
 from rules.schema import Schema
-from rules.text import Message
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """A record whose target field has no value; `column` is the place in the expression, from 1."""
-
-    row: int
-    field: str
-    message: Message
-    column: int | None = None
-
-
-@dataclass(frozen=True)
-class FieldPlan:
-    """When and how a mapped target field is written; `conditional` if it has a `when`."""
-
-    name: str
-    on: tuple[On, ...]
-    strength: Strength
-    conditional: bool
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """The mapped records, row by row as in the source batch.
-
-    `applies` has a mask for each conditional field: where it is false, the target field is left alone.
-    """
-
-    records: pl.DataFrame
-    errors: tuple[FieldError, ...] = ()
-    applies: dict[str, pl.Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A compiled mapping; `names` are the target fields in the order of the rule."""
+    """A compiled mapping of records of `source`; `names` are the target fields in the order of the rule."""
 
     steps: tuple[Step, ...]
+    source: Schema
     scope: Program | None = None
 
     @property
@@ -74,46 +47,40 @@ class Mapping:
         evaluated = self.scope.evaluate(batch)
         return evaluated.values.fill_null(value=False), evaluated.errors
 
+    @cached_property
+    def _plan(self) -> MappingPlan:
+        return MappingPlan(self.steps, self.source)
+
     def apply(self, batch: pl.DataFrame) -> Mapped:
         """Return the target records for a batch that has all fields of the source."""
-        columns: list[pl.Series] = []
-        errors: list[FieldError] = []
-        applies: dict[str, pl.Series] = {}
-        for step in self.steps:
-            values, failures = step.values(batch)
-            if step.when is not None:
-                mask, failures = _applied(step.when, batch, failures)
-                applies[step.target.name] = mask
-                values = pl.select(pl.when(mask).then(values).alias(values.name)).to_series()
-            columns.append(values)
-            errors += [FieldError(row, step.target.name, c.message, c.column) for row, c in failures.items()]
-        return Mapped(pl.DataFrame(columns), tuple(sorted(errors, key=lambda error: error.row)), applies)
+        return self._plan.apply(batch)
+
+    @property
+    def description(self) -> PlanDescription:
+        """Return how the fields are worked out, and what makes it slow."""
+        return self._plan.description
 
 
-def _applied(when: Program, batch: pl.DataFrame, failures: dict[int, Cause]) -> tuple[pl.Series, dict[int, Cause]]:
-    """Return where a field is set; a record whose field is left alone needs no value, so its error does not count."""
-    evaluated = when.evaluate(batch)
-    mask = evaluated.values.fill_null(value=False)
-    return mask, {row: cause for row, cause in failures.items() if mask[row]} | causes(evaluated.errors)
+def compile_mapping(rule: SyncRule, left: Schema, right: Schema, library: Library = EMPTY) -> Mapping:
+    """Return the mapping of a one-way rule (the first direction of a two-way rule); raises `DocumentError`.
 
-
-def compile_mapping(rule: SyncRule, left: Schema, right: Schema) -> Mapping:
-    """Return the mapping of a one-way rule (the first direction of a two-way rule); raises `DocumentError`."""
+    `library` has the lookup tables that expressions may use.
+    """
     schemas = {SideName.LEFT: left, SideName.RIGHT: right}
     flow = flows(rule)[0]
-    source, target = schemas[flow.source], schemas[flow.target]
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
-    made = [build_step(entry, source, target, names) for entry in flow.entries]
-    scope = _scope(rule, flow, source)
+    around = Surroundings(schemas[flow.source], schemas[flow.target], names, library)
+    made = [build_step(entry, around) for entry in flow.entries]
+    scope = _scope(rule, flow, around)
     problems = [problem for step in made if isinstance(step, list) for problem in step]
     problems += scope if isinstance(scope, list) else []
     if problems or isinstance(scope, list):
         raise DocumentError(problems)
-    return Mapping(tuple(step for step in made if isinstance(step, Step)), scope)
+    return Mapping(tuple(step for step in made if isinstance(step, Step)), around.source, scope)
 
 
-def _scope(rule: SyncRule, flow: Flow, source: Schema) -> Program | list[DocumentProblem] | None:
+def _scope(rule: SyncRule, flow: Flow, around: Surroundings) -> Program | list[DocumentProblem] | None:
     where = {SideName.LEFT: rule.left, SideName.RIGHT: rule.right}[flow.source].where
     if where is None:
         return None
-    return condition(f"{flow.source.value}/where", where, source, object_name(rule, flow.source))
+    return condition(f"{flow.source.value}/where", where, around)

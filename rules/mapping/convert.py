@@ -12,7 +12,7 @@ import polars as pl
 
 from rules.language.results import shown
 from rules.mapping.columns import CONVERSIONS
-from rules.mapping.limits import over_limit
+from rules.mapping.limits import beyond, limited, why_beyond
 from rules.schema import Field, FieldType
 from rules.text import N_, Message, msg
 
@@ -61,18 +61,37 @@ def refusal(source: Field, target: Field) -> Message | None:
     return msg(text, **values, example=hint.format(field=name))
 
 
+def converted(values: pl.Expr, source: Field, target: Field) -> pl.Expr:
+    """Return values in the target's type, null where that is not possible exactly or goes beyond the field's limits."""
+    changed = changed_type(values, source, target)
+    return pl.when(~beyond(changed, target)).then(changed) if limited(target) else changed
+
+
+def changed_type(values: pl.Expr, source: Field, target: Field) -> pl.Expr:
+    """Return values in the target's type; the pair has to be one that `refusal` lets pass."""
+    conversion = CONVERSIONS.get((source.type, target.type))
+    changed = values if conversion is None else conversion(values, source, target)
+    return changed if conversion is None and source.dtype == target.dtype else changed.cast(target.dtype)
+
+
+def lossless(source: Field, target: Field) -> bool:
+    """Tell whether each value of one field fits the other as it is."""
+    return source.type is target.type and source.dtype == target.dtype and not limited(target)
+
+
 def convert(values: pl.Series, source: Field, target: Field) -> Converted:
     """Return a column in the target's type; the pair has to be one that `refusal` lets pass."""
-    conversion = CONVERSIONS.get((source.type, target.type))
-    changed = values if conversion is None else conversion(values, target)
-    lost = changed.is_null() & values.is_not_null()
-    errors = {row: _why(values[row], target) for row in lost.arg_true()}
-    beyond = over_limit(changed, target)
-    if beyond:
-        rows = pl.int_range(len(changed), eager=True)
-        kept = ~rows.is_in(list(beyond))
-        changed = pl.select(pl.when(kept).then(changed)).to_series()
-    return Converted(changed.cast(target.dtype), errors | beyond)
+    column = pl.col("value")
+    frame = values.alias("value").to_frame()
+    frame = frame.select("value", changed=changed_type(column, source, target)).with_columns(
+        made=pl.when(~beyond(pl.col("changed"), target)).then("changed") if limited(target) else pl.col("changed")
+    )
+    lost = (frame["made"].is_null() & frame["value"].is_not_null()).arg_true()
+    errors = {
+        row: _why(value, target) if changed is None else why_beyond(changed, target)
+        for row, value, changed in zip(lost, frame["value"][lost], frame["changed"][lost], strict=True)
+    }
+    return Converted(frame["made"], errors)
 
 
 def _why(value: object, target: Field) -> Message:

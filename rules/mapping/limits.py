@@ -8,27 +8,34 @@ from rules.schema import Field, FieldType
 from rules.text import N_, Message, msg
 
 
-def over_limit(values: pl.Series, target: Field) -> dict[int, Message]:
-    """Return row -> why for the values that are beyond the limits of the target field."""
-    if target.type is FieldType.TEXT and target.length is not None:
-        return _too_long(values, target, target.length)
-    if target.type is FieldType.DECIMAL and target.precision is not None:
-        return _too_large(values, target, target.precision)
-    return {}
+def limited(target: Field) -> bool:
+    """Tell whether a field has limits that its column type does not have."""
+    return (target.type is FieldType.TEXT and target.length is not None) or (
+        target.type is FieldType.DECIMAL and target.precision is not None
+    )
 
 
-def _too_long(values: pl.Series, target: Field, limit: int) -> dict[int, Message]:
-    lengths = values.str.len_chars()
-    text = N_("The text has {length} characters, but '{field}' takes at most {limit}.")
-    return {row: msg(text, length=lengths[row], field=target.name, limit=limit) for row in (lengths > limit).arg_true()}
+def beyond(values: pl.Expr, target: Field) -> pl.Expr:
+    """Return where values are beyond the limits of a field that has some."""
+    if target.type is FieldType.TEXT:
+        return (values.str.len_bytes() > target.length) & (values.str.len_chars() > target.length)
+    return _whole_digits(values) > _room(target)
 
 
-def _too_large(values: pl.Series, target: Field, precision: int) -> dict[int, Message]:
-    """Count the digits before the decimal point in the text, since 10 to their count may not fit the column."""
-    whole = values.cast(pl.String).str.strip_chars_start("-").str.split(".").list.first().str.strip_chars_start("0")
-    room = precision - (target.scale or 0)
+def why_beyond(value: object, target: Field) -> Message:
+    """Return what is wrong with a value that is beyond the limits of its field."""
+    if target.type is FieldType.TEXT:
+        text = N_("The text has {length} characters, but '{field}' takes at most {limit}.")
+        return msg(text, length=len(str(value)), field=target.name, limit=target.length)
     text = N_("{value} has too many digits: '{field}' takes at most {limit} before the decimal point.")
-    return {
-        row: msg(text, value=str(values[row]), field=target.name, limit=room)
-        for row in (whole.str.len_chars() > room).arg_true()
-    }
+    return msg(text, value=str(value), field=target.name, limit=_room(target))
+
+
+def _room(target: Field) -> int:
+    return (target.precision or 0) - (target.scale or 0)
+
+
+def _whole_digits(values: pl.Expr) -> pl.Expr:
+    """Count the digits before the decimal point in the text, since 10 to their count may not fit the column."""
+    whole = values.cast(pl.String).str.strip_chars_start("-").str.split(".").list.first()
+    return whole.str.strip_chars_start("0").str.len_chars()

@@ -8,9 +8,11 @@ import polars as pl
 
 from rules.documents.flows import Entry
 from rules.documents.problems import DocumentProblem
+from rules.language.library import EMPTY, Library
 from rules.language.problems import ExpressionError, nearest
 from rules.language.program import Program, RowError, compile_expression
 from rules.mapping.convert import convert, refusal
+from rules.mapping.policies import fallback
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
 
@@ -32,6 +34,7 @@ class Step:
     source: Field
     program: Program | None = None
     when: Program | None = None
+    default: pl.Series | None = None
 
     def values(self, batch: pl.DataFrame) -> tuple[pl.Series, dict[int, Cause]]:
         """Return the target's values for a batch, null where there is an error (row -> why)."""
@@ -52,34 +55,46 @@ def causes(failures: tuple[RowError, ...]) -> dict[int, Cause]:
     return {failure.row: Cause(failure.message, failure.column) for failure in failures}
 
 
-def build_step(entry: Entry, source: Schema, target: Schema, names: tuple[str, str]) -> Step | list[DocumentProblem]:
-    """Return the step of an entry, or what is wrong with it; `names` is how messages call the two objects."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What the fields of a mapping have in common: both sides' fields, their objects' names, the lookup tables."""
+
+    source: Schema
+    target: Schema
+    names: tuple[str, str]
+    library: Library = EMPTY
+
+
+def build_step(entry: Entry, around: Surroundings) -> Step | list[DocumentProblem]:
+    """Return the step of an entry, or what is wrong with it."""
+    source, target, names = around.source, around.target, around.names
     missing = [*_missing(f"{entry.path}", entry.target, target, names[1])]
     if entry.expression is None and entry.source is not None:
         missing += _missing(f"{entry.path}", entry.source, source, names[0])
-    when = None if entry.when is None else condition(f"{entry.path}/when", entry.when, source, names[0])
+    when = None if entry.when is None else condition(f"{entry.path}/when", entry.when, around)
     problems = [*missing, *(when if isinstance(when, list) else [])]
-    if missing or isinstance(when, list):
-        return [*problems, *([] if missing else _value_problems(entry, source, target, names[0]))]
-    made = _value(entry, source, target[entry.target], names[0])
-    return made if isinstance(made, list) else Step(entry, target[entry.target], *made, when)
+    if missing:
+        return problems
+    made = _value(entry, around)
+    default = fallback(entry, target[entry.target])
+    problems += made if isinstance(made, list) else []
+    problems += [default] if isinstance(default, DocumentProblem) else []
+    if isinstance(made, list) or isinstance(when, list) or isinstance(default, DocumentProblem):
+        return problems
+    return Step(entry, target[entry.target], *made, when, default)
 
 
-def _value_problems(entry: Entry, source: Schema, target: Schema, name: str) -> list[DocumentProblem]:
-    made = _value(entry, source, target[entry.target], name)
-    return made if isinstance(made, list) else []
-
-
-def _value(
-    entry: Entry, source: Schema, target: Field, name: str
-) -> tuple[Field, Program | None] | list[DocumentProblem]:
+def _value(entry: Entry, around: Surroundings) -> tuple[Field, Program | None] | list[DocumentProblem]:
     """Return the type of the value and the program that gives it, or what is wrong."""
+    source, target, name = around.source, around.target[entry.target], around.names[0]
     if entry.expression is None:
         field, program, path = source[str(entry.source)], None, entry.path
     else:
         path = entry.expression_path
         try:
-            program = compile_expression(entry.expression, source, expect=target, convertible=True, object_name=name)
+            program = compile_expression(
+                entry.expression, source, expect=target, convertible=True, object_name=name, library=around.library
+            )
         except ExpressionError as error:
             return [DocumentProblem.of(path, problem) for problem in error.problems]
         field = Field(program.copies or "", program.type, scale=program.scale)
@@ -89,10 +104,11 @@ def _value(
     return field, program
 
 
-def condition(path: str, text: str, schema: Schema, name: str) -> Program | list[DocumentProblem]:
-    """Return the program of a condition, or what is wrong with it."""
+def condition(path: str, text: str, around: Surroundings) -> Program | list[DocumentProblem]:
+    """Return the program of a condition over the source's records, or what is wrong with it."""
+    name, library = around.names[0], around.library
     try:
-        return compile_expression(text, schema, expect=FieldType.BOOLEAN, object_name=name)
+        return compile_expression(text, around.source, expect=FieldType.BOOLEAN, object_name=name, library=library)
     except ExpressionError as error:
         return [DocumentProblem.of(path, problem) for problem in error.problems]
 

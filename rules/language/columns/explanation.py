@@ -50,7 +50,8 @@ class Explanation:
     def errors(self, failed: pl.DataFrame, rows: pl.Series) -> tuple[RowError, ...]:
         """Return the errors of the failed records; `rows` are their places in the batch."""
         args = [arg.expr for cause in self._causes for arg in cause.args if not arg.constant]
-        numbers, *columns = self._stages.run(failed, [self._number, *args]).get_columns()
+        outputs = {str(number): expr for number, expr in enumerate([self._number, *args])}
+        numbers, *columns = self._stages.run(failed, outputs).get_columns()
         causes = numbers.fill_null(UNKNOWN).to_list()
         looked_at = self._one_by_one(failed, [index for index, cause in enumerate(causes) if cause == UNKNOWN])
         rest = iter(columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from rules.language.columns.value import Value
 
 OWN = "\x1f"
+OUTPUT = "\x1e"
 _FLAGS = pl.QueryOptFlags(simplify_expression=False)  # the simpler form may treat the sign of a zero another way
 
 
@@ -45,7 +46,7 @@ class Stages:
         self.constants[name] = number
         return pl.col(name)
 
-    def run(self, frame: pl.DataFrame, outputs: Iterable[pl.Expr]) -> pl.DataFrame:
+    def run(self, frame: pl.DataFrame, outputs: Mapping[str, pl.Expr]) -> pl.DataFrame:
         """Return the output columns over a batch's inputs."""
         if self.constants:
             made = [pl.repeat(n, frame.height, eager=True).alias(name) for name, n in self.constants.items()]
@@ -53,7 +54,8 @@ class Stages:
         query = frame.lazy()
         for level in self.levels:
             query = query.with_columns(level)
-        named = [expr.alias(f"{number}") for number, expr in enumerate(outputs)]
-        return (
-            query.with_columns(named).select(str(number) for number in range(len(named))).collect(optimizations=_FLAGS)
-        )
+        # Added and then chosen, rather than chosen at once, so that a constant gets as many rows as the batch has.
+        named = query.with_columns(expr.alias(f"{OUTPUT}{name}") for name, expr in outputs.items())
+        found = named.select(f"{OUTPUT}{name}" for name in outputs).collect(optimizations=_FLAGS)
+        found.columns = list(outputs)
+        return found

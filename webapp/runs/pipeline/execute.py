@@ -17,6 +17,7 @@ from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import Message, msg
 from rules.trace import read_fields
+from webapp.connections.references import References
 from webapp.extensions import House
 from webapp.runs.models import quarantine, rule_cursor, run
 from webapp.runs.pipeline import inputs, stopping
@@ -29,9 +30,10 @@ from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import settle_rest
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.refusals import stopping_error
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
-from webapp.runs.pipeline.validating import References, Validating
+from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
 
 
@@ -193,6 +195,9 @@ class Execution:
         if self.claim.kind != "replay":
             planner.remember(chunk.outcomes, chunk.checked.marks)
         self._heed()
+        stop = stopping_error(self.rule, chunk)
+        if stop is not None and self.claim.live:
+            raise Suspended(stop)
         parked = self.journal.counts["quarantined"]
         if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.live:
             raise Suspended(msg("{count} records were refused, and the rule says to stop then.", count=parked))

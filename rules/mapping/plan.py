@@ -1,0 +1,147 @@
+"""A whole mapping as one plan per batch: expressions, conversions and conditions together, shared parts once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import polars as pl
+
+from rules.documents.sync import OnError
+from rules.language.columns.backend import ColumnPlan, Columns
+from rules.language.columns.description import PlanDescription
+from rules.language.columns.explanation import Root
+from rules.language.columns.stages import Stages
+from rules.language.columns.value import Value
+from rules.language.program import Program
+from rules.language.types import Kind
+from rules.mapping.convert import converted, lossless
+from rules.mapping.results import FieldError, Mapped
+from rules.mapping.steps import Cause, Step, causes
+from rules.schema import Schema
+
+_HELD = (OnError.QUARANTINE, OnError.STOP)
+Failures = dict[int, Cause]
+
+
+class MappingPlan:
+    """Applies the steps of a mapping."""
+
+    def __init__(self, steps: Sequence[Step], source: Schema) -> None:
+        self._steps = tuple(steps)
+        self._places: dict[int, int] = {}
+        self._plan = ColumnPlan(tuple(self._roots()), source, self._outputs)
+
+    @property
+    def description(self) -> PlanDescription:
+        """Return what the plan does."""
+        return self._plan.description
+
+    def apply(self, batch: pl.DataFrame) -> Mapped:
+        """Return the target records of a batch."""
+        _, _, found = self._plan.run(batch)
+        columns: list[pl.Series] = []
+        errors: list[FieldError] = []
+        applies: dict[str, pl.Series] = {}
+        for number, step in enumerate(self._steps):
+            values, failures, mask, unsure = self._step(number, step, batch, found)
+            if mask is not None:
+                applies[step.target.name] = mask
+            columns.append(_replaced(step, values, failures).alias(step.target.name))
+            errors += _errors(step, failures, step.entry.on_error)
+            errors += _errors(step, unsure, OnError.STOP if step.entry.on_error is OnError.STOP else OnError.QUARANTINE)
+        errors.sort(key=lambda error: error.row)
+        held = tuple(error for error in errors if error.policy in _HELD)
+        return Mapped(pl.DataFrame(columns), held, applies, tuple(e for e in errors if e.policy not in _HELD))
+
+    def _roots(self) -> Iterator[Root]:
+        count = 0
+        for step in self._steps:
+            for program in (step.program, step.when):
+                if program is not None and isinstance(program.backend, Columns):
+                    self._places[id(program)] = count
+                    count += 1
+                    yield program.backend.root
+
+    def _outputs(self, stages: Stages, values: Sequence[Value | None]) -> dict[str, pl.Expr]:
+        """Return for each step its values, where there is a problem with them, and where they apply."""
+        outputs: dict[str, pl.Expr] = {}
+        for number, step in enumerate(self._steps):
+            value = self._value(step.program, step.source.name, values)
+            when = None if step.when is None else self._value(step.when, str(step.when.copies), values)
+            if value is not None and (step.when is None or when is not None):
+                outputs |= {f"{number}:{name}": expr for name, expr in _parts(stages, step, value, when).items()}
+        return outputs
+
+    def _value(self, program: Program | None, name: str, values: Sequence[Value | None]) -> Value | None:
+        if program is None or program.copies is not None:
+            return Value(Kind.ANY, pl.col(name), empty=True, simple=True)
+        place = self._places.get(id(program))
+        return None if place is None else values[place]
+
+    def _step(
+        self, number: int, step: Step, batch: pl.DataFrame, found: pl.DataFrame
+    ) -> tuple[pl.Series, Failures, pl.Series | None, Failures]:
+        """Return a step's values, the records without one, where it applies, and where that cannot be said."""
+        if f"{number}:value" not in found.columns:
+            return _record_by_record(step, batch)
+        values = found[f"{number}:value"]
+        mask = _column(found, f"{number}:applies")
+        problem = _column(found, f"{number}:problem")
+        failures = _explained(problem, batch, lambda part: step.values(part)[1])
+        when = step.when
+        unsure = _column(found, f"{number}:unsure")
+        doubts = {} if when is None else _explained(unsure, batch, lambda part: causes(when.evaluate(part).errors))
+        return values, failures, mask, doubts
+
+
+def _column(found: pl.DataFrame, name: str) -> pl.Series | None:
+    return found[name] if name in found.columns else None
+
+
+def _parts(stages: Stages, step: Step, value: Value, when: Value | None) -> dict[str, pl.Expr]:
+    made, problem = value.expr, value.fails
+    if not lossless(step.source, step.target):
+        value = stages.stage(value)
+        made = stages.add(converted(value.expr, step.source, step.target), value.level)
+        lost = made.is_null() & value.expr.is_not_null() if value.empty else made.is_null()
+        problem = lost if value.fails is None or not value.empty else lost | value.fails
+    parts: dict[str, pl.Expr] = {}
+    if when is not None:
+        when = stages.stage(when)
+        mask = parts["applies"] = when.expr.fill_null(value=False)
+        made = pl.when(mask).then(made)
+        problem = None if problem is None else problem & mask
+        parts |= {} if when.fails is None else {"unsure": when.fails}
+    return {"value": made.cast(step.target.dtype), **({} if problem is None else {"problem": problem}), **parts}
+
+
+def _explained(mask: pl.Series | None, batch: pl.DataFrame, explain: Callable[[pl.DataFrame], Failures]) -> Failures:
+    """Return row -> why for the records of a mask, found by looking at just those."""
+    rows = None if mask is None else mask.arg_true()
+    if rows is None or not len(rows):
+        return {}
+    numbers = rows.to_list()
+    return {numbers[row]: cause for row, cause in explain(batch[rows]).items()}
+
+
+def _record_by_record(step: Step, batch: pl.DataFrame) -> tuple[pl.Series, Failures, pl.Series | None, Failures]:
+    values, failures = step.values(batch)
+    if step.when is None:
+        return values, failures, None, {}
+    evaluated = step.when.evaluate(batch)
+    mask = evaluated.values.fill_null(value=False)
+    kept = pl.select(pl.when(mask).then(values)).to_series()
+    return kept, {row: why for row, why in failures.items() if mask[row]}, mask, causes(evaluated.errors)
+
+
+def _replaced(step: Step, values: pl.Series, failures: Failures) -> pl.Series:
+    """Return the values, the default where there is none because of an error and the rule has one."""
+    if step.default is None or not failures:
+        return values
+    rows = pl.Series(list(failures), dtype=pl.UInt32)
+    return values.scatter(rows, step.default.new_from_index(0, len(rows)))
+
+
+def _errors(step: Step, failures: Failures, policy: OnError) -> Iterator[FieldError]:
+    for row, cause in failures.items():
+        yield FieldError(row, step.target.name, cause.message, cause.column, policy)

@@ -1,0 +1,33 @@
+"""What stands in a field where its value cannot be worked out."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from rules.documents.flows import Entry
+from rules.documents.problems import DocumentProblem
+from rules.documents.sync import OnError
+from rules.mapping.convert import convert, refusal
+from rules.schema import Field
+from rules.text import msg
+
+_TEXT = Field("")
+
+
+def fallback(entry: Entry, target: Field) -> pl.Series | DocumentProblem | None:
+    """Return the default of an entry as a column of one value, or why it does not fit; None where there is none."""
+    if entry.on_error is OnError.NULL and not target.nullable:
+        message = msg("'{field}' must not be empty, so it cannot be left empty on errors.", field=target.name)
+        return DocumentProblem(f"{entry.path}/on_error", message)
+    if entry.default is None:
+        return None
+    path = f"{entry.path}/default"
+    refused = refusal(_TEXT, target)
+    if refused is not None:
+        return DocumentProblem(path, refused)
+    made = convert(pl.Series([_text(entry.default)]), _TEXT, target)
+    return DocumentProblem(path, made.errors[0]) if made.errors else made.values
+
+
+def _text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,35 @@
+"""Errors of single fields, and what the rule wants done about them."""
+
+from __future__ import annotations
+
+from tests.runs.conftest import RULE, numbers
+
+ID = {"left": "id", "right": "no"}
+NAME = {"left": "name", "right": "title", "to_right": "name.trim()"}
+
+
+def test_stop(world):
+    """A field whose rule says stop ends the run behind its page, says why, and simulating does not stop."""
+    world.customers("Ada", None, "Cid", "Dan")
+    world.rule(fields=[ID, {**NAME, "on_error": "stop"}])
+    world.pages_of(2)
+    assert world.run("simulate").state == "succeeded"
+    run = world.run()
+    assert (run.state, numbers(run)) == ("suspended", {"read": 2, "created": 1, "quarantined": 1})
+    assert str(run.message).startswith("The field 'title' of record 2 has no value, and the rule says to stop then: ")
+    assert "The field 'name' is empty" in str(run.message)
+
+
+def test_replaced(world):
+    """A field may be left empty or get a default instead; then its record is written."""
+    world.customers("Ada", None)
+    fields = [
+        ID,
+        {**NAME, "on_error": "default", "default": "unknown"},
+        {"right": "tel", "to_right": "name.trim()", "on_error": "null"},
+    ]
+    world.rule(fields=fields)
+    run = world.run()
+    assert (run.state, numbers(run)) == ("succeeded", {"read": 2, "created": 2})
+    assert world.clients() == [(1, "Ada", "Ada"), (2, "unknown", None)]
+    assert RULE["fields"][1] == NAME
