@@ -152,7 +152,10 @@ def test_a_process_walks_through_its_states(world: World) -> None:
     world.later(days=3).restart().post("erp.created", no=7)
     world.post("customer.signed_up", no=9, name="New")
     world.work()
-    assert {p.key: (p.state, p.version) for p in world.processes("onboarding")} == {"8": ("late", 1), "9": ("checking", 2)}
+    assert {p.key: (p.state, p.version) for p in world.processes("onboarding")} == {
+        "8": ("late", 1),
+        "9": ("checking", 2),
+    }
     assert [(p.key, p.state) for p in world.processes("onboarding", live=False)] == [("7", "done")]
     assert titles(world) == ["Create Bell in the ERP", "8 waits"]
     assert [(m.before, m.after) for m in world.matches("onboarding") if m.key == "7"] == [

@@ -44,7 +44,7 @@ class Doers:
 
     def close(self) -> None:
         """Wait for the actions at hand."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     def _do(self, action: Action) -> None:
         try:
