@@ -54,5 +54,7 @@ def tab_of(problem: DocumentProblem) -> str:
     head = problem.path.partition("/")[0]
     if head in {"fields", "key"}:
         return "fields"
+    if head in {"validations", "decisions"}:
+        return "validations"
     shown = {"situations", "detect", "errors", "schedule"}
     return "behaviour" if head in shown or problem.path.endswith("/where") else "source"

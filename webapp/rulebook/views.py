@@ -22,6 +22,7 @@ from webapp.rulebook.live_views import LiveView
 from webapp.rulebook.pages import RulePage, home, refusal
 from webapp.rulebook.reading import ACTIVE
 from webapp.rulebook.setup_views import SetupView
+from webapp.rulebook.validation_views import ValidationsView
 from webapp.rulebook.version_views import VersionsView
 from webapp.web.views import expose, has_access, permission_name
 
@@ -146,4 +147,14 @@ def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, 
     return [("/rules/", _("All (%(count)d)", count=sum(numbers.values())), not chosen), *tabs] if numbers else []
 
 
-VIEWS = (RulesView, SetupView, FieldsView, BehaviourView, SourceView, VersionsView, LiveView, ExpressionView)
+VIEWS = (
+    RulesView,
+    SetupView,
+    FieldsView,
+    ValidationsView,
+    BehaviourView,
+    SourceView,
+    VersionsView,
+    LiveView,
+    ExpressionView,
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rules.schema import FieldType, Schema
 from webapp.rulebook import timetable
-from webapp.rulebook.editing import EXPRESSION, Flow, Row, entries, part_of, rows
+from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, entries, part_of, rows
 from webapp.rulebook.translation import translate as _
 
 Document = Mapping[str, Any]
@@ -168,8 +168,15 @@ def _line(row: Row, is_key: bool) -> FieldLine:
     notes = [dict(on_choices())[row.on]] if row.on != "both" else []
     notes += [dict(strength_choices())[row.strength]] if row.strength in {"strong", "weak"} else []
     notes += [_("if %(condition)s", condition=row.when)] if row.when else []
+    notes += [_on_error_note(row)] if row.on_error != PARK else []
     source = "" if row.source == EXPRESSION else row.source
     return FieldLine(row.name, source, row.expression, is_key, " · ".join(notes))
+
+
+def _on_error_note(row: Row) -> str:
+    if row.on_error == "default":
+        return _("without a value: %(default)s", default=row.default)
+    return _("without a value: %(deed)s", deed=dict(on_error_choices()).get(row.on_error, row.on_error).lower())
 
 
 def schedule_kinds() -> Choices:
@@ -209,6 +216,16 @@ def strength_choices() -> Choices:
     ]
 
 
+def on_error_choices() -> Choices:
+    """Return what is done about a record for which a field has no value."""
+    return [
+        ("quarantine", _("Park the record")),
+        ("null", _("Leave the field empty")),
+        ("default", _("Write another value")),
+        ("stop", _("Stop the run")),
+    ]
+
+
 def on_choices() -> Choices:
     """Return which writes set a field."""
     return [
@@ -245,6 +262,13 @@ def key_name(path: Sequence[str], document: Document) -> str:
     parts = [str(part) for part in path]
     if parts and parts[0] == "fields" and len(parts) > 1:
         parts = [_("Field %(name)s", name=_field_name(parts[1], document)), *parts[2:]]
+    if parts[:1] in (["validations"], ["decisions"]) and len(parts) > 1 and parts[1].isdigit():
+        number = int(parts[1]) + 1
+        titles = {
+            "validations": _("Validation %(number)d", number=number),
+            "decisions": _("Decision table %(number)d", number=number),
+        }
+        parts = [titles[parts[0]], *parts[2:]]
     return " › ".join(names.get(part, part) for part in parts) or _("The whole rule")
 
 
@@ -288,4 +312,7 @@ def _key_names() -> dict[str, str]:
         "cron": _("Times"),
         "timezone": _("Time zone"),
         "misfire": _("Missed runs"),
+        "check": _("Condition"),
+        "unique": _("Unique values"),
+        "reference": _("Reference"),
     }

@@ -1,0 +1,144 @@
+"""The tab "Validations" of a sync rule: what records have to meet, and the decision tables that are asked for them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from flask import redirect, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from rules.schema import Schema
+from rules.text import Message
+from webapp.connections import services as connections
+from webapp.rulebook import decision_form, services, validation_trial, wording
+from webapp.rulebook.checking import look
+from webapp.rulebook.editing import Flow, part_of, set_or_drop
+from webapp.rulebook.findings import Findings
+from webapp.rulebook.language_help import functions
+from webapp.rulebook.library import library
+from webapp.rulebook.pages import RulePage
+from webapp.rulebook.samples import samples
+from webapp.rulebook.scopes import scope_address
+from webapp.rulebook.services import RuleRow
+from webapp.web import validation_form as form
+from webapp.web import validation_words
+from webapp.web.language import translated
+from webapp.web.views import can, expose, has_access, permission_name
+
+
+class ValidationsView(RulePage):
+    """The tab "Validations"."""
+
+    @expose("/<name>/validations")
+    @has_access
+    @permission_name("read")
+    def validations(self, name: str) -> Response:
+        """Show the validations and decisions of a rule."""
+        rule = self.rule(name)
+        return self._form(rule, rule.document, form.rows_from(rule.document.get("validations")))
+
+    @expose("/<name>/validations", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def save_validations(self, name: str) -> Response:
+        """Save the validations and decisions, or take one step: add, move or remove one of them."""
+        rule = self.rule(name)
+        deed = request.form.get("do", "save")
+        rows, shown = form.rows_of(request.form), None
+        if deed.startswith(("add:", "up:", "down:", "remove:")):
+            rows, shown = form.moved(rows, deed)
+        document = _document(rule.document, rows, deed)
+        if deed != "save":
+            return self._form(rule, document, rows, open=shown, unsaved=True)
+        if stale := self.save(rule, document):
+            return self._form(rule, document, rows, 409, stale=stale)
+        return redirect(f"/rules/{name}/validations")
+
+    @expose("/<name>/validations/step", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def step(self, name: str) -> Response:
+        """Return the list after one step in it."""
+        rule = self.rule(name)
+        rows, shown = form.moved(form.rows_of(request.form), request.form.get("do", ""))
+        context = {"rows": rows, "open": shown, "errors": {}, "wrong": set(), **self._choices(rule.document)}
+        answer = self.page("rulebook/_validation_list.html", rule=rule, **context)
+        answer.headers["HX-Trigger-After-Settle"] = "validations-changed"
+        return answer
+
+    @expose("/<name>/validations/try", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def try_validations(self, name: str) -> Response:
+        """Return how many of the first records meet each validation of the submitted form."""
+        document = self.rule(name).document
+        part = part_of(document, Flow.of(document).source)
+        items = form.documents_of(form.rows_of(request.form))
+        if not can("read", "Records"):
+            return self.page("rulebook/_validation_counts.html", counts=[], summary="")
+        found = samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
+        counts = [] if found.problem else validation_trial.counts(self.house, items, found, library(self.house))
+        told = _("Counted in the first %(count)d records.", count=found.many.height)
+        told = translated(found.problem) if found.problem else told
+        return self.page("rulebook/_validation_counts.html", counts=counts, summary=told if items else "")
+
+    def _form(
+        self, rule: RuleRow, document: dict[str, Any], rows: list[form.Row], status: int = 200, **context: Any
+    ) -> Response:
+        findings = Findings(document, services.check(self.house, document))
+        errors = _errors(findings)
+        with self.house.db.read() as tx:
+            known = decision_form.tables(services.list_rules(tx))
+        shown = {
+            "rows": rows,
+            "errors": errors,
+            "wrong": form.wrong_rows(errors),
+            "findings": findings,
+            "decisions": decision_form.asked(document, known),
+            "tables": known,
+            "table_choices": [(table.name, table.label or table.name) for table in known.values()],
+            "functions": functions(),
+            "open": None,
+            "unsaved": False,
+            "stale": None,
+            **self._choices(document),
+            **context,
+        }
+        return self.frame("rulebook/validations.html", rule, "validations", status, document=document, **shown)
+
+    def _choices(self, document: dict[str, Any]) -> dict[str, Any]:
+        flow = Flow.of(document)
+        schema = look(self.house, document, flow.source).schema or Schema(())
+        with self.house.db.read() as tx:
+            names = [row.name for row in connections.list_connections(tx)]
+        return {
+            "flow": flow,
+            "source_schema": schema,
+            "fields": wording.field_choices(schema)[1:],
+            "connections": [(name, _("Entities of Syncline") if name == "hub" else name) for name in names],
+            "scope": scope_address(document, flow.source),
+            "severities": validation_words.in_a_run(),
+            "deeds": validation_words.short(),
+        }
+
+
+def _document(document: dict[str, Any], rows: list[form.Row], deed: str) -> dict[str, Any]:
+    new = deepcopy(document)
+    decisions = decision_form.documents_of(request.form)
+    word, _colon, rest = deed.partition(":")
+    if word == "ask" and request.form.get("new_decision"):
+        decisions.append({"table": request.form["new_decision"]})
+    if word == "forget" and rest.isdigit():
+        decisions = [decision for number, decision in enumerate(decisions) if number != int(rest)]
+    set_or_drop(new, "decisions", decisions, [])
+    set_or_drop(new, "validations", form.documents_of(rows), [])
+    return new
+
+
+def _errors(findings: Findings) -> dict[str, Message]:
+    errors: dict[str, Message] = {}
+    for problem in findings.under("validations"):
+        errors.setdefault(form.input_of(problem.path), problem.message)
+    return errors

@@ -1,0 +1,30 @@
+"""What becomes of a record that does not meet a validation, in the reader's language."""
+
+from __future__ import annotations
+
+from flask_babel import gettext as _
+
+Choices = list[tuple[str, str]]
+
+
+def in_a_run() -> Choices:
+    """Return the severities of a rule's validations as sentences that go on "A record that does not meet it ..."."""
+    return [
+        ("quarantine", _("is parked in the quarantine until someone corrects it")),
+        ("reject", _("is left out, and listed with its reason")),
+        ("warn", _("is written as usual, and listed with a warning")),
+    ]
+
+
+def in_an_entity() -> Choices:
+    """Return the severities of an entity's validations as sentences that go on "A record that does not meet it ..."."""
+    return [
+        ("quarantine", _("is refused; one that a rule brings is parked until someone corrects it")),
+        ("reject", _("is refused")),
+        ("warn", _("is saved when a person says so; rules and imports list it with a warning")),
+    ]
+
+
+def short() -> dict[str, str]:
+    """Return a severity in one or two words."""
+    return {"quarantine": _("Quarantine"), "reject": _("Leave out"), "warn": _("Warn")}
