@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -14,10 +15,11 @@ from rules.decisions.columns import Column
 from rules.decisions.decided import Decided
 from rules.decisions.literals import said
 from rules.decisions.plan import Front
-from rules.decisions.reading import read_constant
+from rules.decisions.reading import cell_text, read_constant
 from rules.decisions.seeing import Asked, Seen
 from rules.decisions.writing import write_input
 from rules.documents.decision_table import Aggregation, DecisionTable, HitPolicy
+from rules.language.jsontext import write_json
 from rules.language.results import shown
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
@@ -70,18 +72,33 @@ def one_record(record: Mapping[str, Any], fields: Iterable[str], schema: Schema)
     return pl.DataFrame([_series(schema[name], record.get(name)) for name in sorted(fields)])
 
 
+_KINDS: Mapping[FieldType, type] = {
+    FieldType.TEXT: str,
+    FieldType.INTEGER: int,
+    FieldType.DECIMAL: Decimal,
+    FieldType.FLOAT: float,
+    FieldType.BOOLEAN: bool,
+    FieldType.DATE: date,
+    FieldType.TIME: time,
+    FieldType.DATETIME: datetime,
+    FieldType.LOCAL_DATETIME: datetime,
+    FieldType.BINARY: bytes,
+    FieldType.JSON: str,
+}
+_WRITTEN = frozenset(FieldType) - {FieldType.TEXT, FieldType.JSON, FieldType.BINARY}
+
+
 def _series(field: Field, value: Any) -> pl.Series:
-    if isinstance(value, str) and field.type not in (FieldType.TEXT, FieldType.JSON, FieldType.BINARY):
+    if field.type is FieldType.JSON and not isinstance(value, (str, type(None))):
+        value = write_json(value)
+    if field.type in _WRITTEN and isinstance(value, str):
         value = read_constant(value, field.type).value
-    if field.type is FieldType.DECIMAL and isinstance(value, (int, float)):
-        value = read_constant(str(value), field.type).value
-    if field.type is FieldType.FLOAT and isinstance(value, int):
-        value = float(value)
-    try:
-        return pl.Series(field.name, [value], dtype=field.dtype, strict=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    if field.type in (FieldType.DECIMAL, FieldType.FLOAT) and type(value) in (int, float):
+        value = read_constant(cell_text(value), field.type).value
+    if value is not None and type(value) is not _KINDS[field.type]:
         text = N_("'{field}' is {value}, but the field is {type}.")
-        raise CellError(msg(text, field=field.name, value=shown(value), type=field.type.value)) from None
+        raise CellError(msg(text, field=field.name, value=shown(value), type=field.type.value))
+    return pl.Series(field.name, [value], dtype=field.dtype, strict=True)
 
 
 class Teller:

@@ -36,6 +36,7 @@ _ARITHMETIC = frozenset({"+", "*", "/", "%", ".", ":"})
 _OPENERS = {"[": True, "(": False, "]": False}
 _CLOSERS = {"]": True, ")": False, "[": False}
 _THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(,\d{3})+(?![\d])")
+_WHATEVER = Tests((Null(),), negated=True, or_null=True)
 _WORDS = frozenset({"not", *MOMENT_WORDS})
 
 
@@ -55,7 +56,8 @@ def read_input(text: str, type_: FieldType, names: Collection[str] = ()) -> Inpu
     tokens = scan(text)
     if _is_expression(tokens, type_, names):
         return Expression(text.strip())
-    return _Reader(text, tokens, type_, names).tests()
+    found = _Reader(text, tokens, type_, names).tests()
+    return ANY if found == _WHATEVER else found
 
 
 def read_allowed(text: str, type_: FieldType) -> Tests:
@@ -180,9 +182,9 @@ class _Reader:
         items = self._items()
         if negated:
             self._expect(")")
-            items = [item for item in items if isinstance(item, Range)] or items
+            items = [item for item in items if isinstance(item, Range)] or [Null()]
         self._end()
-        return Tests(tuple(items), negated, or_null)
+        return Tests(tuple(dict.fromkeys(items)), negated, or_null)
 
     def _unlike(self) -> Tests:
         """Read a cell that is nothing but `!= value`."""

@@ -126,7 +126,19 @@ def canonical_table(table: DecisionTable, fields: Iterable[str] = ()) -> Decisio
     names = names_of(table, fields)
     rows = tuple(_row(table, number, cells, broken, names) for number in range(len(table.rows)))
     inputs = tuple(_input(table, number, cells, broken) for number in range(len(table.inputs)))
-    return replace(table, inputs=inputs, rows=rows)
+    outputs = tuple(_output(table, number, cells, broken) for number in range(len(table.outputs)))
+    return replace(table, inputs=inputs, outputs=outputs, rows=rows)
+
+
+def _output(table: DecisionTable, number: int, cells: TableCells, broken: set[str]) -> Output:
+    """Return an output whose values are written as cells write them."""
+    column = table.outputs[number]
+    if any(path.startswith(f"outputs/{number}/") for path in broken):
+        return column
+    allowed = tuple(write_output(Constant(value), column.type) for value in cells.choices[number])
+    default = cells.defaults[number]
+    text = None if default is None else write_output(Constant(default), column.type)
+    return replace(column, allowed=allowed, default=text)
 
 
 def _input(table: DecisionTable, number: int, cells: TableCells, broken: set[str]) -> Input:

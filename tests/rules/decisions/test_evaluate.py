@@ -171,7 +171,10 @@ def test_dates() -> None:
 
 def test_allowed_inputs() -> None:
     """A value that is not among the allowed ones is an error, also an empty one, unless null is allowed."""
-    inputs = [{"name": "amount", "type": "decimal", "allowed": [">= 0"]}, {"name": "country", "allowed": ["CN", "null"]}]
+    inputs = [
+        {"name": "amount", "type": "decimal", "allowed": [">= 0"]},
+        {"name": "country", "allowed": ["CN", "null"]},
+    ]
     found = compile_table(small([["-", "-", "1", "a"]], inputs=inputs)).evaluate(
         batch((1, "CN"), (-1, "CN"), (None, "CN"), (1, None), (1, "DE")), DAY
     )
@@ -200,7 +203,12 @@ def test_wide_decimals() -> None:
     """Decimals that do not fit 64 bits in any unit are compared exactly."""
     near = D("12345678901234567.000000000000000001")
     table = compile_table(small([[f"> {near}", "-", "1", "a"], [str(near), "-", "2", "b"], ["< -3", "-", "3", "c"]]))
-    records_ = batch((near, ""), ("12345678901234567.000000000000000002", ""), ("12345678901234567", ""), ("-99999999999999999999", ""))
+    records_ = batch(
+        (near, ""),
+        ("12345678901234567.000000000000000002", ""),
+        ("12345678901234567", ""),
+        ("-99999999999999999999", ""),
+    )
     assert table.evaluate(records_, DAY).outputs["tier"].to_list() == ["b", "a", None, "c"]
 
 
@@ -215,10 +223,22 @@ def test_merge_hits() -> None:
     [
         ({"rows": [["> x", "-", "1", "a"]]}, "rows/0/when/0", "A number is needed here, not 'x'."),
         ({"rows": [["-", "-", "x(", "a"]]}, "rows/0/then/0", "cannot be read|syntax|Syntax|ends|missing"),
-        ({"inputs": [{"name": "amount", "type": "text"}, {"name": "contry"}]}, "inputs/1/name", "Did you mean 'country'"),
-        ({"inputs": [{"name": "amount", "type": "date"}, {"name": "country"}], "rows": []}, "inputs/0/type", "is decimal"),
+        (
+            {"inputs": [{"name": "amount", "type": "text"}, {"name": "contry"}]},
+            "inputs/1/name",
+            "Did you mean 'country'",
+        ),
+        (
+            {"inputs": [{"name": "amount", "type": "date"}, {"name": "country"}], "rows": []},
+            "inputs/0/type",
+            "is decimal",
+        ),
         ({"outputs": [{"name": "rate"}, {"name": "tier", "allowed": ["x"]}]}, "rows/0/then/1", "not among those"),
-        ({"outputs": [{"name": "rate", "type": "integer", "default": 0.5}, {"name": "tier"}]}, "outputs/0/default", "whole"),
+        (
+            {"outputs": [{"name": "rate", "type": "integer", "default": 0.5}, {"name": "tier"}]},
+            "outputs/0/default",
+            "whole",
+        ),
     ],
 )
 def test_mistakes(changes: dict[str, Any], path: str, message: str) -> None:
