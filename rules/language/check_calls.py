@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rules.language.checked import Visitor
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.registry import CHECKS, Form, Function, FunctionError, Overload
 from rules.language.hints import CLOCK, HINTS
-from rules.language.nodes import Call, Ident, Literal, MacroName, MapOf, Node
+from rules.language.nodes import Call, Ident, ListOf, Literal, MacroName, MapOf, Node
 from rules.language.operations import choose_overload
 from rules.language.problems import nearest
 from rules.language.types import ANY, NULL, Kind, Type, comparable, of_field, unify
@@ -46,12 +46,16 @@ class Calls(Visitor):
     def _constants(self, node: Call, overload: Overload) -> None:
         """Note what is wrong with arguments that are written out, like a time zone that does not exist."""
         for name, arg in zip(overload.names, node.args, strict=True):
-            check = CHECKS.get(name)
-            if check is not None and isinstance(arg, Literal) and isinstance(arg.value, str):
-                try:
-                    check(arg.value)
-                except FunctionError as error:
-                    self.report(arg.at, error.message)
+            if name in CHECKS:
+                for part in arg.items if isinstance(arg, ListOf) else (arg,):
+                    self._constant(part, CHECKS[name])
+
+    def _constant(self, node: Node, check: Callable[[str], object]) -> None:
+        if isinstance(node, Literal) and isinstance(node.value, str):
+            try:
+                check(node.value)
+            except FunctionError as error:
+                self.report(node.at, error.message)
 
     def _space(self, node: Call) -> str:
         """Return what stands before the name of a function as `math.` does, empty where that is a value."""

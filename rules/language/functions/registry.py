@@ -89,7 +89,10 @@ class Overload:
         """Return the type of a call with arguments of these types."""
         if self.follows is None or types[0].kind is not Kind.LIST:
             return self.result
-        return types[0] if self.follows == "same" else types[0].item or ANY
+        if self.follows == "same":
+            return types[0]
+        item = types[0].item
+        return ANY if item is None or item.kind is Kind.NULL else item
 
 
 @dataclass(frozen=True)

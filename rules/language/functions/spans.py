@@ -139,6 +139,7 @@ def _define_for_moments(name: str, doc: str, example: str, more: str, function: 
     _dates.own(doc, {f"{name}(date('2024-01-31'), 'en')": f"'{example}'"}, signatures)
 
 
+check_constants("forms", dateformat.check)
 check_constants("language", check_language)
 _define_adder("addHours", N_("Adds hours; a negative number goes back."), "2024-02-04T17:30:00Z", _HOURS)
 _define_adder("addMinutes", N_("Adds minutes; a negative number goes back."), "2024-02-01T01:00:00Z", _MINUTES)
