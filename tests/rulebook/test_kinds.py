@@ -63,7 +63,7 @@ def test_the_list_shows_all_kinds_and_one_at_a_time(console: House, admin_client
     services.create(console, TABLE, ANNA)
     services.create(console, document(), ANNA)
     page = admin_client.get("/rules/").get_data(as_text=True)
-    assert "2 rows, 1 inputs, 1 outputs" in page
+    assert "amount → percent; rows: 2" in page
     assert "crm › account → erp › customers.csv" in page
     tables = admin_client.get("/rules/?kind=decision_table").get_data(as_text=True)
     assert "Discount" in tables

@@ -137,6 +137,20 @@ def test_files_go_out_and_in(admin_client: FlaskClient, console: House, name: st
     assert [row["then"] for row in after.get("rows", [])] == [row["then"] for row in before.get("rows", [])]
 
 
+def test_a_dmn_file_goes_out_and_in(admin_client: FlaskClient, console: House) -> None:  # noqa: F811
+    """Other decision tools read and write the same table; of several decisions one is chosen by its id."""
+    file = admin_client.get("/rules/discount/file/dmn").data
+    data = {"name": "again", "file": (io.BytesIO(file), "discount.dmn")}
+    assert admin_client.post("/rules/new/table", data=data).headers["Location"] == "/rules/again/table"
+    assert draft(console, "again")["inputs"] == TABLE["inputs"]
+    assert services.check(console, draft(console, "again")) == services.check(console, TABLE)
+    two = file.replace(b"<decision ", b'<decision id="other" name="other"><decisionTable/></decision><decision ', 1)
+    data = {"draft_version": "1", "file": (io.BytesIO(two), "x.dmn")}
+    answer = admin_client.post("/rules/discount/file", data=data)
+    assert answer.status_code == 422
+    assert "Choose one of" in answer.get_data(as_text=True)
+
+
 @pytest.mark.usefixtures("console")
 def test_a_file_that_is_no_table_is_refused(admin_client: FlaskClient) -> None:  # noqa: F811
     """The form says what is wrong with the file."""

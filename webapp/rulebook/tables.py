@@ -53,13 +53,20 @@ def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) 
 
 
 def _lead(document: Document) -> str:
-    inputs, outputs, rows = (len(document.get(part) or ()) for part in ("inputs", "outputs", "rows"))
-    return _("%(rows)d rows, %(inputs)d inputs, %(outputs)d outputs", rows=rows, inputs=inputs, outputs=outputs)
+    names = [
+        ", ".join(str(column.get("label") or column.get("name")) for column in document.get(part) or ())
+        for part in ("inputs", "outputs")
+    ]
+    rows = len(document.get("rows") or ())
+    return _("%(inputs)s → %(outputs)s; rows: %(rows)d", inputs=names[0], outputs=names[1], rows=rows)
 
 
 def _entries(document: Document) -> str:
     columns = ", ".join(str(column.get("name")) for column in document.get("columns") or ())
-    return _("%(count)d entries: %(columns)s", count=len(document.get("entries") or ()), columns=columns)
+    key = (document.get("key") or {}).get("name", "")
+    return _(
+        "%(key)s → %(columns)s; entries: %(count)d", key=key, columns=columns, count=len(document.get("entries") or ())
+    )
 
 
 DECISION_TABLE = RuleKind(

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flask_babel import gettext as _
-
 from rules.documents import DocumentProblem
 from webapp.rulebook.findings import sentence
+from webapp.rulebook.translation import translate as _
 
 _PARTS = {"when": "i", "then": "o"}
 
@@ -38,9 +37,15 @@ def cell_problems(problems: Iterable[DocumentProblem]) -> list[CellProblem]:
 def _cell_problem(problem: DocumentProblem) -> CellProblem:
     parts = problem.path.split("/")
     row = int(parts[1]) if parts[0] in ("rows", "entries") and len(parts) > 1 and parts[1].isdigit() else None
-    place = problem.path if row is None else _("Row %(number)d", number=row + 1)
+    place = _place(parts, row)
     severity = problem.severity.value
     return CellProblem(sentence(problem), severity, place, row, _key(parts), problem.suggestion)
+
+
+def _place(parts: list[str], row: int | None) -> str:
+    if row is not None:
+        return _("Row %(number)d", number=row + 1)
+    return "" if parts == ["rows"] else " › ".join(parts)
 
 
 def _key(parts: list[str]) -> str:

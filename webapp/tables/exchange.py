@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import request
+from flask import flash, request
 from werkzeug.datastructures import FileStorage
 
+from rules.decisions.dmn_read import Imported, read_dmn
+from rules.decisions.dmn_write import write_dmn
 from rules.decisions.grid import from_grid
 from rules.decisions.sheets import write_csv, write_xlsx
 from rules.documents import DocumentError, decision_table
@@ -17,6 +19,7 @@ from rules.text import Message, msg
 from webapp.entities import sheets
 from webapp.rulebook.translation import translate as _
 from webapp.tables import lookup_files
+from webapp.web.language import translated
 
 MIMETYPES = {
     "csv": "text/csv",
@@ -24,6 +27,7 @@ MIMETYPES = {
     "dmn": "application/xml",
 }
 MAX_DMN = 20 * 1024 * 1024
+SHOWN = 10
 _OWN = ("kind", "name", "label", "description", "tests")
 _XML = (b"<", b"\xef\xbb\xbf<")
 
@@ -49,7 +53,7 @@ def written(document: Mapping[str, Any], form: str) -> Written | None:
     if document.get("kind") != decision_table.KIND:
         writers = {"csv": lookup_files.as_csv, "xlsx": lookup_files.as_xlsx}
         return Written(writers[form](document), MIMETYPES[form]) if form in writers else None
-    makers = {"csv": write_csv, "xlsx": write_xlsx}
+    makers = {"csv": write_csv, "xlsx": write_xlsx, "dmn": write_dmn}
     try:
         return Written(makers[form](parse_decision_table(document)), MIMETYPES[form]) if form in makers else None
     except DocumentError:
@@ -83,7 +87,18 @@ def _lookup(file: FileStorage, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(file: FileStorage, document: dict[str, Any]) -> dict[str, Any]:
+    start = file.stream.read(4)
+    file.stream.seek(0)
+    if start.startswith(_XML):
+        return _told(read_dmn(file.stream.read(MAX_DMN), request.form.get("decision", "").strip() or None))
     return from_grid([cells for _line, cells in sheets.rows(file.stream)], _like(document))
+
+
+def _told(imported: Imported) -> dict[str, Any]:
+    """Return the document of a DMN file, after saying what of it could not be translated."""
+    for problem in imported.problems[:SHOWN]:
+        flash(f"{problem.path}: {translated(problem.message)}", "warning")
+    return imported.document
 
 
 def _like(document: dict[str, Any]) -> DecisionTable | None:

@@ -1,6 +1,6 @@
 // The editor of a decision table: its document is the form's hidden field, the grid shows and changes it.
 import { columnHead, editColumn } from "./columns.js";
-import { grid, rowTools } from "./grid.js";
+import { grid, heightFor, mark, rowTools } from "./grid.js";
 import { kept } from "./state.js";
 
 const text = (value) => (value === null || value === undefined ? "" : String(value));
@@ -31,7 +31,7 @@ export const decisionTable = (form) => {
   };
 
   const read = () => {
-    if (view) document_.rows = view.table.getRows().map((row) => rowFrom(row.getData()));
+    if (view) document_.rows = view.data().map(rowFrom);
     return document_;
   };
 
@@ -90,37 +90,18 @@ export const decisionTable = (form) => {
   const draw = () => {
     view?.table.destroy();
     const rows = (document_.rows || []).map(rowOf);
-    const height = Math.min(Math.max(rows.length, 4) * 37 + 70, Math.max(window.innerHeight - 280, 320));
-    view = grid(area, { columns: columns(), rows, changed: () => changed(), height });
-    tools.table = view.table;
+    view = grid(area, { columns: columns(), rows, changed: () => changed(), height: heightFor(rows.length) });
     Object.assign(tools, view);
-    view.table.on("tableBuilt", mark);
-    view.table.on("scrollVertical", mark);
-  };
-
-  // Underlines the cells that something is wrong with.
-  const mark = () => {
-    for (const cell of area.querySelectorAll(".has-problem")) {
-      cell.classList.remove("has-problem", "is-warning");
-      delete cell.dataset.problem;
-    }
-    const rows = view.table.getRows();
-    for (const problem of problems) {
-      const cell = rows[problem.row]?.getCell(problem.key);
-      if (!cell) continue;
-      cell.getElement().classList.add("has-problem");
-      cell.getElement().classList.toggle("is-warning", problem.severity === "warning");
-      cell.getElement().dataset.problem = problem.text;
-    }
+    for (const moment of ["tableBuilt", "scrollVertical"]) view.table.on(moment, () => mark(view, area, problems));
   };
 
   const shown = (answer) => {
     problems = answer.cells;
-    mark();
+    mark(view, area, problems);
     form.querySelector("[data-findings]").innerHTML = answer.html;
   };
 
-  const changed = kept(form, read, shown);
+  const { changed, check } = kept(form, read, shown);
   const tools = {};
 
   form.addEventListener("change", (event) => {
@@ -155,5 +136,5 @@ export const decisionTable = (form) => {
   rowTools(form, tools);
   form.addEventListener("grid-changed", () => changed());
   draw();
-  changed();
+  check();
 };

@@ -53,7 +53,7 @@ const editor = (cell, onRendered, success, cancel) => {
   input.className = "grid-input";
   input.value = cell.getValue() ?? "";
   input.spellcheck = false;
-  input.setAttribute("aria-label", cell.getColumn().getDefinition().label || "");
+  input.setAttribute("aria-label", cell.getColumn().getDefinition().title);
   onRendered(() => {
     input.focus({ preventScroll: true });
     const typed = input.dataset.typed;
@@ -79,15 +79,15 @@ const editor = (cell, onRendered, success, cancel) => {
 };
 
 // `columns` are {key, title, label, kind, width, readOnly}; `changed` is called after every edit.
-export const grid = (element, { columns, rows, changed, height }) => {
+export const grid = (area, { columns, rows, changed, height }) => {
+  const element = document.createElement("div"); // a grid drawn before keeps listening on its own
+  area.replaceChildren(element);
   const definition = (column) => ({
     field: column.key,
     title: column.title,
-    label: column.label,
     cssClass: `grid-${column.kind}`,
     width: column.width,
     minWidth: 70,
-    headerSort: false,
     titleFormatter: (_cell) => column.head,
     editor: column.readOnly ? false : editor,
     formatter: (cell) => {
@@ -102,7 +102,6 @@ export const grid = (element, { columns, rows, changed, height }) => {
     columns: columns.map(definition),
     rowHeader: {
       formatter: (cell) => String(cell.getRow().getPosition()),
-      headerSort: false,
       resizable: false,
       frozen: true,
       width: 46,
@@ -125,7 +124,7 @@ export const grid = (element, { columns, rows, changed, height }) => {
     clipboardPasteParser: (text) => parseCells(text),
     clipboardPasteAction: (cells) => paste(cells),
     columnDefaults: { resizable: "header" },
-    placeholder: element.dataset.empty || "",
+    placeholder: area.dataset.empty || "",
   });
 
   const place = () => {
@@ -169,46 +168,74 @@ export const grid = (element, { columns, rows, changed, height }) => {
     }
   }, { capture: true });
 
+  // Until the table is built it has no rows, and what it is given must not be taken for deleted.
+  let built = false;
+  const ready = new Promise((resolve) => {
+    table.on("tableBuilt", () => {
+      built = true;
+      resolve();
+    });
+  });
+  const data = () => (built ? table.getRows().map((row) => row.getData()) : rows);
+
   for (const name of ["cellEdited", "rowDeleted", "rowAdded", "rowMoved", "historyUndo", "historyRedo"]) table.on(name, () => changed());
-  return { table, place, blank, columns };
+  return { table, place, blank, columns, data, ready };
 };
 
 // The buttons above a grid: they work on the row of the selected cell.
 export const rowTools = (root, view) => {
-  const { table, place, blank } = view;
   const works = {
     async add() {
-      const at = place();
-      const row = await table.addRow(blank(), false, at ? table.getRows()[at.row] : undefined);
+      const at = view.place();
+      const row = await view.table.addRow(view.blank(), false, at ? view.table.getRows()[at.row] : undefined);
       row.scrollTo();
     },
     async copy() {
-      const at = place();
-      if (at) await table.addRow({ ...table.getRows()[at.row].getData(), id: "", hits: "" }, false, table.getRows()[at.row]);
+      const at = view.place();
+      if (at) await view.table.addRow({ ...table.getRows()[at.row].getData(), id: "", hits: "" }, false, view.table.getRows()[at.row]);
     },
     up() { swap(-1); },
     down() { swap(1); },
     remove() {
-      const range = table.getRanges()[0];
+      const range = view.table.getRanges()[0];
       const rows = range ? range.getRows() : [];
       for (const row of rows) row.delete();
     },
-    undo() { table.undo(); },
-    redo() { table.redo(); },
+    undo() { view.table.undo(); },
+    redo() { view.table.redo(); },
   };
   const swap = (step) => {
-    const at = place();
-    const rows = table.getRows();
+    const at = view.place();
+    const rows = view.table.getRows();
     const other = at && rows[at.row + step];
     if (!other) return;
     const [one, two] = [rows[at.row].getData(), other.getData()].map((data) => ({ ...data }));
     rows[at.row].update(two);
     other.update(one);
-    table.getRanges()[0]?.setBounds(other.getCells()[at.column + 1] || other.getCells()[1]);
-    table.rowManager?.element && root.dispatchEvent(new Event("grid-changed"));
+    view.table.getRanges()[0]?.setBounds(other.getCells()[at.column + 1] || other.getCells()[1]);
+    root.dispatchEvent(new Event("grid-changed"));
   };
   root.addEventListener("click", (event) => {
     const button = event.target.closest("[data-grid]");
-    if (button && works[button.dataset.grid]) works[button.dataset.grid]();
+    if (button && works[button.dataset.grid]) view.ready.then(works[button.dataset.grid]);
   });
 };
+
+// Underlines the cells that something is wrong with; `problems` are {row, key, text, severity}.
+export const mark = (view, area, problems) => {
+  for (const cell of area.querySelectorAll(".has-problem")) {
+    cell.classList.remove("has-problem", "is-warning");
+    delete cell.dataset.problem;
+  }
+  const rows = view.table.getRows();
+  for (const problem of problems) {
+    const element = rows[problem.row]?.getCells().find((cell) => cell.getField() === problem.key)?.getElement();
+    if (!element) continue;
+    element.classList.add("has-problem");
+    element.classList.toggle("is-warning", problem.severity === "warning");
+    element.dataset.problem = problem.text;
+  }
+};
+
+// As high as its rows, as far as the window allows.
+export const heightFor = (count) => Math.min(Math.max(count, 4) * 37 + 76, Math.max(window.innerHeight - 280, 320));

@@ -1,6 +1,6 @@
 // The editor of a lookup table: a key, its columns, and the entries in a grid.
 import { columnHead, editColumn } from "./columns.js";
-import { grid, rowTools } from "./grid.js";
+import { grid, heightFor, mark, rowTools } from "./grid.js";
 import { kept } from "./state.js";
 
 const text = (value) => (value === null || value === undefined ? "" : String(value));
@@ -24,7 +24,7 @@ export const lookupTable = (form) => {
   };
   const read = () => {
     if (view) {
-      document_.entries = view.table.getRows().map((row) => row.getData())
+      document_.entries = view.data()
         .filter((data) => all().some((_column, index) => data[`c${index}`]))
         .map((data) => all().map((column, index) => cellFrom(column, data[`c${index}`])));
     }
@@ -61,32 +61,17 @@ export const lookupTable = (form) => {
       key: `c${index}`, title: column.name, label: column.name, kind: index ? "result" : "condition", readOnly,
       head: columnHead({ label: column.name, note: index ? words.types[column.type || "text"] : `${words.key} · ${words.types[column.type || "text"]}`, settings: words.settings, open: readOnly ? null : () => settings(index) }),
     }));
-    const height = Math.min(Math.max(rows.length, 4) * 37 + 70, Math.max(window.innerHeight - 280, 320));
-    view = grid(area, { columns, rows, changed: () => changed(), height });
+    view = grid(area, { columns, rows, changed: () => changed(), height: heightFor(rows.length) });
     Object.assign(tools, view);
-    view.table.on("tableBuilt", mark);
-    view.table.on("scrollVertical", mark);
+    for (const moment of ["tableBuilt", "scrollVertical"]) view.table.on(moment, () => mark(view, area, problems));
   };
 
-  const mark = () => {
-    for (const cell of area.querySelectorAll(".has-problem")) {
-      cell.classList.remove("has-problem");
-      delete cell.dataset.problem;
-    }
-    const rows = view.table.getRows();
-    for (const problem of problems) {
-      const cell = rows[problem.row]?.getCell(problem.key);
-      if (!cell) continue;
-      cell.getElement().classList.add("has-problem");
-      cell.getElement().dataset.problem = problem.text;
-    }
-  };
   const shown = (answer) => {
     problems = answer.cells;
-    mark();
+    mark(view, area, problems);
     form.querySelector("[data-findings]").innerHTML = answer.html;
   };
-  const changed = kept(form, read, shown);
+  const { changed, check } = kept(form, read, shown);
 
   form.addEventListener("change", (event) => {
     if (event.target.name !== "label") return;
@@ -107,5 +92,5 @@ export const lookupTable = (form) => {
   rowTools(form, tools);
   form.addEventListener("grid-changed", () => changed());
   draw();
-  changed();
+  check();
 };

@@ -33,5 +33,5 @@ export const kept = (form, read, shown) => {
   window.addEventListener("beforeunload", (event) => {
     if (!sent && form.classList.contains("is-changed")) event.preventDefault();
   });
-  return changed;
+  return { changed, check };
 };
