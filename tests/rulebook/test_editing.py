@@ -45,6 +45,8 @@ def form_of(document: dict[str, Any], target: Schema = TARGET) -> dict[str, str]
             f"strength-{number}": row.strength,
             f"on-{number}": row.on,
             f"when-{number}": row.when,
+            f"on_error-{number}": row.on_error,
+            f"default-{number}": row.default,
         }
     return form
 
@@ -53,6 +55,19 @@ def form_of(document: dict[str, Any], target: Schema = TARGET) -> dict[str, str]
 def test_untouched_form_changes_nothing(target: Schema) -> None:
     """Saving the mapping as it is shown gives the same document, also where the target has lost fields."""
     assert with_mapping(DOCUMENT, form_of(DOCUMENT, target)) == DOCUMENT
+
+
+def test_what_to_do_without_a_value() -> None:
+    """The policy of a field and its default are edited; an untouched default keeps its type."""
+    first = {"left": "id", "right": "no", "on_error": "default", "default": True}
+    document = {**DOCUMENT, "fields": [first]}
+    form = form_of(document)
+    assert form["default-0"] == "true"
+    assert with_mapping(document, form) == document
+    form |= {"default-0": "7"}
+    assert with_mapping(document, form)["fields"] == [{**first, "default": "7"}]
+    form |= {"on_error-0": "quarantine", "default-0": ""}
+    assert with_mapping(document, form)["fields"] == [{"left": "id", "right": "no"}]
 
 
 def test_untouched_form_from_right_to_left() -> None:

@@ -18,6 +18,7 @@ Document = dict[str, Any]
 Form = Mapping[str, str]
 EXPRESSION = "="
 BOTH = "both"
+PARK = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Row:
     strength: str = "normal"
     on: str = BOTH
     when: str = ""
+    on_error: str = PARK
+    default: str = ""
     place: int | None = None
     suggested: bool = False
 
@@ -62,7 +65,7 @@ class Row:
     @property
     def special(self) -> bool:
         """Tell whether the row says more than where its value comes from."""
-        return self.strength != "normal" or self.on != BOTH or bool(self.when)
+        return self.strength != "normal" or self.on != BOTH or bool(self.when) or self.on_error != PARK
 
 
 def rows(document: Mapping[str, Any], target: Schema | None) -> list[Row]:
@@ -89,6 +92,8 @@ def _row(name: str, field: Field | None, found: tuple[int, Mapping[str, Any]] | 
         str(entry.get("strength", "normal")),
         str(on[0]) if len(on) == 1 else BOTH,
         str(entry.get("when") or ""),
+        str(entry.get("on_error", PARK)),
+        default_text(entry.get("default")),
         place,
     )
 
@@ -117,7 +122,7 @@ def _in_order(form: Form, old: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _row_of(form: Form, number: str) -> dict[str, str]:
-    names = ("source", "expression", "strength", "on", "when")
+    names = ("source", "expression", "strength", "on", "when", "on_error", "default")
     return {name: form.get(f"{name}-{number}", "").strip() for name in names}
 
 
@@ -132,11 +137,38 @@ def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow
         entry[flow.source] = row["source"]
     set_or_drop(entry, "strength", row["strength"] or "normal", "normal")
     set_or_drop(entry, "when", row["when"], "")
+    _set_on_error(entry, row)
     set_or_drop(entry, "on", [row["on"]] if row["on"] not in {"", BOTH} else None, None)
     return {key: entry[key] for key in sorted(entry, key=lambda k: _FIRST.index(k) if k in _FIRST else len(_FIRST))}
 
 
-_FIRST = ("left", "right", "to_right", "to_left", "direction", "strength", "on", "when", "conflict")
+def _set_on_error(entry: Document, row: Mapping[str, str]) -> None:
+    """Note what to do about a record without a value; a default that was not touched keeps its type."""
+    set_or_drop(entry, "on_error", row["on_error"] or PARK, PARK)
+    if row["default"] != default_text(entry.get("default")):
+        set_or_drop(entry, "default", row["default"], "")
+
+
+def default_text(value: Any) -> str:
+    """Return a default as a form shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+_FIRST = (
+    "left",
+    "right",
+    "to_right",
+    "to_left",
+    "direction",
+    "strength",
+    "on",
+    "when",
+    "on_error",
+    "default",
+    "conflict",
+)
 
 
 def with_suggestions(document: Document, source: Schema, target: Schema) -> tuple[Document, set[str]]:

@@ -6,7 +6,7 @@ export const reveal = (root) => {
   const update = () => {
     for (const part of root.querySelectorAll("[data-reveal]")) {
       const [name, values] = part.dataset.reveal.split("=");
-      const chosen = root.querySelector(`[name="${name}"]:checked`)?.value;
+      const chosen = root.querySelector(`[name="${name}"]:checked, select[name="${name}"]`)?.value;
       part.hidden = !values.split(",").includes(chosen);
     }
   };
