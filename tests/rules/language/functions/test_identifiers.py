@@ -147,6 +147,7 @@ def test_vat(member: str) -> None:
     assert function("isVat", 1)(number)
     assert function("isVat", 2)(number[2:], member)
     assert function("vat", 2)(f" {number[2:].lower()} ", member) == number
+    assert function("vat", 2)(number, member) == function("vat", 1)(number) == number
     places = [place for place in range(2, len(number)) if number[place].isdecimal()]
     changed = [number[:p] + str((int(number[p]) + 1) % 10) + number[p + 1 :] for p in places]
     assert not all(function("isVat", 1)(other) for other in changed)

@@ -159,7 +159,7 @@ def test_json_refused(text: str) -> None:
     assert time.perf_counter() - started < 2
 
 
-@pytest.mark.parametrize("text", ["1e400", "-1e999999999", "1e-999999999", "9" * 5000])
+@pytest.mark.parametrize("text", ["1e400", "-1e999999999", "1e-999999999", "9" * 20, "9" * 5000])
 def test_numbers_of_json_fields(text: str) -> None:
     """A number that no floating point number can stand for is an error of its record, not of the run."""
     with pytest.raises(ValueError, match=r"too (large|many)"):

@@ -38,6 +38,11 @@ def test_accents(text: str) -> None:
     assert function("removeAccents")(once) == once
 
 
+def test_accents_of_other_scripts() -> None:
+    """Marks that make another letter in their script stay."""
+    assert function("removeAccents")("がй Å") == "がй A"
+
+
 @given(_MODEST | _CHINESE)
 def test_slug(text: str) -> None:
     """A slug is made of a-z, 0-9 and single hyphens, and is its own slug."""
