@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -165,3 +166,18 @@ def test_texts() -> None:
     assert value("toBoolean(active)") is True
     assert value("digits('٣4')") == "34"
     assert value("toHalfWidth('　ｱ')") == " ｱ"
+
+
+_WRITTEN = re.compile(r"(?:(\w+)\('([^'\\]*)'|'([^'\\]*)'(?=\.))")
+_OF_FIELDS = [(e, r, found) for e, r in EXAMPLES if not e.startswith("lookup") and (found := _WRITTEN.match(e))]
+
+
+@pytest.mark.parametrize(("expression", "result", "found"), _OF_FIELDS, ids=[e for e, _, _ in _OF_FIELDS])
+def test_examples_of_fields(expression: str, result: str, found: re.Match[str]) -> None:
+    """Every example gives the same result where its text stands in a field."""
+    name, inside, before = found.groups()
+    text = f"{name}(value" if name else "value"
+    schema = Schema((Field("value"),))
+    records = pl.DataFrame({"value": [inside if name else before] * 2 + [None]}, schema=schema.dtypes())
+    evaluated = compile_expression(text + expression[found.end() :], schema).evaluate(records)
+    assert evaluated.values.to_list()[:2] == [constant(result)] * 2
