@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.webapp.conftest import add_user, sign_in
 from webapp.access.role_editing import Role, save_role
+from webapp.entities import services as entities
 from webapp.extensions import SYSTEM, House
 
 ACCOUNT = "/expressions/?connection=crm&object=account"
@@ -100,6 +101,24 @@ def test_an_entity_is_a_scope(console: House, admin_client: FlaskClient) -> None
     """Entities are asked about by name; one that is gone is named."""
     found = ask(admin_client, "/expressions/?entity=nothing", text="a")
     assert "nothing" in found["outage"]
+    entity = {"kind": "entity", "name": "customer", "fields": [{"name": "city", "type": "text"}]}
+    entities.define(console, entity, SYSTEM)
+    admin_client.post("/api/v1/entities/customer/records", json={"city": "Berlin"})
+    assert ask(admin_client, "/expressions/?entity=customer", text="city.lower()")["samples"][0]["value"] == "berlin"
+
+
+def test_an_entity_with_fields_that_it_does_not_have_yet(console: House, admin_client: FlaskClient) -> None:
+    """Fields being designed can be named; those that exist as they are show their values."""
+    entity = {"kind": "entity", "name": "customer", "fields": [{"name": "city", "type": "text"}]}
+    entities.define(console, entity, SYSTEM)
+    admin_client.post("/api/v1/entities/customer/records", json={"city": "Berlin"})
+    fields = [
+        {"name": "city", "type": "text"},
+        {"name": "vip", "type": "boolean"},
+        {"name": "debt", "type": "decimal", "scale": 2},
+    ]
+    found = ask(admin_client, "/expressions/?entity=customer", text="city + (vip == null ? '?' : '')", fields=fields)
+    assert found["samples"][0]["value"] == "Berlin?"
 
 
 def test_rows_and_back(console: House, admin_client: FlaskClient) -> None:

@@ -54,7 +54,8 @@ def scope_of(house: House, asked: Asked) -> Scope:
 
     Args:
         house: the open house.
-        asked: `connection` and `object`; or `entity`; or `fields`, a list of `{name, type, label, nullable}`.
+        asked: `connection` and `object`; `entity`; or `fields`, a list of `{name, type, label, nullable, scale}`. With
+            `entity` and `fields` the entity gets these fields, and keeps the values that it has for them.
     """
     reader = next((read for name, read in _READERS.items() if asked.get(name)), None)
     if reader is None:
@@ -75,7 +76,8 @@ def _of_entity(house: House, asked: Asked) -> Scope:
             text = msg("There is no entity '{name}' (any more).", name=str(asked["entity"]))
             return Scope(Schema(()), pl.DataFrame(), text)
         found = listing.page(tx, entity, listing.Query(), READ).records
-    return Scope(entity.schema, frames.from_dicts(entity.schema, found, entity.schema.names))
+    known = Scope(entity.schema, frames.from_dicts(entity.schema, found, entity.schema.names))
+    return _refitted(known, Schema(fields_of(asked["fields"]))) if asked.get("fields") else known
 
 
 def _of_fields(_house: House, asked: Asked) -> Scope:
@@ -92,10 +94,20 @@ def fields_of(given: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
 
 
 def _field(given: Mapping[str, Any]) -> Field:
-    nullable = bool(given.get("nullable", True))
-    return Field(
-        str(given["name"]), FieldType(given.get("type", "text")), nullable=nullable, label=str(given.get("label", ""))
-    )
+    nullable, scale = bool(given.get("nullable", True)), given.get("scale")
+    name, label = str(given["name"]), str(given.get("label", ""))
+    kind = FieldType(given.get("type", "text"))
+    return Field(name, kind, nullable=nullable, scale=None if scale is None else int(scale), label=label)
+
+
+def _refitted(known: Scope, fields: Schema) -> Scope:
+    """Return a scope with other fields; those that it has as they are keep their values, the others are empty."""
+    have = known.records.schema
+    columns = [
+        pl.col(f.name) if have.get(f.name) == f.dtype else pl.lit(None, f.dtype).alias(f.name) for f in fields.fields
+    ]
+    records = known.records.select(columns) if known.records.height else fields.empty()
+    return Scope(fields, records)
 
 
 _READERS: dict[str, Callable[[House, Asked], Scope]] = {

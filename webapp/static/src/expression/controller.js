@@ -23,10 +23,7 @@ const whenSeen = (element, upgrade) => {
   watcher.observe(element);
 };
 
-const listed = (root) => {
-  const holder = root.dataset.fields && document.querySelector(root.dataset.fields);
-  return holder ? () => JSON.parse(holder.dataset.fieldList || "[]") : null;
-};
+const listed = (root) => (root.dataset.fields ? () => JSON.parse(document.querySelector(root.dataset.fields)?.dataset.fieldList || "[]") : null);
 
 const onlyCode = (model) => model.members.length > 0 && model.members.every((member) => "code" in member);
 
@@ -40,9 +37,20 @@ const upgrade = async (root) => {
   let latest = null;
   let timer = 0;
 
+  // A page whose own fields have changed offers the new ones from now on.
+  const own = listed(root);
+  let fields = JSON.stringify(own?.());
+  const refresh = async () => {
+    const now = JSON.stringify(own?.());
+    if (now === fields) return;
+    fields = now;
+    Object.assign(words, await asked.words());
+  };
+
   const check = async () => {
     latest?.abort();
     latest = new AbortController();
+    refresh();
     try {
       const answer = await asked.check(area.value, root.dataset.expect || "", latest.signal);
       result.classList.remove("is-waiting");
