@@ -17,6 +17,8 @@ from webapp.entities import documents, forms, records, services
 from webapp.entities.model import Entity, Kind
 from webapp.entities.pages import EntityRoom
 from webapp.entities.plan import Plan
+from webapp.web import validation_form as validations
+from webapp.web import validation_words
 from webapp.web.views import can, expose, has_access, permission_name
 
 N_("Column {column}: {problem}")
@@ -53,9 +55,9 @@ class DesignerView(EntityRoom):
     def edit(self, name: str) -> Response:
         """Show the designer of an entity."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-        head, rows = design.form_of(documents.to_document(entity))
-        return self._designer(head, rows, {}, new=False)
+            document = documents.to_document(self.entity(tx, name))
+        head, rows = design.form_of(document)
+        return self._designer(head, rows, {}, new=False, validations=validations.rows_from(document.get("validations")))
 
     @expose("/design", methods=["POST"])
     @has_access
@@ -70,6 +72,8 @@ class DesignerView(EntityRoom):
             return self._check(new=new)
         if deed == "review":
             return self._review(new=new)
+        if deed.startswith("v-"):
+            return self._step(deed.removeprefix("v-"), new=new)
         rows, shown = design.moved(design.rows_of(request.form), deed)
         if self.is_htmx:
             return self.page(
@@ -95,6 +99,18 @@ class DesignerView(EntityRoom):
         flash(_("The entity is ready.") if new else _("The entity is changed."), "success")
         return redirect(f"/records/{document['name']}/")
 
+    def _step(self, deed: str, *, new: bool) -> Response:
+        """Take one step in the list of validations."""
+        rows = design.rows_of(request.form)
+        listed, shown = validations.moved(validations.rows_of(request.form), deed)
+        if not self.is_htmx:
+            head = dict(request.form)
+            return self._designer(head, rows, {}, new=new, validations=listed, open_validation=shown)
+        context = _listed(request.form.get("name", ""), rows, listed, {}, new=new)
+        answer = self.page("entities/designer_validations.html", errors={}, open_validation=shown, **context)
+        answer.headers["HX-Trigger-After-Settle"] = "designer-changed"
+        return answer
+
     def _check(self, *, new: bool) -> Response:
         document = design.document_of(request.form)
         with self.house.db.read() as tx:
@@ -106,9 +122,15 @@ class DesignerView(EntityRoom):
             else {}
         )
         form = forms.Form(texts=forms.texts_of(preview.fields, start, self.zone)) if preview else None
-        count = len(design.rows_of(request.form))
+        count, listed = len(design.rows_of(request.form)), len(validations.rows_of(request.form))
         return self.page(
-            "entities/designer_check.html", preview=preview, form=form, errors=errors, count=count, new=new
+            "entities/designer_check.html",
+            preview=preview,
+            form=form,
+            errors=errors,
+            count=count,
+            listed=listed,
+            new=new,
         )
 
     def _review(self, *, new: bool) -> Response:
@@ -123,7 +145,8 @@ class DesignerView(EntityRoom):
 
     def _refused(self, document: dict[str, Any], error: DocumentError, *, new: bool) -> Response:
         head, rows = design.form_of(document)
-        return self._designer(head, rows, design.errors_of(error.problems), new=new, status=422)
+        listed = validations.rows_from(document.get("validations"))
+        return self._designer(head, rows, design.errors_of(error.problems), new=new, status=422, validations=listed)
 
     def _plan(self, plan: Plan, document: dict[str, Any], *, new: bool, unconfirmed: bool = False) -> Response:
         status = 422 if unconfirmed else 200
@@ -137,6 +160,7 @@ class DesignerView(EntityRoom):
             new=new,
             head=head,
             rows=rows,
+            validations=validations.rows_from(document.get("validations")),
             unconfirmed=unconfirmed,
         )
 
@@ -149,9 +173,21 @@ class DesignerView(EntityRoom):
         new: bool,
         status: int = 200,
         shown: int | None = None,
+        **given: Any,
     ) -> Response:
+        listed = given.pop("validations", None)
+        listed = validations.rows_of(request.form) if listed is None else listed
         told = {"errors": errors, "wrong_fields": design.wrong_fields(errors)}
-        context = {"head": head, "rows": rows, "new": new, "open": shown, **told, **self._lists()}
+        context = {
+            "head": head,
+            "rows": rows,
+            "new": new,
+            "open": shown,
+            "open_validation": None,
+            **told,
+            **self._lists(),
+        }
+        context |= _listed(str(head.get("name", "")), rows, listed, errors, new=new) | given
         preview = _preview(design.document_of(request.form)) if request.method == "POST" else None
         return self.page("entities/designer.html", status, preview=preview, **context)
 
@@ -160,6 +196,23 @@ class DesignerView(EntityRoom):
             entities = services.list_entities(tx)
         groups = {name: [k.value for k in kinds] for name, kinds in design.GROUPS.items()}
         return {"entities": entities, "groups": groups, "kinds": list(Kind)}
+
+
+def _listed(
+    name: str, rows: list[dict[str, Any]], listed: list[dict[str, Any]], errors: dict[str, Message], *, new: bool
+) -> dict[str, Any]:
+    """Return what the list of validations is made from."""
+    columns = design.columns_of(rows)
+    return {
+        "validations": listed,
+        "wrong_validations": validations.wrong_rows(errors),
+        "validation_fields": [(column["name"], column["label"] or column["name"]) for column in columns[1:]],
+        "severities": validation_words.in_an_entity(),
+        "deeds": validation_words.short(),
+        "expressions": "/expressions/" + ("" if new else f"?entity={name}"),
+        "entity_exists": not new,
+        "own_fields": columns,
+    }
 
 
 def _problems(tx: sa.Connection, document: dict[str, Any], *, new: bool) -> list[DocumentProblem]:

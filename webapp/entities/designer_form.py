@@ -11,8 +11,10 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from rules.documents.problems import DocumentProblem
+from rules.schema import FieldType
 from rules.text import Message
-from webapp.entities.model import CHOICE_KINDS, LENGTHS, NUMBER_KINDS, TEXT_KINDS, UNINDEXED_KINDS, Kind
+from webapp.entities.model import CHOICE_KINDS, FIELD_TYPES, LENGTHS, NUMBER_KINDS, TEXT_KINDS, UNINDEXED_KINDS, Kind
+from webapp.web import validation_form
 
 FLAGS = ("required", "unique", "indexed", "searchable", "personal")
 _TEXTS = ("name", "was", "computed", "default")
@@ -48,7 +50,9 @@ def document_of(form: MultiDict[str, str]) -> dict[str, Any]:
         document["name"] = slug(form.get("label_en", ""))
     rows = rows_of(form)
     taken = {row["name"] for row in rows if row.get("name")}
-    return {**document, "fields": [field_document(row, taken, number) for number, row in enumerate(rows)]}
+    fields = [field_document(row, taken, number) for number, row in enumerate(rows)]
+    validations = validation_form.documents_of(validation_form.rows_of(form))
+    return {**document, "fields": fields, **({"validations": validations} if validations else {})}
 
 
 def rows_of(form: MultiDict[str, str]) -> list[Row]:
@@ -84,6 +88,18 @@ def form_of(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     return head, [_row(field) for field in document["fields"]]
 
 
+def columns_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the fields as far as they have names, as expressions see them."""
+    found = [{"name": "id", "type": FieldType.INTEGER.value, "label": "", "nullable": False}]
+    for row in rows:
+        if row.get("name"):
+            kind = Kind(row["type"]) if row.get("type") in set(Kind) else Kind.TEXT
+            type_ = FIELD_TYPES.get(kind, FieldType.TEXT).value
+            name = {"name": row["name"], "label": row.get("label_en", "")}
+            found.append({**name, "type": type_, "nullable": not row.get("required")})
+    return found
+
+
 def moved(rows: Sequence[Row], deed: str) -> tuple[list[Row], int | None]:
     """Return the rows after `add:text`, `up:3`, `down:3` or `remove:3`, and which one to show open."""
     word, _, rest = deed.partition(":")
@@ -113,6 +129,8 @@ def input_of(path: str) -> str:
     """Return the name of the input for a key of the document."""
     parts = path.split("/")
     prefix = ""
+    if parts[0] == validation_form.PREFIX:
+        return validation_form.input_of(path)
     if parts[0] == "fields" and len(parts) > 1:
         prefix, parts = f"fields-{parts[1]}-", parts[2:] or ["name"]
     if parts[:2] == ["validation", "message"]:
