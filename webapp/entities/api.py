@@ -11,7 +11,7 @@ from flask import g
 
 from rules.documents.problems import DocumentError
 from rules.text import Message, msg
-from webapp.entities import listing, numbers, plain, services
+from webapp.entities import listing, numbers, plain, quality, services
 from webapp.entities.document_schema import document_schema
 from webapp.entities.documents import to_document
 from webapp.entities.filters import BadFilter, Filter, Operator
@@ -47,6 +47,21 @@ _PLAN: dict[str, Any] = {
     },
 }
 _RECORD: dict[str, Any] = {"type": "object", "description": "The fields by name; the paths of each entity say which."}
+_QUALITY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "entity": {"type": "string"},
+        "version": {"type": "integer", "description": "The version of the entity that was measured."},
+        "at": {"type": "string"},
+        "seconds": {"type": "number"},
+        "score": {"type": ["number", "null"], "description": "0 to 100; null where nothing can be said."},
+        "records": {"type": "integer"},
+        "fields": {"type": "array", "items": {"type": "object"}},
+        "validations": {"type": "array", "items": {"type": "object"}},
+        "failing": {"type": "object", "description": "Validation -> numbers of the first records that do not meet it."},
+        "history": {"type": "array", "items": {"type": "object"}},
+    },
+}
 _FILTER = {
     "type": "string",
     "description": 'JSON such as [["status", "is", "active"], ["credit", "gt", "100"]]; operators as in the console.',
@@ -121,6 +136,35 @@ class EntitiesApi(RoomApi):
                 if s.tone in ("blocked", "loses")
             ]
             raise ApiError(409, detail, steps) from None
+
+    @operation(
+        "GET",
+        "/<name>/quality",
+        scope="records:read",
+        summary="Read the data quality of an entity as measured last",
+        response=_QUALITY,
+    )
+    def quality(self, name: str) -> Any:
+        """Return the last measurement with the trend; no score where nothing was measured yet."""
+        with self.house.db.read() as tx:
+            _entity(tx, name)
+            return quality.to_json(tx, name)
+
+    @operation(
+        "POST",
+        "/<name>/quality",
+        scope="records:read",
+        summary="Measure the data quality of an entity over all of its records",
+        response=_QUALITY,
+        status=201,
+    )
+    def measure(self, name: str) -> Any:
+        """Measure now and return the measurement."""
+        with self.house.db.read() as tx:
+            entity = _entity(tx, name)
+        quality.measure(self.house, entity, self.actor)
+        with self.house.db.read() as tx:
+            return quality.to_json(tx, name), 201
 
     @operation("DELETE", "/<name>", scope="entities:delete", summary="Delete an entity with its records")
     def delete(self, name: str) -> Any:

@@ -91,6 +91,20 @@ entity_import_error = sa.Table(
     sa.Column("row", Json, nullable=False),
 )
 
+entity_quality = sa.Table(
+    "entity_quality",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("entity", sa.String(40), nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False, comment="of the entity's definition"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("records", BigId, nullable=False),
+    sa.Column("score", sa.Float, comment="0 to 100; null: nothing can be said"),
+    sa.Column("result", Json, nullable=False, comment="fields, validations, and the first records that fail"),
+)
+
 entity_fence = sa.Table(
     "entity_fence",
     metadata,

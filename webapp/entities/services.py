@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,7 @@ def delete_entity_in(tx: sa.Connection, name: str, author: Author) -> None:
     """Do what `delete_entity` does within the caller's transaction."""
     _lock(tx, name)
     old = storage.current(tx, name)
-    pointing = sorted({other.name for other, _ in references.pointing_at(tx, name) if other.name != name})
+    pointing = sorted({other.name for other in _pointing(tx, name) if other.name != name})
     if pointing:
         sentence = msg(
             "'{entity}' is pointed to by {others}. Remove these references first.",
@@ -148,6 +148,14 @@ def delete_entity_in(tx: sa.Connection, name: str, author: Author) -> None:
     tx.execute(sa.delete(entity_view).where(entity_view.c.entity == name))
     event = Event(Tag.ENTITY_DELETED, Subject("entity", name), to_document(old), None, run_id=author.run_id)
     record(tx, author.actor, author.at, event)
+
+
+def _pointing(tx: sa.Connection, name: str) -> Iterator[Entity]:
+    """Yield the entities whose fields or validations refer to an entity."""
+    yield from (other for other, _ in references.pointing_at(tx, name))
+    for other in storage.every(tx):
+        if any(v.reference is not None and v.reference.object == name for v in other.validations):
+            yield other
 
 
 def versions(tx: sa.Connection, name: str) -> list[sa.RowMapping]:

@@ -182,5 +182,12 @@ def using_object(tx: sa.Connection, connection: str, name: str) -> list[str]:
 
 
 def _sides(row: RuleRow) -> set[tuple[str, str]]:
-    sides = [document.get(side) for document in (row.draft, row.published) if document for side in ("left", "right")]
-    return {(str(s.get("connection")), str(s.get("object"))) for s in sides if isinstance(s, dict)}
+    documents = [document for document in (row.draft, row.published) if document]
+    sides = [document.get(side) for document in documents for side in ("left", "right")]
+    pointed = [part.get("reference") for document in documents for part in _dicts(document.get("validations"))]
+    places = [*_dicts(sides), *({"connection": "hub", **reference} for reference in _dicts(pointed))]
+    return {(str(place.get("connection")), str(place.get("object"))) for place in places}
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []

@@ -38,6 +38,18 @@ def asked_by_rules(tx: sa.Connection, table: str) -> Message | None:
     return msg(text, user=users[0], name=table)
 
 
+def mapped_fields(tx: sa.Connection, entity: str) -> set[str]:
+    """Return the fields of an entity that published sync rules map."""
+    found: set[str] = set()
+    for row in list_rules(tx):
+        document = row.published or {}
+        for side in ("left", "right"):
+            part = document.get(side)
+            if isinstance(part, Mapping) and (part.get("connection"), part.get("object")) == (HUB, entity):
+                found |= {str(entry[side]) for entry in document.get("fields") or () if entry.get(side)}
+    return found
+
+
 def _asks(document: Mapping[str, Any] | None, table: str) -> bool:
     """Tell whether a document names the table as a decision, or in a call of lookup()."""
     if document is None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rules.documents import DocumentError, check_sync, parse_sync
+from rules.documents import DocumentError, parse_sync
+from rules.documents.check import check_sync
 from rules.language import Severity
 from rules.schema import Field, FieldType, Schema
 

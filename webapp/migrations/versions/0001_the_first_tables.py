@@ -179,6 +179,19 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_import_error'))
     )
     op.create_index(op.f('ix_entity_import_error_import_id'), 'entity_import_error', ['import_id'], unique=False)
+    op.create_table('entity_quality',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('entity', sa.String(length=40), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False, comment="of the entity's definition"),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('actor', sa.String(length=128), nullable=False),
+    sa.Column('seconds', sa.Float(), nullable=False),
+    sa.Column('records', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('score', sa.Float(), nullable=True, comment='0 to 100; null: nothing can be said'),
+    sa.Column('result', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='fields, validations, and the first records that fail'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_quality'))
+    )
+    op.create_index(op.f('ix_entity_quality_entity'), 'entity_quality', ['entity'], unique=False)
     op.create_table('entity_version',
     sa.Column('name', sa.String(length=40), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
@@ -408,6 +421,8 @@ def upgrade() -> None:
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('message', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why it ended so, as a Message'),
     sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('uses', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='the tables it asks: kind -> name -> id of the version'),
+    sa.Column('hits', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='decision table -> how many records each of its rows decided'),
     sa.Column('chunks', sa.Integer(), nullable=False),
     sa.Column('expected', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='records that the source says it has'),
     sa.Column('position', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='where the source is read on'),
@@ -588,6 +603,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_entity_view_entity'), table_name='entity_view')
     op.drop_table('entity_view')
     op.drop_table('entity_version')
+    op.drop_index(op.f('ix_entity_quality_entity'), table_name='entity_quality')
+    op.drop_table('entity_quality')
     op.drop_index(op.f('ix_entity_import_error_import_id'), table_name='entity_import_error')
     op.drop_table('entity_import_error')
     op.drop_index(op.f('ix_entity_import_entity'), table_name='entity_import')
