@@ -65,6 +65,45 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
+class Asked:
+    """A batch with the outputs of all decisions; `errors` are the records that one of them could not decide.
+
+    The errors carry the decision's prefix; `decided` are the answers in the order of the questions.
+    """
+
+    batch: pl.DataFrame
+    errors: tuple[tuple[str, RowError], ...]
+    decided: tuple[tuple[Question, Decided], ...]
+
+    def hits(self, counted: pl.Series) -> pl.DataFrame:
+        """Return `table, row, hits`: how many of the records in the mask each row of each table decided."""
+        parts = [_HITS.clear()]
+        for question, decided in self.decided:
+            rows = decided.fired.filter(counted)
+            rows = rows.explode() if rows.dtype == pl.List else rows
+            found = rows.drop_nulls().cast(pl.Int64).alias("row").value_counts(name="hits")
+            parts.append(
+                found.select(pl.lit(question.table.table.name).alias("table"), "row", pl.col("hits").cast(pl.Int64))
+            )
+        return pl.concat(parts).group_by("table", "row").agg(pl.col("hits").sum()).sort("table", "row")
+
+
+_HITS = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "hits": pl.Int64})
+
+
+def ask_all(questions: Sequence[Question], batch: pl.DataFrame, at: datetime) -> Asked:
+    """Ask decision tables one after the other."""
+    errors: list[tuple[str, RowError]] = []
+    decided: list[tuple[Question, Decided]] = []
+    for question in questions:
+        answer = question.ask(batch, at)
+        batch = answer.batch
+        errors += [(question.prefix, error) for error in answer.errors]
+        decided.append((question, answer.decided))
+    return Asked(batch, tuple(errors), tuple(decided))
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """A batch with the outputs of a decision; where a record has an error they are empty."""
 

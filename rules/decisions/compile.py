@@ -36,7 +36,7 @@ def compile_table(table: DecisionTable, schema: Schema | None = None, library: L
     """
     fields = () if schema is None else schema.names
     cells, problems = read_cells(table, fields)
-    programs = Programs(table, schema, library)
+    programs = Programs(table, schema, library, cells)
     front = Front(table, cells, programs.fields, programs.sources, programs.scope, programs.record)
     order = rank_rows(front)
     conditions = _conditions(front, programs, order)
@@ -52,7 +52,7 @@ def compile_columns(table: DecisionTable, schema: Schema | None = None) -> tuple
     """Return the columns alone, for the analysis, to which expressions do not matter; raises `DocumentError`."""
     fields = () if schema is None else schema.names
     cells, problems = read_cells(table, fields)
-    programs = Programs(table, schema, EMPTY)
+    programs = Programs(table, schema, EMPTY, cells)
     if problems:
         raise DocumentError(problems)
     front = Front(table, cells, programs.fields, programs.sources, programs.scope, programs.record)

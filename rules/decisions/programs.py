@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from rules.decisions.cells import Expression
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rules.decisions.cells import Expression, Null, Tests
 from rules.decisions.literals import NUMBERS
 from rules.decisions.placeholders import Filled
+from rules.decisions.table_cells import TableCells
 from rules.documents.decision_table import DecisionTable, Input
 from rules.documents.problems import DocumentProblem
 from rules.language import ExpressionError, Problem, Program, Severity, compile_expression
@@ -19,21 +23,29 @@ def schema_of(table: DecisionTable) -> Schema:
     return Schema(tuple(Field(column.name, column.type) for column in table.inputs if column.expression is None))
 
 
+def _may_be_empty(allowed: Sequence[Tests]) -> bool:
+    """Tell whether conditions see empty values of an input, which are errors beforehand if they are not allowed."""
+    return not allowed or any(cell.or_null or (Null() in cell.items and not cell.negated) for cell in allowed)
+
+
 class Programs:
     """Compiles the expressions of one table and notes what is wrong with them."""
 
-    def __init__(self, table: DecisionTable, schema: Schema | None, library: Library) -> None:
+    def __init__(self, table: DecisionTable, schema: Schema | None, library: Library, cells: TableCells) -> None:
         self.problems: list[DocumentProblem] = []
         self.warnings: list[DocumentProblem] = []
         self.record = self._schema = schema_of(table) if schema is None else schema
         self._library = library
-        self._known: dict[tuple[str, Field], Program | ExpressionError] = {}
+        self._known: dict[tuple[str, Field, bool], Program | ExpressionError] = {}
         made = [self._input(number, column) for number, column in enumerate(table.inputs)]
         self.sources = tuple(program for program, _ in made)
         self.fields = tuple(field for _, field in made)
-        computed = {f.name: f for f, program in zip(self.fields, self.sources, strict=True) if program is not None}
-        others = (field for field in self._schema.fields if field.name not in computed)
-        self.scope = Schema((*others, *computed.values()))
+        inputs = {
+            field.name: replace(field, nullable=field.nullable and _may_be_empty(allowed))
+            for field, allowed in zip(self.fields, cells.allowed, strict=True)
+        }
+        others = (field for field in self._schema.fields if field.name not in inputs)
+        self.scope = Schema((*others, *inputs.values()))
 
     def condition(self, path: str, filled: Filled) -> Program | None:
         """Return the condition that a cell states; None if it is wrong."""
@@ -76,7 +88,7 @@ class Programs:
     def _compiled(
         self, path: str, text: str, expect: Field, schema: Schema, filled: Filled | None = None
     ) -> Program | None:
-        key = (text, expect)
+        key = (text, expect, schema is self._schema)
         if key not in self._known:
             try:
                 self._known[key] = compile_expression(text, schema, expect=expect, library=self._library)

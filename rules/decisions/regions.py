@@ -160,5 +160,6 @@ def _end(column: Column, key: Key) -> tuple[Value, bool]:
     if before is None or column.type in _COUNTED:
         return line.value(key), True
     value, other = line.value(key), line.value(before)
-    behind = line.at(value) != key or len(literal(other, column.type)) < len(literal(value, column.type))
+    shorter = line.at(other) == before and len(literal(other, column.type)) < len(literal(value, column.type))
+    behind = line.at(value) != key or shorter
     return (other, False) if behind else (value, True)

@@ -78,5 +78,5 @@ def _parts(value: Any) -> dict[str, Any] | None:
 def _name(item: Any) -> str | None:
     if not isinstance(item, Mapping):
         return None
-    name = item.get("right") or item.get("left") or item.get("name") or item.get("metric")
+    name = item.get("right") or item.get("left") or item.get("name") or item.get("metric") or item.get("id")
     return name if isinstance(name, str) else None

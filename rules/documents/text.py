@@ -17,6 +17,7 @@ from typing import Any, cast
 import yaml
 from yaml.cyaml import CSafeLoader
 
+from rules.documents.decision_table import DecisionTable
 from rules.documents.event_rule import EventRule
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.shape import hints, inner
@@ -40,7 +41,7 @@ _STEPS = {
     yaml.MappingEndEvent: -1,
     yaml.SequenceEndEvent: -1,
 }
-_SORTS: Mapping[str, type] = {"sync": SyncRule, "event_rule": EventRule}
+_SORTS: Mapping[str, type] = {"sync": SyncRule, "decision_table": DecisionTable, "event_rule": EventRule}
 
 
 class Format(StrEnum):
@@ -232,10 +233,29 @@ def _ordered(value: Any, cls: type | None) -> Any:
         types = hints(cls) if cls is not None else {}
         first = [name for name in ("kind", "name", *types) if name in value]
         names = [*dict.fromkeys(first), *(name for name in value if name not in first)]
-        return {name: _ordered(value[name], _class(types.get(name))) for name in names}
+        return {name: _part(value[name], types.get(name)) for name in names}
     if isinstance(value, (list, tuple)):
         return [_ordered(item, cls) for item in value]
     return value
+
+
+def _part(value: Any, hint: Any) -> Any:
+    """Return the value of a key; cells of a row stand on one line."""
+    cells = hint == tuple[Any, ...] and isinstance(value, (list, tuple))
+    if cells and not any(isinstance(item, (Mapping, list, tuple)) for item in value):
+        return _Cells(value)
+    return _ordered(value, _class(hint))
+
+
+class _Cells(list[Any]):
+    """A list that is written on one line."""
+
+
+def _cells_node(dumper: yaml.SafeDumper, cells: _Cells) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", cells, flow_style=True)
+
+
+_Dumper.add_representer(_Cells, _cells_node)
 
 
 def _class(hint: Any) -> type | None:

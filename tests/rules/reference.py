@@ -58,10 +58,11 @@ def keys(cls: type, path: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
 def keys_table() -> str:
     """Return the table of all keys of a sync rule."""
     head = ["| key | default | meaning |", "|---|---|---|", "| `kind` | required | always `sync` |"]
-    return "\n".join([*head, *(_key_row(*found) for found in keys(SyncRule))])
+    return "\n".join([*head, *(key_row(*found) for found in keys(SyncRule))])
 
 
-def _key_row(path: str, item: Field[Any], type_: Any) -> str:
+def key_row(path: str, item: Field[Any], type_: Any) -> str:
+    """Return the line of a key in a table of keys."""
     return f"| `{path}` | {_default(item)} | {doc_of(item).replace('|', '/')}{_choices(type_, item)} |"
 
 

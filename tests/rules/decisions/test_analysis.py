@@ -204,7 +204,7 @@ def test_rows_that_never_apply() -> None:
 
 
 def test_repetitions() -> None:
-    """Rows with the same conditions are told, however they are written; for collect only if the outputs are the same."""
+    """Rows with the same conditions are told, however written; for collect only if the outputs are the same."""
     rows = [["5, 6", "-", 1, "a"], ["6, 5", "", 1, "a"], ["6, [5..5]", "-", 2, "a"]]
     for policy, count in (("first", 2), ("collect", 1)):
         found = [f for f in analyse(small(rows, policy)).findings if f.kind is FindingKind.DUPLICATE]
@@ -246,6 +246,8 @@ def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not part.complete
     assert part.gaps > 0
     assert part.findings[-1].kind is FindingKind.STOPPED
+    monkeypatch.setattr(boxes, "MAX_STEPS", 0)
+    assert (analyse(small(rows)).gaps, analyse(small(rows)).complete) == (0, False)
     monkeypatch.setattr(boxes, "MAX_BOXES", 3)
     monkeypatch.setattr(boxes, "MAX_STEPS", 100_000)
     monkeypatch.setattr(boxes, "SHOWN", 2)

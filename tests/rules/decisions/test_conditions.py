@@ -104,4 +104,7 @@ def test_warnings() -> None:
     """Warnings of expressions do not keep the table from being used."""
     inputs = [{"name": "amount", "type": "integer"}, {"name": "country"}]
     table = compile_table(small([["? / 2 > 1", "-", "1", "a"]], inputs=inputs))
+    sure = [{"name": "amount", "type": "integer", "allowed": [">= 0"]}, {"name": "country"}]
+    compiled = compile_table(small([["? / 2 > 1", "-", "1", "a"]], inputs=sure))
+    assert [(w.path, w.column) for w in compiled.warnings] == [("rows/0/when/0", 3)]
     assert ("rows/0/when/0", 3) in [(w.path, w.column) for w in table.warnings]

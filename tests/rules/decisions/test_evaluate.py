@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.decisions import compile_table, merge_hits
+from rules.decisions import compile_table, matching, merge_hits
 from rules.decisions.table_cells import read_cells
 from rules.documents import DocumentError
+from rules.documents.decision_table import DecisionTable
 from rules.schema import Field, FieldType, Schema
 from tests.rules.decisions.tables import DAY, active, applies, batch, documents, records, small, table_of
 
@@ -27,6 +28,13 @@ def test_agrees_with_a_plain_reading(data: st.DataObject) -> None:
     """Pieces of lines, bits and chunks give the rows that a cell by cell reading gives, for all types and policies."""
     document = data.draw(documents())
     table = table_of(document)
+    limit = data.draw(st.sampled_from([1, matching.MAX_BYTES]))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(matching, "MAX_BYTES", limit)
+        _agrees(data, document, table)
+
+
+def _agrees(data: st.DataObject, document: dict[str, Any], table: DecisionTable) -> None:
     found = data.draw(records(table))
     cells, problems = read_cells(table)
     assert problems == []

@@ -135,6 +135,7 @@ def test_rows_pasted_under_a_heading() -> None:
         ),
         ([["column", "in", "output"], ["name", "a", "b"]], "C1", "A column is one of in, out"),
         ([["column", "in", "out"], ["name", "a"]], "C1", "has no name"),
+        ([["column", "in", "out", "", ""], ["name", "a", ""], ["row", "1"]], "C1", "has no name"),
         ([["a", "b"]], "", "no line that begins with 'column'"),
         ([[]] * 20_001, "", "more than 20000 lines"),
     ],
@@ -219,7 +220,7 @@ def test_a_table_of_a_modeller() -> None:
             {"name": "weight", "label": "Weight in kg", "type": "float"},
             {"name": "zone", "label": "Zone", "type": "text", "allowed": ['"EU"', '"US"', '"CN"']},
             {"name": "ordered", "label": "Ordered", "type": "local_datetime"},
-            {"name": "express", "type": "boolean"},
+            {"name": "express", "type": "boolean", "allowed": []},
         ],
         "outputs": [
             {"name": "cost", "label": "Cost", "type": "integer"},

@@ -10,6 +10,7 @@ import pytest
 
 from rules.decisions import compile_table
 from rules.decisions.cells import CellError
+from rules.schema import Field, FieldType, Schema
 from tests.rules.decisions.tables import DAY, small
 
 ROWS: list[Any] = [
@@ -74,6 +75,16 @@ def test_nothing_and_errors() -> None:
     assert "The field 'country' is empty" in str(found.error)
     assert "The field 'country' is empty" in str(found.rows[0].words)
     assert found.fired == ()
+
+
+def test_json_fields() -> None:
+    """JSON is given as data or as its text."""
+    schema = Schema((Field("data", FieldType.JSON), Field("amount", FieldType.DECIMAL), Field("country")))
+    inputs = [{"name": "amount", "type": "decimal"}, {"name": "size", "type": "integer", "expression": "size(data.a)"}]
+    table = compile_table(small([["-", "3", "1", "a"]], inputs=inputs), schema)
+    assert (
+        table.explain({"data": {"a": "xyz"}}, DAY).fired == table.explain({"data": '{"a": "xyz"}'}, DAY).fired == (0,)
+    )
 
 
 def test_records() -> None:
