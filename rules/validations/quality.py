@@ -87,7 +87,8 @@ class Quality:
     @property
     def score(self) -> float | None:
         """Return the score from 0 to 100 to one decimal place, None where nothing can be said."""
-        parts = [(p.score, p.weight) for p in (*self.fields, *self.validations)]
+        every: list[FieldQuality | ValidationQuality] = [*self.fields, *self.validations]
+        parts = [(part.score, part.weight) for part in every]
         known = [(score, weight) for score, weight in parts if score is not None]
         if not known:
             return None
