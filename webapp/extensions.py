@@ -34,6 +34,7 @@ metadata = sa.MetaData(
 )
 
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+NullableJson = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 

@@ -1,8 +1,10 @@
-"""Rule documents: text to data, data to dataclasses, checks, identity. Pure functions, no I/O."""
+"""Rule documents: text to data, data to dataclasses, identity. Pure functions, no I/O.
+
+`rules.documents.check` stands apart: it compiles what a rule holds, and so builds on mapping and decisions.
+"""
 
 from __future__ import annotations
 
-from rules.documents.check import check_sync
 from rules.documents.defaults import actions
 from rules.documents.identity import ABSENT, Difference, canonical, differences, digest
 from rules.documents.parse import parse_sync, sync_schema
@@ -22,7 +24,6 @@ __all__ = [
     "SyncRule",
     "actions",
     "canonical",
-    "check_sync",
     "differences",
     "digest",
     "dump_document",

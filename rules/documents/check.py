@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from rules.decisions.asking import compile_decisions
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, flows, object_name
-from rules.documents.problems import DocumentProblem
+from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
 from rules.language.library import EMPTY, Library
@@ -38,13 +39,16 @@ def check_sync(
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
     found = [*unsupported(rule)]
     for side in schemas:
-        found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas)]
+        found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas, library)]
     found += _correlate(rule, schemas)
-    found += _validations(rule, schemas, library, others)
+    decided, wrong = _decisions(rule, schemas, library)
+    found += wrong
+    found += [] if wrong else _validations(rule, decided, library, others)
     for flow in flows(rule):
         found += _doubled(flow)
         if flow.source in schemas and flow.target in schemas:
-            found += [*_mapping(rule, flow, schemas), *_target(rule, flow, schemas)]
+            found += [] if wrong else _mapping(rule, flow, decided, library)
+            found += _target(rule, flow, schemas)
     return found
 
 
@@ -87,12 +91,12 @@ def _cursor(path: str, field: Field) -> Iterator[DocumentProblem]:
         yield _warning(path, msg(text, field=field.name, type=field.type.value))
 
 
-def _where(rule: SyncRule, side: SideName, schemas: Schemas) -> list[DocumentProblem]:
+def _where(rule: SyncRule, side: SideName, schemas: Schemas, library: Library) -> list[DocumentProblem]:
     text = (rule.left if side is SideName.LEFT else rule.right).where
     if text is None:
         return []
     name = object_name(rule, side)
-    made = condition(f"{side.value}/where", text, Surroundings(schemas[side], schemas[side], (name, name)))
+    made = condition(f"{side.value}/where", text, Surroundings(schemas[side], schemas[side], (name, name), library))
     return made if isinstance(made, list) else []
 
 
@@ -102,6 +106,18 @@ def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
             path = f"correlate/{number}/match/{position}"
             yield from _named(rule, SideName.LEFT, f"{path}/left", match.left, schemas)
             yield from _named(rule, SideName.RIGHT, f"{path}/right", match.right, schemas)
+
+
+def _decisions(rule: SyncRule, schemas: Schemas, library: Library) -> tuple[Schemas, list[DocumentProblem]]:
+    """Return the schemas with the outputs of decision tables, and what keeps the tables from being asked."""
+    side = flows(rule)[0].source
+    if side not in schemas or not rule.decisions:
+        return schemas, []
+    try:
+        _questions, schema = compile_decisions(rule.decisions, schemas[side], library, object_name(rule, side))
+    except DocumentError as error:
+        return schemas, list(error.problems)
+    return {**schemas, side: schema}, []
 
 
 def _validations(
@@ -123,10 +139,10 @@ def _doubled(flow: Flow) -> Iterator[DocumentProblem]:
         seen.add(entry.target)
 
 
-def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas) -> Iterator[DocumentProblem]:
+def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas, library: Library) -> Iterator[DocumentProblem]:
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
     for entry in flow.entries:
-        made = build_step(entry, Surroundings(schemas[flow.source], schemas[flow.target], names))
+        made = build_step(entry, Surroundings(schemas[flow.source], schemas[flow.target], names, library))
         if isinstance(made, list):
             yield from made
         else:

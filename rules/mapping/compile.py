@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 import polars as pl
 
+from rules.decisions.asking import Asked, Question, ask_all, compile_decisions
 from rules.documents.flows import Flow, flows, object_name
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.sync import SideName, SyncRule
@@ -21,11 +23,15 @@ from rules.schema import Schema
 
 @dataclass(frozen=True)
 class Mapping:
-    """A compiled mapping of records of `source`; `names` are the target fields in the order of the rule."""
+    """A compiled mapping; `names` are the target fields in the order of the rule.
+
+    `source` are the fields that its expressions may name: those of the records, and the outputs of decision tables.
+    """
 
     steps: tuple[Step, ...]
     source: Schema
     scope: Program | None = None
+    questions: tuple[Question, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,12 +53,16 @@ class Mapping:
         evaluated = self.scope.evaluate(batch)
         return evaluated.values.fill_null(value=False), evaluated.errors
 
+    def ask(self, batch: pl.DataFrame, at: datetime) -> Asked:
+        """Return the batch with the outputs of the rule's decision tables, as of a moment."""
+        return ask_all(self.questions, batch, at)
+
     @cached_property
     def _plan(self) -> MappingPlan:
         return MappingPlan(self.steps, self.source)
 
     def apply(self, batch: pl.DataFrame) -> Mapped:
-        """Return the target records for a batch that has all fields of the source."""
+        """Return the target records for a batch that has all fields of the source, and the outputs of decisions."""
         return self._plan.apply(batch)
 
     @property
@@ -64,19 +74,21 @@ class Mapping:
 def compile_mapping(rule: SyncRule, left: Schema, right: Schema, library: Library = EMPTY) -> Mapping:
     """Return the mapping of a one-way rule (the first direction of a two-way rule); raises `DocumentError`.
 
-    `library` has the lookup tables that expressions may use.
+    `library` has the lookup tables that expressions may use, and the decision tables that the rule asks.
     """
     schemas = {SideName.LEFT: left, SideName.RIGHT: right}
     flow = flows(rule)[0]
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
-    around = Surroundings(schemas[flow.source], schemas[flow.target], names, library)
+    plain = Surroundings(schemas[flow.source], schemas[flow.target], names, library)
+    questions, source = compile_decisions(rule.decisions, plain.source, library, names[0])
+    around = replace(plain, source=source)
     made = [build_step(entry, around) for entry in flow.entries]
-    scope = _scope(rule, flow, around)
+    scope = _scope(rule, flow, plain)
     problems = [problem for step in made if isinstance(step, list) for problem in step]
     problems += scope if isinstance(scope, list) else []
     if problems or isinstance(scope, list):
         raise DocumentError(problems)
-    return Mapping(tuple(step for step in made if isinstance(step, Step)), around.source, scope)
+    return Mapping(tuple(step for step in made if isinstance(step, Step)), source, scope, questions)
 
 
 def _scope(rule: SyncRule, flow: Flow, around: Surroundings) -> Program | list[DocumentProblem] | None:

@@ -10,14 +10,17 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.documents import DocumentError, DocumentProblem, SyncRule, check_sync, parse_sync
+from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, parse_sync
+from rules.documents.check import check_sync
 from rules.documents.validation import Reference
 from rules.schema import Schema
+from rules.testing import SyncTests
 from rules.text import Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
 from webapp.extensions import House
+from webapp.rulebook.library import library
 
 SIDES = ("left", "right")
 
@@ -57,9 +60,11 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found += _unable(rule, seen)
     others = {(r.connection, r.object): look_at(house, r.connection, r.object, tx) for r in _references(rule).values()}
     found += _outages(rule, others)
-    return found + check_sync(
-        rule, seen["left"].schema, seen["right"].schema, others=lambda *place: others[place].schema
-    )
+    left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
+    found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
+    if rule.tests and left is not None and right is not None and not errors(found):
+        found += SyncTests(rule, left, right, known).run().problems()
+    return found
 
 
 def _references(rule: SyncRule) -> dict[int, Reference]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
-
-NullableJson = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 rule = sa.Table(
     "rule",

@@ -16,6 +16,7 @@ from rules.text import Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import object_schema
 from webapp.extensions import House
+from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.models import installation
 from webapp.runs.pipeline.execute import Execution, Suspended, Systems
@@ -42,7 +43,9 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
 def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> tuple[str, Message | None] | None:
     """Return state and message of a run that stops early; None when it has ended well."""
     systems = Systems(
-        lambda name: open_connector(house, name), lambda name, thing: object_schema(house, name, thing, refresh=True)
+        lambda name: open_connector(house, name),
+        lambda name, thing: object_schema(house, name, thing, refresh=True),
+        library(house, claimed.uses),
     )
     try:
         rule = parse_sync(claimed.document)

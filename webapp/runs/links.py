@@ -6,10 +6,16 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from rules.decisions import merge_hits
+from rules.documents.decision_table import KIND as DECISION_TABLE
 from rules.text import Message, msg
 from webapp.rulebook.hooks import LastRun
+from webapp.rulebook.library import pins
 from webapp.runs.models import run
 from webapp.runs.reading import ACTIVE, latest
+
+COUNTED = 1_000
+"""So many of the latest runs are looked at for the hits of a table."""
 
 
 def last_runs(tx: sa.Connection, names: Sequence[str]) -> dict[str, LastRun]:
@@ -28,3 +34,11 @@ def hindrance(tx: sa.Connection, name: str) -> Message | None:
     return (
         msg("Run {run} of '{name}' is still at work. Wait for it, or cancel it.", run=busy, name=name) if busy else None
     )
+
+
+def table_hits(tx: sa.Connection, name: str) -> list[int]:
+    """Return how many records of finished and working runs each row of a decision table decided, as published now."""
+    pinned = pins(tx)[DECISION_TABLE].get(name)
+    query = sa.select(run.c.hits, run.c.uses).where(run.c.hits.is_not(None)).order_by(run.c.id.desc()).limit(COUNTED)
+    found = [row.hits.get(name) for row in tx.execute(query) if row.uses[DECISION_TABLE].get(name) == pinned]
+    return merge_hits(hits for hits in found if hits)

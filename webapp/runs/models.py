@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 run = sa.Table(
     "run",
@@ -20,6 +20,8 @@ run = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("message", Json, comment="why it ended so, as a Message"),
     sa.Column("counts", Json, nullable=False),
+    sa.Column("uses", NullableJson, comment="the tables it asks: kind -> name -> id of the version"),
+    sa.Column("hits", NullableJson, comment="decision table -> how many records each of its rows decided"),
     sa.Column("chunks", sa.Integer, nullable=False, default=0),
     sa.Column("expected", BigId, comment="records that the source says it has"),
     sa.Column("position", Json, comment="where the source is read on"),

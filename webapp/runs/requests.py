@@ -13,6 +13,7 @@ from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
+from webapp.rulebook.library import pins
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
@@ -98,6 +99,7 @@ def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Acto
         "attempts": 0,
         "requested_by": actor.name,
         "requested_at": now,
+        "uses": pins(tx),
     }
     run_id = int(tx.execute(sa.insert(run).values(**values, **common)).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}

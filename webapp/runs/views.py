@@ -16,7 +16,7 @@ from webapp.runs import reading, validations
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
-from webapp.runs.links import hindrance, last_runs
+from webapp.runs.links import hindrance, last_runs, table_hits
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
 from webapp.runs.warning_views import WarningsView
@@ -29,6 +29,7 @@ OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected")
 
 hooks.last_runs.append(last_runs)
 hooks.deletion.append(hindrance)
+hooks.table_hits.append(table_hits)
 
 
 class RunsView(RoomView):

@@ -14,12 +14,12 @@ from rules.documents import (
     DocumentError,
     DocumentProblem,
     actions,
-    check_sync,
     errors,
     parse_sync,
     unsupported,
     validate,
 )
+from rules.documents.check import check_sync
 from rules.documents.build import plain
 from rules.documents.flows import flows
 from rules.documents.sync import Action, Direction

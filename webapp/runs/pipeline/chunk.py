@@ -11,6 +11,7 @@ import polars as pl
 from rules.reconcile.situations import Outcome
 from rules.schema import Change, Op
 from webapp.runs.pipeline import checked as verdicts
+from webapp.runs.pipeline import hits as decisions
 from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.inputs import Inputs
@@ -46,7 +47,7 @@ class Chunk:
     """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read.
 
     `inputs` are the values that the rule read, unless they are stored already or not to be kept. `checked` is what the
-    validations said.
+    validations said, `hits` which rows of decision tables decided.
     """
 
     no: int
@@ -59,6 +60,7 @@ class Chunk:
     high: Any = None
     inputs: Inputs | None = None
     checked: Checked = field(default_factory=verdicts.nothing)
+    hits: pl.DataFrame = field(default_factory=decisions.nothing)
 
     @property
     def read(self) -> int:
@@ -83,7 +85,8 @@ def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 def dump(chunk: Chunk) -> bytes:
     """Return the chunk as a blob that survives a crash between planning and checking in."""
-    frames = {"outcomes": chunk.outcomes, "links": chunk.links, **verdicts.frames(chunk.checked)}
+    frames = {"outcomes": chunk.outcomes, "links": chunk.links}
+    frames |= {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits)}
     for number, write in enumerate(chunk.writes):
         frames[f"{number}:{write.change.op}:{write.change.key}"] = write.change.records
         frames[f"{number}:rows"] = write.rows.to_frame("row")
@@ -94,10 +97,11 @@ def load(no: int, blob: bytes, position: dict[str, Any] | None, high: Any) -> Ch
     """Return the chunk that `dump` was given."""
     frames = unpack(blob)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
+    hits = decisions.take(frames)
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
     writes = []
     for name, frame in frames.items():
         number, op, *key = name.split(":", 2)
         if op != "rows":
             writes.append(Write(Change(Op(op), key[0], frame), rows[number]))
-    return Chunk(no, outcomes, tuple(writes), links, position, high, checked=checked)
+    return Chunk(no, outcomes, tuple(writes), links, position, high, checked=checked, hits=hits)

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, ErrorAction, SyncRule
-from rules.mapping import compile_mapping
+from rules.language.library import EMPTY, Library
+from rules.mapping import Mapping, compile_mapping
 from rules.schema import Schema
 from rules.text import Message, msg
 from rules.trace import read_fields
@@ -47,10 +48,14 @@ class Suspended(Exception):
 
 @dataclass(frozen=True)
 class Systems:
-    """How a run reaches the connected systems: by connection name, and their schemas by connection and object."""
+    """How a run reaches the connected systems: by connection name, and their schemas by connection and object.
+
+    `library` has the tables that its rule asks, in the versions that the run has pinned.
+    """
 
     connect: Callable[[str], AbstractContextManager[Connector]]
     schema: Callable[[str, str], Schema]
+    library: Library = EMPTY
 
 
 class Execution:
@@ -78,10 +83,12 @@ class Execution:
             reader = stack.enter_context(systems.connect(source.connection))
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
-            planner = Planner(self.rule, compile_mapping(self.rule, *ordered), writer, schemas)
+            mapping = compile_mapping(self.rule, *ordered, systems.library)
+            planner = Planner(self.rule, mapping, writer, schemas)
             planner.replaying = self.claim.kind == "replay"
-            planner.validating = self._validating(systems, schemas[0], stack)
-            self._keep(schemas)
+            planner.at = self.claim.requested_at
+            planner.validating = self._validating(systems, mapping.source, stack)
+            self._keep(schemas, mapping)
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
@@ -91,13 +98,14 @@ class Execution:
             return None
         references = References(systems.connect, systems.schema, self.retry)
         stack.callback(references.close)
-        return Validating(self.rule, schema, references)
+        return Validating(self.rule, schema, references, systems.library)
 
-    def _keep(self, schemas: tuple[Schema, Schema]) -> None:
+    def _keep(self, schemas: tuple[Schema, Schema], mapping: Mapping) -> None:
         """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
         if not self.rule.explain:
             return
-        self.kept = read_fields(self.rule, schemas[0])
+        asked = (name for question in mapping.questions for name in question.fields)
+        self.kept = read_fields(self.rule, schemas[0], asked)
         noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, schemas)
         if noted is not None:
             self.journal.note(schemas=noted)

@@ -7,8 +7,8 @@ and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -22,7 +22,7 @@ from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
 from webapp.runs import hooks
 from webapp.runs.models import run, run_chunk, run_log, run_record
-from webapp.runs.pipeline import checked, inputs
+from webapp.runs.pipeline import checked, hits, inputs
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
@@ -56,18 +56,24 @@ class Claim:
     selection: tuple[int, ...] = ()
     read_complete: bool = False
     schemas: Sequence[Mapping[str, Any]] | None = None
+    uses: Mapping[str, Mapping[str, int]] | None = None
+    hits: Mapping[str, list[int]] | None = None
+    requested_at: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
 
     @classmethod
     def of(cls, row: sa.Row[Any]) -> Claim:
         """Return the claim on a run from its row."""
         names = ("rule_id", "rule_name", "document", "mode", "kind", "token", "worker", "chunks", "counts", "position")
-        values = {name: getattr(row, name) for name in (*names, "since", "high", "read_complete", "schemas")}
+        values = {name: getattr(row, name) for name in (*names, *_LATER)}
         return cls(run_id=row.id, selection=tuple(row.selection or ()), **values)
 
     @property
     def live(self) -> bool:
         """Tell whether the run writes to its target."""
         return self.mode == "live"
+
+
+_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "requested_at")
 
 
 class Journal:
@@ -82,6 +88,7 @@ class Journal:
         self.holder = holder or claim
         self.counts = chunks.add_counts([dict(claim.counts)]) if claim.counts else chunks.add_counts([])
         self.chunks = claim.chunks
+        self.hits = dict(claim.hits or {})
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
         """Renew the lease under our token, setting `values` of the run; raises `Fenced`."""
@@ -128,10 +135,11 @@ class Journal:
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
         outcomes, own = chunk.outcomes, chunks.counts(chunk.outcomes)
-        blob = pack({"outcomes": outcomes, **checked.frames(chunk.checked)})
-        total = chunks.add_counts([self.counts, own])
+        blob = pack({"outcomes": outcomes, **checked.frames(chunk.checked), **hits.frames(chunk.hits)})
+        total, decided = chunks.add_counts([self.counts, own]), hits.added(self.hits, chunk.hits)
         with self.house.db.begin() as tx:
-            self.guard(tx, counts=total, chunks=chunk.no, position=chunk.position, high=chunk.high)
+            place = {"position": chunk.position, "high": chunk.high}
+            self.guard(tx, counts=total, hits=decided or None, chunks=chunk.no, **place)
             tx.execute(sa.delete(run_chunk).where(run_chunk.c.run_id == self.claim.run_id, run_chunk.c.no == chunk.no))
             kept = {**self._head(chunk), "counts": own, "outcomes": blob, "digest": digest(blob)}
             tx.execute(sa.insert(run_chunk).values(state="done", **kept))
@@ -146,7 +154,7 @@ class Journal:
             sealed = {"digest": kept["digest"], "inputs": inputs.seal(tx, self.claim.run_id, chunk.no)}
             self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, **sealed})
         links.merge(chunk.links if self.claim.live else chunk.links.clear())
-        self.counts, self.chunks = total, chunk.no
+        self.counts, self.chunks, self.hits = total, chunk.no, decided
 
     def handled(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """Yield outcomes and unique values of the chunks that are done, one at a time: all may not fit into memory."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import polars as pl
 
 from connectors.spi import Connector, Page
+from rules.decisions.asking import Asked
 from rules.documents.defaults import actions
 from rules.documents.sync import Action, DetectBy, SyncRule
 from rules.mapping import Mapping as FieldMapping
@@ -63,6 +65,7 @@ class Planner:
         self.met: set[int] = set()
         self.replaying = False
         self.validating: Validating | None = None
+        self.at = datetime.fromtimestamp(0, UTC)
 
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
@@ -70,8 +73,9 @@ class Planner:
         keys = key_text(page.records[self.sides.source_key])
         self._check_keys(draft, keys)
         in_scope = self._scope(draft)
-        self._validate(draft, in_scope, keys)
-        mapped = self.mapping.apply(page.records)
+        asked = self._decide(draft, in_scope)
+        self._validate(draft, asked.batch, in_scope, keys)
+        mapped = self.mapping.apply(asked.batch)
         for error in mapped.errors:
             if in_scope[error.row]:
                 draft.park(error.row, "map", error.message, error.field)
@@ -82,7 +86,8 @@ class Planner:
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
         self._check_partners(draft, batch, decision, links)
-        return _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
+        chunk = _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
+        return replace(chunk, hits=asked.hits(in_scope))
 
     def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
         """Take note of keys and unique values that the run has handled, so that a second one is noticed."""
@@ -113,10 +118,17 @@ class Planner:
             draft.park(error.row, "scope", error.message, "where")
         return mask
 
-    def _validate(self, draft: Draft, in_scope: pl.Series, keys: pl.Series) -> None:
+    def _decide(self, draft: Draft, in_scope: pl.Series) -> Asked:
+        asked = self.mapping.ask(draft.records, self.at)
+        for name, error in asked.errors:
+            if in_scope[error.row]:
+                draft.park(error.row, "decide", error.message, name)
+        return asked
+
+    def _validate(self, draft: Draft, records: pl.DataFrame, in_scope: pl.Series, keys: pl.Series) -> None:
         if self.validating is None:
             return
-        verdicts = self.validating.ask(draft.records, draft.usable & in_scope, keys)
+        verdicts = self.validating.ask(records, draft.usable & in_scope, keys)
         draft.checked = of_verdicts(verdicts, self.validating.severities, draft.first, keys)
         for row, verdict in verdicts.blocking.items():
             draft.fail(row, verdict)
