@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "run": "runs:run",
     "runs": "runs:runs",
     "explain": "explain:explain",
+    "rules": "rules:rules",
     "simulate": "runs:simulate",
     "approve": "cases:approve",
     "cases": "cases:cases",

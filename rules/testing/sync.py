@@ -120,7 +120,7 @@ class SyncTests:
         return [difference for difference in found if difference is not None]
 
     def _difference(self, name: str, wanted: Any, came: Came) -> Difference | None:
-        if name not in self.target or name not in self._names:
+        if name not in self.target or name not in self.names:
             note = msg("The rule does not write the field '{field}'.", field=name)
             return Difference(name, wanted, None, note)
         if came.ending is not Ending.MAPPED:
@@ -136,7 +136,8 @@ class SyncTests:
         return None if same(field, expected, made.value) else Difference(name, expected, made.value)
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """Return the target fields that the rule writes."""
         return self._tracer.mapping.names
 
 

@@ -54,6 +54,8 @@ def tab_of(problem: DocumentProblem) -> str:
     head = problem.path.partition("/")[0]
     if head in {"fields", "key"}:
         return "fields"
+    if head == "tests":
+        return "tests"
     if head in {"validations", "decisions"}:
         return "validations"
     shown = {"situations", "detect", "errors", "schedule"}

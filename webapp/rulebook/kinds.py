@@ -34,7 +34,12 @@ _SYNC_RULE = RuleKind(
     schema=sync_schema,
     lead=_sides,
     new="/rules/new",
-    tabs=(("fields", N_("Fields")), ("validations", N_("Validations")), ("behaviour", N_("Behaviour"))),
+    tabs=(
+        ("fields", N_("Fields")),
+        ("validations", N_("Validations")),
+        ("behaviour", N_("Behaviour")),
+        ("tests", N_("Tests")),
+    ),
     runs=True,
     pausable=True,
 )

@@ -10,6 +10,7 @@ from rules.decisions import compile_table
 from rules.decisions.analysis import analyse
 from rules.decisions.findings import Finding
 from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
+from rules.testing import TableTests
 from rules.text import N_
 from webapp.extensions import House
 from webapp.rulebook.kind import Document, RuleKind
@@ -33,11 +34,13 @@ def _structure(parse: Callable[[Document], object]) -> Callable[[Document], list
 def _check_table(house: House, document: Document, tx: sa.Connection | None) -> list[DocumentProblem]:
     try:
         table = decision_table.parse_decision_table(document)
-        warnings = compile_table(table, library=library(house, tx=tx)).warnings
+        known = library(house, tx=tx)
+        warnings = compile_table(table, library=known).warnings
         findings = analyse(table, as_of=table.day(house.clock())).findings
     except DocumentError as error:
         return list(error.problems)
-    return [*warnings, *_remarks(findings)]
+    failing = TableTests(table, table.day(house.clock()), known).run().problems() if table.tests else ()
+    return [*warnings, *_remarks(findings), *failing]
 
 
 def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
@@ -80,7 +83,7 @@ DECISION_TABLE = RuleKind(
     lead=_lead,
     new="/rules/new/table",
     home="table",
-    tabs=(("table", N_("Table")),),
+    tabs=(("table", N_("Table")), ("tests", N_("Tests"))),
 )
 LOOKUP = RuleKind(
     name=lookup.KIND,

@@ -22,6 +22,7 @@ from webapp.rulebook.live_views import LiveView
 from webapp.rulebook.pages import RulePage, home, refusal
 from webapp.rulebook.reading import ACTIVE
 from webapp.rulebook.setup_views import SetupView
+from webapp.rulebook.tests_views import TestsView
 from webapp.rulebook.validation_views import ValidationsView
 from webapp.rulebook.version_views import VersionsView
 from webapp.web.views import expose, has_access, permission_name
@@ -154,6 +155,7 @@ VIEWS = (
     ValidationsView,
     BehaviourView,
     SourceView,
+    TestsView,
     VersionsView,
     LiveView,
     ExpressionView,

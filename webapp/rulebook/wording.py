@@ -262,11 +262,12 @@ def key_name(path: Sequence[str], document: Document) -> str:
     parts = [str(part) for part in path]
     if parts and parts[0] == "fields" and len(parts) > 1:
         parts = [_("Field %(name)s", name=_field_name(parts[1], document)), *parts[2:]]
-    if parts[:1] in (["validations"], ["decisions"]) and len(parts) > 1 and parts[1].isdigit():
+    if parts[:1] in (["validations"], ["decisions"], ["tests"]) and len(parts) > 1 and parts[1].isdigit():
         number = int(parts[1]) + 1
         titles = {
             "validations": _("Validation %(number)d", number=number),
             "decisions": _("Decision table %(number)d", number=number),
+            "tests": _("Test %(number)d", number=number),
         }
         parts = [titles[parts[0]], *parts[2:]]
     return " › ".join(names.get(part, part) for part in parts) or _("The whole rule")

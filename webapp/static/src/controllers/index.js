@@ -6,6 +6,7 @@ import { designer } from "./designer.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
+import { ruleTest } from "./rule_test.js";
 import { settings } from "./settings.js";
 import { theme } from "./theme.js";
 import { tick } from "./tick.js";
@@ -25,6 +26,7 @@ export const controllers = {
   "expression-list": expressionList,
   "language-help": languageHelp,
   "rule-setup": ruleSetup,
+  "rule-test": ruleTest,
   settings,
   theme,
   tick,
