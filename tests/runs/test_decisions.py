@@ -9,8 +9,8 @@ import pytest
 
 from tests.runs.conftest import ADMIN, numbers
 from tests.runs.test_crash import Killed, dies
-from webapp.rulebook import hooks
 from webapp.rulebook import services as rulebook
+from webapp.runs.links import table_hits
 from webapp.runs.models import run
 from webapp.runs.pipeline.journal import Journal
 
@@ -50,7 +50,7 @@ def tables(world: Any) -> Any:
 
 def hits(world: Any) -> list[int]:
     with world.house.db.read() as tx:
-        return hooks.hits_of(tx, "greeting")
+        return table_hits(tx, "greeting")
 
 
 def test_outputs_of_tables_are_written(tables: Any) -> None:
