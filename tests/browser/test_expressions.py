@@ -188,6 +188,17 @@ def test_rows_make_an_expression_and_are_read_back(behaviour):
     expect(text(behaviour)).to_have_value("!(status in ['closed', 'new']) && (credit > 5.0 || size(name) > 4)")
 
 
+def test_a_suggestion_changes_the_rows(behaviour):
+    """A mistake that is shown below rows is mended in the rows."""
+    write(behaviour, "taxno == 'T1'")
+    field(behaviour).get_by_role("button", name="Builder", exact=True).click()
+    chosen = field(behaviour).get_by_label("Field", exact=True)
+    expect(chosen).to_have_value("taxno")
+    field(behaviour).get_by_role("button", name="Use tax_no").click()
+    expect(chosen).to_have_value("tax_no")
+    expect(text(behaviour)).to_have_value("tax_no == 'T1'")
+
+
 def test_a_half_filled_row_is_not_saved(behaviour):
     """A row that says nothing yet, or nonsense, keeps the form from being sent."""
     write(behaviour, "credit > 5.0")

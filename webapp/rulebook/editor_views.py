@@ -173,7 +173,8 @@ class SourceView(RulePage):
         located, problem = source.read(text, form)
         place = (lambda found: located.place(found.path)) if located else (lambda _found: (1, 1))
         findings = Findings(rule.document, services.check(self.house, context.get("document") or rule.document))
-        shown = {"text": text, "form": form, "line_of": place, "findings": findings}
+        problems = [] if problem else sorted(findings.problems, key=place)
+        shown = {"text": text, "form": form, "line_of": place, "findings": findings, "problems": problems}
         shown["marks"] = self._marks(text, located, problem, findings)
         return self.frame("rulebook/source.html", rule, "source", status, **{**shown, **context})
 

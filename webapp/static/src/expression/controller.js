@@ -68,6 +68,7 @@ const upgrade = async (root) => {
     timer = setTimeout(() => (editor.choosing() ? later() : check()), WAIT);
   };
   let told = false;
+  let follow = () => {};
   const editor = expressionEditor(area, words, (text) => {
     if (area.value !== text) {
       area.value = text;
@@ -75,6 +76,7 @@ const upgrade = async (root) => {
       area.dispatchEvent(new Event("input", { bubbles: true }));
       told = false;
     }
+    follow(text);
     later();
   });
   area.addEventListener("input", () => { if (!told) editor.set(area.value); });
@@ -82,15 +84,17 @@ const upgrade = async (root) => {
   root.expressionEditor = editor;
   if (focused) editor.focus();
   if (area.value.trim()) check();
-  if (root.dataset.rows === "true" && words.texts.add_row && !area.readOnly && !area.disabled) await modes(root, area, editor, asked, words);
+  if (root.dataset.rows === "true" && words.texts.add_row && !area.readOnly && !area.disabled) follow = await modes(root, area, editor, asked, words);
 };
 
-// The choice between rows and code; rows are shown first where they can say everything.
+// The choice between rows and code; rows are shown first where they can say everything. Returns what is to be done
+// when the text has changed: rows that did not say it themselves are read anew.
 const modes = async (root, area, editor, asked, words) => {
   const choice = root.querySelector("[data-modes]");
   const holder = root.querySelector("[data-builder]");
   const note = root.querySelector("[data-result]");
-  const rows = conditionBuilder({ holder, words, asked, written: (text) => editor.set(text) });
+  let said = null;
+  const rows = conditionBuilder({ holder, words, asked, written: (text) => { said = text; editor.set(text); } });
   const set = (mode) => {
     holder.hidden = mode !== "rows";
     editor.frame.hidden = mode === "rows";
@@ -127,9 +131,14 @@ const modes = async (root, area, editor, asked, words) => {
   }, { capture: true });
   choice.hidden = false;
   set("text");
-  if (localStorage.getItem(CHOICE) === "text" || document.activeElement === editor.frame) return;
+  const follow = async (text) => {
+    if (holder.hidden || text === said || rows.pending()) return;
+    if (!(await open())) set("text");
+  };
+  if (localStorage.getItem(CHOICE) === "text" || document.activeElement === editor.frame) return follow;
   const model = await asked.rows(area.value).then((answer) => answer.model).catch(() => null);
   if (model && !onlyCode(model)) { rows.open(model); set("rows"); }
+  return follow;
 };
 
 export const expression = (root) => whenSeen(root, () => upgrade(root));

@@ -31,6 +31,7 @@ export const expressionEditor = (area, words, changed) => {
     parent: root,
     state: EditorState.create({
       doc: area.value,
+      selection: { anchor: area.value.replace(/\r\n?/g, "\n").length },
       extensions: [
         history(), drawSelection(), bracketMatching(), closeBrackets(), EditorView.lineWrapping, cel,
         completion(words), signatureHelp(words), hover(words),
@@ -63,7 +64,7 @@ export const expressionEditor = (area, words, changed) => {
     choosing: () => completionStatus(view.state) === "active",
     focus: () => view.focus(),
     set(value) {
-      if (value !== text()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: value } });
+      if (value !== text()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: value }, selection: { anchor: value.length } });
     },
     insert(piece) {
       const { from, to } = view.state.selection.main;
