@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 import polars as pl
@@ -121,7 +122,12 @@ class Validator:
 
     def _seen(self, program: Program, records: pl.DataFrame, row: int) -> tuple[tuple[str, str], ...]:
         names = [name for name in self._order if name in program.fields][:_SEEN]
-        return tuple((name, shown(records[name][row])) for name in names)
+        return tuple((name, _shown(records[name][row])) for name in names)
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message quotes it; a decimal without the zeros that only its field adds."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else shown(value)
 
 
 def _only(program: Program) -> str | None:
@@ -144,7 +150,7 @@ def _reference(place: int, validation: Validation, reference: Reference, asked: 
             problem=_words(validation),
             object=reference.object,
             key=reference.key,
-            value=shown(values[row]),
+            value=_shown(values[row]),
         )
         asking.fail(place, Verdict(int(rows[row]), validation, text, field=reference.field))
 
@@ -183,7 +189,7 @@ def _double(made: Claims, number: int, row: int, other: str | None) -> Verdict:
         text = msg("{problem} Another record further up has the same {fields}.", **words)
     else:
         text = msg("{problem} The record '{other}' has the same {fields}.", **words, other=other)
-    seen = tuple((name, shown(made.values[name][number])) for name in validation.unique)
+    seen = tuple((name, _shown(made.values[name][number])) for name in validation.unique)
     return Verdict(row, validation, text, seen, validation.unique[0] if len(validation.unique) == 1 else None)
 
 

@@ -122,7 +122,7 @@ class DesignerView(EntityRoom):
             else {}
         )
         form = forms.Form(texts=forms.texts_of(preview.fields, start, self.zone)) if preview else None
-        count, listed = len(design.rows_of(request.form)), len(validations.rows_of(request.form))
+        count, listed = len(design.rows_of(request.form)), validations.rows_of(request.form)
         return self.page(
             "entities/designer_check.html",
             preview=preview,
@@ -208,7 +208,7 @@ def _listed(
         "wrong_validations": validations.wrong_rows(errors),
         "validation_fields": [(column["name"], column["label"] or column["name"]) for column in columns[1:]],
         "severities": validation_words.in_an_entity(),
-        "deeds": validation_words.short(),
+        "deeds": validation_words.short_of_entity(),
         "expressions": "/expressions/" + ("" if new else f"?entity={name}"),
         "entity_exists": not new,
         "own_fields": columns,

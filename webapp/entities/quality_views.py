@@ -37,7 +37,7 @@ class QualityView(EntityRoom):
             last=last,
             history=history,
             trend=_trend([score for _at, score, _records in history]),
-            deeds=validation_words.short(),
+            deeds=validation_words.short_of_entity(),
             forms={"email": _("e-mail addresses"), "phone": _("phone numbers"), "url": _("web addresses")},
             size=(WIDTH, HEIGHT),
         )

@@ -28,7 +28,8 @@ def rows_of(form: MultiDict[str, str]) -> list[Row]:
     for number in numbers:
         start = f"{PREFIX}-{number}-"
         row: Row = {key[len(start) :]: form[key].strip() for key in form if key.startswith(start)}
-        rows.append({**row, "unique": [name for name in form.getlist(f"{start}unique") if name]})
+        ask = row.get("ask") if row.get("ask") in ASKS else ASKS[0]
+        rows.append({**row, "ask": ask, "unique": [name for name in form.getlist(f"{start}unique") if name]})
     return rows
 
 

@@ -26,5 +26,10 @@ def in_an_entity() -> Choices:
 
 
 def short() -> dict[str, str]:
-    """Return a severity in one or two words."""
+    """Return the severities of a rule in one or two words."""
     return {"quarantine": _("Quarantine"), "reject": _("Leave out"), "warn": _("Warn")}
+
+
+def short_of_entity() -> dict[str, str]:
+    """Return the severities of an entity in one or two words."""
+    return {**short(), "reject": _("Refuse")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +27,7 @@ SCHEMA = Schema(
         Field("active", FieldType.BOOLEAN),
         Field("price", FieldType.FLOAT),
         Field("seen", FieldType.DATETIME),
+        Field("credit", FieldType.DECIMAL, scale=4),
     ),
     ("id",),
 )
@@ -96,6 +98,18 @@ def test_without_a_message_the_condition_itself_is_told():
     (verdict,) = ask([validation(check=long)], {"name": "y"}).failures
     assert str(verdict.message).endswith("....")
     assert len(str(verdict.message)) < 160
+
+
+def test_decimals_are_told_without_the_zeros_that_only_the_field_adds():
+    found = ask([validation(check="credit < 10.0")], {"credit": Decimal("1500.2500")}, {"credit": Decimal(100)})
+    assert [v.seen for v in found.failures] == [(("credit", "1500.25"),), (("credit", "100"),)]
+
+
+def test_a_record_may_fail_to_say_whether_it_is_asked_and_fail_the_question_of_another():
+    items = [validation(check="price / 2.0 > 1.0", when="price * 2.0 > 1.0")]
+    found = ask(items, {"price": None}, {"price": 1.0}, {"price": 9.0}, {"price": 0.1})
+    assert [v.row for v in found.failures] == [0, 1]
+    assert found.tallies == {"rule": Tally(3, 1)}
 
 
 def test_an_empty_answer_is_not_met():
