@@ -40,12 +40,13 @@ class Listener:
     def _hear(self, name: str, listen: Listen, event: Event, keys: dict[str, list[str]]) -> None:
         moment = Moment("", event.at, {name: (event,)})
         if listen.where is None or holds(listen.where, self.scope, moment):
-            keys.setdefault(self._key(name, listen.by or self.rule.by, event), []).append(name)
+            keys.setdefault(self._key(name, listen, event), []).append(name)
 
-    def _key(self, name: str, by: str | None, event: Event) -> str:
+    def _key(self, name: str, listen: Listen, event: Event) -> str:
+        by = listen.by or self.rule.by
         if by is None:
             return ""
-        if PATH.fullmatch(by) and by.partition(".")[0] not in self.rule.events:
+        if listen.by is None or (PATH.fullmatch(by) and by.partition(".")[0] not in self.rule.events):
             value = _part(event.data, by)
         else:
             value = work_out(self.scope.compile(by), self.scope, Moment("", event.at, {name: (event,)}))

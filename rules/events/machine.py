@@ -16,7 +16,7 @@ from rules.events.interface import Event, Form, Heard, Live, Note, Pattern, Patt
 from rules.events.timers import Timers
 
 Seen = dict[str, tuple[Event, ...]]
-FOREVER = timedelta(days=36_500)
+FOREVER = timedelta(days=36_500)  # a pattern of one event is met at once, so it never waits
 
 
 @dataclass
@@ -35,7 +35,7 @@ class PatternMachine:
     def __init__(self, rule: EventRule, engine: Callable[[Pattern], Patterns] = DurablePatterns) -> None:
         when = rule.when or When()
         self.names, self._pattern = pattern_of(when)
-        self._within = seconds(when.within)
+        self._within = seconds(when.within) or FOREVER
         self._absent = set(when.absent.events) if when.absent else set()
         self._patience = seconds(when.absent.within) if when.absent else None
         self._acts = tuple(f"then/{number}" for number in range(len(rule.then)))
@@ -104,8 +104,7 @@ class PatternMachine:
         met = self._engine.event(heard.key, heard.number, places)
         if met is not None:
             return self._met(heard, at, met)
-        if self._within is not None:
-            self._timers.set(at + self._within, heard.key, heard.number, "within")
+        self._timers.set(at + self._within, heard.key, heard.number, "within")
         return []
 
     def _useful(self, key: str, place: int) -> bool:

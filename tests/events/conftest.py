@@ -1,4 +1,4 @@
-"""Event rules at work on a house of their own, with a clock that tests move and a real web server that gets the hooks."""
+"""Event rules at work on a house of their own, with a clock that tests move and a real web server that gets hooks."""
 
 from __future__ import annotations
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import socketserver
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
@@ -97,7 +99,7 @@ def test_an_action_that_cannot_be_done_says_why(world: World, act: dict[str, Any
 
 
 def test_a_write_to_another_system_is_done_once(world: World, tmp_path: Path, monkeypatch) -> None:
-    """Killed between the write and its note, the action asks the system at the next attempt and does not write again."""
+    """Killed between the write and its note, the next attempt asks the system and does not write again."""
     rows = shop(world, tmp_path)
     world.rule(
         acting(
@@ -112,9 +114,10 @@ def test_a_write_to_another_system_is_done_once(world: World, tmp_path: Path, mo
         pass
 
     (action,) = claims.claim(world.house, "one", 10)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(claims, "finish", lambda *_: (_ for _ in ()).throw(Killed))
-        do(world.house, action)
+        with pytest.raises(Killed):
+            do(world.house, action)
     assert rows() == [("c1", "o1", None)]
     world.later(minutes=5).act()
     assert [a.state for a in world.actions()] == ["done"]
@@ -164,7 +167,7 @@ def test_a_web_hook_is_sent_with_a_key_and_a_signature(world: World, receiver: W
 
 
 def test_a_web_hook_is_tried_again_while_the_receiver_is_ill(world: World, receiver: WebServer) -> None:
-    """A server error is followed by further attempts with the same key, ever later; then it fails and can be retried."""
+    """A server error is followed by further attempts with the same key, ever later; then it fails."""
     receiver.answer = lambda _: Answer(503)
     act = {
         "notify": {"web_hook": {"url": receiver.url, "body": "{'id': order.id}"}},
@@ -192,8 +195,6 @@ def test_a_web_hook_is_tried_again_while_the_receiver_is_ill(world: World, recei
 
 def test_a_web_hook_goes_nowhere_forbidden(world: World, receiver: WebServer) -> None:
     """The rules for outgoing connections hold for web hooks, too."""
-    from dataclasses import replace
-
     world.house = replace(world.house, settings=replace(world.house.settings, egress_allow=()))
     world.rule(acting({"notify": {"web_hook": {"url": receiver.url}}}))
     order(world)
@@ -231,8 +232,6 @@ def test_a_run_is_started(world: World, tmp_path: Path) -> None:
 
 def test_an_email_is_sent(world: World, monkeypatch) -> None:
     """A mail server gets the message with its text filled in."""
-    from dataclasses import replace
-
     with Mailbox() as box:
         settings = replace(world.house.settings, smtp_url=f"smtp://127.0.0.1:{box.port}", mail_from="s@example.com")
         world.house = replace(world.house, settings=settings)
@@ -250,8 +249,6 @@ class Mailbox:
     """A mail server that keeps what it gets."""
 
     def __init__(self) -> None:
-        import socketserver
-
         box = self
         self.letters: list[bytes] = []
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.events.conftest import ONBOARDING, START, UNPAID, World
+from rules.events.engine import DurablePatterns
+from rules.events.interface import EngineFailed
+from tests.events.conftest import ADMIN, ONBOARDING, START, UNPAID, World
 from webapp.cases import services as cases
-from webapp.events import lease, results
+from webapp.events import lease, reading, results, services
 from webapp.events.keeper import Keeper
 from webapp.events.models import event, event_kept, event_timer
+from webapp.rulebook import services as rulebook
 
 
 def titles(world: World) -> list[str]:
@@ -165,25 +168,17 @@ def test_a_process_walks_through_its_states(world: World) -> None:
 
 def test_a_paused_rule_stands_still(world: World) -> None:
     """While a rule is paused it hears nothing and fires nothing; what was due fires when it goes on."""
-    from webapp.rulebook import services as rulebook
-
     world.rule()
     world.post("order.created", customer=1, id="o1")
     world.work()
-    rulebook.pause(world.house, "unpaid", world_actor())
+    rulebook.pause(world.house, "unpaid", ADMIN)
     world.later(hours=1).post("order.created", customer=2, id="o2")
     world.work()
     assert titles(world) == []
-    rulebook.resume(world.house, "unpaid", world_actor())
+    rulebook.resume(world.house, "unpaid", ADMIN)
     world.work()
     assert titles(world) == ["Order o1 is not paid"]
     assert world.processes() == []
-
-
-def world_actor():
-    from tests.events.conftest import ADMIN
-
-    return ADMIN
 
 
 def test_an_event_that_cannot_be_used_says_why(world: World) -> None:
@@ -200,10 +195,6 @@ def test_an_event_that_cannot_be_used_says_why(world: World) -> None:
 
 def test_a_rule_at_which_the_engine_fails_is_stopped(world: World, monkeypatch) -> None:
     """After three failures the rule stands still with a reason, the others go on; it can be started again."""
-    from rules.events.engine import DurablePatterns
-    from rules.events.interface import EngineFailed
-    from webapp.events import reading, services
-
     world.rule(ONBOARDING)
     world.rule()
     world.post("order.created", customer=1, id="o1")
@@ -214,7 +205,7 @@ def test_a_rule_at_which_the_engine_fails_is_stopped(world: World, monkeypatch) 
     with world.house.db.read() as tx:
         assert "failed several times" in str(reading.standing(tx, "unpaid").problem)
     assert [p.state for p in world.processes("onboarding")] == ["checking"]
-    services.restart(world.house, "unpaid", world_actor())
+    services.restart(world.house, "unpaid", ADMIN)
     world.post("order.created", customer=2, id="o2")
     world.work()
     assert [p.key for p in world.processes()] == ["2"]
