@@ -87,11 +87,11 @@ class MappingPlan:
         values = found[f"{number}:value"]
         mask = _column(found, f"{number}:applies")
         problem = _column(found, f"{number}:problem")
-        failures = _explained(problem, batch, lambda part: step.values(part)[1])
-        when = step.when
+        values, failures = _explained(problem, batch, values, step.values)
         unsure = _column(found, f"{number}:unsure")
-        doubts = {} if when is None else _explained(unsure, batch, lambda part: causes(when.evaluate(part).errors))
-        return values, failures, mask, doubts
+        if step.when is None or mask is None or unsure is None or not unsure.any():
+            return values, failures, mask, {}
+        return _record_by_record(step, batch)  # the condition may be known for some after all
 
 
 def _column(found: pl.DataFrame, name: str) -> pl.Series | None:
@@ -115,13 +115,19 @@ def _parts(stages: Stages, step: Step, value: Value, when: Value | None) -> dict
     return {"value": made.cast(step.target.dtype), **({} if problem is None else {"problem": problem}), **parts}
 
 
-def _explained(mask: pl.Series | None, batch: pl.DataFrame, explain: Callable[[pl.DataFrame], Failures]) -> Failures:
-    """Return row -> why for the records of a mask, found by looking at just those."""
+def _explained(
+    mask: pl.Series | None,
+    batch: pl.DataFrame,
+    values: pl.Series,
+    look: Callable[[pl.DataFrame], tuple[pl.Series, Failures]],
+) -> tuple[pl.Series, Failures]:
+    """Return the values and row -> why for the records of a mask, found by looking at just those."""
     rows = None if mask is None else mask.arg_true()
     if rows is None or not len(rows):
-        return {}
+        return values, {}
+    found, failures = look(batch[rows])
     numbers = rows.to_list()
-    return {numbers[row]: cause for row, cause in explain(batch[rows]).items()}
+    return values.scatter(rows, found), {numbers[row]: cause for row, cause in failures.items()}
 
 
 def _record_by_record(step: Step, batch: pl.DataFrame) -> tuple[pl.Series, Failures, pl.Series | None, Failures]:

@@ -97,7 +97,7 @@ def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages,
 
 
 def _with_zero(stages: Stages, number: Value) -> pl.Expr:
-    """Return the number; a zero as a column, since Polars skips what it thinks changes nothing, and -0.0 + 0.0 is 0.0."""
+    """Return the number; a zero as a column: Polars skips what it thinks changes nothing, but -0.0 + 0.0 is 0.0."""
     if number.constant and isinstance(number.literal, float) and number.literal == 0:
         return stages.constant(number.literal)
     return number.expr

@@ -116,7 +116,7 @@ class Columns:
         rows = None if failed is None else failed.arg_true()
         if rows is None or not len(rows):
             return Evaluated(values)
-        return Evaluated(values, self._explanation(form).errors(frame[rows], rows))
+        return self._explanation(form).explain(frame[rows], rows, values)
 
     def _explanation(self, form: Form) -> Explanation:
         if len(self._explanations) > 2 * MOST:

@@ -1,7 +1,7 @@
 """Why records have no result, for whole columns: the innermost part that failed, as `rules.language.explain` finds it.
 
-Each place that can be blamed has a number. A column tells the number for each failed record; the few whose message is not
-known by then are explained one by one.
+Each place that can be blamed has a number. A column tells the number for each failed record; the few whose message is
+not known by then are explained one by one.
 """
 
 from __future__ import annotations

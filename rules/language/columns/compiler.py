@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from rules.language.columns import arithmetic, operators, python
+from rules.language.columns import arithmetic, jsonvalues, operators, python
 from rules.language.columns.constants import constant
 from rules.language.columns.facts import Fact, unusable_name
 from rules.language.columns.forms import find_form
 from rules.language.columns.islands import island, wrapped
-from rules.language.columns.kinds import kind_of, runtime_kind, variable_kind
+from rules.language.columns.jsonvalues import WANTED, Json, Part, part_of
+from rules.language.columns.kinds import kind_of, parameter_kind, runtime_kind, variable_kind
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import NoColumn, Value
 from rules.language.lower import DIVIDE
-from rules.language.nodes import Call, Exact, Find, Ident, Let, Literal, Mode, Node, Operator, Variable, children
+from rules.language.nodes import Call, Exact, Find, Has, Ident, Let, Literal, Mode, Node, Operator, Variable, children
 from rules.language.runtime import implementations, variables
 from rules.language.searches import search
 from rules.language.types import Kind, of_field
@@ -24,7 +26,12 @@ from rules.schema import Schema
 from rules.text import Message, msg
 
 _DYNAMIC = msg("What JSON, lists and loops hold is known record by record only.")
-_EXACT = 2**53
+COMBINED: dict[str, Callable[[str, Value, Value], Value]] = {
+    **dict.fromkeys(("&&", "||"), operators.logic),
+    **dict.fromkeys(("==", "!="), operators.equal),
+    **dict.fromkeys(("<", "<=", ">", ">="), operators.order),
+}
+_SOUGHT = {"in": operators.member, "[]": operators.item}
 
 
 class Compiler:
@@ -51,7 +58,9 @@ class Compiler:
             Operator: self._operator,
             Call: self._call,
             Find: self._find,
+            Has: self._has,
         }
+        self._json = Json(stages)
 
     def visit(self, node: Node) -> Value:
         """Return the values of a node; raises `NoColumn` where not even their kind is known."""
@@ -68,11 +77,8 @@ class Compiler:
         if isinstance(node, Literal) or not self._reads(node):
             self.opaque.add(id(node))
             return constant(node, self.kind(node))
-        made = self._forms.get(type(node))
         try:
-            if made is None:
-                raise NoColumn(_DYNAMIC)
-            return made(node)
+            return self._forms.get(type(node), _no_form)(node)
         except NoColumn as error:
             return self._island(node, error)
 
@@ -111,7 +117,7 @@ class Compiler:
     def choice(self, node: Operator, step: Callable[[Node], Value]) -> Value:
         """Return `test ? yes : no`, the step taken on both sides."""
         test, yes, no = node.operands
-        return operators.choice(self.stages, self.visit(test), step(yes), step(no))
+        return operators.choice(self.stages, self.typed(test, Kind.BOOLEAN), step(yes), step(no))
 
     def _reads(self, node: Node) -> bool:
         if isinstance(node, (Variable, Exact)):
@@ -153,26 +159,68 @@ class Compiler:
     def _operator(self, node: Operator) -> Value:
         if node.symbol == "?:":
             return self.choice(node, self.visit)
-        values = tuple(map(self.visit, node.operands))
+        met = self._meeting(node) if len(node.operands) == 2 else None
+        if met is not None:
+            return met
+        values = self._operands(node)
         if len(values) == 1:
             return arithmetic.negative(values[0]) if node.symbol == "-" else operators.negation(values[0])
-        left, right = values
-        match node.symbol:
-            case "&&" | "||":
-                return operators.logic(node.symbol, left, right)
-            case "==" | "!=":
-                return operators.equal(self.stages, node.symbol, left, right)
-            case "<" | "<=" | ">" | ">=":
-                return operators.order(node.symbol, left, right)
-            case "in":
-                return operators.member(self.stages, left, right)
-            case "[]":
-                return operators.item(self.stages, left, right)
-            case _:
-                return arithmetic.calculate(self.stages, node.symbol, left, right)
+        if node.symbol in COMBINED:
+            return COMBINED[node.symbol](node.symbol, *values)
+        return _SOUGHT.get(node.symbol, arithmetic.calculate)(self.stages, node.symbol, *values)
+
+    def part(self, node: Node) -> Part | None:
+        """Return the place in JSON that a node names."""
+        return part_of(node, self.schema, self._scope)
+
+    def typed(self, node: Node, kind: Kind | None) -> Value:
+        """Return a node's values, those of JSON as the kind that is wanted: another type fails, as in the runtime."""
+        part = self.part(node)
+        if part is None or kind is None or kind not in WANTED:
+            return self.visit(node)
+        taken = self._json.take(part, kind)
+        failed = taken.other if taken.value.failed is None else taken.value.failed | taken.other
+        return self.noted(node, replace(taken.value, failed=failed, simple=False))
+
+    def _operands(self, node: Operator) -> tuple[Value, ...]:
+        """Return the values of operands; JSON takes the type of the other side, or of a condition."""
+        parts = [self.part(operand) for operand in node.operands]
+        if not any(parts) or node.symbol == "[]":
+            return tuple(map(self.visit, node.operands))
+        if node.symbol in ("&&", "||", "!"):
+            return tuple(self.typed(operand, Kind.BOOLEAN) for operand in node.operands)
+        if all(parts) or node.symbol == "in":
+            raise NoColumn(_DYNAMIC)
+        left, right = node.operands
+        if parts[0] is None:
+            known = self.visit(left)
+            return known, self.typed(right, _real_kind(known))
+        known = self.visit(right)
+        return self.typed(left, _real_kind(known)), known
+
+    def _meeting(self, node: Operator) -> Value | None:
+        """Return `==`, `!=` and `in` where one side is JSON: another type is no failure there."""
+        left, right = node.operands
+        parts = self.part(left), self.part(right)
+        if node.symbol not in ("==", "!=", "in") or (parts[0] is None) == (parts[1] is None):
+            return None
+        json, other = (left, right) if parts[0] is not None else (right, left)
+        part = self.part(json)
+        known = self.visit(other)
+        kind = jsonvalues.meeting_kind(node.symbol, known)
+        if part is None or kind is None or (node.symbol == "in" and json is right):
+            raise NoColumn(_DYNAMIC)
+        taken = self._json.take(part, kind)
+        self.noted(json, taken.value)
+        if node.symbol == "in":
+            return operators.member(self.stages, "in", taken.value, known)
+        return jsonvalues.equal(self.stages, node.symbol, taken, known)
 
     def _call(self, node: Call) -> Value:
-        args = tuple(map(self.visit, node.args))
+        args = tuple(
+            self.visit(arg) if self.part(arg) is None else self.typed(arg, parameter_kind(node, number))
+            for number, arg in enumerate(node.args)
+        )
         if node.name == DIVIDE:
             return arithmetic.divide(self.stages, *args)
         made = find_form(node.name, args)
@@ -192,7 +240,22 @@ class Compiler:
             self.slow.append(msg("{name}() is worked out once for each different value.", name=name))
         return found
 
+    def _has(self, node: Has) -> Value:
+        part = self.part(node.operand)
+        if part is None:
+            raise NoColumn(_DYNAMIC)
+        return self._json.has(part, node.field)
+
     def _find(self, node: Find) -> Value:
         key = self.visit(node.key)
         kind = Kind.BOOLEAN if node.ask else of_field(node.table.columns[node.column].type).kind
         return python.apply(self.stages, search(node), [key], [True], (kind, True))
+
+
+def _no_form(_node: Node) -> Value:
+    raise NoColumn(_DYNAMIC)
+
+
+def _real_kind(value: Value) -> Kind:
+    """Return the kind that JSON has beside a value: its numbers are floating point."""
+    return Kind.FLOAT if value.kind is Kind.INTEGER else value.kind

@@ -18,7 +18,7 @@ from rules.language.columns.value import Value
 from rules.language.explain import NO_RESULT, call_message
 from rules.language.lower import Plan
 from rules.language.problems import place
-from rules.language.rows import RowError, Rows
+from rules.language.rows import Evaluated, RowError, Rows
 from rules.language.types import Kind
 from rules.schema import Schema
 from rules.text import Message
@@ -47,29 +47,32 @@ class Explanation:
         self._causes = blame.causes
         self._places = [place(root.text, cause.at) for cause in blame.causes]
 
-    def errors(self, failed: pl.DataFrame, rows: pl.Series) -> tuple[RowError, ...]:
-        """Return the errors of the failed records; `rows` are their places in the batch."""
+    def explain(self, failed: pl.DataFrame, rows: pl.Series, values: pl.Series) -> Evaluated:
+        """Return the results of a batch with its errors; `rows` are the places of the failed records.
+
+        A few of those have a value after all: what columns cannot tell exactly counts as failed until here.
+        """
         args = [arg.expr for cause in self._causes for arg in cause.args if not arg.constant]
         outputs = {str(number): expr for number, expr in enumerate([self._number, *args])}
         numbers, *columns = self._stages.run(failed, outputs).get_columns()
-        causes = numbers.fill_null(UNKNOWN).to_list()
-        looked_at = self._one_by_one(failed, [index for index, cause in enumerate(causes) if cause == UNKNOWN])
-        rest = iter(columns)
+        causes = numbers.fill_null(UNKNOWN)
+        places, rest = rows.to_list(), iter(columns)
         messages = [_messages(cause, rest) for cause in self._causes]
-        return tuple(
-            replace(looked_at[index], row=row) if cause == UNKNOWN else self._error(row, cause, messages[cause](index))
-            for index, (row, cause) in enumerate(zip(rows.to_list(), causes, strict=True))
-        )
+        errors = {
+            places[index]: self._error(places[index], cause, messages[cause](index))
+            for index, cause in enumerate(causes.to_list())
+            if cause != UNKNOWN
+        }
+        unknown = (causes == UNKNOWN).arg_true()
+        if len(unknown):
+            found = self._root.rows.evaluate(failed[unknown])
+            values = values.scatter(rows.gather(unknown), found.values)
+            errors |= {(row := places[unknown[e.row]]): replace(e, row=row) for e in found.errors}
+        return Evaluated(values, tuple(error for _, error in sorted(errors.items())))
 
     def _error(self, row: int, cause: int, message: Message) -> RowError:
         line, column = self._places[cause]
         return RowError(row, message, column, line)
-
-    def _one_by_one(self, failed: pl.DataFrame, indices: list[int]) -> dict[int, RowError]:
-        if not indices:
-            return {}
-        errors = self._root.rows.evaluate(failed[indices]).errors
-        return {indices[error.row]: error for error in errors}
 
 
 def _messages(cause: Cause, columns: Iterator[pl.Series]) -> Callable[[int], Message]:
@@ -78,13 +81,14 @@ def _messages(cause: Cause, columns: Iterator[pl.Series]) -> Callable[[int], Mes
     if message is not None or call is None:
         return lambda _index: message or NO_RESULT
     lists = [_python(arg, columns) for arg in cause.args]
-    known: dict[tuple[Any, ...], Message] = {}
+    known: dict[str, Message] = {}
 
     def again(index: int) -> Message:
-        values = tuple(values[index % len(values)] for values in lists)
-        if values not in known:
-            known[values] = call_message(call, list(values))
-        return known[values]
+        values = [values[index % len(values)] for values in lists]
+        key = repr(values)  # unlike the values, it tells 0.0 and -0.0 apart
+        if key not in known:
+            known[key] = call_message(call, values)
+        return known[key]
 
     return again
 

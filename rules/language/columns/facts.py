@@ -111,7 +111,9 @@ def _short(column: pl.Series) -> bool:
         return _farthest(column) < 10**bindings.DIGITS
     physical = column.to_physical()
     low, high = physical.min(), physical.max()
-    return low is None or (isinstance(low, int) and isinstance(high, int) and max(-low, high) < 10**bindings.DIGITS)
+    if not isinstance(low, int) or not isinstance(high, int):
+        return True  # there is no value
+    return max(-low, high) < 10**bindings.DIGITS
 
 
 def _moments(column: pl.Series, empty: bool) -> _Read:

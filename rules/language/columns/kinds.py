@@ -40,6 +40,7 @@ _BUILTINS = {
     "timestamp": Kind.DATETIME,
     "duration": Kind.DURATION,
 }
+_ON_TEXT = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _LOGICAL = frozenset({"&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "in"})
 _PLAIN = frozenset(Kind) - {Kind.ANY, Kind.LIST, Kind.MAP, Kind.NULL}
 
@@ -61,28 +62,31 @@ def variable_kind(variable: Variable, schema: Schema) -> Kind:
 def kind_of(node: Node, schema: Schema, scope: Mapping[str, Node]) -> Kind | None:
     """Return the kind of a node's values besides null, None where only the record tells."""
     match node:
-        case Literal(value=value):
-            return _LITERALS[type(value)]
-        case Variable():
-            found: Kind | None = variable_kind(node, schema)
-        case Has():
-            return Kind.BOOLEAN
-        case Macro(name=name):
-            return None if name in (MacroName.MAP, MacroName.FILTER) else Kind.BOOLEAN
         case Let(variable=name, value=value, body=body):
             return kind_of(body, schema, {**scope, name: value})
         case Ident(name=name):
             return kind_of(scope[name], schema, scope) if name in scope else None
-        case Find(table=table, column=column, ask=ask):
-            found = Kind.BOOLEAN if ask else of_field(table.columns[column].type).kind
-            found = None if found is Kind.ANY else found
         case Call():
             found = _call(node, schema, scope)
         case Operator():
             found = _operator(node, schema, scope)
         case _:
-            found = None
+            found = _simple(node, schema)
     return runtime_kind(found) if found in _PLAIN or found is Kind.NULL else None
+
+
+def _simple(node: Node, schema: Schema) -> Kind | None:
+    match node:
+        case Literal(value=value):
+            return _LITERALS[type(value)]
+        case Variable():
+            return variable_kind(node, schema)
+        case Find(table=table, column=column, ask=ask):
+            return Kind.BOOLEAN if ask else of_field(table.columns[column].type).kind
+        case Has() | Macro(name=MacroName.ALL | MacroName.EXISTS | MacroName.EXISTS_ONE):
+            return Kind.BOOLEAN
+        case _:
+            return None
 
 
 def _call(node: Call, schema: Schema, scope: Mapping[str, Node]) -> Kind | None:
@@ -123,3 +127,12 @@ def _item(node: Operator, schema: Schema, scope: Mapping[str, Node]) -> Kind | N
         kinds = {kind_of(value, schema, scope) for value in source.values} - {Kind.NULL}
         return kinds.pop() if len(kinds) == 1 else None
     return None
+
+
+def parameter_kind(node: Call, number: int) -> Kind | None:
+    """Return the one kind that a function takes at a place, None where it takes several."""
+    overloads = implementations().get(node.name)
+    if overloads is None:
+        return {DIVIDE: Kind.FLOAT}.get(node.name, Kind.TEXT if node.name in _ON_TEXT else None)
+    kinds = {runtime_kind(o.parameters[number].kind) for o in overloads if len(o.parameters) == len(node.args)}
+    return kinds.pop() if len(kinds) == 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import polars as pl
 
@@ -78,7 +79,7 @@ def _choice_failed(test: Value, yes: Value, no: Value) -> pl.Expr:
     return test.expr.is_null() | chosen if test.missing else chosen
 
 
-def equal(stages: Stages, symbol: str, left: Value, right: Value) -> Value:
+def equal(symbol: str, left: Value, right: Value) -> Value:
     """Return `==` or `!=`; an empty value equals an empty one only, NaN equals nothing."""
     if Kind.NULL in (left.kind, right.kind):
         found = _is_empty(right if left.kind is Kind.NULL else left)
@@ -154,7 +155,7 @@ def _real(value: Value) -> Value:
     return replace(value, kind=Kind.FLOAT, expr=value.expr.cast(pl.Float64), nan=False, simple=False)
 
 
-def member(stages: Stages, value: Value, items: Value) -> Value:
+def member(stages: Stages, _symbol: str, value: Value, items: Value) -> Value:
     """Return `value in items`, the items being written out."""
     found = items.literal if items.constant else None
     wanted = {Kind.TEXT: str, Kind.INTEGER: int, Kind.BOOLEAN: bool}.get(value.kind)
@@ -172,14 +173,12 @@ def member(stages: Stages, value: Value, items: Value) -> Value:
 def _one_of(expr: pl.Expr, choices: list[object]) -> pl.Expr:
     if len(choices) > 8:
         return expr.is_in(choices)
-    tests = [expr == choice_ for choice_ in choices]
-    found = tests[0] if tests else pl.when(expr.is_not_null()).then(pl.lit(value=False))
-    for test in tests[1:]:
-        found = found | test
-    return found
+    if not choices:
+        return pl.when(expr.is_not_null()).then(pl.lit(value=False))
+    return reduce(lambda a, b: a | b, (expr.eq(item) for item in choices))
 
 
-def item(stages: Stages, source: Value, key: Value) -> Value:
+def item(stages: Stages, _symbol: str, source: Value, key: Value) -> Value:
     """Return the value of a map that is written out; a key that is not there is a failure."""
     found = source.literal if source.constant else None
     wanted = {Kind.TEXT: str, Kind.INTEGER: int, Kind.BOOLEAN: bool}.get(key.kind)

@@ -20,6 +20,7 @@ from rules.text import msg
 
 FAILED = object()
 _NO_OVERLOAD = msg("Which form of the function is meant is known record by record only.")
+_PAST = datetime(1, 1, 1)  # noqa: DTZ001 - the runtime takes the first moment for the infinite past
 _VALUE, _FAILED = "value", "failed"
 
 
@@ -48,7 +49,15 @@ def apply(
     open_: Sequence[bool],
     result: tuple[Kind, bool],
 ) -> Value:
-    """Return the values of a Python function; `open_` says which arguments may be empty, `result` its kind, nullable."""
+    """Return the values of a Python function.
+
+    Args:
+        stages: where its columns go.
+        function: the function.
+        args: what it is called with.
+        open_: which arguments may be empty.
+        result: the kind of the results, and whether they may be empty.
+    """
     kind = runtime_kind(result[0])
     if kind not in DTYPES or any(arg.kind not in DTYPES for arg in args):
         raise NoColumn(_NO_OVERLOAD)
@@ -119,7 +128,7 @@ class _Work:
 def _plain(found: Any) -> Any:
     if isinstance(found, datetime):
         moment = found.astimezone(UTC).replace(tzinfo=None)
-        return FAILED if moment == datetime.min else moment  # the runtime takes that for the infinite past
+        return FAILED if moment == _PAST else moment
     if type(found) is int and not -INT64 <= found < INT64:
         return FAILED
     return bytes(found) if isinstance(found, bytearray) else found

@@ -23,7 +23,7 @@ class Stages:
     count: int = 0
 
     def stage(self, value: Value) -> Value:
-        """Return the same value read from a temporary column, so that it is worked out once however often it is used."""
+        """Return the same value read from a temporary column: worked out once, however often it is used."""
         if value.simple or value.constant:
             return value
         level, empty_mask = value.level, value.failed if value.empty and value.fallible else None

@@ -28,6 +28,14 @@ _SAME: dict[tuple[Kind, FieldType], pl.DataType | None] = {
 }
 
 
+_JSON = {
+    FieldType.TEXT: Kind.TEXT,
+    FieldType.BOOLEAN: Kind.BOOLEAN,
+    FieldType.FLOAT: Kind.FLOAT,
+    FieldType.DECIMAL: Kind.FLOAT,
+}
+
+
 @dataclass(frozen=True)
 class Target:
     """What the results are meant for: the field, and the column that takes them."""
@@ -50,7 +58,7 @@ def result(compiler: Compiler, node: Node, target: Target) -> Value:
         case Exact(field=name):
             return _exact(compiler.schema[name], target)
         case _:
-            return _take(compiler, compiler.visit(node), target)
+            return _take(compiler, compiler.typed(node, _JSON.get(target.field.type)), target)
 
 
 def _exact(source: Field, target: Target) -> Value:

@@ -1,8 +1,8 @@
 """What a node becomes: a Polars expression and what is known about its values.
 
-The one convention: **a value is null where it is empty or where it failed.** Strict operations then need no mask at all,
-since Polars hands nulls on, and `&&` and `||` absorb failures as Kleene's logic absorbs nulls. Only a value that may be
-empty *and* may fail carries a second expression that tells the two apart.
+The one convention: **a value is null where it is empty or where it failed.** Strict operations then need no mask at
+all, since Polars hands nulls on, and `&&` and `||` absorb failures as Kleene's logic absorbs nulls. Only a value that
+may be empty *and* may fail carries a second expression that tells the two apart.
 """
 
 from __future__ import annotations

@@ -189,6 +189,19 @@ class Generator:
             "local",
             "binary",
         )
+        if self._rng.random() < 0.03:
+            return self._rng.choice(
+                (
+                    "data.tier",
+                    "data.n",
+                    "data.deep.a",
+                    "data.ok",
+                    "data.list[1]",
+                    "data.tier.orDefault('-')",
+                    "data.f * 2",
+                    "data",
+                )
+            )
         return self.of(self._rng.choice(kinds), self._rng.choice((1, 2, 3, 4)))
 
     def of(self, kind: str, depth: int) -> str:
@@ -346,7 +359,11 @@ class Generator:
     def _json_test(self, _depth: int) -> str:
         tests = (
             "data.tier == 'gold'", "has(data.tier)", "data.n > 3", "data.ok", "data.deep.a in ['b', 'c']", "data == null", "size(data.list) > 1",
-            "isBlank(data)", "data.deep.a.startsWith('b')", "'x' in data.list", "data.list.exists(i, i == 'x')",
+            "isBlank(data)", "data.deep.a.startsWith('b')", "data.tier != 'gold'", "data.n == 5", "5.0 != data.n", "data.n <= 5", "!data.ok",
+            "data.tier == null", "data.z != null", "data.tier in ['gold', 'x']", "data.list[0] == 1.0", "data.list[2] == 'x'", "data == 'text'",
+            "data['tier'] == name", "name == data.tier", "data.f == x", "data.ok && active", "data.deep.a.trim() == 'b'", "data.ok ? true : vip",
+            "has(data.deep.a)", "data.n * 2.0 > 3.0", "data.tier.orDefault('x') == 'gold'", "data.tier < code", "data.n in [5, 6]",
+            "data.ok == active", "data.n == n", "data.tier in {'gold': 1}", "'x' in data.list", "data.list.exists(i, i == 'x')",
         )  # fmt: skip
         return f"({self._rng.choice(tests)})"
 
@@ -449,7 +466,7 @@ class Generator:
         forms = (
             f"{text}.substring({start}, {end})", f"{text}.substring({max(start, 0)})", f"{text}.substring(n)", f"{text}.padLeft({end}, '0')",
             f"{text}.padRight(5)", f"{text}.padLeft(n, '*')", f"{text}.replace('a', 'bc')", f"{text}.replace({self.of('text', 0)}, {self.of('text', 0)})",
-            f"{text}.split(',')[0]", f"{text}.split(' ')[1]", f"{text}.split(',').join('-')", f"[{text}, 'k'].join('/')",
+            "toText(data.tier)", "data.tier.trim()", "data.deep.a + 'x'", f"{text}.split(',')[0]", f"{text}.split(' ')[1]", f"{text}.split(',').join('-')", f"[{text}, 'k'].join('/')",
         )  # fmt: skip
         return self._rng.choice(forms)
 

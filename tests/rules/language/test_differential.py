@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rules.language.columns import operators
+from rules.language.columns import compiler, operators
 from rules.language.columns.value import Value
 from tests.rules.language.differences import compare
 
@@ -46,6 +46,7 @@ def test_a_mistake_is_found(monkeypatch: pytest.MonkeyPatch, broken: str) -> Non
         sure = Value(test.kind, test.expr.fill_null(pl.lit(value=False)), level=test.level)
         return choice(stages, sure, yes, no)
 
-    name, wrong = {"&&": ("logic", wrong_logic), "<": ("order", wrong_order), "?:": ("choice", wrong_choice)}[broken]
-    monkeypatch.setattr(operators, name, wrong)
+    monkeypatch.setitem(compiler.COMBINED, "&&", wrong_logic if broken == "&&" else logic)
+    monkeypatch.setitem(compiler.COMBINED, "<", wrong_order if broken == "<" else order)
+    monkeypatch.setattr(operators, "choice", wrong_choice if broken == "?:" else choice)
     assert compare(1, QUICK).different != []

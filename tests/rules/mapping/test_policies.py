@@ -61,9 +61,10 @@ def test_conditions() -> None:
 
 def test_without_column_form() -> None:
     """Policies are the same for expressions that are worked out record by record."""
+    city, tel = "dyn([data.city])[0]", "dyn([data.tel])[0]"
     made = mapping(
-        {"right": "city", "to_right": "data.city", "on_error": "default", "default": "none", "when": "data.ok"},
-        {"right": "tel", "to_right": "data.tel", "on_error": "null"},
+        {"right": "city", "to_right": city, "on_error": "default", "default": "none", "when": "data.ok"},
+        {"right": "tel", "to_right": tel, "on_error": "null"},
     )
     assert made.description.slow
     found = made.apply(records({"data": '{"ok":true}'}, {"data": '{"ok":false}'}, {"data": '{"ok":true,"city":"x"}'}))
