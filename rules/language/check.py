@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rules.language.check_calls import Calls
 from rules.language.check_operators import Operators
-from rules.language.checked import RECORD, Checked, field_of
+from rules.language.checked import RECORD, Checked, Enough, field_of
 from rules.language.flow import warn
 from rules.language.library import EMPTY, Library
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, MacroName, MapOf, Node, Operator, Select
@@ -38,7 +38,8 @@ _LITERALS: Mapping[type, Type] = {bool: BOOLEAN, int: INTEGER, float: FLOAT, str
 def check(tree: Node, text: str, schema: Schema, object_name: str | None = None, library: Library = EMPTY) -> Checked:
     """Return the tree with its types; `object_name` is how messages call the object."""
     checked = Checked(tree, library=library)
-    Checker(checked, text, schema, object_name).visit(tree)
+    with suppress(Enough):
+        Checker(checked, text, schema, object_name).visit(tree)
     if not any(problem.severity is Severity.ERROR for problem in checked.problems):
         warn(checked, text, schema)
     checked.problems.sort(key=lambda problem: (problem.line, problem.column))

@@ -14,6 +14,11 @@ from rules.schema import Schema
 from rules.text import Message, msg
 
 RECORD = "record"
+MAX_PROBLEMS = 25
+
+
+class Enough(Exception):
+    """So many mistakes were found that more of them help nobody."""
 
 
 @dataclass
@@ -52,7 +57,7 @@ def field_of(node: Node) -> str | None:
 
 
 class Visitor(ABC):
-    """Visits the nodes of one expression; gives up on nothing, so that all mistakes are found at once."""
+    """Visits the nodes of one expression; goes on after a mistake, so that all are found at once (`MAX_PROBLEMS`)."""
 
     def __init__(self, checked: Checked, text: str, schema: Schema) -> None:
         self.checked = checked
@@ -78,6 +83,8 @@ class Visitor(ABC):
         It is a problem of the characters from `at` to `end`, of the word at `at` if that is left out.
         """
         self.checked.problems.append(problem_at(self._text, at, message, suggestion, severity, end=end))
+        if len(self.checked.problems) >= MAX_PROBLEMS:
+            raise Enough
         return ANY
 
     def condition(self, node: Node) -> None:

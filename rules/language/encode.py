@@ -28,6 +28,9 @@ from rules.language.wire import block, double, varint
 REFERENCE = b"\x00field:"
 _PARSED = "type.googleapis.com/cel.expr.ParsedExpr"
 _ACCUMULATOR = "@result"
+_SOURCE = "@source"
+MAX_COLLECTED = 1_000
+TOO_LONG = "own.too_long"
 _NAMES = {s: f"_{s}_" for s in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||")}
 _NAMES |= {"?:": "_?_:_", "[]": "_[_]", "!": "!_", "in": "@in"}
 
@@ -136,8 +139,20 @@ class _Encoder:
         step = self._apply("_+_", self._accumulator(), self._expr(block(7, block(1, item))))
         if guard is not None:
             step = self._apply("_?_:_", guard, step, self._accumulator())
-        names = ((node.variable, source), (_ACCUMULATOR, self._expr(block(7))))
-        return self._fold(names, self._constant(value=True), step, self._accumulator())
+        names = ((node.variable, self._source()), (_ACCUMULATOR, self._expr(block(7))))
+        loop = self._expr(self._fold(names, self._constant(value=True), step, self._accumulator()))
+        return self._bounded(source, loop)
+
+    def _source(self) -> bytes:
+        return self._expr(self._ident(_SOURCE))
+
+    def _bounded(self, source: bytes, loop: bytes) -> bytes:
+        """Return the loop, or an error for a long list: the runtime copies the whole list for every item it adds."""
+        fits = self._apply("_<=_", self._apply("size", self._source()), self._constant(MAX_COLLECTED))
+        refusal = self._apply("_[_]", self._expr(block(8)), self._expr(block(3, constant(TOO_LONG))))
+        names = (("#unused", self._expr(block(7))), (_SOURCE, source))
+        result = self._apply("_?_:_", fits, loop, refusal)
+        return self._fold(names, self._constant(value=False), self._source(), result)
 
     def _fold(
         self, names: tuple[tuple[str, bytes], tuple[str, bytes]], going: bytes, step: bytes, result: bytes

@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rules.language.bindings import Unusable
+from rules.language.cost import STEPS
+from rules.language.encode import MAX_COLLECTED, TOO_LONG
 from rules.language.functions.registry import FunctionError
 from rules.language.lower import DIVIDE
 from rules.language.nodes import Call, Find, Ident, Let, Literal, Macro, Node, Operator, Variable, children
 from rules.language.results import shown
-from rules.language.runtime import Failed, Runner, TooDeep, implementations
+from rules.language.runtime import TOO_MUCH, Failed, Runner, TooDeep, implementations
 from rules.text import N_, Message, msg
 
 Row = Mapping[str, Any]
 Scope = tuple[tuple[str, Node], ...]
 Cause = tuple[int, Message]
+MOST_ITEMS = 100
+MOST_COPIED = 100_000  # items of the list, copied for each item that is looked at
 NO_RESULT = msg("The expression has no result for this record.")
 
 
@@ -33,13 +37,21 @@ class Explainer:
 
     def cause(self, row: Row) -> Cause:
         """Return the place and the reason of the failure for one record."""
-        return self._cause(self._tree, row, ())
+        return self._failed(self._tree, row, ()) or self._blame(self._tree, row, ())
 
-    def _cause(self, node: Node, row: Row, scope: Scope) -> Cause:
-        for part, inner in self._parts(node, row, scope):
-            if isinstance(self._value(part, row, inner), Failed):
-                return self._cause(part, row, inner)
-        return self._blame(node, row, scope)
+    def _failed(self, node: Node, row: Row, scope: Scope) -> Cause | None:
+        """Return why a part failed, None if it did not."""
+        runner = self._runner(node, scope)
+        failed = None if runner is None else runner.failure(row)
+        if failed is None:
+            return None
+        if failed.reason == TOO_MUCH:
+            return node.at, _WORK
+        limit = next((message for reason, message in _LIMITS if reason in failed.reason), None)
+        if limit is not None and isinstance(node, Macro):  # looking at its items would take as much work again
+            return self._failed(node.source, row, scope) or (node.at, limit)
+        causes = (self._failed(part, row, inner) for part, inner in self._parts(node, row, scope))
+        return next((cause for cause in causes if cause is not None), None) or self._blame(node, row, scope)
 
     def _parts(self, node: Node, row: Row, scope: Scope) -> list[tuple[Node, Scope]]:
         """Return the parts of a node that its evaluation went through."""
@@ -56,19 +68,27 @@ class Explainer:
                 return [(part, scope) for part in children(node)]
 
     def _items(self, node: Macro, row: Row, scope: Scope) -> list[tuple[Node, Scope]]:
-        source = self._value(node.source, row, scope)
-        if not isinstance(source, list):
+        # the runtime counts: a list of a million items is not taken over for this
+        listed = Operator(node.at, "==", (Call(node.at, "type", (node.source,)), Ident(node.at, "list")))
+        count = self._value(Call(node.at, "size", (node.source,)), row, scope)
+        if self._value(listed, row, scope) is not True or not isinstance(count, int):
             return []
         parts = [part for part in (node.guard, node.body) if part is not None]
-        places = [Operator(node.at, "[]", (node.source, Literal(node.at, number))) for number in range(len(source))]
+        places = [
+            Operator(node.at, "[]", (node.source, Literal(node.at, number)))
+            for number in range(min(count, MOST_ITEMS, MOST_COPIED // max(count, 1) + 1))
+        ]
         return [(part, (*scope, (node.variable, place))) for place in places for part in parts]
 
     def _value(self, node: Node, row: Row, scope: Scope) -> Any:
+        runner = self._runner(node, scope)
+        return None if runner is None else runner.one(row)
+
+    def _runner(self, node: Node, scope: Scope) -> Runner | None:
         key = (node, scope)
         if key not in self._runners:
             self._runners[key] = self._prepare(node, scope)
-        runner = self._runners[key]
-        return None if runner is None else runner.one(row)
+        return self._runners[key]
 
     def _prepare(self, node: Node, scope: Scope) -> Runner | None:
         whole = node
@@ -82,11 +102,11 @@ class Explainer:
     def _blame(self, node: Node, row: Row, scope: Scope) -> Cause:
         if isinstance(node, Variable):
             return node.at, self._unusable(node, row)
-        parts = [(part, self._value(part, row, scope)) for part in children(node)]
-        if not isinstance(node, (Let, Macro)):
-            empty = next((part for part, value in parts if value is None), None)
-            if empty is not None:
-                return empty.at, empty_message(empty)
+        inside = () if isinstance(node, (Let, Macro)) else children(node)
+        parts = [(part, self._value(part, row, scope)) for part in inside]
+        empty = next((part for part, value in parts if value is None), None)
+        if empty is not None:
+            return empty.at, empty_message(empty)
         values = [value for _, value in parts]
         if isinstance(node, Call) and node.name in implementations():
             return node.at, call_message(node, values)
@@ -169,7 +189,13 @@ def _operands(_found: re.Match[str], node: Node, values: list[Any]) -> Message:
     return _no_overload(f"{node.name}()", values) if isinstance(node, Call) else NO_RESULT
 
 
+_WORK = msg("This is too much work for one record: its values are too large for what is done with them.")
+BUDGET = "Iteration budget exceeded"
+_STEPS = msg("The loops take more than {steps} steps for this record.", steps=STEPS)
+_LONG = msg("map() and filter() take lists of at most {limit} items.", limit=MAX_COLLECTED)
+_LIMITS = ((BUDGET, _STEPS), (TOO_LONG, _LONG))
 _REASONS: tuple[tuple[str, Callable[[re.Match[str], Node, list[Any]], Message]], ...] = (
+    *((re.escape(reason), _constant(message)) for reason, message in _LIMITS),
     (r"(?:divide|modulus) by zero", _constant(msg("Division by zero."))),
     (r"Key not found in map : (.*)", _missing_key),
     (r"overflow|out of.*range|OUT_OF_RANGE", _constant(msg("The result is too large."))),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rules.language.checked import Checked
+from rules.language.checked import MAX_PROBLEMS, Checked
 from rules.language.facts import Facts, constant
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, Node, Operator, Select, children
 from rules.language.problems import Severity, problem_at
@@ -221,6 +221,8 @@ class _Flow:
             seen.add(value)
 
     def _say(self, node: Node, message: Message, suggestion: str | None = None) -> None:
+        if len(self._checked.problems) >= MAX_PROBLEMS:
+            return
         start, end = span(node, self._text)
         self._checked.problems.append(problem_at(self._text, start, message, suggestion, Severity.WARNING, end=end))
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from rules.language.checked import Checked, field_of
+from rules.language.cost import MOST_WORK, Cost
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.registry import Builtin, Overload, flavour
 from rules.language.nodes import (
@@ -34,12 +35,15 @@ from rules.language.nodes import (
     Select,
     Variable,
 )
+from rules.language.problems import ExpressionError, Problem
 from rules.language.types import MOMENTS, NULL, Kind, Type, of_field
 from rules.schema import FieldType, Schema
+from rules.text import msg
 
 DIVIDE = "own./"
 REAL = "own.real"
 _EXACT_INTEGER = 2**53
+MAX_FOLDED = 1_000  # characters; a longer text is made for each record, so that the compiled tree stays small
 _WIDE = frozenset({Kind.FLOAT, Kind.DECIMAL, Kind.ANY})
 _BY_REFERENCE = {
     Kind.DECIMAL: (FieldType.DECIMAL, FieldType.INTEGER),
@@ -62,10 +66,12 @@ def own_name(name: str, suffix: str) -> str:
 
 
 def lower(checked: Checked, schema: Schema, wanted: Type) -> Plan:
-    """Return the plan of a checked tree whose result is used as `wanted`."""
+    """Return the plan of a checked tree; its result is used as `wanted`. Raises `ExpressionError` for too much work."""
     lowering = Lowering(checked, schema)
     exact = wanted.kind in _BY_REFERENCE
     tree = lowering.result(checked.tree, wanted) if exact else lowering.open(checked.tree, wanted)
+    if Cost(tree).always > MOST_WORK:
+        raise ExpressionError([Problem(msg("This expression makes texts that are too large. Use smaller ones."))])
     return Plan(tree, tuple(lowering.variables.values()))
 
 
@@ -312,4 +318,6 @@ def _folded(at: int, overload: Overload, args: tuple[Node, ...]) -> Node | None:
         return None
     if isinstance(value, datetime):
         return Call(at, "timestamp", (Literal(at, value.isoformat()),))
+    if isinstance(value, str) and len(value) > MAX_FOLDED:
+        return None
     return Literal(at, value) if isinstance(value, (bool, int, float, str)) else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from typing import Any
 
 from cel_expr_python import cel
 
+from rules.language.cost import Cost
 from rules.language.encode import encode
 from rules.language.functions import FUNCTIONS
 from rules.language.functions.numbers import divide, to_float
@@ -61,6 +62,9 @@ class Failed:
         self.reason = reason
 
 
+TOO_MUCH = "own: too much work"
+
+
 class TooDeep(ValueError):
     """The runtime does not take a tree of this depth."""
 
@@ -78,15 +82,33 @@ class Runner:
         searches = [declare_search(find) for find in finds.values()]
         # Only what needs no table is kept: the environments of tables live as long as their programs.
         self._environment = _new(types, names, searches) if searches else _environment(types, names)
+        self._tree = tree
         try:
             self._expression = self._environment.deserialize(encode(tree))
         except RuntimeError:
             raise TooDeep from None
 
+    @cached_property
+    def _cost(self) -> Cost:
+        return Cost(self._tree)
+
     def one(self, row: Mapping[str, Any]) -> Any:
         """Return the value for one record: variable name -> value."""
+        found = self._evaluated(row)
+        return found if isinstance(found, Failed) else _plain(found)
+
+    def failure(self, row: Mapping[str, Any]) -> Failed | None:
+        """Return the error for one record, None if it has a value, without taking that value over."""
+        found = self._evaluated(row)
+        if isinstance(found, Failed):
+            return found
+        return Failed(found.plain_value()) if found.type().name() == "ERROR" else None
+
+    def _evaluated(self, row: Mapping[str, Any]) -> cel.Value | Failed:
+        if self._cost.is_too_much(row):
+            return Failed(TOO_MUCH)
         try:
-            return _plain(self._expression.eval(data=row))
+            return self._expression.eval(data=row)
         except RuntimeError as error:
             return Failed(str(error))
 

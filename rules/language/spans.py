@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 from rules.language.nodes import Has, Node, children
@@ -12,7 +13,7 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 def span(node: Node, text: str) -> tuple[int, int]:
     """Return the first character of a node and the one behind its last, its own brackets included."""
-    words = [word for word in tokens(text) if word.kind is not TokenKind.END]
+    words = _words(text)
     places, rest = set[int](), [node]
     while rest:
         part = rest.pop()
@@ -23,6 +24,11 @@ def span(node: Node, text: str) -> tuple[int, int]:
         return node.at, node.at
     first, last = _with_brackets(words, inside[0], inside[-1])
     return words[first].start, words[last].end
+
+
+@lru_cache(maxsize=16)
+def _words(text: str) -> list[Token]:
+    return [word for word in tokens(text) if word.kind is not TokenKind.END]
 
 
 def _has(words: list[Token], at: int) -> int:

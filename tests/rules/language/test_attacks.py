@@ -1,0 +1,165 @@
+"""No expression and no record hangs a worker or eats its memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rules.language.cost import Cost, weigh
+from rules.language.nodes import Ident, Node
+from rules.language.runtime import Failed
+from rules.schema import Field, FieldType, Schema
+from tests.rules.language import attacks
+from tests.rules.language.frames import lowered, on_runtime
+from tests.rules.language.records import SCHEMA, error, problems, value
+
+ROOT = Path(__file__).parents[3]
+SECONDS, MEGABYTES = 5, 600
+NAMES = [*(f"compile: {name}" for name, _ in attacks.compiled()), *(f"evaluate: {a[0]}" for a in attacks.evaluated())]
+WORK = "This is too much work for one record: its values are too large for what is done with them."
+STEPS = "The loops take more than 10000 steps for this record."
+LONG = "map() and filter() take lists of at most 1000 items."
+DEEP = "This expression is nested too deeply or has too many terms in a row. Split it up."
+LARGE = "This expression makes texts that are too large. Use smaller ones."
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, tuple[float, int, str]]:
+    """Return what became of each attack, all of them made in one process with limits."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.rules.language.attacks"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = (json.loads(line) for line in done.stdout.splitlines())
+    return {name: (seconds, megabytes, said) for name, seconds, megabytes, said in found}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bounded(name: str, outcomes: dict[str, tuple[float, int, str]]) -> None:
+    """An attack ends soon, in little memory, in a result or in words."""
+    seconds, megabytes, said = outcomes[name]
+    assert seconds < SECONDS
+    assert megabytes < MEGABYTES
+    assert said
+    assert "has no result" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("compile: ( 10000", DEEP),
+        ("compile: deep calls", DEEP),
+        ("compile: long choice", DEEP),
+        ("compile: padded literals", LARGE),
+        ("compile: long and", "= True"),
+        ("compile: long or", "= True"),
+        ("evaluate: one loop over a million", STEPS),
+        ("evaluate: square of a million", WORK),
+        ("evaluate: map of a million", LONG),
+        ("evaluate: map of maps", STEPS),
+        ("evaluate: search in loops", WORK),
+        ("evaluate: patterns in loops", WORK),
+        ("evaluate: doubling", WORK),
+        ("evaluate: sum of large texts", WORK),
+        ("evaluate: regular expression", "= False"),
+    ],
+)
+def test_words(name: str, message: str, outcomes: dict[str, tuple[float, int, str]]) -> None:
+    """A refusal says what is too much."""
+    assert outcomes[name][2].startswith(message[:110])
+
+
+def test_many_mistakes() -> None:
+    """After 25 mistakes, or warnings, no more are looked for."""
+    assert len(problems("[" + ",".join(f"nam_{n}" for n in range(200)) + "]")) == 25
+    assert len(problems("[" + ",".join(f"nam_{n}" for n in range(24)) + "]")) == 24
+    many = "[" + ",".join(["1 == 1"] * 100) + "]"
+    assert len(attacks.compile_expression(many, SCHEMA).warnings) == 25
+
+
+@pytest.mark.parametrize("sign", ["+", "-", "*"])
+def test_long_rows_are_in_order(sign: str) -> None:
+    """A row of a hundred terms gives what it gives when it is worked out from left to right."""
+    numbers = [str(n % 7 + 1.1) for n in range(99)]
+    expected = float(numbers[0])
+    for number in numbers[1:]:
+        expected = {"+": expected + float(number), "-": expected - float(number)}.get(sign, expected * float(number))
+    assert value(f" {sign} ".join(["rate * 2.0", *numbers[1:]]), {"rate": float(numbers[0]) / 2}) == expected
+
+
+def test_long_rows_nest() -> None:
+    """Long rows may stand in each other, in loops and beside divisions; their errors still have a place."""
+    row = " + ".join(["x"] * 30)
+    assert value(f"[1, 2].map(x, {row})[1] + {' + '.join(['qty'] * 30)}") == 270
+    assert value(" / ".join(["rate", *["1.0"] * 30])) == 0.5
+    assert value(" == ".join(["active", *["true"] * 30])) is True
+    text = " + ".join(["qty"] * 20) + " + 1 / (qty - 7) + " + " + ".join(["qty"] * 20)
+    assert error(text) == ("Division by zero.", text.index("/") + 1)
+
+
+def test_two_hundred_clauses() -> None:
+    """A condition of two hundred clauses is no problem."""
+    text = " || ".join(f"qty == {n}" for n in range(100, 300))
+    assert value(text) is False
+    assert value(text, {"qty": 250}) is True
+
+
+TREES = Schema((Field("data", FieldType.JSON), Field("name"), Field("qty", FieldType.INTEGER)))
+SIZES = {"n:value:data": 1000, "n:value:name": 100, "n:value:qty": 1, "k": 50, "t": 1000}
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("1 + 2", 1, 20),
+        ("name + name", 200, 500),
+        ("data.all(x, x > 0)", 50, 2_000),
+        ("data.all(x, x.all(y, y > 0))", 1_000, 20_000),
+        ("data.all(x, data.all(y, x == y))", 2_500, 200_000),
+        ("data.all(x, name.contains(x))", 5_000, 20_000),
+        ("name.matches(name)", 10_000, 20_000),
+        ("data.map(x, 1, name.trim() + x).join(',')", 50 * 100, 500_000),
+        ("data.filter(x, x.a[0] != '').exists_one(x, x == name)", 1_000, 100_000),
+        ("name.padLeft(50000)", 50_000, 1_700_000),
+        ("name.padLeft(qty)", 1_000_000, 20_000_000),
+        ("name.repeat(3)", 300, 10_000),
+        ("'ab'.repeat(qty)", 1_000_000, 40_000_000),
+        ("name.replace('a', 'bb')", 200, 20_000),
+        ("name.orDefault('x').format([data])", 1_000, 50_000),
+        ("qty > 0 ? {'a': name} : {'a': data.b}", 1_000, 10_000),
+        ("choose(name, {'a': 'b'}, name)", 100, 2_000),
+        ("[has(data.x), has(record.name)].exists(x, x)", 10, 5_000),
+        ("name.padLeft(900000).replace(' ', name.padLeft(900000))", 1_000_000, 100_000_000),
+    ],
+)
+def test_cost(text: str, least: float, most: float) -> None:
+    """The work is never underrated, and not overrated beyond use."""
+    assert least <= Cost(lowered(text, TREES)).of(SIZES) <= most
+
+
+def test_weigh() -> None:
+    """A value weighs what is in it; its longest list counts."""
+    assert weigh("abc") == (4, 1)
+    assert weigh(None) == (1, 1)
+    assert weigh({"a": [1, [2, 3, 4]], "bc": b"x"}) == (1 + 2 + 3 + 1 + 1 + 1 + 3 + 2, 3)
+
+
+def test_unknown_names() -> None:
+    """A name that stands for nothing known is small."""
+    tree: Node = Ident(0, "x")
+    assert Cost(tree).always == 1
+    assert not Cost(tree).is_too_much({})
+
+
+def test_large_record() -> None:
+    """The same expression is refused for a large record and evaluated for a small one."""
+    large: list[Any] = ["x" * 100] * 9_000
+    text = "data.all(x, data.join(x) != name)"
+    records: list[dict[str, Any]] = [{"data": ["x"], "name": ""}, {"data": large, "name": ""}]
+    from_small, from_large = on_runtime(text, TREES, records)
+    assert from_small is True
+    assert isinstance(from_large, Failed)
