@@ -9,7 +9,6 @@ from rules.documents.sync import SideName
 from rules.language.library import Library
 from rules.language.program import Program
 from rules.mapping import Mapping
-from rules.schema import Schema
 from rules.testing.results import Aspect, Coverage, Point
 from rules.trace import RecordTrace, Role, State, Step, Tracer
 from rules.validations import Compiled
@@ -21,8 +20,8 @@ Place = tuple[str, int, Aspect]
 class Reach:
     """Collects what the records of tests show of one rule."""
 
-    def __init__(self, mapping: Mapping, validations: Iterable[Compiled], source: tuple[SideName, Schema]) -> None:
-        self._side, self._schema = source
+    def __init__(self, mapping: Mapping, validations: Iterable[Compiled], side: SideName) -> None:
+        self._side = side
         self._mapping = mapping
         self._validations = tuple(validations)
         self._shown: set[Place] = set()
@@ -33,13 +32,19 @@ class Reach:
             self.step(f"{self._side.value}/where", trace.where, condition=True)
         if not trace.in_scope:
             return
+        for validation in trace.validations:
+            self._conditions(f"validations/{validation.name}", when=validation.when, check=validation.check)
         for field in trace.fields:
-            if field.when is not None:
-                self.step(f"{field.path}/when", field.when, condition=True)
+            self._conditions(field.path, when=field.when)
             if field.expression is not None:
                 self.step(field.path, field.expression)
             if field.applies and field.error is None:
                 self._shown.add((field.path, 0, Aspect.VALUE))
+
+    def _conditions(self, path: str, **steps: Step | None) -> None:
+        for key, step in steps.items():
+            if step is not None:
+                self.step(f"{path}/{key}", step, condition=True)
 
     def step(self, path: str, step: Step, *, condition: bool = False) -> None:
         """Take note of what an expression of the rule came to."""
@@ -68,7 +73,7 @@ class Reach:
                 yield from self._expression(step.entry.path, step.program, library)
 
     def _expression(self, path: str, program: Program, library: Library, *, condition: bool = False) -> Iterator[Point]:
-        tracer = Tracer(program.text, self._schema, library)
+        tracer = Tracer(program.text, self._mapping.source, library)
         found = list(tracer.outline())
         if condition and not any(role is Role.CLAUSE for role, _start, _text in found):
             start, end = tracer.span

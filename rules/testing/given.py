@@ -43,8 +43,8 @@ def unknown(name: str, schema: Schema) -> Message:
 def value_of(field: Field, value: Any) -> Any:
     """Return a value as the field holds it; raises `Misfit`."""
     try:
-        return decode(field, value)
-    except (ValueError, TypeError, InvalidOperation):
+        return pl.Series([decode(field, value)], dtype=field.dtype, strict=True)[0]
+    except (ValueError, TypeError, InvalidOperation, OverflowError, pl.exceptions.PolarsError):
         text = N_("'{value}' is not a value of type {type}, which '{field}' has.")
         raise Misfit(msg(text, value=value, type=field.type.value, field=field.name)) from None
 

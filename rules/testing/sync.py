@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -18,8 +19,8 @@ from rules.testing.coverage import Reach
 from rules.testing.given import Misfit, record, same, value_of
 from rules.testing.results import Difference, Tested, TestResult
 from rules.text import N_, Message, msg
-from rules.trace import FieldTrace, RecordTrace, RecordTracer
-from rules.validations import Claims, Compiled, Validator, Verdict, compile_validations
+from rules.trace import FieldTrace, RecordTrace, RecordTracer, read_fields
+from rules.validations import Claims, Validator, Verdict, compile_validations
 
 _ENDINGS = {
     Ending.MAPPED: N_("written"),
@@ -27,6 +28,7 @@ _ENDINGS = {
     Ending.REJECTED: N_("left out"),
     Ending.QUARANTINED: N_("parked"),
 }
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _BLOCKS = {OnFailure.REJECT: Ending.REJECTED, OnFailure.QUARANTINE: Ending.QUARANTINED}
 
 
@@ -55,19 +57,25 @@ class _Alone:
 
 
 class SyncTests:
-    """The tests of one sync rule, ready to be run; raises `DocumentError` where the rule cannot be executed."""
+    """The tests of one sync rule, ready to be run; raises `DocumentError` where the rule cannot be executed.
 
-    def __init__(self, rule: SyncRule, left: Schema, right: Schema, library: Library = EMPTY) -> None:
+    `at` is the moment for which decision tables are asked.
+    """
+
+    def __init__(
+        self, rule: SyncRule, left: Schema, right: Schema, library: Library = EMPTY, at: datetime = _EPOCH
+    ) -> None:
         self._rule = rule
+        self._at = at
         self._library = library
         flow = flows(rule)[0]
         schemas = {SideName.LEFT: left, SideName.RIGHT: right}
         self.source, self.target = schemas[flow.source], schemas[flow.target]
         mapping = compile_mapping(rule, left, right, library)
-        self._checks = compile_validations(rule.validations, self.source, library)
-        self._validator = Validator(self._checks, self.source)
-        self._tracer = RecordTracer(mapping, self.source, library)
-        self._reach = Reach(mapping, self._checks, (flow.source, self.source))
+        self._checks = compile_validations(rule.validations, mapping.source, library)
+        self._validator = Validator(self._checks, mapping.source)
+        self._tracer = RecordTracer(mapping, self.source, library, self._checks)
+        self._reach = Reach(mapping, self._checks, flow.source)
 
     def run(self) -> Tested:
         """Return the results of all tests and their coverage."""
@@ -88,30 +96,22 @@ class SyncTests:
 
     def came(self, given: pl.DataFrame) -> Came:
         """Return what becomes of a record (a batch of one with all fields of the source)."""
-        trace = self._tracer.trace(given)
+        trace = self._tracer.trace(given, self._at)
         self._reach.add(trace)
         fields = {field.name: field for field in trace.fields}
         if trace.where_error is not None:
             return Came(Ending.QUARANTINED, trace.where_error, {})
         if not trace.in_scope:
             return Came(Ending.OUT_OF_SCOPE, None, {})
-        verdict = self._verdict(given)
+        if trace.undecided is not None:
+            return Came(Ending.QUARANTINED, trace.undecided.error, fields)
+        verdict = self._verdict(self._tracer.mapping.ask(given, self._at).batch)
         if verdict is not None:
             return Came(_BLOCKS[verdict.severity], verdict.reason, fields)
         return Came(Ending.MAPPED if trace.failed is None else Ending.QUARANTINED, _why(trace), fields)
 
     def _verdict(self, given: pl.DataFrame) -> Verdict | None:
-        for item in self._checks:
-            self._reach_validation(item, given)
         return self._validator.check(given, _Alone()).blocking.get(0) if self._checks else None
-
-    def _reach_validation(self, item: Compiled, given: pl.DataFrame) -> None:
-        asked = True
-        for key, program in reversed(item.programs):  # `when` comes before `check`
-            if asked:
-                step = self._tracer.step(program, given)
-                self._reach.step(f"validations/{item.validation.name}/{key}", step, condition=True)
-                asked = step.value is True
 
     def _differences(self, test: RuleTest, came: Came) -> list[Difference]:
         if came.ending is not Ending.MAPPED and test.ending is not Ending.MAPPED:
@@ -134,6 +134,12 @@ class SyncTests:
             note = msg("It is left alone, since its condition is false.")
             return None if expected is None else Difference(name, expected, None, note)
         return None if same(field, expected, made.value) else Difference(name, expected, made.value)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Return the fields of the source that the rule reads."""
+        asked = (name for question in self._tracer.mapping.questions for name in question.fields)
+        return read_fields(self._rule, self.source, asked)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,10 +54,8 @@ class TableTests:
             return _refused(number, test, unknown(wrong, self.source))
         try:
             story = self._compiled.explain(self._given(test), self._day(test))
-        except CellError as error:
+        except (CellError, Misfit) as error:
             return _refused(number, test, error.message)
-        except Misfit as misfit:
-            return _refused(number, test, misfit.message)
         ending = Ending.MAPPED if story.error is None else Ending.QUARANTINED
         outputs = dict(story.outputs) if story.error is None else {}
         differences = () if story.error is not None else tuple(self._differences(test, outputs))

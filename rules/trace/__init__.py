@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from rules.trace.decisions import DecisionTrace
 from rules.trace.expression import Tracer
 from rules.trace.inputs import named_fields, read_fields
 from rules.trace.record import FieldTrace, RecordTrace, RecordTracer, complete
 from rules.trace.steps import Role, State, Step, plain
+from rules.trace.validations import ValidationTrace
 
 __all__ = [
+    "DecisionTrace",
     "FieldTrace",
     "RecordTrace",
     "RecordTracer",
@@ -15,6 +18,7 @@ __all__ = [
     "State",
     "Step",
     "Tracer",
+    "ValidationTrace",
     "complete",
     "named_fields",
     "plain",

@@ -21,7 +21,7 @@ def read_fields(rule: SyncRule, source: Schema, more: Iterable[str] = ()) -> tup
     Args:
         rule: the rule.
         source: the fields of its source.
-        more: fields that are read besides, such as those of its decision tables.
+        more: fields that are read besides: those of its decision tables.
     """
     flow = flows(rule)[0]
     found = {getattr(rule.key, flow.source.value), *more}
@@ -30,8 +30,6 @@ def read_fields(rule: SyncRule, source: Schema, more: Iterable[str] = ()) -> tup
     found |= {entry.source for entry in flow.entries if entry.source is not None and entry.expression is None}
     found |= {getattr(match, flow.source.value) for tier in rule.correlate for match in tier.match}
     found |= {name for validation in rule.validations for name in _named(validation)}
-    if any(decision.inputs is None for decision in rule.decisions):
-        found |= set(source.names)
     return tuple(name for name in source.names if name in found)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -14,8 +16,11 @@ from rules.mapping import FieldError, Mapped, Mapping
 from rules.mapping.steps import Step as FieldStep
 from rules.schema import FieldType, Schema
 from rules.text import Message
+from rules.trace.decisions import DecisionTrace, trace_decisions
 from rules.trace.expression import Tracer
 from rules.trace.steps import State, Step, plain
+from rules.trace.validations import ValidationTrace, trace_validations
+from rules.validations import Compiled
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class FieldTrace:
     """How a target field got its value.
 
     `source` is the field that is copied, `expression` the one that is evaluated instead; `given` is the value before
-    it was converted to the type of the target field. With `applies` false the target field is left alone.
+    it was converted to the type of the target field. With `applies` false the target field is left alone. `replaced`
+    says why the value is not the one worked out: the rule says to leave the field empty then, or to write a default.
     """
 
     name: str
@@ -40,6 +46,7 @@ class FieldTrace:
     column: int | None = None
     on: tuple[On, ...] = (On.CREATE, On.UPDATE)
     strength: Strength = Strength.NORMAL
+    replaced: Message | None = None
 
     @property
     def converted(self) -> bool:
@@ -60,23 +67,31 @@ class FieldTrace:
             "given_type": self.given_type.value,
             "value": plain(self.value),
             "error": None if self.error is None else {"detail": str(self.error), "column": self.column},
+            "replaced": None if self.replaced is None else str(self.replaced),
         }
 
 
 @dataclass(frozen=True)
 class RecordTrace:
-    """What a rule made of one record: the values it read, its scope, its fields."""
+    """What a rule made of one record: the values it read, its scope, decisions, validations and fields."""
 
     read: dict[str, Any]
     in_scope: bool
     where: Step | None
     where_error: Message | None
     fields: tuple[FieldTrace, ...]
+    decisions: tuple[DecisionTrace, ...] = ()
+    validations: tuple[ValidationTrace, ...] = ()
 
     @property
     def values(self) -> dict[str, Any]:
         """Return target field -> value, without those that are left alone or have an error."""
         return {f.name: f.value for f in self.fields if f.applies and f.error is None}
+
+    @property
+    def undecided(self) -> DecisionTrace | None:
+        """Return the decision for whose error the record is parked, None where there is none."""
+        return next((decision for decision in self.decisions if decision.error is not None), None)
 
     @property
     def failed(self) -> FieldTrace | None:
@@ -90,35 +105,50 @@ class RecordTrace:
             "in_scope": self.in_scope,
             "where": None if self.where is None else self.where.to_json(),
             "where_error": None if self.where_error is None else str(self.where_error),
+            "decisions": [decision.to_json() for decision in self.decisions],
+            "validations": [validation.to_json() for validation in self.validations],
             "fields": [field.to_json() for field in self.fields],
         }
 
 
 class RecordTracer:
-    """Explains records of one mapping; keeps the expressions it has prepared."""
+    """Explains records of one mapping; keeps the expressions it has prepared.
 
-    def __init__(self, mapping: Mapping, source: Schema, library: Library = EMPTY) -> None:
+    `source` are the fields of the records, `checks` the validations of the rule.
+    """
+
+    def __init__(
+        self, mapping: Mapping, source: Schema, library: Library = EMPTY, checks: Sequence[Compiled] = ()
+    ) -> None:
         self.mapping = mapping
         self._source = source
         self._library = library
+        self._checks = checks
         self._tracers: dict[str, Tracer] = {}
 
-    def trace(self, record: pl.DataFrame) -> RecordTrace:
-        """Return what the mapping makes of a record (a batch of one, with the fields that were kept of it)."""
-        batch = complete(record, self._source)
-        mask, failures = self.mapping.where(batch)
+    def trace(self, record: pl.DataFrame, at: datetime) -> RecordTrace:
+        """Return what the mapping makes of a record (a batch of one, with the fields that were kept of it).
+
+        `at` is the moment of the run, whose day decides which rows of decision tables apply.
+        """
+        plain_batch = complete(record, self._source)
+        mask, failures = self.mapping.where(plain_batch)
+        decisions, batch = trace_decisions(self.mapping.questions, plain_batch, at)
         mapped = self.mapping.apply(batch)
-        errors = {error.field: error for error in reversed(mapped.errors)}
+        errors = {error.field: error for error in reversed((*mapped.errors, *mapped.replaced))}
         fields = tuple(self._field(step, batch, mapped, errors) for step in self.mapping.steps)
         where = None if self.mapping.scope is None else self.step(self.mapping.scope, batch)
         wrong = failures[0].message if failures else None
-        return RecordTrace(record.row(0, named=True), bool(mask[0]), where, wrong, fields)
+        checked = trace_validations(self._checks, batch, self.step)
+        read = record.row(0, named=True)
+        return RecordTrace(read, bool(mask[0]), where, wrong, fields, decisions, checked)
 
     def _field(self, step: FieldStep, batch: pl.DataFrame, mapped: Mapped, errors: dict[str, FieldError]) -> FieldTrace:
         name = step.target.name
         copied = step.source.name if step.program is None else None
         evaluated = None if step.program is None else step.program.evaluate(batch)
-        error = errors.get(name)
+        found = errors.get(name)
+        error = found if found in mapped.errors else None
         applies = mapped.applies[name][0] if name in mapped.applies else True
         return FieldTrace(
             name,
@@ -135,12 +165,13 @@ class RecordTracer:
             None if error is None else error.column,
             step.entry.on,
             step.entry.strength,
+            found.message if found is not None and error is None else None,
         )
 
     def step(self, program: Program, record: pl.DataFrame) -> Step:
         """Return how a program came to its value; the value of the whole is the program's own."""
         if program.text not in self._tracers:
-            self._tracers[program.text] = Tracer(program.text, self._source, self._library)
+            self._tracers[program.text] = Tracer(program.text, self.mapping.source, self._library)
         return _settled(self._tracers[program.text].trace(record), program, record)
 
 

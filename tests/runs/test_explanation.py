@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from rules.documents import DocumentError, DocumentProblem
 from rules.text import msg
-from tests.runs.conftest import RULE
+from tests.runs.conftest import ADMIN, RULE
+from tests.runs.test_decisions import ASKS, GREETING
+from webapp.rulebook import services as rulebook
 from webapp.runs import explanation
 from webapp.runs import explanation_words as words
 from webapp.runs.explanation import NotExplained, explain
@@ -164,3 +166,24 @@ def test_a_rule_that_cannot_be_read_any_more_is_said(ran, monkeypatch):
     monkeypatch.setattr(explanation, "compile_mapping", refuse)
     it = explain(world.house, number, key="3")
     assert (it.trace, "gone" in str(it.untold)) == (None, True)
+
+
+def test_decisions_and_validations_are_told_with_their_versions(world):
+    """The tables are asked again in the versions that the run had pinned, also when newer ones are published."""
+    rulebook.create(world.house, GREETING, ADMIN)
+    rulebook.publish(world.house, "greeting", ADMIN)
+    world.customers("Ada", "Beatrice", None)
+    world.rule(**{**ASKS, "fields": [ASKS["fields"][0], {"right": "title", "to_right": "greeting.word + ' ' + name"}]})
+    number = world.run().id
+    changed = {**GREETING, "rows": [{"when": ["-"], "then": ['"Moin"']}]}
+    rulebook.save_draft(world.house, "greeting", changed, ADMIN)
+    rulebook.publish(world.house, "greeting", ADMIN)
+    first, parked = (explain(world.house, number, key=key) for key in ("1", "3"))
+    assert (first.trace.values["title"], first.proven, first.versions) == ("Hi Ada", True, {"greeting": 1})
+    assert [row.row for row in first.trace.decisions[0].fired] == [0]
+    assert (parked.result.stage, parked.proven) == ("decide", True)
+    assert first.to_json()["tables"] == {"greeting": 1}
+    world.rule(validations=[{"name": "long", "check": "size(name) > 3", "severity": "reject"}])
+    left = explain(world.house, world.run().id, key="1")
+    assert (left.result.situation, left.trace.validations[0].met, left.proven) == ("rejected", False, True)
+    assert str(words.deed(left)) == "It was left out: it does not meet a validation of the rule."

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import click
 
-from rules.trace import FieldTrace, RecordTrace, State, Step
+from rules.trace import DecisionTrace, FieldTrace, RecordTrace, State, Step, ValidationTrace
 from webapp.commands.session import current, json_option, print_json
 from webapp.runs import explanation
 from webapp.runs import explanation_words as words
 from webapp.runs.explanation import Explanation
+
+_ROWS = 20
 
 
 @click.command()
@@ -59,10 +61,34 @@ def _trace(trace: RecordTrace) -> Iterator[str]:
     if trace.where is not None:
         yield from _step(trace.where, 1)
     if trace.in_scope:
+        for decision in trace.decisions:
+            yield from _decision(decision)
+        yield from (["", "Validations"] if trace.validations else [])
+        for validation in trace.validations:
+            yield from _validation(validation)
         yield ""
         yield "Fields"
         for field in trace.fields:
             yield from _field(field)
+
+
+def _decision(told: DecisionTrace) -> Iterator[str]:
+    yield ""
+    yield f"Decision {told.label}"
+    yield from (f"  {name} = {_value(value)}" for name, value in told.inputs)
+    if told.error is not None:
+        yield f"  {told.error}"
+        return
+    yield f"  > {told.reason}"
+    yield from (f"  {told.name}.{name} = {_value(value)}" for name, value in told.outputs.items())
+    yield from (f"    not row {told.row_names[row.row]}: {row.words}" for row in told.others[:_ROWS])
+
+
+def _validation(told: ValidationTrace) -> Iterator[str]:
+    state = {True: "met", False: "NOT MET", None: "compared in the run" if told.asked else "not asked"}[told.met]
+    yield f"  {told.name}: {state}"
+    if told.check is not None:
+        yield from _step(told.check, 2)
 
 
 def _field(field: FieldTrace) -> Iterator[str]:

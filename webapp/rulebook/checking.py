@@ -63,7 +63,7 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
     if rule.tests and left is not None and right is not None and not errors(found):
-        found += SyncTests(rule, left, right, known).run().problems()
+        found += SyncTests(rule, left, right, known, house.clock()).run().problems()
     return found
 
 

@@ -71,4 +71,4 @@ def _sync(house: House, document: Document, tx: sa.Connection | None) -> SyncTes
         problem = left.problem or right.problem
         text = N_("The tests need the fields of both systems. {problem}")
         raise Untestable(msg(text, problem=problem or msg("They are not known yet.")))
-    return SyncTests(rule, left.schema, right.schema, library(house, tx=tx))
+    return SyncTests(rule, left.schema, right.schema, library(house, tx=tx), house.clock())

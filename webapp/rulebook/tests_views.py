@@ -9,11 +9,10 @@ from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from rules.documents import decision_table, parse_sync
+from rules.documents import decision_table
 from rules.documents.example import Ending
 from rules.schema import Schema
 from rules.testing import SyncTests, TestResult
-from rules.trace import read_fields
 from webapp.rulebook import tests_form as forms
 from webapp.rulebook.editing import Flow, part_of
 from webapp.rulebook.errors import StaleDraft
@@ -44,8 +43,7 @@ class Form:
         """Return the form for the tests of a document."""
         runner = tests.runner
         if isinstance(runner, SyncTests):
-            used = frozenset(read_fields(parse_sync(tests.document), runner.source))
-            return cls(tests, False, runner.source, runner.target, used, runner.names)
+            return cls(tests, False, runner.source, runner.target, frozenset(runner.read), runner.names)
         return cls(tests, True, runner.source, runner.target, frozenset(runner.source.names), runner.target.names)
 
     def read(self) -> Test:

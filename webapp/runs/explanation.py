@@ -7,8 +7,9 @@ did is checked against what the run stored (`proofs`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -17,12 +18,16 @@ import sqlalchemy as sa
 
 from rules.documents import DocumentError, actions, parse_sync
 from rules.documents.sync import SyncRule
-from rules.mapping import Mapping, compile_mapping
+from rules.language.library import Library
+from rules.mapping import Mapping as FieldMapping
+from rules.mapping import compile_mapping
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Schema
 from rules.text import N_, Message, msg
-from rules.trace import RecordTrace, RecordTracer, complete
+from rules.trace import DecisionTrace, RecordTrace, RecordTracer, complete
+from rules.validations import compile_validations
 from webapp.extensions import House
+from webapp.rulebook.library import library, version_numbers
 from webapp.runs import reading
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.pipeline import inputs
@@ -83,7 +88,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The whole story of one record; `untold` says why there is no `trace`. `others` are records with the same key."""
+    """The whole story of one record; `untold` says why there is no `trace`.
+
+    `others` are records with the same key, `versions` the versions of the tables that the run asked.
+    """
 
     run: RunRow
     rule: SyncRule
@@ -92,11 +100,17 @@ class Explanation:
     untold: Message | None = None
     proofs: tuple[Proof, ...] = ()
     others: tuple[int, ...] = ()
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def sides(self) -> Sides:
         """Return which side was read and which was written."""
         return Sides.of(self.rule)
+
+    @property
+    def decisions(self) -> tuple[DecisionTrace, ...]:
+        """Return what decision tables said."""
+        return () if self.trace is None else self.trace.decisions
 
     @property
     def proven(self) -> bool:
@@ -119,6 +133,9 @@ class Explanation:
             "proofs": [proof.to_json() for proof in self.proofs],
             "proven": self.proven,
             "others": list(self.others),
+            "tables": {
+                told.table: self.versions.get(told.table) for told in (self.trace.decisions if self.trace else ())
+            },
         }
 
 
@@ -132,7 +149,7 @@ def explain(house: House, run_id: int, *, key: str | None = None, record_no: int
         numbers = [record_no] if record_no is not None else list(_numbers(tx, run_id, key or ""))
         if not numbers:
             raise NotExplained(_no_record(key or "", row))
-        return _explained(tx, row, numbers[0], tuple(numbers[1:]))
+        return _explained(house, tx, row, numbers[0], tuple(numbers[1:]))
 
 
 def _no_record(key: str, row: RunRow) -> Message:
@@ -142,8 +159,9 @@ def _no_record(key: str, row: RunRow) -> Message:
     return msg(text, key=key)
 
 
-def _explained(tx: sa.Connection, row: RunRow, number: int, others: tuple[int, ...]) -> Explanation:
-    stored = tx.execute(sa.select(run.c.document, run.c.schemas).where(run.c.id == row.id)).one()
+def _explained(house: House, tx: sa.Connection, row: RunRow, number: int, others: tuple[int, ...]) -> Explanation:
+    columns = (run.c.document, run.c.schemas, run.c.uses, run.c.requested_at)
+    stored = tx.execute(sa.select(*columns).where(run.c.id == row.id)).one()
     rule = parse_sync(stored.document)
     found = inputs.of_record(tx, row.id, number)
     result = _result(tx, row.id, number, None if found is None else found[0], rule)
@@ -153,31 +171,36 @@ def _explained(tx: sa.Connection, row: RunRow, number: int, others: tuple[int, .
     schemas = inputs.schemas_of(stored.schemas, found[0])
     if schemas is None:
         return Explanation(row, rule, result, None, _OLDER, (), others)
-    return _again(row, rule, result, schemas, found[1], others)
+    again = Again(rule, schemas, library(house, stored.uses, tx), version_numbers(tx, stored.uses), stored.requested_at)
+    return again.explain(Explanation(row, rule, result, None, None, (), others), found[1])
 
 
-def _again(
-    row: RunRow,
-    rule: SyncRule,
-    result: Result,
-    schemas: tuple[Schema, Schema],
-    record: pl.DataFrame,
-    others: tuple[int, ...],
-) -> Explanation:
-    """Work the record out once more and compare."""
-    ordered = schemas[::-1] if Sides.of(rule).reverse else schemas
-    try:
-        mapping = compile_mapping(rule, *ordered)
-    except DocumentError as error:
-        text = N_("The rule of this run cannot be read by this version of Syncline: {problem}")
-        untold = msg(text, problem=error.problems[0].message)
-        return Explanation(row, rule, result, None, untold, (), others)
-    trace = RecordTracer(mapping, schemas[0]).trace(record)
-    proofs = tuple(_proofs(result, trace, mapping, complete(record, schemas[0])))
-    return Explanation(row, rule, result, trace, None, proofs, others)
+@dataclass(frozen=True)
+class Again:
+    """What a record is worked out with once more: the rule, the fields and tables as the run had them, its moment."""
+
+    rule: SyncRule
+    schemas: tuple[Schema, Schema]
+    library: Library
+    versions: dict[str, int]
+    at: datetime
+
+    def explain(self, told: Explanation, record: pl.DataFrame) -> Explanation:
+        """Return the explanation with the trace of the record and what it proves."""
+        ordered = self.schemas[::-1] if told.sides.reverse else self.schemas
+        try:
+            mapping = compile_mapping(self.rule, *ordered, self.library)
+            checks = compile_validations(self.rule.validations, mapping.source, self.library)
+        except DocumentError as error:
+            text = N_("The rule of this run cannot be read by this version of Syncline: {problem}")
+            return replace(told, untold=msg(text, problem=error.problems[0].message))
+        trace = RecordTracer(mapping, self.schemas[0], self.library, checks).trace(record, self.at)
+        batch = mapping.ask(complete(record, self.schemas[0]), self.at).batch
+        proofs = tuple(_proofs(told.result, trace, mapping, batch))
+        return replace(told, trace=trace, proofs=proofs, versions=self.versions)
 
 
-def _proofs(result: Result, trace: RecordTrace, mapping: Mapping, batch: pl.DataFrame) -> Iterator[Proof]:
+def _proofs(result: Result, trace: RecordTrace, mapping: FieldMapping, batch: pl.DataFrame) -> Iterator[Proof]:
     if result.stage == "scope":
         same = trace.where_error is not None and _same(trace.where_error, result.reason)
         yield Proof(msg("The condition fails again, for the reason that the run stored."), same)
@@ -189,6 +212,12 @@ def _proofs(result: Result, trace: RecordTrace, mapping: Mapping, batch: pl.Data
         failed = trace.failed
         same = failed is not None and failed.name == result.field and _same(failed.error, result.reason)
         yield Proof(msg("The same field fails again, for the reason that the run stored."), same)
+    elif result.stage == "validate":
+        met = [told.met for told in trace.validations if told.asked]
+        yield Proof(msg("A validation is not met, as in the run."), not all(met) or None in met)
+    elif result.stage == "decide":
+        same = trace.undecided is not None and _same(trace.undecided.error, result.reason)
+        yield Proof(msg("The same decision fails again, for the reason that the run stored."), same)
     elif result.after and result.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.QUARANTINED):
         again = json.loads(to_texts(mapping.apply(batch).records.select(list(result.after)))[0])
         yield Proof(msg("The values come out as the run stored them."), again == result.after)

@@ -81,7 +81,7 @@ def test_expected_values_are_compared_as_the_target_holds_them():
     [
         ({"title": "ada"}, "'title' should be 'ada', but is 'Ada'."),
         ({"title": None}, "'title' should be empty, but is 'Ada'."),
-        ({"sum": 13}, "'sum' should be 13, but is 12.50."),
+        ({"sum": 13}, "'sum' should be 13.00, but is 12.50."),
         ({"sum": "x"}, "'sum' should be 'x'. 'x' is not a value of type decimal, which 'sum' has."),
         ({"other": 1}, "'other' should be 1. The rule does not write the field 'other'."),
         ({"ttle": 1}, "'ttle' should be 1. The rule does not write the field 'ttle'."),

@@ -187,7 +187,9 @@ def test_a_part_that_is_too_deep_says_so():
 
 def test_the_outline_names_what_can_decide():
     """Clauses of rows and choices are named with their places, each once, however long the row is."""
-    text = "(active && qty > 1 && (rate > 2 || qty < 0) && true) ? coalesce(name, phone) : choose(name, {'a': 'b'}, 'c')"
+    text = (
+        "(active && qty > 1 && (rate > 2 || qty < 0) && true) ? coalesce(name, phone) : choose(name, {'a': 'b'}, 'c')"
+    )
     found = [(role.value, part) for role, _start, part in Tracer(text, SCHEMA).outline()]
     assert found == [
         ("choice", "coalesce(name, phone)"),
