@@ -139,7 +139,7 @@ class CompiledTable:
     def _note_condition(self, seen: Seen, record: int, row: int) -> None:
         for asked in seen.asked:
             if asked.failed[record] and row in asked.condition.rows:
-                error = next(error for error in asked.errors if error.row == record)
+                error = asked.errors[record]
                 column = None if error.column is None else asked.condition.filled.column(error.column)
                 name = self.table.inputs[asked.condition.input].name
                 note(seen.errors, record, at_cell(self.table, row, name, error.message), column, error.line)

@@ -153,7 +153,7 @@ class Teller:
 
     def _not_true(self, asked: Asked, words: Message) -> Message:
         if asked.errors:
-            return asked.errors[0].message
+            return asked.errors[0].message  # of record 0, the only one
         return msg(N_("'{input}' is {value}, and {cell} is not true."), **words.values)
 
     def _applies(self, *, decides: bool) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Asked:
     condition: Condition
     holds: Flags
     failed: Flags
-    errors: tuple[RowError, ...]
+    errors: Mapping[int, RowError]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Seen:
             self.batch[records],
             tuple(values[records] for values in self.inputs),
             tuple(found[records] for found in self.bins),
-            tuple(Asked(a.condition, a.holds[records], a.failed[records], ()) for a in self.asked),
+            tuple(Asked(a.condition, a.holds[records], a.failed[records], {}) for a in self.asked),
             {},
         )
 
@@ -89,14 +89,15 @@ def _input(front: Front, number: int, batch: pl.DataFrame, errors: Errors) -> pl
 
 def _check_allowed(front: Front, number: int, values: pl.Series, other: Flags, errors: Errors) -> None:
     column = front.table.inputs[number]
+    allowed = write_tests(front.cells.allowed[number], column.type)
     for record in np.flatnonzero(other).tolist():
-        allowed = write_tests(front.cells.allowed[number], column.type)
         text = N_("'{input}' is {value}, but only {allowed} can occur.")
         note(errors, record, msg(text, input=column.name, value=said(values[record]), allowed=allowed))
 
 
 def _ask(condition: Condition, batch: pl.DataFrame) -> Asked:
     found = condition.program.evaluate(batch)
+    errors = {error.row: error for error in found.errors}
     failed = np.zeros(batch.height, bool)
-    failed[[error.row for error in found.errors]] = True
-    return Asked(condition, found.values.fill_null(value=False).to_numpy(), failed, found.errors)
+    failed[list(errors)] = True
+    return Asked(condition, found.values.fill_null(value=False).to_numpy(), failed, errors)

@@ -250,6 +250,8 @@ def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (analyse(small(rows)).gaps, analyse(small(rows)).complete) == (0, False)
     monkeypatch.setattr(boxes, "MAX_BOXES", 3)
     monkeypatch.setattr(boxes, "MAX_STEPS", 100_000)
+    monkeypatch.setattr(boxes, "SHOWN", 100_000)
+    assert analyse(small(rows)).gaps > 3
     monkeypatch.setattr(boxes, "SHOWN", 2)
     assert analyse(small(rows)).gaps == 2
 

@@ -78,6 +78,7 @@ def test_computed_values_are_held_to_the_allowed_ones() -> None:
         ([["-", "? == contry", "1", "a"]], "rows/0/when/1", 6, "Did you mean 'country'"),
         ([["? + 1.0", "-", "1", "a"]], "rows/0/when/0", 3, "The result is"),
         ([["-", "-", "1", "= nothing"]], "rows/0/then/1", 1, "There is no field 'nothing'"),
+        ([["-", "? ==\n contry", "1", "a"]], "rows/0/when/1", 2, "Did you mean 'country'"),
         ([["-", "? == ", "1", "a"]], "rows/0/when/1", None, "rows/0/when/1"),
     ],
 )
@@ -108,3 +109,14 @@ def test_warnings() -> None:
     compiled = compile_table(small([["? / 2 > 1", "-", "1", "a"]], inputs=sure))
     assert [(w.path, w.column) for w in compiled.warnings] == [("rows/0/when/0", 3)]
     assert ("rows/0/when/0", 3) in [(w.path, w.column) for w in table.warnings]
+
+
+def test_the_same_expression_in_several_rows() -> None:
+    """It is compiled once, decides for each of its rows, and is told with each of them if it is wrong."""
+    rows = [["> 1", "size(?) > 1", "1", "= country"], ["-", "size(?) > 1", "2", "= country"]]
+    found = compile_table(small(rows, "rule_order")).evaluate(batch((5, "CN"), (0, "CN"), (5, "")), DAY)
+    assert found.fired.to_list() == [[0, 1], [1], []]
+    assert found.outputs["tier"].to_list() == [["CN", "CN"], ["CN"], []]
+    with pytest.raises(DocumentError) as caught:
+        compile_table(small([["-", "? == x", "1", "a"], ["-", "? == x", "1", "a"]]))
+    assert [p.path for p in caught.value.problems] == ["rows/0/when/1", "rows/1/when/1"]

@@ -171,7 +171,7 @@ def test_separators_and_encodings() -> None:
     wanted = read_csv(text.encode())
     assert wanted["rows"] == [{"when": ["1, 2"], "then": ["x"]}]
     assert read_csv(text.replace(";", "\t").encode("utf-16")) == wanted
-    dated = read_csv(b"column,in,out,since\nname,a,b\nrow,1,x,2024-01-01 00:00:00\n")
+    dated = read_csv(b"column,in,out,since\nname,a,b\n,,,\nrow,1,x,2024-01-01 00:00:00\n")
     assert dated["rows"][0]["since"] == "2024-01-01"
 
 
