@@ -10,7 +10,7 @@ import polars as pl
 
 import rules.language.columns.functions  # noqa: F401 - fills the registry of forms
 from rules.language.columns.compiler import Compiler
-from rules.language.columns.description import PlanDescription
+from rules.language.columns.description import PlanDescription, stages_in_words
 from rules.language.columns.explanation import Explanation, Root
 from rules.language.columns.facts import Fact, inputs
 from rules.language.columns.stages import Stages
@@ -79,12 +79,7 @@ class ColumnPlan:
     def description(self) -> PlanDescription:
         """Return what the plan does for batches about which nothing is known."""
         form = self._made({variable.name: Fact(nan=True) for variable in self._variables})
-        counts = [len(level) for level in form.stages.levels]
-        stages = [
-            msg("Stage {number}: {count} temporary columns.", number=number, count=count)
-            for number, count in enumerate(counts, 1)
-        ]
-        return PlanDescription((*stages, msg("Results: {count} columns.", count=len(self.roots))), form.slow)
+        return PlanDescription(stages_in_words(form.stages.words), form.slow)
 
 
 class Columns:

@@ -10,6 +10,7 @@ import polars as pl
 
 from rules.language.columns import arithmetic, jsonvalues, operators, python
 from rules.language.columns.constants import constant
+from rules.language.columns.description import word_of, written_name
 from rules.language.columns.facts import Fact, unusable_name
 from rules.language.columns.forms import find_form
 from rules.language.columns.islands import island, wrapped
@@ -64,8 +65,11 @@ class Compiler:
 
     def visit(self, node: Node) -> Value:
         """Return the values of a node; raises `NoColumn` where not even their kind is known."""
-        found = self._visited(node)
-        return self.noted(node, found) if self._explain else found
+        self.stages.doing.append(word_of(node))
+        try:
+            return self.noted(node, self._visited(node))
+        finally:
+            self.stages.doing.pop()
 
     def noted(self, node: Node, value: Value) -> Value:
         """Return the values of a node after keeping them for explanations."""
@@ -233,11 +237,10 @@ class Compiler:
                 self.slow.append(error.reason)
         overloads = implementations().get(node.name)
         if overloads is None:
-            raise NoColumn(msg("{name}() has no column form.", name=node.name))
+            raise NoColumn(msg("{name} has no column form.", name=written_name(node.name)))
         found = python.call(self.stages, python.choose(overloads, args), args)
         if made is None:
-            name = node.name.split(".")[1]
-            self.slow.append(msg("{name}() is worked out once for each different value.", name=name))
+            self.slow.append(msg("{name} is worked out once for each different value.", name=written_name(node.name)))
         return found
 
     def _has(self, node: Has) -> Value:

@@ -16,9 +16,14 @@ _FLAGS = pl.QueryOptFlags(simplify_expression=False)  # the simpler form may tre
 
 @dataclass
 class Stages:
-    """The temporary columns of a plan, stage by stage, and the numbers that need a column of their own."""
+    """The temporary columns of a plan, stage by stage, and the numbers that need a column of their own.
+
+    `words` says for each stage what its columns are for; `doing` is what is being compiled, the innermost last.
+    """
 
     levels: list[list[pl.Expr]] = field(default_factory=list)
+    words: list[list[str]] = field(default_factory=list)
+    doing: list[str] = field(default_factory=list)
     constants: dict[str, float] = field(default_factory=dict)
     count: int = 0
 
@@ -37,6 +42,8 @@ class Stages:
         name = f"{OWN}{self.count}"
         while len(self.levels) <= level:
             self.levels.append([])
+            self.words.append([])
+        self.words[level] += self.doing[-1:]
         self.levels[level].append(expr.alias(name))
         return pl.col(name)
 

@@ -1,0 +1,207 @@
+"""The column compiler: which form is chosen, what is said about it, and that it is safe for any batch."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rules.language import Program, compile_expression
+from rules.language.columns.backend import Columns
+from rules.language.columns.facts import Fact
+from rules.language.columns.rounding import decimals, rounded
+from rules.language.columns.variants import MOST, join
+from rules.language.functions.numbers import round_to
+from rules.language.library import Library, Lookup
+from rules.language.results import decimals as taker
+from rules.schema import Field, FieldType, Schema
+from tests.rules.language.differences import difference
+from tests.rules.language.records import EMPTY, FILLED, SCHEMA, batch
+
+
+def program(text: str, **options: Any) -> Program:
+    """Return a compiled expression."""
+    return compile_expression(text, SCHEMA, **options)
+
+
+def agree(text: str, *records: dict[str, Any], **options: Any) -> None:
+    """Require that columns and the runtime give the same for some records, one empty and one filled among them."""
+    backend = program(text, **options).backend
+    assert isinstance(backend, Columns)
+    for rows in ((FILLED,), (EMPTY,), (*records, FILLED, EMPTY, *records)):
+        assert difference(backend, batch(*rows)) is None
+
+
+def words(text: str) -> tuple[list[str], list[str]]:
+    """Return what a plan says: its stages, and why it is slow."""
+    plan = program(text).plan
+    return [str(stage) for stage in plan.stages], [str(reason) for reason in plan.slow]
+
+
+def test_plan() -> None:
+    """A plan says its stages in words, and what is slow and why."""
+    assert words("name.trim() == 'Ada' && qty > 5") == (["Then the results, in one go."], [])
+    assert words("name") == (["The column 'name' as it is."], [])
+    assert words("qty / (qty - 1) > 2") == (["Stage 1: /.", "Then the results, in one go."], [])
+    assert words("name.capitalize()")[1] == ["capitalize() is worked out once for each different value."]
+    (slow,) = words("data.a")[1]
+    assert slow.startswith("The whole expression is worked out record by record: ")
+    assert words("[name].exists(x, x == phone) || active")[1] == [
+        "What JSON, lists and loops hold is known record by record only."
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lookup('t', name)",
+        "lookup('t', name, 'since')",
+        "lookup('t', name.trim()).orDefault('none')",
+        "name + lookup('t', name)",
+    ],
+)
+def test_lookups(text: str) -> None:
+    """Lookup tables are asked once for each different key."""
+    since = Field("since", FieldType.DATE)
+    table = Lookup(
+        "t", FieldType.TEXT, (Field("label"), since), {"Ada": ("A", dt.date(2024, 1, 31)), "x": (None, None)}
+    )
+    agree(text, {"name": "Ada"}, {"name": "x"}, {"name": "y"}, library=Library({"t": table}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.a.b[0] == 1",
+        "data.a.b[true ? 0 : 1] == 1.0",
+        "data.s.trim() + name",
+        "data.n * 2.0 < 11.0",
+        "2.0 * data.n < 11.0",
+        "'t' == data.s",
+        "null == data.z",
+        "data.s in ['t', 'u']",
+        "data.n in [5]",
+        "'x' in data.a.b",
+        "has(data.a.b)",
+        "has(data.s.t)",
+        "data.a == data.a",
+        "data.n == born",
+        "size(data.s) == 1",
+        "!(data.n == 5)",
+    ],
+)
+def test_json(text: str) -> None:
+    """Parts of JSON by constant paths agree with the runtime, whatever type they are of."""
+    odd = (
+        "null",
+        "[]",
+        "{",
+        '{"n":9007199254740993,"s":5}',
+        '{"n":"x","s":"\\ud800","a":{"b":[]}}',
+        '{"s":true,"a":1}',
+    )
+    agree(text, *({"data": one} for one in odd))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "choose(name.trim(), {'Ada': 1.5, 'Bob': 2.0})",
+        "choose(qty, {7: true})",
+        "choose(qty, {7: 'a', 8: 1})",
+        "choose(active, {true: 'yes', false: 'no'})",
+        "qty in [1, 2, 3, 4, 5, 6, 7, 8, 9]",
+        "qty in []",
+        "name.matches('^(?:A|B).{2}[a-z]$')",
+        "name.matches('(?i)ada')",
+        "name.matches(phone)",
+        "name.substring(1000001)",
+        "name.padLeft(-1)",
+        "name.padRight(3, '')",
+        "name.replace('', 'x')",
+        "round(rate, 12)",
+        "abs(qty)",
+        "-qty",
+        "addDays(born, 100000000)",
+        "qty * qty",
+        "-(qty * qty)",
+        "qty % (qty * qty)",
+        "qty / -1",
+        "qty == rate",
+        "active ? 1 : 'x' == null ? 2 : 3",
+        "isBlank(phone) ? 1 : 2",
+        "1.5 / rate",
+        "1.5 / 0.0 == rate",
+        "min(rate, 0.5)",
+        "size(blob)",
+        "b'a' + blob",
+        "duration('3000000h') + duration('1h') < duration('4000000h')",
+        "duration('1ns') < duration('2ns') && active",
+        "coalesce(born, seen)",
+    ],
+)
+def test_forms(text: str) -> None:
+    """Forms at the edge of what has one agree with the runtime."""
+    odd: tuple[dict[str, Any], ...] = (
+        {"qty": -(2**63), "name": "ß", "rate": float("nan"), "active": False},
+        {"qty": 0, "name": "a" * 1001, "rate": 0.0},
+    )
+    agree(text, *odd)
+
+
+def test_many_kinds_of_batches() -> None:
+    """A program keeps a few forms only: with many kinds of batches one general form serves the rest."""
+    backend = program("name.upper() + toText(qty) + toText(rate > 1.0) + toText(year(born))").backend
+    assert isinstance(backend, Columns)
+    odd: list[dict[str, Any]] = [{"name": None}, {"name": "ß"}, {"qty": None}, {"qty": 2**60}, {"rate": float("inf")}]
+    odd += [{"rate": None}, {"born": None}, {"name": "\x00"}, {"born": dt.date(1, 1, 1)}, {"qty": 2**40}]
+    for one in odd:
+        for other in odd:
+            assert difference(backend, batch({**one, **other}, {})) is None
+    assert len(odd) > MOST
+    assert join(Fact(empty=False), Fact(empty=True, ascii=True)) == Fact(empty=True)
+
+
+def test_height() -> None:
+    """Long rows of terms and deep trees are worked out, and fast."""
+    started = time.monotonic()
+    for text in (
+        "qty" + " + 1" * 90,
+        "active" + " && active" * 90,
+        "(" * 30 + "qty" + " + 1)" * 30,
+        "!" * 19 + "active",
+    ):
+        agree(text)
+    agree("coalesce(" * 12 + "qty" + ", 1)" * 12)
+    assert time.monotonic() - started < 30
+
+
+def test_rounding() -> None:
+    """Whole columns are rounded as single numbers are, to the last bit."""
+    odd = [0.0, -0.0, 0.5, -0.5, 1.5, 2.675, 1.005, -1.005, 0.045, 1e-9, 1e15, 1e22, 123456789.125, None, float("nan")]
+    values = pl.Series(odd + [n / 1000 for n in range(-3000, 3000, 7)], dtype=pl.Float64)
+    for places in (0, 2, 5, 9, 11):
+        exact = [None if v is None else round_to(v, places) for v in values.to_list()]
+        assert [repr(v) for v in rounded(values, places).to_list()] == [repr(v) for v in exact]
+    finite = values.filter(values.is_finite())
+    for scale in (0, 2, 9, 12):
+        take = taker(scale, scale)
+        assert decimals(finite, scale, scale).to_list() == [take(value) for value in finite]
+    assert decimals(pl.Series([1e30, float("inf")]), 2, 18).to_list() == [None, None]
+
+
+def test_wide_decimals() -> None:
+    """Decimals of up to 15 digits calculate, those of more are refused, whatever the scale of their column."""
+    schema = Schema((Field("free", FieldType.DECIMAL), Field("whole", FieldType.DECIMAL, scale=0)))
+    rows = {
+        "free": [Decimal("0.1"), Decimal("123456789012345.6"), None],
+        "whole": [Decimal(10) ** 20, Decimal(1), None],
+    }
+    backend = compile_expression("free + whole", schema).backend
+    assert isinstance(backend, Columns)
+    assert difference(backend, pl.DataFrame(rows, schema=schema.dtypes())) is None
+    assert difference(backend, schema.empty()) is None
