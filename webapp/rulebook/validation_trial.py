@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from connectors.errors import ConnectorError
+from rules.decisions.asking import ask_all, compile_decisions
 from rules.documents import DocumentError
 from rules.documents.build import build
+from rules.documents.decision import Decision
 from rules.documents.shape import json_schema
 from rules.documents.validate import validate
 from rules.documents.validation import Reference, Validation, meaning
 from rules.language.library import Library
+from rules.schema import Schema
 from rules.text import Message
 from rules.validations import Claims, Memory, Tally, Validator, compile_validations
 from webapp.connections import services as connections
@@ -47,22 +51,40 @@ class _Outside:
         return self._references.exists(reference, values)
 
 
-def counts(house: House, items: Sequence[Mapping[str, Any]], found: Samples, library: Library) -> list[Count]:
+@dataclass(frozen=True)
+class Examples:
+    """The first records of a source, with the outputs of the decision tables that the rule asks."""
+
+    schema: Schema
+    records: pl.DataFrame
+
+
+def examples(found: Samples, decisions: Sequence[Mapping[str, Any]], library: Library, at: datetime) -> Examples:
+    """Return the first records as the rule sees them; a decision that has mistakes adds nothing."""
+    try:
+        built = [build(Decision, decision) for decision in decisions if not validate(decision, json_schema(Decision))]
+        questions, schema = compile_decisions(built, found.schema, library)
+        return Examples(schema, ask_all(questions, found.many, at).batch)
+    except DocumentError:
+        return Examples(found.schema, found.many)
+
+
+def counts(house: House, items: Sequence[Mapping[str, Any]], given: Examples, library: Library) -> list[Count]:
     """Return a count for each validation of a document; one that has mistakes has neither tally nor problem."""
     references = References(
         lambda name: open_connector(house, name), lambda name, thing: connections.object_schema(house, name, thing)
     )
     with closing(references):
-        return [_count(item, found, library, references) for item in items]
+        return [_count(item, given, library, references) for item in items]
 
 
-def _count(item: Mapping[str, Any], found: Samples, library: Library, references: References) -> Count:
+def _count(item: Mapping[str, Any], given: Examples, library: Library, references: References) -> Count:
     validation = _readable(item)
     if validation is None:
         return Count()
     try:
-        validator = Validator(compile_validations([validation], found.schema, library), found.schema)
-        verdicts = validator.check(found.many, _Outside(references))
+        validator = Validator(compile_validations([validation], given.schema, library), given.schema)
+        verdicts = validator.check(given.records, _Outside(references))
     except (DocumentError, KeyError):  # a field that does not exist: the check says so at its place
         return Count()
     except connections.ConnectionProblem as error:

@@ -79,7 +79,12 @@ class ValidationsView(RulePage):
         if not can("read", "Records"):
             return self.page("rulebook/_validation_counts.html", counts=[], summary="")
         found = samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
-        counts = [] if found.problem else validation_trial.counts(self.house, items, found, library(self.house))
+        counts: list[validation_trial.Count] = []
+        if found.problem is None:
+            known = library(self.house)
+            decisions = decision_form.documents_of(request.form)
+            given = validation_trial.examples(found, decisions, known, self.house.clock())
+            counts = validation_trial.counts(self.house, items, given, known)
         told = _("Counted in the first %(count)d records.", count=found.many.height)
         told = translated(found.problem) if found.problem else told
         return self.page("rulebook/_validation_counts.html", counts=counts, summary=told if items else "")

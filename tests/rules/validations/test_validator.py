@@ -306,3 +306,19 @@ def test_tallies_add_up(rows):
     for item in items:
         failed = sum(v.validation is item for v in found.failures)
         assert found.tallies[item.name].failed == failed
+
+
+def test_a_record_that_one_validation_is_not_asked_of_may_be_a_double_for_another():
+    items = [validation("a", unique=["name"], when="active"), validation("b", unique=["country"])]
+    found = ask(
+        items,
+        {"name": "x", "country": "y", "active": False},
+        {"name": "x", "country": "y", "active": True},
+    )
+    assert [(v.row, v.validation.name) for v in found.failures] == [(1, "b")]
+
+
+def test_a_reference_needs_no_further_values():
+    item = validation(reference={"connection": "hub", "object": "country", "field": "country", "key": "code"})
+    (verdict,) = ask([item], {"country": "XX"}).failures
+    assert verdict.reason == verdict.message
