@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -11,13 +12,21 @@ import polars as pl
 import pytest
 
 from rules.language import Program, compile_expression
+from rules.language.columns import arithmetic, operators, python
 from rules.language.columns.backend import Columns
+from rules.language.columns.constants import of
 from rules.language.columns.facts import Fact
+from rules.language.columns.islands import island
 from rules.language.columns.rounding import decimals, rounded
+from rules.language.columns.stages import Stages
+from rules.language.columns.value import NoColumn, Value
 from rules.language.columns.variants import MOST, join
 from rules.language.functions.numbers import round_to
+from rules.language.functions.registry import Overload
 from rules.language.library import Library, Lookup
+from rules.language.nodes import Literal
 from rules.language.results import decimals as taker
+from rules.language.types import TEXT, Kind, list_of
 from rules.schema import Field, FieldType, Schema
 from tests.rules.language.differences import difference
 from tests.rules.language.records import EMPTY, FILLED, SCHEMA, batch
@@ -92,6 +101,12 @@ def test_lookups(text: str) -> None:
         "data.n == born",
         "size(data.s) == 1",
         "!(data.n == 5)",
+        "data.s && active",
+        "active || data.n == 5",
+        "data.s == data.n || data.s.size() > 1",
+        "born == data.n",
+        "data.n < 6",
+        "'s' > data.s",
     ],
 )
 def test_json(text: str) -> None:
@@ -205,3 +220,62 @@ def test_wide_decimals() -> None:
     assert isinstance(backend, Columns)
     assert difference(backend, pl.DataFrame(rows, schema=schema.dtypes())) is None
     assert difference(backend, schema.empty()) is None
+
+
+def test_callbacks_are_pure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Polars calls back from its own threads gives the same when it is called again from ours."""
+    calls: list[tuple[Any, list[pl.Series], pl.Series]] = []
+    real = pl.map_batches
+
+    def recording(exprs: Any, function: Any, **options: Any) -> pl.Expr:
+        def noted(columns: list[pl.Series]) -> pl.Series:
+            made: pl.Series = function(columns)
+            calls.append((function, list(columns), made))
+            return made
+
+        return real(exprs, noted, **options)
+
+    monkeypatch.setattr(pl, "map_batches", recording)
+    odd = {"name": "Straße", "qty": 2**62, "rate": -0.0, "data": '{"s":"\\ud800"}', "born": dt.date(1, 1, 1)}
+    for text in (
+        "name.upper()", "name.lower() + 'x'", "round(rate, 2) + round(rate)", "price * 1.19", "name.capitalize()",
+        "toText(rate)", "isBlank(coalesce(phone, name.trim()))", "abs(qty)", "formatDate(born, 'yyyy') + toText(seen)",
+        "parseDate(name, 'yyyy')", "addMonths(born.orDefault(date('0001-01-02')), n(qty))".replace("n(qty)", "-1"),
+        "data.s == 'x' || has(data.s)", "data.n", "[name].exists(x, x == phone)", "toText(blob == null ? rate : 1.5)",
+        "[qty].exists(x, x > 5) ? date('2024-01-31') : born", "data.a.b[0] == 1.0", "data.s.trim()",
+        "{'a': rate}['a'] > 0.1",
+        "[blob, b'x'][0] == b'x' ? blob + b'x' : blob", "{'a': seen}['a']", "toText(born == null ? null : name)",
+    ):  # fmt: skip
+        agree(text, odd, {"data": '{"n":9007199254740993}'}, {"data": "{"})
+    assert calls
+    for function, columns, made in calls:
+        assert function(columns).equals(made)
+
+
+def test_what_has_no_form() -> None:
+    """Operations ask for kinds that they know, and leave everything else to the runtime."""
+    text, null, items = of("x"), of(None), of(["x"])
+    stages = Stages()
+    tries: tuple[Callable[[], Value], ...] = (
+        lambda: arithmetic.negative(text),
+        lambda: arithmetic.divide(stages, text, text),
+        lambda: arithmetic.calculate(stages, "*", text, text),
+        lambda: operators.logic("&&", text, text),
+        lambda: operators.negation(text),
+        lambda: operators.choice(stages, text, text, text),
+        lambda: operators.choice(stages, of(True), text, of(1)),
+        lambda: operators.equal("==", items, null),
+        lambda: operators.equal("==", items, items),
+        lambda: operators.order("<", null, text),
+        lambda: operators.order("<", text, of(1)),
+        lambda: operators.item(stages, "[]", text, text),
+        lambda: operators.item(stages, "[]", of({"x": None}), text),
+        lambda: python.call(stages, Overload("f(a: text) -> text", (TEXT,), TEXT), [text]),
+        lambda: python.call(stages, Overload("f() -> list", (), list_of(TEXT), list), []),
+        lambda: island(stages, Literal(0, 1), SCHEMA, Kind.DURATION),
+    )
+    for attempt in tries:
+        with pytest.raises(NoColumn):
+            attempt()
+    with pytest.raises(NoColumn):
+        python.choose([], [text])
