@@ -157,6 +157,7 @@ def mappings() -> Iterator[tuple[str, Work]]:
         "whole_name": "trim(name) + ' (' + surname + ')'",
         "mail": "lower(trim(email))",
         "sex": "gender == 'M' ? 1 : (gender == 'F' ? 2 : 0)",
+        "age": "2026 - d(born).year()",
         "free": "limit - amount",
         "gross": "amount * 1.19",
         "state": "not active ? 'inactive' : (score > 700 ? 'vip' : 'normal')",
@@ -164,7 +165,7 @@ def mappings() -> Iterator[tuple[str, Work]]:
     compiled = {name: zen.compile_expression(text) for name, text in texts.items()}
     copies = ("number", "city", "phone", "country")
     yield (
-        "zen-engine (11 fields)",
+        "zen-engine (phone as it is)",
         lambda r: {
             **{name: r[name] for name in copies},
             **{name: one.evaluate(r) for name, one in compiled.items()},
