@@ -76,9 +76,9 @@ class DesignerView(EntityRoom):
             return self._step(deed.removeprefix("v-"), new=new)
         rows, shown = design.moved(design.rows_of(request.form), deed)
         if self.is_htmx:
-            return self.page(
-                "entities/designer_fields.html", rows=rows, open=shown, errors={}, wrong_fields=set(), **self._lists()
-            )
+            scope = _scope(request.form.get("name", ""), new=new)
+            context = {"errors": {}, "wrong_fields": set(), "expressions": scope, **self._lists()}
+            return self.page("entities/designer_fields.html", rows=rows, open=shown, **context)
         return self._designer(dict(request.form), rows, {}, new=new, shown=shown)
 
     @expose("/apply", methods=["POST"])
@@ -130,6 +130,7 @@ class DesignerView(EntityRoom):
             errors=errors,
             count=count,
             listed=listed,
+            own_fields=design.columns_of(design.rows_of(request.form)),
             new=new,
         )
 
@@ -198,6 +199,11 @@ class DesignerView(EntityRoom):
         return {"entities": entities, "groups": groups, "kinds": list(Kind)}
 
 
+def _scope(name: str, *, new: bool) -> str:
+    """Return the address that knows what expressions over the entity's records can name."""
+    return "/expressions/" + ("" if new else f"?entity={name}")
+
+
 def _listed(
     name: str, rows: list[dict[str, Any]], listed: list[dict[str, Any]], errors: dict[str, Message], *, new: bool
 ) -> dict[str, Any]:
@@ -209,7 +215,7 @@ def _listed(
         "validation_fields": [(column["name"], column["label"] or column["name"]) for column in columns[1:]],
         "severities": validation_words.in_an_entity(),
         "deeds": validation_words.short_of_entity(),
-        "expressions": "/expressions/" + ("" if new else f"?entity={name}"),
+        "expressions": _scope(name, new=new),
         "entity_exists": not new,
         "own_fields": columns,
     }

@@ -102,12 +102,15 @@ def _field(given: Mapping[str, Any]) -> Field:
 
 def _refitted(known: Scope, fields: Schema) -> Scope:
     """Return a scope with other fields; those that it has as they are keep their values, the others are empty."""
-    have = known.records.schema
-    columns = [
-        pl.col(f.name) if have.get(f.name) == f.dtype else pl.lit(None, f.dtype).alias(f.name) for f in fields.fields
-    ]
-    records = known.records.select(columns) if known.records.height else fields.empty()
-    return Scope(fields, records)
+    columns = [_column(field, known.records.schema.get(field.name)) for field in fields.fields]
+    return Scope(fields, known.records.select(columns) if known.records.height else fields.empty())
+
+
+def _column(field: Field, present: pl.DataType | None) -> pl.Expr:
+    number = isinstance(present, pl.Decimal) and isinstance(field.dtype, pl.Decimal)
+    if present == field.dtype or number:
+        return pl.col(field.name).cast(field.dtype, strict=False)
+    return pl.lit(None, field.dtype).alias(field.name)
 
 
 _READERS: dict[str, Callable[[House, Asked], Scope]] = {

@@ -19,7 +19,7 @@ const whenSeen = (element, upgrade) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     watcher.disconnect();
     upgrade();
-  });
+  }, { rootMargin: "600px" });
   watcher.observe(element);
 };
 
@@ -123,6 +123,8 @@ const modes = async (root, area, editor, asked, words) => {
   // What was changed in a row a moment ago is written before the form is sent.
   const form = area.form;
   form?.addEventListener("submit", async (event) => {
+    const wrong = form.noValidate && !holder.hidden && [...holder.querySelectorAll("input, select")].find((input) => !input.checkValidity());
+    if (wrong) { event.preventDefault(); event.stopImmediatePropagation(); wrong.reportValidity(); return; }
     if (!rows.pending()) return;
     event.preventDefault();
     event.stopImmediatePropagation();
