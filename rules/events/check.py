@@ -21,21 +21,37 @@ Expression = tuple[str, str, FieldType | None]
 
 def check_event_rule(rule: EventRule, library: Library = EMPTY) -> list[DocumentProblem]:
     """Return what keeps the rule from working, and what to look at (warnings)."""
-    scope = Scope(tuple(rule.events), library)
     found: list[DocumentProblem] = []
+    for name, path, text, expect in _ears(rule):
+        found += _expression((Scope((name,), library),), path, text, expect)
+    scopes = _scopes(rule, library)
     for path, text, expect in _expressions(rule):
-        found += _expression(scope, path, text, expect)
+        found += _expression(scopes, path, text, expect)
     for path, text in _texts(rule):
-        found += _template(scope, path, text)
+        found += _template(scopes, path, text)
     return [*found, *_unused(rule), *_chart(rule)]
 
 
-def _expressions(rule: EventRule) -> Iterator[Expression]:
+def _scopes(rule: EventRule, library: Library) -> tuple[Scope, ...]:
+    """Return what expressions can name; for a chart twice, since it depends on the way which events were seen."""
+    names = tuple(rule.events)
+    if rule.when is None:
+        return Scope(names, library), Scope(names, library, frozenset(names))
+    sure = {*rule.when.all, *rule.when.sequence, *(rule.when.any if len(rule.when.any) == 1 else ())}
+    sure |= {rule.when.count.event} if rule.when.count else set()
+    return (Scope(names, library, frozenset(names) - sure),)
+
+
+def _ears(rule: EventRule) -> Iterator[tuple[str, str, str, FieldType | None]]:
+    """Yield the expressions that see one event only, each with its name."""
     for name, listen in rule.events.items():
         if listen.where is not None:
-            yield f"events/{name}/where", listen.where, FieldType.BOOLEAN
+            yield name, f"events/{name}/where", listen.where, FieldType.BOOLEAN
         if listen.by is not None and (not PATH.fullmatch(listen.by) or listen.by.partition(".")[0] in rule.events):
-            yield f"events/{name}/by", listen.by, None
+            yield name, f"events/{name}/by", listen.by, None
+
+
+def _expressions(rule: EventRule) -> Iterator[Expression]:
     for path, way in _ways(rule):
         if way is not None:
             yield path, way, FieldType.BOOLEAN
@@ -83,21 +99,24 @@ def _texts(rule: EventRule) -> Iterator[tuple[str, str]]:
             yield f"{path}/notify/email/text", act.notify.email.text
 
 
-def _expression(scope: Scope, path: str, text: str, expect: FieldType | None) -> list[DocumentProblem]:
+def _expression(scopes: Sequence[Scope], path: str, text: str, expect: FieldType | None) -> list[DocumentProblem]:
+    """Return what is wrong with an expression; of the warnings those that hold in every scope."""
     try:
-        return [DocumentProblem.of(path, problem) for problem in scope.compile(text, expect).warnings]
+        found = [scope.compile(text, expect).warnings for scope in scopes]
     except ExpressionError as error:
         return [DocumentProblem.of(path, problem) for problem in error.problems]
+    kept = [problem for problem in found[0] if all(problem in others for others in found[1:])]
+    return [DocumentProblem.of(path, problem) for problem in kept]
 
 
-def _template(scope: Scope, path: str, text: str) -> list[DocumentProblem]:
+def _template(scopes: Sequence[Scope], path: str, text: str) -> list[DocumentProblem]:
     try:
         parts = Template.of(text).expressions
     except ExpressionError as error:
         return [DocumentProblem.of(path, problem) for problem in error.problems]
     found = []
     for part in parts:
-        for problem in _expression(scope, path, part, None):
+        for problem in _expression(scopes, path, part, None):
             message = msg(N_("In {{{part}}}: {problem}"), part=part, problem=problem.message)
             found.append(DocumentProblem(path, message, suggestion=problem.suggestion, severity=problem.severity))
     return found

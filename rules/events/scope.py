@@ -43,18 +43,23 @@ class CannotWorkOut(Exception):
 
 @dataclass(frozen=True)
 class Scope:
-    """The names of a rule's events, and the lookup tables of the installation."""
+    """The names of a rule's events, and the lookup tables of the installation.
+
+    Of the events in `unsure` nobody knows whether they were seen when an expression is asked.
+    """
 
     names: tuple[str, ...]
     library: Library = EMPTY
+    unsure: frozenset[str] = frozenset()
 
     @cached_property
     def schema(self) -> Schema:
         """Return the fields that expressions can name."""
-        fields = [Field(KEY, FieldType.TEXT), Field(NOW, FieldType.DATETIME)]
+        fields = [Field(KEY, FieldType.TEXT, nullable=False), Field(NOW, FieldType.DATETIME, nullable=False)]
         for name in self.names:
-            fields += [Field(name, FieldType.JSON), Field(f"{name}{ALL}", FieldType.JSON)]
-            fields += [Field(f"{name}.event_at", FieldType.DATETIME), Field(f"{name}.event_id", FieldType.TEXT)]
+            fields.append(Field(f"{name}{ALL}", FieldType.JSON, nullable=False))
+            parts = {name: FieldType.JSON, f"{name}.event_at": FieldType.DATETIME, f"{name}.event_id": FieldType.TEXT}
+            fields += [Field(part, type_, nullable=name in self.unsure) for part, type_ in parts.items()]
         return Schema(tuple(fields))
 
     def compile(self, text: str, expect: FieldType | None = None) -> Program:

@@ -28,7 +28,7 @@ from webapp.rulebook.library import library
 def structure(document: Document) -> list[DocumentProblem]:
     """Return what is wrong with the document by itself."""
     try:
-        return check_event_rule(parse_event_rule(document))
+        return list(errors(check_event_rule(parse_event_rule(document))))
     except DocumentError as error:
         return list(error.problems)
 

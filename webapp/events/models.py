@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
-from webapp.rulebook.models import NullableJson
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 event = sa.Table(
     "event",

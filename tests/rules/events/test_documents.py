@@ -175,3 +175,19 @@ def test_an_empty_action_is_no_kind() -> None:
     """What has no kind cannot be asked for it."""
     with pytest.raises(StopIteration):
         act_kind(Act())
+
+
+def test_events_that_may_not_have_been_seen_are_warned_of() -> None:
+    """Of several possible events each may be missing, which a warning says; a chart gives none, since it depends."""
+    either = rule({"any": ["a", "b"]}, then=[{"case": {"title": "{a.n}"}}], events={n: {"type": n} for n in "ab"})
+    assert "may be empty" in problems(either)["then/0/case/title"]
+    asked = rule({"any": ["a", "b"]}, then=[{"case": {"title": "x"}, "when": "b == null"}], events=either["events"])
+    assert problems(asked) == {}
+    way = {**GO, "when": "a.n > 1 && (a == null || a.x)"}
+    assert problems(chart("states", {"name": "x", "transitions": [way]}, END)) == {}
+
+
+def test_a_condition_of_an_event_sees_that_event_only() -> None:
+    """Other events are not there yet when an event is heard."""
+    events = {"a": {"type": "a", "where": "b.x"}, "b": {"type": "b"}}
+    assert "no field 'b'" in problems(rule({"any": ["a", "b"]}, events=events))["events/a/where"]
