@@ -11,21 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lxml import etree
-
 from rules.decisions.cells import CellError, Constant, Expression, Tests
-from rules.decisions.dmn_write import CEL, OURS, POLICIES
+from rules.decisions.dmn_file import Element, child, children, decision_tables, open_dmn, own, raw, refused, text_of
+from rules.decisions.dmn_write import CEL, POLICIES
 from rules.decisions.feel import from_feel, guessed_type, moments_type, value_from_feel
 from rules.decisions.grid import EXTRAS
 from rules.decisions.writing import write_input, write_output
 from rules.documents.decision_table import KIND
-from rules.documents.problems import DocumentError, DocumentProblem
+from rules.documents.problems import DocumentProblem
 from rules.schema import FieldType
 from rules.text import N_, Message, msg
 
 T = TypeVar("T")
-_Element = etree._Element  # noqa: SLF001 - lxml has no public name for its elements
-MAX_BYTES = 20_000_000
 _TYPES = {
     "string": FieldType.TEXT,
     "boolean": FieldType.BOOLEAN,
@@ -49,15 +46,6 @@ _BY_POLICY = {text: policy.value for policy, text in POLICIES.items()}
 
 
 @dataclass(frozen=True)
-class DecisionName:
-    """A decision table of a file: its id, its name and how many rows it has."""
-
-    id: str
-    name: str
-    rows: int
-
-
-@dataclass(frozen=True)
 class Imported:
     """The document of a table that was made elsewhere, and what could not be translated."""
 
@@ -65,94 +53,28 @@ class Imported:
     problems: tuple[DocumentProblem, ...]
 
 
-def list_decisions(data: bytes) -> list[DecisionName]:
-    """Return the decision tables of a DMN file; raises `DocumentError`."""
-    return [
-        DecisionName(decision.get("id", ""), decision.get("name", ""), len(_children(whole, "rule")))
-        for decision, whole in _tables(_root(data))
-    ]
-
-
 def read_dmn(data: bytes, decision: str | None = None) -> Imported:
     """Return the table of a DMN file; raises `DocumentError` if there is none, or several and none is chosen by id."""
-    root = _root(data)
-    tables = _tables(root)
+    root = open_dmn(data)
+    tables = decision_tables(root)
     if decision is not None:
         tables = [pair for pair in tables if pair[0].get("id") == decision]
     if not tables:
-        raise _error(msg("There is no decision table in this file."))
+        raise refused(msg("There is no decision table in this file."))
     if len(tables) > 1:
         names = ", ".join(found.get("id", "") for found, _ in tables)
-        raise _error(msg("This file has several decision tables. Choose one of: {names}.", names=names))
+        raise refused(msg("This file has several decision tables. Choose one of: {names}.", names=names))
     return _Reader(root, *tables[0]).read()
-
-
-def _error(message: Message) -> DocumentError:
-    return DocumentError([DocumentProblem("", message)])
-
-
-def _root(data: bytes) -> _Element:
-    if len(data) > MAX_BYTES:
-        raise _error(msg("The file is larger than {limit} bytes.", limit=MAX_BYTES))
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
-    try:
-        root = etree.fromstring(data, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise _error(msg("The file is no XML: {reason}.", reason=str(error).partition("\n")[0])) from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise _error(msg("The file has a document type declaration, which is not allowed."))
-    if _tag(root) != "definitions":
-        raise _error(msg("The file is no DMN: it begins with '{tag}', not with 'definitions'.", tag=_tag(root)))
-    return root
-
-
-def _tag(element: _Element) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
-
-
-def _children(parent: _Element, tag: str) -> list[_Element]:
-    return [child for child in parent if _tag(child) == tag]
-
-
-def _child(parent: _Element, tag: str) -> _Element | None:
-    return next(iter(_children(parent, tag)), None)
-
-
-def _tables(root: _Element) -> list[tuple[_Element, _Element]]:
-    found = []
-    for decision in _children(root, "decision"):
-        whole = _child(decision, "decisionTable")
-        if whole is not None:
-            found.append((decision, whole))
-    return found
-
-
-def _text(parent: _Element | None) -> str:
-    """Return the text of an expression element."""
-    if parent is None:
-        return ""
-    inside = _child(parent, "text")
-    return "" if inside is None else (inside.text or "").strip()
-
-
-def _raw(element: _Element | None) -> str:
-    return "" if element is None else element.text or ""
-
-
-def _own(element: _Element, name: str) -> str:
-    return element.get(f"{{{OURS}}}{name}", "")
 
 
 class _Reader:
     """Reads one decision."""
 
-    def __init__(self, root: _Element, decision: _Element, whole: _Element) -> None:
+    def __init__(self, root: Element, decision: Element, whole: Element) -> None:
         self._decision = decision
         self._whole = whole
-        self._rules = _children(whole, "rule")
-        self._custom = {item.get("name", ""): item for item in _children(root, "itemDefinition")}
+        self._rules = children(whole, "rule")
+        self._custom = {item.get("name", ""): item for item in children(root, "itemDefinition")}
         self._names: list[str] = []
         self._problems: list[DocumentProblem] = []
 
@@ -162,11 +84,11 @@ class _Reader:
         document: dict[str, Any] = {"kind": KIND, "name": name}
         if label and label != name:
             document["label"] = label[:200]
-        description = _raw(_child(self._decision, "description"))
+        description = raw(child(self._decision, "description"))
         document |= {"description": description} if description else {}
         document |= self._policy()
-        inputs = [self._input(n, element) for n, element in enumerate(_children(self._whole, "input"))]
-        outputs = [self._output(n, element) for n, element in enumerate(_children(self._whole, "output"))]
+        inputs = [self._input(n, element) for n, element in enumerate(children(self._whole, "input"))]
+        outputs = [self._output(n, element) for n, element in enumerate(children(self._whole, "output"))]
         self._names = [column["name"] for column in inputs]
         types = [FieldType(column["type"]) for column in inputs], [FieldType(column["type"]) for column in outputs]
         rows = [self._row(n, rule, *types) for n, rule in enumerate(self._rules)]
@@ -181,7 +103,7 @@ class _Reader:
         made = {"hit_policy": policy or "unique"}
         aggregation = self._whole.get("aggregation")
         made |= {"aggregation": aggregation.lower()} if aggregation and policy == "collect" else {}
-        timezone = _own(self._whole, "timezone")
+        timezone = own(self._whole, "timezone")
         return made | ({"timezone": timezone} if timezone else {})
 
     def _note(self, path: str, message: Message) -> None:
@@ -189,34 +111,34 @@ class _Reader:
 
     # Columns
 
-    def _input(self, number: int, element: _Element) -> dict[str, Any]:
-        asked = _child(element, "inputExpression")
+    def _input(self, number: int, element: Element) -> dict[str, Any]:
+        asked = child(element, "inputExpression")
         cells = self._column("inputEntry", number)
         type_ = self._type(f"inputs/{number}/type", element, asked, (cells, []))
-        text = _text(asked)
+        text = text_of(asked)
         label = element.get("label", "")
-        made: dict[str, Any] = {"name": _own(element, "name") or text or label or f"input_{number + 1}"}
+        made: dict[str, Any] = {"name": own(element, "name") or text or label or f"input_{number + 1}"}
         made |= {"label": label[:200]} if label and label != made["name"] else {}
         made["type"] = type_.value
         if asked is not None and asked.get("expressionLanguage") == CEL:
             made["expression"] = text
-        elif text and not _own(element, "name") and not _NAME.fullmatch(text):
+        elif text and not own(element, "name") and not _NAME.fullmatch(text):
             self._note(f"inputs/{number}/expression", _untranslated(text))
             made |= {"name": label or f"input_{number + 1}", "expression": f"FEEL: {text}"}
-        values = _text(_child(element, "inputValues")) or self._custom_values(asked)
+        values = text_of(child(element, "inputValues")) or self._custom_values(asked)
         return made | self._allowed(f"inputs/{number}/allowed", values, lambda: _entries(values, type_))
 
-    def _output(self, number: int, element: _Element) -> dict[str, Any]:
+    def _output(self, number: int, element: Element) -> dict[str, Any]:
         type_ = self._type(f"outputs/{number}/type", element, element, ([], self._column("outputEntry", number)))
-        variable = _child(self._decision, "variable")
+        variable = child(self._decision, "variable")
         fallback = variable.get("name", "") if variable is not None else ""
         label = element.get("label", "")
         made: dict[str, Any] = {"name": element.get("name") or fallback or label or f"output_{number + 1}"}
         made |= {"label": label[:200]} if label and label != made["name"] else {}
         made["type"] = type_.value
-        values = _text(_child(element, "outputValues")) or self._custom_values(element)
+        values = text_of(child(element, "outputValues")) or self._custom_values(element)
         made |= self._allowed(f"outputs/{number}/allowed", values, lambda: _choices(values, type_))
-        default = _text(_child(element, "defaultOutputEntry"))
+        default = text_of(child(element, "defaultOutputEntry"))
         if default:
             made["default"] = self._read(
                 f"outputs/{number}/default", default, lambda: write_output(_constant(default, type_), type_)
@@ -232,22 +154,22 @@ class _Reader:
             self._note(path, _untranslated(text, error.message))
             return {"allowed": [f"FEEL: {text}"]}
 
-    def _custom_values(self, element: _Element | None) -> str:
+    def _custom_values(self, element: Element | None) -> str:
         item = None if element is None else self._custom.get(element.get("typeRef", ""))
-        return "" if item is None else _text(_child(item, "allowedValues"))
+        return "" if item is None else text_of(child(item, "allowedValues"))
 
     def _column(self, tag: str, number: int) -> list[str]:
-        return [_text(entries[number]) for rule in self._rules if len(entries := _children(rule, tag)) > number]
+        return [text_of(entries[number]) for rule in self._rules if len(entries := children(rule, tag)) > number]
 
     def _type(
-        self, path: str, element: _Element, typed: _Element | None, cells: tuple[list[str], list[str]]
+        self, path: str, element: Element, typed: Element | None, cells: tuple[list[str], list[str]]
     ) -> FieldType:
-        own = _own(element, "type")
-        if own in {type_.value for type_ in FieldType}:
-            return FieldType(own)
+        stated = own(element, "type")
+        if stated in {type_.value for type_ in FieldType}:
+            return FieldType(stated)
         written = "" if typed is None else typed.get("typeRef", "")
         item = self._custom.get(written)
-        base = written if item is None else _raw(_child(item, "typeRef"))
+        base = written if item is None else raw(child(item, "typeRef"))
         found = _TYPES.get(base.rpartition(":")[2].strip())
         if found is None:
             found = guessed_type(*cells)
@@ -259,12 +181,12 @@ class _Reader:
 
     # Rows
 
-    def _row(self, number: int, rule: _Element, inputs: list[FieldType], outputs: list[FieldType]) -> dict[str, Any]:
-        when = self._entries(number, "when", _children(rule, "inputEntry"), inputs)
-        then = self._entries(number, "then", _children(rule, "outputEntry"), outputs)
+    def _row(self, number: int, rule: Element, inputs: list[FieldType], outputs: list[FieldType]) -> dict[str, Any]:
+        when = self._entries(number, "when", children(rule, "inputEntry"), inputs)
+        then = self._entries(number, "then", children(rule, "outputEntry"), outputs)
         return {"when": when, "then": then, **self._extras(rule)}
 
-    def _entries(self, number: int, key: str, entries: list[_Element], types: list[FieldType]) -> list[str]:
+    def _entries(self, number: int, key: str, entries: list[Element], types: list[FieldType]) -> list[str]:
         if len(entries) != len(types):
             text = N_("Row {row} has {count} cells, but the table has {columns} such columns.")
             words = msg(text, row=number + 1, count=len(entries), columns=len(types))
@@ -276,8 +198,8 @@ class _Reader:
             cells.append(self._cell(path, entry, type_, is_input=key == "when"))
         return cells
 
-    def _cell(self, path: str, entry: _Element | None, type_: FieldType, *, is_input: bool) -> str:
-        text = _text(entry)
+    def _cell(self, path: str, entry: Element | None, type_: FieldType, *, is_input: bool) -> str:
+        text = text_of(entry)
         language = "" if entry is None else entry.get("expressionLanguage", "")
         if language == CEL:
             return text if is_input or not text else write_output(Expression(text), type_, self._names)
@@ -295,13 +217,13 @@ class _Reader:
             self._note(path, _untranslated(text, error.message))
             return f"FEEL: {text}"
 
-    def _extras(self, rule: _Element) -> dict[str, str]:
-        names = [element.get("name", "") for element in _children(self._whole, "annotation")]
-        texts = [_raw(_child(entry, "text")) for entry in _children(rule, "annotationEntry")]
+    def _extras(self, rule: Element) -> dict[str, str]:
+        names = [element.get("name", "") for element in children(self._whole, "annotation")]
+        texts = [raw(child(entry, "text")) for entry in children(rule, "annotationEntry")]
         found = {name: text for name, text in zip(names, texts, strict=False) if text}
         extras = {name: text for name, text in found.items() if name in EXTRAS}
         others = [f"{name}: {text}" if name else text for name, text in found.items() if name not in EXTRAS]
-        description = _raw(_child(rule, "description"))
+        description = raw(child(rule, "description"))
         notes = [extras["note"]] if "note" in extras else [description] if description else []
         note = "\n".join([*notes, *others])
         return {**extras, **({"note": note[:2000]} if note else {})}

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rules.decisions import canonical_table, compile_table
-from rules.decisions.dmn_read import list_decisions, read_dmn
+from rules.decisions.dmn_file import list_decisions
+from rules.decisions.dmn_read import read_dmn
 from rules.decisions.dmn_write import write_dmn
 from rules.decisions.grid import GridError, from_grid, to_grid
 from rules.decisions.sheets import _armed, _defused, read_csv, write_csv, write_xlsx
