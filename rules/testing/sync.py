@@ -11,16 +11,17 @@ import polars as pl
 from rules.documents.example import Ending, RuleTest
 from rules.documents.flows import flows
 from rules.documents.sync import SideName, SyncRule
-from rules.documents.validation import OnFailure, Reference
+from rules.documents.validation import OnFailure
 from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
 from rules.schema import Schema
+from rules.testing.alone import Alone
 from rules.testing.coverage import Reach
 from rules.testing.given import Misfit, record, same, value_of
 from rules.testing.results import Difference, Tested, TestResult
 from rules.text import N_, Message, msg
 from rules.trace import FieldTrace, RecordTrace, RecordTracer, read_fields
-from rules.validations import Claims, Validator, Verdict, compile_validations
+from rules.validations import Validator, Verdict, compile_validations
 
 _ENDINGS = {
     Ending.MAPPED: N_("written"),
@@ -44,16 +45,6 @@ class Came:
     def values(self) -> dict[str, Any]:
         """Return target field -> value of what would be written."""
         return {name: field.value for name, field in self.fields.items() if field.applies and field.error is None}
-
-
-class _Alone:
-    """The record of a test is alone: nobody else has its values, and what it refers to exists."""
-
-    def held(self, asked: Claims) -> pl.Series:
-        return pl.Series([None] * len(asked.rows), dtype=pl.String)
-
-    def exists(self, reference: Reference, values: pl.Series) -> pl.Series:  # noqa: ARG002 - the protocol's signature
-        return pl.repeat(value=True, n=len(values), dtype=pl.Boolean, eager=True)
 
 
 class SyncTests:
@@ -111,7 +102,7 @@ class SyncTests:
         return Came(Ending.MAPPED if trace.failed is None else Ending.QUARANTINED, _why(trace), fields)
 
     def _verdict(self, given: pl.DataFrame) -> Verdict | None:
-        return self._validator.check(given, _Alone()).blocking.get(0) if self._checks else None
+        return self._validator.check(given, Alone()).blocking.get(0) if self._checks else None
 
     def _differences(self, test: RuleTest, came: Came) -> list[Difference]:
         if came.ending is not Ending.MAPPED and test.ending is not Ending.MAPPED:

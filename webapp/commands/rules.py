@@ -13,12 +13,18 @@ import click
 from rules.documents import DocumentError, Format, decision_table, load_documents
 from rules.documents.decision_table import parse_decision_table
 from rules.testing import TableTests, Tested
+from rules.testing.replay import Change
+from rules.text import Message
 from webapp.commands.session import Failed, current, json_option, print_json
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.tests_running import KINDS, Untestable, prepare
+from webapp.runs import comparison
+from webapp.runs import explanation_words as words
+from webapp.runs.comparison import Comparison, Wish
 
 _ENDINGS = (".yaml", ".yml", ".json")
 _SHOWN = 10
+_CHANGES = 20
 
 
 @click.group()
@@ -126,3 +132,63 @@ def _lines(answers: list[Answer]) -> Iterator[str]:
         yield from (f"  not shown: {point.missing}" for point in coverage.open[:_SHOWN] if results)
         if results and len(coverage.open) > _SHOWN:
             yield f"  and {len(coverage.open) - _SHOWN} more"
+
+
+@rules.command()
+@click.argument("name")
+@click.option("--run", "runs", type=int, multiple=True, help="A run whose stored values are used; may be repeated.")
+@click.option("--last", type=click.IntRange(1, 20), help="Use the last runs instead, so many.")
+@click.option("--from", "old", help="The version to start from; the published one if left out.")
+@click.option("--to", "new", default=comparison.DRAFT, show_default=True, help="The version to compare with.")
+@json_option
+def replay(name: str, *, runs: tuple[int, ...], last: int | None, old: str | None, new: str, as_json: bool) -> None:
+    """Compare two versions of a rule on the values that runs have kept, and show which outputs differ.
+
+    Without a run it is the latest one of the rule; a decision table is compared on the runs of rules that ask it, or
+    on its own tests. A version is its number or "draft".
+    """
+    house = current().house
+    with house.db.read() as tx:
+        row = rulebook.get(tx, name)
+    if row.kind not in KINDS:
+        raise Failed(f"{name}: rules of the kind {row.kind} are not compared.")
+    if old is None and row.published_version is None:
+        raise Failed(f"{name} is not published yet, so there is nothing to compare its draft with.")
+    chosen = runs or tuple(kept.id for kept in comparison.runs_with_values(house, row)[: last or 1])
+    if not chosen and row.kind != decision_table.KIND:
+        raise Failed(f"No run of {name} has kept values. Run it or simulate it first.")
+    wish = Wish(name, old or str(row.published_version), new, chosen)
+    found = comparison.compared(house, wish, comparison.SHOWN if as_json else _CHANGES)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for line in _differences(found):
+        click.echo(line)
+
+
+def _differences(found: Comparison) -> Iterator[str]:
+    where = ", ".join(f"run {number}" for number in found.wish.runs) or "its own tests"
+    yield f"{found.wish.rule}: {found.wish.old} -> {found.wish.new} on {found.records} records of {where}"
+    yield (
+        ", ".join(f"{kind.replace('_', ' ')} {number}" for kind, number in found.counts.items() if number) or "nothing"
+    )
+    if found.left_out:
+        yield f"Not compared, since their values were not kept: {', '.join(found.left_out)}"
+    for one in found.changes:
+        change = one.change
+        yield f"{change.kind.value.replace('_', ' ')} {change.key or '(without a key)'} (record {change.number})"
+        for field in dict.fromkeys((*change.before, *change.after)):
+            yield f"  {field}: {_side(change.before, field)} -> {_side(change.after, field)}"
+        yield from (f"  {label}: {reason}" for label, reason in _reasons(change))
+    if found.differing > len(found.changes):
+        yield f"and {found.differing - len(found.changes)} more"
+
+
+def _side(values: Mapping[str, Any], field: str) -> str:
+    return words.shown(values[field]) or "(empty)" if field in values else "-"
+
+
+def _reasons(change: Change) -> Iterator[tuple[str, Message]]:
+    for label, reason in (("before", change.reason_before), ("after", change.reason_after)):
+        if reason is not None:
+            yield label, reason

@@ -13,6 +13,7 @@ from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
 from webapp.runs import reading, validations
+from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
@@ -174,4 +175,4 @@ class RunsView(RoomView):
             abort(404)
 
 
-VIEWS = (RunsView, WarningsView, ExplanationView, QuarantineView)
+VIEWS = (RunsView, WarningsView, ExplanationView, ComparisonView, QuarantineView)
