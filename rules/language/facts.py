@@ -88,7 +88,7 @@ def constant(node: Node) -> Any:
     """Return the value of a part that is written out, None where it is not, or is null."""
     match node:
         case Literal(value=value):
-            return None if isinstance(value, float) and math.isnan(value) else value
+            return value
         case Operator(symbol="-", operands=(Literal(value=int() | float() as value),)):
             return -value
         case Call(name="date" | "timestamp", args=(Literal(value=str() as text),)):

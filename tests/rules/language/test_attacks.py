@@ -155,6 +155,18 @@ def test_unknown_names() -> None:
     assert not Cost(tree).is_too_much({})
 
 
+def test_refusals_have_a_place() -> None:
+    """What is refused for one record is said at its place."""
+    many = json.dumps(["x" * 100] * 9_000)
+    assert error("name == '' || data.all(x, data.join(x) != name)", {"data": many}) == (WORK, 12)
+    assert error("active && data.all(x, x != 1)", {"data": json.dumps([0] * 10_001)}) == (STEPS, 16)
+    assert error("size(data.filter(x, x != 1))", {"data": json.dumps([0] * 1_001)}) == (LONG, 11)
+    assert error("data.map(x, 2 / x)[0] == 1", {"data": json.dumps([1] * 50 + [0])})[0] == "Division by zero."
+    (large,) = problems(" + ".join(["name", *["'a'.padLeft(1000000)"] * 90]))
+    assert str(large.message) == LARGE
+    assert value("size(name + 'a'.padLeft(2000))") == 2005
+
+
 def test_large_record() -> None:
     """The same expression is refused for a large record and evaluated for a small one."""
     large: list[Any] = ["x" * 100] * 9_000
