@@ -51,7 +51,7 @@ def test_value(text: str, expected: object) -> None:
         ("math.bitShiftLeft(qty, -qty)", "Bits cannot be shifted by -7 places."),
         ("phone.charAt(9)", "There is no position 9 in a text of 6 characters."),
         ("phone.format([])", None),
-        ("'%s%s'.format([phone.padLeft(900000), phone.padLeft(900000)])", "A text may have at most 1000000 characters."),  # noqa: E501
+        (
             "'%s%s'.format([phone.padLeft(900000), phone.padLeft(900000)])",
             "A text may have at most 1000000 characters.",
         ),
