@@ -13,6 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from rules.language.functions import FUNCTIONS
+from rules.language.functions.registry import Builtin
+from rules.language.types import Kind
 from rules.schema import Field, FieldType, Schema
 
 SCHEMA = Schema(
@@ -148,6 +151,21 @@ def batches(seed: int) -> tuple[pl.DataFrame, ...]:
     return tuple(_batch(rng, nulls, mild) for nulls in (0.0, 0.15) for mild in (False, True))
 
 
+_FUNCTIONS = tuple(f for f in FUNCTIONS.values() if f.form is None)
+_WORDS = {
+    Kind.BOOLEAN: "boolean",
+    Kind.INTEGER: "integer",
+    Kind.FLOAT: "number",
+    Kind.DECIMAL: "decimal",
+    Kind.TEXT: "text",
+    Kind.DATE: "date",
+    Kind.DATETIME: "datetime",
+    Kind.LOCAL_DATETIME: "local",
+    Kind.DURATION: "span",
+    Kind.BINARY: "binary",
+}
+
+
 class Generator:
     """Writes random expressions of a wanted type."""
 
@@ -202,7 +220,25 @@ class Generator:
                     "data",
                 )
             )
+        if self._rng.random() < 0.12:
+            return self._any_function()
         return self.of(self._rng.choice(kinds), self._rng.choice((1, 2, 3, 4)))
+
+    def _any_function(self) -> str:
+        """Return a call of any function there is, with fields and literals of the kinds it takes."""
+        function = self._rng.choice(_FUNCTIONS)
+        overload = self._rng.choice(function.overloads)
+        args = [self._argument(parameter.kind) for parameter in overload.parameters]
+        if function.builtin is Builtin.MEMBER:
+            return f"{args[0]}.{function.name}({', '.join(args[1:])})"
+        return f"{function.name}({', '.join(args)})"
+
+    def _argument(self, kind: Kind) -> str:
+        if kind is Kind.LIST:
+            return f"[{self._argument(Kind.ANY)}, {self._rng.choice(('name', 'qty', '1'))}]"
+        if kind is Kind.MAP:
+            return f"{{'a': {self._argument(Kind.ANY)}}}"
+        return self.of(_WORDS.get(kind) or self._rng.choice(tuple(_WORDS.values())), self._rng.choice((0, 0, 1)))
 
     def of(self, kind: str, depth: int) -> str:
         """Return an expression of a type."""
