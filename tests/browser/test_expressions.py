@@ -188,6 +188,19 @@ def test_rows_make_an_expression_and_are_read_back(behaviour):
     expect(text(behaviour)).to_have_value("!(status in ['closed', 'new']) && (credit > 5.0 || size(name) > 4)")
 
 
+def test_chinese_is_typed_with_an_input_method(behaviour):
+    """What is composed and then chosen arrives whole, in the text and in what the server checks."""
+    write(behaviour, "name == '")
+    keyboard = behaviour.context.new_cdp_session(behaviour)
+    for part in ("s", "shang", "shanghai"):
+        keyboard.send("Input.imeSetComposition", {"text": part, "selectionStart": len(part), "selectionEnd": len(part)})
+        behaviour.wait_for_timeout(350)
+    keyboard.send("Input.insertText", {"text": "上海贝尔"})
+    behaviour.keyboard.press("Escape")
+    expect(text(behaviour)).to_have_value("name == '上海贝尔'")
+    expect(field(behaviour)).to_contain_text("1 of the first 3 records match.")
+
+
 def test_a_suggestion_changes_the_rows(behaviour):
     """A mistake that is shown below rows is mended in the rows."""
     write(behaviour, "taxno == 'T1'")

@@ -1,5 +1,5 @@
 // What can be typed here: fields with their type and an example, functions, words, and values that a field has.
-import { autocompletion, closeCompletion, snippet } from "@codemirror/autocomplete";
+import { autocompletion, snippet } from "@codemirror/autocomplete";
 import { aboutField, aboutFunction, aboutWord } from "./told.js";
 import { fieldAt, quote, scan } from "./tokens.js";
 
@@ -98,4 +98,3 @@ const source = (words) => (context) => {
 };
 
 export const completion = (words) => autocompletion({ override: [source(words)], icons: false, maxRenderedOptions: 60, closeOnBlur: true });
-export { closeCompletion };
