@@ -68,3 +68,15 @@ def test_a_list_that_was_cut_says_so(app, admin_client, run, monkeypatch):  # no
     assert "2 records were counted" in page
     assert page.count('class="record-key"') == 1
     assert "would be written" in page
+
+
+def test_the_api_lists_warnings(admin_client, run):  # noqa: F811
+    address = f"/api/v1/runs/{run}/warnings"
+    first = admin_client.get(f"{address}?limit=1").json
+    assert [(item["record"], item["key"], item["validation"], item["field"]) for item in first["items"]] == [
+        (2, "2", "long", "name")
+    ]
+    assert first["items"][0]["reason"].startswith("'long' is not met")
+    rest = admin_client.get(f"{address}?validation=long&after={first['next']}").json
+    assert [item["record"] for item in rest["items"]] == [4]
+    assert admin_client.get("/api/v1/runs/999/warnings").status_code == 404

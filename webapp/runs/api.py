@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from rules.text import Message
-from webapp.runs import explanation, quarantine, reading
+from webapp.runs import explanation, quarantine, reading, validations
 from webapp.runs.explanation import NotExplained
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
@@ -149,6 +149,24 @@ class RunsApi(RoomApi):
         except (reading.RunMissing, NotExplained) as missing:
             raise ApiError(404, missing.message) from None
 
+    @operation(
+        "GET",
+        "/<int:run_id>/warnings",
+        scope="runs:read",
+        summary="List the records that a run wrote although they do not meet a validation",
+        query={**PAGING, "validation": {"type": "string", "description": "Only those of this validation."}},
+        response=listing(RECORD),
+    )
+    def warnings(self, run_id: int) -> Any:
+        """Return the listed warnings in the order read."""
+        query = self.query
+        self._found(run_id)
+        after = _number(query.get("after")) or 0
+        with self.house.db.read() as tx:
+            rows = validations.warnings(tx, run_id, query.get("validation"), after=after, limit=query["limit"] + 1)
+        shown = rows[: query["limit"]]
+        return listed([_warning(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
+
     @operation("POST", "/<int:run_id>/cancel", scope="runs:run", summary="Cancel a run", response=RUN)
     def cancel(self, run_id: int) -> Any:
         """Cancel a run."""
@@ -245,6 +263,11 @@ class QuarantineApi(RoomApi):
             quarantine.discard(self.house, [entry_id], self.actor)
         except EntryRefused as refusal:
             raise ApiError(409, refusal.message) from None
+
+
+def _warning(row: validations.RunWarning) -> dict[str, Any]:
+    told = {"record": row.record_no, "key": row.left_key, "validation": row.validation, "field": row.field}
+    return {**told, "reason": str(row.message)}
 
 
 def _record(row: Any) -> dict[str, Any]:
