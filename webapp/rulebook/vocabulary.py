@@ -37,9 +37,10 @@ _PARAMETER = re.compile(r"(\w+): ([^,)]+)")
 
 def vocabulary(scope: Scope, lookups: Iterable[str] = ()) -> dict[str, Any]:
     """Return fields with examples, functions, words of the language, lookup tables and relations, as plain data."""
+    names = _TypeNames()
     return {
-        "fields": [_field(field, scope) for field in scope.schema.fields],
-        "functions": [_function(function) for group in Group for function in _of(group)],
+        "fields": [_field(field, scope, names) for field in scope.schema.fields],
+        "functions": [_function(function, names) for group in Group for function in _of(group)],
         "words": words(),
         "lookups": list(lookups),
         "texts": editor_words(),
@@ -47,7 +48,15 @@ def vocabulary(scope: Scope, lookups: Iterable[str] = ()) -> dict[str, Any]:
     }
 
 
-def _field(field: Field, scope: Scope) -> dict[str, Any]:
+class _TypeNames(dict[str, str]):
+    """What types are called; each is translated once."""
+
+    def __missing__(self, type_: str) -> str:
+        self[type_] = wording.type_name(type_)
+        return self[type_]
+
+
+def _field(field: Field, scope: Scope, names: _TypeNames) -> dict[str, Any]:
     column = scope.records[field.name] if field.name in scope.records.columns else pl.Series()
     present = column.drop_nulls()
     return {
@@ -55,7 +64,7 @@ def _field(field: Field, scope: Scope) -> dict[str, Any]:
         "text": field_text(field.name),
         "label": field.label,
         "type": field.type.value,
-        "type_name": wording.type_name(field.type),
+        "type_name": names[field.type.value],
         "kind": _KINDS.get(field.type, ""),
         "nullable": field.nullable,
         "sample": (shown(present[0]) or "")[:LONGEST] if len(present) else None,
@@ -78,9 +87,9 @@ def _of(group: Group) -> list[Function]:
     return [function for function in FUNCTIONS.values() if function.group is group]
 
 
-def _function(function: Function) -> dict[str, Any]:
+def _function(function: Function, names: _TypeNames) -> dict[str, Any]:
     found = described(function.name)
-    signatures = [_signature(text) for text in found.signatures]
+    signatures = [_signature(text, names) for text in found.signatures]
     return {
         "name": function.name,
         "group": _(function.group.value),
@@ -95,10 +104,10 @@ def _function(function: Function) -> dict[str, Any]:
     }
 
 
-def _signature(text: str) -> dict[str, Any]:
+def _signature(text: str, names: _TypeNames) -> dict[str, Any]:
     inside, _arrow, result = text.partition("(")[2].rpartition(") -> ")
-    parameters = [{"name": name, "type": wording.type_name(type_)} for name, type_ in _PARAMETER.findall(inside + ")")]
-    return {"parameters": parameters, "result": wording.type_name(result or _arrow)}
+    parameters = [{"name": name, "type": names[type_]} for name, type_ in _PARAMETER.findall(inside + ")")]
+    return {"parameters": parameters, "result": names[result or _arrow]}
 
 
 def words() -> list[dict[str, str]]:
