@@ -26,7 +26,7 @@ export const look = EditorView.theme({
   ".cm-activeLine, .cm-activeLineGutter": { background: "color-mix(in srgb, var(--accent) 7%, transparent)" },
   ".cm-cursor": { borderLeftColor: "var(--ink)" },
   "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { background: "color-mix(in srgb, var(--accent) 26%, transparent) !important" },
-  ".cm-matchingBracket": { background: "var(--accent-soft) !important", outline: "1px solid var(--accent)" },
+  "&.cm-focused .cm-matchingBracket": { background: "var(--accent-soft) !important", outline: "1px solid var(--accent)" },
   ".cm-placeholder": { color: "var(--ink-muted)", opacity: "0.85" },
   ".cm-lintRange-error": wave("var(--bad-dot)"),
   ".cm-lintRange-warning": wave("var(--warn-dot)"),
