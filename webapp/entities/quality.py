@@ -16,7 +16,7 @@ from rules.validations.quality import MAPPED, OTHER, REQUIRED, Form, Measure, Qu
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_quality
 from webapp.entities.surveying import Survey, pages
-from webapp.entities.validating import compiled
+from webapp.entities.validating import compiled, names
 from webapp.entities.values import EMAIL, PHONE, URL
 from webapp.extensions import Actor, House
 
@@ -115,8 +115,11 @@ def _measured(tx: sa.Connection, entity: Entity) -> tuple[Quality, dict[str, lis
     fields = [Field(f.name, f.type if f.kind is not Kind.FILE else FieldType.TEXT) for f in counted]
     forms = {f.name: form for f in counted if (form := form_of(f.name, f.kind)) is not None}
     measure_ = Measure(fields, {f.name: _weight(f, mapped) for f in counted}, forms)
-    survey = Survey(tx, entity, entity.schema, compiled(entity), LISTED)
-    for page in pages(tx, entity, entity.schema):
+    items = compiled(entity)
+    read = {"id", *(field.name for field in fields)}.union(*(names(item) for item in items))
+    schema = entity.schema.select(tuple(name for name in entity.schema.names if name in read))
+    survey = Survey(tx, entity, schema, items, LISTED)
+    for page in pages(tx, entity, schema):
         measure_.add(page)
         survey.ask(page)
     told = [ValidationQuality.of(v, survey.tallies[v.name]) for v in entity.validations if v.name in survey.tallies]
