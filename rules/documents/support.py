@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from rules.documents.defaults import actions
+from rules.documents.policies import DriftPolicy
 from rules.documents.problems import DocumentProblem
 from rules.documents.sync import (
     Action,
     DeleteDetect,
     DetectBy,
     Direction,
-    DriftPolicy,
     FieldDirection,
     MatchHow,
     Situations,

@@ -14,11 +14,11 @@ from enum import StrEnum
 
 from rules.documents.decision import Decision
 from rules.documents.example import RuleTest
+from rules.documents.policies import DriftPolicy, ErrorPolicy, Guard, Schedule
 from rules.documents.shape import NAME, entry
 from rules.documents.validation import Validation
 
 DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
-SHARE = r"^[0-9]+(\.[0-9]+)?%$"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -121,47 +121,6 @@ class DeleteDetect(StrEnum):
     FULL_SCAN = "full_scan"
 
 
-class Metric(StrEnum):
-    """What a guard counts."""
-
-    DELETES = "deletes"
-    CREATES = "creates"
-    UPDATES = "updates"
-    BLANKED = "blanked"
-    CONFLICTS = "conflicts"
-    REJECTS = "rejects"
-
-
-class GuardAction(StrEnum):
-    """What a guard does when its limit is passed."""
-
-    SUSPEND = "suspend"
-    WARN = "warn"
-
-
-class Drift(StrEnum):
-    """What to do when an object's fields have changed."""
-
-    IGNORE = "ignore"
-    PROPOSE = "propose"
-    QUARANTINE = "quarantine"
-    SUSPEND = "suspend"
-
-
-class Backoff(StrEnum):
-    """How the wait grows between attempts."""
-
-    EXPONENTIAL = "exponential"
-    FIXED = "fixed"
-
-
-class ErrorAction(StrEnum):
-    """What to do after an error that trying again does not heal."""
-
-    QUARANTINE = "quarantine"
-    SUSPEND = "suspend"
-
-
 class Transaction(StrEnum):
     """How a write is kept together over systems."""
 
@@ -178,13 +137,6 @@ class OnError(StrEnum):
     NULL = "null"
     DEFAULT = "default"
     STOP = "stop"
-
-
-class Misfire(StrEnum):
-    """What becomes of runs that were due while nothing was running."""
-
-    ONCE = "once"
-    SKIP = "skip"
 
 
 @dataclass(frozen=True)
@@ -267,8 +219,8 @@ class FieldMap:
         "Who wins when both sides changed the field; the rule's default if left out.", None
     )
     on_error: OnError = entry(
-        "A record without a value: quarantine: park it; null: leave the field empty; default: write `default`; stop: stop"
-        " the run.",
+        "A record without a value: quarantine: park it; null: leave the field empty; default: write `default`; "
+        "stop: stop the run.",
         OnError.QUARANTINE,
     )
     default: str | int | float | bool | None = entry(
@@ -332,52 +284,6 @@ class Deletes:
 
     detect: DeleteDetect = entry("none: not at all; event, tombstone, full_scan: how.", DeleteDetect.NONE)
     require_complete_scan: bool = entry("full_scan: only after a scan proven complete.", True)
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A limit that stops a run which is about to do too much."""
-
-    metric: Metric = entry("What is counted.")
-    over: str | int = entry("The limit: a number, or a share of the records like `5%`.", pattern=SHARE)
-    min: int = entry("Counts below this never trip the guard.", 0, minimum=0)
-    do: GuardAction = entry("suspend: stop the run and wait for a person; warn: note it.", GuardAction.SUSPEND)
-
-
-@dataclass(frozen=True)
-class DriftPolicy:
-    """What to do when the fields of an object have changed."""
-
-    new_field: Drift = entry("A field was added.", Drift.PROPOSE, enum=["propose", "ignore", "suspend"])
-    type_change: Drift = entry("A field has another type.", Drift.QUARANTINE, enum=["quarantine", "suspend"])
-    removed: Drift = entry("A field is gone.", Drift.SUSPEND, enum=["suspend", "quarantine"])
-
-
-@dataclass(frozen=True)
-class Transient:
-    """What to do when a system does not answer."""
-
-    retry: int = entry("How often to try again.", 5, minimum=0, maximum=100)
-    backoff: Backoff = entry("exponential: wait twice as long each time; fixed: always the same.", Backoff.EXPONENTIAL)
-
-
-@dataclass(frozen=True)
-class ErrorPolicy:
-    """What to do about errors."""
-
-    transient: Transient = entry("No answer, a time-out, too many requests.", Transient())
-    data: ErrorAction = entry("A record that is refused: quarantine it, or suspend the run.", ErrorAction.QUARANTINE)
-    auth: ErrorAction = entry("Credentials that are refused.", ErrorAction.SUSPEND, enum=["suspend"])
-    stop_after: int = entry("Stop the run after so many refused records.", 1000, minimum=1)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When the rule runs by itself."""
-
-    cron: str = entry("Five cron fields: minute, hour, day, month, weekday.", minLength=9)
-    timezone: str = entry("The time zone of the schedule.", "UTC", minLength=1)
-    misfire: Misfire = entry("Runs missed while the system was down: once: one run; skip: none.", Misfire.ONCE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from rules.documents import (
     unsupported,
     validate,
 )
-from rules.documents.check import check_sync
 from rules.documents.build import plain
+from rules.documents.check import check_sync
 from rules.documents.flows import flows
 from rules.documents.sync import Action, Direction
 from rules.schema import Field, FieldType, Schema

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
-from rules.documents.sync import DetectBy, ErrorAction, SyncRule
+from rules.documents.policies import ErrorAction
+from rules.documents.sync import DetectBy, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import Mapping, compile_mapping
 from rules.schema import Schema

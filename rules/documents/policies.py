@@ -1,0 +1,105 @@
+"""How a rule behaves when something is wrong, and when it runs by itself: limits, errors, changed fields, schedules."""
+
+# ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rules.documents.shape import entry
+
+SHARE = r"^[0-9]+(\.[0-9]+)?%$"
+
+
+class Metric(StrEnum):
+    """What a guard counts."""
+
+    DELETES = "deletes"
+    CREATES = "creates"
+    UPDATES = "updates"
+    BLANKED = "blanked"
+    CONFLICTS = "conflicts"
+    REJECTS = "rejects"
+
+
+class GuardAction(StrEnum):
+    """What a guard does when its limit is passed."""
+
+    SUSPEND = "suspend"
+    WARN = "warn"
+
+
+class Drift(StrEnum):
+    """What to do when an object's fields have changed."""
+
+    IGNORE = "ignore"
+    PROPOSE = "propose"
+    QUARANTINE = "quarantine"
+    SUSPEND = "suspend"
+
+
+class Backoff(StrEnum):
+    """How the wait grows between attempts."""
+
+    EXPONENTIAL = "exponential"
+    FIXED = "fixed"
+
+
+class ErrorAction(StrEnum):
+    """What to do after an error that trying again does not heal."""
+
+    QUARANTINE = "quarantine"
+    SUSPEND = "suspend"
+
+
+class Misfire(StrEnum):
+    """What becomes of runs that were due while nothing was running."""
+
+    ONCE = "once"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A limit that stops a run which is about to do too much."""
+
+    metric: Metric = entry("What is counted.")
+    over: str | int = entry("The limit: a number, or a share of the records like `5%`.", pattern=SHARE)
+    min: int = entry("Counts below this never trip the guard.", 0, minimum=0)
+    do: GuardAction = entry("suspend: stop the run and wait for a person; warn: note it.", GuardAction.SUSPEND)
+
+
+@dataclass(frozen=True)
+class DriftPolicy:
+    """What to do when the fields of an object have changed."""
+
+    new_field: Drift = entry("A field was added.", Drift.PROPOSE, enum=["propose", "ignore", "suspend"])
+    type_change: Drift = entry("A field has another type.", Drift.QUARANTINE, enum=["quarantine", "suspend"])
+    removed: Drift = entry("A field is gone.", Drift.SUSPEND, enum=["suspend", "quarantine"])
+
+
+@dataclass(frozen=True)
+class Transient:
+    """What to do when a system does not answer."""
+
+    retry: int = entry("How often to try again.", 5, minimum=0, maximum=100)
+    backoff: Backoff = entry("exponential: wait twice as long each time; fixed: always the same.", Backoff.EXPONENTIAL)
+
+
+@dataclass(frozen=True)
+class ErrorPolicy:
+    """What to do about errors."""
+
+    transient: Transient = entry("No answer, a time-out, too many requests.", Transient())
+    data: ErrorAction = entry("A record that is refused: quarantine it, or suspend the run.", ErrorAction.QUARANTINE)
+    auth: ErrorAction = entry("Credentials that are refused.", ErrorAction.SUSPEND, enum=["suspend"])
+    stop_after: int = entry("Stop the run after so many refused records.", 1000, minimum=1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the rule runs by itself."""
+
+    cron: str = entry("Five cron fields: minute, hour, day, month, weekday.", minLength=9)
+    timezone: str = entry("The time zone of the schedule.", "UTC", minLength=1)
+    misfire: Misfire = entry("Runs missed while the system was down: once: one run; skip: none.", Misfire.ONCE)
