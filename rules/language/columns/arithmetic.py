@@ -91,7 +91,7 @@ def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages,
         bound = max(sizes) if max(sizes) < 1e300 else float("inf")
         expr = operation(_with_zero(stages, left), _with_zero(stages, right))
         found = strict(Kind.FLOAT, expr, left, right)
-        return found.limited(bound, nan=bound == float("inf"))
+        return found.limited(bound, nan=left.nan or right.nan or bound == float("inf"))
 
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import polars as pl
@@ -16,7 +16,7 @@ from rules.language.columns.facts import Fact, inputs
 from rules.language.columns.stages import Stages
 from rules.language.columns.take import Target, result
 from rules.language.columns.value import NoColumn, Value
-from rules.language.columns.variants import MOST, Variants
+from rules.language.columns.variants import Variants
 from rules.language.lower import Plan
 from rules.language.nodes import Variable
 from rules.language.rows import Evaluated, Rows
@@ -33,6 +33,7 @@ class Form:
     """How a plan is worked out for batches with the same facts.
 
     `values` has a value for each root, None where a root has no column form; `outputs` is what is made of them.
+    `explanations` holds what explains failures, made when the first one is met.
     """
 
     facts: Mapping[str, Fact]
@@ -40,6 +41,7 @@ class Form:
     values: tuple[Value | None, ...]
     outputs: Mapping[str, pl.Expr]
     slow: tuple[Message, ...]
+    explanations: list[Explanation] = field(default_factory=list)
 
 
 class ColumnPlan:
@@ -91,7 +93,6 @@ class Columns:
         self.root = Root(text, plan, Target(target, self.field), self.rows)
         self._schema = schema
         self._plan = ColumnPlan((self.root,), schema, _outputs)
-        self._explanations: dict[int, tuple[Form, Explanation]] = {}
 
     @property
     def description(self) -> PlanDescription:
@@ -105,8 +106,6 @@ class Columns:
         if value is None:
             return self.rows.evaluate(batch)
         values = found["value"].alias("")
-        if values.dtype != self.field.dtype:
-            values = values.cast(self.field.dtype)
         failed = _failed(value, found)
         rows = None if failed is None else failed.arg_true()
         if rows is None or not len(rows):
@@ -114,12 +113,9 @@ class Columns:
         return self._explanation(form).explain(frame[rows], rows, values)
 
     def _explanation(self, form: Form) -> Explanation:
-        if len(self._explanations) > 2 * MOST:
-            self._explanations.clear()
-        key = id(form)
-        if key not in self._explanations:
-            self._explanations[key] = form, Explanation(self.root, self._schema, form.facts)
-        return self._explanations[key][1]
+        if not form.explanations:
+            form.explanations.append(Explanation(self.root, self._schema, form.facts))
+        return form.explanations[0]
 
 
 def _outputs(_stages: Stages, values: Sequence[Value | None]) -> dict[str, pl.Expr]:

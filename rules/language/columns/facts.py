@@ -107,13 +107,8 @@ def _numbers(column: pl.Series, empty: bool) -> _Read:
 
 def _short(column: pl.Series) -> bool:
     """Tell, without looking at each digit, whether all values have at most 15."""
-    if column.dtype.is_integer():
-        return _farthest(column) < 10**bindings.DIGITS
-    physical = column.to_physical()
-    low, high = physical.min(), physical.max()
-    if not isinstance(low, int) or not isinstance(high, int):
-        return True  # there is no value
-    return max(-low, high) < 10**bindings.DIGITS
+    digits: int = 10**bindings.DIGITS
+    return _farthest(column.to_physical()) < digits
 
 
 def _moments(column: pl.Series, empty: bool) -> _Read:

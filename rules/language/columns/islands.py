@@ -13,13 +13,15 @@ from rules.language.columns.constants import DTYPES
 from rules.language.columns.python import FAILED, distinct
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import NoColumn, Value
-from rules.language.nodes import Ident, Let, Node, children
-from rules.language.runtime import Failed, Runner, TooDeep, variables
+from rules.language.nodes import Call, Ident, Let, Node, children
+from rules.language.runtime import Failed, Runner, TooDeep, nodes, variables
 from rules.language.types import Kind
 from rules.schema import FieldType, Schema
 from rules.text import msg
 
 _DEEP = msg("The expression is nested too deeply for the runtime.")
+_TIMES = frozenset({Kind.DURATION, Kind.DATETIME})
+_READERS = frozenset({"duration", "timestamp"})
 _FINE = msg("Time spans finer than microseconds have no column form.")
 
 
@@ -40,7 +42,7 @@ def _names(node: Node) -> set[str]:
 
 def island(stages: Stages, tree: Node, schema: Schema, kind: Kind) -> Value:
     """Return the values of a tree that the C++ runtime works out."""
-    if kind is Kind.DURATION or kind not in DTYPES:
+    if kind not in DTYPES or (kind in _TIMES and _may_be_fine(kind, tree)):
         raise NoColumn(_FINE)
     fields = list(dict.fromkeys(variable.field for variable in variables(tree).values()))
     work = _Work(tree, schema, fields, DTYPES[kind])
@@ -56,6 +58,12 @@ def island(stages: Stages, tree: Node, schema: Schema, kind: Kind) -> Value:
         level=1,
     )
     return stages.stage(value)
+
+
+def _may_be_fine(kind: Kind, tree: Node) -> bool:
+    """Tell whether a value may have parts of a microsecond, which get lost on the way through Python."""
+    read = any(isinstance(node, Call) and node.name in _READERS for node in nodes(tree))
+    return read or kind is Kind.DURATION
 
 
 class _Work:

@@ -103,6 +103,8 @@ def _batch(rng: random.Random, nulls: float, mild: bool) -> pl.DataFrame:
 
     def column(field: Field) -> pl.Series:
         pool = _MILD[field.type] if mild else _POOLS.get(field.name, _WILD[field.type])
+        if mild and nulls and field.type is FieldType.FLOAT:
+            pool = (*pool, math.nan)  # beside no infinity, so that it is told apart from large numbers
         values = [None if rng.random() < nulls else _drawn(rng, field, pool, mild) for _ in range(ROWS)]
         return pl.Series(field.name, values, dtype=field.dtype)
 
@@ -553,7 +555,7 @@ class Generator:
         return self._rng.choice(forms)
 
     def _span_literal(self, _depth: int) -> str:
-        return f"duration('{self._rng.choice(('1h', '0s', '-90m', '24h', '0.001s', '1us', '8760h', '87600000h'))}')"
+        return f"duration('{self._rng.choice(('1h', '0s', '-90m', '24h', '0.001s', '1us', '1ns', '8760h', '87600000h'))}')"
 
     def _span(self, depth: int) -> str:
         if self._rng.random() < 0.5:

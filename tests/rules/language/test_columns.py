@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,7 @@ from rules.language.columns.variants import MOST, join
 from rules.language.functions.numbers import round_to
 from rules.language.functions.registry import Overload
 from rules.language.library import Library, Lookup
-from rules.language.nodes import Literal
+from rules.language.nodes import Literal, Mode, Node, Operator, Variable
 from rules.language.results import decimals as taker
 from rules.language.types import TEXT, Kind, list_of
 from rules.schema import Field, FieldType, Schema
@@ -157,6 +157,11 @@ def test_json(text: str) -> None:
         "duration('3000000h') + duration('1h') < duration('4000000h')",
         "duration('1ns') < duration('2ns') && active",
         "coalesce(born, seen)",
+        "choose('a', {'a': null, 'b': 'x'}, name)",
+        "has({'a': name}.a)",
+        "seen + duration('1ns') > seen",
+        "rate == null ? true : rate == rate * 2.0",
+        "null.orDefault(qty) == 5",
     ],
 )
 def test_forms(text: str) -> None:
@@ -228,7 +233,7 @@ def test_callbacks_are_pure(monkeypatch: pytest.MonkeyPatch) -> None:
     real = pl.map_batches
 
     def recording(exprs: Any, function: Any, **options: Any) -> pl.Expr:
-        def noted(columns: list[pl.Series]) -> pl.Series:
+        def noted(columns: Sequence[pl.Series]) -> pl.Series:
             made: pl.Series = function(columns)
             calls.append((function, list(columns), made))
             return made
@@ -277,5 +282,10 @@ def test_what_has_no_form() -> None:
     for attempt in tries:
         with pytest.raises(NoColumn):
             attempt()
+    deep: Node = Variable(0, "active", Mode.VALUE)
+    for _ in range(200):
+        deep = Operator(0, "!", (deep,))
+    with pytest.raises(NoColumn):
+        island(stages, deep, SCHEMA, Kind.BOOLEAN)
     with pytest.raises(NoColumn):
         python.choose([], [text])
