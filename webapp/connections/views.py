@@ -15,6 +15,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.cells import cells, is_number
 from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
+from webapp.connections.quality_views import ObjectQualityView
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
@@ -195,4 +196,4 @@ def matches(info: ObjectInfo, wanted: str) -> bool:
     return wanted.casefold() in info.name.casefold() or wanted.casefold() in info.label.casefold()
 
 
-VIEWS = (ConnectionView, ConnectionFormView)
+VIEWS = (ConnectionView, ObjectQualityView, ConnectionFormView)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.schema import Field, FieldType
+from rules.validations.forms import FORMS, by_name
 from rules.validations.quality import MAPPED, OTHER, REQUIRED, Form, Measure, Quality, ValidationQuality
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_quality
 from webapp.entities.surveying import Survey, pages
 from webapp.entities.validating import compiled, names
-from webapp.entities.values import EMAIL, PHONE, URL
 from webapp.extensions import Actor, House
 
 LISTED = 100
@@ -27,13 +26,7 @@ KEPT = 200
 mapped_fields: list[Callable[[sa.Connection, str], set[str]]] = []
 """Rooms above say here which fields of an entity they fill or read."""
 
-_FORMS = {"email": Form("email", EMAIL), "phone": Form("phone", PHONE), "url": Form("url", URL)}
 _OF_KIND = {Kind.EMAIL: "email", Kind.PHONE: "phone", Kind.URL: "url"}
-_OF_NAME = (
-    ("email", re.compile(r"(^|_)e?_?mail($|_|s$)", re.IGNORECASE)),
-    ("phone", re.compile(r"(^|_)(tel|telephone|phone|mobile|fax)($|_)", re.IGNORECASE)),
-    ("url", re.compile(r"(^|_)(url|website|homepage)($|_)", re.IGNORECASE)),
-)
 
 
 @dataclass(frozen=True)
@@ -100,13 +93,11 @@ def to_json(tx: sa.Connection, name: str) -> dict[str, Any]:
     return {**head, "score": last.score, **last.quality.to_json(), "failing": dict(last.failing), "history": points}
 
 
-def form_of(name: str, kind: Kind | None = None) -> Form | None:
+def form_of(name: str, kind: Kind) -> Form | None:
     """Return what values of a field look like: by its type, or else by its name."""
     if kind in _OF_KIND:
-        return _FORMS[_OF_KIND[kind]]
-    if kind not in (None, Kind.TEXT):
-        return None
-    return next((_FORMS[form] for form, pattern in _OF_NAME if pattern.search(name)), None)
+        return FORMS[_OF_KIND[kind]]
+    return by_name(name) if kind is Kind.TEXT else None
 
 
 def _measured(tx: sa.Connection, entity: Entity) -> tuple[Quality, dict[str, list[int]]]:

@@ -15,11 +15,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rules.text import Message, msg
+from rules.validations.forms import EMAIL, PHONE, URL
 from webapp.entities.model import NUMBER_KINDS, EntityField, Kind
 
-EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\".]+(?:\.[^@\s,;<>\".]+)+$"
-PHONE = r"^\+?[0-9(][0-9 ()./-]{2,38}[0-9](?: ?(?:x|ext\.?) ?[0-9]{1,8})?$"
-URL = r"^https?://[^\s<>\"]+$"
 FILE = r"^[0-9a-f]{64}/[^/\x00-\x1f]{1,255}$"
 PATTERNS: dict[Kind, str] = {Kind.EMAIL: EMAIL, Kind.PHONE: PHONE, Kind.URL: URL, Kind.FILE: FILE}
 

@@ -19,6 +19,7 @@ from rules.documents import digest, errors
 from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.connections import quality as object_quality
 from webapp.connections import services as connections
 from webapp.entities import quality
 from webapp.entities import services as entities
@@ -78,6 +79,7 @@ __all__ = [
 connections.usage_checks.append(usage.rules_of_connection)
 entities.usage_checks.append(usage.rules_of_entity)
 quality.mapped_fields.append(usage.mapped_fields)
+object_quality.uses_of.append(usage.uses_of_object)
 hooks.deletion.append(usage.asked_by_rules)
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.build import build
+from rules.documents.validation import Validation
 from rules.text import Message, msg
 from webapp.connections.catalogue import HUB
+from webapp.connections.quality import Uses
+from webapp.extensions import House
+from webapp.rulebook.library import library
 from webapp.rulebook.reading import list_rules, using_connection, using_object
 from webapp.rulebook.translation import translate as _
 
@@ -48,6 +54,23 @@ def mapped_fields(tx: sa.Connection, entity: str) -> set[str]:
             if isinstance(part, Mapping) and (part.get("connection"), part.get("object")) == (HUB, entity):
                 found |= {str(entry[side]) for entry in document.get("fields") or () if entry.get(side)}
     return found
+
+
+def uses_of_object(house: House, tx: sa.Connection, connection: str, name: str) -> Uses:
+    """Return what published sync rules say of an object: the fields they map, the validations of those that read it."""
+    fields: set[str] = set()
+    validations: dict[str, Validation] = {}
+    for row in list_rules(tx):
+        document = row.published or {}
+        for side in ("left", "right"):
+            part = document.get(side)
+            if not isinstance(part, Mapping) or (part.get("connection"), part.get("object")) != (connection, name):
+                continue
+            fields |= {str(entry[side]) for entry in document.get("fields") or () if entry.get(side)}
+            if (document.get("direction") == "right_to_left") == (side == "right"):
+                found = (build(Validation, item) for item in document.get("validations") or ())
+                validations |= {f"{row.name}.{v.name}": replace(v, name=f"{row.name}.{v.name}") for v in found}
+    return Uses(frozenset(fields), tuple(validations.values()), library(house, tx=tx))
 
 
 def _asks(document: Mapping[str, Any] | None, table: str) -> bool:
