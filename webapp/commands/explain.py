@@ -48,7 +48,7 @@ def _story(it: Explanation) -> Iterator[str]:
     yield from _differences(it)
     yield from ([""] if it.proofs else [])
     for proof in it.proofs:
-        yield f"{'ok ' if proof.holds else 'NOT SO'} {proof.claim}"
+        yield f"{'ok' if proof.holds else 'NOT SO'} {proof.claim}"
 
 
 def _trace(trace: RecordTrace) -> Iterator[str]:
