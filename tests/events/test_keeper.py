@@ -166,6 +166,16 @@ def test_a_process_walks_through_its_states(world: World) -> None:
     ]  # fmt: skip
 
 
+def test_a_process_that_is_over_at_once_is_remembered(world: World) -> None:
+    """Begun and ended in one turn, a process is among those that have ended, with its last state."""
+    world.rule(ONBOARDING)
+    for type_, more in (("customer.signed_up", {"name": "Bell"}), ("credit.checked", {"limit": 5})):
+        world.post(type_, no=7, **more)
+    world.work()
+    (ended,) = world.processes("onboarding", live=False)
+    assert (ended.key, ended.state, ended.events) == ("7", "refused", {"signup": ["e1"], "credit": ["e2"]})
+
+
 def test_a_paused_rule_stands_still(world: World) -> None:
     """While a rule is paused it hears nothing and fires nothing; what was due fires when it goes on."""
     world.rule()

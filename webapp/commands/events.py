@@ -99,7 +99,7 @@ def processes(rule: str, *, ended: bool, limit: int, as_json: bool) -> None:
         print_json(rows)
         return
     columns = [("key", "KEY"), ("state", "STATE"), ("since", "SINCE"), ("changed_at", "CHANGED"), ("due", "TIMER")]
-    print_rows(rows, columns, nothing="Nothing is open.")
+    print_rows(rows, columns, nothing="Nothing has ended." if ended else "Nothing is open.")
 
 
 @events.command()

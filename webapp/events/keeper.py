@@ -7,7 +7,7 @@ process - what is in memory is thrown away and made again from the database.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +31,8 @@ BATCH = 100
 DEEPEST = 10
 """Actions of event rules that may stand behind an event; one behind more is heard by no rule."""
 _TOO_DEEP = msg("No rule hears this event: {limit} actions of event rules in a row have led to it.", limit=DEEPEST)
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class Keeper:
             waiting = tx.execute(
                 sa.select(event).where(event.c.position.is_(None)).order_by(event.c.id).limit(BATCH)
             ).all()
-        turn = Turn(held.position, held.clock or now)
+        turn = Turn(held.position, held.clock or _BEGINNING)
         for row in sorted(waiting, key=lambda one: (min(one.at, one.received_at), one.id)):
             self._take(turn, loaded, row)
         if len(waiting) < BATCH:

@@ -178,17 +178,23 @@ def _process(tx: sa.Connection, runner: Runner, key: str, live: Live | None, clo
     table = event_process
     mine = (*_mine(table, runner, key), table.c.ended_at.is_(None))
     chart = runner.ready.rule.when is None
+    last = runner.moved.pop(key, None)
     if live is None:
-        state = {"state": runner.ended.pop(key, None)} if chart else {}
-        tx.execute(sa.update(table).where(*mine).values(ended_at=clock, changed_at=clock, **state))
+        values: dict[str, Any] = {"ended_at": clock, "changed_at": clock, **({"state": last.after} if last else {})}
+        if tx.execute(sa.update(table).where(*mine).values(**values)).rowcount == 0 and last:
+            seen = {name: [one.id for one in events] for name, events in last.seen.items()}
+            tx.execute(sa.insert(table).values(**_head(runner, key), **values, since=last.at, events=seen))
         return
     values = {"state": live.state, "events": {n: list(ids) for n, ids in live.events.items()}, "changed_at": clock}
     same = (*mine, table.c.since == live.since) if chart else mine
     if tx.execute(sa.update(table).where(*same).values(**values, since=live.since)).rowcount == 0:
         tx.execute(sa.update(table).where(*mine).values(ended_at=clock, changed_at=clock))
-        who = runner.who
-        head = {"rule_id": who.rule_id, "rule_name": who.name, "version": who.version, "key": key, "since": live.since}
-        tx.execute(sa.insert(table).values(**head, **values))
+        tx.execute(sa.insert(table).values(**_head(runner, key), **values, since=live.since))
+
+
+def _head(runner: Runner, key: str) -> dict[str, Any]:
+    who = runner.who
+    return {"rule_id": who.rule_id, "rule_name": who.name, "version": who.version, "key": key}
 
 
 def _clock(tx: sa.Connection, runner: Runner, clock: datetime) -> None:

@@ -35,7 +35,7 @@ class Identity:
 class Runner:
     """A version at work, with what the database holds of it: events to keep and timers, by key.
 
-    `heard` are events that were taken since, `ended` the last states of processes that have ended since.
+    `heard` are events that were taken since, `moved` the last steps of processes since.
     """
 
     who: Identity
@@ -44,7 +44,7 @@ class Runner:
     kept: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
     timers: dict[str, tuple[Timer, ...]] = field(default_factory=dict)
     heard: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
-    ended: dict[str, str] = field(default_factory=dict)
+    moved: dict[str, Step] = field(default_factory=dict)
 
     def feed(self, heard: Heard, at: datetime) -> list[Step]:
         """Take an event."""
@@ -60,7 +60,7 @@ class Runner:
         return self.ready.engine.state(key) is not None
 
     def _noted(self, steps: list[Step]) -> list[Step]:
-        self.ended |= {step.key: step.after for step in steps if step.after is not None}
+        self.moved |= {step.key: step for step in steps if step.after is not None}
         return steps
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +144,11 @@ def test_what_fires_when_it_is_put_back_is_a_failure(monkeypatch) -> None:
     monkeypatch.setattr(Ruleset, "post", fires)
     with pytest.raises(EngineFailed, match="put back"):
         engine.event("a", 3, [1])
+
+
+def test_the_engine_is_imported_in_one_place() -> None:
+    """Whoever wants another engine changes one module."""
+    root = Path(__file__).resolve().parents[3]
+    paths = [path for folder in ("rules", "connectors", "webapp") for path in (root / folder).rglob("*.py")]
+    importing = [path for path in paths if re.search(r"^(from|import) durable\b", path.read_text("utf-8"), flags=re.M)]
+    assert importing == [root / "rules" / "events" / "engine.py"]
