@@ -36,7 +36,13 @@ from webapp.connections.errors import (
 from webapp.connections.models import connection_object
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import Preview, check, check_draft, object_schema, objects, preview
-from webapp.connections.store import ConnectionRow, find_connection, get_connection, list_connections
+from webapp.connections.store import (
+    ConnectionRow,
+    find_connection,
+    get_connection,
+    known_objects,
+    list_connections,
+)
 from webapp.connections.uploads import upload
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
@@ -60,6 +66,7 @@ __all__ = [
     "delete",
     "find_connection",
     "get_connection",
+    "known_objects",
     "list_connections",
     "name_problem",
     "object_schema",

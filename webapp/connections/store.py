@@ -14,7 +14,7 @@ from connectors.spi import Step
 from rules.text import Message
 from webapp.connections.catalogue import HUB
 from webapp.connections.errors import ConnectionMissing
-from webapp.connections.models import connection
+from webapp.connections.models import connection, connection_object
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ THE_HUB = ConnectionRow(0, HUB, "Syncline", HUB)
 def list_connections(tx: sa.Connection) -> list[ConnectionRow]:
     """Return all connections, the hub first, then by name."""
     return [THE_HUB, *map(_row, tx.execute(sa.select(connection).order_by(connection.c.name)))]
+
+
+def known_objects(tx: sa.Connection, limit: int = 500) -> list[tuple[str, str]]:
+    """Return (connection, object) of what was discovered so far, by name."""
+    query = sa.select(connection.c.name, connection_object.c.name).join(
+        connection_object, connection_object.c.connection_id == connection.c.id
+    )
+    ordered = query.order_by(connection.c.name, connection_object.c.name).limit(limit)
+    return [(row[0], row[1]) for row in tx.execute(ordered)]
 
 
 def find_connection(tx: sa.Connection, name: str) -> ConnectionRow | None:

@@ -15,7 +15,7 @@ from rules.text import N_, Message
 from webapp.entities import designer_form as design
 from webapp.entities import documents, forms, records, services
 from webapp.entities.model import Entity, Kind
-from webapp.entities.pages import EntityRoom
+from webapp.entities.pages import EntityRoom, entity_label
 from webapp.entities.plan import Plan
 from webapp.web import validation_form as validations
 from webapp.web import validation_words
@@ -106,7 +106,7 @@ class DesignerView(EntityRoom):
         if not self.is_htmx:
             head = dict(request.form)
             return self._designer(head, rows, {}, new=new, validations=listed, open_validation=shown)
-        context = _listed(request.form.get("name", ""), rows, listed, {}, new=new)
+        context = {**_listed(request.form.get("name", ""), rows, listed, {}, new=new), **self._lists()}
         answer = self.page("entities/designer_validations.html", errors={}, open_validation=shown, **context)
         answer.headers["HX-Trigger-After-Settle"] = "designer-changed"
         return answer
@@ -196,7 +196,8 @@ class DesignerView(EntityRoom):
         with self.house.db.read() as tx:
             entities = services.list_entities(tx)
         groups = {name: [k.value for k in kinds] for name, kinds in design.GROUPS.items()}
-        return {"entities": entities, "groups": groups, "kinds": list(Kind)}
+        named = [(entity.name, entity_label(entity)) for entity in entities]
+        return {"entities": entities, "groups": groups, "kinds": list(Kind), "validation_objects": named}
 
 
 def _scope(name: str, *, new: bool) -> str:

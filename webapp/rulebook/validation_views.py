@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from rules.schema import Schema
 from rules.text import Message
 from webapp.connections import services as connections
+from webapp.entities import storage
 from webapp.rulebook import decision_form, services, validation_trial, wording
 from webapp.rulebook.checking import look
 from webapp.rulebook.editing import Flow, part_of, set_or_drop
@@ -118,11 +119,14 @@ class ValidationsView(RulePage):
         schema = look(self.house, document, flow.source).schema or Schema(())
         with self.house.db.read() as tx:
             names = [row.name for row in connections.list_connections(tx)]
+            objects = connections.known_objects(tx)
+            entities = [(entity.name, _("Entities of Syncline")) for entity in storage.every(tx)]
         return {
             "flow": flow,
             "source_schema": schema,
             "fields": wording.field_choices(schema)[1:],
             "connections": [(name, _("Entities of Syncline") if name == "hub" else name) for name in names],
+            "objects": [*entities, *((name, connection) for connection, name in objects)],
             "scope": scope_address(document, flow.source),
             "severities": validation_words.in_a_run(),
             "deeds": validation_words.short(),

@@ -10,18 +10,18 @@ Choices = list[tuple[str, str]]
 def in_a_run() -> Choices:
     """Return the severities of a rule's validations as sentences that go on "A record that does not meet it ..."."""
     return [
-        ("quarantine", _("is parked in the quarantine until someone corrects it")),
-        ("reject", _("is left out, and listed with its reason")),
-        ("warn", _("is written as usual, and listed with a warning")),
+        ("quarantine", _("is parked until someone corrects it")),
+        ("reject", _("is left out, with its reason")),
+        ("warn", _("is written, and listed")),
     ]
 
 
 def in_an_entity() -> Choices:
     """Return the severities of an entity's validations as sentences that go on "A record that does not meet it ..."."""
     return [
-        ("quarantine", _("is refused; one that a rule brings is parked until someone corrects it")),
+        ("quarantine", _("is refused, to be corrected")),
         ("reject", _("is refused")),
-        ("warn", _("is saved when a person says so; rules and imports list it with a warning")),
+        ("warn", _("is saved after a warning")),
     ]
 
 
