@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from rules.predicate import Predicate
 from rules.schema import Change, Schema
 from rules.text import Message
 
@@ -80,6 +81,8 @@ class Capabilities:
     """`write` is atomic and knows fences."""
     generates_keys: bool = False
     """`write` returns keys that the system made for created records."""
+    filter: bool = False
+    """`read` leaves out records by a filter and counts them, so that they need not be sent."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ class ReadRequest:
     cursor: Cursor | None = None
     after: Position | None = None
     page_size: int = DEFAULT_PAGE
+    filter: Predicate | None = None
+    """Records that do not meet it may be left out; only what `Connector.filterable` returned is asked for."""
 
 
 @dataclass(frozen=True)
@@ -170,12 +175,16 @@ class Reject:
 
 @dataclass(frozen=True)
 class Page:
-    """One batch; `position` lets a later read go on behind it. `first` is the 1-based number of its first record."""
+    """One batch; `position` lets a later read go on behind it. `first` is the 1-based number of its first record.
+
+    `left_out` counts the records that the request's filter left out between the page before and the place behind this.
+    """
 
     records: pl.DataFrame
     position: Position
     rejects: tuple[Reject, ...] = ()
     first: int | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,18 @@ class Connector(ABC):
         """Return the records whose `key` field is among `values` (any order, absent ones missing)."""
         pages = [p.records for p in self.read(ReadRequest(name, schema))]
         return pl.concat(pages).filter(pl.col(key).is_in(values.implode()))
+
+    def filterable(self, request: ReadRequest) -> Predicate | None:  # noqa: ARG002 - for systems that filter
+        """Return what of the request's filter the system does itself (a wider one), None for nothing.
+
+        A read with that filter leaves out only records that do not meet it, that can be represented exactly, and whose
+        key is unique in the object; it counts each of them in one page.
+        """
+        return None
+
+    def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
+        raise NotImplementedError
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
         """Write; refused records are returned, all others are durable when this returns."""

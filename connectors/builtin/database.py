@@ -18,6 +18,7 @@ from connectors.builtin.database_types import Table
 from connectors.builtin.database_write import Writer
 from connectors.errors import ObjectMissing
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, WriteResult
+from rules.predicate import Predicate
 from rules.schema import Change, Schema
 from rules.text import msg
 
@@ -56,9 +57,15 @@ class Database(Connector):
 
         A cursor's `since` is the Python value or its text: ISO form for dates and times, digits for numbers.
         """
-        table = self._table(request.object)
-        reader = Reader(self.flavor, self._source(table), table, request.schema)
-        yield from reader.pages(lambda: self.session(request.object), request)
+        yield from self._reader(request).pages(lambda: self.session(request.object), request)
+
+    def filterable(self, request: ReadRequest) -> Predicate | None:
+        """Return what of the request's filter the database does itself."""
+        return self._reader(request).filterable(request)
+
+    def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
+        return self._reader(request).left_out(lambda: self.session(request.object), request, key, values)
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose `key` field is among `values`, compared exactly."""
@@ -146,6 +153,10 @@ class Database(Connector):
                 )
             self._tables[name] = found
         return self._tables[name]
+
+    def _reader(self, request: ReadRequest) -> Reader:
+        table = self._table(request.object)
+        return Reader(self.flavor, self._source(table), table, request.schema)
 
     def _source(self, table: Table) -> sa.TableClause:
         columns: list[sa.ColumnClause[Any]] = [sa.column(column.name) for column in table.columns]

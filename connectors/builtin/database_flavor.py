@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import polars as pl
 import sqlalchemy as sa
 
+from connectors.builtin.database_filter import ColumnTests
 from connectors.builtin.database_types import Column, Decoded, Table, decode
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
@@ -52,6 +53,10 @@ class Flavor(ABC):
     """`(a, b) > (x, y)` uses an index."""
     limits: ClassVar[Limits] = Limits()
     driver_errors: ClassVar[tuple[type[Exception], ...]]
+    tests: ClassVar[ColumnTests]
+    """How columns are tested where the database leaves out records itself."""
+    snapshot: ClassVar[str] = ""
+    """The isolation level in which two statements see the same, if it has to be asked for."""
 
     @abstractmethod
     def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:

@@ -16,17 +16,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
+from connectors.builtin.database_filter import TableFilter
 from connectors.builtin.database_flavor import Flavor
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
+from rules.predicate import Predicate
 from rules.schema import Field, Schema
 from rules.text import Message, msg
 
@@ -62,6 +64,7 @@ class Reader:
         self._table = table
         self._fields = schema.fields
         self._columns = tuple(column_of(table, field.name) for field in schema.fields)
+        self._filter = TableFilter(flavor.tests, table, schema)
 
     def pages(self, session: Session, request: ReadRequest) -> Iterator[Page]:
         """Yield the pages behind `request.after`."""
@@ -77,8 +80,10 @@ class Reader:
         if empty:
             yield Page(self._frame([])[0], dict(after))
 
-    def lookup(self, session: Session, key: str, values: pl.Series) -> pl.DataFrame:
-        """Return the records whose key is among the values, compared exactly."""
+    def lookup(
+        self, session: Session, key: str, values: pl.Series, only: sa.ColumnElement[bool] | None = None
+    ) -> pl.DataFrame:
+        """Return the records whose key is among the values, compared exactly, and which meet a condition."""
         column = column_of(self._table, key)
         typed = values.cast(column.field.dtype, strict=False)
         wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique()
@@ -86,6 +91,7 @@ class Reader:
         for start in range(0, wanted.len(), _LOOKUP):
             some = wanted.slice(start, _LOOKUP)
             statement = self._select(()).where(self._flavor.among(column, some))
+            statement = statement if only is None else statement.where(only)
             with session() as connection:
                 rows = connection.execute(statement).fetchall()
             records, rejects = self._frame(rows)
@@ -102,13 +108,43 @@ class Reader:
             phase, full = phases[number], True
             while full:
                 with session() as connection:
-                    rows = connection.execute(self._page(phase, behind, request.page_size)).fetchall()
+                    rows, left_out = self._fetched(connection, phase, behind, request)
                 full = len(rows) == request.page_size
-                if rows:
-                    behind = list(rows[-1][len(self._columns) :])
+                behind = list(rows[-1][len(self._columns) :]) if rows else behind
+                if rows or left_out:
                     position = {"phase": number, "behind": [position_value(value) for value in behind]}
-                    yield self._as_page(rows, position)
+                    yield replace(self._as_page(rows, position), left_out=left_out)
             behind = []
+
+    def _fetched(
+        self, connection: sa.Connection, phase: Phase, behind: Sequence[Any], request: ReadRequest
+    ) -> tuple[Sequence[Sequence[Any]], int]:
+        """Return the rows of a page and how many the filter left out up to its end, both of one moment."""
+        statement, size = self._page(phase, behind, request.page_size), request.page_size
+        if request.filter is None:
+            return connection.execute(statement).fetchall(), 0
+        sent = self._filter.sent(request.filter)
+        if self._flavor.snapshot:
+            connection = connection.execution_options(isolation_level=self._flavor.snapshot)
+        rows = connection.execute(statement.where(sent)).fetchall()
+        counted = sa.select(sa.func.count()).select_from(self._source).where(self._filter.not_sent(request.filter))
+        if behind:
+            counted = counted.where(self._behind(phase, behind))
+        if len(rows) == size:
+            (column,), value = phase.order, rows[-1][-1]
+            counted = counted.where(self._flavor.order(column) <= self._flavor.parameter(column, value))
+        return rows, connection.execute(counted).scalar_one()
+
+    def filterable(self, request: ReadRequest) -> Predicate | None:
+        """Return what of the filter the database does itself: where records are read by the one key they have."""
+        if request.filter is None or request.cursor is not None or len(self._table.key) != 1:
+            return None
+        return self._filter.narrowed(request.filter) if self._table.key == request.schema.key else None
+
+    def left_out(self, session: Session, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records with one of the keys that the filter leaves out."""
+        assert request.filter is not None  # noqa: S101 - there is nothing left out without
+        return self.lookup(session, key, values, self._filter.not_sent(request.filter))
 
     def _phases(self, cursor: Cursor | None) -> list[Phase]:
         key = tuple(column_of(self._table, name) for name in self._table.key)

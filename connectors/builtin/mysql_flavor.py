@@ -15,6 +15,7 @@ from connectors.builtin import mysql_catalog, mysql_errors
 from connectors.builtin.database_flavor import Flavor, Loader, Refusal, many
 from connectors.builtin.database_rows import RowLoader
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
+from connectors.builtin.mysql_filter import MySQLTests
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
@@ -32,6 +33,8 @@ class MySQLFlavor(Flavor):
 
     row_values = False
     driver_errors = (pymysql.Error,)
+    tests = MySQLTests()
+    snapshot = "REPEATABLE READ"
 
     def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:  # noqa: ARG002 - a database is its schema
         """Return tables and views of the database."""

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from connectors.builtin import postgresql_catalog, postgresql_errors
 from connectors.builtin.database_flavor import Flavor, Limits, Loader, Refusal, RefusedError
 from connectors.builtin.database_types import Column, Table, to_text
+from connectors.builtin.postgresql_filter import PostgreSQLTests
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
 from rules.schema import FieldType
@@ -55,6 +56,8 @@ class PostgreSQLFlavor(Flavor):
 
     limits = Limits(endless_floats=True, zero_in_text=False)
     driver_errors = (psycopg.Error,)
+    tests = PostgreSQLTests()
+    snapshot = "REPEATABLE READ"
 
     def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:
         """Return tables and views of the schema."""

@@ -19,6 +19,7 @@ from connectors.builtin import sqlite_catalog, sqlite_errors
 from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError, many
 from connectors.builtin.database_rows import RowLoader
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
+from connectors.builtin.sqlite_filter import SQLiteTests
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
@@ -40,6 +41,7 @@ class SQLiteFlavor(Flavor):
     """How SQLite is read and written."""
 
     driver_errors = (sqlite3.Error,)
+    tests = SQLiteTests()
 
     def objects(self, connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:  # noqa: ARG002 - a file has one
         """Return tables and views of the file."""

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
+from connectors.testing_filter import sent
 from rules.language import ExpressionError, compile_expression
 from rules.language.sql import push_down
 from rules.schema import FieldType
 from tests.rules.language.expressions import SCHEMA, batches
 from tests.rules.language.sql.conditions import Conditions
-from tests.rules.language.sql.meets import sent
 
 QUICK, FULL = 600, 4_000
 
