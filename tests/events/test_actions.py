@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from rules.text import msg
 from tests.connectors.conftest import Answer, WebServer
 from tests.events.conftest import ADMIN, UNPAID, World
 from webapp.audit import queries
@@ -295,6 +296,25 @@ def test_a_claimed_action_belongs_to_one_worker(world: World) -> None:
     assert do(world.house, second)
     with world.house.db.read() as tx:
         assert cases.count(tx, cases.Wanted()) == 1
+
+
+def test_a_system_that_is_away_holds_up_only_itself(world: World, tmp_path: Path, monkeypatch) -> None:
+    """While nobody knows what became of a write, later ones to that system wait, but other actions go on."""
+    shop(world, tmp_path)
+    write = {"connection": "shop", "object": "customer", "fields": {"no": "key", "name": "key"}}
+    world.rule(acting({"create_record": write}, name="writes"))
+    for number in range(6):
+        world.post("order.created", customer=f"c{number}")
+    while world.keeper.turn():
+        pass
+    (action,) = claims.claim(world.house, "one", 1)
+    with world.house.db.begin() as tx:
+        claims.note_ticket(tx, action, 7)
+    claims.set_back(world.house, action, msg("away"), again=True)
+    world.rule(acting({"case": {"title": "x"}}, name="others"))
+    order(world)
+    assert [a.state for a in world.actions(rule_name="others")] == ["done"]
+    assert {a.state for a in world.actions(rule_name="writes")} == {"pending"}
 
 
 def test_doers_work_in_threads(world: World) -> None:

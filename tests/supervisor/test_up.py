@@ -48,7 +48,7 @@ def test_redis_listens_on_no_port(running: Installation) -> None:
     assert (running.data / "run" / "redis.sock").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("name", ["redis", "scheduler", "worker", "web"])
+@pytest.mark.parametrize("name", ["redis", "scheduler", "events", "worker", "web"])
 def test_a_killed_process_comes_back(running: Installation, name: str) -> None:
     """kill -9 of any process is followed by its restart, and the console answers."""
     before = running.child(name)

@@ -51,29 +51,32 @@ class Action:
 def claim(house: House, worker: str, limit: int) -> list[Action]:
     """Return actions that are due, or were left behind, now claimed by this worker."""
     now = house.clock()
-    table = event_action
-    due = sa.and_(table.c.state == "pending", table.c.due_at <= now)
-    left = sa.and_(table.c.state == "running", table.c.lease_until < now)
-    query = sa.select(table.c.id).where(sa.or_(due, left)).order_by(table.c.id).limit(limit)
+    query = sa.select(event_action.c.id).where(*_free(now)).order_by(event_action.c.id).limit(limit)
     with house.db.read() as tx:
         ids = tx.scalars(query).all()
     found = (_claim(house, action_id, worker, now) for action_id in ids)
     return [action for action in found if action is not None]
 
 
-def _claim(house: House, action_id: int, worker: str, now: datetime) -> Action | None:
+def _free(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what tells an action that can be taken up: it is due or left behind, and its lane is free."""
     table, other = event_action, event_action.alias()
     unsure = sa.or_(other.c.state == "running", sa.and_(other.c.state == "pending", other.c.ticket.is_not(None)))
     busy = sa.exists().where(other.c.lane == table.c.lane, other.c.id != table.c.id, unsure)
     due = sa.and_(table.c.state == "pending", table.c.due_at <= now)
-    free = sa.or_(due, sa.and_(table.c.state == "running", table.c.lease_until < now))
+    left = sa.and_(table.c.state == "running", table.c.lease_until < now)
+    return sa.or_(due, left), ~busy
+
+
+def _claim(house: House, action_id: int, worker: str, now: datetime) -> Action | None:
+    table = event_action
     until = now + timedelta(seconds=house.settings.lease_seconds)
     values = {"state": "running", "worker": worker, "lease_until": until, "attempts": table.c.attempts + 1}
     with house.db.begin() as tx:
         lane = tx.scalar(sa.select(table.c.lane).where(table.c.id == action_id))
         if lane is not None and tx.dialect.name == "postgresql":
             tx.execute(sa.text("SELECT pg_advisory_xact_lock(7302, hashtext(:lane))"), {"lane": lane})
-        if tx.execute(sa.update(table).where(table.c.id == action_id, free, ~busy).values(values)).rowcount != 1:
+        if tx.execute(sa.update(table).where(table.c.id == action_id, *_free(now)).values(values)).rowcount != 1:
             return None
         row = tx.execute(sa.select(table).where(table.c.id == action_id)).one()
     names = ("id", "match_id", "rule_id", "rule_name", "key", "kind", "args", "retry", "lane", "attempts", "depth")
