@@ -70,7 +70,7 @@ def test_a_failing_test_keeps_a_rule_from_being_published(made, admin_client):
     assert "The rule cannot be published while a test fails." in page
     services.save_draft(made, "customers", document(fields=FIELDS, tests=[PASSING]), ANNA)
     assert services.publish(made, "customers", ANNA) == 1
-    assert "The test passes." in admin_client.get("/rules/customers/tests").text
+    assert "One test passes." in admin_client.get("/rules/customers/tests").text
 
 
 def test_a_test_is_made_in_a_form(made, admin_client):
@@ -207,3 +207,14 @@ def test_values_are_shown_as_they_are_typed():
         "2.5",
         "x",
     ]
+
+
+def test_keeping_values_is_switched_in_the_form(made, admin_client):
+    """Under Behaviour a rule is told to keep what its runs read, which it does unless told otherwise."""
+    page = admin_client.get("/rules/customers/behaviour").text
+    assert re.search(r'name="explain" value="true" checked', page)
+    for sent, wanted in (({}, False), ({"explain": "true"}, None)):
+        form = {"explain_asked": "1", "schedule_kind": "manual", **sent}
+        assert admin_client.post("/rules/customers/behaviour", data=form).status_code == 302
+        with made.db.read() as tx:
+            assert services.get(tx, "customers").document.get("explain") is wanted
