@@ -220,6 +220,8 @@ def with_behaviour(document: Document, form: Form, cron: str | None) -> Document
     _set_situations(new, form)
     _set_errors(new, form)
     _set_schedule(new, form, cron)
+    if form.get("explain_asked"):
+        set_or_drop(new, "explain", bool(form.get("explain")), True)
     return new
 
 

@@ -313,6 +313,7 @@ def _key_names() -> dict[str, str]:
         "cron": _("Times"),
         "timezone": _("Time zone"),
         "misfire": _("Missed runs"),
+        "explain": _("Keep the values that each run reads"),
         "check": _("Condition"),
         "unique": _("Unique values"),
         "reference": _("Reference"),

@@ -36,8 +36,8 @@ from webapp.runs.pipeline.sides import Sides
 from webapp.runs.reading import RunRow
 
 _KEPT_NOTHING = msg(
-    "The values of this run were not kept, because its rule says explain: false. Switch on 'Keep values' in the rule;"
-    " records of later runs can then be explained."
+    "The values of this run were not kept, because its rule says explain: false. Under Behaviour, switch on 'Keep the"
+    " values that each run reads'; records of later runs can then be explained."
 )
 _OLDER = msg("The values of this record were not kept, so only what became of it can be shown.")
 _UNREAD = msg("This record could not be read from its source, so the rule never saw its values.")
