@@ -174,6 +174,8 @@ def _differences(found: Comparison) -> Iterator[str]:
     )
     if found.left_out:
         yield f"Not compared, since their values were not kept: {', '.join(found.left_out)}"
+    if found.unsent:
+        yield f"Not compared: {found.unsent} records that the source itself left out of the run"
     for one in found.changes:
         change = one.change
         yield f"{change.kind.value.replace('_', ' ')} {change.key or '(without a key)'} (record {change.number})"

@@ -34,9 +34,11 @@ from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.library import library
 from webapp.rulebook.reading import RuleRow
+from webapp.runs import reading as runs
 from webapp.runs.models import run, run_input
 from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.unsent import count_unsent
 from webapp.web.spreadsheet import safe_cell
 
 DRAFT = "draft"
@@ -76,12 +78,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of it; `changes` are the first of those that differ, `left_out` the target fields not compared."""
+    """What came of it; `changes` are the first of those that differ, `left_out` the target fields not compared.
+
+    `unsent` counts the records that the sources themselves left out of the runs, so that nothing is known of them.
+    """
 
     wish: Wish
     counts: dict[str, int]
     changes: tuple[Found, ...]
     left_out: tuple[str, ...]
+    unsent: int = 0
 
     @property
     def records(self) -> int:
@@ -103,6 +109,7 @@ class Comparison:
             "records": self.records,
             "counts": self.counts,
             "left_out": list(self.left_out),
+            "unsent": self.unsent,
             "changes": [{"run": found.run, **found.change.to_json()} for found in self.changes],
         }
 
@@ -154,7 +161,9 @@ def compared(house: House, wish: Wish, limit: int = SHOWN) -> Comparison:
             counts[kind] += number
         rest = islice(found.changes(batch.first, batch.keys), max(limit - len(changes), 0))
         changes += [Found(batch.run, change) for change in rest]
-    return Comparison(wish, counts, tuple(changes), work.left_out)
+    with house.db.read() as tx:
+        unsent = sum(count_unsent(tx, runs.get(tx, number)) for number in wish.runs)
+    return Comparison(wish, counts, tuple(changes), work.left_out, unsent)
 
 
 def difference_lines(house: House, wish: Wish, actor: Actor, say: Callable[[Any], str]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from rules.trace import DecisionTrace, RecordTrace, RecordTracer, complete
 from rules.validations import compile_validations
 from webapp.extensions import House
 from webapp.rulebook.library import library, version_numbers
-from webapp.runs import reading
+from webapp.runs import reading, unsent
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.codec import column_text, to_texts, unpack
@@ -147,9 +147,25 @@ def explain(house: House, run_id: int, *, key: str | None = None, record_no: int
     with house.db.read() as tx:
         row = reading.get(tx, run_id)
         numbers = [record_no] if record_no is not None else list(_numbers(tx, run_id, key or ""))
-        if not numbers:
-            raise NotExplained(_no_record(key or "", row))
-        return _explained(house, tx, row, numbers[0], tuple(numbers[1:]))
+        if numbers:
+            return _explained(house, tx, row, numbers[0], tuple(numbers[1:]))
+        rule, left_out = parse_sync(reading.document(tx, run_id)), unsent.count_unsent(tx, row)
+    told = _of_unsent(house, row, rule, key or "", left_out) if left_out else None
+    if told is None:
+        raise NotExplained(_no_record(key or "", row))
+    return told
+
+
+def _of_unsent(house: House, row: RunRow, rule: SyncRule, key: str, left_out: int) -> Explanation | None:
+    """Return why a record that the source itself has left out does not meet the condition, as its values are now."""
+    outcome, situation = unsent.SKIPPED
+    action = actions(rule)[situation].value
+    for tracer, record in unsent.found_now(house, row, rule, key):
+        trace = tracer.trace(record, row.requested_at)
+        if not trace.in_scope:
+            result = Result(0, key, None, situation, action, outcome, None, None, None, None, {}, {}, None)
+            return Explanation(row, rule, result, trace, unsent.sentence(left_out))
+    return None
 
 
 def _no_record(key: str, row: RunRow) -> Message:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp.rulebook import wording
 from webapp.runs import explanation, reading
 from webapp.runs import explanation_words as words
-from webapp.runs.explanation import NotExplained
+from webapp.runs.explanation import Explanation, NotExplained
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
@@ -36,6 +36,8 @@ class ExplanationView(RoomView):
         except NotExplained as refusal:
             flash(translated(refusal.message), "warning")
             return redirect(f"/runs/{run_id}")
+        if not found.result.record_no:  # the source left it out, so it has no number
+            return self._page(found)
         return redirect(f"/runs/{run_id}/records/{found.result.record_no}/explain")
 
     @expose("/<int:run_id>/records/<int:record_no>/explain")
@@ -47,4 +49,7 @@ class ExplanationView(RoomView):
             found = explanation.explain(self.house, run_id, record_no=record_no)
         except (reading.RunMissing, NotExplained):
             abort(404)
+        return self._page(found)
+
+    def _page(self, found: Explanation) -> Response:
         return self.page("runs/explain.html", it=found, run=found.run, words=words, wording=wording)
