@@ -7,7 +7,7 @@ from typing import Any
 from connectors.builtin.files_overlay import Overlay, Values
 from connectors.casting import SHOWN, short
 from rules.schema import Change, Op, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 Refusal = tuple[str, Message]
 
@@ -27,9 +27,11 @@ def refusal(change: Change, record: Values, schema: Schema, overlay: Overlay, *,
         return change.key, msg("Field '{field}' is the key, but it is empty.", field=change.key)
     exists = overlay.exists(value, in_file=in_file)
     if exists and change.op is Op.CREATE:
-        return change.key, _told("There is already a record with '{value}' in the field '{field}'.", change, value)
+        return change.key, _told(N_("There is already a record with '{value}' in the field '{field}'."), change, value)
     if not exists and change.op is not Op.CREATE:
-        return change.key, _told("There is no record with '{value}' in the field '{field}' any more.", change, value)
+        return change.key, _told(
+            N_("There is no record with '{value}' in the field '{field}' any more."), change, value
+        )
     return None if change.op is Op.DELETE else _incomplete(change.op, record, schema)
 
 

@@ -97,7 +97,7 @@ def _wrong_choice(error: _Broken) -> Iterator[Found]:
 
 
 def _wrong_form(error: _Broken) -> Iterator[Found]:
-    text = _FORMS.get(error.validator_value, "{value} does not have the right form.")
+    text = _FORMS.get(error.validator_value, N_("{value} does not have the right form."))
     yield "", msg(text, value=_short(error.instance)), None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.access import models, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import require_permissions
@@ -97,7 +97,7 @@ def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) 
     _refuse_built_in(old)
     require_permissions(tx, actor, _permissions(old.grants))
     if old.users:
-        text = "{count} users hold the role '{name}'. Take it from them first."
+        text = N_("{count} users hold the role '{name}'. Take it from them first.")
         raise Refused("", msg(text, count=old.users, name=old.name))
     for table, column in (
         (models.role_permission, "role_id"),

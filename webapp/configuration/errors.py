@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,6 @@ class ConfigurationRefused(Exception):
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
-        text = "Nothing was changed. Mistakes found: {count}. The first: {first}"
+        text = N_("Nothing was changed. Mistakes found: {count}. The first: {first}")
         self.message = msg(text, count=len(mistakes), first=str(mistakes[0]))
         super().__init__(str(self.message))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from connectors.errors import ConnectorError
 from rules.documents import DocumentError, DocumentProblem
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.access.errors import Refused
 from webapp.configuration.errors import ConfigurationRefused, Mistake
 from webapp.connections.services import ConnectionInvalid, ConnectionProblem, sentence
@@ -42,11 +42,11 @@ def with_column(problem: DocumentProblem) -> Message:
     """Return what is wrong, with the place inside the expression where it is in one."""
     if problem.column is None:
         return problem.message
-    text = "{problem} (line {line}, column {column} of the expression)"
+    text = N_("{problem} (line {line}, column {column} of the expression)")
     return msg(text, problem=problem.message, line=problem.line or 1, column=problem.column)
 
 
 def _hint(error: ChangeRefused) -> Message:
     steps = [str(step.message) for step in error.plan.steps if step.tone in {"blocked", "loses"}]
-    text = "{steps} Values would be lost; add --allow-loss if that is meant."
+    text = N_("{steps} Values would be lost; add --allow-loss if that is meant.")
     return msg("{steps}" if error.plan.blocked else text, steps=" ".join(steps))

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents.problems import DocumentError, DocumentProblem
-from rules.text import N_, Message
+from rules.text import N_, Message, msg
 from webapp.entities import designer_form as design
 from webapp.entities import documents, forms, records, services
 from webapp.entities.model import Entity, Kind
@@ -226,11 +226,9 @@ def _problems(tx: sa.Connection, document: dict[str, Any], *, new: bool) -> list
     problems: list[DocumentProblem] = []
     names = {e.name for e in services.list_entities(tx)}
     if not document["name"]:
-        return [DocumentProblem("name", Message("Give the entity a name."))]
+        return [DocumentProblem("name", msg("Give the entity a name."))]
     if new and document["name"] in names:
-        problems.append(
-            DocumentProblem("name", Message("There is an entity '{name}' already.", {"name": document["name"]}))
-        )
+        problems.append(DocumentProblem("name", msg("There is an entity '{name}' already.", name=document["name"])))
     try:
         services.check(tx, document)
     except DocumentError as error:

@@ -165,5 +165,5 @@ def _complete(program: Program, frame: pl.DataFrame) -> pl.Series:
 
 
 def _failed(field: EntityField, errors: Iterable[RowError], complete: pl.Series) -> list[Refusal]:
-    sentence = "This value cannot be worked out: {detail}"
+    sentence = N_("This value cannot be worked out: {detail}")
     return [Refusal(e.row, Message(sentence, {"detail": e.message}), field.name) for e in errors if complete[e.row]]

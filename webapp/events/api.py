@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from rules.text import Message
+from rules.text import Message, msg
 from webapp.events import intake, reading, services, simulating
 from webapp.events.intake import EventRefused
 from webapp.rulebook import reading as rulebook
@@ -111,7 +111,7 @@ class EventsApi(RoomApi):
         with self.house.db.read() as tx:
             found = reading.action(tx, action_id)
         if found is None:
-            raise ApiError(404, Message("There is no action {id}.", {"id": action_id}))
+            raise ApiError(404, msg("There is no action {id}.", id=action_id))
         return _plain(found)
 
     @operation(
@@ -205,7 +205,7 @@ class EventsApi(RoomApi):
         except RuleMissing as missing:
             raise ApiError(404, missing.message) from None
         if row.kind != services.kind.EVENT_RULE.name:
-            raise ApiError(404, Message("'{name}' is not an event rule.", {"name": name}))
+            raise ApiError(404, msg("'{name}' is not an event rule.", name=name))
         return row
 
 

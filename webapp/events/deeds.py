@@ -21,7 +21,7 @@ from connectors.casting import cast, complaint
 from connectors.errors import ConnectorError, Misconfigured, Retriable
 from connectors.spi import Connector, Fence
 from rules.schema import Change, Field, Op, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp import wake
 from webapp.cases.services import NewCase, open_case
 from webapp.connections.catalogue import HUB
@@ -113,7 +113,7 @@ def _ids(tx: sa.Connection, entity: Entity, key: pl.DataFrame) -> list[int]:
     table = storage.table(tx, entity)
     found = tx.scalars(sa.select(table.c.id).where(bulk.among(tx, table.c[name], [value])).limit(2)).all()
     if len(found) != 1:
-        none, several = "There is no record with {key} = '{value}'.", "Several records have {key} = '{value}'."
+        none, several = N_("There is no record with {key} = '{value}'."), N_("Several records have {key} = '{value}'.")
         raise DeedFailed(msg(several if found else none, key=name, value=str(value)))
     return [int(found[0])]
 
@@ -149,7 +149,7 @@ def _settled(house: House, action: Action, connector: Connector, scope: str) -> 
         return True
     if applied is None and action.kind == "create_record":
         claims.settle(house, action)
-        text = (
+        text = N_(
             "It is not known whether the record was created, because the attempt was interrupted. Look, then try again."
         )
         raise DeedFailed(msg(text))

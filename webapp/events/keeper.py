@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from rules.documents import DocumentError
 from rules.events.interface import EngineFailed, Event, Step, TooLarge
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event as AuditEvent
 from webapp.audit.services import Subject, record
 from webapp.audit.tags import Tag
@@ -166,7 +166,7 @@ class Keeper:
         for rule_id, version in self._hand.hopeless():
             with self._house.db.read() as tx:
                 name = next((row[1] for row in runners.signature(tx) if row[0] == rule_id), "")
-            text = "The engine has failed several times at this rule. Change the rule and publish it again."
+            text = N_("The engine has failed several times at this rule. Change the rule and publish it again.")
             self._stop(Identity(rule_id, name, version, current=True), msg(text))
             self._hand.forget((rule_id, version))
 

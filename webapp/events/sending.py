@@ -18,7 +18,7 @@ from connectors.egress import check_host
 from connectors.errors import Fatal, Misconfigured, Unavailable
 from connectors.http_client import Limits, client
 from connectors.spi import Context
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.events.claims import Action
 from webapp.extensions import House
 from webapp.runs.execution import installation_id
@@ -64,7 +64,7 @@ def mail(house: House, action: Action, letter: Mapping[str, Any]) -> dict[str, A
     """Send an e-mail; raises `ConnectorError`."""
     settings = house.settings
     if not settings.smtp_url or not settings.mail_from:
-        text = "E-mails cannot be sent: SYNCLINE_SMTP_URL and SYNCLINE_MAIL_FROM are not set."
+        text = N_("E-mails cannot be sent: SYNCLINE_SMTP_URL and SYNCLINE_MAIL_FROM are not set.")
         raise Misconfigured(msg(text), msg("Ask the operator to set them."))
     message = EmailMessage()
     message["From"], message["To"] = settings.mail_from, ", ".join(letter["to"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.events import kind, sources
@@ -32,10 +32,10 @@ def retry(house: House, action_id: int, actor: Actor) -> ActionRow:
         if row is None:
             raise ActionRefused(msg("There is no action {id}.", id=action_id), missing=True)
         if row.state != "failed":
-            text = "Action {id} is {state}; only a failed action can be tried again."
+            text = N_("Action {id} is {state}; only a failed action can be tried again.")
             raise ActionRefused(msg(text, id=action_id, state=row.state))
         if not row.args:
-            text = "Action {id} has no values, because they could not be worked out. Correct the rule."
+            text = N_("Action {id} has no values, because they could not be worked out. Correct the rule.")
             raise ActionRefused(msg(text, id=action_id))
         now = house.clock()
         values = {"state": "pending", "attempts": 0, "due_at": now, "ended_at": None, "problem": None}

@@ -15,7 +15,7 @@ from rules.documents.check import check_sync
 from rules.documents.validation import Reference
 from rules.schema import Schema
 from rules.testing import SyncTests
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
@@ -126,12 +126,16 @@ def _unable(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProble
     able = seen[target].abilities
     side = getattr(rule, target)
     if able and not (able.create or able.update):
-        text = "Records cannot be written to the connection '{name}'. Choose another connection or the other direction."
+        text = N_(
+            "Records cannot be written to the connection '{name}'. Choose another connection or the other direction."
+        )
         yield DocumentProblem(f"{target}/connection", msg(text, name=side.connection))
     elif not seen[target].writable:
-        text = "'{object}' of the connection '{name}' can only be read. Choose another object or the other direction."
+        text = N_(
+            "'{object}' of the connection '{name}' can only be read. Choose another object or the other direction."
+        )
         yield DocumentProblem(f"{target}/object", msg(text, object=side.object, name=side.connection))
     reads = seen[source].abilities
     if reads and not reads.cursor and getattr(rule.detect, source).by == "cursor":
-        text = "The connection '{name}' cannot read only what is new. Let the rule compare all records each time."
+        text = N_("The connection '{name}' cannot read only what is new. Let the rule compare all records each time.")
         yield DocumentProblem(f"detect/{source}/by", msg(text, name=getattr(rule, source).connection))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rules.documents import DocumentProblem
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 
 class RulebookError(Exception):
@@ -47,7 +47,9 @@ class StaleDraft(RulebookError):
     """Somebody else has saved the draft meanwhile; `by` is who, `draft_version` what is stored now."""
 
     def __init__(self, name: str, by: str, draft_version: int) -> None:
-        text = "{by} saved a newer draft of the rule '{name}' while you were editing. Reload it and change it again."
+        text = N_(
+            "{by} saved a newer draft of the rule '{name}' while you were editing. Reload it and change it again."
+        )
         super().__init__(msg(text, name=name, by=by))
         self.by = by
         self.draft_version = draft_version
@@ -58,7 +60,7 @@ class NotPublishable(RulebookError):
 
     def __init__(self, name: str, problems: Sequence[DocumentProblem]) -> None:
         first = str(problems[0].message)
-        text = "The rule '{name}' cannot be published: {count} problem(s), the first is: {first}"
+        text = N_("The rule '{name}' cannot be published: {count} problem(s), the first is: {first}")
         super().__init__(msg(text, name=name, count=len(problems), first=first))
         self.problems = tuple(problems)
 

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents import digest, errors
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import quality as object_quality
@@ -119,7 +119,7 @@ def save_draft(
     with _writing(house, tx) as own:
         old = get(own, name)
         if document.get("name") != name:
-            text = (
+            text = N_(
                 "The rule is called '{name}'; a name cannot be changed. Create a new rule under the other name instead."
             )
             raise BadName(msg(text, name=name))
@@ -261,14 +261,14 @@ def _label(document: Document) -> str:
 def _good_name(name: object) -> str:
     if isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED:
         return name
-    text = "A rule needs a name of small letters, digits and underscores, beginning with a letter: {example}."
+    text = N_("A rule needs a name of small letters, digits and underscores, beginning with a letter: {example}.")
     raise BadName(msg(text, example="customers_crm_erp"))
 
 
 def _good_kind(kind: object) -> str:
     if isinstance(kind, str) and kind in KINDS:
         return kind
-    text = "'{kind}' is no kind of rule. The kinds are: {known}."
+    text = N_("'{kind}' is no kind of rule. The kinds are: {known}.")
     raise BadKind(msg(text, kind=str(kind), known=", ".join(KINDS)))
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from rules.documents.build import build
 from rules.documents.validation import Validation
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.connections.catalogue import HUB
 from webapp.connections.quality import Uses
 from webapp.extensions import House
@@ -40,7 +40,7 @@ def asked_by_rules(tx: sa.Connection, table: str) -> Message | None:
     ]
     if not users:
         return None
-    text = "The rule '{user}' asks the table '{name}'. Change that rule first."
+    text = N_("The rule '{user}' asks the table '{name}'. Change that rule first.")
     return msg(text, user=users[0], name=table)
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import object_schema
 from webapp.extensions import House
@@ -64,7 +64,9 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
         return "failed", msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
     except Exception:
         log.exception("run %s failed", claimed.run_id)
-        text = "Something unexpected happened; the log of the worker names it under run {run}. Try to resume the run."
+        text = N_(
+            "Something unexpected happened; the log of the worker names it under run {run}. Try to resume the run."
+        )
         return "failed", msg(text, run=claimed.run_id)
     return None
 
