@@ -12,12 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 import config
 from tests.connectors.conftest import Answer, WebServer
 from tests.kill.test_runs import kill
 from tests.supervisor.conftest import Installation, _end, wait_for
 from webapp.events import intake, kind, reading  # noqa: F401 - `kind` makes event rules known
+from webapp.events.models import event_lease
 from webapp.extensions import Actor, House, open_house
 from webapp.rulebook import services as rulebook
 
@@ -47,6 +49,10 @@ class Scene:
 
     def post(self, type_: str, customer: str) -> None:
         intake.post(self.house, [{"type": type_, "data": {"customer": customer}}], "test", ADMIN)
+
+    def at_work(self) -> bool:
+        with self.house.db.read() as tx:
+            return tx.scalar(sa.select(event_lease.c.holder)) is not None
 
     def actions(self, name: str) -> list[reading.ActionRow]:
         with self.house.db.read() as tx:
@@ -86,12 +92,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         one.start()
         house = open_house(config.from_environment({"SYNCLINE_DATA": str(data)}))
         stack.callback(house.db.engine.dispose)
-        yield Scene(one, house, receiver)
+        scene = Scene(one, house, receiver)
+        wait_for(scene.at_work, what="the process that works on events")
+        yield scene
 
 
 def test_the_process_is_killed_between_event_and_timer(scene: Scene) -> None:
     """The next process rebuilds what was open; each timer fires once, what was paid stays quiet."""
-    scene.rule("killed", "8s")
+    scene.rule("killed", "20s")
     for customer in ("a", "b", "c"):
         scene.post("killed.order", customer)
     wait_for(lambda: scene.open("killed") == 3, what="the events to be taken")
@@ -123,7 +131,7 @@ def test_the_process_is_killed_again_and_again(scene: Scene) -> None:
 
 def test_the_whole_installation_is_killed(scene: Scene) -> None:
     """After kill -9 of everything and a start, the timer that became due meanwhile fires, once."""
-    scene.rule("all", "6s")
+    scene.rule("all", "15s")
     scene.post("all.order", "a")
     wait_for(lambda: scene.open("all") == 1, what="the event to be taken")
     process = scene.installation.process
@@ -132,7 +140,7 @@ def test_the_whole_installation_is_killed(scene: Scene) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     psutil.wait_procs(family, timeout=10)
-    time.sleep(6)
+    time.sleep(15)
     assert scene.hooks("all") == []
     scene.installation.start()
     scene.settled("all", ["a"])
