@@ -20,6 +20,7 @@ from webapp.access.security import Builder, Security
 from webapp.audit import api as audit_api
 from webapp.audit import views as audit
 from webapp.cases import api as cases_api
+from webapp.cases import views as cases
 from webapp.connections import api as connections_api
 from webapp.connections import views as connections
 from webapp.dashboard import views as dashboard
@@ -28,6 +29,7 @@ from webapp.entities import console as entities_console
 from webapp.entities import views as entities
 from webapp.events import api as events_api
 from webapp.events import sources
+from webapp.events import views as events
 from webapp.extensions import House, open_house
 from webapp.rulebook import api as rulebook_api
 from webapp.rulebook import views as rulebook
@@ -36,7 +38,7 @@ from webapp.runs import views as runs
 from webapp.tables import views as tables
 from webapp.web import assets, language, menu, openapi, problems, protection
 
-PAGES = (access, audit, connections, entities, rulebook, tables, runs, dashboard)
+PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, dashboard)
 RESOURCES = (audit_api, connections_api, entities_api, rulebook_api, runs_api, cases_api, events_api)
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -76,6 +78,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
             builder.add_api(resource)
     entities_console.register(app)
     sources.register()
+    cases.register(app)
     assets.register(app)
     language.register(app)
     problems.register(app)

@@ -35,6 +35,14 @@ def structure(document: Document) -> list[DocumentProblem]:
 
 def check(house: House, document: Document, tx: sa.Connection | None = None) -> list[DocumentProblem]:
     """Return what keeps the document from being published, and what to look at (warnings)."""
+    found = check_form(house, document, tx)
+    if document.get("tests") and not errors(found):
+        found += _examples(house, document)
+    return found
+
+
+def check_form(house: House, document: Document, tx: sa.Connection | None = None) -> list[DocumentProblem]:
+    """Return the same without trying the examples, which takes a process of its own: for somebody who is typing."""
     try:
         rule = parse_event_rule(document)
     except DocumentError as error:
@@ -42,8 +50,6 @@ def check(house: House, document: Document, tx: sa.Connection | None = None) -> 
     found = check_event_rule(rule, library(house, tx=tx))
     for path, act in acts_of(rule):
         found += _surroundings(house, path, act, tx)
-    if rule.tests and not errors(found):
-        found += _examples(house, document)
     return found
 
 
@@ -123,12 +129,14 @@ EVENT_RULE = RuleKind(
     name=KIND,
     label=N_("Event rule"),
     about=N_("Acts when events happen: in an order, a number, within a time, or step by step through a process."),
-    icon="zap",
+    icon="lightning-charge",
     structure=structure,
     check=check,
     schema=event_rule_schema,
     lead=_lead,
-    new="/events/rules/new",
+    new="/rules/new/event",
+    home="event",
+    tabs=(("event", N_("Rule")), ("simulation", N_("Simulation")), ("work", N_("At work"))),
     pausable=True,
 )
 kinds.register(EVENT_RULE)

@@ -94,12 +94,15 @@ class Standing:
 
 
 def events(
-    tx: sa.Connection, *, type_: str | None = None, before: int | None = None, limit: int = 50
+    tx: sa.Connection, *, type_: str | None = None, before: int | None = None, limit: int = 50, text: str = ""
 ) -> list[EventRow]:
-    """Return events, the latest first."""
+    """Return events, the latest first; `text` is looked for in their id, source and data."""
     query = sa.select(event).order_by(event.c.id.desc()).limit(limit)
     query = query.where(event.c.type == type_) if type_ else query
     query = query.where(event.c.id < before) if before else query
+    if text:
+        where = (event.c.uid, event.c.source, sa.cast(event.c.data, sa.Text))
+        query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in where)))
     return [_event(row) for row in tx.execute(query).mappings()]
 
 

@@ -61,7 +61,7 @@ def _field(field: Field, scope: Scope, names: _TypeNames) -> dict[str, Any]:
     present = column.drop_nulls()
     return {
         "name": field.name,
-        "text": field_text(field.name),
+        "text": _written(field.name, scope),
         "label": field.label,
         "type": field.type.value,
         "type_name": names[field.type.value],
@@ -70,6 +70,13 @@ def _field(field: Field, scope: Scope, names: _TypeNames) -> dict[str, Any]:
         "sample": (shown(present[0]) or "")[:LONGEST] if len(present) else None,
         "values": _values(field, present),
     }
+
+
+def _written(name: str, scope: Scope) -> str:
+    """Return how a field is written; a part of a field of its own, such as `order.amount`, as a path."""
+    first, _dot, rest = name.partition(".")
+    path = bool(rest) and first in scope.schema and all(field_text(part) == part for part in name.split("."))
+    return name if path else field_text(name)
 
 
 def _values(field: Field, present: pl.Series) -> list[str]:

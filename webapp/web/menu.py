@@ -16,7 +16,7 @@ class Item:
     """One line of the side bar.
 
     `room` is whose read permission shows it (empty: everybody sees it), `group` is where it stands, and `child` puts it
-    below the group's list of entities.
+    below the group's list of entities. `count` is how many wait there for somebody.
     """
 
     group: str
@@ -25,6 +25,7 @@ class Item:
     icon: str
     room: str
     child: bool = False
+    count: int = 0
 
     @property
     def active(self) -> bool:
@@ -85,6 +86,7 @@ def _items() -> list[Item]:
         Item("data", _("Connections"), "/connections/", "plug", "Connections"),
         Item("automation", _("Rules"), "/rules/", "diagram-3", "Rules"),
         Item("automation", _("Runs"), "/runs/", "play-circle", "Runs"),
+        Item("automation", _("Events"), "/events/", "lightning-charge", "Events"),
         Item("automation", _("Quarantine"), "/quarantine/", "exclamation-octagon", "Quarantine"),
         Item("trust", _("Audit log"), "/audit/", "shield-check", "Audit"),
         Item("administration", _("Users"), "/users/", "people", "Users"),

@@ -3,6 +3,7 @@ import { autosubmit } from "./autosubmit.js";
 import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
 import { designer } from "./designer.js";
+import { eventRule } from "./event_rule.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
@@ -20,6 +21,7 @@ export const controllers = {
   drawer,
   "record-filter": recordFilter,
   reference,
+  "event-rule": eventRule,
   picker,
   mapping,
   reveal,

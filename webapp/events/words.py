@@ -1,0 +1,74 @@
+"""What the parts of event rules are called on their pages."""
+
+from __future__ import annotations
+
+from webapp.rulebook.translation import translate as _
+
+Choices = list[tuple[str, str]]
+
+
+def acts() -> dict[str, tuple[str, str]]:
+    """Return the kinds of actions: icon and name."""
+    return {
+        "case": ("inbox", _("Open a case")),
+        "create_record": ("plus-circle", _("Create a record")),
+        "update_record": ("pencil", _("Update a record")),
+        "call": ("plug", _("Call a service")),
+        "run": ("play-circle", _("Start a run")),
+        "web_hook": ("send", _("Send a web hook")),
+        "email": ("envelope", _("Send an e-mail")),
+    }
+
+
+def act_name(kind: str) -> str:
+    """Return the name of a kind of action as it is stored."""
+    return _("Send a message") if kind == "notify" else acts().get(kind, ("", kind))[1]
+
+
+def forms() -> Choices:
+    """Return the forms of patterns."""
+    return [
+        ("all", _("all of these, in any order")),
+        ("sequence", _("these, in this order")),
+        ("any", _("any one of these")),
+        ("count", _("one of them so many times")),
+    ]
+
+
+def units() -> Choices:
+    """Return the units of time spans."""
+    return [("s", _("seconds")), ("m", _("minutes")), ("h", _("hours")), ("d", _("days"))]
+
+
+def starts() -> list[tuple[str, str, str, str]]:
+    """Return the forms of a new rule: value, icon, name, what it is for."""
+    return [
+        (
+            "when",
+            "lightning-charge",
+            _("When something happens"),
+            _("Wait for a pattern of events, such as an order without a payment within 30 minutes, then act."),
+        ),
+        (
+            "states",
+            "signpost-split",
+            _("A process with states"),
+            _("Follow each customer, order or device from state to state, such as an onboarding with its checks."),
+        ),
+        (
+            "flow",
+            "diagram-2",
+            _("A flow of steps"),
+            _("Go through steps one after the other, with decisions between them, such as an approval."),
+        ),
+    ]
+
+
+def action_states() -> Choices:
+    """Return the states of actions."""
+    return [
+        ("failed", _("Failed")),
+        ("pending", _("Waiting")),
+        ("running", _("Running")),
+        ("done", _("Done")),
+    ]
