@@ -39,7 +39,7 @@ NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT})
 
 def needed(type_: FieldType, found: str) -> Message:
     """Return what to say where a value of a type is missing."""
-    return msg(_NEEDED[type_], found=f"'{found}'" if found else "nothing")
+    return msg(_NEEDED[type_], found=f"'{found}'" if found else msg("nothing"))
 
 
 def value_of(token: Token, type_: FieldType, *, negative: bool = False) -> Value:
