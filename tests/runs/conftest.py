@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,8 +118,15 @@ def numbers(run: reading.RunRow) -> dict[str, int]:
 
 @pytest.fixture
 def world(tmp_path: Path, metadata_url: str) -> Iterator[World]:
-    with fresh_house(tmp_path / "data", metadata_url) as house:
-        world = World(house, tmp_path / "data")
+    with open_world(tmp_path / "data", metadata_url) as world:
+        yield world
+
+
+@contextmanager
+def open_world(folder: Path, metadata_url: str = "") -> Iterator[World]:
+    """Open a house with its two systems in a folder of its own."""
+    with fresh_house(folder, metadata_url) as house:
+        world = World(house, folder)
         world.house = replace(house, clock=world.now)
         world.crm(CUSTOMERS)
         world.erp(CLIENTS)

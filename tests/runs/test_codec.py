@@ -119,14 +119,15 @@ def test_a_planned_chunk_survives_as_blob():
         pl.Series("row", [1], dtype=pl.UInt32),
     )
     links = pl.DataFrame({"left_key": ["a"], "right_key": ["1"]})
-    chunk = chunks.Chunk(3, outcomes, (write,), links, {"after": 2}, "2024")
-    back = chunks.load(3, chunks.dump(chunk), {"after": 2}, "2024")
+    chunk = chunks.Chunk(3, outcomes, (write,), links, {"after": 2}, "2024", left_out=7)
+    back = chunks.load(3, chunks.dump(chunk), {"position": {"after": 2}, "high": "2024", "left_out": 7})
     assert back.outcomes.equals(outcomes)
     assert back.links.equals(links)
     assert back.writes[0].change.op is Op.UPDATE
     assert back.writes[0].change.key == "id:x"
     assert back.writes[0].change.records.equals(write.change.records)
     assert back.writes[0].rows.to_list() == [1]
+    assert (back.position, back.high, back.left_out) == ({"after": 2}, "2024", 7)
 
 
 def test_counts_add_up():
@@ -134,9 +135,11 @@ def test_counts_add_up():
     names = ("created", "created", "skipped")
     rows = [{"record_no": number, "outcome": name} for number, name in enumerate(names, 1)]
     outcomes = outcomes_of(*rows, {"record_no": None, "outcome": "deleted"})
-    found = chunks.counts(outcomes)
+    found = chunks.counts(chunks.Chunk(1, outcomes))
     assert found["read"] == 3 == sum(found[n] for n in chunks.COUNTED if n != "deleted")
     assert chunks.add_counts([found, found])["created"] == 4
+    beside = chunks.counts(chunks.Chunk(1, outcomes, left_out=5))
+    assert beside == {**found, "read": 8, "skipped": 6}
 
 
 @pytest.mark.parametrize(

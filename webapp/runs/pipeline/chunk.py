@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,8 @@ class Chunk:
     """What a page comes to. `outcomes` has the columns `OUTCOMES`, one row a record read.
 
     `inputs` are the values that the rule read, unless they are stored already or not to be kept. `checked` is what the
-    validations said, `hits` which rows of decision tables decided.
+    validations said, `hits` which rows of decision tables decided. `left_out` counts the records out of scope that the
+    source left out since the page before. It is negative where some of them were asked for after all.
     """
 
     no: int
@@ -61,6 +62,7 @@ class Chunk:
     inputs: Inputs | None = None
     checked: Checked = field(default_factory=verdicts.nothing)
     hits: pl.DataFrame = field(default_factory=decisions.nothing)
+    left_out: int = 0
 
     @property
     def read(self) -> int:
@@ -68,10 +70,11 @@ class Chunk:
         return self.outcomes["record_no"].count()
 
 
-def counts(outcomes: pl.DataFrame) -> dict[str, int]:
+def counts(chunk: Chunk) -> dict[str, int]:
     """Return the counts of a chunk; `read` is the sum of all others but `deleted`."""
-    found = dict(outcomes["outcome"].value_counts().iter_rows())
-    return {"read": outcomes["record_no"].count(), **{name: found.get(name, 0) for name in COUNTED}}
+    found = dict(chunk.outcomes["outcome"].value_counts().iter_rows())
+    found[Outcome.SKIPPED.value] = found.get(Outcome.SKIPPED.value, 0) + chunk.left_out
+    return {"read": chunk.read + chunk.left_out, **{name: found.get(name, 0) for name in COUNTED}}
 
 
 def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
@@ -93,8 +96,8 @@ def dump(chunk: Chunk) -> bytes:
     return pack(frames)
 
 
-def load(no: int, blob: bytes, position: dict[str, Any] | None, high: Any) -> Chunk:
-    """Return the chunk that `dump` was given."""
+def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
+    """Return the chunk that `dump` was given; `note` has what is kept beside the blob."""
     frames = unpack(blob)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
@@ -104,4 +107,5 @@ def load(no: int, blob: bytes, position: dict[str, Any] | None, high: Any) -> Ch
         number, op, *key = name.split(":", 2)
         if op != "rows":
             writes.append(Write(Change(Op(op), key[0], frame), rows[number]))
-    return Chunk(no, outcomes, tuple(writes), links, position, high, checked=checked, hits=hits)
+    place = {name: note[name] for name in ("position", "high", "left_out")}
+    return Chunk(no, outcomes, tuple(writes), links, checked=checked, hits=hits, **place)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -26,6 +26,7 @@ from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
+from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.links import Links
@@ -62,6 +63,9 @@ class Systems:
 class Execution:
     """One worker's work on one run."""
 
+    filters: ClassVar[bool] = True
+    """Let the source leave out what is out of scope; off to see that this changes nothing."""
+
     def __init__(
         self, house: House, claim: Claim, rule: SyncRule, wait: Callable[[float], None], installation: str
     ) -> None:
@@ -74,6 +78,8 @@ class Execution:
         self.kept: tuple[str, ...] = ()
         self.scope = f"{installation}:{claim.rule_name}"
         transient = rule.errors.transient
+        self.numbered = 0
+        self._library = EMPTY
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
 
     def run(self, systems: Systems) -> None:
@@ -92,6 +98,7 @@ class Execution:
             self._keep(schemas, mapping)
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
+            self._library = systems.library
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
 
     def _validating(self, systems: Systems, schema: Schema, stack: contextlib.ExitStack) -> Validating | None:
@@ -118,7 +125,7 @@ class Execution:
         cursor = self._cursor(planner.source_schema)
         high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
         try:
-            for page in self._pages(reader, planner.source_schema, cursor):
+            for page in self._pages(reader, planner, links, cursor):
                 first = self._first(page)
                 chunk = planner.plan(page, self.journal.chunks + 1, first, links)
                 high = highest(page, cursor, high)
@@ -136,16 +143,33 @@ class Execution:
 
     def _first(self, page: Page) -> int:
         """Return the number of the page's first record; that of a replayed record is its place in the selection."""
-        return int(page.position["replayed"]) if self.claim.kind == "replay" else self.journal.counts["read"] + 1
+        return int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
 
-    def _pages(self, reader: Connector, schema: Schema, cursor: Cursor | None) -> Iterator[Page]:
-        size = self.house.settings.page_size
+    def _pages(self, reader: Connector, planner: Planner, links: Links, cursor: Cursor | None) -> Iterator[Page]:
+        size, schema = self.house.settings.page_size, planner.source_schema
         if self.claim.kind == "replay":
             return replayed(
                 self.house.db, self.claim.selection, schema, size, (self._position or {}).get("replayed", 0)
             )
         request = ReadRequest(self.sides.source.object, schema, cursor, self._position, size)
-        return pages(reader, request, self.retry)
+        return self._sent(reader, self._filtered(reader, request, planner, links), planner, links)
+
+    def _filtered(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> ReadRequest:
+        if not self.filters:
+            return request
+        found = filtered(reader, request, planner, links, self._library)
+        if found.told is not None and self.claim.chunks == 0:
+            self.journal.log("info", found.told)
+        return found.request
+
+    def _sent(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Iterator[Page]:
+        """Yield what the source sends, then the linked records that it has left out."""
+        position = self._position or {}
+        for page in pages(reader, request, self.retry):
+            yield page
+            position = page.position
+        for records in unseen(reader, request, planner, links, self.retry):
+            yield again(records, position)
 
     def _expect(self, reader: Connector) -> None:
         """Note how many records are to come, where that is known, so that progress has an end."""
@@ -163,6 +187,7 @@ class Execution:
         if self.claim.kind != "replay":
             for outcomes, marks in self.journal.handled():
                 planner.remember(outcomes, marks)
+                self.numbered += outcomes["record_no"].count()
         elif planner.validating is not None:
             with self.house.db.read() as tx:
                 planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
@@ -188,7 +213,7 @@ class Execution:
             self.journal.heed(tx)
 
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target, links: Links) -> None:
-        if chunk.read == 0:
+        if chunk.read == 0 and not chunk.left_out:
             return
         if self.claim.live:
             if chunk.writes:
@@ -201,6 +226,7 @@ class Execution:
 
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
+        self.numbered += chunk.read
         if self.claim.kind != "replay":
             planner.remember(chunk.outcomes, chunk.checked.marks)
         self._heed()

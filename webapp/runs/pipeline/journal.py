@@ -120,8 +120,7 @@ class Journal:
             found = tx.execute(sa.select(run_chunk).where(*mine)).one_or_none()
         if found is None:
             return None
-        note = found.counts
-        return chunks.load(found.no, found.plan, note["position"], note["high"])
+        return chunks.load(found.no, found.plan, found.counts)
 
     def drop_plan(self) -> None:
         """Forget the chunk that was planned and has not reached the target; it is decided anew."""
@@ -134,7 +133,7 @@ class Journal:
 
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
-        outcomes, own = chunk.outcomes, chunks.counts(chunk.outcomes)
+        outcomes, own = chunk.outcomes, chunks.counts(chunk)
         blob = pack({"outcomes": outcomes, **checked.frames(chunk.checked), **hits.frames(chunk.hits)})
         total, decided = chunks.add_counts([self.counts, own]), hits.added(self.hits, chunk.hits)
         with self.house.db.begin() as tx:
@@ -203,7 +202,7 @@ class Journal:
             "no": chunk.no,
             "token": self.claim.token,
             "records": chunk.read,
-            "counts": {"position": chunk.position, "high": chunk.high},
+            "counts": {"position": chunk.position, "high": chunk.high, "left_out": chunk.left_out},
             "at": self.house.clock(),
         }
 

@@ -36,6 +36,11 @@ class Links:
         asked = pl.DataFrame({"left_key": left_keys})
         return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
 
+    @property
+    def keys(self) -> pl.Series:
+        """Return the left keys that have a link."""
+        return self._frame["left_key"]
+
     def taken(self, right_keys: pl.Series) -> pl.Series:
         """Return a mask of the right keys that have a link."""
         return right_keys.is_in(self._frame["right_key"].implode())

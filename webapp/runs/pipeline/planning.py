@@ -230,7 +230,8 @@ class _Assembly:
         outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejects(page)])
         links = self._links(outcomes)
         outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
-        return Chunk(no, outcomes, writes, links, dict(page.position), checked=self.draft.checked)
+        place = dict(page.position)
+        return Chunk(no, outcomes, writes, links, place, checked=self.draft.checked, left_out=page.left_out)
 
     def _outcomes(self) -> pl.DataFrame:
         found, draft = self.decision.found, self.draft
