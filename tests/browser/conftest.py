@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.supervisor.conftest import Installation, _end
 
@@ -75,3 +76,17 @@ def watched(console: Installation, context: BrowserContext) -> Iterator[Watched]
     yield watched
     watched.page.close()
     assert watched.complaints == []
+
+
+@pytest.fixture(scope="module")
+def admin(console: Installation, context: BrowserContext) -> None:
+    """Sign the browser in as the first user."""
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{console.port}/login/")
+    found = re.search(r"password: (\S+)", console.output)
+    assert found
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(found[1])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    page.close()
