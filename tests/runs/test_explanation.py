@@ -201,7 +201,7 @@ def test_a_record_that_the_source_left_out_is_told_as_it_is_now(world):
     assert (it.result.outcome, it.trace.in_scope, it.trace.where.steps[0].decides) == ("skipped", False, True)
     assert it.result.record_no == 0 or it.proofs, "either the source left it out, or the run has met it"
     if not it.result.record_no:
-        assert "values that this one has now" in str(it.untold)
+        assert "values that it has now" in str(it.untold)
         world.crm("UPDATE customer SET status = 'active' WHERE id = 3")
         for key in ("3", "9", "x"):
             with pytest.raises(NotExplained):

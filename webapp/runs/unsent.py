@@ -38,8 +38,8 @@ def count_unsent(tx: sa.Connection, row: RunRow) -> int:
 def sentence(count: int) -> Message:
     """Return what is known of a record that a run has not met although its source left some out."""
     text = N_(
-        "The source left {count} records out of this run, since they do not meet the condition of the rule. Shown are"
-        " the values that this one has now."
+        "The source itself leaves out records that do not meet the condition of the rule, {count} in this run, and has"
+        " not sent this one. Shown are the values that it has now."
     )
     return msg(text, count=count)
 
