@@ -119,21 +119,23 @@ class Reader:
     def _fetched(
         self, connection: sa.Connection, phase: Phase, behind: Sequence[Any], request: ReadRequest
     ) -> tuple[Sequence[Sequence[Any]], int]:
-        """Return the rows of a page and how many the filter left out up to its end, both of one moment."""
+        """Return the rows of a page, and how many records the filter left out up to its end: those there are but these.
+
+        Both statements see the same moment.
+        """
         statement, size = self._page(phase, behind, request.page_size), request.page_size
         if request.filter is None:
             return connection.execute(statement).fetchall(), 0
-        sent = self._filter.sent(request.filter)
         if self._flavor.snapshot:
             connection = connection.execution_options(isolation_level=self._flavor.snapshot)
-        rows = connection.execute(statement.where(sent)).fetchall()
-        counted = sa.select(sa.func.count()).select_from(self._source).where(self._filter.not_sent(request.filter))
+        rows = connection.execute(statement.where(self._filter.sent(request.filter))).fetchall()
+        counted = sa.select(sa.func.count()).select_from(self._source)
         if behind:
             counted = counted.where(self._behind(phase, behind))
         if len(rows) == size:
             (column,), value = phase.order, rows[-1][-1]
             counted = counted.where(self._flavor.order(column) <= self._flavor.parameter(column, value))
-        return rows, connection.execute(counted).scalar_one()
+        return rows, connection.execute(counted).scalar_one() - len(rows)
 
     def filterable(self, request: ReadRequest) -> Predicate | None:
         """Return what of the filter the database does itself: where records are read by the one key they have."""

@@ -90,7 +90,14 @@ def _boolean(column: Column) -> Condition:
 
 
 def _date(column: Column) -> Condition:
-    return sa.and_(_text(column), sa.func.date(_own(column)) == _bare(column))
+    """Return where a text is a day that exists; up to the 28th that is told without a calculation, which is slow."""
+    own = _own(column)
+    early = sa.and_(
+        own.op("GLOB")(sa.literal_column("'[0-9][0-9][0-9][0-9]-[01][0-9]-[012][0-9]'")),
+        sa.func.substr(own, given(6), given(2)).between(given("01"), given("12")),
+        sa.func.substr(own, given(9), given(2)).between(given("01"), given("28")),
+    )
+    return sa.and_(_text(column), sa.or_(early, sa.func.date(own) == _bare(column)))
 
 
 def _time(column: Column) -> Condition:
