@@ -34,7 +34,7 @@ export const columnHead = ({ label, note, settings, open }) => {
     button.className = "btn btn-ghost btn-icon btn-sm";
     button.setAttribute("aria-label", settings);
     button.title = settings;
-    button.innerHTML = '<span aria-hidden="true">⋯</span>';
+    button.textContent = "⋯";
     button.addEventListener("mousedown", (event) => event.stopPropagation());
     button.addEventListener("click", (event) => {
       event.stopPropagation();

@@ -1,7 +1,7 @@
 // The editor of a decision table: its document is the form's hidden field, the grid shows and changes it.
 import { columnHead, editColumn } from "./columns.js";
 import { grid, heightFor, mark, rowTools } from "./grid.js";
-import { kept } from "./state.js";
+import { kept, show } from "./state.js";
 
 const text = (value) => (value === null || value === undefined ? "" : String(value));
 
@@ -98,7 +98,7 @@ export const decisionTable = (form) => {
   const shown = (answer) => {
     problems = answer.cells;
     mark(view, area, problems);
-    form.querySelector("[data-findings]").innerHTML = answer.html;
+    show(form.querySelector("[data-findings]"), answer.html);
   };
 
   const { changed, check } = kept(form, read, shown);

@@ -1,7 +1,7 @@
 // The editor of a lookup table: a key, its columns, and the entries in a grid.
 import { columnHead, editColumn } from "./columns.js";
 import { grid, heightFor, mark, rowTools } from "./grid.js";
-import { kept } from "./state.js";
+import { kept, show } from "./state.js";
 
 const text = (value) => (value === null || value === undefined ? "" : String(value));
 
@@ -69,7 +69,7 @@ export const lookupTable = (form) => {
   const shown = (answer) => {
     problems = answer.cells;
     mark(view, area, problems);
-    form.querySelector("[data-findings]").innerHTML = answer.html;
+    show(form.querySelector("[data-findings]"), answer.html);
   };
   const { changed, check } = kept(form, read, shown);
 

@@ -5,6 +5,9 @@ export const post = async (url, body) => {
   return { ok: answer.ok, type: answer.headers.get("Content-Type") || "", text: await answer.text() };
 };
 
+// Puts a part that the server has rendered into the page.
+export const show = (element, html) => window.htmx.swap(element, html, { swapStyle: "innerHTML" });
+
 export const later = (work, wait) => {
   let timer;
   return () => {

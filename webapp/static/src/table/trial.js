@@ -1,5 +1,5 @@
 // "Try it": sends the values of the small form together with the table as it stands in the editor.
-import { later, post } from "./state.js";
+import { later, post, show } from "./state.js";
 
 export const tableTrial = (box) => {
   const editor = document.getElementById(box.dataset.editor);
@@ -11,10 +11,10 @@ export const tableTrial = (box) => {
     if (!answer.ok) return;
     const found = JSON.parse(answer.text);
     if (found.fields !== undefined && fields.dataset.names !== found.names) {
-      fields.innerHTML = found.fields;
+      show(fields, found.fields);
       fields.dataset.names = found.names;
     }
-    result.innerHTML = found.html;
+    show(result, found.html);
   };
   const soon = later(ask, 300);
   box.addEventListener("input", soon);
