@@ -24,6 +24,7 @@ from webapp.rulebook.reading import RuleRow
 from webapp.web.views import can, expose, has_access, permission_name
 
 HOME = "event"
+MISSING = "The key '{key}' is missing."
 
 
 class EventRulePage(RulePage):
@@ -140,17 +141,24 @@ def _errors(found: list[DocumentProblem], document: dict[str, Any]) -> dict[str,
     errors: dict[str, str] = {}
     for problem in found:
         if problem.severity == "error":
-            errors.setdefault(input_of(problem.path, document), sentence(problem))
+            errors.setdefault(input_of(problem.path, document), _told(problem))
     return errors
 
 
 def _listed(found: list[DocumentProblem], document: dict[str, Any]) -> list[dict[str, str]]:
     return [
         {
-            "input": input_of(p.path, document),
-            "place": p.path.replace("/", " › "),
-            "text": sentence(p),
-            "severity": p.severity.value,
+            "input": input_of(one.path, document),
+            "place": words.place(one.path, document),
+            "text": _told(one),
+            "severity": one.severity.value,
         }
-        for p in found
+        for one in found
     ]
+
+
+def _told(problem: DocumentProblem) -> str:
+    """Return a problem in words for a form, where nobody sees the keys of the document."""
+    if problem.message.template == MISSING:
+        return str(_("Something is needed here."))
+    return sentence(problem)

@@ -58,7 +58,7 @@ def changed(model: Model, deed: str) -> tuple[Model, str]:
             return new, _add(new, path.split("."), kind)
         if word in ("remove", "up", "down"):
             return new, _move(new, path.split("."), word)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         pass
     return model, ""
 

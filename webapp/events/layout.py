@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 HEIGHT = 44
 GAP_X = 46
-GAP_Y = 62
+GAP_Y = 82
 MARGIN = 14
 NARROW, WIDE = 104, 210
 _VIA = 26
@@ -84,6 +84,7 @@ def lay_out(labels: Mapping[str, str], ways: Sequence[Way], start: str) -> Layou
     for number, way in enumerate(back):
         lane = width + _LANE * (number % 4 + 1)
         curves.append(_around(boxes[way[0]], boxes[way[1]], lane, way[2]))
+    curves = _apart(curves)
     right = max([width + (_LANE * min(len(back), 4)), *(c.x + text_width(c.label, 11) / 2 + 8 for c in curves)])
     left = min([0.0, *(c.x - text_width(c.label, 11) / 2 - 8 for c in curves)])
     height = max(box.y for box in boxes.values()) + HEIGHT / 2 + MARGIN
@@ -190,6 +191,20 @@ def _curve(chain: Sequence[str], boxes: Mapping[str, Box], label: str) -> Curve:
         path += f" C{ax:.0f} {middle:.0f} {bx:.0f} {middle:.0f} {bx:.0f} {by:.0f}"
     (ax, ay), (bx, by) = stops[0], stops[1]
     return Curve(path, ax * 0.4 + bx * 0.6, ay * 0.45 + by * 0.55, label)
+
+
+def _apart(curves: Sequence[Curve]) -> list[Curve]:
+    """Return the ways with their labels moved up or down so that none covers another."""
+    placed: list[Curve] = []
+    for curve in sorted(curves, key=lambda one: -text_width(one.label)):
+        tries = (replace(curve, y=curve.y + shift) for shift in (0, -20, 20, -36, 12))
+        placed.append(next((one for one in tries if not any(_cover(one, other) for other in placed)), curve))
+    return placed
+
+
+def _cover(one: Curve, other: Curve) -> bool:
+    wide = (text_width(one.label, 11.5) + text_width(other.label, 11.5)) / 2 + 12
+    return bool(one.label and other.label) and abs(one.x - other.x) < wide and abs(one.y - other.y) < 19
 
 
 def _around(source: Box, target: Box, lane: float, label: str) -> Curve:

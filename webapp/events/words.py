@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from webapp.rulebook.translation import translate as _
 
 Choices = list[tuple[str, str]]
@@ -62,6 +65,24 @@ def starts() -> list[tuple[str, str, str, str]]:
             _("Go through steps one after the other, with decisions between them, such as an approval."),
         ),
     ]
+
+
+def place(path: str, document: Mapping[str, Any]) -> str:
+    """Return what people call the part of a rule that a key of its document stands for."""
+    head, _slash, rest = path.partition("/")
+    name = rest.partition("/")[0]
+    number = int(name) + 1 if name.isdecimal() else 0
+    if head in ("states", "flow") and number:
+        held = document[head][number - 1] if number <= len(document[head]) else {}
+        return str(held.get("label") or held.get("name") or number) if isinstance(held, Mapping) else str(number)
+    told = {
+        "events": _("Event %(name)s", name=name) if name else _("Events it listens to"),
+        "by": _("Events belong together by"),
+        "when": _("What has to happen"),
+        "then": _("Action %(number)d", number=number) if number else _("What is done then"),
+        "tests": _("Example %(number)d", number=number) if number else _("Examples of the rule"),
+    }
+    return told.get(head, path.replace("/", " › "))
 
 
 def action_states() -> Choices:

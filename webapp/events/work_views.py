@@ -70,7 +70,7 @@ class WorkView(EventRulePage):
         seen = {place for step in steps for place in (step.before, step.after) if place}
         shown: dict[str, Any] = {
             "process": one,
-            "steps": steps[::-1],
+            "history": steps[::-1],
             "actions": {step.id: [a for a in done[::-1] if a.match_id == step.id] for step in steps},
             "events": {event.uid: event for event in events},
             "drawing": drawn(document, None, one.state, seen),

@@ -69,10 +69,14 @@ const members = (tokens, words) => {
   const owner = fieldAt(tokens, tokens.length - 1);
   if (tokens.at(-1)?.text === "record" && owner === "record") return words.fields.filter((field) => field.text === field.name).map((field) => fieldOption(field, words.texts));
   const type = find(words, owner)?.type;
+  const parts = owner === null ? [] : words.fields.filter((field) => field.text === field.name && field.name.startsWith(`${owner}.`)).map((field) => {
+    const rest = field.name.slice(owner.length + 1);
+    return { ...fieldOption(field, words.texts), label: rest, apply: rest, boost: 60 };
+  });
   const fits = (fn) => !type || fn.receives.some((kind) => kind === "any" || (wider[type] || [type]).includes(kind));
   const own = words.functions.filter((fn) => fn.member && fits(fn));
   const loops = type && type !== "json" ? [] : words.words.filter((word) => word.snippet.startsWith("."));
-  return [...own.map((fn) => functionOption(fn, true)), ...loops.map(wordOption)];
+  return [...parts, ...own.map((fn) => functionOption(fn, true)), ...loops.map(wordOption)];
 };
 
 const start = (tokens, words) => [
