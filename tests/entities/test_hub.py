@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from connectors.errors import Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Connector, Context, Cursor, Fence, Page, ReadRequest, WriteResult
 from connectors.testing import KEY, VERSION, ConnectorConformance, Settings
+from rules.predicate import Every, Predicate, Some
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.entities.conftest import ANN, field
 from webapp.entities import services
@@ -44,6 +45,12 @@ def renamed(schema: Schema) -> Schema:
     return Schema(fields, tuple(map(ours, schema.key)))
 
 
+def renamed_filter(wanted: Predicate, names: dict[str, str]) -> Predicate:
+    if isinstance(wanted, (Every, Some)):
+        return replace(wanted, parts=tuple(renamed_filter(part, names) for part in wanted.parts))
+    return replace(wanted, field=names.get(wanted.field, wanted.field))
+
+
 class Renamed(Connector):
     """The hub with two names changed and the system's own fields hidden."""
 
@@ -67,8 +74,19 @@ class Renamed(Connector):
     def read(self, request: ReadRequest) -> Iterator[Page]:
         cursor = request.cursor
         own = Cursor(ours(cursor.field), ours(cursor.tie), cursor.since) if cursor else None
-        for page in self.hub.read(replace(request, schema=renamed(request.schema), cursor=own)):
+        for page in self.hub.read(replace(self._own(request), cursor=own)):
             yield replace(page, records=page.records.rename(THEIRS, strict=False))
+
+    def filterable(self, request: ReadRequest) -> Predicate | None:
+        found = self.hub.filterable(self._own(request))
+        return None if found is None else renamed_filter(found, THEIRS)
+
+    def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
+        return self.hub.left_out(self._own(request), ours(key), values).rename(THEIRS, strict=False)
+
+    def _own(self, request: ReadRequest) -> ReadRequest:
+        wanted = None if request.filter is None else renamed_filter(request.filter, OURS)
+        return replace(request, schema=renamed(request.schema), filter=wanted)
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         return self.hub.lookup(name, renamed(schema), ours(key), values).rename(THEIRS, strict=False)

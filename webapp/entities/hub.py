@@ -16,6 +16,7 @@ import psycopg
 import sqlalchemy as sa
 
 from connectors import registry
+from connectors.builtin.database_filter import TableFilter
 from connectors.errors import ConnectorError, Fenced, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import (
     Capabilities,
@@ -32,12 +33,14 @@ from connectors.spi import (
     Warned,
     WriteResult,
 )
+from rules.predicate import Predicate
 from rules.schema import Change, Field, FieldType, Op, Schema
 from rules.text import N_, Message, msg
 from webapp.entities import bulk, frames, keyset, numbers, records, storage
 from webapp.entities.history import Author
+from webapp.entities.hub_filter import entity_filter
 from webapp.entities.keyset import Mark
-from webapp.entities.model import Entity
+from webapp.entities.model import Entity, Kind
 from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_fence
 from webapp.entities.records import Outcome
@@ -46,7 +49,8 @@ from webapp.entities.values import to_plain
 from webapp.extensions import SYSTEM, House
 
 _CAPABILITIES = Capabilities(
-    read=True, create=True, update=True, delete=True, cursor=True, lookup=True, transactions=True, generates_keys=True
+    read=True, create=True, update=True, delete=True, cursor=True, lookup=True, transactions=True, generates_keys=True,
+    filter=True,
 )
 
 
@@ -92,20 +96,40 @@ class HubConnector(Connector):
         after = request.after
         while True:
             with self._reading() as tx:
+                if request.filter is not None:
+                    self._freeze(tx)
                 page = _page(tx, request, after)
             yield page
             if page.records.height < request.page_size:
                 return
             after = page.position
 
-    def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
-        """Return the records whose `key` is among `values`."""
+    def filterable(self, request: ReadRequest) -> Predicate | None:
+        """Return what of the request's filter can be tested."""
+        if request.filter is None or request.cursor is not None:
+            return None
+        with self._reading() as tx:
+            entity = _entity(tx, request.object)
+            if not _is_key(entity, request.schema.key):
+                return None
+            return _filter(tx, entity, request.schema).narrowed(request.filter)
+
+    def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records that the request's filter leaves out and whose `key` is among `values`."""
+        return self.lookup(request.object, request.schema, key, values, request.filter)
+
+    def lookup(
+        self, name: str, schema: Schema, key: str, values: pl.Series, unsent: Predicate | None = None
+    ) -> pl.DataFrame:
+        """Return the records whose `key` is among `values`, only those that the filter `unsent` leaves out."""
         with self._reading() as tx:
             entity = _entity(tx, name)
             _known(entity, [*schema.names, key])
             table = storage.table(tx, entity)
             wanted = values.drop_nulls().unique().to_list()
             query = sa.select(*(table.c[n] for n in schema.names)).where(bulk.among(tx, table.c[key], wanted))
+            if unsent is not None:
+                query = query.where(_filter(tx, entity, schema).not_sent(unsent))
             return frames.from_rows(schema, tx.execute(query).all())
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002
@@ -133,6 +157,11 @@ class HubConnector(Connector):
         with self._reading() as tx:
             row = tx.execute(sa.select(entity_fence).where(entity_fence.c.scope == fence.scope)).first()
             return row is not None and row.run == fence.run and row.chunk >= fence.chunk
+
+    def _freeze(self, tx: sa.Connection) -> None:
+        """Let all that is read see one moment, which it does in every transaction of SQLite."""
+        if not self.house.db.is_sqlite:
+            tx.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -183,13 +212,33 @@ def _page(tx: sa.Connection, request: ReadRequest, after: Position | None) -> Pa
     if cursor.since is not None:
         since = column >= _value(entity.schema[cursor.field], cursor.since)
         query = query.where(since | column.is_(None) if column.nullable else since)
-    order = keyset.Order(column, tie, bool(column.nullable))
-    rows = keyset.fetch(tx, query, order, _mark(entity, cursor, after), request.page_size)
+    if request.filter is not None:
+        query = query.where(_filter(tx, entity, request.schema).sent(request.filter))
+    order, mark = keyset.Order(column, tie, bool(column.nullable)), _mark(entity, cursor, after)
+    rows = keyset.fetch(tx, query, order, mark, request.page_size)
     found = frames.from_rows(request.schema, [row[: len(names)] for row in rows])
     position = (
         {"value": to_plain(None, rows[-1][-2]), "tie": to_plain(None, rows[-1][-1])} if rows else dict(after or {})
     )
-    return Page(found, position)
+    left_out = 0 if request.filter is None else _met(tx, tie, mark, rows, request.page_size) - len(rows)
+    return Page(found, position, left_out=left_out)
+
+
+def _is_key(entity: Entity, names: tuple[str, ...]) -> bool:
+    """Tell whether no two records have the same value in the one field named."""
+    unique = {field.name for field in entity.fields if field.unique and field.required and field.kind is not Kind.MONEY}
+    return names == ("id",) or (len(names) == 1 and names[0] in unique)
+
+
+def _filter(tx: sa.Connection, entity: Entity, schema: Schema) -> TableFilter:
+    return entity_filter(entity, storage.table(tx, entity), schema, sqlite=tx.dialect.name == "sqlite")
+
+
+def _met(tx: sa.Connection, tie: sa.ColumnElement[Any], mark: Mark | None, rows: Sequence[Any], size: int) -> int:
+    """Return how many records there are behind a mark, up to the end of a page; a page that is not full is the last."""
+    query = sa.select(sa.func.count(tie))
+    query = query if mark is None else query.where(tie > mark.tie)
+    return int(tx.execute(query.where(tie <= rows[-1][-1]) if len(rows) == size else query).scalar_one())
 
 
 def _mark(entity: Entity, cursor: Cursor, after: Position | None) -> Mark | None:
