@@ -80,7 +80,8 @@ class _Analyser:
     def _gap_findings(self, gaps: Found) -> Iterator[Finding]:
         for box in gaps.boxes[:SHOWN]:
             where = region(self._axes, box)
-            words = msg("No row applies if {region}.", region=where.words)
+            nowhere = msg("No row applies, whatever the inputs are.")
+            words = msg("No row applies if {region}.", region=where.words) if where.parts else nowhere
             yield Finding(FindingKind.GAP, Severity.WARNING, words, region=where)
 
     # Overlaps

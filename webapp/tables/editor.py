@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,23 +29,39 @@ class CellProblem:
         return {"row": self.row, "key": self.key, "text": self.text, "severity": self.severity}
 
 
-def cell_problems(problems: Iterable[DocumentProblem]) -> list[CellProblem]:
-    """Return problems with their cells: rows/3/when/0 is the first input of the fourth row, entries/3/0 the key."""
-    return [_cell_problem(problem) for problem in problems]
+def cell_problems(problems: Iterable[DocumentProblem], document: Mapping[str, Any]) -> list[CellProblem]:
+    """Return problems with their cells, from the top down: rows/3/when/0 is the first input of the fourth row."""
+    found = [_cell_problem(problem, document) for problem in problems]
+    return sorted(found, key=lambda problem: (problem.row is not None, problem.row or 0))
 
 
-def _cell_problem(problem: DocumentProblem) -> CellProblem:
+def _cell_problem(problem: DocumentProblem, document: Mapping[str, Any]) -> CellProblem:
     parts = problem.path.split("/")
     row = int(parts[1]) if parts[0] in ("rows", "entries") and len(parts) > 1 and parts[1].isdigit() else None
-    place = _place(parts, row)
+    place = _place(parts, row, document)
     severity = problem.severity.value
     return CellProblem(sentence(problem), severity, place, row, _key(parts), problem.suggestion)
 
 
-def _place(parts: list[str], row: int | None) -> str:
-    if row is not None:
-        return _("Row %(number)d", number=row + 1)
-    return "" if parts == ["rows"] else " › ".join(parts)
+def _place(parts: list[str], row: int | None, document: Mapping[str, Any]) -> str:
+    if row is None:
+        return "" if parts == ["rows"] else " › ".join(parts)
+    column = _column(parts, document)
+    if column:
+        return _("Row %(number)d, %(column)s", number=row + 1, column=column)
+    return _("Row %(number)d", number=row + 1)
+
+
+def _column(parts: list[str], document: Mapping[str, Any]) -> str:
+    """Return what the column of a cell is called, or nothing where the problem is the whole row's."""
+    if parts[0] == "entries" and len(parts) > 2:
+        columns, at = [document.get("key"), *(document.get("columns") or [])], parts[2]
+    elif len(parts) > 3 and parts[2] in _PARTS:
+        columns, at = document.get("inputs" if parts[2] == "when" else "outputs") or [], parts[3]
+    else:
+        return ""
+    column = columns[int(at)] if at.isdigit() and int(at) < len(columns) else None
+    return str(column.get("label") or column.get("name") or "") if isinstance(column, Mapping) else ""
 
 
 def _key(parts: list[str]) -> str:

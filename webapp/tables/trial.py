@@ -55,7 +55,7 @@ def tried(house: House, document: Mapping[str, Any], given: Mapping[str, Any], d
     try:
         compiled = compile_table(parse_decision_table(document), library=library(house))
     except DocumentError:
-        return Tried(error=_("The table has to be without errors to be tried."))
+        return Tried(error=_("Correct the errors above, then you can try the table here."))
     table = compiled.table
     fields = tuple(
         Field(column.name, column.type, label=column.label) for column in table.inputs if column.name in compiled.fields

@@ -5,6 +5,7 @@ export const editColumn = (dialog, values) =>
     for (const part of dialog.querySelectorAll("[data-only]")) part.hidden = !part.dataset.only.split(" ").includes(values.kind);
     for (const field of form.elements) if (field.name) field.value = values[field.name] ?? "";
     dialog.querySelector("[data-remove]").hidden = !values.removable;
+    dialog.querySelector("[data-remove-sibling]").hidden = !values.name || values.kind === "key";
     const close = () => {
       dialog.removeEventListener("close", close);
       if (dialog.returnValue === "keep") resolve(Object.fromEntries(new FormData(form)));

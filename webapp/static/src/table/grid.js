@@ -192,7 +192,7 @@ export const rowTools = (root, view) => {
     },
     async copy() {
       const at = view.place();
-      if (at) await view.table.addRow({ ...table.getRows()[at.row].getData(), id: "", hits: "" }, false, view.table.getRows()[at.row]);
+      if (at) await view.table.addRow({ ...view.table.getRows()[at.row].getData(), id: "", hits: "" }, false, view.table.getRows()[at.row]);
     },
     up() { swap(-1); },
     down() { swap(1); },
