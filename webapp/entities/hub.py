@@ -49,7 +49,14 @@ from webapp.entities.values import to_plain
 from webapp.extensions import SYSTEM, House
 
 _CAPABILITIES = Capabilities(
-    read=True, create=True, update=True, delete=True, cursor=True, lookup=True, transactions=True, generates_keys=True,
+    read=True,
+    create=True,
+    update=True,
+    delete=True,
+    cursor=True,
+    lookup=True,
+    transactions=True,
+    generates_keys=True,
     filter=True,
 )
 
