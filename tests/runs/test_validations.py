@@ -142,6 +142,19 @@ def test_a_parked_double_stays_one_when_it_is_replayed_unchanged(world):
     assert numbers(world.look(again)) == {"read": 1, "created": 1}
 
 
+def test_records_that_are_replayed_together_are_doubles_of_each_other(world):
+    add(world, (1, "Ada", "?"), (2, "Bea", "?"))
+    world.rule(validations=[GOOD_PHONE, {"name": "once", "unique": ["phone"]}])
+    world.run()
+    with world.house.db.read() as tx:
+        entries = quarantine.listing(tx)
+    for entry in entries:
+        quarantine.edit(world.house, entry.id, {**shown(entry), "phone": "+86 7"}, entry.version, ADMIN)
+    again = quarantine.replay(world.house, "customers", [entry.id for entry in entries], ADMIN)
+    world.work(again)
+    assert numbers(world.look(again)) == {"read": 2, "created": 1, "quarantined": 1}
+
+
 def reference(**keys: Any) -> dict[str, Any]:
     there = {"connection": "erp", "object": "area", "field": "status", "key": "code", **keys}
     return {"name": "area", "reference": there, "severity": "reject"}

@@ -227,8 +227,7 @@ class Execution:
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
         self.numbered += chunk.read
-        if self.claim.kind != "replay":
-            planner.remember(chunk.outcomes, chunk.checked.marks)
+        planner.remember(chunk.outcomes, chunk.checked.marks)
         self._heed()
         stop = stopping_error(self.rule, chunk)
         if stop is not None and self.claim.live:

@@ -90,10 +90,13 @@ class Planner:
         return replace(chunk, hits=asked.hits(in_scope))
 
     def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
-        """Take note of keys and unique values that the run has handled, so that a second one is noticed."""
+        """Take note of keys and unique values that the run has handled, so that a second one is noticed.
+
+        The keys of a replay are not: links tell what its records would take from others.
+        """
         if self.validating is not None:
             self.validating.remember(marks)
-        if self.full:
+        if self.full and not self.replaying:
             self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
             held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
             self.met.update(held.drop_nulls().hash().to_list())
