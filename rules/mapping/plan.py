@@ -15,7 +15,7 @@ from rules.language.columns.value import Value
 from rules.language.program import Program
 from rules.language.types import Kind
 from rules.mapping.convert import converted, lossless
-from rules.mapping.results import FieldError, Mapped
+from rules.mapping.results import FieldError, Mapped, merged
 from rules.mapping.steps import Cause, Step, causes
 from rules.schema import Schema
 
@@ -38,7 +38,17 @@ class MappingPlan:
 
     def apply(self, batch: pl.DataFrame) -> Mapped:
         """Return the target records of a batch."""
-        _, _, found = self._plan.run(batch)
+        heavy = self._plan.heavy(batch)
+        if heavy is None:
+            return self._applied(batch, self._plan.run(batch)[2])
+        light, rest = (~heavy).arg_true(), heavy.arg_true()
+        parts = [(self._applied(batch[rest], pl.DataFrame()), rest)]
+        if len(light):
+            parts.append((self._applied(batch[light], self._plan.run(batch[light])[2]), light))
+        return merged(parts)
+
+    def _applied(self, batch: pl.DataFrame, found: pl.DataFrame) -> Mapped:
+        """Return the target records of a batch from what the plan gave; the steps it has not worked out follow here."""
         columns: list[pl.Series] = []
         errors: list[FieldError] = []
         applies: dict[str, pl.Series] = {}
@@ -49,7 +59,7 @@ class MappingPlan:
             columns.append(_replaced(step, values, failures).alias(step.target.name))
             errors += _errors(step, failures, step.entry.on_error)
             errors += _errors(step, unsure, OnError.STOP if step.entry.on_error is OnError.STOP else OnError.QUARANTINE)
-        errors.sort(key=lambda error: error.row)
+        errors.sort(key=lambda error: (error.row, error.policy is not OnError.STOP))
         held = tuple(error for error in errors if error.policy in _HELD)
         return Mapped(pl.DataFrame(columns), held, applies, tuple(e for e in errors if e.policy not in _HELD))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -38,8 +39,8 @@ class FieldPlan:
 class Mapped:
     """The mapped records, row by row as in the source batch.
 
-    `errors` are those that keep their record from being written; in `replaced` are those where the rule said to leave
-    the field empty or to write a default. `applies` has a mask for each conditional field: where it is false, the
+    `errors` are those that keep their record from being written, of each record first the ones that are to stop the
+    run; in `replaced` are those where the rule said to leave the field empty or to write a default. `applies` has a mask for each conditional field: where it is false, the
     target field is left alone.
     """
 
@@ -47,3 +48,20 @@ class Mapped:
     errors: tuple[FieldError, ...] = ()
     applies: dict[str, pl.Series] = field(default_factory=dict)
     replaced: tuple[FieldError, ...] = ()
+
+
+def merged(parts: Sequence[tuple[Mapped, pl.Series]]) -> Mapped:
+    """Return the results of the parts of a batch as those of the batch; each comes with the places of its records."""
+    order = pl.concat([places for _, places in parts]).arg_sort()
+
+    def errors(kind: Callable[[Mapped], tuple[FieldError, ...]]) -> tuple[FieldError, ...]:
+        found = [replace(error, row=places[error.row]) for part, places in parts for error in kind(part)]
+        return tuple(sorted(found, key=lambda error: error.row))
+
+    masks = {name: pl.concat([part.applies[name] for part, _ in parts]).gather(order) for name in parts[0][0].applies}
+    return Mapped(
+        pl.concat([part.records for part, _ in parts])[order],
+        errors(lambda part: part.errors),
+        masks,
+        errors(lambda part: part.replaced),
+    )

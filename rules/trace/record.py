@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from rules.documents.sync import On, Strength
+from rules.documents.sync import On, OnError, Strength
 from rules.language.library import EMPTY, Library
 from rules.language.program import Program
 from rules.mapping import FieldError, Mapped, Mapping
@@ -30,6 +30,7 @@ class FieldTrace:
     `source` is the field that is copied, `expression` the one that is evaluated instead; `given` is the value before
     it was converted to the type of the target field. With `applies` false the target field is left alone. `replaced`
     says why the value is not the one worked out: the rule says to leave the field empty then, or to write a default.
+    With `stops` an error of the field is to stop the run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class FieldTrace:
     on: tuple[On, ...] = (On.CREATE, On.UPDATE)
     strength: Strength = Strength.NORMAL
     replaced: Message | None = None
+    stops: bool = False
 
     @property
     def converted(self) -> bool:
@@ -95,8 +97,9 @@ class RecordTrace:
 
     @property
     def failed(self) -> FieldTrace | None:
-        """Return the field for whose error the record is parked, None where there is none."""
-        return next((f for f in self.fields if f.error is not None), None)
+        """Return the field for whose error the record is parked, one that stops first; None where there is none."""
+        wrong = [f for f in self.fields if f.error is not None]
+        return next((f for f in wrong if f.stops), wrong[0] if wrong else None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""
@@ -166,6 +169,7 @@ class RecordTracer:
             step.entry.on,
             step.entry.strength,
             found.message if found is not None and error is None else None,
+            step.entry.on_error is OnError.STOP,
         )
 
     def step(self, program: Program, record: pl.DataFrame) -> Step:

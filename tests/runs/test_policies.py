@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.runs.conftest import RULE, numbers
+from webapp.runs.explanation import explain
 
 ID = {"left": "id", "right": "no"}
 NAME = {"left": "name", "right": "title", "to_right": "name.trim()"}
@@ -18,6 +19,17 @@ def test_stop(world):
     assert (run.state, numbers(run)) == ("suspended", {"read": 2, "created": 1, "quarantined": 1})
     assert str(run.message).startswith("The field 'title' of record 2 has no value, and the rule says to stop then: ")
     assert "The field 'name' is empty" in str(run.message)
+
+
+def test_stop_behind_another_error(world):
+    """A field that is to stop the run does so too where another field of the record has no value either."""
+    world.customers("Ada", None)
+    world.rule(fields=[ID, NAME, {"right": "tel", "to_right": "name.trim()", "on_error": "stop"}])
+    run = world.run()
+    assert (run.state, numbers(run)) == ("suspended", {"read": 2, "created": 1, "quarantined": 1})
+    assert str(run.message).startswith("The field 'tel' of record 2 has no value")
+    told = explain(world.house, run.id, record_no=2)
+    assert (told.result.field, told.proven) == ("tel", True)
 
 
 def test_replaced(world):

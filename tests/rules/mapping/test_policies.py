@@ -31,8 +31,8 @@ def test_policies() -> None:
     assert found.records.rows() == [("Ada", None, Decimal("0.50"), None), (None, "1", Decimal("12.50"), None)]
     assert [(e.row, e.field, e.policy) for e in found.errors] == [
         (0, "price", OnError.STOP),
-        (1, "title", OnError.QUARANTINE),
         (1, "price", OnError.STOP),
+        (1, "title", OnError.QUARANTINE),
     ]
     assert [(e.row, e.field, e.policy) for e in found.replaced] == [
         (0, "tel", OnError.NULL),
