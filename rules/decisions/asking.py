@@ -157,6 +157,10 @@ def _question(
     except DocumentError as error:
         return None, list(_of_table(f"{path}/table", decision.table, error))
     outputs = tuple(_output(table, number, decision.prefix) for number in range(len(table.outputs)))
+    taken = next((field.name for field in outputs if field.name in schema), None)
+    if taken is not None:
+        text = N_("The record has a field '{field}' already. Give the decision another name.")
+        return None, [DocumentProblem(f"{path}/name", msg(text, field=taken))]
     return Question(decision.prefix, compiled, tuple(inputs), outputs), []
 
 

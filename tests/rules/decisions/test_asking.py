@@ -104,6 +104,17 @@ def test_lists_of_outputs_are_json() -> None:
     assert schema["credit.class"].type is FieldType.INTEGER
 
 
+def test_a_field_of_the_record_is_not_hidden_by_an_output() -> None:
+    """A source may have a column called like an output; which of the two is meant must not be left to guess."""
+    decisions = [Decision("credit", inputs={"amount": "balance"})]
+    schema = Schema((*SCHEMA.fields, Field("credit.limit", FieldType.INTEGER)))
+    with pytest.raises(DocumentError) as caught:
+        compile_decisions(decisions, schema, LIBRARY)
+    (problem,) = caught.value.problems
+    assert problem.path == "decisions/0/name"
+    assert str(problem.message) == "The record has a field 'credit.limit' already. Give the decision another name."
+
+
 @pytest.mark.parametrize(
     ("decisions", "path", "message"),
     [
