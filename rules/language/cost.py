@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rules.language.functions import patterns
+from rules.language.functions.bounds import MAX_REPEATED
 from rules.language.nodes import (
     Call,
     Ident,
@@ -33,11 +35,13 @@ from rules.language.nodes import (
 
 MOST_WORK = 1e9
 FREE = 200.0
+FREE_STEPS = 50  # of a pattern, for a character: a search may take far longer than to look at the text
 STEPS = 10_000
 _TEXT = 1_000_000.0  # what the functions of ours give at most
 _CONVERTED = 16.0  # handing a value to a function of ours costs more than looking at it
-_GROWING = ("padLeft", "padRight", "repeat", "replace", "format", "join")
-_SIZED = ("padLeft", "padRight", "repeat")
+_GROWING = ("replace", "format", "join")
+_PADDING = ("padLeft", "padRight")
+_SEARCHES = ("matches", "regexExtract", "regexExtractAll", "regexReplace")
 Term = tuple[tuple[str, int], ...]
 Poly = Mapping[Term, float]
 
@@ -84,37 +88,39 @@ _SMALL = Size(ONE, ONE)
 
 
 class Cost:
-    """The work of one tree."""
+    """The work of one tree; `free` if no record that there can be makes it too much."""
 
     def __init__(self, tree: Node) -> None:
         walk = _Walk()
         walk.visit(tree, {})
         self._work = walk.work
-        self._free = all(
+        self.free = not walk.hard and all(
             _degree(term) == 0 or (_degree(term) == 1 and part <= FREE) for term, part in self._work.items()
         )
 
     def is_too_much(self, row: Mapping[str, Any]) -> bool:
         """Tell whether the work for a record is more than is allowed."""
-        if self._free:
+        if self.free:
             return False
         sizes = {name: weigh(value) for name, value in row.items()}
         longest = max((longest for _size, longest in sizes.values()), default=1)
         whole = sum(size for size, _longest in sizes.values())
         known = {f"n:{name}": size for name, (size, _longest) in sizes.items()}
-        return self.of({**known, "k": min(longest, STEPS), "t": min(whole, STEPS)}) > MOST_WORK
+        return bool(self.of({**known, "k": min(longest, STEPS), "t": min(whole, STEPS)}) > MOST_WORK)
 
     @property
     def always(self) -> float:
         """Return the work that is the same for every record."""
         return self._work.get((), 0.0)
 
-    def of(self, sizes: Mapping[str, int]) -> float:
-        """Return the work for a record of these sizes."""
-        return sum(
-            part * math.prod(float(sizes[symbol]) ** power for symbol, power in term)
-            for term, part in self._work.items()
-        )
+    def of(self, sizes: Mapping[str, Any]) -> Any:
+        """Return the work for a record of these sizes; for columns of sizes a column."""
+        try:
+            return sum(
+                part * math.prod(sizes[symbol] ** power for symbol, power in term) for term, part in self._work.items()
+            )
+        except OverflowError:
+            return math.inf
 
 
 def _degree(term: Term) -> int:
@@ -136,10 +142,14 @@ def weigh(value: Any) -> tuple[int, int]:
 
 
 class _Walk:
-    """Adds up the work of a tree; `scope` holds the sizes of the names that loops and the compiler have made."""
+    """Adds up the work of a tree; `scope` holds the sizes of the names that loops and the compiler have made.
+
+    `hard` says that a pattern in it is a large one.
+    """
 
     def __init__(self) -> None:
         self.work: Poly = {}
+        self.hard = False
         self._loops = 0
 
     def _spend(self, *work: Poly) -> None:
@@ -178,19 +188,19 @@ class _Walk:
                 return _SMALL
 
     def _call(self, node: Call, sizes: list[Size], whole: Poly) -> Size:
-        if node.name == "matches":
-            self._spend(_times(sizes[0].all, sizes[1].all))
-            return _SMALL
         if not node.name.startswith("own."):
             self._spend(whole)
             return Size(whole, whole)
         name = node.name.removeprefix("own.").partition(".")[0]
+        if name in _SEARCHES:
+            steps = _steps(node.args[1])
+            self.hard = self.hard or steps > FREE_STEPS
+            self._spend(_scaled(sizes[0].all, steps))
         result = whole
-        if name in _SIZED:
-            length = next(
-                (arg.value for arg in node.args if isinstance(arg, Literal) and isinstance(arg.value, int)), None
-            )
-            result = {(): _TEXT if length is None else float(max(length, 1)) * _filling(name, node)}
+        if name in _PADDING:
+            result = _add({(): _written(node, 1.0)}, sizes[0].all)
+        elif name == "repeat":
+            result = {(): _written(node, _length(node.args[0]))}
         elif name in _GROWING:
             result = _times(whole, sizes[-1].all) if name in ("replace", "join") else whole
         if result.get((), 0.0) > _TEXT:
@@ -214,12 +224,21 @@ class _Walk:
         return source if node.name is MacroName.FILTER else _SMALL
 
 
-def _filling(name: str, node: Call) -> float:
-    """Return how many characters one step of a repetition has."""
-    text = node.args[0]
-    if name != "repeat":
-        return 1.0
-    return float(len(text.value)) if isinstance(text, Literal) and isinstance(text.value, str) else 100.0
+def _length(node: Node) -> float:
+    return float(len(node.value)) if isinstance(node, Literal) and isinstance(node.value, str) else 100.0
+
+
+def _written(node: Call, each: float) -> float:
+    """Return how many characters a padding or a repetition makes at most."""
+    count = next((arg.value for arg in node.args if isinstance(arg, Literal) and isinstance(arg.value, int)), None)
+    return float(MAX_REPEATED if count is None else min(max(count, 1) * max(each, 1.0), MAX_REPEATED))
+
+
+def _steps(pattern: Node) -> int:
+    """Return how many steps a search takes for a character of the text."""
+    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
+        return patterns.MAX_PROGRAM
+    return int(patterns.pattern(pattern.value).programsize)
 
 
 def _summed(poly: Poly, loop: int, source: Size) -> Poly:

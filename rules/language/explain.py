@@ -171,10 +171,6 @@ def _constant(message: Message) -> Callable[[re.Match[str], Node, list[Any]], Me
     return lambda _found, _node, _values: message
 
 
-def _regex(found: re.Match[str], _node: Node, _values: list[Any]) -> Message:
-    return msg("The pattern is not a regular expression: {reason}.", reason=found[1])
-
-
 def _index(found: re.Match[str], _node: Node, _values: list[Any]) -> Message:
     return msg("There is no item {index} in a list of {size}; the first item is 0.", index=found[1], size=found[2])
 
@@ -199,7 +195,6 @@ _REASONS: tuple[tuple[str, Callable[[re.Match[str], Node, list[Any]], Message]],
     (r"(?:divide|modulus) by zero", _constant(msg("Division by zero."))),
     (r"Key not found in map : (.*)", _missing_key),
     (r"overflow|out of.*range|OUT_OF_RANGE", _constant(msg("The result is too large."))),
-    (r"invalid regular expression: (.*)", _regex),
     (r"Index error: index=(-?\d+) size=(\d+)", _index),
     (r"duplicate key", _constant(msg("A key stands twice in this map."))),
     (r"[Cc]onver", _convert),

@@ -54,10 +54,11 @@ _Step = Callable[[Node], Node]
 
 @dataclass(frozen=True)
 class Plan:
-    """What the runtime executes, and the columns it needs."""
+    """What the runtime executes, the columns it needs, and how much work it is."""
 
     tree: Node
     variables: tuple[Variable, ...]
+    cost: Cost
 
 
 def own_name(name: str, suffix: str) -> str:
@@ -70,9 +71,10 @@ def lower(checked: Checked, schema: Schema, wanted: Type) -> Plan:
     lowering = Lowering(checked, schema)
     exact = wanted.kind in _BY_REFERENCE
     tree = lowering.result(checked.tree, wanted) if exact else lowering.open(checked.tree, wanted)
-    if Cost(tree).always > MOST_WORK:
+    cost = Cost(tree)
+    if cost.always > MOST_WORK:
         raise ExpressionError([Problem(msg("This expression makes texts that are too large. Use smaller ones."))])
-    return Plan(tree, tuple(lowering.variables.values()))
+    return Plan(tree, tuple(lowering.variables.values()), cost)
 
 
 class Lowering:

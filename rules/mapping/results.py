@@ -40,8 +40,8 @@ class Mapped:
     """The mapped records, row by row as in the source batch.
 
     `errors` are those that keep their record from being written, of each record first the ones that are to stop the
-    run; in `replaced` are those where the rule said to leave the field empty or to write a default. `applies` has a mask for each conditional field: where it is false, the
-    target field is left alone.
+    run; in `replaced` are those where the rule said to leave the field empty or to write a default. `applies` has a
+    mask for each conditional field: where it is false, the target field is left alone.
     """
 
     records: pl.DataFrame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
@@ -13,6 +13,7 @@ from rules.language.columns.compiler import Compiler
 from rules.language.columns.description import PlanDescription, stages_in_words
 from rules.language.columns.explanation import Explanation, Root
 from rules.language.columns.facts import Fact, inputs
+from rules.language.columns.heavy import Heavy
 from rules.language.columns.stages import Stages
 from rules.language.columns.take import Target, result
 from rules.language.columns.value import NoColumn, Value
@@ -56,6 +57,11 @@ class ColumnPlan:
         for root in self.roots:
             found |= variables(root.plan.tree)
         self._variables = tuple(found.values())
+        self._heavy = Heavy((root.plan.cost for root in self.roots), self._variables, schema)
+
+    def heavy(self, batch: pl.DataFrame) -> pl.Series | None:
+        """Return which records must be worked out record by record, since they may be too much work; None if none."""
+        return self._heavy.find(batch)
 
     def run(self, batch: pl.DataFrame) -> tuple[Form, pl.DataFrame, pl.DataFrame]:
         """Return the form that was chosen for a batch, the batch with what the form reads, and the outputs."""
@@ -101,6 +107,19 @@ class Columns:
 
     def evaluate(self, batch: pl.DataFrame) -> Evaluated:
         """Return a value or an error for every record."""
+        heavy = self._plan.heavy(batch)
+        if heavy is None:
+            return self._together(batch)
+        parts = [(self._together, (~heavy).arg_true()), (self.rows.evaluate, heavy.arg_true())]
+        made = [(evaluate(batch[places]), places) for evaluate, places in parts]
+        values = pl.concat([found.values for found, _ in made])
+        errors = [replace(error, row=places[error.row]) for found, places in made for error in found.errors]
+        return Evaluated(
+            values.gather(pl.concat([places for _, places in made]).arg_sort()),
+            tuple(sorted(errors, key=lambda error: error.row)),
+        )
+
+    def _together(self, batch: pl.DataFrame) -> Evaluated:
         form, frame, found = self._plan.run(batch)
         (value,) = form.values
         if value is None:

@@ -34,13 +34,13 @@ _LITERALS = {
     type(None): Kind.NULL,
 }
 _BUILTINS = {
-    **dict.fromkeys(("startsWith", "endsWith", "contains", "matches", "bool"), Kind.BOOLEAN),
+    **dict.fromkeys(("startsWith", "endsWith", "contains", "bool"), Kind.BOOLEAN),
     **dict.fromkeys(("size", "int"), Kind.INTEGER),
     "double": Kind.FLOAT,
     "timestamp": Kind.DATETIME,
     "duration": Kind.DURATION,
 }
-_ON_TEXT = frozenset({"startsWith", "endsWith", "contains", "matches"})
+_ON_TEXT = frozenset({"startsWith", "endsWith", "contains"})
 _LOGICAL = frozenset({"&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "in"})
 _PLAIN = frozenset(Kind) - {Kind.ANY, Kind.LIST, Kind.MAP, Kind.NULL}
 

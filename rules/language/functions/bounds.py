@@ -9,6 +9,7 @@ from rules.language.functions.registry import FunctionError
 from rules.text import msg
 
 MAX_TEXT = 1_000_000
+MAX_REPEATED = 10_000
 _SHOWN = 60
 _INT64 = 2**63
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -18,6 +19,12 @@ def check_length(length: int) -> None:
     """Refuse to make a text of too many (or less than 0) characters."""
     if not 0 <= length <= MAX_TEXT:
         raise FunctionError(msg("A text may have at most {limit} characters.", limit=MAX_TEXT))
+
+
+def check_repeated(length: int) -> None:
+    """Refuse to fill a text up, or to repeat one, to more characters: in a batch each record would hold so many."""
+    if not 0 <= length <= MAX_REPEATED:
+        raise FunctionError(msg("A text may be padded or repeated to at most {limit} characters.", limit=MAX_REPEATED))
 
 
 def short(text: str) -> str:

@@ -61,6 +61,11 @@ def _cost(length: int, compiled: Any) -> int:
     return steps
 
 
+def matches(text: str, written: str) -> bool:
+    """Tell whether a part of the text matches. What it may cost is bounded by the cost of the whole expression."""
+    return pattern(written).search(text) is not None
+
+
 def extract(text: str, written: str, group: int | None = None) -> str | None:
     """Return what the first match holds: the given group, else the first group, else all of it."""
     compiled = pattern(written)
@@ -115,6 +120,11 @@ def regex_replace(text: str, written: str, replacement: str) -> str:
 
 
 check_constants("pattern", pattern)
+_text.own(
+    N_("Tells whether a part of the text matches a regular expression (RE2); ^ and $ stand for its ends."),
+    {"'CN123'.matches('^[A-Z]{2}[0-9]+$')": "true"},
+    {"matches(text: text, pattern: text) -> boolean": matches},
+)
 _text.own(
     N_(
         "Takes the part of a text that matches a regular expression (RE2): its first group where it has one, or the"

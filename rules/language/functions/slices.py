@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.language.functions.bounds import check_length
+from rules.language.functions.bounds import check_repeated
 from rules.language.functions.registry import Chapter, FunctionError, Group
 from rules.text import N_, msg
 
@@ -61,7 +61,7 @@ def between(text: str, start: str, end: str) -> str:
 
 def repeat(text: str, count: int) -> str:
     """Return the text several times in a row."""
-    check_length(len(text) * _count(count))
+    check_repeated(len(text) * _count(count))
     return text * count
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rules.language.functions.bounds import MAX_TEXT, check_length
+from rules.language.functions.bounds import MAX_TEXT, check_length, check_repeated
 from rules.language.functions.registry import Builtin, Chapter, FunctionError, Group
 from rules.text import N_, msg
 
@@ -48,7 +48,7 @@ def _first_other(parts: list[object]) -> int:
 
 
 def _padding(text: str, length: int, fill: str) -> str:
-    check_length(length)
+    check_repeated(length)
     if len(fill) != 1:
         raise FunctionError(msg("Padding needs exactly one character to fill with."))
     return fill * (length - len(text))
@@ -173,10 +173,4 @@ _text.builtin(
     N_("Tells whether a text contains another."),
     {"'上海分公司'.contains('上海')": "true"},
     "contains(text: text, part: text) -> boolean",
-)
-_text.builtin(
-    Builtin.MEMBER,
-    N_("Tells whether a part of the text matches a regular expression (RE2); ^ and $ stand for its ends."),
-    {"'CN123'.matches('^[A-Z]{2}[0-9]+$')": "true"},
-    "matches(text: text, pattern: text) -> boolean",
 )

@@ -51,8 +51,8 @@ def compiled() -> Iterator[tuple[str, str]]:
     yield "lists in lists", "[" + ",".join(["[1,1,1]"] * 999) + "]"
     yield "nested loops", "data.map(a," * 800 + "1" + ")" * 800
     yield "three loops", "data.map(a,data.map(b,data.map(c,1)))"
-    yield "padded literals", "+".join(["'a'.padLeft(1000000)"] * 90)
-    yield "padded lists", "[" + ",".join(["'a'.padLeft(1000000)"] * 400) + "].join('')"
+    yield "padded literals", "+".join(["'a'.padLeft(9000,'a').replace('a','b'.padLeft(100))"] * 90)
+    yield "padded lists", "[" + ",".join(["'a'.padLeft(10000)"] * 400) + "].join('')"
     yield "growing literals", "'a'" + ".replace('a','aaaaaaaaaa')" * 30
     yield "wide padding", "name.padLeft(1000000000)"
     yield "wide format", "'%.999999999f'.format([1.5])"
@@ -93,10 +93,13 @@ def evaluated() -> Iterator[tuple[str, str, dict[str, object]]]:
         {"name": wide},
     )
     yield "sum of large texts", "[name].map(x, " + "+".join(["x"] * 90) + ")[0]", {"name": wide * 10}
+    yield "sum of large texts in columns", " + ".join(["name"] * 90), {"name": wide * 10}
+    yield "patterns as large as can be", f"name.matches('{'(a?b?c?)*' * 99}z')", {"name": wide}
+    yield "many steps of a pattern", "name.matches('(.*x){900}y')", {"name": wide}
     yield "growing replace", "name.replace('x', name)", {"name": wide}
     yield "growing replaces", "name" + ".replace('x', 'xxxxxxxxxx')" * 12, {"name": "x"}
     yield "wide padding", "name.padLeft(qty)", {"qty": 10**9}
-    yield "wide repeat", "data.map(x, name.padLeft(1000000)).join('')", {"data": json.dumps([1] * 900)}
+    yield "wide repeat", "data.map(x, name.padLeft(10000)).join('')", {"data": json.dumps([1] * 900)}
     yield "regular expression", "name.matches('(a+)+$')", {"name": "a" * 50_000 + "b"}
     yield "pattern of a record", "name.matches(name)", {"name": "(a+)+" * 20_000}
     yield "deep data", "data[0] == 1", {"data": "[" * 100_000 + "]" * 100_000}

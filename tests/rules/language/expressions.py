@@ -555,7 +555,9 @@ class Generator:
         return self._rng.choice(forms)
 
     def _span_literal(self, _depth: int) -> str:
-        return f"duration('{self._rng.choice(('1h', '0s', '-90m', '24h', '0.001s', '1us', '1ns', '8760h', '87600000h'))}')"
+        return (
+            f"duration('{self._rng.choice(('1h', '0s', '-90m', '24h', '0.001s', '1us', '1ns', '8760h', '87600000h'))}')"
+        )
 
     def _span(self, depth: int) -> str:
         if self._rng.random() < 0.5:

@@ -52,7 +52,7 @@ def test_value(text: str, expected: object) -> None:
         ("phone.charAt(9)", "There is no position 9 in a text of 6 characters."),
         ("phone.format([])", None),
         (
-            "'%s%s'.format([phone.padLeft(900000), phone.padLeft(900000)])",
+            "[phone.padLeft(9000).replace(' ', 'a'.padLeft(90))].map(x, '%s%s'.format([x, x]))[0]",
             "A text may have at most 1000000 characters.",
         ),
         ("'%d %d'.format([qty])", "format() has more places than values."),

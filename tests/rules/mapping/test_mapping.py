@@ -104,6 +104,34 @@ def test_apply() -> None:
     assert made.names == ("no", "title", "tel", "limit", "price", "city")
 
 
+def test_heavy_records() -> None:
+    """What is too much work for one record is refused for that record; the others are mapped as without it."""
+    heavy = " + ".join(["phone"] * 90)
+    made = mapping(
+        {"left": "id", "right": "no"},
+        {"right": "tel", "to_right": f"size({heavy}) > 100 ? 'long' : country", "when": "name != 'no'"},
+        {"right": "city", "to_right": "name.trim()"},
+        {"right": "limit", "to_right": "price / (price - 2.0)", "on_error": "null"},
+    )
+    large, two = "x" * 10_000_000, Decimal("2.0000")
+    batch = records(
+        {"id": 1, "name": " a ", "phone": "1", "country": "CN", "price": two},
+        {"id": 2, "name": " b ", "phone": large, "country": "CN", "price": two},
+        {"id": 3, "name": "no", "phone": large, "country": "CN", "price": two * 2},
+        {"id": 4, "name": None, "phone": "12", "country": "DE", "price": two * 2},
+    )
+    found, light, only = made.apply(batch), made.apply(batch[[0, 3]]), made.apply(batch[[1]])
+    assert found.records[[0, 3]].equals(light.records)
+    assert found.records["city"].to_list() == ["a", "b", "no", None]
+    assert found.records["limit"].to_list() == [None, None, Decimal("2.00"), Decimal("2.00")]
+    assert found.applies["tel"].to_list()[:3] == [True, True, False]
+    refused = "This is too much work for one record"
+    assert [(e.row, e.field, str(e.message)[:36]) for e in found.errors if e.row < 3] == [(1, "tel", refused)]
+    assert [(e.row, e.field) for e in found.errors[1:]] == [(3, e.field) for e in light.errors]
+    assert [(e.row, e.field) for e in found.replaced] == [(0, "limit"), (1, "limit")]
+    assert [(e.row, e.field) for e in only.errors] == [(0, "tel")]
+
+
 def test_when() -> None:
     """Where the condition is false the field is left alone, and needs no value; where it fails, so does the record."""
     made = mapping(

@@ -54,8 +54,8 @@ def test_conditions() -> None:
         (0, "city", OnError.NULL),
     ]
     assert [(e.row, e.field, e.policy) for e in found.errors] == [
-        (2, "city", OnError.QUARANTINE),
         (2, "title", OnError.STOP),
+        (2, "city", OnError.QUARANTINE),
     ]
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from rules.language.columns.forms import NO_FORM, form, integer_literal, text_literal
 from rules.language.columns.stages import Stages
 from rules.language.columns.value import NoColumn, Value, strict
-from rules.language.functions.texts import MAX_TEXT
+from rules.language.functions.bounds import MAX_REPEATED, MAX_TEXT
 from rules.language.types import Kind
 
 T, INTEGER = Kind.TEXT, Kind.INTEGER
@@ -97,7 +97,7 @@ def _part(_stages: Stages, args: tuple[Value, ...]) -> Value:
 
 def _padded(args: tuple[Value, ...], pad: Callable[[Any, int, str], pl.Expr]) -> Value:
     length, fill = integer_literal(args[1]), text_literal(args[2]) if len(args) > 2 else " "
-    if not 0 <= length <= MAX_TEXT or len(fill) != 1:
+    if not 0 <= length <= MAX_REPEATED or len(fill) != 1:
         raise NoColumn(NO_FORM)
     return like(pad(args[0].expr.str, length, fill), args[0], kept=fill.isascii())
 
@@ -154,7 +154,7 @@ _CLASSES = {
 }
 
 
-@form("matches", takes=(T, T))
+@form("own.matches", takes=(T, T))
 def _matches(_stages: Stages, args: tuple[Value, ...]) -> Value:
     """Return whether a pattern matches; only what RE2 and Rust's engine read alike, with RE2's ASCII classes."""
     pattern = text_literal(args[1])

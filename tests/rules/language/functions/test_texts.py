@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.language.functions.bounds import MAX_TEXT
+from rules.language.functions.bounds import MAX_REPEATED, MAX_TEXT
 from rules.schema import Field
 from tests.rules.language.functions.calls import constant, function, problem, refused
 
@@ -121,7 +121,8 @@ def test_between() -> None:
         ("left", ("a", -1), "The number of characters must not be negative, as -1 is."),
         ("before", ("a", ""), "The text to look for is empty here."),
         ("between", ("a(b", "(", ""), "The text to look for is empty here."),
-        ("repeat", ("ab", 10**12), f"A text may have at most {MAX_TEXT} characters."),
+        ("repeat", ("ab", 10**12), f"A text may be padded or repeated to at most {MAX_REPEATED} characters."),
+        ("repeat", ("ab", 5001), f"A text may be padded or repeated to at most {MAX_REPEATED} characters."),
         ("normalize", ("a", "X"), "'X' is no Unicode form. Use NFC, NFD, NFKC or NFKD."),
         ("normalize", ("\ufdfa" * 100_000, "NFKC"), f"A text may have at most {MAX_TEXT} characters."),
         ("normalize", ("a" + "\u0301" * 101, "NFC"), "More than 100 accents stand on one letter here."),
