@@ -9,8 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.rulebook.conftest import ANNA, document
-from tests.webapp.conftest import client_of
-from webapp.extensions import House
+from tests.webapp.conftest import add_user, client_of, sign_in
+from webapp.access.role_editing import Role, save_role
+from webapp.extensions import SYSTEM, House
 from webapp.rulebook import services
 from webapp.rulebook.errors import NotPublishable
 from webapp.rulebook.tests_form import text_of
@@ -126,6 +127,15 @@ def test_a_test_is_taken_from_a_record(made, admin_client):
     assert re.search(r'value="quarantined" checked', page)
     wrong = filled(admin_client, "/rules/customers/tests/new", {"id": "x"}, {}, do="expect")
     assert "is not a value of type" in admin_client.post("/rules/customers/tests/new", data=wrong).text
+
+
+def test_records_are_not_shown_to_who_may_not_read_them(made, client):
+    """Whoever may write rules but read no records fills tests by hand."""
+    save_role(made, Role(None, "Own", "", 0, frozenset({("Rules", "read"), ("Rules", "update")})), SYSTEM)
+    add_user(made, "eve", "Own")
+    page = sign_in(client, "eve").get("/rules/customers/tests/new?sample=1")
+    assert page.status_code == 200
+    assert "Müller" not in page.text
 
 
 def test_somebody_was_faster(made, admin_client):

@@ -21,7 +21,7 @@ from webapp.rulebook.reading import RuleRow
 from webapp.rulebook.samples import samples, shown
 from webapp.rulebook.tests_running import KINDS, Tests, Untestable, prepare
 from webapp.web.language import translated
-from webapp.web.views import expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 Test = dict[str, Any]
 SAMPLES = 20
@@ -179,8 +179,8 @@ class TestsView(RulePage):
         return self.frame("rulebook/test.html", rule, "tests", status, **{**context, **shared})
 
     def _records(self, rule: RuleRow, form: Form, chosen: int | None) -> tuple[list[str], Test]:
-        """Return the source's first records in short, and the values of the chosen one."""
-        if form.table:
+        """Return the source's first records in short, and the values of the chosen one; nothing to who may not look."""
+        if form.table or not can("read", "Records"):
             return [], {}
         part = part_of(rule.document, Flow.of(rule.document).source)
         found = samples(self.house, str(part.get("connection", "")), str(part.get("object", ""))).many.head(SAMPLES)
