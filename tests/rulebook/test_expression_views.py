@@ -175,6 +175,7 @@ def test_values_are_for_those_who_may_read_records(console: House, client: Flask
     [
         ("Entities", "/expressions/?entity=customer", 200),
         ("Entities", ACCOUNT, 403),
+        ("Entities", f"{ACCOUNT}&entity=customer", 403),
         ("Rules", "/expressions/?entity=customer", 403),
         ("Runs", "/expressions/condition", 403),
         ("Runs", "/expressions/", 403),

@@ -25,6 +25,7 @@ from webapp.web.language import translated
 from webapp.web.views import RoomView, can, expose, permission_name, signed_in
 
 MAX_TEXT = 20_000
+_ROOMS = {"connection": "Rules", "entity": "Entities"}
 
 
 class ExpressionView(RoomView):
@@ -68,9 +69,9 @@ class ExpressionView(RoomView):
         return vocabulary(scope, library(self.house).lookups)
 
     def _scope(self, asked: dict[str, Any]) -> Scope:
-        _allow(
-            *(["Entities"] if asked.get("entity") else ["Rules"] if asked.get("connection") else ["Rules", "Entities"])
-        )
+        named = [room for name, room in _ROOMS.items() if asked.get(name)]  # who names both needs both
+        for rooms in [(room,) for room in named] or [tuple(_ROOMS.values())]:
+            _allow(*rooms)
         try:
             found = scope_of(self.house, asked)
         except UnknownScope:
