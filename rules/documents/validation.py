@@ -63,7 +63,7 @@ def meaning(validations: Sequence[Validation], path: str = "validations") -> Ite
 def _deed(validation: Validation, place: str) -> Iterator[DocumentProblem]:
     given = [deed for deed in _DEEDS if getattr(validation, deed)]
     if not given:
-        text = N_("'{name}' asks nothing. Write a condition under check, fields under unique, or a reference.")
+        text = N_("'{name}' asks nothing yet. Give it a condition (check), fields (unique) or a reference.")
         yield DocumentProblem(place, msg(text, name=validation.name))
     for deed in given[1:]:
         text = N_("'{name}' has {first} and {second}; a validation asks one thing. Make two of it.")

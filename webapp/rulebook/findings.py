@@ -49,9 +49,11 @@ def sentence(problem: DocumentProblem) -> str:
     return translated(problem.message)
 
 
-def tab_of(problem: DocumentProblem) -> str:
-    """Return the tab of the rule's page on which a problem can be mended."""
+def tab_of(problem: DocumentProblem, home: str = "") -> str:
+    """Return the tab of the rule's page on which a problem can be mended; `home` is the editor of kinds with one."""
     head = problem.path.partition("/")[0]
+    if home:
+        return "tests" if head == "tests" else home
     if head in {"fields", "key"}:
         return "fields"
     if head == "tests":

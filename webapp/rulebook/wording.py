@@ -317,4 +317,9 @@ def _key_names() -> dict[str, str]:
         "check": _("Condition"),
         "unique": _("Unique values"),
         "reference": _("Reference"),
+        "rows": _("Rows"),
+        "inputs": _("Inputs"),
+        "outputs": _("Results"),
+        "entries": _("Entries"),
+        "columns": _("Columns"),
     }

@@ -17,6 +17,7 @@ from rules.documents.decision_table import DecisionTable, parse_decision_table
 from rules.schema import Field, FieldType
 from webapp.extensions import House
 from webapp.rulebook.library import library
+from webapp.rulebook.samples import shown
 from webapp.web.language import translated
 
 MOST = 50
@@ -81,7 +82,7 @@ def _value(field: Field, value: Any) -> Any:
 def _outcome(compiled: CompiledTable, explained: Explanation) -> Outcome:
     table = compiled.table
     labels = {output.name: output.label or output.name for output in table.outputs}
-    outputs = [(labels[name], value) for name, value in explained.outputs.items()]
+    outputs = [(labels[name], shown(value)) for name, value in explained.outputs.items()]
     others = [
         OtherRow(story.row, _("Row %(name)s", name=_name(table, story.row)), translated(story.words))
         for story in explained.rows

@@ -41,7 +41,7 @@ def problems(*validations: dict[str, Any], others: Any = None, **changes: Any) -
 
 def test_a_validation_asks_exactly_one_thing():
     assert refused({"name": "a"}) == [
-        ("validations/0", "'a' asks nothing. Write a condition under check, fields under unique, or a reference.")
+        ("validations/0", "'a' asks nothing yet. Give it a condition (check), fields (unique) or a reference.")
     ]
     assert refused({"name": "a", "check": "true", "unique": ["id"]}) == [
         ("validations/0/unique", "'a' has check and unique; a validation asks one thing. Make two of it.")

@@ -63,7 +63,7 @@ export const show = (area, answer, texts, { replace, full }) => {
   if (answer.type) {
     if (answer.matching === null) parts.push(type(answer, texts));
     else if (answer.count) parts.push(matching(answer, texts));
-    if (answer.slow.length) parts.push(line("field-error is-warning", "hourglass-split", fill(texts.slow, { why: answer.slow.join(" ") })));
+    if (answer.slow.length) parts.push(line("field-error is-note", "hourglass-split", fill(texts.slow, { why: answer.slow.join(" ") })));
     if (full && answer.samples.length) parts.push(table(answer, texts));
   }
   area.replaceChildren(...parts);
