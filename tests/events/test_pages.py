@@ -276,6 +276,15 @@ def test_a_rule_at_work(admin_client: FlaskClient, console: House) -> None:  # n
     assert "done" in text(admin_client, "/events/actions?state=done")
 
 
+def test_a_broken_draft_still_opens(admin_client: FlaskClient, console: House) -> None:  # noqa: F811
+    """What does not even have the right shape is told on every page of the rule, and can be mended."""
+    for part in ({"events": 3, "states": "x"}, {"tests": 1, "flow": [1, {"next": 2}]}, {"events": {"a": 1}, "when": 7}):
+        broken = {"kind": "event_rule", "name": "unpaid", **part}
+        services.save_draft(console, "unpaid", broken, ADMIN)
+        for page in ("event", "simulation", "simulation?from=stored", "work", "source"):
+            text(admin_client, f"/rules/unpaid/{page}")
+
+
 @pytest.mark.usefixtures("console")
 def test_bad_events_are_refused_in_the_form(admin_client: FlaskClient) -> None:  # noqa: F811
     """The form says what is wrong with an event."""

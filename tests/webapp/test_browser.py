@@ -21,7 +21,8 @@ QUIET = """
 """.split()  # noqa: SIM905 - arguments read well as a line
 PAGES = """
 / /connections/ /entities/ /rules/ /rules/new /runs/ /quarantine/ /audit/ /audit/1 /users/ /users/new /users/1 /roles/
-/roles/1 /roles/new /keys/ /keys/new /account/ /api/docs /nothing
+/roles/1 /roles/new /keys/ /keys/new /account/ /api/docs /rules/new/event /events/ /events/rules /events/actions
+/events/send /cases/ /cases/new /nothing
 """.split()  # noqa: SIM905
 
 

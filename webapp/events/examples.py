@@ -12,6 +12,7 @@ from rules.documents.sync import DURATION, duration
 from rules.events.simulate import START, read_events
 from rules.text import N_, msg
 from webapp.events.form_document import form_of
+from webapp.events.known import listed
 from webapp.events.pasted import Unreadable
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -19,12 +20,12 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms"
 
 def text_of(document: Mapping[str, Any], chosen: str) -> tuple[str, str]:
     """Return the events of an example as JSON lines, and until when it goes; those of the first if none is chosen."""
-    tests = [one for one in document.get("tests") or () if isinstance(one, Mapping)]
+    tests = listed(document, "tests")
     number = int(chosen) if chosen.isdecimal() else 0
     if number >= len(tests):
         return "", ""
     one = tests[number]
-    lines = (json.dumps(event, ensure_ascii=False) for event in one.get("events") or ())
+    lines = (json.dumps(event, ensure_ascii=False) for event in listed(one, "events"))
     return "\n".join(lines), str(one.get("until") or "")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 
@@ -121,7 +121,9 @@ _CLOSE = N_("There is no field '{name}'. Did you mean '{close}'?")
 
 
 def _lead(document: Document) -> str:
-    types = [str(listen.get("type", "?")) for listen in (document.get("events") or {}).values()]
+    held = document.get("events")
+    listens = held.values() if isinstance(held, Mapping) else ()
+    types = [str(listen.get("type", "?")) for listen in listens if isinstance(listen, Mapping)]
     return ", ".join(types[:4]) + (" ..." if len(types) > 4 else "")
 
 

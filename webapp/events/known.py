@@ -45,6 +45,11 @@ def choices(house: House) -> dict[str, Any]:
         }
 
 
+def types(document: Mapping[str, Any]) -> set[str]:
+    """Return the types of events that a rule listens to."""
+    return set(_listened({**document, "kind": "event_rule"}))
+
+
 def _listened(document: Mapping[str, Any]) -> Iterator[str]:
     events = document.get("events") if document.get("kind") == "event_rule" else None
     for one in events.values() if isinstance(events, Mapping) else ():
@@ -61,7 +66,11 @@ def fields(house: House, document: Mapping[str, Any], *, data: bool) -> dict[str
         data: name also what recent events and the rule's examples hold.
     """
     found = document.get("events")
-    types = {n: str(one.get("type")) for n, one in found.items() if isinstance(one, Mapping)} if found else {}
+    types = (
+        {n: str(one.get("type")) for n, one in found.items() if isinstance(one, Mapping)}
+        if isinstance(found, Mapping)
+        else {}
+    )
     parts = _parts(house, document, set(types.values())) if data else {}
     own = {name: [*_about(name), *_dotted(name, parts.get(type_, ()))] for name, type_ in types.items()}
     lead = [{"name": "key", "type": FieldType.TEXT.value, "nullable": False, "label": _("What they have in common")}]
@@ -88,9 +97,9 @@ def _dotted(name: str, parts: Sequence[str]) -> list[dict[str, Any]]:
 
 def _parts(house: House, document: Mapping[str, Any], types: set[str]) -> dict[str, list[str]]:
     seen: dict[str, dict[str, None]] = {type_: {} for type_ in types}
-    for example in document.get("tests") or ():
-        for one in example.get("events") or () if isinstance(example, Mapping) else ():
-            if isinstance(one, Mapping) and one.get("type") in seen:
+    for example in listed(document, "tests"):
+        for one in listed(example, "events"):
+            if one.get("type") in seen:
                 seen[one["type"]] |= dict.fromkeys(_names(one.get("data")))
     with house.db.read() as tx:
         for type_, names in seen.items():
@@ -98,6 +107,12 @@ def _parts(house: House, document: Mapping[str, Any], types: set[str]) -> dict[s
             for data in tx.scalars(query):
                 names.update(dict.fromkeys(_names(data)))
     return {type_: list(names)[:MOST] for type_, names in seen.items()}
+
+
+def listed(held: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; a broken draft may hold anything in its place."""
+    value = held.get(name)
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _names(data: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.text import Message
-from webapp.events import examples, pasted, reading, simulating, words
+from webapp.events import examples, known, pasted, reading, simulating, words
 from webapp.events.drawing import drawn
 from webapp.events.editor_views import EventRulePage
 from webapp.events.pasted import Unreadable
@@ -117,11 +117,11 @@ class SimulationView(EventRulePage):
         return self.framed("events/simulation.html", rule, TAB, status, **shown)
 
     def _shown(self, rule: RuleRow, text: str, until: str) -> dict[str, Any]:
-        named = [str(one.get("name", "")) for one in rule.document.get("tests") or () if isinstance(one, dict)]
+        named = [str(one.get("name", "")) for one in known.listed(rule.document, "tests")]
         return {"text": text, "until": until, "examples": named, "words": words, "result": None, "problem": ""}
 
     def _stored(self, rule: RuleRow) -> str:
-        types = {str(one.get("type")) for one in (rule.document.get("events") or {}).values()}
+        types = known.types(rule.document)
         with self.house.db.read() as tx:
             found = [row for type_ in types for row in reading.events(tx, type_=type_, limit=STORED)]
         rows = sorted(found, key=lambda row: row.at)[-STORED:]

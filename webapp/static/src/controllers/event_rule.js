@@ -2,6 +2,7 @@
 // remembers which parts are folded open when the server renders the form again.
 const WAIT = 450;
 
+const parsed = (html) => new DOMParser().parseFromString(html, "text/html").body.childNodes;
 const sign = '<svg class="icon" width="16" height="16" fill="currentColor" aria-hidden="true"><use></use></svg>';
 
 const show = (field, text, icon) => {
@@ -13,7 +14,7 @@ const show = (field, text, icon) => {
   field.setAttribute("aria-invalid", "true");
   const note = document.createElement("div");
   note.className = "field-error";
-  note.innerHTML = `${sign}<span></span>`;
+  note.append(...parsed(`${sign}<span></span>`));
   note.querySelector("use").setAttribute("href", icon);
   note.querySelector("span").textContent = text;
   (field.closest(".input-group") || field).after(note);
@@ -34,9 +35,9 @@ export const eventRule = (form) => {
     const found = await answer.json();
     for (const field of form.querySelectorAll(".is-invalid")) if (!found.errors[field.id.slice(2)]) show(field, "");
     for (const [name, text] of Object.entries(found.errors)) if (named(name)?.matches("input, select, textarea")) show(named(name), text, icon());
-    findings.innerHTML = found.html;
+    findings.replaceChildren(...parsed(found.html));
     const chart = form.querySelector("[data-chart]");
-    if (chart && found.chart.trim()) chart.innerHTML = found.chart;
+    if (chart && found.chart.trim()) chart.replaceChildren(...parsed(found.chart));
   };
   const soon = () => {
     clearTimeout(timer);
