@@ -17,7 +17,7 @@ from rules.documents.sync import DetectBy, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import Mapping, compile_mapping
 from rules.schema import Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from rules.trace import read_fields
 from webapp.connections.references import References
 from webapp.extensions import House
@@ -292,7 +292,7 @@ class Execution:
         tx.execute(sa.insert(rule_cursor).values(row))
 
     def _tell(self, error: Retriable, attempt: int, seconds: float) -> None:
-        text = "{error} Trying again in {seconds} s (attempt {attempt} of {times})."
+        text = N_("{error} Trying again in {seconds} s (attempt {attempt} of {times}).")
         values = {"error": str(error), "seconds": round(seconds, 1), "attempt": attempt, "times": self.retry.times}
         self.journal.log("warning", Message(text, values))
         self.journal.note()
