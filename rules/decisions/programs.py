@@ -103,6 +103,6 @@ class Programs:
     def _note(self, path: str, problem: Problem, filled: Filled | None) -> None:
         made = DocumentProblem.of(path, problem)
         if filled is not None and problem.line == 1:
-            column = filled.column(problem.column)
-            made = DocumentProblem(path, made.message, 1, column, made.suggestion, made.severity)
+            column, end = (filled.column(place) for place in (problem.column, problem.column + problem.length))
+            made = replace(made, column=column, length=max(end - column, 0))
         (self.problems if problem.severity is Severity.ERROR else self.warnings).append(made)

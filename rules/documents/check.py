@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rules.decisions.asking import compile_decisions
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, flows, object_name
-from rules.documents.problems import DocumentError, DocumentProblem
+from rules.documents.problems import DocumentError, DocumentProblem, errors
 from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
 from rules.language.library import EMPTY, Library
@@ -43,6 +43,7 @@ def check_sync(
     found += _correlate(rule, schemas)
     decided, wrong = _decisions(rule, schemas, library)
     found += wrong
+    wrong = list(errors(wrong))
     found += [] if wrong else _validations(rule, decided, library, others)
     for flow in flows(rule):
         found += _doubled(flow)
@@ -97,7 +98,9 @@ def _where(rule: SyncRule, side: SideName, schemas: Schemas, library: Library) -
         return []
     name = object_name(rule, side)
     made = condition(f"{side.value}/where", text, Surroundings(schemas[side], schemas[side], (name, name), library))
-    return made if isinstance(made, list) else []
+    if isinstance(made, list):
+        return made
+    return [DocumentProblem.of(f"{side.value}/where", problem) for problem in made.warnings]
 
 
 def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
@@ -109,15 +112,21 @@ def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
 
 
 def _decisions(rule: SyncRule, schemas: Schemas, library: Library) -> tuple[Schemas, list[DocumentProblem]]:
-    """Return the schemas with the outputs of decision tables, and what keeps the tables from being asked."""
+    """Return the schemas with the outputs of decision tables, and what is wrong with how these are asked."""
     side = flows(rule)[0].source
     if side not in schemas or not rule.decisions:
         return schemas, []
     try:
-        _questions, schema = compile_decisions(rule.decisions, schemas[side], library, object_name(rule, side))
+        questions, schema = compile_decisions(rule.decisions, schemas[side], library, object_name(rule, side))
     except DocumentError as error:
         return schemas, list(error.problems)
-    return {**schemas, side: schema}, []
+    warnings = [
+        DocumentProblem.of(f"decisions/{number}/inputs/{name}", problem)
+        for number, question in enumerate(questions)
+        for name, program in question.inputs
+        for problem in program.warnings
+    ]
+    return {**schemas, side: schema}, warnings
 
 
 def _validations(

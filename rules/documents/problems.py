@@ -13,7 +13,8 @@ from rules.text import Message
 class DocumentProblem:
     """One mistake in a document; `path` is like `fields/3/to_right`, empty for the whole document.
 
-    `line` and `column` count from 1 inside the expression that stands at `path`; None where it is the value itself.
+    `line` and `column` count from 1 inside the expression that stands at `path`, `length` is how many characters from
+    there are meant; None where it is the value itself.
     """
 
     path: str
@@ -22,11 +23,13 @@ class DocumentProblem:
     column: int | None = None
     suggestion: str | None = None
     severity: Severity = Severity.ERROR
+    length: int | None = None
 
     @classmethod
     def of(cls, path: str, problem: Problem) -> DocumentProblem:
         """Return the problem of the expression at `path` as a problem of the document."""
-        return cls(path, problem.message, problem.line, problem.column, problem.suggestion, problem.severity)
+        place = problem.line, problem.column
+        return cls(path, problem.message, *place, problem.suggestion, problem.severity, problem.length)
 
 
 class DocumentError(Exception):

@@ -57,7 +57,8 @@ def test_problems_come_with_their_path(api: FlaskClient) -> None:
     answer = api.post(f"{BASE}/customers/publish")
     assert answer.status_code == 422
     problem = answer.json["errors"][0]
-    assert (problem["path"], problem["column"], problem["suggestion"]) == ("fields/1/to_right", 1, "name")
+    assert (problem["path"], problem["suggestion"]) == ("fields/1/to_right", "name")
+    assert (problem["line"], problem["column"], problem["end"]) == (1, 1, 4)
     assert api.post(f"{BASE}/check", json=document(fields=fields)).json["ok"] is False
 
 

@@ -90,6 +90,7 @@ def problem_json(problem: DocumentProblem) -> dict[str, Any]:
         "detail": translated(problem.message),
         "line": problem.line,
         "column": problem.column,
+        "end": None if problem.column is None else problem.column + (problem.length or 0),
         "suggestion": problem.suggestion,
         "severity": problem.severity.value,
     }

@@ -51,7 +51,7 @@ def _mark(located: Located, lines: list[str], problem: DocumentProblem, message:
     shown = lines[line - 1] if line <= len(lines) else ""
     inside = _inside(located, shown, column, problem)
     if inside is not None:
-        return Mark(line, inside, inside, message, problem.severity.value)
+        return Mark(line, inside, inside + (problem.length or 0), message, problem.severity.value)
     return Mark(line, column, len(shown.rstrip()) + 1, message, problem.severity.value)
 
 

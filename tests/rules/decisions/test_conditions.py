@@ -108,6 +108,9 @@ def test_warnings() -> None:
     sure = [{"name": "amount", "type": "integer", "allowed": [">= 0"]}, {"name": "country"}]
     compiled = compile_table(small([["? / 2 > 1", "-", "1", "a"]], inputs=sure))
     assert [(w.path, w.column) for w in compiled.warnings] == [("rows/0/when/0", 3)]
+    assert [
+        (w.column, w.length) for w in compile_table(small([["1 < ? / 2", "-", "1", "a"]], inputs=sure)).warnings
+    ] == [(7, 1)]
     assert ("rows/0/when/0", 3) in [(w.path, w.column) for w in table.warnings]
 
 

@@ -21,8 +21,10 @@ from rules.documents import (
 )
 from rules.documents.build import plain
 from rules.documents.check import check_sync
+from rules.documents.decision_table import parse_decision_table
 from rules.documents.flows import flows
 from rules.documents.sync import Action, Direction
+from rules.language.library import Library
 from rules.schema import Field, FieldType, Schema
 from rules.text import msg
 
@@ -280,6 +282,7 @@ def test_fits() -> None:
         ("detect/left", {"by": "cursor", "field": "seq"}, "detect/left/field", "'seq' is integer, so the overlap has no effect."),
         ("detect/left", {"by": "cursor", "field": "updated_at"}, "", ""),
         ("left/where", "phone", "left/where", "The result is text, but boolean is needed."),
+        ("left/where", "seq / 2 > 1", "left/where", "Two whole numbers are divided without a fraction: 7 / 2 is 3. Write / 2.0 to keep it."),
         ("right/where", "tel == null", "", ""),
         ("correlate", [{"match": [{"left": "tax", "right": "vat"}]}], "correlate/0/match/0/left", "There is no field 'tax' in crm Account."),
         ("correlate", [{"match": [{"left": "tax_no", "right": "vat"}]}], "correlate/0/match/0/right", "There is no field 'vat' in erp Customer."),
@@ -319,7 +322,26 @@ def test_key_without_value() -> None:
     assert checked(changed("key/right", "serial")) == []
 
 
+def test_warnings_of_decisions_are_told_at_their_input() -> None:
+    """What is odd about an input does not keep its decision from being asked."""
+    table = {
+        "kind": "decision_table",
+        "name": "credit",
+        "inputs": [{"name": "amount", "type": "decimal"}],
+        "outputs": [{"name": "class"}],
+        "rows": [{"when": ["-"], "then": ["a"]}],
+    }
+    asked = {
+        **changed("fields/1/to_right", "credit.class"),
+        "decisions": [{"table": "credit", "inputs": {"amount": "1 / 2"}}],
+    }
+    found = check_sync(parse_sync(asked), LEFT, RIGHT, library=Library(tables={"credit": parse_decision_table(table)}))
+    assert [(p.path, p.severity.value, p.column, p.length) for p in found] == [
+        ("decisions/0/inputs/amount", "warning", 3, 1)
+    ]
+
+
 def test_places_inside_expressions() -> None:
     """A problem in an expression has its line and column there."""
     (found,) = check_sync(parse_sync(changed("fields/1/to_right", "tax_no +\n  phon")), LEFT, RIGHT)
-    assert (found.line, found.column, found.suggestion) == (2, 3, "phone")
+    assert (found.line, found.column, found.length, found.suggestion) == (2, 3, 4, "phone")
