@@ -92,7 +92,7 @@ export const conditionBuilder = ({ holder, words, asked, written }) => {
     if (field && field.kind !== before) Object.assign(row, { values: [], relation: choicesOf(field.kind)[0].name });
     row.guarded = Boolean(field?.nullable);
     draw();
-    elements.get(row)?.querySelectorAll("select")[1]?.focus();
+    elements.get(row)?.querySelector("select")?.focus(); // stays: arrow keys choose one field after another
     changed();
   };
 
