@@ -162,7 +162,7 @@ def test_code_editor_works_under_the_policy(page: Page, app: Flask, address: str
     page.evaluate("""() => {
       const area = document.createElement("textarea");
       area.name = "source"; area.dataset.controller = "code-editor"; area.dataset.language = "yaml"; area.rows = 8;
-      area.value = "kind: sync\\nname: customers"; 
+      area.value = "kind: sync\\nname: customers";
       const problem = {line: 2, column: 1, end: 5, message: "unknown", severity: "error"};
       area.dataset.problems = JSON.stringify([problem]);
       document.querySelector("main").append(area);
