@@ -127,6 +127,22 @@ def test_outputs_of_decision_tables_can_be_validated(admin_client: FlaskClient, 
     assert "2 of 3 meet it" in admin_client.post(f"{ADDRESS}/try", data=form).text
 
 
+def test_outputs_of_decision_tables_can_fill_fields(admin_client: FlaskClient, made: House):
+    services.create(made, TABLE, ANNA)
+    services.publish(made, "grade", ANNA)
+    admin_client.post(ADDRESS, data={"decisions-0-table": "grade", "do": "save"})
+    form = form_of(admin_client, "/rules/customers/fields")
+    number = next(key for key, value in form.items() if key.startswith("target-") and value == "title")
+    number = number.removeprefix("target-")
+    form |= {f"source-{number}": "=", f"expression-{number}": "grade.letter.orDefault('B') + ' ' + name"}
+    tried = admin_client.post("/rules/customers/fields/try", data=form).text
+    assert "A Müller AG" in tried
+    page = admin_client.get("/rules/customers/fields").text
+    address = next(found for found in page.split('"') if found.startswith("/expressions/?"))
+    checked = admin_client.post(address.replace("&amp;", "&"), json={"text": "grade.letter"}).get_json()
+    assert (checked["type"], checked["problems"]) == ("text", [])
+
+
 def test_problems_are_named_and_lead_to_the_tab(admin_client: FlaskClient, made: House):
     services.save_draft(made, "customers", document(validations=[{"name": "a", "check": "1 +"}]), ANNA)
     page = admin_client.get("/rules/customers/").text

@@ -286,6 +286,12 @@ def number_or_text(text: str, default: int) -> int | str:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
+def listed(document: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """Return the mappings in the list below `name`; none where a draft holds something else there."""
+    found = document.get(name)
+    return [e for e in found if isinstance(e, Mapping)] if isinstance(found, Sequence) else []
+
+
 def entries(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return the field pairs of a document; what a broken draft holds in their place is left out."""
     found = document.get("fields") or []

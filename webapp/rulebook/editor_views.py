@@ -76,7 +76,7 @@ class FieldsView(RulePage):
             "outages": _outages(source_seen, target_seen),
             "source_choices": _source_choices(source_seen.schema, document, flow),
             "functions": functions(),
-            "scope": scope_address(document, flow.source),
+            "scope": scope_address(document, flow.source, decided=True),
             "suggested": context.pop("suggested", set()),
             "stale": context.pop("stale", None),
             "unsaved": context.pop("unsaved", False),

@@ -14,6 +14,12 @@ from webapp.extensions import House
 Document = Mapping[str, Any]
 
 
+def listed(document: Document, name: str) -> list[Document]:
+    """Return the objects of a list; a draft may hold anything in its place."""
+    held = document.get(name)
+    return [one for one in held if isinstance(one, Mapping)] if isinstance(held, list) else []
+
+
 @dataclass(frozen=True)
 class RuleKind:
     """One kind of rule.

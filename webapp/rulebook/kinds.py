@@ -12,6 +12,7 @@ from rules.documents import DocumentProblem, sync_schema
 from rules.text import N_
 from webapp.extensions import House
 from webapp.rulebook import checking
+from webapp.rulebook.editing import part_of
 from webapp.rulebook.kind import Document, RuleKind
 from webapp.rulebook.tables import DECISION_TABLE, LOOKUP
 
@@ -19,7 +20,7 @@ SYNC = "sync"
 
 
 def _sides(document: Document) -> str:
-    sides = (document.get(side) or {} for side in ("left", "right"))
+    sides = (part_of(document, side) for side in ("left", "right"))
     arrow = {"right_to_left": "←", "two_way": "↔"}.get(str(document.get("direction")), "→")
     return f" {arrow} ".join(f"{side.get('connection') or '?'} › {side.get('object') or '?'}" for side in sides)
 

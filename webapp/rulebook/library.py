@@ -54,6 +54,15 @@ def library(house: House, pinned: Pins | None = None, tx: sa.Connection | None =
     if pinned is None:
         with connect() as reading:
             pinned = pins(reading)
+    return _library(pinned, connect)
+
+
+def library_in(tx: sa.Connection, pinned: Pins) -> Library:
+    """Return the tables as pinned, read in a transaction."""
+    return _library(pinned, lambda: nullcontext(tx))
+
+
+def _library(pinned: Pins, connect: Callable[[], AbstractContextManager[sa.Connection]]) -> Library:
     return Library(
         lookups=_Shelf(pinned.get(LOOKUP, {}), connect, parse_lookup),
         tables=_Shelf(pinned.get(DECISION_TABLE, {}), connect, parse_decision_table),

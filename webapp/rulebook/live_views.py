@@ -15,10 +15,12 @@ from rules.language import Problem
 from rules.schema import Schema
 from webapp.rulebook import timetable
 from webapp.rulebook.checking import look
-from webapp.rulebook.editing import EXPRESSION, Flow, Row, part_of, rows, with_mapping
+from webapp.rulebook.editing import EXPRESSION, Flow, Row, listed, part_of, rows, with_mapping
+from webapp.rulebook.library import library
 from webapp.rulebook.pages import RulePage
-from webapp.rulebook.samples import Samples, samples
+from webapp.rulebook.samples import COUNT, Samples, samples
 from webapp.rulebook.trial import Objects, Result, try_row
+from webapp.rulebook.validation_trial import examples
 from webapp.web.language import translated
 from webapp.web.views import can, expose, has_access, permission_name
 
@@ -48,7 +50,9 @@ class LiveView(RulePage):
         flow = Flow.of(document)
         found = self._samples(document, flow.source)
         target = look(self.house, document, flow.target).schema or Schema(())
-        objects = Objects(found.schema, target, found.records)
+        known = library(self.house)
+        given = examples(found, listed(document, "decisions"), known, self.house.clock())
+        objects = Objects(given.schema, target, given.records.head(COUNT), known)
         lines = rows(document, target)
         typed = {request.form[key]: key.removeprefix("target-") for key in request.form if key.startswith("target-")}
         shown = [

@@ -13,7 +13,11 @@ from rules.schema import Field, FieldType, Schema
 from rules.text import Message, msg
 from webapp.entities import frames, listing, storage
 from webapp.extensions import House
+from webapp.rulebook import reading
+from webapp.rulebook.editing import listed
+from webapp.rulebook.library import library
 from webapp.rulebook.samples import COUNT, READ, samples
+from webapp.rulebook.validation_trial import examples
 
 Asked = Mapping[str, Any]
 MAX_FIELDS = 2_000
@@ -41,11 +45,13 @@ class UnknownScope(ValueError):
     """It is not said what the expression is about, or in a form that nobody knows."""
 
 
-def scope_address(document: Mapping[str, Any], side: str) -> str:
-    """Return the address that answers for the object of one side of a rule."""
+def scope_address(document: Mapping[str, Any], side: str, *, decided: bool = False) -> str:
+    """Return the address that answers for the object of one side of a rule; `decided` adds what its tables decide."""
     part = document.get(side)
     named = part if isinstance(part, Mapping) else {}
     asked = {"connection": named.get("connection") or "", "object": named.get("object") or ""}
+    if decided and document.get("decisions"):
+        asked["rule"] = str(document.get("name") or "")
     return f"/expressions/?{urlencode(asked)}"
 
 
@@ -54,8 +60,9 @@ def scope_of(house: House, asked: Asked) -> Scope:
 
     Args:
         house: the open house.
-        asked: `connection` and `object`; `entity`; or `fields`, a list of `{name, type, label, nullable, scale}`. With
-            `entity` and `fields` the entity gets these fields, and keeps the values that it has for them.
+        asked: `connection` and `object`, with `rule` where the outputs of its decision tables count; `entity`; or
+            `fields`, a list of `{name, type, label, nullable, scale}`. With `entity` and `fields` the entity gets these
+            fields, and keeps the values that it has for them.
     """
     reader = next((read for name, read in _READERS.items() if asked.get(name)), None)
     if reader is None:
@@ -65,7 +72,12 @@ def scope_of(house: House, asked: Asked) -> Scope:
 
 def _of_connection(house: House, asked: Asked) -> Scope:
     found = samples(house, str(asked["connection"]), str(asked.get("object", "")))
-    return Scope(found.schema, found.many, found.problem)
+    if not asked.get("rule") or found.problem:
+        return Scope(found.schema, found.many, found.problem)
+    with house.db.read() as tx:
+        draft = reading.draft(tx, str(asked["rule"])) or {}
+    given = examples(found, listed(draft, "decisions"), library(house), house.clock())
+    return Scope(given.schema, given.records)
 
 
 def _of_entity(house: House, asked: Asked) -> Scope:

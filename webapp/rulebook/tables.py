@@ -13,7 +13,8 @@ from rules.documents import DocumentError, DocumentProblem, decision_table, look
 from rules.testing import TableTests
 from rules.text import N_
 from webapp.extensions import House
-from webapp.rulebook.kind import Document, RuleKind
+from webapp.rulebook.editing import part_of
+from webapp.rulebook.kind import Document, RuleKind, listed
 from webapp.rulebook.library import library
 from webapp.rulebook.translation import translate as _
 
@@ -57,19 +58,18 @@ def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) 
 
 def _lead(document: Document) -> str:
     names = [
-        ", ".join(str(column.get("label") or column.get("name")) for column in document.get(part) or ())
+        ", ".join(str(column.get("label") or column.get("name")) for column in listed(document, part))
         for part in ("inputs", "outputs")
     ]
-    rows = len(document.get("rows") or ())
+    rows = len(listed(document, "rows"))
     return _("%(inputs)s → %(outputs)s; rows: %(rows)d", inputs=names[0], outputs=names[1], rows=rows)
 
 
 def _entries(document: Document) -> str:
-    columns = ", ".join(str(column.get("name")) for column in document.get("columns") or ())
-    key = (document.get("key") or {}).get("name", "")
-    return _(
-        "%(key)s → %(columns)s; entries: %(count)d", key=key, columns=columns, count=len(document.get("entries") or ())
-    )
+    columns = ", ".join(str(column.get("name")) for column in listed(document, "columns"))
+    key, entries = part_of(document, "key").get("name", ""), document.get("entries")
+    count = len(entries) if isinstance(entries, list) else 0
+    return _("%(key)s → %(columns)s; entries: %(count)d", key=key, columns=columns, count=count)
 
 
 DECISION_TABLE = RuleKind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from rules.testing import SyncTests, TestResult
 from webapp.rulebook import tests_form as forms
 from webapp.rulebook.editing import Flow, part_of
 from webapp.rulebook.errors import StaleDraft
+from webapp.rulebook.kind import listed
 from webapp.rulebook.pages import RulePage
 from webapp.rulebook.reading import RuleRow
 from webapp.rulebook.samples import samples, shown
@@ -72,6 +74,7 @@ class TestsView(RulePage):
             "problem": problem,
             "endings": _endings(rule),
             "shown": forms.text_of,
+            "tests": _held(rule),
         }
         return self.frame("rulebook/tests.html", rule, "tests", **context)
 
@@ -196,10 +199,18 @@ class TestsView(RulePage):
 
 
 def _test(rule: RuleRow, number: int) -> Test:
-    tests = rule.document.get("tests") or []
+    tests = _held(rule)
     if number >= len(tests):
         abort(404)
     return dict(tests[number])
+
+
+def _held(rule: RuleRow) -> Sequence[Mapping[str, Any]]:
+    """Return the tests of a rule; none where its draft, written as text, holds something else."""
+    held = rule.document.get("tests") or []
+    found = listed(rule.document, "tests")
+    parts = [test.get(part) for test in found for part in ("given", "expect")]
+    return found if held == found and all(part is None or isinstance(part, Mapping) for part in parts) else []
 
 
 def _result(form: Form, test: Test) -> TestResult:

@@ -10,6 +10,7 @@ import polars as pl
 from rules.documents import DocumentError
 from rules.documents.sync import Direction, FieldMap, KeyPair, Side, SyncRule
 from rules.language import ExpressionError, Problem, Severity, compile_expression
+from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import Message
@@ -49,6 +50,7 @@ class Objects:
     source: Schema
     target: Schema
     records: pl.DataFrame
+    library: Library = EMPTY
 
 
 def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
@@ -74,9 +76,10 @@ def _problems(row: Row, objects: Objects) -> tuple[Problem, ...]:
     if row.source != EXPRESSION:
         return NONE
     try:
-        return tuple(compile_expression(row.expression, objects.source, convertible=True).warnings)
+        made = compile_expression(row.expression, objects.source, convertible=True, library=objects.library)
     except ExpressionError as error:
         return tuple(error.problems)
+    return tuple(made.warnings)
 
 
 def _mapped(row: Row, flow: Flow, objects: Objects) -> tuple[list[Any], dict[int, Message]]:
@@ -94,5 +97,5 @@ def _mapped(row: Row, flow: Flow, objects: Objects) -> tuple[list[Any], dict[int
         key=KeyPair(key["left"], key["right"]),
         fields=(FieldMap(**entry),),
     )
-    mapped = compile_mapping(rule, schemas["left"], schemas["right"]).apply(objects.records)
+    mapped = compile_mapping(rule, schemas["left"], schemas["right"], objects.library).apply(objects.records)
     return mapped.records[row.name].to_list(), {error.row: error.message for error in mapped.errors}

@@ -16,6 +16,7 @@ from rules.text import N_, Message, msg
 from webapp.connections.catalogue import HUB
 from webapp.connections.quality import Uses
 from webapp.extensions import House
+from webapp.rulebook.kind import listed
 from webapp.rulebook.library import library
 from webapp.rulebook.reading import list_rules, using_connection, using_object
 from webapp.rulebook.translation import translate as _
@@ -36,7 +37,7 @@ def asked_by_rules(tx: sa.Connection, table: str) -> Message | None:
     users = [
         row.name
         for row in list_rules(tx)
-        if row.name != table and (_asks(row.draft, table) or _asks(row.published, table))
+        if row.name != table and (asks(row.draft, table) or asks(row.published, table))
     ]
     if not users:
         return None
@@ -73,13 +74,11 @@ def uses_of_object(house: House, tx: sa.Connection, connection: str, name: str) 
     return Uses(frozenset(fields), tuple(validations.values()), library(house, tx=tx))
 
 
-def _asks(document: Mapping[str, Any] | None, table: str) -> bool:
+def asks(document: Mapping[str, Any] | None, table: str) -> bool:
     """Tell whether a document names the table as a decision, or in a call of lookup()."""
     if document is None:
         return False
-    if any(
-        decision.get("table") == table for decision in document.get("decisions") or () if isinstance(decision, Mapping)
-    ):
+    if any(decision.get("table") == table for decision in listed(document, "decisions")):
         return True
     call = rf"""lookup\(\s*\\?['"]{re.escape(table)}\\?['"]"""
     return re.search(call, json.dumps(document, ensure_ascii=False)) is not None

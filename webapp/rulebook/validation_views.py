@@ -127,7 +127,7 @@ class ValidationsView(RulePage):
             "fields": wording.field_choices(schema)[1:],
             "connections": [(name, _("Entities of Syncline") if name == "hub" else name) for name in names],
             "objects": [*entities, *((name, connection) for connection, name in objects)],
-            "scope": scope_address(document, flow.source),
+            "scope": scope_address(document, flow.source, decided=True),
             "severities": validation_words.in_a_run(),
             "deeds": validation_words.short(),
         }
