@@ -160,3 +160,41 @@ def test_a_file_that_is_no_table_is_refused(admin_client: FlaskClient) -> None: 
         assert answer.status_code == 422, name
     assert admin_client.get("/rules/countries/file/dmn").status_code == 404
     assert admin_client.get("/rules/countries/table").status_code == 404
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("discount", {"inputs": 5, "rows": 7, "tests": 3}),
+    ("discount", {"inputs": [1], "outputs": [2], "rows": [3], "tests": [3]}),
+    ("discount", {"rows": [{"when": 3}], "tests": [{"name": "a", "given": 5}]}),
+    ("countries", {"key": 5, "columns": 6, "entries": 7}),
+    ("countries", {"columns": [1], "entries": [1]}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), BROKEN)
+def test_a_broken_draft_can_be_corrected(
+    admin_client: FlaskClient,  # noqa: F811
+    console: House,
+    name: str,
+    change: dict[str, Any],
+) -> None:
+    """A draft that was written as text may hold anything: the list of rules opens, the grid leads to the text."""
+    services.save_draft(console, name, {**draft(console, name), **change}, ANNA)
+    for page in ("", f"{name}/source", f"{name}/versions", f"{name}/publish", f"{name}/file"):
+        assert admin_client.get(f"/rules/{page}").status_code == 200, page
+    grid = "table" if name == "discount" else "entries"
+    assert admin_client.get(f"/rules/{name}/{grid}").headers["Location"] == f"/rules/{name}/source"
+    assert admin_client.get(f"/rules/{name}/tests").status_code == (200 if name == "discount" else 404)
+    assert admin_client.get(f"/rules/{name}/file/csv").status_code == 404
+
+
+@pytest.mark.usefixtures("console")
+@pytest.mark.parametrize("body", ["[1]", '"x"', "{", '{"document": [1]}', "[" * 3000 + "]" * 3000])
+def test_what_no_editor_sends_is_refused(admin_client: FlaskClient, body: str) -> None:  # noqa: F811
+    """Requests that no page makes are answered, not failed at."""
+    for path in ("discount/table/check", "discount/table/try", "countries/entries/check"):
+        answer = admin_client.post(f"/rules/{path}", data=body, content_type="application/json")
+        assert answer.status_code in (200, 422)
+    assert admin_client.post("/rules/discount/table", data={"document": body}).status_code in (302, 422)
+    strange = {"document": TABLE, "given": [1], "day": 5}
+    assert admin_client.post("/rules/discount/table/try", json=strange).status_code == 200

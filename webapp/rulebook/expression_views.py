@@ -69,9 +69,11 @@ class ExpressionView(RoomView):
         return vocabulary(scope, library(self.house).lookups)
 
     def _scope(self, asked: dict[str, Any]) -> Scope:
-        named = [room for name, room in _ROOMS.items() if asked.get(name)]  # who names both needs both
-        for rooms in [(room,) for room in named] or [tuple(_ROOMS.values())]:
-            _allow(*rooms)
+        named = [room for name, room in _ROOMS.items() if asked.get(name)]
+        for room in named:  # who names both needs both
+            _allow(room)
+        if not named:
+            _allow(*_ROOMS.values())
         try:
             found = scope_of(self.house, asked)
         except UnknownScope:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rules.documents import DocumentProblem
+from rules.documents import DocumentProblem, decision_table
 from webapp.rulebook.findings import sentence
 from webapp.rulebook.translation import translate as _
 
@@ -27,6 +27,25 @@ class CellProblem:
     def to_json(self) -> dict[str, Any]:
         """Return what the script needs to underline the cell."""
         return {"row": self.row, "key": self.key, "text": self.text, "severity": self.severity}
+
+
+def fits(document: Mapping[str, Any]) -> bool:
+    """Tell whether the grid can show a document; one that was written as text may hold anything."""
+    parts = ("inputs", "outputs", "rows") if document.get("kind") == decision_table.KIND else ("columns",)
+    listed = all(_all(document.get(part), Mapping) for part in parts)
+    key, entries = document.get("key") or {}, document.get("entries")
+    rows = [row for row in document.get("rows") or () if isinstance(row, Mapping)] if listed else []
+    return (
+        listed
+        and isinstance(key, Mapping)
+        and _all(entries, list)
+        and all(_all(row.get(part), object) for row in rows for part in _PARTS)
+    )
+
+
+def _all(found: Any, kind: type) -> bool:
+    """Tell whether something is a list of such things, or is not there."""
+    return found is None or (isinstance(found, list) and all(isinstance(one, kind) for one in found))
 
 
 def cell_problems(problems: Iterable[DocumentProblem], document: Mapping[str, Any]) -> list[CellProblem]:

@@ -19,6 +19,7 @@ from rules.text import Message, msg
 from webapp.entities import sheets
 from webapp.rulebook.translation import translate as _
 from webapp.tables import lookup_files
+from webapp.tables.editor import fits
 from webapp.web.language import translated
 
 MIMETYPES = {
@@ -50,6 +51,8 @@ class Written:
 
 def written(document: Mapping[str, Any], form: str) -> Written | None:
     """Return the table as a file; None for a form that there is not, or while the table is not complete."""
+    if not fits(document):
+        return None
     if document.get("kind") != decision_table.KIND:
         writers = {"csv": lookup_files.as_csv, "xlsx": lookup_files.as_xlsx}
         return Written(writers[form](document), MIMETYPES[form]) if form in writers else None

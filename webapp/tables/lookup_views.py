@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents.lookup import KIND
+from webapp.rulebook.editing import part_of
 from webapp.tables import exchange, wording
 from webapp.tables.exchange import FileRefused
 from webapp.tables.pages import TablePage, asked, head, named
@@ -52,7 +53,7 @@ class LookupView(TablePage):
     def entries(self, name: str) -> Response:
         """Show the entries in a grid."""
         rule = self.rule_of(name, KIND)
-        return self.editor("tables/lookup.html", rule, rule.document, **_shown(rule.document))
+        return self.unfit(rule) or self.editor("tables/lookup.html", rule, rule.document, **_shown(rule.document))
 
     @expose("/<name>/entries", methods=["POST"])
     @has_access
@@ -72,5 +73,5 @@ class LookupView(TablePage):
 
 
 def _shown(document: dict[str, Any]) -> dict[str, Any]:
-    key = str((document.get("key") or {}).get("name") or _("code"))
+    key = str(part_of(document, "key").get("name") or _("code"))
     return {"words": wording.words(), "types": wording.types(TYPES), "example": key}

@@ -10,12 +10,13 @@ from flask import abort, flash, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from webapp.rulebook import kinds, services
+from webapp.rulebook.editing import part_of
 from webapp.rulebook.errors import BadKind, BadName, RulebookError
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.pages import RulePage, refusal
 from webapp.rulebook.reading import RuleRow
 from webapp.rulebook.translation import translate as _
-from webapp.tables.editor import cell_problems
+from webapp.tables.editor import cell_problems, fits
 
 Document = Mapping[str, Any]
 
@@ -29,6 +30,13 @@ class TablePage(RulePage):
         if rule.kind != kind:
             abort(404)
         return rule
+
+    def unfit(self, rule: RuleRow) -> Response | None:
+        """Return the way to the source of a draft that the grid cannot show, None for all others."""
+        if fits(rule.document):
+            return None
+        flash(_("The draft is not a table that the grid can show. Correct it here."), "warning")
+        return redirect(f"/rules/{rule.name}/source")
 
     def editor(
         self, template: str, rule: RuleRow, document: dict[str, Any], status: int = 200, **context: Any
@@ -67,14 +75,27 @@ class TablePage(RulePage):
 
 
 def posted() -> dict[str, Any]:
-    """Return the document that the editor's form holds."""
-    found = json.loads(request.form["document"])
-    return found if isinstance(found, dict) else {}
+    """Return the document that the editor's form holds; refuses what no editor sends."""
+    try:
+        found = json.loads(request.form["document"])
+    except (ValueError, RecursionError):
+        abort(422)
+    if not isinstance(found, dict) or not fits(found):
+        abort(422)
+    return found
 
 
 def asked() -> dict[str, Any]:
     """Return the document that the editor's script asks about."""
-    found = (request.get_json(silent=True) or {}).get("document")
+    return part_of(sent(), "document")
+
+
+def sent() -> dict[str, Any]:
+    """Return the object that a script sends; an empty one for anything else."""
+    try:
+        found = request.get_json(silent=True)
+    except RecursionError:
+        abort(422)
     return found if isinstance(found, dict) else {}
 
 

@@ -10,9 +10,11 @@ from werkzeug.wrappers import Response
 
 from rules.documents.decision_table import KIND
 from webapp.rulebook import hooks
+from webapp.rulebook.editing import part_of
+from webapp.rulebook.kind import listed
 from webapp.tables import exchange, trial, wording
 from webapp.tables.exchange import FileRefused
-from webapp.tables.pages import TablePage, asked, head, named
+from webapp.tables.pages import TablePage, asked, head, named, sent
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -56,7 +58,8 @@ class DecisionTableView(TablePage):
     def table(self, name: str) -> Response:
         """Show the table in a grid."""
         rule = self.rule_of(name, KIND)
-        return self.editor("tables/table.html", rule, rule.document, **self._shown(name, rule.document))
+        unfit = self.unfit(rule)
+        return unfit or self.editor("tables/table.html", rule, rule.document, **self._shown(name, rule.document))
 
     @expose("/<name>/table", methods=["POST"])
     @has_access
@@ -80,15 +83,15 @@ class DecisionTableView(TablePage):
     def try_table(self, name: str) -> Response:
         """Return what the table as it stands in the editor decides for some values, and why."""
         self.rule_of(name, KIND)
-        body = request.get_json(silent=True) or {}
-        found = trial.tried(self.house, asked(), body.get("given") or {}, body.get("day"))
+        body = sent()
+        found = trial.tried(self.house, asked(), part_of(body, "given"), str(body.get("day") or ""))
         fields = render_template("tables/_given.html", fields=found.fields, dated=found.dated)
         names = " ".join(field.name for field in found.fields) + str(found.dated)
         html = render_template("tables/_trial.html", error=found.error, outcome=found.outcome)
         return jsonify(fields=fields, names=names, html=html)
 
     def _shown(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
-        dated = any(row.get("since") or row.get("until") for row in document.get("rows") or ())
+        dated = any(row.get("since") or row.get("until") for row in listed(document, "rows"))
         with self.house.db.read() as tx:
             hits = hooks.hits_of(tx, name)
         return {
