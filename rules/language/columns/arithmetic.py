@@ -82,7 +82,8 @@ def _divided(left: Value, right: Value, expr: pl.Expr) -> Value:
     safe = expr if right.constant and right.literal != 0 else pl.when(right.expr != 0).then(expr)
     if missing:
         safe = pl.when(left.expr.is_not_null()).then(safe)
-    return strict(Kind.INTEGER, safe, left, right, fails=not (right.constant and right.literal != 0))
+    never = right.constant and right.literal != 0 and (right.literal != -1 or left.bound < INT64)
+    return strict(Kind.INTEGER, safe, left, right, fails=not never)
 
 
 def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages, Value, Value], Value]:
@@ -97,10 +98,13 @@ def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages,
 
 
 def _with_zero(stages: Stages, number: Value) -> pl.Expr:
-    """Return the number; a zero as a column: Polars skips what it thinks changes nothing, but -0.0 + 0.0 is 0.0."""
+    """Return the number; a zero as a column: Polars skips what it thinks changes nothing, but -0.0 + 0.0 is 0.0.
+
+    What is the same for all records without being written out may be such a zero too: times 1.0 it is a real column.
+    """
     if number.constant and isinstance(number.literal, float) and number.literal == 0:
         return stages.constant(number.literal)
-    return number.expr
+    return number.expr if number.constant or not stages.is_flat(number.expr) else number.expr * stages.constant(1.0)
 
 
 def divide(stages: Stages, left: Value, right: Value) -> Value:
@@ -111,7 +115,8 @@ def divide(stages: Stages, left: Value, right: Value) -> Value:
         divisor = right.expr if left.constant else stages.constant(right.literal)
         return strict(Kind.FLOAT, left.expr / divisor, left, right)
     right = stages.stage(right)
-    expr = pl.when(right.expr != 0).then(left.expr / right.expr)
+    divisor = right.expr * stages.constant(1.0) if stages.is_flat(right.expr) else right.expr
+    expr = pl.when(right.expr != 0).then(left.expr / divisor)
     return strict(Kind.FLOAT, expr, left, right, fails=True)
 
 

@@ -52,6 +52,7 @@ class Compiler:
         self._facts = facts
         self._scope: dict[str, Node] = {}
         self._values: dict[str, Value] = {}
+        self._reading: set[str] = set()
         self._forms: dict[type, Callable[[Any], Value]] = {
             Variable: self._variable,
             Ident: self._ident,
@@ -80,7 +81,7 @@ class Compiler:
     def _visited(self, node: Node) -> Value:
         if isinstance(node, Literal) or not self._reads(node):
             self.opaque.add(id(node))
-            return constant(node, self.kind(node))
+            return constant(wrapped(node, self._scope), self.kind(node))
         try:
             return self._forms.get(type(node), _no_form)(node)
         except NoColumn as error:
@@ -111,6 +112,8 @@ class Compiler:
             value = error
         outer = dict(self._scope), dict(self._values)
         self._scope[node.variable] = node.value
+        if self._reads(node.value):
+            self._reading.add(node.variable)
         if isinstance(value, Value):
             self._values[node.variable] = value
         try:
@@ -126,7 +129,7 @@ class Compiler:
     def _reads(self, node: Node) -> bool:
         if isinstance(node, (Variable, Exact)):
             return True
-        return (isinstance(node, Ident) and node.name in self._scope) or any(map(self._reads, children(node)))
+        return (isinstance(node, Ident) and node.name in self._reading) or any(map(self._reads, children(node)))
 
     def _variable(self, node: Variable) -> Value:
         fact = self._facts[node.name]

@@ -45,6 +45,9 @@ def choice(stages: Stages, test: Value, yes: Value, no: Value) -> Value:
     if test.kind is not Kind.BOOLEAN:
         raise NoColumn(_MIXED)
     kind = _common(yes, no)
+    chosen = {True: yes, False: no}.get(test.literal) if test.constant and isinstance(test.literal, bool) else None
+    if chosen is not None and chosen.kind is kind:
+        return replace(chosen, constant=False, literal=None, simple=False)
     if test.missing:
         test = stages.stage(test)
         expr = pl.when(test.expr.is_null()).then(None).when(test.expr).then(yes.expr).otherwise(no.expr)

@@ -18,13 +18,15 @@ _FLAGS = pl.QueryOptFlags(simplify_expression=False)  # the simpler form may tre
 class Stages:
     """The temporary columns of a plan, stage by stage, and the numbers that need a column of their own.
 
-    `words` says for each stage what its columns are for; `doing` is what is being compiled, the innermost last.
+    `words` says for each stage what its columns are for; `doing` is what is being compiled, the innermost last; `flat`
+    are the columns that are the same for all records.
     """
 
     levels: list[list[pl.Expr]] = field(default_factory=list)
     words: list[list[str]] = field(default_factory=list)
     doing: list[str] = field(default_factory=list)
     constants: dict[str, float] = field(default_factory=dict)
+    flat: set[str] = field(default_factory=set)
     count: int = 0
 
     def stage(self, value: Value) -> Value:
@@ -40,12 +42,18 @@ class Stages:
         """Return a new temporary column of the stage after `level`."""
         self.count += 1
         name = f"{OWN}{self.count}"
+        if self.is_flat(expr):
+            self.flat.add(name)
         while len(self.levels) <= level:
             self.levels.append([])
             self.words.append([])
         self.words[level] += self.doing[-1:]
         self.levels[level].append(expr.alias(name))
         return pl.col(name)
+
+    def is_flat(self, expr: pl.Expr) -> bool:
+        """Tell whether a value is the same for all records, since it reads no column: Polars then keeps it as one."""
+        return self.flat.issuperset(expr.meta.root_names())
 
     def constant(self, number: float) -> pl.Expr:
         """Return a number as a real column: Polars divides by a literal through its reciprocal, which rounds twice."""

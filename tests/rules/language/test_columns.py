@@ -162,6 +162,11 @@ def test_json(text: str) -> None:
         "seen + duration('1ns') > seen",
         "rate == null ? true : rate == rate * 2.0",
         "null.orDefault(qty) == 5",
+        "1.0 * ceil(coalesce(0.0, 1.0 * rate / rate)) - rate",
+        "-0.0.orDefault(rate) + rate * 0.0",
+        "trim(coalesce('a', name)) + name",
+        "padRight(name, qty / -1)",
+        "rate / (1 == 2 ? rate : 1.19.orDefault(0.1)) + 38084.873949579836 / (null == 1 ? rate : 1.19)",
     ],
 )
 def test_forms(text: str) -> None:
