@@ -89,6 +89,8 @@ def test_a_scope_of_plain_fields(console: House, admin_client: FlaskClient) -> N
         ("/expressions/", {"text": "a"}),
         ("/expressions/", {"text": "a", "fields": [{"type": "text"}]}),
         ("/expressions/", {"text": "a", "fields": [5]}),
+        ("/expressions/", {"text": "a", "fields": [{"name": "a", "type": "decimal", "scale": 99}]}),
+        ("/expressions/", {"text": "a", "fields": [{"name": "a", "type": "decimal", "scale": -5}]}),
         ("/expressions/condition", []),
     ],
 )

@@ -21,6 +21,7 @@ from webapp.rulebook.validation_trial import examples
 
 Asked = Mapping[str, Any]
 MAX_FIELDS = 2_000
+MAX_SCALE = 38
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ def _field(given: Mapping[str, Any]) -> Field:
     nullable, scale = bool(given.get("nullable", True)), given.get("scale")
     name, label = str(given["name"]), str(given.get("label", ""))
     kind = FieldType(given.get("type", "text"))
-    return Field(name, kind, nullable=nullable, scale=None if scale is None else int(scale), label=label)
+    digits = None if scale is None else int(scale)
+    if digits is not None and not 0 <= digits <= MAX_SCALE:
+        raise UnknownScope
+    return Field(name, kind, nullable=nullable, scale=digits, label=label)
 
 
 def _refitted(known: Scope, fields: Schema) -> Scope:
