@@ -81,7 +81,8 @@ def store(tx: sa.Connection, events: Iterable[Incoming], source: str, now: datet
     for one in events:
         values = {"uid": one.id, "type": one.type, "at": one.at, "data": one.data, "depth": one.depth}
         statement = insert(event).values(**values, received_at=now, source=source[:200])
-        stored += tx.execute(statement.on_conflict_do_nothing(index_elements=["uid"])).rowcount
+        new = statement.on_conflict_do_nothing(index_elements=["uid"]).returning(event.c.id)
+        stored += tx.execute(new).first() is not None
     return stored
 
 
