@@ -64,8 +64,11 @@ const editor = (cell, onRendered, success, cancel) => {
   const finish = (keep) => {
     if (done) return;
     done = true;
+    const typing = document.activeElement === input;
+    const area = cell.getTable().element.querySelector(".tabulator-tableholder");
     if (keep && input.value !== (cell.getValue() ?? "")) success(input.value);
     else cancel();
+    if (typing) area.focus({ preventScroll: true }); // arrow keys and typing go on where they were
   };
   input.addEventListener("blur", () => finish(true));
   input.addEventListener("keydown", (event) => {
@@ -93,6 +96,7 @@ export const grid = (area, { columns, rows, changed, height }) => {
     formatter: (cell) => {
       const text = document.createElement("span");
       text.textContent = cell.getValue() ?? "";
+      cell.getElement().tabIndex = -1; // one stop for Tab, not one for each cell
       return text;
     },
     tooltip: (_event, cell) => cell.getElement().dataset.problem || "",
@@ -101,7 +105,11 @@ export const grid = (area, { columns, rows, changed, height }) => {
     data: rows,
     columns: columns.map(definition),
     rowHeader: {
-      formatter: (cell) => String(cell.getRow().getPosition()),
+      formatter: (cell) => {
+        const number = document.createElement("span");
+        cell.getRow().watchPosition((position) => { number.textContent = position; });
+        return number;
+      },
       resizable: false,
       frozen: true,
       width: 46,
@@ -116,6 +124,7 @@ export const grid = (area, { columns, rows, changed, height }) => {
     selectableRangeRows: true,
     selectableRangeClearCells: true,
     selectableRangeClearCellsValue: "",
+    keybindings: { navNext: false, navPrev: false }, // Tab leaves the grid, arrow keys move in it
     editTriggerEvent: "dblclick",
     clipboard: true,
     clipboardCopyStyled: false,
