@@ -120,11 +120,11 @@ class Execution:
 
     def _work(self, reader: Connector, planner: Planner, target: Target) -> None:
         links = target.links
-        self._take_up(planner, target, links)
-        self._expect(reader)
-        cursor = self._cursor(planner.source_schema)
-        high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
         try:
+            self._take_up(planner, target, links)
+            self._expect(reader)
+            cursor = self._cursor(planner.source_schema)
+            high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
             for page in self._pages(reader, planner, links, cursor):
                 first = self._first(page)
                 chunk = planner.plan(page, self.journal.chunks + 1, first, links)
