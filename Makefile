@@ -8,7 +8,7 @@ CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test check bench assets docs lock migration clean help
+.PHONY: run demo test soak check bench assets docs lock migration clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,14 +50,18 @@ webapp/static/dist/manifest.json: node_modules/.installed $(SOURCES)
 	@$(BIN)/python -m webapp.translations compile >/dev/null
 	@touch $@
 
-FAST := -m "not kill and not browser and not large"
-SLOW := -m "kill or browser or large"
+FAST := -m "not kill and not browser and not soak"
+SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
 	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=sqlite
 	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=postgresql
 	$(BIN)/pytest $(SLOW)
+
+soak: .venv/.test assets ## run the tests that take minutes each
+	@tools/system-packages.sh
+	$(BIN)/pytest -m soak
 
 check: .venv/.test assets ## style, types, import contracts, templates, translations, documentation
 	$(BIN)/ruff check

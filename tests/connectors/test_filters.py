@@ -236,7 +236,7 @@ def test_some_reads_come_to_the_same_end(place: Place) -> None:
     assert left_out > QUICK * 5, "the test is worth something only if records are left out"
 
 
-@pytest.mark.large
+@pytest.mark.soak
 def test_many_reads_come_to_the_same_end(place: Place) -> None:
     """Thousands of random conditions, others at each run."""
     seed = random.SystemRandom().randrange(2**32)

@@ -78,7 +78,7 @@ def log(world, run_id):
 
 def told_apart(cases):
     """Return all cases, those behind the first three as `large`."""
-    return [pytest.param(*case, marks=() if number < 3 else pytest.mark.large) for number, case in enumerate(cases)]
+    return [pytest.param(*case, marks=() if number < 3 else pytest.mark.soak) for number, case in enumerate(cases)]
 
 
 ACTIONS = ("unlink", "ignore", "delete")

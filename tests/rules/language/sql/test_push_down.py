@@ -49,7 +49,7 @@ def test_nothing_is_lost() -> None:
     assert left_out > pushed * 10, "the test is worth something only if records are left out"
 
 
-@pytest.mark.large
+@pytest.mark.soak
 def test_nothing_is_lost_at_all() -> None:
     """The same for four thousand conditions, others at each run."""
     seed = random.SystemRandom().randrange(2**32)
