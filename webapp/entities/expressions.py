@@ -18,6 +18,7 @@ from rules.language.problems import ExpressionError
 from rules.language.program import Program, RowError, compile_expression
 from rules.schema import Field, FieldType
 from rules.text import N_, Message, msg
+from webapp.entities.lookups import NONE, Published, compiled
 from webapp.entities.model import NUMBER_KINDS, Entity, EntityField
 from webapp.entities.refusals import Refusal, rows
 
@@ -49,53 +50,52 @@ class Programs:
     demands: tuple[Demand, ...]
 
 
-def check_expressions(entity: Entity) -> Iterator[DocumentProblem]:
+def check_expressions(entity: Entity, asked: Published = NONE) -> Iterator[DocumentProblem]:
     """Yield what is wrong with the expressions of a definition, at the place of the mistake."""
     for number, field in enumerate(entity.fields):
         for key, text, expect in _expressions(field):
             try:
-                compile_expression(text, entity.schema, expect=expect, object_name=entity.name)
+                compile_expression(text, entity.schema, expect=expect, object_name=entity.name, library=asked.library)
             except ExpressionError as error:
                 yield from (DocumentProblem.of(f"fields/{number}/{key}", p) for p in error.problems)
     yield from _circles(entity)
 
 
 @lru_cache(maxsize=500)
-def programs(entity: Entity) -> Programs:
+def programs(entity: Entity, asked: Published = NONE) -> Programs:
     """Return the compiled expressions; the definition has been checked."""
-    schema = entity.schema
-    computed = tuple(Computed(f, compile_expression(f.computed, schema, expect=f.fields[0])) for f in _ordered(entity))
-    return Programs(computed, tuple(_demand(entity, f) for f in entity.fields if f.validation))
+    computed = tuple(Computed(f, compiled(f.computed, entity, f.fields[0], asked)) for f in _ordered(entity))
+    return Programs(computed, tuple(_demand(entity, f, asked) for f in entity.fields if f.validation))
 
 
-def _demand(entity: Entity, field: EntityField) -> Demand:
+def _demand(entity: Entity, field: EntityField, asked: Published) -> Demand:
     text = field.validation.expression if field.validation else ""
-    program = compile_expression(text, entity.schema, expect=FieldType.BOOLEAN)
+    program = compiled(text, entity, FieldType.BOOLEAN, asked)
     return Demand(field, program, program.fields | {field.name})
 
 
-def compute(entity: Entity, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Refusal]]:
+def compute(entity: Entity, frame: pl.DataFrame, asked: Published = NONE) -> tuple[pl.DataFrame, list[Refusal]]:
     """Return the batch with its computed fields filled in, and the rows whose expression failed."""
     refusals: list[Refusal] = []
-    for step in programs(entity).computed:
+    for step in programs(entity, asked).computed:
         result = step.program.evaluate(frame)
         frame = frame.with_columns(_fitting(step.field, result.values))
         refusals += _failed(step.field, result.errors, _complete(step.program, frame))
     return frame, refusals
 
 
-def demands(entity: Entity, frame: pl.DataFrame, changed: Sequence[str]) -> list[Refusal]:
+def demands(entity: Entity, frame: pl.DataFrame, changed: Sequence[str], asked: Published = NONE) -> list[Refusal]:
     """Return the rows that break a validation which speaks of a changed field."""
     refusals: list[Refusal] = []
-    for demand in programs(entity).demands:
+    for demand in programs(entity, asked).demands:
         if demand.names.isdisjoint(changed):
             continue
-        asked = frame.with_row_index("row ").filter(pl.col(demand.field.name).is_not_null())
-        result = demand.program.evaluate(asked)
-        places = asked["row "].to_list()
+        filled = frame.with_row_index("row ").filter(pl.col(demand.field.name).is_not_null())
+        result = demand.program.evaluate(filled)
+        places = filled["row "].to_list()
         refusals += [
             Refusal(places[r.row], r.message, r.field)
-            for r in _failed(demand.field, result.errors, _complete(demand.program, asked))
+            for r in _failed(demand.field, result.errors, _complete(demand.program, filled))
         ]
         broken = rows(result.values.eq_missing(other=False))
         refusals += [Refusal(places[row], sentence(demand.field), demand.field.name) for row in broken]

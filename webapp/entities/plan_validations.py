@@ -25,7 +25,7 @@ def steps(tx: sa.Connection, old: Entity, new: Entity, changes: Sequence[FieldCh
     for name in before:
         if name not in after:
             yield Step(name, Tone.SAFE, msg("The validation is removed."))
-    fresh = [item for item in compiled(new) if before.get(item.validation.name) != item.validation]
+    fresh = [item for item in compiled(tx, new) if before.get(item.validation.name) != item.validation]
     moved = {f.name for change in changes if _moves(change) for f in (change.old, change.new) if f}
     sure = [item for item in fresh if _standing(old, new, item, moved)]
     yield from _counted(tx, old, sure)

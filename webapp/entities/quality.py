@@ -106,7 +106,7 @@ def _measured(tx: sa.Connection, entity: Entity) -> tuple[Quality, dict[str, lis
     fields = [Field(f.name, f.type if f.kind is not Kind.FILE else FieldType.TEXT) for f in counted]
     forms = {f.name: form for f in counted if (form := form_of(f.name, f.kind)) is not None}
     measure_ = Measure(fields, {f.name: _weight(f, mapped) for f in counted}, forms)
-    items = compiled(entity)
+    items = compiled(tx, entity)
     read = {"id", *(field.name for field in fields)}.union(*(names(item) for item in items))
     schema = entity.schema.select(tuple(name for name in entity.schema.names if name in read))
     survey = Survey(tx, entity, schema, items, LISTED)

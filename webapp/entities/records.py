@@ -19,6 +19,7 @@ from webapp.entities import (
     expressions,
     frames,
     history,
+    lookups,
     numbers,
     references,
     search,
@@ -83,7 +84,7 @@ def delete(
 def recompute(tx: sa.Connection, entity: Entity, ids: Sequence[int], author: Author) -> int:
     """Work out the computed fields of these records again; return how many records changed."""
     before = by_ids(tx, entity, ids, lock=True)
-    merged, failed = expressions.compute(entity, before)
+    merged, failed = expressions.compute(entity, before, lookups.tables(tx, entity))
     computed = [f.name for f in entity.fields if f.computed]
     merged, _wrong = validation.checked(entity, merged, computed)
     return _store(tx, entity, before, merged, author, refused_rows(failed))
@@ -129,7 +130,8 @@ def _judge(
     tx: sa.Connection, entity: Entity, full: pl.DataFrame, refusals: list[Refusal], changed: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Refusal]]:
     """Compute, then demand; records that are refused already are not asked again."""
-    full, failed = expressions.compute(entity, full)
+    asked = lookups.tables(tx, entity)
+    full, failed = expressions.compute(entity, full, asked)
     computed = [f.name for f in entity.fields if f.computed]
     full, wrong = validation.checked(entity, full, computed) if computed else (full, [])
     refused = refused_rows(refusals)
@@ -139,7 +141,7 @@ def _judge(
     refused = refused_rows(refusals)
     return full, [
         *refusals,
-        *(r for r in expressions.demands(entity, full, [*changed, *computed]) if r.row not in refused),
+        *(r for r in expressions.demands(entity, full, [*changed, *computed], asked) if r.row not in refused),
     ]
 
 

@@ -12,7 +12,7 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.entities import batches, ddl, frames, history, indexes, records, references, storage, validating
+from webapp.entities import batches, ddl, frames, history, indexes, lookups, records, references, storage, validating
 from webapp.entities import plan as plans
 from webapp.entities.documents import parse, to_document
 from webapp.entities.expressions import check_expressions
@@ -83,7 +83,7 @@ def make_plan(tx: sa.Connection, document: Mapping[str, Any]) -> Plan:
 def check(tx: sa.Connection, document: Mapping[str, Any]) -> Entity:
     """Return the entity of a document that is right in itself; raises `DocumentError` with its mistakes."""
     new = parse(document)
-    problems = [*check_expressions(new), *_targets(tx, new), *validating.check(tx, new)]
+    problems = [*check_expressions(new, lookups.tables(tx, new)), *_targets(tx, new), *validating.check(tx, new)]
     if problems:
         raise DocumentError(problems)
     return new

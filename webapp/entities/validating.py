@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from rules.documents.problems import DocumentProblem
 from rules.documents.validation import OnFailure, Reference, Validation, meaning
 from rules.reconcile.one_way import key_text, key_values
-from rules.schema import Schema
+from rules.schema import FieldType, Schema
 from rules.text import N_, msg
-from rules.validations import Claims, Compiled, Validator, Verdict, check_validations, compile_validations
+from rules.validations import Claims, Compiled, Validator, Verdict, check_validations
 from rules.validations.uniqueness import claims
 from webapp.connections.catalogue import HUB
 from webapp.entities import bulk, frames, storage
+from webapp.entities.lookups import Published, tables
+from webapp.entities.lookups import compiled as program
 from webapp.entities.model import UNINDEXED_KINDS, Entity
 from webapp.entities.refusals import Refusal
 
@@ -30,7 +32,9 @@ def check(tx: sa.Connection, entity: Entity) -> Iterator[DocumentProblem]:
     def others(_connection: str, name: str) -> Schema | None:
         return entity.schema if name == entity.name else storage.current(tx, name).schema if _known(tx, name) else None
 
-    problems = check_validations(entity.validations, entity.schema, entity.name, others=others)
+    problems = check_validations(
+        entity.validations, entity.schema, entity.name, library=tables(tx, entity).library, others=others
+    )
     yield from (problem for problem in problems if problem.severity == "error")
     for number, validation in enumerate(entity.validations):
         reference = validation.reference
@@ -58,10 +62,17 @@ def _known(tx: sa.Connection, name: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=500)
-def compiled(entity: Entity) -> tuple[Compiled, ...]:
+def compiled(tx: sa.Connection, entity: Entity) -> tuple[Compiled, ...]:
     """Return the validations of a definition with their programs; the definition has been checked."""
-    return compile_validations(entity.validations, entity.schema, object_name=entity.name)
+    return _compiled(entity, tables(tx, entity))
+
+
+@lru_cache(maxsize=500)
+def _compiled(entity: Entity, asked: Published) -> tuple[Compiled, ...]:
+    return tuple(
+        Compiled(v, *(None if text is None else program(text, entity, FieldType.BOOLEAN, asked) for text in texts))
+        for v, texts in ((v, (v.check, v.when)) for v in entity.validations)
+    )
 
 
 def names(item: Compiled) -> frozenset[str]:
@@ -79,7 +90,7 @@ def judge(
     Asked is what speaks of a changed field, so that a record which met its validations when it was written can still
     be changed in its other fields when a new validation comes.
     """
-    asked = [item for item in compiled(entity) if not names(item).isdisjoint(changed)]
+    asked = [item for item in compiled(tx, entity) if not names(item).isdisjoint(changed)]
     if not asked:
         return [], []
     _one_at_a_time(tx, entity, asked)

@@ -18,6 +18,7 @@ from rules.documents.decision_table import parse_decision_table
 from rules.documents.lookup import KIND as LOOKUP
 from rules.documents.lookup import parse_lookup
 from rules.language.library import Library
+from webapp.entities import lookups
 from webapp.extensions import House
 from webapp.rulebook.models import rule, rule_version
 
@@ -57,9 +58,12 @@ def library(house: House, pinned: Pins | None = None, tx: sa.Connection | None =
     return _library(pinned, connect)
 
 
-def library_in(tx: sa.Connection, pinned: Pins) -> Library:
-    """Return the tables as pinned, read in a transaction."""
-    return _library(pinned, lambda: nullcontext(tx))
+def published(tx: sa.Connection) -> lookups.Published:
+    """Return the lookup tables that are published now, for the expressions of entities, which are a room below."""
+    pinned = pins(tx)
+    ids = list(pinned[LOOKUP].values())
+    query = sa.select(rule_version.c.digest).where(rule_version.c.id.in_(ids)).order_by(rule_version.c.id)
+    return lookups.Published(tuple(tx.scalars(query)), _library(pinned, lambda: nullcontext(tx)))
 
 
 def _library(pinned: Pins, connect: Callable[[], AbstractContextManager[sa.Connection]]) -> Library:
@@ -109,3 +113,6 @@ class _Shelf(Mapping[str, T], Generic[T]):
             _parsed.popitem(last=False)
         found: T = _parsed[digest]
         return found
+
+
+lookups.published.append(published)

@@ -21,7 +21,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import quality as object_quality
 from webapp.connections import services as connections
-from webapp.entities import lookups, quality
+from webapp.entities import quality
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
 from webapp.rulebook import entity_lookups, hooks, usage
@@ -79,7 +79,6 @@ __all__ = [
 connections.usage_checks.append(usage.rules_of_connection)
 entities.usage_checks.append(usage.rules_of_entity)
 quality.mapped_fields.append(usage.mapped_fields)
-lookups.published.append(entity_lookups.published)
 hooks.deletion.append(entity_lookups.asked_by_entities)
 object_quality.uses_of.append(usage.uses_of_object)
 hooks.deletion.append(usage.asked_by_rules)
