@@ -13,7 +13,11 @@ from webapp.entities import services as entities
 from webapp.extensions import SYSTEM, House
 
 ACCOUNT = "/expressions/?connection=crm&object=account"
-FIELDS = [{"name": "qty", "type": "integer"}, {"name": "客户", "type": "text", "label": "Customer"}]
+FIELDS = [
+    {"name": "qty", "type": "integer"},
+    {"name": "客户", "type": "text", "label": "Customer"},
+    {"name": "credit.limit"},
+]
 
 
 def ask(client: FlaskClient, address: str, **body: Any) -> Any:
@@ -80,7 +84,11 @@ def test_a_scope_of_plain_fields(console: House, admin_client: FlaskClient) -> N
     """Pages with fields of their own send them along: they are completed and checked, without records."""
     assert ask(admin_client, "/expressions/", text="qty + 1", fields=FIELDS)["type"] == "integer"
     words = ask(admin_client, "/expressions/", words=True, fields=FIELDS)
-    assert [(f["text"], f["label"]) for f in words["fields"]] == [("qty", ""), ('record["客户"]', "Customer")]
+    assert [(f["text"], f["label"]) for f in words["fields"]] == [
+        ("qty", ""),
+        ('record["客户"]', "Customer"),
+        ("credit.limit", ""),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,10 @@ def _field(field: Field, scope: Scope, names: _TypeNames) -> dict[str, Any]:
 
 
 def _written(name: str, scope: Scope) -> str:
-    """Return how a field is written; a part of a field of its own, such as `order.amount`, as a path."""
+    """Return how a field is written; what a table decides, and a part of a field, as a path: `credit.limit`."""
     first, _dot, rest = name.partition(".")
-    path = bool(rest) and first in scope.schema and all(field_text(part) == part for part in name.split("."))
+    plain = bool(rest) and all(field_text(part) == part for part in name.split("."))
+    path = plain and ("." not in rest or first in scope.schema)
     return name if path else field_text(name)
 
 
