@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import xlsxwriter
@@ -15,20 +16,21 @@ from rules.text import msg
 
 MAX_BYTES = 20_000_000
 _FORMULA = ("=", "+", "@", "\t", "\r")
+_PLAIN = re.compile(r"-[0-9.]*")
 _WIDTH = 24
 
 
 def write_csv(table: DecisionTable) -> bytes:
     """Return a table as CSV that spreadsheets open: UTF-8 with its mark, formulas defused by an apostrophe."""
     out = io.StringIO(newline="")
-    csv.writer(out).writerows([_defused(cell) for cell in line] for line in to_grid(table))
+    csv.writer(out).writerows([defused(cell) for cell in line] for line in to_grid(table))
     return out.getvalue().encode("utf-8-sig")
 
 
 def read_csv(data: bytes, like: DecisionTable | None = None) -> dict[str, Any]:
     """Return the document that a CSV file holds; commas, semicolons or tabs separate it. Raises `GridError`."""
     lines = csv_lines(data)
-    return from_grid([[_armed(cell) for cell in line] for line in lines], like)
+    return from_grid([[armed(cell) for cell in line] for line in lines], like)
 
 
 def csv_lines(data: bytes) -> Grid:
@@ -52,12 +54,18 @@ def _separator(text: str) -> str:
     return max(counts, key=lambda separator: counts[separator])
 
 
-def _defused(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
+def defused(cell: str) -> str:
+    """Return a cell with an apostrophe before it if a spreadsheet would take it for a formula."""
+    return f"'{cell}" if _formula(cell.lstrip("'")) else cell
 
 
-def _armed(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA) else cell
+def armed(cell: str) -> str:
+    """Return what `defused` was given."""
+    return cell[1:] if cell[:1] == "'" and _formula(cell.lstrip("'")) else cell
+
+
+def _formula(cell: str) -> bool:
+    return cell.startswith(_FORMULA) or (cell[:1] == "-" and _PLAIN.fullmatch(cell) is None)
 
 
 def write_xlsx(table: DecisionTable) -> bytes:

@@ -94,7 +94,7 @@ def _table(file: FileStorage, document: dict[str, Any]) -> dict[str, Any]:
     file.stream.seek(0)
     if start.startswith(_XML):
         return _told(read_dmn(file.stream.read(MAX_DMN), request.form.get("decision", "").strip() or None))
-    return from_grid([cells for _line, cells in sheets.rows(file.stream)], _like(document))
+    return from_grid(lookup_files.cells_of(file.stream), _like(document))
 
 
 def _told(imported: Imported) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import IO, Any
 
 import xlsxwriter
 
+from rules.decisions.sheets import armed, defused
 from rules.text import msg
 from webapp.entities import sheets
-from webapp.web.spreadsheet import safe_cell
 
 Document = Mapping[str, Any]
+_WORKBOOK = b"PK"
 
 
 def read(stream: IO[bytes], before: Document) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def read(stream: IO[bytes], before: Document) -> dict[str, Any]:
     Raises:
         sheets.Unreadable: what is no table.
     """
-    lines = [cells for _number, cells in sheets.rows(stream)]
+    lines = cells_of(stream)
     if not lines or len(lines[0]) < 2:
         raise sheets.Unreadable(
             msg("The file needs a first line with the names of the key and of at least one column.")
@@ -34,6 +35,13 @@ def read(stream: IO[bytes], before: Document) -> dict[str, Any]:
         for line in lines[1:]
     ]
     return {"key": described[0], "columns": described[1:], "entries": entries}
+
+
+def cells_of(stream: IO[bytes]) -> list[list[str]]:
+    """Return the lines of a file; cells of CSV that were defused for spreadsheets as they were before."""
+    whole = stream.read(len(_WORKBOOK)) == _WORKBOOK
+    stream.seek(0)
+    return [cells if whole else [armed(cell) for cell in cells] for _number, cells in sheets.rows(stream)]
 
 
 def columns(document: Document) -> list[Any]:
@@ -66,7 +74,7 @@ def as_csv(document: Document) -> bytes:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     for line in _lines(document):
-        writer.writerow([_shown(safe_cell(value)) for value in line])
+        writer.writerow([defused(value) if isinstance(value, str) else _shown(value) for value in line])
     return file.getvalue().encode("utf-8-sig")
 
 

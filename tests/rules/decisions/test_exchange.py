@@ -18,7 +18,7 @@ from rules.decisions.dmn_file import list_decisions
 from rules.decisions.dmn_read import read_dmn
 from rules.decisions.dmn_write import write_dmn
 from rules.decisions.grid import GridError, from_grid, to_grid
-from rules.decisions.sheets import _armed, _defused, read_csv, write_csv, write_xlsx
+from rules.decisions.sheets import armed, defused, read_csv, write_csv, write_xlsx
 from rules.documents import DocumentError
 from rules.documents.decision_table import DecisionTable, parse_decision_table
 from tests.rules.decisions.tables import DAY, documents, records, small, table_of
@@ -108,8 +108,8 @@ def test_random_tables_survive(document: dict[str, Any], data: st.DataObject) ->
 def test_csv_keeps_every_cell(notes: list[str]) -> None:
     """Texts that a spreadsheet would take for formulas come back as they were."""
     for note in [*notes, "=1+1", "'=x'", "''=", "@a", "= it's", "-", "+5"]:
-        assert _armed(_defused(note)) == note
-        assert not _defused(note).startswith(("=", "+", "@"))
+        assert armed(defused(note)) == note
+        assert not defused(note).startswith(("=", "+", "@"))
 
 
 def test_rows_pasted_under_a_heading() -> None:
