@@ -188,6 +188,14 @@ export const grid = (area, { columns, rows, changed, height }) => {
   const data = () => (built ? table.getRows().map((row) => row.getData()) : rows);
 
   for (const name of ["cellEdited", "rowDeleted", "rowAdded", "rowMoved", "historyUndo", "historyRedo"]) table.on(name, () => changed());
+  let high = height;
+  const fit = () => {
+    const wanted = heightFor(table.getDataCount());
+    if (wanted === high) return;
+    high = wanted;
+    table.setHeight(wanted);
+  };
+  for (const name of ["rowDeleted", "rowAdded"]) table.on(name, fit);
   return { table, place, blank, columns, data, ready };
 };
 
