@@ -55,8 +55,8 @@ SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
-	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=sqlite
-	$(BIN)/pytest -n 2 --dist loadfile $(FAST) --database=postgresql
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
 	$(BIN)/pytest $(SLOW)
 
 soak: .venv/.test assets ## run the tests that take minutes each
