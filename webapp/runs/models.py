@@ -15,7 +15,8 @@ run = sa.Table(
     sa.Column("rule_version", sa.Integer, comment="null: the draft"),
     sa.Column("document", Json, nullable=False, comment="the rule as executed"),
     sa.Column("mode", sa.String(16), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay"),
+    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay | approved | undo | records"),
+    sa.Column("parameters", NullableJson, comment="what a run other than a sync is about, such as the run it undoes"),
     sa.Column("selection", Json, comment="replay: ids of quarantined records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("message", Json, comment="why it ended so, as a Message"),
@@ -80,6 +81,9 @@ run_record = sa.Table(
     sa.Column("situation", sa.String(24)),
     sa.Column("before", sa.Text, comment="JSON of the changed fields"),
     sa.Column("after", sa.Text, comment="JSON of the changed fields"),
+    sa.Column("side", sa.String(5), comment="left | right: where the record was read; before and after tell of the other"),
+    sa.Column("own_before", sa.Text, comment="JSON of the fields changed on the side where the record was read"),
+    sa.Column("own_after", sa.Text, comment="JSON of the fields changed on the side where the record was read"),
     sa.Column("field", sa.String(255)),
     sa.Column("reason", Json),
     sa.Index("ix_run_record_run_id_outcome_id", "run_id", "outcome", "id"),
@@ -153,6 +157,35 @@ quarantine = sa.Table(
     ),
 )
 
+pair_case = sa.Table(
+    "pair_case",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("rule_id", BigId, nullable=False),
+    sa.Column("rule_name", sa.String(64), nullable=False, index=True),
+    sa.Column("run_id", BigId, nullable=False, comment="the run that met it last"),
+    sa.Column("pair", sa.String(600), nullable=False, comment="names the pair of records"),
+    sa.Column("left_key", sa.String(255)),
+    sa.Column("right_key", sa.String(255)),
+    sa.Column("situation", sa.String(24), nullable=False),
+    sa.Column("details", Json, nullable=False, comment="the fields in question with both sides' values and the baseline"),
+    sa.Column("seen", sa.String(64), nullable=False, comment="digest of the values; an answer holds only for these"),
+    sa.Column("state", sa.String(16), nullable=False, comment="open | answered | settled"),
+    sa.Column("answer", NullableJson, comment="what a person has chosen"),
+    sa.Column("answered_by", sa.String(128)),
+    sa.Column("answered_at", UtcDateTime),
+    sa.Column("first_at", UtcDateTime, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Index(
+        "uq_pair_case_waiting",
+        "rule_id",
+        "pair",
+        unique=True,
+        sqlite_where=sa.text("state <> 'settled'"),
+        postgresql_where=sa.text("state <> 'settled'"),
+    ),
+)
+
 link_segment = sa.Table(
     "link_segment",
     metadata,
@@ -161,6 +194,8 @@ link_segment = sa.Table(
     sa.Column("run_id", BigId, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("blob", sa.LargeBinary, nullable=False, comment="left_key, right_key (null: unlinked), compressed Arrow"),
+    sa.Column("baseline", sa.LargeBinary, comment="two-way: what both sides had agreed on, a row per link of the blob"),
+    sa.Column("scheme", sa.String(64), comment="how the baseline was made; of another scheme it is read anew"),
 )
 
 rule_cursor = sa.Table(

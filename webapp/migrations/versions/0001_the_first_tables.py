@@ -343,9 +343,32 @@ def upgrade() -> None:
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('rows', sa.Integer(), nullable=False),
     sa.Column('blob', sa.LargeBinary(), nullable=False, comment='left_key, right_key (null: unlinked), compressed Arrow'),
+    sa.Column('baseline', sa.LargeBinary(), nullable=True, comment='two-way: what both sides had agreed on, a row per link of the blob'),
+    sa.Column('scheme', sa.String(length=64), nullable=True, comment='how the baseline was made; of another scheme it is read anew'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_link_segment'))
     )
     op.create_index(op.f('ix_link_segment_rule_id'), 'link_segment', ['rule_id'], unique=False)
+    op.create_table('pair_case',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the run that met it last'),
+    sa.Column('pair', sa.String(length=600), nullable=False, comment='names the pair of records'),
+    sa.Column('left_key', sa.String(length=255), nullable=True),
+    sa.Column('right_key', sa.String(length=255), nullable=True),
+    sa.Column('situation', sa.String(length=24), nullable=False),
+    sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment="the fields in question with both sides' values and the baseline"),
+    sa.Column('seen', sa.String(length=64), nullable=False, comment='digest of the values; an answer holds only for these'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='open | answered | settled'),
+    sa.Column('answer', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what a person has chosen'),
+    sa.Column('answered_by', sa.String(length=128), nullable=True),
+    sa.Column('answered_at', UtcDateTime(), nullable=True),
+    sa.Column('first_at', UtcDateTime(), nullable=False),
+    sa.Column('last_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_pair_case'))
+    )
+    op.create_index(op.f('ix_pair_case_rule_name'), 'pair_case', ['rule_name'], unique=False)
+    op.create_index('uq_pair_case_waiting', 'pair_case', ['rule_id', 'pair'], unique=True, sqlite_where=sa.text("state <> 'settled'"), postgresql_where=sa.text("state <> 'settled'"))
     op.create_table('quarantine',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -416,7 +439,8 @@ def upgrade() -> None:
     sa.Column('rule_version', sa.Integer(), nullable=True, comment='null: the draft'),
     sa.Column('document', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='the rule as executed'),
     sa.Column('mode', sa.String(length=16), nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync | replay'),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync | replay | approved | undo | records'),
+    sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what a run other than a sync is about, such as the run it undoes'),
     sa.Column('selection', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='replay: ids of quarantined records'),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('message', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why it ended so, as a Message'),
@@ -487,6 +511,9 @@ def upgrade() -> None:
     sa.Column('situation', sa.String(length=24), nullable=True),
     sa.Column('before', sa.Text(), nullable=True, comment='JSON of the changed fields'),
     sa.Column('after', sa.Text(), nullable=True, comment='JSON of the changed fields'),
+    sa.Column('side', sa.String(length=5), nullable=True, comment='left | right: where the record was read; before and after tell of the other'),
+    sa.Column('own_before', sa.Text(), nullable=True, comment='JSON of the fields changed on the side where the record was read'),
+    sa.Column('own_after', sa.Text(), nullable=True, comment='JSON of the fields changed on the side where the record was read'),
     sa.Column('field', sa.String(length=255), nullable=True),
     sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run_record'))
@@ -579,6 +606,9 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_quarantine_run_id'), table_name='quarantine')
     op.drop_index(op.f('ix_quarantine_rule_name'), table_name='quarantine')
     op.drop_table('quarantine')
+    op.drop_index('uq_pair_case_waiting', table_name='pair_case', sqlite_where=sa.text("state <> 'settled'"), postgresql_where=sa.text("state <> 'settled'"))
+    op.drop_index(op.f('ix_pair_case_rule_name'), table_name='pair_case')
+    op.drop_table('pair_case')
     op.drop_index(op.f('ix_link_segment_rule_id'), table_name='link_segment')
     op.drop_table('link_segment')
     op.drop_table('installation')

@@ -22,8 +22,11 @@ OUTCOMES = {
     "right_key": pl.String(),
     "situation": pl.String(),
     "outcome": pl.String(),
-    "before": pl.String(),  # JSON of the fields that change
+    "side": pl.String(),  # left or right: where the record was read
+    "before": pl.String(),  # JSON of the fields that change on the other side
     "after": pl.String(),
+    "own_before": pl.String(),  # JSON of the fields that change on the side where the record was read
+    "own_after": pl.String(),
     "stage": pl.String(),  # of a parked record: read, scope, validate, map, match, write; of a rejected one: validate
     "field": pl.String(),
     "reason": pl.String(),  # JSON of a Message
@@ -31,15 +34,26 @@ OUTCOMES = {
     "record": pl.String(),  # JSON of the source record
     "raw": pl.String(),  # text of a source record that could not be read
 }
+WAITING = {
+    "left_key": pl.String(),
+    "right_key": pl.String(),
+    "situation": pl.String(),
+    "details": pl.String(),  # JSON: the fields in question, or the possible partners
+    "seen": pl.String(),  # digest of the values in question
+}
 COUNTED = tuple(o.value for o in Outcome)
 
 
 @dataclass(frozen=True)
 class Write:
-    """A change and, for each of its records, the row in the chunk's outcomes that it belongs to."""
+    """A change and, for each of its records, the row in the chunk's outcomes that it belongs to.
+
+    `own` tells that it goes to the side where the chunk's records were read, not to the other one.
+    """
 
     change: Change
     rows: pl.Series
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,10 @@ class Chunk:
     checked: Checked = field(default_factory=verdicts.nothing)
     hits: pl.DataFrame = field(default_factory=decisions.nothing)
     left_out: int = 0
+    baseline: pl.DataFrame | None = None
+    """Two-way: what both sides agree on after the chunk, `left_key` and the columns of `rules.reconcile.baseline`."""
+    waiting: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAITING))
+    """Pairs that wait for a person's decision."""
 
     @property
     def read(self) -> int:
@@ -90,8 +108,11 @@ def dump(chunk: Chunk) -> bytes:
     """Return the chunk as a blob that survives a crash between planning and checking in."""
     frames = {"outcomes": chunk.outcomes, "links": chunk.links}
     frames |= {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits)}
+    frames |= {} if chunk.baseline is None else {"baseline": chunk.baseline}
+    frames |= {} if chunk.waiting.is_empty() else {"waiting": chunk.waiting}
     for number, write in enumerate(chunk.writes):
-        frames[f"{number}:{write.change.op}:{write.change.key}"] = write.change.records
+        side = "own" if write.own else "other"
+        frames[f"{number}:{write.change.op}:{side}:{write.change.key}"] = write.change.records
         frames[f"{number}:rows"] = write.rows.to_frame("row")
     return pack(frames)
 
@@ -101,11 +122,12 @@ def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
     frames = unpack(blob)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
+    more = {name: frames.pop(name) for name in ("baseline", "waiting") if name in frames}
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
     writes = []
     for name, frame in frames.items():
-        number, op, *key = name.split(":", 2)
+        number, op, *rest = name.split(":", 3)
         if op != "rows":
-            writes.append(Write(Change(Op(op), key[0], frame), rows[number]))
+            writes.append(Write(Change(Op(op), rest[1], frame), rows[number], own=rest[0] == "own"))
     place = {name: note[name] for name in ("position", "high", "left_out")}
-    return Chunk(no, outcomes, tuple(writes), links, checked=checked, hits=hits, **place)
+    return Chunk(no, outcomes, tuple(writes), links, checked=checked, hits=hits, **place, **more)

@@ -29,6 +29,7 @@ from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unp
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import park, settle
 
+_CHANGES = ("side", "before", "after", "own_before", "own_after")
 _SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
 
 
@@ -208,7 +209,7 @@ class Journal:
 
     def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
         """Write the rows that people look at: what changed, failed, was left out or deleted."""
-        columns = ("record_no", "left_key", "right_key", "outcome", "situation", "before", "after", "field", "reason")
+        columns = ("record_no", "left_key", "right_key", "outcome", "situation", *_CHANGES, "field", "reason")
         asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | (pl.col("situation") == REJECTED)
         shown = outcomes.filter(asked).select(columns)
         if shown.is_empty():

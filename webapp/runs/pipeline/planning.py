@@ -314,7 +314,9 @@ class _Assembly:
         _put(record, parked, to_texts(self.draft.records[parked]))
         texts = {"before": before, "after": after, "record": record, **self._reasons(outcomes.height)}
         added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
-        return outcomes.with_columns(*added, raw=pl.lit(None, dtype=pl.String)).select(*OUTCOMES)
+        nothing = {name: pl.lit(None, dtype=pl.String) for name in ("raw", "own_before", "own_after")}
+        side = pl.lit("right" if self.planner.sides.reverse else "left")
+        return outcomes.with_columns(*added, **nothing, side=side).select(*OUTCOMES)
 
     def _reasons(self, height: int) -> dict[str, list[str | None]]:
         columns: dict[str, list[str | None]] = {n: [None] * height for n in ("stage", "field", "reason", "place")}
@@ -330,6 +332,7 @@ class _Assembly:
         rows = [
             {
                 "record_no": first + number,
+                "side": "right" if self.planner.sides.reverse else "left",
                 "outcome": Outcome.QUARANTINED.value,
                 "stage": "read",
                 "field": reject.field,

@@ -199,7 +199,5 @@ def _deleted(writes: tuple[Write, ...], result: WriteResult, outcomes: pl.DataFr
     return gone.with_columns(
         record_no=pl.lit(None, dtype=pl.Int64),
         outcome=pl.lit(Outcome.DELETED.value),
-        before=nothing,
-        after=nothing,
-        record=nothing,
+        **dict.fromkeys(("before", "after", "own_before", "own_after", "record"), nothing),
     )
