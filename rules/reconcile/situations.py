@@ -24,6 +24,9 @@ class Situation(StrEnum):
 REJECTED = "rejected"
 """Beside the situations: a record that is left out because it does not meet a validation."""
 
+MOVED = "moved"
+"""Beside the situations: a record that is left as it is because it has changed since a plan or a run was made."""
+
 
 class Outcome(StrEnum):
     """What became of a record; `read` is the sum of all but `deleted`, which counts records of the target."""

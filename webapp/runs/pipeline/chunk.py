@@ -41,6 +41,13 @@ WAITING = {
     "details": pl.String(),  # JSON: the fields in question, or the possible partners
     "seen": pl.String(),  # digest of the values in question
 }
+PAIRS = {
+    "left_key": pl.String(),
+    "right_key": pl.String(),
+    "left_hash": pl.UInt64(),
+    "right_hash": pl.UInt64(),
+    "op": pl.String(),  # link | apart | gone
+}
 COUNTED = tuple(o.value for o in Outcome)
 
 
@@ -77,10 +84,14 @@ class Chunk:
     checked: Checked = field(default_factory=verdicts.nothing)
     hits: pl.DataFrame = field(default_factory=decisions.nothing)
     left_out: int = 0
+    side: str = "left"
+    """Two-way: the side that the records were read on; in all frames `left_key` is the key on that side."""
     baseline: pl.DataFrame | None = None
     """Two-way: what both sides agree on after the chunk, `left_key` and the columns of `rules.reconcile.baseline`."""
     waiting: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAITING))
     """Pairs that wait for a person's decision."""
+    plan: bytes | None = None
+    """Of a simulation: the chunk as it would be written (`dump`), for a person to approve."""
 
     @property
     def read(self) -> int:
@@ -122,7 +133,7 @@ def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
     frames = unpack(blob)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
-    more = {name: frames.pop(name) for name in ("baseline", "waiting") if name in frames}
+    more: dict[str, Any] = {name: frames.pop(name) for name in ("baseline", "waiting") if name in frames}
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
     writes = []
     for name, frame in frames.items():

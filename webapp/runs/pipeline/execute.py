@@ -24,7 +24,7 @@ from webapp.extensions import House
 from webapp.runs.models import quarantine, rule_cursor, run
 from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.checked import marks_since
-from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.chunk import Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
@@ -221,7 +221,8 @@ class Execution:
                 chunk = replace(chunk, inputs=None)
             chunk = target.apply(chunk, self._fence(chunk), self.retry)
         else:
-            chunk = target.pretend(chunk)
+            plan = dump(chunk) if self.claim.mode == "simulate" else None
+            chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
 
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:

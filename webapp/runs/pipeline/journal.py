@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Fenced
-from rules.reconcile.situations import REJECTED, Outcome
+from rules.reconcile.situations import MOVED, REJECTED, Outcome
 from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -59,6 +59,7 @@ class Claim:
     schemas: Sequence[Mapping[str, Any]] | None = None
     uses: Mapping[str, Mapping[str, int]] | None = None
     hits: Mapping[str, list[int]] | None = None
+    parameters: Mapping[str, Any] | None = None
     requested_at: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
 
     @classmethod
@@ -74,7 +75,7 @@ class Claim:
         return self.mode == "live"
 
 
-_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "requested_at")
+_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at")
 
 
 class Journal:
@@ -141,7 +142,7 @@ class Journal:
             place = {"position": chunk.position, "high": chunk.high}
             self.guard(tx, counts=total, hits=decided or None, chunks=chunk.no, **place)
             tx.execute(sa.delete(run_chunk).where(run_chunk.c.run_id == self.claim.run_id, run_chunk.c.no == chunk.no))
-            kept = {**self._head(chunk), "counts": own, "outcomes": blob, "digest": digest(blob)}
+            kept = {**self._head(chunk), "counts": own, "plan": chunk.plan, "outcomes": blob, "digest": digest(blob)}
             tx.execute(sa.insert(run_chunk).values(state="done", **kept))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
@@ -210,7 +211,7 @@ class Journal:
     def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
         """Write the rows that people look at: what changed, failed, was left out or deleted."""
         columns = ("record_no", "left_key", "right_key", "outcome", "situation", *_CHANGES, "field", "reason")
-        asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | (pl.col("situation") == REJECTED)
+        asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | pl.col("situation").is_in([REJECTED, MOVED])
         shown = outcomes.filter(asked).select(columns)
         if shown.is_empty():
             return
