@@ -55,6 +55,7 @@ class Settings:
     smtp_url: str
     mail_from: str
     event_days: int
+    plan_days: int
 
     @property
     def embedded_redis(self) -> bool:
@@ -243,6 +244,12 @@ SETTINGS: tuple[Variable, ...] = (
         "90",
         "Days after which events, and what rules made of them, are forgotten.",
         _integer(1, 3650),
+    ),
+    Variable(
+        "SYNCLINE_PLAN_DAYS",
+        "7",
+        "Days after which the plan of a simulation can no longer be approved and is forgotten.",
+        _integer(1, 365),
     ),
 )
 

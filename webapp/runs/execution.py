@@ -19,11 +19,14 @@ from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.models import installation
+from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Suspended, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.stopping import Stopped
+from webapp.runs.pipeline.stored import StoredRun
 
 log = logging.getLogger(__name__)
+_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval}
 
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
@@ -49,7 +52,8 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
     )
     try:
         rule = parse_sync(claimed.document)
-        Execution(house, claimed, rule, wait, installation_id(house)).run(systems)
+        work = _WORK.get(claimed.kind, Execution)
+        work(house, claimed, rule, wait, installation_id(house)).run(systems)
     except Fenced:
         raise
     except Cancelled:

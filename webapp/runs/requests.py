@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.reading import ACTIVE, get
 
 MODES = ("simulate", "shadow", "live")
+SIDES = ("left", "right")
 
 
 class RunRefused(Exception):
@@ -59,7 +61,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
         )
     one_at_a_time(tx, row.id)
     if mode == "live":
-        _refuse_while_at_work(tx, row.id, rule_name)
+        refuse_while_at_work(tx, row.id, rule_name)
     uses_draft = draft and row.draft is not None
     values = {
         "rule_id": row.id,
@@ -69,7 +71,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
         "mode": mode,
         "kind": "sync",
     }
-    return _insert(house, tx, values, actor)
+    return insert(house, tx, values, actor)
 
 
 def replay(house: House, rule_name: str, entries: tuple[int, ...], actor: Actor, tx: sa.Connection) -> int:
@@ -80,10 +82,28 @@ def replay(house: House, rule_name: str, entries: tuple[int, ...], actor: Actor,
             msg("The rule '{name}' is not published any more, so nothing can be replayed.", name=rule_name)
         )
     head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version, "document": row.published}
-    return _insert(house, tx, {**head, "mode": "live", "kind": "replay", "selection": list(entries)}, actor)
+    return insert(house, tx, {**head, "mode": "live", "kind": "replay", "selection": list(entries)}, actor)
 
 
-def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor) -> int:
+def records(house: House, rule_name: str, wanted: Sequence[Mapping[str, str]], actor: Actor, tx: sa.Connection) -> int:
+    """Request a run over single records, `{"side": "left" | "right", "key": "..."}` each, in the caller's transaction.
+
+    Returns its number; raises `RunRefused` where nothing is wanted or the rule is not published.
+    """
+    chosen = [{"side": one["side"], "key": one["key"]} for one in wanted]
+    if not chosen:
+        raise RunRefused(msg("Name at least one record to run '{name}' for.", name=rule_name))
+    if bad := next((one["side"] for one in chosen if one["side"] not in SIDES), None):
+        raise RunRefused(msg("'{side}' is not a side; use left or right.", side=bad))
+    row = rulebook.find(tx, rule_name)
+    if row is None or row.published is None:
+        raise RunRefused(msg("The rule '{name}' is not published, so it cannot run.", name=rule_name))
+    head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version, "document": row.published}
+    return insert(house, tx, {**head, "mode": "live", "kind": "records", "parameters": {"records": chosen}}, actor)
+
+
+def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor) -> int:
+    """Commit a run that waits for a worker, with the caller's transaction; `values` are columns of the run."""
     try:
         parse_sync(values["document"])
     except DocumentError as error:
@@ -101,7 +121,7 @@ def _insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Acto
         "requested_at": now,
         "uses": pins(tx),
     }
-    run_id = int(tx.execute(sa.insert(run).values(**values, **common)).inserted_primary_key[0])  # type: ignore[index]
+    run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
     record(tx, actor, now, Event(Tag.RUN_REQUESTED, Subject("rule", values["rule_name"]), None, after, run_id=run_id))
     return run_id
@@ -121,7 +141,7 @@ def cancel(house: House, run_id: int, actor: Actor) -> None:
         record(tx, actor, house.clock(), Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
 
 
-def _refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
+def refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
     """Raise `RunRefused` while a live run of the rule waits or works."""
     live = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
     working = tx.scalar(sa.select(run.c.id).where(*live))
@@ -140,7 +160,7 @@ def resume(house: House, run_id: int, actor: Actor) -> None:
                 msg("Run {run} is {state}; only a failed or suspended run can be resumed.", run=run_id, state=row.state)
             )
         if row.mode == "live":
-            _refuse_while_at_work(tx, row.rule_id, row.rule_name)
+            refuse_while_at_work(tx, row.rule_id, row.rule_name)
         values = {"state": "queued", "announced_at": None, "message": None, "ended_at": None, "cancel_requested": False}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(values))
         line = msg("{name} resumed the run.", name=actor.name).to_json()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import sqlalchemy as sa
 
-from rules.reconcile.situations import Outcome
+from rules.reconcile.situations import MOVED, Outcome
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import column_text, reason_of
 
@@ -21,13 +21,16 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
     failed = outcomes.filter(pl.col("outcome") == Outcome.QUARANTINED)
     if failed.is_empty():
         return
-    waiting = {} if claim.kind == "replay" else _open(tx, claim.rule_id)
+    waiting = {} if claim.kind == "replay" else _open(tx, claim)
+    later = _later(tx, claim)
     fresh: list[dict[str, Any]] = []
     taken = _parked_by(tx, claim) | {_key(row) for row in failed.iter_rows(named=True) if _has_key(row)}
     for row in failed.iter_rows(named=True):
         key, values = _key(row), {**_values(row), "run_id": claim.run_id, "last_at": now}
         if not _has_key(row):
             key = _apart(key, row["record_no"], taken)
+        if key in later:
+            continue
         known = claim.selection[row["record_no"] - 1] if claim.kind == "replay" else waiting.get(key)
         if known:
             _again(tx, known, values)
@@ -39,12 +42,18 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
 
 
 def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime) -> None:
-    """Mark the waiting records that have passed in this chunk."""
-    passed = outcomes.filter(pl.col("outcome") != Outcome.QUARANTINED, pl.col("record_no").is_not_null())
+    """Mark the waiting records that have passed in this chunk; an undone run lets none pass."""
+    if claim.kind == "undo":
+        return
+    passed = outcomes.filter(
+        pl.col("outcome") != Outcome.QUARANTINED,
+        pl.col("record_no").is_not_null(),
+        pl.col("situation").ne_missing(MOVED),
+    )
     if claim.kind == "replay":
         ids = [claim.selection[number - 1] for number in passed["record_no"]]
     else:
-        waiting = _open(tx, claim.rule_id)
+        waiting = _open(tx, claim)
         ids = (
             [waiting[key] for key in waiting.keys() & set(map(column_text, passed["left_key"].drop_nulls()))]
             if waiting
@@ -56,7 +65,8 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
 
 def settle_rest(tx: sa.Connection, claim: Claim, now: datetime) -> None:
     """After a complete scan: what this run has not parked again is repaired or gone from the source."""
-    _resolve(tx, sa.and_(quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id != claim.run_id), now)
+    others = sa.and_(quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id != claim.run_id)
+    _resolve(tx, sa.and_(others, ~_is_later(claim)), now)
 
 
 def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:
@@ -64,10 +74,22 @@ def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) ->
     tx.execute(sa.update(quarantine).where(quarantine.c.state == "open", which).values(values))
 
 
-def _open(tx: sa.Connection, rule_id: int) -> dict[str, int]:
-    query = sa.select(quarantine.c.left_key, quarantine.c.id)
-    mine = query.where(quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
+def _open(tx: sa.Connection, claim: Claim) -> dict[str, int]:
+    query = sa.select(quarantine.c.left_key, quarantine.c.id).where(~_is_later(claim))
+    mine = query.where(quarantine.c.rule_id == claim.rule_id, quarantine.c.state == "open")
     return {row.left_key: row.id for row in tx.execute(mine)}
+
+
+def _later(tx: sa.Connection, claim: Claim) -> set[str]:
+    """Return the keys that another run has parked since the plan at hand was made: it knows better."""
+    mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.state == "open", _is_later(claim))
+    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine)))
+
+
+def _is_later(claim: Claim) -> sa.ColumnElement[bool]:
+    if claim.kind != "approved" or not claim.parameters:
+        return sa.false()
+    return sa.and_(quarantine.c.run_id > claim.parameters["of"], quarantine.c.run_id != claim.run_id)
 
 
 def _again(tx: sa.Connection, entry: int, values: dict[str, Any]) -> None:

@@ -1,0 +1,203 @@
+"""A plan that was approved is carried out as shown: nothing else is written, and what has moved is left alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from connectors.builtin.sqlite import SQLite
+from tests.runs.conftest import ADMIN, RULE, numbers
+from tests.runs.test_crash import Killed, dies
+from webapp.rulebook import services as rulebook
+from webapp.runs import plans, quarantine
+from webapp.runs.followups import approve
+from webapp.runs.models import rule_cursor
+from webapp.runs.pipeline.journal import Journal
+from webapp.runs.requests import RunRefused, start
+
+
+def approved(world, simulation):
+    run_id = approve(world.house, simulation, ADMIN)
+    assert world.work(run_id)
+    return world.look(run_id)
+
+
+def told(world, run_id):
+    """Return key -> reason of the records that were left out because they had moved."""
+    return {r.row.left_key: str(r.reason) for r in world.records(run_id) if r.row.situation == "moved"}
+
+
+def test_a_plan_is_carried_out_as_shown(world):
+    """What the simulation showed is written, linked, counted and parked; the next run finds nothing to do."""
+    world.customers("Ada", "Bea", None, "Cid")
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (2, "old", None, "memo"), (4, "Cid", "+86 4", None))
+    world.rule()
+    sim = world.pages_of(3).run("simulate")
+    assert world.clients() == [(2, "old", None), (4, "Cid", "+86 4")]
+    run = approved(world, sim.id)
+    assert (run.state, run.kind, run.mode, run.counts) == ("succeeded", "approved", "live", sim.counts)
+    assert world.clients() == [(1, "Ada", "+86 1"), (2, "Bea", "+86 2"), (4, "Cid", "+86 4")]
+    with world.house.db.read() as tx:
+        assert [e.left_key for e in quarantine.listing(tx)] == ["3"]
+    assert numbers(world.run()) == {"read": 4, "unchanged": 3, "quarantined": 1}
+
+
+MOVES = [
+    ("crm", "UPDATE customer SET name = 'Adam' WHERE id = 1", "1", "'name' has changed in crm › customer since."),
+    ("crm", "DELETE FROM customer WHERE id = 1", "1", "It is gone from crm › customer."),
+    ("erp", "INSERT INTO client VALUES (1, 'x', 'y', 'z')", "1", "A record with the key '1' is in erp › client by now."),
+    ("erp", "UPDATE client SET title = 'newer' WHERE no = 2", "2", "'title' has changed in erp › client since."),
+    ("erp", "DELETE FROM client WHERE no = 2", "2", "Its record '2' is gone from erp › client."),
+]
+
+
+@pytest.mark.parametrize(("system", "statement", "key", "reason"), MOVES)
+def test_what_has_moved_is_left_alone(world, system, statement, key, reason):
+    """A record that has changed, gone or appeared on either side is left out and says so; all others are written."""
+    world.customers("Ada", "Bea", "Cid")
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (2, "old", None, "memo"))
+    world.rule()
+    sim = world.run("simulate")
+    getattr(world, system)(statement)
+    before = dict((row[0], row) for row in world.clients())
+    run = approved(world, sim.id)
+    assert told(world, run.id) == {key: reason}
+    assert run.counts["skipped"] == 1
+    after = dict((row[0], row) for row in world.clients())
+    assert after.get(int(key)) == before.get(int(key))
+    assert after[3] == (3, "Cid", "+86 3")
+
+
+def test_fields_that_the_rule_does_not_use_may_change(world):
+    """A change of a field that the rule neither reads nor writes does not count."""
+    world.customers("Ada", "Bea")
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (2, "old", None, "memo"))
+    world.rule()
+    sim = world.run("simulate")
+    world.crm("UPDATE customer SET status = 'other'")
+    world.erp("UPDATE client SET memo = 'other'")
+    assert numbers(approved(world, sim.id)) == {"read": 2, "created": 1, "updated": 1}
+
+
+def test_a_record_that_another_run_has_written_since_is_left_alone(world):
+    """After a live run between simulation and approval nothing is written twice."""
+    world.customers("Ada", "Bea")
+    world.rule()
+    sim = world.run("simulate")
+    world.run()
+    run = approved(world, sim.id)
+    assert numbers(run) == {"read": 2, "skipped": 2}
+    assert len(world.clients()) == 2
+
+
+def test_a_plan_can_be_approved_once(world):
+    """A second approval, also one of a plan that is just being carried out, is refused."""
+    world.customers("Ada")
+    world.rule()
+    sim = world.run("simulate")
+    first = approve(world.house, sim.id, ADMIN)
+    with pytest.raises(RunRefused, match=f"run {first} carries it out"):
+        approve(world.house, sim.id, ADMIN)
+
+
+@pytest.mark.parametrize("case", ["live", "republished", "draft", "old", "forgotten", "failed"])
+def test_what_cannot_be_approved(world, case):
+    """Only the complete, recent plan of what is published now can be carried out."""
+    world.customers("Ada")
+    world.rule()
+    if case == "draft":
+        rulebook.save_draft(world.house, "customers", {**RULE, "label": "new"}, ADMIN)
+        run_id = start(world.house, "customers", "simulate", ADMIN, draft=True)
+        world.work(run_id)
+        sim = world.look(run_id)
+    else:
+        sim = world.run("live" if case == "live" else "simulate")
+    if case == "republished":
+        world.rule(label="new")
+    if case == "old":
+        world.shift += timedelta(days=8)
+    if case == "forgotten":
+        with world.house.db.begin() as tx:
+            plans.forget(tx, world.now() + timedelta(days=8), 7)
+    if case == "failed":
+        world.crm("DROP TABLE customer")
+        sim = world.run("simulate")
+    reasons = {
+        "live": "is not a simulation",
+        "republished": "plan of version 1, and now version 2",
+        "draft": "plan of a draft",
+        "old": "older than 7 days",
+        "forgotten": "older than 7 days",
+        "failed": "not complete",
+    }
+    with pytest.raises(RunRefused, match=reasons[case]):
+        approve(world.house, sim.id, ADMIN)
+
+
+POINTS = [
+    (owner, name, at, before)
+    for owner, name in ((Journal, "plan"), (SQLite, "write"), (Journal, "check_in"), (Journal, "end"))
+    for at in ((1,) if name == "end" else (1, 2))
+    for before in (True, False)
+    if not (name == "end" and not before)
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "at", "before"), POINTS, ids=lambda v: getattr(v, "__name__", str(v)))
+def test_a_killed_approval_ends_like_an_undisturbed_one(world, monkeypatch, owner, name, at, before):
+    """Wherever the worker dies, also between the target's commit and ours, the plan is carried out once."""
+    world.customers("Ada", "Bea", None, "Cid", "far too long a name for this target", "Dan", "Eva")
+    world.rule()
+    sim = world.pages_of(3).run("simulate")
+    world.crm("UPDATE customer SET name = 'Moved' WHERE id = 4")
+    run_id = approve(world.house, sim.id, ADMIN)
+    with monkeypatch.context() as patch:
+        dies(patch, owner, name, at, before)
+        with pytest.raises(Killed):
+            world.work(run_id)
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    assert world.work(run_id, "w2")
+    run = world.look(run_id)
+    assert (run.state, numbers(run)) == ("succeeded", {"read": 7, "created": 4, "skipped": 1, "quarantined": 2})
+    assert [row[1] for row in world.clients()] == ["Ada", "Bea", "Dan", "Eva"]
+    assert list(told(world, run_id)) == ["4"]
+
+
+CURSOR = {"left": {"by": "cursor", "field": "changed", "tie": "id"}}
+
+
+def test_the_cursor_moves_to_where_the_plan_ended(world):
+    """By cursor: the next run goes on behind the plan, and meets what changed after the simulation."""
+    world.customers("Ada", "Bea")
+    world.rule(detect=CURSOR)
+    sim = world.run("simulate")
+    world.crm("INSERT INTO customer VALUES (3, 'Cid', 'x', 'active', '2024-01-01 00:00:03')")
+    assert numbers(approved(world, sim.id)) == {"read": 2, "created": 2}
+    with world.house.db.read() as tx:
+        assert [row.value for row in tx.execute(rule_cursor.select())] == ["2024-01-01 00:00:02"]
+    assert world.run().counts["created"] == 1
+
+
+def test_the_cursor_stays_where_a_record_was_left_out(world):
+    """By cursor: a record that was left out is met again by the next run, so nothing is lost."""
+    world.customers("Ada", "Bea")
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (1, "old", None, None))
+    world.rule(detect=CURSOR)
+    sim = world.run("simulate")
+    world.erp("UPDATE client SET title = 'newer'")
+    assert numbers(approved(world, sim.id)) == {"read": 2, "created": 1, "skipped": 1}
+    assert numbers(world.run()) == {"read": 2, "updated": 1, "unchanged": 1}
+
+
+def test_what_was_parked_since_the_simulation_stays_parked(world):
+    """A record that a later run has parked is neither settled nor overwritten by the older plan."""
+    world.customers("Ada", "Bea")
+    world.rule()
+    world.run()
+    sim = world.run("simulate")
+    world.crm("UPDATE customer SET name = NULL WHERE id = 1")
+    world.run()
+    assert numbers(approved(world, sim.id)) == {"read": 2, "unchanged": 2}
+    with world.house.db.read() as tx:
+        assert [e.left_key for e in quarantine.listing(tx)] == ["1"]

@@ -1,0 +1,75 @@
+"""What a system holds now of records that a stored chunk names: looked up by key, in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from connectors.spi import Connector
+from rules.documents.sync import Side
+from rules.reconcile.one_way import key_text, key_values
+from rules.schema import Schema
+from webapp.runs.pipeline.codec import from_texts
+
+KEY = "__key"
+_ROW = "__row"
+_THERE = "__there"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One side of a rule: its connector, where its records are, their fields, the field that is their key."""
+
+    connector: Connector
+    side: Side
+    schema: Schema
+    key: str
+
+    @property
+    def place(self) -> str:
+        """Return how the side is called before people."""
+        return f"{self.side.connection} › {self.side.object}"
+
+    def find(self, name: str, texts: pl.Series, names: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the records whose field `name` is one of the texts, with that text as column `__key`."""
+        schema = self.schema
+        if names is not None:
+            wanted = {name, self.key, *names}
+            schema = schema.select(tuple(n for n in schema.names if n in wanted))
+        values = key_values(texts.drop_nulls().unique(), schema[name].dtype).drop_nulls().alias(name)
+        found = schema.empty() if values.is_empty() else self.connector.lookup(self.side.object, schema, name, values)
+        return found.with_columns(key_text(found[name]).alias(KEY))
+
+    def beside(self, texts: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+        """Return for each key the record that is held now, with `__there` false where there is none."""
+        found = self.find(self.key, texts, names).unique(KEY, keep="first", maintain_order=True)
+        asked = pl.DataFrame({KEY: texts})
+        joined = asked.join(
+            found.with_columns(pl.lit(value=True).alias(_THERE)), on=KEY, how="left", maintain_order="left"
+        )
+        return joined.with_columns(pl.col(_THERE).fill_null(value=False))
+
+    def typed(self, texts: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
+        """Return the named fields of JSON texts as columns; null where a text is not a value of the field any more."""
+        return from_texts(list(texts), self.schema.select(tuple(names)))[0]
+
+
+def there(beside: pl.DataFrame) -> pl.Series:
+    """Return the mask of the records that were found."""
+    return beside[_THERE]
+
+
+def differing(then: pl.DataFrame, now: pl.DataFrame, names: Sequence[str]) -> list[list[str]]:
+    """Return for each row which of the named fields are not the same in both frames."""
+    if not names:
+        return [[] for _ in range(now.height)]
+    differs = [
+        pl.select(pl.when(then[name].ne_missing(now[name])).then(pl.lit(name)).alias(name)).to_series()
+        for name in names
+    ]
+    found: list[list[str]] = (
+        pl.DataFrame(differs).select(pl.concat_list(pl.all()).list.drop_nulls()).to_series().to_list()
+    )
+    return found

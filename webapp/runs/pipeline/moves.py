@@ -1,0 +1,197 @@
+"""Which records of a stored plan have moved since: their values on either side, their partner, or their link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from rules.reconcile.one_way import key_text, key_values
+from rules.reconcile.situations import MOVED, Outcome, Situation
+from rules.schema import Op
+from rules.text import Message, msg
+from webapp.runs.pipeline.checked import Checked
+from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.held import KEY, Held, differing, there
+from webapp.runs.pipeline.links import Links
+
+_WITHOUT_LINK = (Situation.UNLINKED.value, Situation.UNMATCHED_LEFT.value, Situation.UNMATCHED_RIGHT.value)
+_GONE_PARTNER = (Situation.DELETED_LEFT.value, Situation.DELETED_RIGHT.value)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Why a record of a plan is left as it is, and the field that shows it."""
+
+    message: Message
+    field: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """Return the message as outcomes hold it."""
+        return json.dumps(self.message.to_json(), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The two sides of a chunk as they are now: `own` is where its records were read, `other` the other one.
+
+    `read` names the fields that the rule reads on its own side, `matches` the fields by which partners are found.
+    """
+
+    own: Held
+    other: Held
+    read: tuple[str, ...]
+    matches: tuple[tuple[str, str], ...]
+    links: Links
+
+    def moved(self, chunk: Chunk) -> dict[int, Moved]:
+        """Return the rows of a chunk that are not as they were when it was planned; the first reason found counts."""
+        found: dict[int, Moved] = {}
+        for row, why in (*self._sources(chunk), *self._linked(chunk), *self._written(chunk)):
+            found.setdefault(row, why)
+        return found
+
+    def _sources(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
+        """Yield records whose own values have changed; those that were parked for a second key cannot be told."""
+        rows = _rows(
+            chunk.outcomes, pl.col("record").is_not_null() & (pl.col("stage") != "repeated").fill_null(value=True)
+        )
+        some = chunk.outcomes[rows].filter(pl.col("left_key").is_not_null())
+        if some.is_empty():
+            return
+        names = [name for name in self.read if name in self.own.schema]
+        then, now = self.own.typed(some["record"].to_list(), names), self.own.beside(some["left_key"], names)
+        rows = rows.filter(chunk.outcomes["left_key"][rows].is_not_null())
+        for row, held, fields in zip(rows, there(now), differing(then, now, names), strict=True):
+            if not held:
+                yield row, Moved(msg("It is gone from {place}.", place=self.own.place))
+            elif fields:
+                yield row, self._changed(self.own, fields[0])
+
+    def _linked(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
+        """Yield records that have another link, or none, by now; and those whose partner is gone."""
+        rows = _rows(chunk.outcomes, pl.col("left_key").is_in(chunk.links["left_key"].implode()))
+        touched = sorted({*rows, *(row for write in chunk.writes if not write.own for row in write.rows)})
+        some = chunk.outcomes[touched]
+        now = self.links.find(some["left_key"])
+        for row, situation, partner, link in zip(touched, some["situation"], some["right_key"], now, strict=True):
+            if situation in _WITHOUT_LINK:
+                if link is not None:
+                    yield row, Moved(msg("It has got the partner '{key}' since.", key=link))
+            elif link is None or (link != partner and situation not in _GONE_PARTNER):
+                yield row, Moved(msg("Its link has changed since."))
+        yield from self._partners_gone(chunk, rows)
+
+    def _partners_gone(self, chunk: Chunk, rows: pl.Series) -> Iterator[tuple[int, Moved]]:
+        written = {row for write in chunk.writes for row in write.rows}
+        met = [row for row in rows if row not in written and chunk.outcomes["right_key"][row] is not None]
+        keys = chunk.outcomes["right_key"][met]
+        for row, key, held in zip(met, keys, there(self.other.beside(keys, ())), strict=True):
+            if not held and chunk.outcomes["situation"][row] != Situation.OUT_OF_SCOPE:
+                yield row, self._gone(self.other, key)
+
+    def _written(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
+        for write in chunk.writes:
+            if write.change.op is Op.CREATE:
+                yield from self._created(chunk, write)
+            else:
+                yield from self._replaced(chunk, write)
+
+    def _created(self, chunk: Chunk, write: Write) -> Iterator[tuple[int, Moved]]:
+        """Yield records that are to be created and are there by now, under their key or as a partner that fits."""
+        side, records = (self.own if write.own else self.other), write.change.records
+        if side.key in records.columns:
+            keys = key_text(records[side.key])
+            for row, key, held in zip(write.rows, keys, there(side.beside(keys, ())), strict=True):
+                if held:
+                    text = msg("A record with the key '{key}' is in {place} by now.", key=key, place=side.place)
+                    yield row, Moved(text, side.key)
+        for source, target in () if write.own else self.matches:
+            then = self.own.typed(chunk.outcomes["record"][write.rows].to_list(), [source])
+            values = key_text(key_values(key_text(then[source]), side.schema[target].dtype))
+            fits = values.is_in(side.find(target, values.filter(values != ""))[KEY].implode())
+            for row in write.rows.filter(fits.fill_null(value=False)):
+                yield row, Moved(msg("A record that fits is in {place} by now.", place=side.place), target)
+
+    def _replaced(self, chunk: Chunk, write: Write) -> Iterator[tuple[int, Moved]]:
+        """Yield records that are to be updated or deleted and are not as they were."""
+        side, change = (self.own if write.own else self.other), write.change
+        keys = key_text(change.records[change.key])
+        texts = chunk.outcomes["own_before" if write.own else "before"][write.rows].to_list()
+        if change.op is Op.UPDATE:
+            names = [name for name in change.records.columns if name != change.key]
+        else:
+            names = [name for name in side.schema.names if any(name in json.loads(text or "{}") for text in texts)]
+        then, now = side.typed([text or "{}" for text in texts], names), side.beside(keys, names)
+        for row, key, held, fields in zip(write.rows, keys, there(now), differing(then, now, names), strict=True):
+            if not held:
+                yield row, self._gone(side, key)
+            elif fields:
+                yield row, self._changed(side, fields[0])
+
+    @staticmethod
+    def _gone(side: Held, key: str) -> Moved:
+        return Moved(msg("Its record '{key}' is gone from {place}.", key=key, place=side.place))
+
+    @staticmethod
+    def _changed(side: Held, field: str) -> Moved:
+        return Moved(msg("'{field}' has changed in {place} since.", field=field, place=side.place), field)
+
+
+def without(chunk: Chunk, moved: dict[int, Moved]) -> Chunk:
+    """Return the chunk with the rows that have moved left as they are."""
+    if not moved:
+        return chunk
+    rows = sorted(moved)
+    keys = chunk.outcomes["left_key"][rows].implode()
+    others = ~pl.col("left_key").is_in(keys)
+    told = Checked(
+        chunk.checked.tallies,
+        chunk.checked.warned.filter(others),
+        chunk.checked.marks.filter(~pl.col("key").is_in(keys)),
+    )
+    return replace(
+        chunk,
+        outcomes=_left_alone(chunk.outcomes, rows, [moved[row] for row in rows]),
+        writes=tuple(_kept(chunk.writes, rows)),
+        links=chunk.links.filter(others),
+        checked=told,
+        baseline=None if chunk.baseline is None else chunk.baseline.filter(others),
+        waiting=chunk.waiting.filter(others),
+    )
+
+
+def _left_alone(outcomes: pl.DataFrame, rows: Sequence[int], reasons: Sequence[Moved]) -> pl.DataFrame:
+    cleared = ("stage", "before", "after", "own_before", "own_after", "record", "raw", "place")
+    patch = pl.DataFrame(
+        {
+            "__row": pl.Series(rows, dtype=pl.UInt32),
+            "__field": pl.Series([why.field for why in reasons], dtype=pl.String),
+            "__reason": pl.Series([why.reason for why in reasons], dtype=pl.String),
+        }
+    )
+    numbered = outcomes.with_row_index("__row").join(patch, on="__row", how="left", maintain_order="left")
+    hit = pl.col("__reason").is_not_null()
+    return numbered.with_columns(
+        *(pl.when(~hit).then(pl.col(name)).alias(name) for name in cleared),
+        outcome=pl.when(hit).then(pl.lit(Outcome.SKIPPED.value)).otherwise("outcome"),
+        situation=pl.when(hit).then(pl.lit(MOVED)).otherwise("situation"),
+        field=pl.when(hit).then("__field").otherwise("field"),
+        reason=pl.when(hit).then("__reason").otherwise("reason"),
+    ).select(outcomes.columns)
+
+
+def _kept(writes: tuple[Write, ...], rows: Sequence[int]) -> Iterator[Write]:
+    gone = pl.Series(rows, dtype=pl.UInt32)
+    for write in writes:
+        stays = ~write.rows.cast(pl.UInt32).is_in(gone.implode())
+        if stays.any():
+            change = replace(write.change, records=write.change.records.filter(stays))
+            yield replace(write, change=change, rows=write.rows.filter(stays))
+
+
+def _rows(outcomes: pl.DataFrame, which: pl.Expr) -> pl.Series:
+    return outcomes.select(which.fill_null(value=False).arg_true()).to_series()
