@@ -1,10 +1,14 @@
-"""Where rooms above the runs hang in what they want to know of their ends; filled once a process."""
+"""Where rooms above the runs hang in what they want to know of their ends and of pairs that wait for a person.
+
+Filled once a process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 
@@ -23,5 +27,31 @@ class Ended:
     at: datetime
 
 
+class PairDeed(StrEnum):
+    """What became of pairs of records that wait for a person."""
+
+    OPENED = "opened"
+    REFRESHED = "refreshed"  # their values have changed while they waited
+    DROPPED = "dropped"  # so have the values, and the answer that was given no longer fits
+    ANSWERED = "answered"
+    USED = "used"  # a run has carried out the answer
+    RESOLVED = "resolved"  # nothing is left to decide
+
+
+@dataclass(frozen=True)
+class PairsMoved:
+    """What became of rows of `pair_case` at once; `run_id` is the run that met them last."""
+
+    deed: PairDeed
+    cases: tuple[int, ...]
+    rule_name: str
+    run_id: int
+    by: str
+    at: datetime
+
+
 ended: list[Callable[[sa.Connection, Ended], None]] = []
 """Each is called in the transaction that ends the run."""
+
+pairs: list[Callable[[sa.Connection, PairsMoved], None]] = []
+"""Each is called in the transaction that opens, refreshes, answers or settles pairs that wait."""
