@@ -46,7 +46,12 @@ def test_a_plan_is_carried_out_as_shown(world):
 MOVES = [
     ("crm", "UPDATE customer SET name = 'Adam' WHERE id = 1", "1", "'name' has changed in crm › customer since."),
     ("crm", "DELETE FROM customer WHERE id = 1", "1", "It is gone from crm › customer."),
-    ("erp", "INSERT INTO client VALUES (1, 'x', 'y', 'z')", "1", "A record with the key '1' is in erp › client by now."),
+    (
+        "erp",
+        "INSERT INTO client VALUES (1, 'x', 'y', 'z')",
+        "1",
+        "A record with the key '1' is in erp › client by now.",
+    ),
     ("erp", "UPDATE client SET title = 'newer' WHERE no = 2", "2", "'title' has changed in erp › client since."),
     ("erp", "DELETE FROM client WHERE no = 2", "2", "Its record '2' is gone from erp › client."),
 ]
@@ -60,11 +65,11 @@ def test_what_has_moved_is_left_alone(world, system, statement, key, reason):
     world.rule()
     sim = world.run("simulate")
     getattr(world, system)(statement)
-    before = dict((row[0], row) for row in world.clients())
+    before = {row[0]: row for row in world.clients()}
     run = approved(world, sim.id)
     assert told(world, run.id) == {key: reason}
     assert run.counts["skipped"] == 1
-    after = dict((row[0], row) for row in world.clients())
+    after = {row[0]: row for row in world.clients()}
     assert after.get(int(key)) == before.get(int(key))
     assert after[3] == (3, "Cid", "+86 3")
 

@@ -75,6 +75,8 @@ def test_out_of_scope_may_delete(world):
     assert numbers(run) == {"read": 2, "unchanged": 1, "skipped": 1, "deleted": 1}
     assert adds_up(run)
     assert [row[0] for row in world.clients()] == [2]
+    (deleted,) = world.records(run.id)
+    assert deleted.before == {"no": 1, "title": "Ada", "tel": "+86 1", "memo": None}, "all that it held is kept"
     assert numbers(world.run()) == {"read": 2, "unchanged": 1, "skipped": 1}
 
 

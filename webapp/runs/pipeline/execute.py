@@ -27,6 +27,8 @@ from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.filtering import again, filtered, unseen
+from webapp.runs.pipeline.held import Held
+from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.links import Links
@@ -215,6 +217,8 @@ class Execution:
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target, links: Links) -> None:
         if chunk.read == 0 and not chunk.left_out:
             return
+        side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key)
+        chunk = imaged(chunk, lambda _own: side)
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)

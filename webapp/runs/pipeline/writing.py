@@ -139,7 +139,7 @@ def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
     checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
     keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
-    whole = pl.concat([outcomes, _deleted(chunk.writes, result, outcomes)])
+    whole = pl.concat([_without_images(outcomes, chunk.writes), _deleted(chunk.writes, result, outcomes)])
     return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked)
 
 
@@ -184,8 +184,17 @@ def _set(outcomes: pl.DataFrame, column: str, rows: pl.Series, values: pl.Series
     return outcomes.with_columns(outcomes[column].scatter(rows, values).alias(column))
 
 
+def _without_images(outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
+    """Return the outcomes of the records read: what was deleted has its before-image in a row of its own."""
+    for write in writes:
+        if write.change.op is Op.DELETE:
+            nothing = pl.repeat(None, write.rows.len(), dtype=pl.String, eager=True)
+            outcomes = _set(outcomes, "own_before" if write.own else "before", write.rows, nothing)
+    return outcomes
+
+
 def _deleted(writes: tuple[Write, ...], result: WriteResult, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return a row for each record of the target that was deleted."""
+    """Return a row for each record that was deleted, with all that it held as before-image."""
     refused = {(f.change, f.row) for f in result.failures}
     rows = [
         row
@@ -199,5 +208,5 @@ def _deleted(writes: tuple[Write, ...], result: WriteResult, outcomes: pl.DataFr
     return gone.with_columns(
         record_no=pl.lit(None, dtype=pl.Int64),
         outcome=pl.lit(Outcome.DELETED.value),
-        **dict.fromkeys(("before", "after", "own_before", "own_after", "record"), nothing),
+        **dict.fromkeys(("after", "own_after", "record"), nothing),
     )
