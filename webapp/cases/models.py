@@ -1,16 +1,16 @@
-"""The tables of cases: what waits for a person, and what people say about it."""
+"""The tables of cases: what waits for a person, what people say about it, and what became of it."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 case_item = sa.Table(
     "case_item",
     metadata,
     sa.Column("id", BigId, primary_key=True, autoincrement=True),
-    sa.Column("kind", sa.String(32), nullable=False, comment="what kind of question: event_rule, conflict, match"),
+    sa.Column("kind", sa.String(32), nullable=False, comment="who asks: event_rule, sync, manual"),
     sa.Column("title", sa.String(500), nullable=False),
     sa.Column("subject", sa.String(500), nullable=False, server_default="", comment="the record or thing it concerns"),
     sa.Column("details", Json, nullable=False),
@@ -23,6 +23,8 @@ case_item = sa.Table(
     sa.Column("closed_at", UtcDateTime),
     sa.Column("closed_by", sa.String(128)),
     sa.Column("resolution", sa.Text),
+    sa.Column("pair_id", BigId, unique=True, comment="sync: the row of pair_case that waits"),
+    sa.Column("situation", sa.String(24), comment="sync: what was found for the pair"),
     sa.Index("ix_case_item_state_id", "state", "id"),
 )
 
@@ -34,4 +36,16 @@ case_comment = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("by", sa.String(128), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+)
+
+case_event = sa.Table(
+    "case_event",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("case_id", BigId, nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("by", sa.String(128), nullable=False),
+    sa.Column("deed", sa.String(16), nullable=False, comment="opened refreshed dropped answered used resolved ..."),
+    sa.Column("run_id", BigId, comment="the run that did it"),
+    sa.Column("told", NullableJson, comment="what was chosen, or who it was given to"),
 )

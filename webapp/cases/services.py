@@ -69,6 +69,8 @@ class Case:
     closed_at: datetime | None
     closed_by: str | None
     resolution: str | None
+    pair_id: int | None = None
+    situation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,18 @@ class Comment:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which cases a list shows; None means any."""
+    """Which cases a list shows; None means any. `before` and `upto` are numbers of cases."""
 
     state: str | None = "open"
     kind: str | None = None
     rule_name: str | None = None
     assignee: str | None = None
     before: int | None = None
+    situation: str | None = None
+    opened_before: datetime | None = None
+    nobodys: bool = False
+    upto: int | None = None
+    cases: tuple[int, ...] | None = None
 
 
 def open_case(house: House, new: NewCase, actor: Actor, tx: sa.Connection | None = None) -> int:
@@ -207,12 +214,23 @@ def _subject(case_id: int) -> Subject:
 
 
 def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
-    for name in ("state", "kind", "rule_name", "assignee"):
+    table = case_item.c
+    for name in ("state", "kind", "rule_name", "assignee", "situation"):
         value = getattr(wanted, name)
         if value is not None:
-            yield case_item.c[name] == value
-    if wanted.before is not None:
-        yield case_item.c.id < wanted.before
+            yield table[name] == value
+    if wanted.nobodys:
+        yield table.assignee.is_(None)
+    if wanted.cases is not None:
+        yield table.id.in_(wanted.cases)
+    limits = ((table.id, wanted.before), (table.opened_at, wanted.opened_before), (table.id + 0, _behind(wanted.upto)))
+    for column, limit in limits:
+        if limit is not None:
+            yield column < limit
+
+
+def _behind(number: int | None) -> int | None:
+    return None if number is None else number + 1
 
 
 @contextmanager

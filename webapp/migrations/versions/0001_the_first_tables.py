@@ -78,9 +78,20 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_case_comment'))
     )
     op.create_index(op.f('ix_case_comment_case_id'), 'case_comment', ['case_id'], unique=False)
+    op.create_table('case_event',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('case_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('by', sa.String(length=128), nullable=False),
+    sa.Column('deed', sa.String(length=16), nullable=False, comment='opened refreshed dropped answered used resolved ...'),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='the run that did it'),
+    sa.Column('told', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what was chosen, or who it was given to'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_case_event'))
+    )
+    op.create_index(op.f('ix_case_event_case_id'), 'case_event', ['case_id'], unique=False)
     op.create_table('case_item',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
-    sa.Column('kind', sa.String(length=32), nullable=False, comment='what kind of question: event_rule, conflict, match'),
+    sa.Column('kind', sa.String(length=32), nullable=False, comment='who asks: event_rule, sync, manual'),
     sa.Column('title', sa.String(length=500), nullable=False),
     sa.Column('subject', sa.String(length=500), server_default='', nullable=False, comment='the record or thing it concerns'),
     sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
@@ -93,8 +104,11 @@ def upgrade() -> None:
     sa.Column('closed_at', UtcDateTime(), nullable=True),
     sa.Column('closed_by', sa.String(length=128), nullable=True),
     sa.Column('resolution', sa.Text(), nullable=True),
+    sa.Column('pair_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='sync: the row of pair_case that waits'),
+    sa.Column('situation', sa.String(length=24), nullable=True, comment='sync: what was found for the pair'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_case_item')),
-    sa.UniqueConstraint('origin', name=op.f('uq_case_item_origin'))
+    sa.UniqueConstraint('origin', name=op.f('uq_case_item_origin')),
+    sa.UniqueConstraint('pair_id', name=op.f('uq_case_item_pair_id'))
     )
     op.create_index(op.f('ix_case_item_rule_name'), 'case_item', ['rule_name'], unique=False)
     op.create_index('ix_case_item_state_id', 'case_item', ['state', 'id'], unique=False)
@@ -649,6 +663,8 @@ def downgrade() -> None:
     op.drop_index('ix_case_item_state_id', table_name='case_item')
     op.drop_index(op.f('ix_case_item_rule_name'), table_name='case_item')
     op.drop_table('case_item')
+    op.drop_index(op.f('ix_case_event_case_id'), table_name='case_event')
+    op.drop_table('case_event')
     op.drop_index(op.f('ix_case_comment_case_id'), table_name='case_comment')
     op.drop_table('case_comment')
     op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
