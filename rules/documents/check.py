@@ -159,11 +159,11 @@ def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas, library: Library) -> 
 
 
 def _step(step: Step) -> Iterator[DocumentProblem]:
-    path, name = step.entry.path, step.target.name
+    entry, name = step.entry, step.target.name
     if step.target.generated:
         text = N_("'{field}' is filled in by the system itself and cannot be written.")
-        yield DocumentProblem(path, msg(text, field=name))
-    for program, place in ((step.program, step.entry.expression_path), (step.when, f"{path}/when")):
+        yield DocumentProblem(entry.path, msg(text, field=name))
+    for program, place in ((step.program, entry.expression_path), (step.when, entry.when_path)):
         for problem in program.warnings if program else ():
             yield DocumentProblem.of(place, problem)
 

@@ -22,6 +22,12 @@ class Entry:
     strength: Strength
     on_error: OnError = OnError.QUARANTINE
     default: str | int | float | bool | None = None
+    when_key: str = "when"
+
+    @property
+    def when_path(self) -> str:
+        """Return the place of the condition in the document."""
+        return f"{self.path}/{self.when_key}"
 
 
 @dataclass(frozen=True)
@@ -59,17 +65,19 @@ def _entry(path: str, pair: FieldMap, way: FieldDirection) -> Entry | None:
         target, source, expression, name = pair.left, pair.right, pair.to_left, "to_left"
     if target is None or (source is None and expression is None):
         return None
+    leftwards = way is FieldDirection.RIGHT_TO_LEFT and pair.when_left is not None
     return Entry(
         path,
         target,
         source,
         expression,
         f"{path}/{name}",
-        when=pair.when,
+        when=pair.when_left if leftwards else pair.when,
         on=pair.on,
         strength=pair.strength,
         on_error=pair.on_error,
         default=pair.default,
+        when_key="when_left" if leftwards else "when",
     )
 
 

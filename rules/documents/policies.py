@@ -70,6 +70,22 @@ class Guard:
 
 
 @dataclass(frozen=True)
+class Deactivation:
+    """What says that a record is no longer active."""
+
+    field: str = entry("The field that is set.", minLength=1)
+    value: str | int | float | bool = entry("Its value; of the field's type, dates and times as text.")
+
+
+@dataclass(frozen=True)
+class Deactivations:
+    """What `deactivate` writes, per side."""
+
+    left: Deactivation | None = entry("Into records of the left side.", None)
+    right: Deactivation | None = entry("Into records of the right side.", None)
+
+
+@dataclass(frozen=True)
 class DriftPolicy:
     """What to do when the fields of an object have changed."""
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from rules.documents.decision import Decision
 from rules.documents.example import RuleTest
-from rules.documents.policies import DriftPolicy, ErrorPolicy, Guard, Schedule
+from rules.documents.policies import Deactivations, DriftPolicy, ErrorPolicy, Guard, Schedule
 from rules.documents.shape import NAME, entry
 from rules.documents.validation import Validation
 
@@ -57,7 +57,21 @@ class MatchHow(StrEnum):
     """How two values are compared to find partners."""
 
     EXACT = "exact"
+    NORMALISED = "normalised"
     SIMILARITY = "similarity"
+
+
+class MatchKind(StrEnum):
+    """What compared values are, which says how they are brought into one form and how alike they are."""
+
+    TEXT = "text"
+    NAME = "name"
+    COMPANY = "company"
+    CODE = "code"
+    PHONE = "phone"
+    EMAIL = "email"
+    DATE = "date"
+    NUMBER = "number"
 
 
 class Strength(StrEnum):
@@ -161,7 +175,11 @@ class Detect:
     """How changed records are found on one side."""
 
     by: DetectBy = entry("full: read everything; cursor: read what is newer; cdc, webhook: be told.", DetectBy.FULL)
-    field: str | None = entry("cursor: the field that grows with every change.", None, minLength=1)
+    field: str | None = entry(
+        "cursor: the field that grows with every change; conflict: newer compares it, however changes are found.",
+        None,
+        minLength=1,
+    )
     tie: str | None = entry("cursor: the field that orders records with equal cursors; the key if left out.", None)
     overlap: str = entry("cursor: how far to read back, for changes that became visible late.", "5m", pattern=DURATION)
 
@@ -185,16 +203,41 @@ class Match:
 
     left: str = entry("The left field.", minLength=1)
     right: str = entry("The right field.", minLength=1)
-    how: MatchHow = entry("exact: equal values; similarity: alike from the threshold on.", MatchHow.EXACT)
-    threshold: float = entry("similarity: how alike, from 0 to 1.", 0.9, minimum=0, maximum=1)
+    how: MatchHow = entry(
+        "exact: equal values; normalised: equal but for case, width, accents, spaces, punctuation and the like; "
+        "similarity: alike from the threshold on.",
+        MatchHow.EXACT,
+    )
+    kind: MatchKind | None = entry(
+        "normalised, similarity: what the values are; date and number fields are known as such, others are text.", None
+    )
+    threshold: float = entry("similarity: how alike at least, from 0 to 1.", 0.9, minimum=0, maximum=1)
+    weight: float = entry(
+        "similarity: how much it counts among the similarities of its tier.", 1.0, minimum=0.01, maximum=1000
+    )
 
 
 @dataclass(frozen=True)
 class Tier:
     """One way to find the partner of an unlinked record; all its comparisons have to hold."""
 
-    match: tuple[Match, ...] = entry("The comparisons.", minItems=1)
+    match: tuple[Match, ...] = entry("The comparisons; all have to hold.", minItems=1, maxItems=20)
     confidence: float = entry("How sure a match of this tier is, from 0 to 1.", 1.0, minimum=0, maximum=1)
+    confidence_from: float | None = entry(
+        "How sure a match is that is only just alike enough; grows to `confidence` for values that are the same.",
+        None,
+        minimum=0,
+        maximum=1,
+    )
+    threshold: float = entry(
+        "How alike records are at least on the whole: the mean of the similarities by weight.",
+        0.0,
+        minimum=0,
+        maximum=1,
+    )
+    margin: float = entry(
+        "How much more alike the best partner has to be than the next one.", 0.02, minimum=0, maximum=1
+    )
 
 
 @dataclass(frozen=True)
@@ -214,9 +257,19 @@ class FieldMap:
     on: tuple[On, ...] = entry(
         "Which writes set the field.", (On.CREATE, On.UPDATE), minItems=1, maxItems=2, uniqueItems=True
     )
-    when: str | None = entry("A condition; where it is false, the target field is left alone.", None, minLength=1)
+    when: str | None = entry(
+        "A condition on the record that gives the value; where it is false, the target field is left alone.",
+        None,
+        minLength=1,
+    )
+    when_left: str | None = entry("The condition for values that flow left; `when` if left out.", None, minLength=1)
     conflict: ConflictPolicy | None = entry(
         "Who wins when both sides changed the field; the rule's default if left out.", None
+    )
+    resolve: str | None = entry(
+        "conflict: expression: the value for both sides, in the left field's type, from `left`, `right` and `base`.",
+        None,
+        minLength=1,
     )
     on_error: OnError = entry(
         "A record without a value: quarantine: park it; null: leave the field empty; default: write `default`; "
@@ -280,10 +333,11 @@ class Situations:
 
 @dataclass(frozen=True)
 class Deletes:
-    """How deletions are noticed."""
+    """How deletions are noticed, and what is written instead of deleting."""
 
     detect: DeleteDetect = entry("none: not at all; event, tombstone, full_scan: how.", DeleteDetect.NONE)
     require_complete_scan: bool = entry("full_scan: only after a scan proven complete.", True)
+    deactivate: Deactivations = entry("deactivate: what is written.", Deactivations())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ def build_step(entry: Entry, around: Surroundings) -> Step | list[DocumentProble
     missing = [*_missing(f"{entry.path}", entry.target, target, names[1])]
     if entry.expression is None and entry.source is not None:
         missing += _missing(f"{entry.path}", entry.source, source, names[0])
-    when = None if entry.when is None else condition(f"{entry.path}/when", entry.when, around)
+    when = None if entry.when is None else condition(entry.when_path, entry.when, around)
     problems = [*missing, *(when if isinstance(when, list) else [])]
     if missing:
         return problems

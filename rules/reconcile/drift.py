@@ -9,7 +9,7 @@ from enum import StrEnum
 from rules.documents.flows import object_name
 from rules.documents.policies import Drift
 from rules.documents.sync import SideName, SyncRule
-from rules.documents.used import used_fields
+from rules.reconcile.used import used_fields
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 from rules.text import N_, Message, msg
 

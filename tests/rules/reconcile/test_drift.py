@@ -9,8 +9,8 @@ import pytest
 
 from rules.documents import parse_sync
 from rules.documents.sync import SideName, SyncRule
-from rules.documents.used import used_fields
 from rules.reconcile.drift import described, drifted
+from rules.reconcile.used import used_fields
 from rules.schema import Field, FieldType, Schema
 
 DOCUMENT: dict[str, Any] = {
