@@ -21,11 +21,20 @@ class Situation(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"
 
 
+APART = "apart"
+"""Beside the situations: a record that a person wants to stay without a partner."""
+
 REJECTED = "rejected"
 """Beside the situations: a record that is left out because it does not meet a validation."""
 
 MOVED = "moved"
 """Beside the situations: a record that is left as it is because it has changed since a plan or a run was made."""
+
+UNDONE = "undone"
+"""Beside the situations: a record of which a run has taken back what an earlier one had written."""
+
+REFUSED = "refused"
+"""Beside the situations: a record that was to be undone and that the target did not take."""
 
 
 class Outcome(StrEnum):

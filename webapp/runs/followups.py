@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
-from rules.text import Message
+from rules.documents.sync import Direction
+from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.rulebook import services as rules
 from webapp.runs import plans
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run
+from webapp.runs.pipeline.compensation import CHANGES
 from webapp.runs.reading import RunRow, get
 from webapp.runs.requests import RunRefused, insert, refuse_while_at_work
 
@@ -31,6 +38,50 @@ def approve(house: House, run_id: int, actor: Actor) -> int:
     return new
 
 
+def undo(house: House, run_id: int, actor: Actor) -> int:
+    """Request the run that undoes a finished run and return its number; raises `RunRefused`.
+
+    The schedule of a rule that flows one way is paused, since its next run would write the same again.
+    """
+    with house.db.begin() as tx:
+        row = get(tx, run_id)
+        one_at_a_time(tx, row.rule_id)
+        _refuse(undo_hindrance(row))
+        refuse_while_at_work(tx, row.rule_id, row.rule_name)
+        new = _follow(house, tx, row, "undo", actor)
+        event = Event(Tag.RUN_UNDONE, Subject("rule", row.rule_name), None, {"undone_by": new}, run_id=run_id)
+        record(tx, actor, house.clock(), event)
+        if pauses(tx, row):
+            rules.pause(house, row.rule_name, actor, tx)
+    return new
+
+
+def undo_hindrance(row: RunRow) -> Message | None:
+    """Say why a run cannot be undone; None if it can."""
+    if row.mode != "live":
+        return msg("Run {run} wrote nothing, so there is nothing to undo.", run=row.id)
+    if row.active:
+        return msg("Run {run} is still at work. Wait for it, or cancel it.", run=row.id)
+    if row.state in ("failed", "suspended"):
+        return msg("Run {run} is not finished: resume it, or cancel it, before you undo it.", run=row.id)
+    if not any(row.counts[name] for name in CHANGES):
+        return msg("Run {run} wrote nothing, so there is nothing to undo.", run=row.id)
+    return None
+
+
+def pauses(tx: sa.Connection, row: RunRow) -> bool:
+    """Tell whether undoing a run pauses the schedule of its rule."""
+    known = rulebook.find(tx, row.rule_name)
+    if known is None or known.published is None or known.state != rulebook.ACTIVE:
+        return False
+    return repeats(known.published) and bool(known.published.get("schedule"))
+
+
+def repeats(document: Mapping[str, Any]) -> bool:
+    """Tell whether the next run of a rule writes again what was undone: where values flow one way only."""
+    return str(document.get("direction")) != Direction.TWO_WAY
+
+
 def _follow(house: House, tx: sa.Connection, row: RunRow, kind: str, actor: Actor) -> int:
     """Request a run about an earlier one, on the same document and tables."""
     names = ("rule_id", "rule_name", "rule_version", "document", "uses", "schemas")
@@ -38,6 +89,8 @@ def _follow(house: House, tx: sa.Connection, row: RunRow, kind: str, actor: Acto
     values = {**found._mapping, "mode": "live", "kind": kind, "parameters": {"of": row.id}}  # noqa: SLF001
     if kind == "approved":
         values["expected"] = row.counts["read"]
+    else:
+        values["expected"] = sum(row.counts[name] for name in CHANGES)
     return insert(house, tx, values, actor)
 
 

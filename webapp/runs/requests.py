@@ -123,6 +123,7 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
     }
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
+    after |= {"of": values["parameters"]["of"]} if "of" in (values.get("parameters") or {}) else {}
     record(tx, actor, now, Event(Tag.RUN_REQUESTED, Subject("rule", values["rule_name"]), None, after, run_id=run_id))
     return run_id
 

@@ -45,6 +45,7 @@ class StoredRun(ABC):
         self.of = int((claim.parameters or {})["of"])
         self.journal = Journal(house, claim)
         self.scope = f"{installation}:{claim.rule_name}"
+        self.position = claim.position
         transient = rule.errors.transient
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
 
@@ -77,7 +78,7 @@ class StoredRun(ABC):
             self.prepare(systems, own, other)
             self._work(own, other, Target(writer, target.object, other.schema, links))
 
-    def _work(self, own: Held, other: Held, target: Target) -> None:
+    def _work(self, own: Held, other: Held, target: Target[Links]) -> None:
         try:
             self._take_up(target)
             for chunk in self.chunks(own, other, target.links):
@@ -96,7 +97,7 @@ class StoredRun(ABC):
             target.links.compact(tx, self.claim.run_id)
             self.journal.end(tx, "succeeded", None)
 
-    def _take_up(self, target: Target) -> None:
+    def _take_up(self, target: Target[Links]) -> None:
         """Go on where an earlier worker stopped: settle what was begun, check in the chunk that was being written."""
         self.retry(lambda: settle_leftovers(self.house, self.claim, self.sides.target, target, self.scope))
         half = self.journal.planned()
@@ -106,6 +107,7 @@ class StoredRun(ABC):
 
     def _check_in(self, chunk: Chunk, links: Links) -> None:
         self.journal.check_in(self.result(chunk), links)
+        self.position = chunk.position
         self._heed()
         parked, errors = self.journal.counts["quarantined"], self.rule.errors
         if parked >= errors.stop_after or (parked and errors.data is ErrorAction.SUSPEND):
