@@ -61,8 +61,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Server]:
-    """Run PostgreSQL with password sign-in over TCP; `template1` is what fresh databases are copied from."""
+def postgres(**more: str) -> Iterator[Server]:
+    """Run PostgreSQL with password sign-in over TCP; `template1` is what fresh databases are copied from.
+
+    `more` are settings of the server, for benchmarks.
+    """
     with _folder("pg") as folder:
         programs, data = _postgres_programs(folder), folder / "data"
         password = secrets.token_hex(8)
@@ -77,7 +80,7 @@ def postgres() -> Iterator[Server]:
         settings = {
             "listen_addresses": LOOPBACK, "port": port, "unix_socket_directories": folder, "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "max_prepared_transactions": 20,
-            "wal_level": "logical", "shared_buffers": "64MB", "max_connections": 200,
+            "wal_level": "logical", "shared_buffers": "64MB", "max_connections": 200, **more,
         }  # fmt: skip
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _process([str(programs / "postgres"), "-D", str(data), *arguments], folder, signal.SIGQUIT) as process:
@@ -86,8 +89,11 @@ def postgres() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def mariadb() -> Iterator[Server]:
-    """Run MariaDB with an administrator over TCP, plain or encrypted; raises `NotInstalledError` if there is none."""
+def mariadb(*more: str) -> Iterator[Server]:
+    """Run MariaDB with an administrator over TCP, plain or encrypted; raises `NotInstalledError` if there is none.
+
+    `more` are arguments of the server, for benchmarks.
+    """
     program, install = _find(MARIADB), _find("mariadb-install-db")
     with _folder("my") as folder:
         certificate, key = certify(folder)
@@ -102,7 +108,7 @@ def mariadb() -> Iterator[Server]:
             f"--bind-address={LOOPBACK}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
             "--innodb-flush-method=nosync", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
             "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}", f"--ssl-cert={certificate}",
-            f"--ssl-key={key}",
+            f"--ssl-key={key}", *more,
         ]  # fmt: skip
         with _process(command, folder, signal.SIGTERM) as process:
             _wait(process, folder, lambda: _knock(unix))

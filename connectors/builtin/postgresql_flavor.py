@@ -21,6 +21,7 @@ from connectors.builtin import postgresql_catalog, postgresql_errors
 from connectors.builtin.database_flavor import Flavor, Limits, Loader, Refusal, RefusedError
 from connectors.builtin.database_types import Column, Table, to_text
 from connectors.builtin.postgresql_filter import PostgreSQLTests
+from connectors.builtin.postgresql_pack import HEAD, TAIL, packable, packed
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
 from rules.schema import FieldType
@@ -132,13 +133,20 @@ class PostgreSQLLoader(Loader):
         if not self.table.bulk or not records.width:
             self._insert(records, None)
             return
-        texts = pl.DataFrame([self._texts(records[name]) for name in records.columns])
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL '')").format(
+        place = sql.SQL("COPY {} ({}) FROM STDIN ").format(
             sql.Identifier(*filter(None, (self.source.schema, self.table.name))),
             sql.SQL(", ").join(map(sql.Identifier, records.columns)),
         )
         driver: psycopg.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        if packable(records, self.table):
+            with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT binary)")) as copy:
+                copy.write(HEAD)
+                for part in packed(records, self.table):
+                    copy.write(part)
+                copy.write(TAIL)
+            return
+        texts = pl.DataFrame([self._texts(records[name]) for name in records.columns])
+        with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT csv, NULL '')")) as copy:
             # every text is quoted and a null is not, so the empty text stays apart from null
             copy.write(texts.write_csv(include_header=False, quote_style="non_numeric", null_value=""))
 
