@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rules.decisions.asking import compile_decisions
+from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, flows, object_name
 from rules.documents.problems import DocumentError, DocumentProblem, errors
@@ -37,7 +38,7 @@ def check_sync(
     `others` gives the fields of the objects that validations refer to, as far as they are known.
     """
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
-    found = [*unsupported(rule)]
+    found = [*unsupported(rule), *check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
     for side in schemas:
         found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas, library)]
     found += _correlate(rule, schemas)
@@ -48,7 +49,7 @@ def check_sync(
     for flow in flows(rule):
         found += _doubled(flow)
         if flow.source in schemas and flow.target in schemas:
-            found += [] if wrong else _mapping(rule, flow, decided, library)
+            found += [] if wrong else _mapping(rule, flow, (decided[flow.source], schemas[flow.target]), library)
             found += _target(rule, flow, schemas)
     return found
 
@@ -148,10 +149,10 @@ def _doubled(flow: Flow) -> Iterator[DocumentProblem]:
         seen.add(entry.target)
 
 
-def _mapping(rule: SyncRule, flow: Flow, schemas: Schemas, library: Library) -> Iterator[DocumentProblem]:
+def _mapping(rule: SyncRule, flow: Flow, fields: tuple[Schema, Schema], library: Library) -> Iterator[DocumentProblem]:
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
     for entry in flow.entries:
-        made = build_step(entry, Surroundings(schemas[flow.source], schemas[flow.target], names, library))
+        made = build_step(entry, Surroundings(*fields, names, library))
         if isinstance(made, list):
             yield from made
         else:

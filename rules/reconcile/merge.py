@@ -8,7 +8,7 @@ wait for a person. Everything is columnar: a row a pair, no row looks at another
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -171,6 +171,8 @@ def _write(pairs: Pairs, item: MergeField) -> _Write:
     if not item.on_update:
         return _Write(_Change(none, none, none, none), none, none, None, None)
     right, left = _way(pairs, item, SideName.RIGHT), _way(pairs, item, SideName.LEFT)
+    if item.strength is Strength.STRONG and right is not None and left is not None:
+        item = replace(item, strength=Strength.NORMAL)  # no side of it is always right
     change = _change(pairs, item.strength, right, left)
     answers = _answers(pairs, item, change.conflict)
     unsettled = change.conflict & answers["take"].is_null()
@@ -236,7 +238,9 @@ def _answers(pairs: Pairs, item: MergeField, conflict: pl.Series) -> pl.DataFram
     answers = pl.DataFrame({"take": pl.repeat(None, len(conflict), dtype=pl.String, eager=True)})
     if conflict.any():
         answers = _over(answers, _ruled(pairs, item, conflict))
-    return _over(answers, pairs.chosen[item.name]) if item.name in pairs.chosen else answers
+    if item.name not in pairs.chosen or item.strength is not Strength.NORMAL:
+        return answers  # strong and weak look at what is there, so no answer would last
+    return _over(answers, pairs.chosen[item.name])
 
 
 def _ruled(pairs: Pairs, item: MergeField, conflict: pl.Series) -> pl.DataFrame:
