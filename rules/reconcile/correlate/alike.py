@@ -1,0 +1,136 @@
+"""How alike the values of pairs of records are, from 0 to 1; not a number where one of them is missing.
+
+Text and names take the better of Jaro-Winkler (Winkler 1990) on the words as they stand and of the longest common
+subsequence on the words in order. Companies take the better of two edit distances with transpositions (OSA), as words
+may be in another order there too; codes, phones and e-mail addresses take OSA. Chosen by measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, Indel, JaroWinkler
+
+from rules.documents.sync import MatchKind
+from rules.reconcile.correlate.forms import WORDS, Pair
+from rules.reconcile.correlate.plain import sorted_words
+
+Scores = NDArray[np.float64]
+Rows = NDArray[np.uint32]
+Texts = NDArray[np.object_]
+
+SWAPPED, ONE_DIGIT, TWO_DIGITS, THREE_DIGITS = 0.9, 0.88, 0.7, 0.4
+"""How alike two dates are with day and month or two neighbouring digits swapped, or with other digits."""
+
+
+class Values:
+    """The distinct values of one side and which of them a record has (-1: none)."""
+
+    def __init__(self, values: pl.Series, kind: MatchKind) -> None:
+        distinct = values.drop_nulls().unique(maintain_order=True)
+        numbers = pl.Series(range(len(distinct)), dtype=pl.Int32)
+        codes = values.replace_strict(distinct, numbers, default=None, return_dtype=pl.Int32) if len(distinct) else None
+        filled = pl.repeat(-1, len(values), dtype=pl.Int32, eager=True) if codes is None else codes.fill_null(-1)
+        self.codes: NDArray[np.int32] = filled.to_numpy()
+        self.texts = _objects(distinct)
+        self.sorted = _objects(sorted_words(distinct)) if kind in WORDS else self.texts
+
+
+def _objects(values: pl.Series) -> Texts:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values.to_list()
+    return found
+
+
+class Likeness:
+    """Compares the values of one comparison."""
+
+    def __init__(self, forms: Pair, kind: MatchKind) -> None:
+        left, right = forms
+        self._score = _SCORES[kind]
+        self._own = Values(left.own, kind), Values(right.own, kind)
+        self._marks = (left.marked.to_numpy(), right.marked.to_numpy()) if left.mixed or right.mixed else None
+        self._other = (Values(left.other, kind), Values(right.other, kind)) if self._marks else self._own
+
+    def __call__(self, left: Rows, right: Rows) -> Scores:
+        """Return how alike each pair is."""
+        if self._marks is None:
+            return _compared(*self._own, left, right, self._score)
+        differ = self._marks[0][left] != self._marks[1][right]
+        found = np.empty(len(left))
+        for mask, (a, b) in ((differ, self._other), (~differ, self._own)):
+            found[mask] = _compared(a, b, left[mask], right[mask], self._score)
+        return found
+
+
+def _compared(a: Values, b: Values, left: Rows, right: Rows, score: Score) -> Scores:
+    """Compare each pair of distinct values once."""
+    first, second = a.codes[left], b.codes[right]
+    known = (first >= 0) & (second >= 0)
+    found = np.full(len(left), np.nan)
+    if known.any():
+        pairs = first[known].astype(np.int64) * len(b.texts) + second[known]
+        distinct, where = np.unique(pairs, return_inverse=True)
+        found[known] = score(a, b, distinct // len(b.texts), distinct % len(b.texts))[where]
+    return found
+
+
+Codes = NDArray[np.int64]
+Score = Callable[[Values, Values, Codes, Codes], Scores]
+
+
+def _each(scorer: Callable[..., float], a: Texts, b: Texts) -> Scores:
+    found: Scores = process.cpdist(a, b, scorer=scorer, dtype=np.float64)
+    return found
+
+
+def _text(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+    standing = _each(JaroWinkler.normalized_similarity, a.texts[i], b.texts[j])
+    return np.maximum(standing, _each(Indel.normalized_similarity, a.sorted[i], b.sorted[j]))
+
+
+def _company(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+    standing = _each(OSA.normalized_similarity, a.texts[i], b.texts[j])
+    return np.maximum(standing, _each(OSA.normalized_similarity, a.sorted[i], b.sorted[j]))
+
+
+def _code(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+    return _each(OSA.normalized_similarity, a.texts[i], b.texts[j])
+
+
+def _number(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+    first, second = a.texts.astype(np.float64)[i], b.texts.astype(np.float64)[j]
+    largest = np.maximum(np.maximum(np.abs(first), np.abs(second)), np.finfo(np.float64).tiny)
+    found: Scores = np.maximum(1 - np.abs(first / largest - second / largest), 0)
+    return found
+
+
+def _digits(values: Values) -> NDArray[np.uint8]:
+    return np.frombuffer("".join(values.texts).encode(), np.uint8).reshape(-1, 8)
+
+
+def _date(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+    first, second = _digits(a)[i], _digits(b)[j]
+    differ = first != second
+    found: Scores = np.array([1, ONE_DIGIT, TWO_DIGITS, THREE_DIGITS, 0, 0, 0, 0, 0])[differ.sum(axis=1)]
+    turned = (first[:, [0, 1, 2, 3, 6, 7, 4, 5]] == second).all(axis=1)
+    neighbours = differ[:, :-1] & differ[:, 1:] & (first[:, :-1] == second[:, 1:]) & (first[:, 1:] == second[:, :-1])
+    swapped = turned | ((differ.sum(axis=1) == 2) & neighbours.any(axis=1))
+    found[swapped] = np.maximum(found[swapped], SWAPPED)
+    return found
+
+
+_SCORES: Mapping[MatchKind, Score] = {
+    MatchKind.TEXT: _text,
+    MatchKind.NAME: _text,
+    MatchKind.COMPANY: _company,
+    MatchKind.CODE: _code,
+    MatchKind.PHONE: _code,
+    MatchKind.EMAIL: _code,
+    MatchKind.DATE: _date,
+    MatchKind.NUMBER: _number,
+}
