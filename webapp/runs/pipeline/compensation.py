@@ -19,10 +19,9 @@ from rules.schema import Change, Op
 from rules.text import Message, msg
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.held import Held, differing, there
 from webapp.runs.pipeline.images import imaged
-from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
-from webapp.runs.pipeline.links import Links
 
 CHANGES = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.DELETED.value)
 
@@ -61,21 +60,18 @@ class _Image:
 
 
 class Compensation:
-    """Makes the chunk that undoes one chunk, compared with what both sides hold now.
+    """Makes the chunk that undoes one chunk, compared with what both ends of the rule hold now."""
 
-    `own` is the side where the chunk's records were read, `other` the other one.
-    """
+    def __init__(self, ends: Ends, outcomes: pl.DataFrame) -> None:
+        self.ends = ends
+        self.done = outcomes.filter(pl.col("outcome").is_in(CHANGES)).reverse()
+        self.side = str(self.done["side"].drop_nulls().first() or "left")
+        self.own, self.other = ends.sides(self.side)
+        self._rows = [_Row() for _ in range(self.done.height)]
 
-    def __init__(self, own: Held, other: Held, links: Links) -> None:
-        self.own = own
-        self.other = other
-        self.links = links
-        self._rows: list[_Row] = []
-
-    def chunk(self, outcomes: pl.DataFrame, no: int, first: int) -> Chunk:
-        """Return the chunk that undoes the changes among the outcomes; its first record gets the number `first`."""
-        done = outcomes.filter(pl.col("outcome").is_in(CHANGES)).reverse()
-        self._rows = [_Row() for _ in range(done.height)]
+    def chunk(self, no: int, first: int) -> Chunk:
+        """Return the chunk that undoes the changes; its first record gets the number `first`."""
+        done = self.done
         writes = (*self._side(done, own=False), *self._side(done, own=True))
         told = pl.DataFrame(
             {
@@ -90,7 +86,8 @@ class Compensation:
             schema_overrides={n: OUTCOMES[n] for n in ("situation", "outcome", "field", "reason", *_IMAGES)},
         )
         missing = {name: pl.lit(None, dtype=dtype) for name, dtype in OUTCOMES.items() if name not in told.columns}
-        chunk = Chunk(no, told.with_columns(**missing).select(*OUTCOMES), writes, self._unlinked(done, writes))
+        told = told.with_columns(**missing).select(*OUTCOMES)
+        chunk = Chunk(no, told, writes, self._unlinked(done, writes), side=self.side)
         return imaged(chunk, lambda own: self.own if own else self.other)
 
     def _side(self, done: pl.DataFrame, *, own: bool) -> Iterator[Write]:
@@ -171,9 +168,9 @@ class Compensation:
     def _unlinked(self, done: pl.DataFrame, writes: Sequence[Write]) -> pl.DataFrame:
         """Return the links that go with the records that are deleted again."""
         rows = [row for write in writes if write.change.op is Op.DELETE for row in write.rows]
-        gone = done[rows].select(*LINK_SCHEMA).filter(pl.col("left_key").is_not_null())
-        still = self.links.find(gone["left_key"]).eq_missing(gone["right_key"])
-        return gone.filter(still).with_columns(right_key=pl.lit(None, dtype=pl.String))
+        gone = done[rows].filter(pl.col("left_key").is_not_null())
+        still = self.ends.partners(self.side, gone["left_key"]).eq_missing(gone["right_key"])
+        return self.ends.unlinked(gone.filter(still))
 
 
 _IMAGES = ("before", "after", "own_before", "own_after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import polars as pl
 
@@ -14,11 +15,17 @@ from rules.schema import Op
 from rules.text import Message, msg
 from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.held import KEY, Held, differing, there
-from webapp.runs.pipeline.links import Links
 
 _WITHOUT_LINK = (Situation.UNLINKED.value, Situation.UNMATCHED_LEFT.value, Situation.UNMATCHED_RIGHT.value)
-_GONE_PARTNER = (Situation.DELETED_LEFT.value, Situation.DELETED_RIGHT.value)
+_GONE_PARTNER = (Situation.DELETED_LEFT.value, Situation.DELETED_RIGHT.value, Situation.EDIT_VS_DELETE.value)
+_WITH_LINK = (
+    Situation.LINKED_CHANGED.value,
+    Situation.LINKED_CONFLICT.value,
+    Situation.LINKED_UNCHANGED.value,
+    Situation.OUT_OF_SCOPE.value,
+)
 
 
 @dataclass(frozen=True)
@@ -34,25 +41,35 @@ class Moved:
         return json.dumps(self.message.to_json(), ensure_ascii=False)
 
 
-@dataclass(frozen=True)
 class Watch:
-    """The two sides of a chunk as they are now: `own` is where its records were read, `other` the other one.
+    """Compares chunks of a plan with what both ends of the rule hold now."""
 
-    `read` names the fields that the rule reads on its own side, `matches` the fields by which partners are found.
-    """
-
-    own: Held
-    other: Held
-    read: tuple[str, ...]
-    matches: tuple[tuple[str, str], ...]
-    links: Links
+    def __init__(self, ends: Ends) -> None:
+        self.ends = ends
 
     def moved(self, chunk: Chunk) -> dict[int, Moved]:
         """Return the rows of a chunk that are not as they were when it was planned; the first reason found counts."""
+        looked = _Look(self.ends, chunk.side)
         found: dict[int, Moved] = {}
-        for row, why in (*self._sources(chunk), *self._linked(chunk), *self._written(chunk)):
+        for row, why in looked.reasons(chunk):
             found.setdefault(row, why)
         return found
+
+
+class _Look:
+    """A look at both ends for a chunk that was read on one side."""
+
+    def __init__(self, ends: Ends, side: str) -> None:
+        self.own, self.other = ends.sides(side)
+        self.read = ends.read(side)
+        self.matches = ends.matches(side)
+        self.partners = partial(ends.partners, side)
+
+    def reasons(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
+        """Yield rows that have moved, and why."""
+        yield from self._sources(chunk)
+        yield from self._linked(chunk)
+        yield from self._written(chunk)
 
     def _sources(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
         """Yield records whose own values have changed; those that were parked for a second key cannot be told."""
@@ -76,12 +93,12 @@ class Watch:
         rows = _rows(chunk.outcomes, pl.col("left_key").is_in(chunk.links["left_key"].implode()))
         touched = sorted({*rows, *(row for write in chunk.writes if not write.own for row in write.rows)})
         some = chunk.outcomes[touched]
-        now = self.links.find(some["left_key"])
+        now = self.partners(some["left_key"])
         for row, situation, partner, link in zip(touched, some["situation"], some["right_key"], now, strict=True):
             if situation in _WITHOUT_LINK:
                 if link is not None:
                     yield row, Moved(msg("It has got the partner '{key}' since.", key=link))
-            elif link is None or (link != partner and situation not in _GONE_PARTNER):
+            elif (situation in _GONE_PARTNER and link is None) or (situation in _WITH_LINK and link != partner):
                 yield row, Moved(msg("Its link has changed since."))
         yield from self._partners_gone(chunk, rows)
 

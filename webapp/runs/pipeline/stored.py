@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
-from connectors.spi import Connector, Fence
+from connectors.spi import Fence
 from rules.documents.policies import ErrorAction
 from rules.documents.sync import SyncRule
 from rules.text import N_, Message, msg
@@ -22,14 +22,10 @@ from webapp.extensions import House
 from webapp.runs.models import run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.ends import Ends, Run, opened
 from webapp.runs.pipeline.execute import Suspended, Systems
-from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
-from webapp.runs.pipeline.leftovers import settle_leftovers
-from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
-from webapp.runs.pipeline.sides import Sides
-from webapp.runs.pipeline.writing import Target
 
 
 class StoredRun(ABC):
@@ -41,7 +37,6 @@ class StoredRun(ABC):
         self.house = house
         self.claim = claim
         self.rule = rule
-        self.sides = Sides.of(rule)
         self.of = int((claim.parameters or {})["of"])
         self.journal = Journal(house, claim)
         self.scope = f"{installation}:{claim.rule_name}"
@@ -50,63 +45,52 @@ class StoredRun(ABC):
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
 
     @abstractmethod
-    def prepare(self, systems: Systems, own: Held, other: Held) -> None:
-        """Get ready what the chunks need to know of the systems."""
-
-    @abstractmethod
-    def chunks(self, own: Held, other: Held, links: Links) -> Iterator[Chunk]:
+    def chunks(self, ends: Ends) -> Iterator[Chunk]:
         """Yield what is still to be written, each chunk compared with what both sides hold at that moment."""
 
     @abstractmethod
-    def ended(self, tx: sa.Connection) -> None:
+    def ended(self, tx: sa.Connection, ends: Ends) -> None:
         """Do what is due once all is written, in the transaction that ends the run."""
 
-    def result(self, chunk: Chunk) -> Chunk:
+    def result(self, chunk: Chunk, ends: Ends) -> Chunk:  # noqa: ARG002 - for runs that see to what was written
         """Return a written chunk as it is checked in."""
         return chunk
 
     def run(self, systems: Systems) -> None:
         """Carry the run to its end; raises what stops it (ConnectorError, Suspended, Cancelled)."""
-        source, target = self.sides.source, self.sides.target
+        about = Run(self.claim.rule_id, self.claim.document, self.claim.uses)
         with contextlib.ExitStack() as stack:
-            reader, writer = (stack.enter_context(systems.connect(s.connection)) for s in (source, target))
-            schemas = [systems.schema(s.connection, s.object) for s in (source, target)]
-            own = Held(reader, source, schemas[0], self.sides.source_key)
-            other = Held(writer, target, schemas[1], self.sides.target_key)
-            with self.house.db.read() as tx:
-                links = Links.load(tx, self.claim.rule_id)
-            self.prepare(systems, own, other)
-            self._work(own, other, Target(writer, target.object, other.schema, links))
+            self._work(opened(stack, self.house, self.rule, about, systems))
 
-    def _work(self, own: Held, other: Held, target: Target[Links]) -> None:
+    def _work(self, ends: Ends) -> None:
         try:
-            self._take_up(target)
-            for chunk in self.chunks(own, other, target.links):
+            self._take_up(ends)
+            for chunk in self.chunks(ends):
                 if chunk.writes:
                     self.journal.plan(chunk)
                     chunk = replace(chunk, inputs=None)  # noqa: PLW2901 - stored with the plan
-                self._check_in(target.apply(chunk, self._fence(chunk), self.retry), target.links)
+                self._check_in(ends.apply(chunk, self._fence(chunk.no), self.retry), ends)
                 stopping.check()
         except (Suspended, Cancelled):
-            self._place(target.connector)
+            self.retry(ends.finish)
             raise
-        self._place(target.connector)
+        self.retry(ends.finish)
         with self.house.db.begin() as tx:
             self.journal.guard(tx, read_complete=True)
-            self.ended(tx)
-            target.links.compact(tx, self.claim.run_id)
+            self.ended(tx, ends)
+            ends.book.compact(tx, self.claim.run_id)
             self.journal.end(tx, "succeeded", None)
 
-    def _take_up(self, target: Target[Links]) -> None:
+    def _take_up(self, ends: Ends) -> None:
         """Go on where an earlier worker stopped: settle what was begun, check in the chunk that was being written."""
-        self.retry(lambda: settle_leftovers(self.house, self.claim, self.sides.target, target, self.scope))
+        ends.settle(self.house, self.claim, self._fence(0), self.retry)
         half = self.journal.planned()
         if half is not None:
-            self._check_in(target.apply(half, self._fence(half), self.retry, again=True), target.links)
+            self._check_in(ends.apply(half, self._fence(half.no), self.retry, again=True), ends)
         self._heed()
 
-    def _check_in(self, chunk: Chunk, links: Links) -> None:
-        self.journal.check_in(self.result(chunk), links)
+    def _check_in(self, chunk: Chunk, ends: Ends) -> None:
+        self.journal.check_in(self.result(chunk, ends), ends.book)
         self.position = chunk.position
         self._heed()
         parked, errors = self.journal.counts["quarantined"], self.rule.errors
@@ -118,11 +102,8 @@ class StoredRun(ABC):
         with self.house.db.read() as tx:
             self.journal.heed(tx)
 
-    def _place(self, connector: Connector) -> None:
-        self.retry(lambda: connector.finish(self.sides.target.object))
-
-    def _fence(self, chunk: Chunk) -> Fence:
-        return Fence(self.scope, self.claim.token, self.claim.run_id, chunk.no)
+    def _fence(self, number: int) -> Fence:
+        return Fence(self.scope, self.claim.token, self.claim.run_id, number)
 
     def stored(self, *names: str) -> Any:
         """Return columns of the run that this one is about."""

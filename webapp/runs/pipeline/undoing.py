@@ -13,9 +13,7 @@ from webapp.runs.models import run_chunk
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import unpack
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
-from webapp.runs.pipeline.execute import Systems
-from webapp.runs.pipeline.held import Held
-from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.stored import StoredRun
 
 _CLEARED = ("before", "after", "own_before", "own_after", "stage", "place", "record")
@@ -24,22 +22,18 @@ _CLEARED = ("before", "after", "own_before", "own_after", "stage", "place", "rec
 class Undoing(StoredRun):
     """One worker's work on undoing a run."""
 
-    def prepare(self, systems: Systems, own: Held, other: Held) -> None:
-        """Nothing: all that is needed stands in the chunks of the run."""
-
-    def chunks(self, own: Held, other: Held, links: Links) -> Iterator[Chunk]:
+    def chunks(self, ends: Ends) -> Iterator[Chunk]:
         """Yield what takes the run's chunks back."""
-        compensation = Compensation(own, other, links)
         with self.house.db.read() as tx:
             numbers = changed_chunks(tx, self.of, (self.position or {}).get("undone"))
         for number in numbers:
             with self.house.db.read() as tx:
                 done = changes(tx, self.of, number)
             no, first = self.journal.chunks + 1, self.journal.counts["read"] + 1
-            chunk = self.retry(lambda done=done, no=no, first=first: compensation.chunk(done, no, first))  # type: ignore[misc]
+            chunk = self.retry(lambda done=done, no=no, first=first: Compensation(ends, done).chunk(no, first))  # type: ignore[misc]
             yield replace(chunk, position={"undone": number})
 
-    def result(self, chunk: Chunk) -> Chunk:
+    def result(self, chunk: Chunk, ends: Ends) -> Chunk:
         """Return a chunk with what the target has refused as left alone: there is nothing to correct and to replay."""
         refused = pl.col("outcome") == Outcome.QUARANTINED
         told = chunk.outcomes.with_columns(
@@ -47,9 +41,9 @@ class Undoing(StoredRun):
             outcome=pl.when(refused).then(pl.lit(Outcome.SKIPPED.value)).otherwise("outcome"),
             situation=pl.when(refused).then(pl.lit(REFUSED)).otherwise("situation"),
         )
-        return replace(chunk, outcomes=told)
+        return ends.agreed(replace(chunk, outcomes=told))
 
-    def ended(self, tx: sa.Connection) -> None:
+    def ended(self, tx: sa.Connection, ends: Ends) -> None:
         """Nothing: the cursor stays, so that the rule finds new changes where it would have."""
 
 

@@ -1,0 +1,183 @@
+"""Both ends of a rule, for runs that work on what is stored: what they hold now, how they are written, their links."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.spi import Fence
+from rules.documents.sync import DetectBy, SyncRule
+from rules.mapping import compile_mapping
+from rules.schema import Schema
+from rules.trace import read_fields
+from webapp.extensions import House
+from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.codec import column_text
+from webapp.runs.pipeline.execute import Systems
+from webapp.runs.pipeline.held import Held
+from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.journal import Links as Book
+from webapp.runs.pipeline.leftovers import settle_leftovers
+from webapp.runs.pipeline.links import SCHEMA, Links
+from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.writing import Target
+
+
+@dataclass(frozen=True)
+class Run:
+    """What has to be known of a run to open the ends of its rule."""
+
+    rule_id: int
+    document: Mapping[str, Any]
+    uses: Mapping[str, Mapping[str, int]] | None = None
+
+
+@dataclass(frozen=True)
+class CursorEnd:
+    """A side that is read by cursor: under which name its place is kept, and the field; `part` of the run's `high`."""
+
+    name: str
+    held: Held
+    field: str
+    value: Any
+
+
+class LinkBook(Book, Protocol):
+    """The links of a rule as runs keep them."""
+
+    def compact(self, tx: sa.Connection, run_id: int, /) -> None:
+        """Put segments together."""
+
+
+class Ends(ABC):
+    """The ends of a rule. A chunk is read on one side; `own` is that side, `other` the other one."""
+
+    book: LinkBook
+
+    @abstractmethod
+    def sides(self, side: str) -> tuple[Held, Held]:
+        """Return the own and the other side of a chunk."""
+
+    @abstractmethod
+    def read(self, side: str) -> tuple[str, ...]:
+        """Return the fields of its own side that decide about a chunk."""
+
+    @abstractmethod
+    def matches(self, side: str) -> tuple[tuple[str, str], ...]:
+        """Return the pairs of an own and another field by which partners are found."""
+
+    @abstractmethod
+    def partners(self, side: str, keys: pl.Series) -> pl.Series:
+        """Return the linked key on the other side of each own key, null where there is no link."""
+
+    @abstractmethod
+    def unlinked(self, links: pl.DataFrame) -> pl.DataFrame:
+        """Return what a chunk says of links (own key, other key) that are to go."""
+
+    @abstractmethod
+    def agreed(self, chunk: Chunk) -> Chunk:
+        """Return an undone chunk with what both sides agree on from now on, where the rule keeps that."""
+
+    @abstractmethod
+    def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
+        """Write a chunk and return it with its true outcomes."""
+
+    @abstractmethod
+    def settle(self, house: House, claim: Claim, fence: Fence, retry: Retry) -> None:
+        """Finish or forget what stopped runs of the rule had begun to write."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Let the sides put in place what has been written."""
+
+    @abstractmethod
+    def cursors(self, high: Any) -> tuple[list[CursorEnd], list[str | None]]:
+        """Return the sides that are read by cursor, and the names of those that are read whole (None: the only one)."""
+
+
+class OneWayEnds(Ends):
+    """Source and target of a rule that flows one way."""
+
+    def __init__(self, rule: SyncRule, held: tuple[Held, Held], links: Links, fields: tuple[str, ...]) -> None:
+        self.rule = rule
+        self.flow = Sides.of(rule)
+        self.held = held
+        self.book = links
+        self.links = links
+        self._read = fields
+        other = held[1]
+        self.target = Target(other.connector, other.side.object, other.schema, links)
+
+    def sides(self, side: str) -> tuple[Held, Held]:  # noqa: ARG002 - there is one source only
+        """Return source and target."""
+        return self.held
+
+    def read(self, side: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the fields of the source that the rule reads."""
+        return self._read
+
+    def matches(self, side: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """Return the pairs of a source and a target field by which partners are found."""
+        return self.flow.matches(self.rule)
+
+    def partners(self, side: str, keys: pl.Series) -> pl.Series:  # noqa: ARG002
+        """Return the linked key of the target, null where there is no link."""
+        return self.links.find(keys)
+
+    def unlinked(self, links: pl.DataFrame) -> pl.DataFrame:
+        """Return the links with null keys of the target."""
+        return links.select(*SCHEMA).with_columns(right_key=pl.lit(None, dtype=pl.String))
+
+    def agreed(self, chunk: Chunk) -> Chunk:
+        """Return the chunk as it is: a rule that flows one way keeps no baseline."""
+        return chunk
+
+    def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
+        """Write a chunk to the target."""
+        return self.target.apply(chunk, fence, retry, again=again)
+
+    def settle(self, house: House, claim: Claim, fence: Fence, retry: Retry) -> None:
+        """Finish or forget what stopped runs had begun to write to the target."""
+        retry(lambda: settle_leftovers(house, claim, self.flow.target, self.target, fence.scope))
+
+    def finish(self) -> None:
+        """Let the target put in place what has been written."""
+        self.target.connector.finish(self.target.object)
+
+    def cursors(self, high: Any) -> tuple[list[CursorEnd], list[str | None]]:
+        """Return the source, if it is read by cursor."""
+        field, own = self.flow.detect.field, self.held[0]
+        if self.flow.detect.by is not DetectBy.CURSOR or field is None:
+            return [], [None]
+        name = str(column_text(f"{own.side.connection}/{own.side.object}/{field}"))
+        return [CursorEnd(name, own, field, high)], []
+
+
+def opened(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:
+    """Return the ends of a rule; their connections close with the stack."""
+    return _one_way(stack, house, rule, run, systems)
+
+
+def _one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:
+    flow = Sides.of(rule)
+    schemas = [systems.schema(side.connection, side.object) for side in (flow.source, flow.target)]
+    reader, writer = (stack.enter_context(systems.connect(s.connection)) for s in (flow.source, flow.target))
+    own = Held(reader, flow.source, schemas[0], flow.source_key)
+    other = Held(writer, flow.target, schemas[1], flow.target_key)
+    with house.db.read() as tx:
+        links = Links.load(tx, run.rule_id)
+    return OneWayEnds(rule, (own, other), links, _fields(rule, schemas, systems, reverse=flow.reverse))
+
+
+def _fields(rule: SyncRule, schemas: list[Schema], systems: Systems, *, reverse: bool) -> tuple[str, ...]:
+    """Return the fields of the source that the rule reads: a change of any other one does not count."""
+    left, right = schemas[::-1] if reverse else schemas
+    mapping = compile_mapping(rule, left, right, systems.library)
+    return read_fields(rule, schemas[0], (name for question in mapping.questions for name in question.fields))
