@@ -101,3 +101,16 @@ def test_a_pair_is_in_one_situation(found: Setting) -> None:
     for name in merged.conflicts.columns:
         assert (merged.situation.filter(merged.conflicts[name]) == "linked_conflict").all()
         assert (merged.held[name] | ~merged.conflicts[name]).all()
+
+
+@given(cases.settings())
+def test_conditions_hold_back_every_write(found: Setting) -> None:
+    """Where a condition leaves a field alone, it is left alone whatever changed and whoever chose it."""
+    merged, pairs = found.merged(), found.pairs
+    for item in found.fields:
+        for field, written, applies in (
+            (item.right, merged.right, pairs.applies_right),
+            (item.left, merged.left, pairs.applies_left),
+        ):
+            if field in written and item.name in applies:
+                assert not (written[field][0] & ~applies[item.name]).any()
