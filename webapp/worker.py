@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 
 import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
 from config import Settings, from_environment
+from webapp.cases import pairs
 from webapp.entities import hub
 from webapp.events import sources
 from webapp.extensions import open_house
@@ -32,6 +33,7 @@ def work_on(run_id: int) -> None:
     house = open_house(from_environment())
     hub.register(house)
     sources.register()
+    pairs.register()
     try:
         execute(house, run_id, f"{os.uname().nodename}:{os.getppid()}")
     finally:

@@ -67,6 +67,7 @@ SENTENCES: dict[str, str] = {
     Tag.CASE_CLOSED: N_("{actor} closed case {subject}"),
     Tag.CASE_REOPENED: N_("{actor} opened case {subject} again"),
     Tag.CASE_ANSWERED: N_("{actor} decided about the record {record} of {subject}"),
+    Tag.CASE_GENERALISED: N_("{actor} turned the decision on case {subject} into a draft of its rule"),
     Tag.CASES_OPENED: N_("Run {run} of {subject} left records to a person to decide"),
     Tag.CASES_SETTLED: N_("Run {run} of {subject} settled records that had waited for a person"),
     Tag.EVENTS_POSTED: N_("{actor} sent events"),

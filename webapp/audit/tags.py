@@ -67,6 +67,7 @@ class Tag(StrEnum):
     CASE_CLOSED = "cases:case:closed"
     CASE_REOPENED = "cases:case:reopened"
     CASE_ANSWERED = "cases:case:answered"
+    CASE_GENERALISED = "cases:case:generalised"
     CASES_OPENED = "cases:cases:opened"
     CASES_SETTLED = "cases:cases:settled"
     EVENTS_POSTED = "events:events:posted"

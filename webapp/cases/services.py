@@ -13,8 +13,11 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.cases import history
 from webapp.cases.models import case_comment, case_item
 from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.runs.models import pair_case
 
 STATES = ("open", "closed")
 LONGEST_TEXT = 10_000
@@ -123,6 +126,7 @@ def open_case(house: House, new: NewCase, actor: Actor, tx: sa.Connection | None
         )
         case_id = int(row.inserted_primary_key[0])  # type: ignore[index]
         record(own, actor, now, Event(Tag.CASE_OPENED, _subject(case_id), None, values))
+        history.note(own, [case_id], history.Deed("opened", now, actor.name))
         return case_id
 
 
@@ -136,13 +140,13 @@ def get(tx: sa.Connection, case_id: int) -> Case:
 
 def listing(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[Case]:
     """Return cases, the latest first."""
-    query = sa.select(case_item).where(*_conditions(wanted)).order_by(case_item.c.id.desc()).limit(limit)
+    query = sa.select(case_item).where(*conditions(wanted)).order_by(case_item.c.id.desc()).limit(limit)
     return [Case(**row) for row in tx.execute(query).mappings()]
 
 
 def count(tx: sa.Connection, wanted: Wanted) -> int:
     """Return how many cases there are."""
-    return int(tx.scalar(sa.select(sa.func.count()).select_from(case_item).where(*_conditions(wanted))) or 0)
+    return int(tx.scalar(sa.select(sa.func.count()).select_from(case_item).where(*conditions(wanted))) or 0)
 
 
 def comments(tx: sa.Connection, case_id: int) -> list[Comment]:
@@ -174,7 +178,9 @@ def assign(house: House, case_id: int, assignee: str | None, actor: Actor) -> No
             return
         tx.execute(sa.update(case_item).where(case_item.c.id == case_id).values(assignee=assignee))
         before, after = {"assignee": old.assignee}, {"assignee": assignee}
-        record(tx, actor, house.clock(), Event(Tag.CASE_ASSIGNED, _subject(case_id), before, after))
+        now = house.clock()
+        record(tx, actor, now, Event(Tag.CASE_ASSIGNED, _subject(case_id), before, after))
+        history.note(tx, [case_id], history.Deed("assigned", now, actor.name, told=after))
 
 
 def close(house: House, case_id: int, resolution: str, actor: Actor, tx: sa.Connection | None = None) -> None:
@@ -182,12 +188,13 @@ def close(house: House, case_id: int, resolution: str, actor: Actor, tx: sa.Conn
     if len(resolution) > LONGEST_TEXT:
         raise CaseRefused(msg("Write at most {limit} characters.", limit=LONGEST_TEXT))
     with _writing(house, tx) as own:
-        _open(own, case_id)
+        _closable(own, _open(own, case_id))
         now = house.clock()
         values = {"state": "closed", "closed_at": now, "closed_by": actor.name[:128], "resolution": resolution.strip()}
         own.execute(sa.update(case_item).where(case_item.c.id == case_id).values(values))
         after = {"state": "closed", "resolution": resolution.strip()}
         record(own, actor, now, Event(Tag.CASE_CLOSED, _subject(case_id), {"state": "open"}, after))
+        history.note(own, [case_id], history.Deed("closed", now, actor.name))
 
 
 def reopen(house: House, case_id: int, actor: Actor) -> None:
@@ -196,10 +203,14 @@ def reopen(house: House, case_id: int, actor: Actor) -> None:
         old = get(tx, case_id)
         if old.state == "open":
             return
+        if old.pair_id is not None:
+            raise CaseRefused(msg("This record is settled. It gets a new case if its systems disagree again."))
         values = {"state": "open", "closed_at": None, "closed_by": None, "resolution": None}
         tx.execute(sa.update(case_item).where(case_item.c.id == case_id).values(values))
         before = {"state": "closed", "resolution": old.resolution}
-        record(tx, actor, house.clock(), Event(Tag.CASE_REOPENED, _subject(case_id), before, {"state": "open"}))
+        now = house.clock()
+        record(tx, actor, now, Event(Tag.CASE_REOPENED, _subject(case_id), before, {"state": "open"}))
+        history.note(tx, [case_id], history.Deed("reopened", now, actor.name))
 
 
 def _open(tx: sa.Connection, case_id: int) -> Case:
@@ -209,11 +220,21 @@ def _open(tx: sa.Connection, case_id: int) -> Case:
     return found
 
 
+def _closable(tx: sa.Connection, case: Case) -> None:
+    """Raise `CaseRefused` where a record waits for a decision; one of a rule that is gone waits for nothing."""
+    if case.pair_id is None:
+        return
+    if rulebook.find(tx, case.rule_name or "") is not None:
+        raise CaseRefused(msg("Decide what happens to the record; the case closes once a run has done so."))
+    tx.execute(sa.update(pair_case).where(pair_case.c.id == case.pair_id).values(state="settled"))
+
+
 def _subject(case_id: int) -> Subject:
     return Subject("case", str(case_id))
 
 
-def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
+def conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what a case has to meet to be wanted."""
     table = case_item.c
     for name in ("state", "kind", "rule_name", "assignee", "situation"):
         value = getattr(wanted, name)
@@ -223,14 +244,12 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
         yield table.assignee.is_(None)
     if wanted.cases is not None:
         yield table.id.in_(wanted.cases)
-    limits = ((table.id, wanted.before), (table.opened_at, wanted.opened_before), (table.id + 0, _behind(wanted.upto)))
-    for column, limit in limits:
-        if limit is not None:
-            yield column < limit
-
-
-def _behind(number: int | None) -> int | None:
-    return None if number is None else number + 1
+    if wanted.before is not None:
+        yield table.id < wanted.before
+    if wanted.upto is not None:
+        yield table.id <= wanted.upto
+    if wanted.opened_before is not None:
+        yield table.opened_at < wanted.opened_before
 
 
 @contextmanager

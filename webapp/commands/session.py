@@ -37,6 +37,7 @@ class Session:
     @cached_property
     def house(self) -> House:
         """Return the house of an installation that has been initialised."""
+        from webapp.cases import pairs  # noqa: PLC0415 - loads the runs
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.events import kind, sources  # noqa: F401, PLC0415 - event rules make themselves known
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
@@ -52,6 +53,7 @@ class Session:
         require(house)
         hub.register(house)
         sources.register()
+        pairs.register()
         return house
 
     @cached_property

@@ -38,7 +38,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "unlinked": _MATCH,
     "unmatched_left": _ALONE,
     "unmatched_right": _ALONE,
-    "out_of_scope": ("delete", "unlink", "keep"),
+    "out_of_scope": ("delete", "unlink"),
 }
 """Situation -> what may be done with the record; where there is nothing, each field is chosen."""
 

@@ -1,0 +1,161 @@
+"""Deciding about records that wait: one, or many at once; a run over just these records carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.cases import services
+from webapp.cases.models import case_item
+from webapp.cases.pairs import KIND
+from webapp.cases.services import CaseRefused, Wanted
+from webapp.extensions import Actor, House
+from webapp.runs import pair_cases, requests
+from webapp.runs.pair_cases import AnswerRefused, PairCase
+from webapp.runs.pair_choices import FIELDS, LEFT, OPTIONS, RECORD, RIGHT, ChoiceRefused, numbered
+from webapp.runs.requests import RunRefused
+
+AT_ONCE = 200
+"""So many cases are decided in one transaction, so that runs need not wait long for theirs."""
+MOST = 5_000
+"""So many cases are decided at one go."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A case whose record waits."""
+
+    case: int
+    pair: PairCase
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """Return what cases have to share for one choice to mean the same for all: the rule and the situation."""
+        return self.pair.rule_name, self.pair.situation
+
+
+@dataclass
+class Decided:
+    """What became of a selection: how many are decided, which are not and why, and the runs that carry it out."""
+
+    cases: list[int] = field(default_factory=list)
+    left_out: list[tuple[int, Message]] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
+
+
+def decide(house: House, case_id: int, choice: Mapping[str, Any], actor: Actor) -> int | None:
+    """Keep a decision and request the run that carries it out; returns its number.
+
+    None where the rule cannot run now: its next run carries the decision out. Raises `CaseRefused`, `AnswerRefused` or
+    `ChoiceRefused`.
+    """
+    with house.db.begin() as tx:
+        case = services.get(tx, case_id)
+        if case.pair_id is None:
+            raise CaseRefused(
+                msg("Case {id} is not about a record of a rule. Close it with what was decided.", id=case_id)
+            )
+        pair_cases.answer(tx, case.pair_id, choice, actor, house.clock())
+        return _request(house, tx, [pair_cases.get(tx, case.pair_id)], actor)
+
+
+def select(tx: sa.Connection, wanted: Wanted, limit: int = MOST) -> list[Waiting]:
+    """Return the cases of a selection whose records wait, the oldest first."""
+    conditions = (*services.conditions(wanted), case_item.c.kind == KIND, case_item.c.state == "open")
+    query = sa.select(case_item.c.id, case_item.c.pair_id).where(*conditions).order_by(case_item.c.id).limit(limit)
+    rows = tx.execute(query).all()
+    pairs = pair_cases.find(tx, [row.pair_id for row in rows])
+    return [Waiting(row.id, pairs[row.pair_id]) for row in rows if row.pair_id in pairs]
+
+
+def whole_choice(pair: PairCase, document: Mapping[str, Any], simple: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a choice for many means for one pair; raises `ChoiceRefused` where it means nothing.
+
+    Args:
+        pair: that waits.
+        document: the rule.
+        simple: `{"take": "left" | "right"}` for all fields, or `{"record": ...}`; "link" takes the best partner.
+    """
+    if "take" in simple:
+        if OPTIONS.get(pair.situation):
+            raise ChoiceRefused(msg("This record needs another choice."))
+        if simple["take"] not in (LEFT, RIGHT):
+            raise ChoiceRefused(msg("Choose left or right."))
+        return {FIELDS: {number: {"take": simple["take"]} for number in numbered(pair.details, document)}}
+    if simple.get(RECORD) != "link" or "key" in simple:
+        return dict(simple)
+    candidates = pair.details.get("candidates") or []
+    if not candidates:
+        raise ChoiceRefused(msg("There is no possible partner to link it to."))
+    best = max(candidates, key=lambda one: float(one.get("confidence") or 0))
+    return {RECORD: "link", "key": best["key"]}
+
+
+def choices_for_many(situation: str) -> list[dict[str, str]]:
+    """Return what may be chosen for many cases of a situation."""
+    options = OPTIONS.get(situation, ())
+    return [{RECORD: deed} for deed in options] if options else [{"take": LEFT}, {"take": RIGHT}]
+
+
+def decide_many(
+    house: House, waiting: Sequence[Waiting], chosen: Mapping[tuple[str, str], Mapping[str, Any]], actor: Actor
+) -> Decided:
+    """Decide about cases as was chosen for their group; those that cannot be decided so are left as they are."""
+    done = Decided()
+    by_rule: dict[str, list[PairCase]] = {}
+    mine = [one for one in waiting if one.group in chosen]
+    documents: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(mine), AT_ONCE):
+        with house.db.begin() as tx:
+            for one in mine[start : start + AT_ONCE]:
+                pair = _answered(house, tx, one, chosen[one.group], actor, (documents, done))
+                if pair is not None:
+                    by_rule.setdefault(pair.rule_name, []).append(pair)
+            if start + AT_ONCE >= len(mine):
+                requested = (_request(house, tx, pairs, actor) for pairs in by_rule.values())
+                done.runs += [run_id for run_id in requested if run_id is not None]
+    return done
+
+
+def _answered(
+    house: House,
+    tx: sa.Connection,
+    one: Waiting,
+    simple: Mapping[str, Any],
+    actor: Actor,
+    kept: tuple[dict[int, dict[str, Any]], Decided],
+) -> PairCase | None:
+    documents, done = kept
+    pair = one.pair
+    if pair.run_id not in documents:
+        documents[pair.run_id] = pair_cases.document_of(tx, pair)
+    try:
+        choice = whole_choice(pair, documents[pair.run_id], simple)
+        pair_cases.answer(tx, pair.id, {**choice, "seen": pair.seen}, actor, house.clock())
+    except (AnswerRefused, ChoiceRefused) as refusal:
+        done.left_out.append((one.case, refusal.message))
+        return None
+    done.cases.append(one.case)
+    return pair
+
+
+def _request(house: House, tx: sa.Connection, pairs: Sequence[PairCase], actor: Actor) -> int | None:
+    records = list(_records(pairs))
+    try:
+        return requests.records(house, pairs[0].rule_name, records, actor, tx)
+    except RunRefused:
+        return None
+
+
+def _records(pairs: Sequence[PairCase]) -> Iterator[dict[str, str]]:
+    """Yield the records of pairs, on each side where one is known."""
+    seen: set[tuple[str, str]] = set()
+    for pair in pairs:
+        for side, key in pair.keys.items():
+            if (side, key) not in seen:
+                seen.add((side, key))
+                yield {"side": side, "key": key}
