@@ -26,6 +26,9 @@ Texts = NDArray[np.object_]
 SWAPPED, ONE_DIGIT, TWO_DIGITS, THREE_DIGITS = 0.9, 0.88, 0.7, 0.4
 """How alike two dates are with day and month or two neighbouring digits swapped, or with other digits."""
 
+SLACK = 1e-4
+"""rapidfuzz may cut what is just as alike as its cutoff, so it gets a lower one."""
+
 
 class Values:
     """The distinct values of one side and which of them a record has (-1: none)."""
@@ -47,11 +50,11 @@ def _objects(values: pl.Series) -> Texts:
 
 
 class Likeness:
-    """Compares the values of one comparison."""
+    """Compares the values of one comparison; what is less alike than the threshold may count as 0."""
 
-    def __init__(self, forms: Pair, kind: MatchKind) -> None:
+    def __init__(self, forms: Pair, kind: MatchKind, threshold: float) -> None:
         left, right = forms
-        self._score = _SCORES[kind]
+        self._score = _scorer(kind, threshold)
         self._own = Values(left.own, kind), Values(right.own, kind)
         self._marks = (left.marked.to_numpy(), right.marked.to_numpy()) if left.mixed or right.mixed else None
         self._other = (Values(left.other, kind), Values(right.other, kind)) if self._marks else self._own
@@ -74,7 +77,7 @@ def _compared(a: Values, b: Values, left: Rows, right: Rows, score: Score) -> Sc
     found = np.full(len(left), np.nan)
     if known.any():
         pairs = first[known].astype(np.int64) * len(b.texts) + second[known]
-        distinct, where = np.unique(pairs, return_inverse=True)
+        distinct, where = _distinct(pairs)
         found[known] = score(a, b, distinct // len(b.texts), distinct % len(b.texts))[where]
     return found
 
@@ -83,23 +86,30 @@ Codes = NDArray[np.int64]
 Score = Callable[[Values, Values, Codes, Codes], Scores]
 
 
-def _each(scorer: Callable[..., float], a: Texts, b: Texts) -> Scores:
-    found: Scores = process.cpdist(a, b, scorer=scorer, dtype=np.float64)
-    return found
+def _distinct(pairs: Codes) -> tuple[Codes, Codes]:
+    """Return the distinct pairs and which of them each one is; sorting beats the hash table of `numpy.unique`."""
+    order = np.argsort(pairs, kind="stable")
+    ordered = pairs[order]
+    first = np.r_[True, ordered[1:] != ordered[:-1]]
+    where = np.empty(len(pairs), np.int64)
+    where[order] = np.cumsum(first) - 1
+    return ordered[first], where
 
 
-def _text(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
-    standing = _each(JaroWinkler.normalized_similarity, a.texts[i], b.texts[j])
-    return np.maximum(standing, _each(Indel.normalized_similarity, a.sorted[i], b.sorted[j]))
+def _by(scorer: Callable[..., float], also: Callable[..., float] | None = None) -> Callable[[float], Score]:
+    """Return how texts are scored: as they stand by one scorer, and with their words in order by another one."""
 
+    def scored(threshold: float) -> Score:
+        def score(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+            found: Scores = process.cpdist(a.texts[i], b.texts[j], scorer=scorer, score_cutoff=threshold, dtype=float)
+            if also is not None:
+                turned = process.cpdist(a.sorted[i], b.sorted[j], scorer=also, score_cutoff=threshold, dtype=float)
+                found = np.maximum(found, turned)
+            return found
 
-def _company(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
-    standing = _each(OSA.normalized_similarity, a.texts[i], b.texts[j])
-    return np.maximum(standing, _each(OSA.normalized_similarity, a.sorted[i], b.sorted[j]))
+        return score
 
-
-def _code(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
-    return _each(OSA.normalized_similarity, a.texts[i], b.texts[j])
+    return scored
 
 
 def _number(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
@@ -124,13 +134,16 @@ def _date(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
     return found
 
 
-_SCORES: Mapping[MatchKind, Score] = {
-    MatchKind.TEXT: _text,
-    MatchKind.NAME: _text,
-    MatchKind.COMPANY: _company,
-    MatchKind.CODE: _code,
-    MatchKind.PHONE: _code,
-    MatchKind.EMAIL: _code,
-    MatchKind.DATE: _date,
-    MatchKind.NUMBER: _number,
+_TEXTS: Mapping[MatchKind, Callable[[float], Score]] = {
+    **dict.fromkeys(
+        (MatchKind.TEXT, MatchKind.NAME), _by(JaroWinkler.normalized_similarity, Indel.normalized_similarity)
+    ),
+    MatchKind.COMPANY: _by(OSA.normalized_similarity, OSA.normalized_similarity),
+    **dict.fromkeys((MatchKind.CODE, MatchKind.PHONE, MatchKind.EMAIL), _by(OSA.normalized_similarity)),
 }
+
+
+def _scorer(kind: MatchKind, threshold: float) -> Score:
+    if kind in _TEXTS:
+        return _TEXTS[kind](max(threshold - SLACK, 0.0))
+    return _date if kind is MatchKind.DATE else _number

@@ -1,15 +1,15 @@
 """Which pairs of records are worth comparing, so that a million records can meet a million.
 
-Small sets are compared in full. Else two records meet if they share one of a record's rarest features: a whole value, a
-run of characters, the beginnings of two values; or if they are neighbours when all are sorted by a value. A feature of
-more than `FREQUENT` records is not looked at. What is held at a time: the features of the larger side that the smaller
-one asks for, and one chunk of pairs.
+Small sets are compared in full. Else records meet if they share one of the rarest features of one: a whole value, a
+run of characters, the beginnings of two words or of two values. A feature of more than `FREQUENT` records is not looked
+at; a record that has no other features meets its neighbours when all are sorted by their values. What is held at a
+time: the features of the larger side that a part of the smaller one asks for, and one chunk of pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -20,11 +20,12 @@ from rules.documents.sync import MatchKind
 from rules.reconcile.correlate import features
 from rules.reconcile.correlate.features import Features, Rows, joined, mixed
 from rules.reconcile.correlate.forms import WORDS, Forms
+from rules.reconcile.correlate.index import Index
 
 ALL_PAIRS = 1_000_000
 FREQUENT = 150
 LONG = 6
-CHUNK = 2_000_000
+NEAR = 10
 PORTION = 250_000
 _SLICE = 50_000
 _GRAMS = 6
@@ -69,8 +70,13 @@ class Candidates:
 
     asking: Side
     asked: Side
-    records: int = 0
     values: int = 0
+    blocked: list[Rows] = field(default_factory=list)
+
+    @property
+    def records(self) -> int:
+        """Return how many asking records have frequent features only, so that they met but their neighbours."""
+        return sum(len(rows) for rows in self.blocked)
 
     def chunks(self) -> Iterator[tuple[Rows, Rows]]:
         """Yield (asking row, asked row) without repeats; all pairs of an asking row are in one chunk."""
@@ -82,6 +88,8 @@ class Candidates:
         small = (sizes > 0) & (sizes <= FREQUENT)
         yield from self._full(small)
         yield from self._shared((sizes > 0) & ~small)
+        if self.records:
+            yield neighbours(self.asking, self.asked, np.concatenate(self.blocked))
 
     def _full(self, mask: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
         index = Index.of(Features(self.asked.groups, np.arange(len(self.asked.groups), dtype=np.uint32)))
@@ -127,7 +135,7 @@ class Candidates:
             blocked[one.rows[often] - start] = True
             met[one.rows[fine] - start] = True
             wanted.append(_first(one.where(fine), times[fine], most))
-        self.records += int((blocked & ~met).sum())
+        self.blocked.append((np.flatnonzero(blocked & ~met) + start).astype(np.uint32))
         found = joined(wanted)
         return found.where(np.argsort(found.rows, kind="stable"))
 
@@ -162,64 +170,44 @@ def _passes(part: Side, start: int) -> Iterator[Features]:
 
 
 def _plain_passes(part: Side) -> Iterator[Features]:
-    for field in part.fields:
-        values = features.turned(field.forms.own) if field.kind is MatchKind.DATE else field.forms.own
-        yield features.whole(values)
-        if field.kind not in (MatchKind.DATE, MatchKind.NUMBER):
-            yield features.grams(field.forms.own, features.gram_size(field.kind))
-        if field.kind in WORDS:
-            yield features.grams(field.forms.own, LONG)
-            yield features.word_pairs(field.forms.own)
-        if field.crossing:
-            yield features.grams(field.forms.other, features.gram_size(field.kind))
-            yield features.word_pairs(field.forms.other)
+    for one in part.fields:
+        own, size = one.forms.own, features.gram_size(one.kind)
+        yield features.whole(features.turned(own) if one.kind is MatchKind.DATE else own)
+        if one.kind not in (MatchKind.DATE, MatchKind.NUMBER):
+            yield features.grams(own, size)
+        if one.kind in WORDS:
+            yield features.grams(own, LONG)
+            yield features.word_pairs(own)
+        if one.crossing:
+            yield features.grams(one.forms.other, size)
+            yield features.word_pairs(one.forms.other)
     for first, second in combinations(part.fields[:_COARSE], 2):
         for a in _coarse(first):
             for b in _coarse(second):
                 yield features.whole(a + "\n" + b)
 
 
-def _coarse(field: Field) -> list[pl.Series]:
-    return features.coarse(field.forms.other if field.crossing else field.forms.own, field.kind)
+def _coarse(one: Field) -> list[pl.Series]:
+    return features.coarse(_readable(one), one.kind)
 
 
-@dataclass(frozen=True)
-class Index:
-    """Features of asked records, sorted."""
-
-    hashes: NDArray[np.uint64]
-    rows: Rows
-
-    @classmethod
-    def of(cls, found: Features) -> Index:
-        """Return the index of features in any order."""
-        order = np.argsort(found.hashes, kind="stable")
-        return cls(found.hashes[order], found.rows[order])
-
-    def meet(self, asking: Features) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the pairs that share a feature; `asking` is in order of its rows."""
-        first = np.searchsorted(self.hashes, asking.hashes, "left")
-        counts = np.searchsorted(self.hashes, asking.hashes, "right") - first
-        begins = (
-            np.flatnonzero(np.r_[True, asking.rows[1:] != asking.rows[:-1]]) if len(asking.rows) else np.empty(0, int)
-        )
-        total = np.cumsum(counts)
-        at = 0
-        while at < len(begins):
-            start = begins[at]
-            before = total[start - 1] if start else 0
-            upto = np.searchsorted(total, before + CHUNK, "right")
-            to = max(int(np.searchsorted(begins, upto, "right")) - 1, at + 1)
-            stop = begins[to] if to < len(begins) and upto < len(total) else len(counts)
-            to = to if stop < len(counts) else len(begins)
-            yield _expanded(self.rows, asking.rows[start:stop], first[start:stop], counts[start:stop])
-            at = to
+def neighbours(asking: Side, asked: Side, rows: Rows) -> tuple[Rows, Rows]:
+    """Return asking rows with those that are next to them when all are sorted by group and values."""
+    there = _sortable(asked, np.arange(len(asked.groups), dtype=np.uint32), asks=False).sort("group", "text", "row")
+    here = _sortable(asking, rows, asks=True)
+    placed = pl.concat([there, here]).sort("group", "text", "asks", "row")
+    placed = placed.with_columns(at=(~pl.col("asks")).cum_sum().cast(pl.Int64)).filter("asks")
+    steps = pl.DataFrame({"step": range(-NEAR, NEAR)}, schema={"step": pl.Int64})
+    found = placed.join(steps, how="cross").with_columns(at=pl.col("at") + pl.col("step"))
+    pairs = found.join(there.with_row_index("at").cast({"at": pl.Int64}), on=["at", "group"]).sort("row", "row_right")
+    return pairs["row"].to_numpy(), pairs["row_right"].to_numpy()
 
 
-def _expanded(rows: Rows, asking: Rows, first: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[Rows, Rows]:
-    """Return each asking row with the rows of its run, without repeats."""
-    lefts = np.repeat(asking, counts)
-    offsets = np.arange(len(lefts)) - np.repeat(np.cumsum(counts) - counts, counts)
-    rights = rows[np.repeat(first, counts) + offsets]
-    pairs = np.unique(lefts.astype(np.uint64) << np.uint64(32) | rights)
-    return (pairs >> np.uint64(32)).astype(np.uint32), (pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+def _sortable(side: Side, rows: Rows, *, asks: bool) -> pl.DataFrame:
+    text = [_readable(one).gather(rows) for one in side.fields]
+    whole = pl.DataFrame(text).select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+    return pl.DataFrame({"group": side.groups[rows], "text": whole, "row": rows}).with_columns(asks=pl.lit(asks))
+
+
+def _readable(one: Field) -> pl.Series:
+    return one.forms.other if one.crossing else one.forms.own

@@ -12,8 +12,9 @@ _AFTER = (
 _JOINING = "and|und|et|y|og|och|en"
 _EAST = (
     "股份有限公司|有限责任公司|有限公司|股份公司|无限公司|合伙企业|公司"
-    "|株式会社|有限会社|合同会社|合资会社|주식회사|유한회사|(?:^|\\s)株(?:\\s|$)"
+    "|株式会社|有限会社|合同会社|合资会社|주식회사|유한회사"
 )
+SIGNS = r"㈱|㈲|[(（][株有][)）]"
 # A form is at the end; what joins it to the name ("Meier GmbH & Co. KG") goes with it.
 _WEST_END = rf"(?: (?:(?:{_JOINING}) )?(?:{_AFTER}))+$"
 _EAST_ENDS = rf"^\s*(?:{_EAST})\s*|\s*(?:{_EAST})\s*$"

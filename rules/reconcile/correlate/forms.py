@@ -14,7 +14,7 @@ import polars as pl
 
 from rules.documents.sync import Match, MatchHow, MatchKind
 from rules.reconcile.correlate import shapes
-from rules.reconcile.correlate.companies import without_form
+from rules.reconcile.correlate.companies import SIGNS, without_form
 from rules.reconcile.correlate.plain import HAN, latin, plain, sorted_words, spread, texts
 from rules.schema import FieldType, Schema
 
@@ -45,14 +45,15 @@ class Forms:
 
 
 Pair = tuple[Forms, Forms]
+Shape = Callable[[pl.Series, MatchKind], pl.Series]
 
 
 def kind_of(match: Match, left: Schema, right: Schema) -> MatchKind:
-    """Return what the values of a comparison are: what it says, else what its fields are; a text beside a date is one."""
+    """Return what the values of a comparison are: what it says, else what one of its fields is, else text."""
     if match.kind is not None:
         return match.kind
-    kinds = {_KINDS.get(schema[name].type) for schema, name in ((left, match.left), (right, match.right))} - {None}
-    return kinds.pop() or MatchKind.TEXT if len(kinds) == 1 else MatchKind.TEXT
+    kinds = {_KINDS.get(schema[name].type) for schema, name in ((left, match.left), (right, match.right))}
+    return next((kind for kind in (MatchKind.DATE, MatchKind.NUMBER) if kind in kinds), MatchKind.TEXT)
 
 
 def equal_forms(left: pl.Series, right: pl.Series, how: MatchHow, kind: MatchKind) -> Pair:
@@ -77,9 +78,7 @@ def _exact(left: pl.Series, right: pl.Series) -> Pair:
     return Forms.of(texts(left)), Forms.of(texts(right))
 
 
-def _words(
-    left: pl.Series, right: pl.Series, kind: MatchKind, shape: Callable[[pl.Series, MatchKind], pl.Series]
-) -> Pair:
+def _words(left: pl.Series, right: pl.Series, kind: MatchKind, shape: Shape) -> Pair:
     plains = [_plain(values, kind) for values in (left, right)]
     chinese = [values.str.contains(HAN).fill_null(value=False) for values in plains]
     own = [shape(values, kind) for values in plains]
@@ -100,7 +99,7 @@ def _mixed(left: pl.Series, right: pl.Series) -> bool:
 def _plain(values: pl.Series, kind: MatchKind) -> pl.Series:
     found = texts(values)
     if kind is MatchKind.COMPANY:
-        found = found.str.replace_all(".", "", literal=True)
+        found = found.str.replace_all(SIGNS, "").str.replace_all(".", "", literal=True)
     found = plain(found)
     return found.to_frame("t").select(without_form(pl.col("t"))).to_series() if kind is MatchKind.COMPANY else found
 

@@ -11,9 +11,9 @@ SCHEMA = {"left_key": pl.String, "right_key": pl.String, "confidence": pl.Float6
 
 @dataclass(frozen=True)
 class Skipped:
-    """Records of a similarity tier that were not compared, as all they share with others is shared by too many.
+    """Records of a similarity tier that were compared with few others, as all they share is shared by too many.
 
-    `values` counts the values or parts of values that are too frequent to look at.
+    `values` counts the values and parts of values that are too frequent to look at.
     """
 
     tier: int

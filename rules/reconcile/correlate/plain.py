@@ -52,11 +52,13 @@ def _converter() -> Any:
 
 
 def _simplified(values: pl.Series) -> pl.Series:
-    """Write Chinese in simplified characters; all texts at once, a line each."""
+    """Write Chinese in simplified characters without spaces; all texts at once, a line each."""
     chinese = values.filter(values.str.contains(HAN)).unique()
     if chinese.is_empty():
         return values
     changed = pl.Series(_converter().convert("\n".join(chinese.to_list())).split("\n"), dtype=pl.String)
+    for _ in range(2):  # a character may stand between two spaces
+        changed = changed.str.replace_all(rf"({HAN}) ({HAN})", "$1$2")
     return values.replace(chinese, changed)
 
 

@@ -58,7 +58,7 @@ class TierWork:
     def _likely(self, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, Skipped | None]:
         equal = [self._forms(match, left, right) for match in self._equal]
         alike = [self._forms(match, left, right) for match in self._alike]
-        likeness = [Likeness(pair, self._kinds[m]) for m, pair in zip(self._alike, alike, strict=True)]
+        likeness = [Likeness(pair, self._kinds[m], m.threshold) for m, pair in zip(self._alike, alike, strict=True)]
         found = [pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32, "score": pl.Float64})]
         records = values = 0
         for groups in _groups(equal, left.height, right.height):
