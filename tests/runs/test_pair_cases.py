@@ -18,7 +18,7 @@ from tests.runs.conftest import ADMIN, World
 from webapp.audit import queries
 from webapp.runs import hooks, pair_cases, reading
 from webapp.runs.hooks import PairDeed, PairsMoved
-from webapp.runs.models import pair_case, run
+from webapp.runs.models import run
 from webapp.runs.pair_cases import AnswerRefused, PairCase
 from webapp.runs.pair_choices import ChoiceRefused
 from webapp.runs.requests import RunRefused, records
@@ -309,6 +309,5 @@ def test_the_left_side_of_a_rule_that_flows_left(world: World) -> None:
     noted = [{"chunk": 1, "source": Schema(()).to_json(), "target": LEFT.to_json()}]
     run_id = make_run(world, schemas=noted, document={**DOCUMENT, "direction": "right_to_left"})
     with world.house.db.read() as tx:
-        fields = pair_cases.left_fields(tx, run_id, {"direction": "right_to_left"})
-        assert set(fields) == {"id", "name", "price"}
-        assert tx.scalar(sa.select(sa.func.count()).select_from(pair_case)) == 0
+        schemas = pair_cases.schemas_of(tx, run_id, {"direction": "right_to_left"})
+        assert (schemas["left"].names, schemas["right"].names) == (("id", "name", "price"), ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -147,6 +147,47 @@ def listing(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[Case]:
 def count(tx: sa.Connection, wanted: Wanted) -> int:
     """Return how many cases there are."""
     return int(tx.scalar(sa.select(sa.func.count()).select_from(case_item).where(*conditions(wanted))) or 0)
+
+
+def counts(tx: sa.Connection, wanted: Wanted, column: str) -> dict[str | None, int]:
+    """Return how many cases there are by a column, most first."""
+    by, number = case_item.c[column], sa.func.count()
+    query = sa.select(by, number).where(*conditions(wanted)).group_by(by).order_by(number.desc(), by)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def undecided(tx: sa.Connection, cases: Sequence[Case]) -> set[int]:
+    """Return the cases among these whose record waits for a decision; the others wait for a run, or for words."""
+    pairs = {case.pair_id: case.id for case in cases if case.pair_id is not None}
+    query = sa.select(pair_case.c.id).where(pair_case.c.id.in_(pairs), pair_case.c.state == "open")
+    return {pairs[number] for number in tx.scalars(query)}
+
+
+def next_open(tx: sa.Connection, case_id: int, rule_name: str) -> int | None:
+    """Return the next case of a rule whose record waits for a decision, behind this one or from the first on."""
+    table = case_item.c
+    query = (
+        sa.select(table.id)
+        .join(pair_case, pair_case.c.id == table.pair_id)
+        .where(table.rule_name == rule_name, table.state == "open", pair_case.c.state == "open", table.id != case_id)
+        .order_by(table.id < case_id, table.id)
+    )
+    return tx.scalar(query.limit(1))
+
+
+def assign_many(house: House, wanted: Wanted, assignee: str | None, actor: Actor) -> int:
+    """Give the open cases of a selection to somebody, or to nobody; returns how many change hands."""
+    with house.db.begin() as tx:
+        mine = (*conditions(wanted), case_item.c.state == "open", case_item.c.assignee.is_distinct_from(assignee))
+        rows = tx.execute(sa.select(case_item.c.id, case_item.c.assignee).where(*mine)).all()
+        now, after = house.clock(), {"assignee": assignee}
+        events = [Event(Tag.CASE_ASSIGNED, _subject(row.id), {"assignee": row.assignee}, after) for row in rows]
+        for start in range(0, len(rows), 500):
+            ids = [row.id for row in rows[start : start + 500]]
+            tx.execute(sa.update(case_item).where(case_item.c.id.in_(ids)).values(after))
+            history.note(tx, ids, history.Deed("assigned", now, actor.name, told=after))
+        record(tx, actor, now, *events)
+    return len(rows)
 
 
 def comments(tx: sa.Connection, case_id: int) -> list[Comment]:

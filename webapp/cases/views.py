@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask, abort, flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.access.users import list_users
-from webapp.cases import services
+from webapp.cases import pairs, services, words
+from webapp.cases.bulk_views import BulkView
+from webapp.cases.case_page import CasePage
+from webapp.cases.deciding_views import DecidingView
+from webapp.cases.listing import NOBODY, Filter
 from webapp.cases.services import CaseMissing, CaseRefused, NewCase, Wanted
 from webapp.web.language import translated
 from webapp.web.menu import Item
 from webapp.web.request import house
-from webapp.web.views import RoomView, can, expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 PAGE = 50
 
 
-class CasesView(RoomView):
+class CasesView(CasePage):
     """Cases."""
 
-    route_base = "/cases"
-    class_permission_name = "Cases"
     default_view = "list"
 
     @expose("/")
@@ -32,22 +34,24 @@ class CasesView(RoomView):
     @permission_name("read")
     def list(self) -> Response:
         """Show open or closed cases, those of everybody or one's own."""
-        state = "closed" if request.args.get("state") == "closed" else "open"
-        mine, before = request.args.get("mine") == "1", request.args.get("before", type=int)
-        who = self.actor.name if mine else None
+        chosen, now = Filter.of(request.args), self.house.clock()
+        wanted = chosen.wanted(self.actor.name, now)
         with self.house.db.read() as tx:
-            found = services.listing(tx, Wanted(state, assignee=who, before=before), PAGE + 1)
-            counts = {
-                "open": services.count(tx, Wanted("open")),
-                "mine": services.count(tx, Wanted("open", assignee=self.actor.name)),
+            found = services.listing(tx, wanted, PAGE + 1)
+            shown: dict[str, Any] = {
+                "cases": found[:PAGE],
+                "undecided": services.undecided(tx, found),
+                "total": services.count(tx, Filter.of({**request.args, "before": ""}).wanted(self.actor.name, now)),
+                "groups": _groups(tx, chosen, self.actor.name, now),
+                "rules": _rules(tx, chosen),
+                "tabs": self._tabs(tx, chosen),
             }
-        more = found[PAGE - 1].id if len(found) > PAGE else None
-        tabs = [
-            ("/cases/", _("Open (%(count)d)", count=counts["open"]), state == "open" and not mine),
-            ("/cases/?mine=1", _("Mine (%(count)d)", count=counts["mine"]), mine),
-            ("/cases/?state=closed", _("Closed"), state == "closed"),
-        ]
-        return self.page("cases/list.html", cases=found[:PAGE], more=more, tabs=tabs, state=state, mine=mine)
+        more = chosen.address(before=found[PAGE - 1].id) if len(found) > PAGE else None
+        people = self.users()
+        users = [("", _("Everybody")), (NOBODY, _("Nobody")), *people[1:]]
+        shown |= {"people": people, "me": self.actor.name, "newest": max((case.id for case in found), default=0)}
+        words_: dict[str, Any] = {"ages": _ages(), "situations": words.SITUATIONS, "titled": pairs.titled}
+        return self.page("cases/list.html", chosen=chosen, more=more, users=users, now=now, **words_, **shown)
 
     @expose("/new", methods=["GET", "POST"])
     @has_access
@@ -63,14 +67,14 @@ class CasesView(RoomView):
                 return redirect(f"/cases/{services.open_case(self.house, wanted, self.actor)}")
             except CaseRefused as refusal:
                 error = translated(refusal.message)
-        return self.page("cases/new.html", 422 if error else 200, form=form, error=error, users=self._users())
+        return self.page("cases/new.html", 422 if error else 200, form=form, error=error, users=self.users())
 
     @expose("/<int:number>")
     @has_access
     @permission_name("read")
     def show(self, number: int) -> Response:
         """Show a case."""
-        return self._case(number)
+        return self.case_page(number)
 
     @expose("/<int:number>/comment", methods=["POST"])
     @has_access
@@ -95,7 +99,7 @@ class CasesView(RoomView):
         """Close a case with what was decided."""
         text = request.form.get("resolution", "").strip()
         if not text:
-            return self._case(number, 422, problem=_("Say in a few words what was decided."))
+            return self.case_page(number, 422, problem=_("Say in a few words what was decided."))
         return self._do(number, lambda: services.close(self.house, number, text, self.actor), _("The case is closed."))
 
     @expose("/<int:number>/reopen", methods=["POST"])
@@ -111,34 +115,58 @@ class CasesView(RoomView):
         except CaseMissing:
             abort(404)
         except CaseRefused as refusal:
-            return self._case(number, 422, problem=translated(refusal.message))
+            return self.case_page(number, 422, problem=translated(refusal.message))
         if told:
             flash(told, "success")
         return redirect(f"/cases/{number}")
 
-    def _case(self, number: int, status: int = 200, **context: Any) -> Response:
-        try:
-            with self.house.db.read() as tx:
-                case, said = services.get(tx, number), services.comments(tx, number)
-        except CaseMissing:
-            abort(404)
-        users = self._users(case.assignee)
-        return self.page(
-            "cases/show.html", status, case=case, comments=said, users=users, me=self.actor.name, **context
-        )
+    def _tabs(self, tx: sa.Connection, chosen: Filter) -> Any:
+        everybody = services.count(tx, Wanted("open"))
+        mine = services.count(tx, Wanted("open", assignee=self.actor.name))
+        closed = chosen.state == "closed"
+        return [
+            ("/cases/", _("Open (%(count)d)", count=everybody), not closed and not chosen.mine),
+            ("/cases/?mine=1", _("Mine (%(count)d)", count=mine), chosen.mine and not closed),
+            ("/cases/?state=closed", _("Closed"), closed),
+        ]
 
-    def _users(self, assignee: str | None = None) -> Any:
-        with self.house.db.read() as tx:
-            names = {user.username: user.name for user in list_users(tx) if user.active}
-        if assignee:
-            names.setdefault(assignee, assignee)
-        shown = ((name, f"{full} ({name})" if full != name else name) for name, full in names.items())
-        return [("", _("Nobody")), *shown]
+
+def _groups(tx: sa.Connection, chosen: Filter, me: str, now: Any) -> list[tuple[str, str, int, bool]]:
+    """Return address, name, number and whether it is chosen, of all situations that the rest of the filter finds."""
+    wanted = Filter.of({**_plain(chosen), "situation": ""}).wanted(me, now)
+    found = services.counts(tx, wanted, "situation")
+    return [
+        (chosen.address(situation=name if name != chosen.situation else ""), name, number, name == chosen.situation)
+        for name, number in found.items()
+        if name
+    ]
+
+
+def _plain(chosen: Filter) -> Mapping[str, str]:
+    head = {"state": chosen.state, "rule": chosen.rule, "assignee": chosen.assignee, "age": chosen.age}
+    return {**head, "mine": "1" if chosen.mine else ""}
+
+
+def _rules(tx: sa.Connection, chosen: Filter) -> list[tuple[str, str]]:
+    """Return the rules that have cases, for a select."""
+    found = [name for name in services.counts(tx, Wanted(chosen.state), "rule_name") if name]
+    names = sorted({*found, *([chosen.rule] if chosen.rule else [])})
+    return [("", _("All rules")), *((name, name) for name in names)]
+
+
+def _ages() -> list[tuple[str, str]]:
+    return [
+        ("", _("Any age")),
+        ("1d", _("More than a day")),
+        ("7d", _("More than a week")),
+        ("30d", _("More than a month")),
+    ]
 
 
 def register(app: Flask) -> None:
-    """Show the number of open cases in the side bar."""
+    """Show the number of open cases in the side bar, and keep cases in step with the records that wait."""
     app.extensions["syncline_menu"].append(_menu)
+    pairs.register()
 
 
 def _menu() -> Iterator[Item]:
@@ -148,4 +176,4 @@ def _menu() -> Iterator[Item]:
         yield Item("automation", _("Cases"), "/cases/", "inbox", "Cases", count=count)
 
 
-VIEWS = (CasesView,)
+VIEWS = (CasesView, DecidingView, BulkView)

@@ -156,6 +156,16 @@ def deed_told(deed: str, pair: PairCase, names: SideNames) -> Message:
     }[deed]
 
 
+def take_all(side: str) -> Message:
+    """Return what it is called to take every field from one side."""
+    return msg("Take all from {side}", side=side)
+
+
+def link_best(side: str) -> Message:
+    """Return what it is called to link each record to its likeliest partner."""
+    return msg("Link each to its likeliest partner in {side}", side=side)
+
+
 def out_of_scope_label(deed: str, pair: PairCase, names: SideNames) -> Message:
     """Return what a choice is called for a pair that the rule no longer speaks of."""
     gone = names.of(other(present(pair)))

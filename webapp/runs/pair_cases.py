@@ -150,19 +150,24 @@ def answer(tx: sa.Connection, case: int, choice: Mapping[str, Any], actor: Actor
     Raises `AnswerRefused`, or `ChoiceRefused` where the choice does not fit what is asked.
     """
     row = get(tx, case, lock=True)
-    if row.state == "settled":
-        raise AnswerRefused(msg("Case {case} is settled already.", case=case))
-    if choice.get("seen", row.seen) != row.seen:
-        text = "The values of this record have changed since you looked. Look at them again before you decide."
-        raise AnswerRefused(msg(text))
-    document, types = _asked_under(tx, row)
-    plain = {name: part for name, part in choice.items() if name != "seen"}
-    chosen = checked(plain, row.situation, row.details, numbered(row.details, document), types)
+    chosen = checked_choice(tx, row, choice)
     values = {"state": "answered", "answer": chosen, "answered_by": actor.name[:128], "answered_at": at}
     tx.execute(sa.update(pair_case).where(pair_case.c.id == case).values(values))
     subject = Subject("rule", row.rule_name, row.left_key or row.right_key)
     record(tx, actor, at, Event(Tag.CASE_ANSWERED, subject, row.answer, chosen, run_id=row.run_id))
     _tell(tx, PairsMoved(PairDeed.ANSWERED, (case,), row.rule_name, row.run_id, actor.name, at))
+
+
+def checked_choice(tx: sa.Connection, row: PairCase, choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a choice as it would be stored for a pair; raises what `answer` raises."""
+    if row.state == "settled":
+        raise AnswerRefused(msg("This record is settled already; nothing is left to decide."))
+    if choice.get("seen", row.seen) != row.seen:
+        text = "The values of this record have changed since you looked. Look at them again before you decide."
+        raise AnswerRefused(msg(text))
+    document, types = _asked_under(tx, row)
+    plain = {name: part for name, part in choice.items() if name != "seen"}
+    return checked(plain, row.situation, row.details, numbered(row.details, document), types)
 
 
 def get(tx: sa.Connection, case: int, *, lock: bool = False) -> PairCase:
@@ -188,18 +193,19 @@ def document_of(tx: sa.Connection, row: PairCase) -> dict[str, Any]:
     return dict(tx.scalar(sa.select(run.c.document).where(run.c.id == row.run_id)) or {})
 
 
-def left_fields(tx: sa.Connection, run_id: int, document: Mapping[str, Any]) -> dict[str, Field]:
-    """Return the fields of the left side by name, as a run has noted them; nothing where it has not."""
+def schemas_of(tx: sa.Connection, run_id: int, document: Mapping[str, Any]) -> dict[str, Schema]:
+    """Return the fields of both sides, as a run has noted them; nothing where it has not."""
     noted = tx.scalar(sa.select(run.c.schemas).where(run.c.id == run_id)) or []
     if not noted:
         return {}
-    place = "target" if document.get("direction") == "right_to_left" else "source"
-    return {field.name: field for field in Schema.from_json(noted[-1][place]).fields}
+    places = ("target", "source") if document.get("direction") == "right_to_left" else ("source", "target")
+    return {side: Schema.from_json(noted[-1][place]) for side, place in zip(("left", "right"), places, strict=True)}
 
 
 def _asked_under(tx: sa.Connection, row: PairCase) -> tuple[dict[str, Any], dict[str, Field]]:
     document = document_of(tx, row)
-    return document, left_fields(tx, row.run_id, document)
+    left = schemas_of(tx, row.run_id, document).get("left", Schema(()))
+    return document, {field.name: field for field in left.fields}
 
 
 def _known(tx: sa.Connection, rule_id: int, pairs: Sequence[str]) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 // Each behaviour is a module of its own: `controllers` are bound by data-controller, `components` by Alpine's x-data.
 import { autosubmit } from "./autosubmit.js";
+import { caseTicks, decide } from "./cases.js";
 import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
 import { designer } from "./designer.js";
@@ -14,8 +15,10 @@ import { tick } from "./tick.js";
 
 export const controllers = {
   autosubmit,
+  "case-ticks": caseTicks,
   confirm,
   copy,
+  decide,
   "bulk-bar": bulkBar,
   designer,
   drawer,
