@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from rules.documents import parse_sync
+from rules.documents import load_documents, parse_sync
 from rules.documents.check import check_sync
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.flows import flows
 from rules.documents.sync import SideName
+from rules.language.problems import Severity
 from rules.schema import Field, FieldType, Schema
+from tests.rules.reference import RULES
 
 LEFT = Schema(
     (
@@ -179,3 +181,21 @@ def test_each_direction_has_its_condition() -> None:
     pairs[0]["when_left"] = "closd == null"
     found = check_sync(parse_sync(rule(fields=pairs)), LEFT, RIGHT)
     assert [(p.path, p.suggestion) for p in found] == [("fields/0/when_left", "closed")]
+
+
+def test_the_example_of_the_documentation() -> None:
+    """The two-way rule that docs/rules.md shows is a rule without mistakes."""
+    blocks = [block.split("```")[0] for block in RULES.read_text().split("```yaml\n")[1:]]
+    (shown,) = [block for block in blocks if "direction: two_way" in block]
+    (found,) = load_documents(shown)
+    names = {SideName.LEFT: ["id", "updated_at", "phone", "country", "stock", "owner", "tags"],
+             SideName.RIGHT: ["no", "changed", "tel", "land", "units", "clerk", "labels", "closed"]}  # fmt: skip
+    types = {"tags": FieldType.JSON, "labels": FieldType.JSON, "stock": FieldType.DECIMAL, "units": FieldType.DECIMAL,
+             "updated_at": FieldType.DATETIME, "changed": FieldType.DATETIME, "closed": FieldType.BOOLEAN}  # fmt: skip
+    left, right = (Schema(tuple(Field(n, types.get(n, FieldType.TEXT)) for n in names[side])) for side in SideName)
+    made = parse_sync(found.document)
+    schemas = {SideName.LEFT: left, SideName.RIGHT: right}
+    problems = [*check_two_way(made, schemas), *check_deactivation(made, schemas)]
+    assert [str(p.message) for p in problems if p.severity is Severity.ERROR] == []
+    problems = check_sync(made, left, right)
+    assert [p for p in problems if p.severity is Severity.ERROR and "not available yet" not in str(p.message)] == []

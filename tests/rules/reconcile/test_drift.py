@@ -63,6 +63,15 @@ def test_used_fields() -> None:
     assert used[SideName.RIGHT] == set(RIGHT) - {"unused", "phone"}
 
 
+def test_a_rule_that_only_flows_left() -> None:
+    """The side that is read is the right one, and decisions and validations are about it."""
+    pairs = [{"left": "phone", "right": "tel", "to_left": "tel + title"}]
+    backwards = rule(direction="right_to_left", fields=pairs, validations=[{"name": "one", "unique": ["limit"]}])
+    used = used_fields(backwards, schemas(), frozenset({"unused"}))
+    assert used[SideName.LEFT] == {"id", "seen", "vat", "phone"}
+    assert used[SideName.RIGHT] == {"no", "tax", "tel", "title", "limit", "unused"}
+
+
 def test_an_expression_that_cannot_be_read_uses_nothing() -> None:
     """Drift is told for the rest of the rule even where an expression is broken."""
     broken = rule(left={"connection": "crm", "object": "Account", "where": "status =="}, validations=[], decisions=[])
