@@ -42,12 +42,6 @@ def _not_yet(path: str, message: Message) -> DocumentProblem:
     return DocumentProblem(path, message)
 
 
-def _direction(rule: SyncRule) -> Iterator[DocumentProblem]:
-    if rule.direction is Direction.TWO_WAY:
-        text = N_("Two-way rules are not available yet in this version. Use left_to_right or right_to_left.")
-        yield _not_yet("direction", msg(text))
-
-
 def _detection(rule: SyncRule) -> Iterator[DocumentProblem]:
     for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
         if detect.by in (DetectBy.CDC, DetectBy.WEBHOOK):
@@ -64,8 +58,8 @@ def _tier(path: str, tier: Tier) -> Iterator[DocumentProblem]:
     if len(tier.match) > 1:
         yield _not_yet(path, msg("Comparing several fields at once is not available yet in this version."))
     for number, match in enumerate(tier.match):
-        if match.how is MatchHow.SIMILARITY:
-            text = N_("Matching by similarity is not available yet in this version. Use exact.")
+        if match.how is not MatchHow.EXACT:
+            text = N_("Matching by likeness is not available yet in this version. Use exact.")
             yield _not_yet(f"{path}/match/{number}/how", msg(text))
     if tier.confidence < 1:
         text = N_("Doubtful matches (a confidence below 1) are not available yet in this version.")
@@ -84,6 +78,8 @@ def _fields(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 
 def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.direction is Direction.TWO_WAY:
+        return
     for name, action in actions(rule).items():
         explicit = getattr(rule.situations, name) is not None
         if explicit and name in _ACTIONS and action not in _ACTIONS[name]:
@@ -92,6 +88,11 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 
 def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.direction is Direction.TWO_WAY:
+        if rule.deletes.detect not in (DeleteDetect.NONE, DeleteDetect.FULL_SCAN):
+            text = N_("Noticing deletions by {how} is not available yet in this version. Use full_scan.")
+            yield _not_yet("deletes/detect", msg(text, how=rule.deletes.detect.value))
+        return
     if rule.deletes.detect is not DeleteDetect.NONE:
         yield _not_yet("deletes/detect", msg("Noticing deletions is not available yet in this version. Use none."))
     target = "deleted_left" if rule.direction is Direction.RIGHT_TO_LEFT else "deleted_right"
@@ -121,7 +122,6 @@ def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 
 _CHECKS: tuple[Callable[[SyncRule], Iterator[DocumentProblem]], ...] = (
-    _direction,
     _detection,
     _correlation,
     _fields,

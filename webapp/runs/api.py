@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from rules.text import Message
 from webapp.runs import explanation, quarantine, reading, validations
 from webapp.runs.explanation import NotExplained
+from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
+from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
-COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
-RUN = {
-    "type": "object",
-    "properties": {
-        "run": {"type": "integer"},
-        "rule": {"type": "string"},
-        "mode": {"enum": list(MODES)},
-        "state": {"enum": list(reading.STATES)},
-        "counts": COUNTS,
-        "message": {"type": ["string", "null"]},
-    },
-}
-RECORD = {"type": "object", "additionalProperties": True}
 START = {
     "type": "object",
     "required": ["rule"],
@@ -50,12 +37,6 @@ CORRECTION = {
 }
 
 
-def _run(row: reading.RunRow) -> dict[str, Any]:
-    times = {name: getattr(row, name) for name in ("requested_at", "started_at", "ended_at")}
-    head = {**row.to_json(), "message": str(row.message) if row.message else None, "requested_by": row.requested_by}
-    return {**head, "kind": row.kind, "rule_version": row.rule_version, **times}
-
-
 def _entry(entry: quarantine.Entry) -> dict[str, Any]:
     names = ("id", "rule_name", "run_id", "left_key", "place", "raw", "stage", "field", "state", "attempts", "version")
     values = {name: getattr(entry, name) for name in names}
@@ -78,13 +59,13 @@ class RunsApi(RoomApi):
     def list(self) -> Any:
         """Return runs."""
         query = self.query
-        before = _number(query.get("after"))
+        before = number_of(query.get("after"))
         with self.house.db.read() as tx:
             rows = reading.listing(
                 tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
             )
         shown = rows[: query["limit"]]
-        return listed([_run(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
+        return listed([run_json(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
     @operation("POST", "/", scope="runs:run", summary="Start a run", body=START, response=RUN)
     def start(self) -> Any:
@@ -122,11 +103,11 @@ class RunsApi(RoomApi):
                 run_id,
                 outcome=query.get("outcome"),
                 key=query.get("key"),
-                after=_number(query.get("after")) or 0,
+                after=number_of(query.get("after")) or 0,
                 limit=query["limit"] + 1,
             )
         shown = rows[: query["limit"]]
-        return listed([_record(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
+        return listed([record_json(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
     @operation(
         "GET",
@@ -161,7 +142,7 @@ class RunsApi(RoomApi):
         """Return the listed warnings in the order read."""
         query = self.query
         self._found(run_id)
-        after = _number(query.get("after")) or 0
+        after = number_of(query.get("after")) or 0
         with self.house.db.read() as tx:
             rows = validations.warnings(tx, run_id, query.get("validation"), after=after, limit=query["limit"] + 1)
         shown = rows[: query["limit"]]
@@ -191,7 +172,7 @@ class RunsApi(RoomApi):
     def _found(self, run_id: int) -> dict[str, Any]:
         try:
             with self.house.db.read() as tx:
-                return _run(reading.get(tx, run_id))
+                return run_json(reading.get(tx, run_id))
         except reading.RunMissing as missing:
             raise ApiError(404, missing.message) from None
 
@@ -212,7 +193,7 @@ class QuarantineApi(RoomApi):
     def list(self) -> Any:
         """Return parked records."""
         query = self.query
-        before = _number(query.get("after"))
+        before = number_of(query.get("after"))
         with self.house.db.read() as tx:
             rows = quarantine.listing(
                 tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
@@ -270,19 +251,4 @@ def _warning(row: validations.RunWarning) -> dict[str, Any]:
     return {**told, "reason": str(row.message)}
 
 
-def _record(row: Any) -> dict[str, Any]:
-    names = ("record_no", "left_key", "right_key", "outcome", "situation", "field")
-    texts = {name: json.loads(getattr(row, name)) if getattr(row, name) else None for name in ("before", "after")}
-    reason = str(Message.from_json(row.reason)) if row.reason else None
-    return {**{name: getattr(row, name) for name in names}, **texts, "reason": reason}
-
-
-def _number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise ApiError(400, "`after` is the `next` of the page before.")
-    return int(text)
-
-
-API = (RunsApi, QuarantineApi)
+API = (RunsApi, PlanApi, QuarantineApi)

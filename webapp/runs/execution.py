@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
+from rules.documents.sync import Direction
 from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import object_schema
@@ -24,9 +25,11 @@ from webapp.runs.pipeline.execute import Execution, Suspended, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
+from webapp.runs.pipeline.two_way_run import TwoWayExecution
+from webapp.runs.pipeline.undoing import Undoing
 
 log = logging.getLogger(__name__)
-_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval}
+_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval, "undo": Undoing}
 
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
@@ -52,7 +55,8 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
     )
     try:
         rule = parse_sync(claimed.document)
-        work = _WORK.get(claimed.kind, Execution)
+        both_ways = rule.direction is Direction.TWO_WAY
+        work = _WORK.get(claimed.kind, TwoWayExecution if both_ways else Execution)
         work(house, claimed, rule, wait, installation_id(house)).run(systems)
     except Fenced:
         raise

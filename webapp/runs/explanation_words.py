@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from rules.documents.sync import Action
-from rules.reconcile.situations import REJECTED, Outcome, Situation
+from rules.reconcile.situations import MOVED, REFUSED, REJECTED, UNDONE, Outcome, Situation
 from rules.text import N_, Message, msg
 from rules.trace import State, Step, plain
 from webapp.runs.explanation import Explanation
@@ -25,6 +25,8 @@ _DEEDS = {
 _SKIPPED: dict[str, str] = {
     Situation.OUT_OF_SCOPE: N_("It was left alone: it does not meet the condition of the rule."),
     REJECTED: N_("It was left out: it does not meet a validation of the rule."),
+    MOVED: N_("It was left alone: it has changed since the plan or the run was made."),
+    REFUSED: N_("It was left alone: the target did not take it back."),
 }
 _SITUATIONS: dict[str, str] = {
     Situation.LINKED_UNCHANGED: N_("Its partner was found, and all fields that the rule writes hold these values."),
@@ -39,6 +41,9 @@ _SITUATIONS: dict[str, str] = {
     Situation.EDIT_VS_DELETE: N_("It was changed on one side and deleted on the other."),
     Situation.OUT_OF_SCOPE: N_("It does not meet the condition of the rule."),
     REJECTED: N_("It does not meet a validation of the rule, so its partner was not looked for."),
+    MOVED: N_("It is not as it was when the plan or the run was made."),
+    UNDONE: N_("It held what an earlier run had written."),
+    REFUSED: N_("It held what an earlier run had written."),
 }
 _ACTIONS = {
     Action.IGNORE: N_("do nothing"),

@@ -24,6 +24,8 @@ def labels() -> dict[str, str]:
         "deleted": _("Deleted"),
         "quarantined": _("Quarantined"),
         "rejected": _("Left out"),
+        "moved": _("Changed since"),
+        "refused": _("Refused by the target"),
         "open": _("Open"),
         "resolved": _("Resolved"),
         "discarded": _("Discarded"),
@@ -34,6 +36,28 @@ def labels() -> dict[str, str]:
         "match": _("no clear partner"),
         "repeated": _("a key occurs twice"),
         "write": _("refused by the target"),
+    }
+
+
+def situations() -> dict[str, str]:
+    """Return in the reader's language what was found for records, as a heading over them."""
+    return {
+        "linked_unchanged": _("Linked, and all fields agree"),
+        "linked_changed": _("Linked, and some fields differ"),
+        "linked_conflict": _("Linked, and both sides have changed"),
+        "unlinked": _("Partner found, not linked so far"),
+        "disputed": _("Several records fit"),
+        "unmatched_left": _("Only on the left, no partner found"),
+        "unmatched_right": _("Only on the right, no partner found"),
+        "deleted_left": _("Linked, and gone on the left"),
+        "deleted_right": _("Linked, and gone on the right"),
+        "edit_vs_delete": _("Changed on one side, gone on the other"),
+        "out_of_scope": _("Does not meet the condition of the rule"),
+        "rejected": _("Does not meet a validation"),
+        "moved": _("Has changed since"),
+        "undone": _("Taken back"),
+        "refused": _("Refused by the target"),
+        "none": _("Could not be read or decided"),
     }
 
 

@@ -132,7 +132,8 @@ quarantine = sa.Table(
     sa.Column("rule_id", BigId, nullable=False),
     sa.Column("rule_name", sa.String(64), nullable=False, index=True),
     sa.Column("run_id", BigId, nullable=False, index=True, comment="the run that parked it last"),
-    sa.Column("left_key", sa.String(255), nullable=False),
+    sa.Column("side", sa.String(5), nullable=False, default="left", server_default="left", comment="where it was read"),
+    sa.Column("left_key", sa.String(255), nullable=False, comment="its key on that side"),
     sa.Column("place", sa.String(255), nullable=False, comment="where in the source: record 17, line 18"),
     sa.Column("record", sa.Text, comment="the source record as JSON; null where it could not be read"),
     sa.Column("raw", sa.Text, comment="the text of a record that could not be read"),
@@ -150,6 +151,7 @@ quarantine = sa.Table(
     sa.Index(
         "uq_quarantine_open",
         "rule_id",
+        "side",
         "left_key",
         unique=True,
         sqlite_where=sa.text("state = 'open'"),

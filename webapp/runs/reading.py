@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from rules.reconcile.situations import REJECTED
+from rules.reconcile.situations import MOVED, REFUSED, REJECTED
 from rules.text import Message, msg
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.pipeline.codec import column_text, unpack
 
 ACTIVE = ("queued", "running")
+LEFT_ALONE = (REJECTED, MOVED, REFUSED)
 SUMMARY = 120
 STATES = ("queued", "running", "succeeded", "failed", "suspended", "cancelled")
 
@@ -52,11 +53,17 @@ class RunRow:
     worker: str | None
     attempts: int
     cancel_requested: bool
+    parameters: dict[str, Any] | None = None
 
     @property
     def active(self) -> bool:
         """Tell whether the run waits or works."""
         return self.state in ACTIVE
+
+    @property
+    def of(self) -> int | None:
+        """Return the run that this one is about: whose plan it carries out, or which it undoes."""
+        return (self.parameters or {}).get("of")
 
     @property
     def seconds(self) -> float | None:
@@ -126,11 +133,11 @@ def records(
 ) -> list[sa.Row[Any]]:
     """Return records that a run changed, deleted, parked or left out, in the order handled, behind row `after`.
 
-    The outcome `rejected` stands for records that were left out because they do not meet a validation.
+    The outcomes `rejected`, `moved` and `refused` stand for records that were left alone for that reason.
     """
     query = sa.select(run_record).where(run_record.c.run_id == run_id, run_record.c.id > after)
-    if outcome == REJECTED:
-        query = query.where(run_record.c.situation == REJECTED)
+    if outcome in LEFT_ALONE:
+        query = query.where(run_record.c.situation == outcome)
     elif outcome:
         query = query.where(run_record.c.outcome == outcome)
     if key:
@@ -155,19 +162,29 @@ class ShownRecord:
     before: dict[str, Any]
     after: dict[str, Any]
     reason: Message | None
+    own_before: dict[str, Any] = field(default_factory=dict)
+    own_after: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str | None:
+        """Return the key by which people know the record."""
+        found: str | None = self.row.left_key if self.row.left_key is not None else self.row.right_key
+        return found
 
     @property
     def summary(self) -> str:
         """Return one line: the fields that changed, or the first values of a new record."""
-        if self.before:
+        if self.before and self.after:
             return ", ".join(self.after)
-        return " · ".join(str(value) for value in self.after.values() if value not in (None, ""))[:SUMMARY]
+        return " · ".join(str(value) for value in (self.after or self.before).values() if value not in (None, ""))[
+            :SUMMARY
+        ]
 
 
 def with_differences(row: sa.Row[Any]) -> ShownRecord:
     """Return a row of `run_record` with what it holds as JSON made plain."""
-    before, after = (json.loads(text) if text else {} for text in (row.before, row.after))
-    return ShownRecord(row, before, after, Message.from_json(row.reason) if row.reason else None)
+    before, after, *own = (json.loads(t) if t else {} for t in (row.before, row.after, row.own_before, row.own_after))
+    return ShownRecord(row, before, after, Message.from_json(row.reason) if row.reason else None, *own)
 
 
 def outcomes(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:

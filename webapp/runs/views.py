@@ -12,12 +12,13 @@ from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import reading, validations
+from webapp.runs import followups, plans, reading, validations
 from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs, table_hits
+from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
 from webapp.runs.warning_views import WarningsView
@@ -26,7 +27,7 @@ from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
-OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected")
+OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected", "moved", "refused")
 
 hooks.last_runs.append(last_runs)
 hooks.deletion.append(hindrance)
@@ -82,6 +83,9 @@ class RunsView(RoomView):
             row = self._run(tx, run_id)
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
+            about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
+            left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
+            repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
         return self.page(
             "runs/show.html",
             run=row,
@@ -91,6 +95,9 @@ class RunsView(RoomView):
             outcomes=choices(OUTCOMES, _("All")),
             after=after,
             tallies=tallies,
+            about=about,
+            left=left,
+            repeats=repeats,
         )
 
     @expose("/<int:run_id>/progress")
@@ -175,4 +182,4 @@ class RunsView(RoomView):
             abort(404)
 
 
-VIEWS = (RunsView, WarningsView, ExplanationView, ComparisonView, QuarantineView)
+VIEWS = (RunsView, PlanView, WarningsView, ExplanationView, ComparisonView, QuarantineView)

@@ -388,7 +388,8 @@ def upgrade() -> None:
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('rule_name', sa.String(length=64), nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the run that parked it last'),
-    sa.Column('left_key', sa.String(length=255), nullable=False),
+    sa.Column('side', sa.String(length=5), server_default='left', nullable=False, comment='where it was read'),
+    sa.Column('left_key', sa.String(length=255), nullable=False, comment='its key on that side'),
     sa.Column('place', sa.String(length=255), nullable=False, comment='where in the source: record 17, line 18'),
     sa.Column('record', sa.Text(), nullable=True, comment='the source record as JSON; null where it could not be read'),
     sa.Column('raw', sa.Text(), nullable=True, comment='the text of a record that could not be read'),
@@ -407,7 +408,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_quarantine_rule_name'), 'quarantine', ['rule_name'], unique=False)
     op.create_index(op.f('ix_quarantine_run_id'), 'quarantine', ['run_id'], unique=False)
     op.create_index('ix_quarantine_state_id', 'quarantine', ['state', 'id'], unique=False)
-    op.create_index('uq_quarantine_open', 'quarantine', ['rule_id', 'left_key'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
+    op.create_index('uq_quarantine_open', 'quarantine', ['rule_id', 'side', 'left_key'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
     op.create_table('rule',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=63), nullable=False),

@@ -90,6 +90,8 @@ class Chunk:
     """Two-way: what both sides agree on after the chunk, `left_key` and the columns of `rules.reconcile.baseline`."""
     waiting: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAITING))
     """Pairs that wait for a person's decision."""
+    answered: tuple[str, ...] = ()
+    """The pairs that have waited and need not any more, by name."""
     plan: bytes | None = None
     """Of a simulation: the chunk as it would be written (`dump`), for a person to approve."""
 
@@ -121,6 +123,7 @@ def dump(chunk: Chunk) -> bytes:
     frames |= {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits)}
     frames |= {} if chunk.baseline is None else {"baseline": chunk.baseline}
     frames |= {} if chunk.waiting.is_empty() else {"waiting": chunk.waiting}
+    frames |= {"answered": pl.DataFrame({"pair": chunk.answered})} if chunk.answered else {}
     for number, write in enumerate(chunk.writes):
         side = "own" if write.own else "other"
         frames[f"{number}:{write.change.op}:{side}:{write.change.key}"] = write.change.records

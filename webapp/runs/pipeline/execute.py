@@ -120,7 +120,7 @@ class Execution:
         if noted is not None:
             self.journal.note(schemas=noted)
 
-    def _work(self, reader: Connector, planner: Planner, target: Target) -> None:
+    def _work(self, reader: Connector, planner: Planner, target: Target[Links]) -> None:
         links = target.links
         try:
             self._take_up(planner, target, links)
@@ -139,7 +139,7 @@ class Execution:
             raise
         self._end(target, links, cursor)
 
-    def _place(self, target: Target) -> None:
+    def _place(self, target: Target[Links]) -> None:
         if self.claim.live:
             self.retry(lambda: target.connector.finish(target.object))
 
@@ -183,7 +183,7 @@ class Execution:
             number = next((o.records for o in found if o.name == self.sides.source.object), None)
         self.journal.note(expected=number)
 
-    def _take_up(self, planner: Planner, target: Target, links: Links) -> None:
+    def _take_up(self, planner: Planner, target: Target[Links], links: Links) -> None:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
         self._position, self._high = self.claim.position, self.claim.high
         if self.claim.kind != "replay":
@@ -214,7 +214,7 @@ class Execution:
         with self.house.db.read() as tx:
             self.journal.heed(tx)
 
-    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target, links: Links) -> None:
+    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> None:
         if chunk.read == 0 and not chunk.left_out:
             return
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key)
@@ -234,6 +234,10 @@ class Execution:
         self.numbered += chunk.read
         planner.remember(chunk.outcomes, chunk.checked.marks)
         self._heed()
+        self._stop(chunk)
+
+    def _stop(self, chunk: Chunk) -> None:
+        """Stop the run behind a chunk where the rule says so."""
         stop = stopping_error(self.rule, chunk)
         if stop is not None and self.claim.live:
             raise Suspended(stop)
@@ -274,7 +278,7 @@ class Execution:
         with self.house.db.read() as tx:
             return tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
 
-    def _end(self, target: Target, links: Links, cursor: Cursor | None) -> None:
+    def _end(self, target: Target[Links], links: Links, cursor: Cursor | None) -> None:
         self._place(target)
         with self.house.db.begin() as tx:
             self.journal.guard(tx, read_complete=True)

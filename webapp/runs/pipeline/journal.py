@@ -9,28 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Fenced
-from rules.reconcile.situations import MOVED, REJECTED, Outcome
+from rules.reconcile.situations import MOVED, REFUSED, REJECTED, Outcome
 from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
-from webapp.runs import hooks
+from webapp.runs import hooks, pair_cases
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import checked, hits, inputs
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
-from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import park, settle
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
 _SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
+
+
+class Links(Protocol):
+    """What a run knows of linked records; both kinds of rules keep it in their own form."""
+
+    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, /) -> None:
+        """Write what a chunk changes, in the caller's transaction."""
+
+    def merge(self, chunk: Chunk, /) -> None:
+        """Take over what `append` has committed."""
 
 
 class Cancelled(Exception):
@@ -149,13 +158,21 @@ class Journal:
             self._show(tx, outcomes)
             checked.store(tx, self.claim.run_id, chunk.checked)
             if self.claim.live:
-                settle(tx, self.claim, outcomes, self.house.clock())
-                park(tx, self.claim, outcomes, self.house.clock())
-                links.append(tx, self.claim.run_id, chunk.links)
+                self._keep(tx, chunk, links)
             sealed = {"digest": kept["digest"], "inputs": inputs.seal(tx, self.claim.run_id, chunk.no)}
             self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, **sealed})
-        links.merge(chunk.links if self.claim.live else chunk.links.clear())
+        if self.claim.live:
+            links.merge(chunk)
         self.counts, self.chunks, self.hits = total, chunk.no, decided
+
+    def _keep(self, tx: sa.Connection, chunk: Chunk, links: Links) -> None:
+        """Keep what later runs go by: parked records, links, pairs that wait for people."""
+        claim, now = self.claim, self.house.clock()
+        settle(tx, claim, chunk.outcomes, now)
+        park(tx, claim, chunk.outcomes, now)
+        links.append(tx, claim.run_id, chunk)
+        pair_cases.wait(tx, claim.rule_id, claim.rule_name, claim.run_id, chunk.waiting, now)
+        pair_cases.settle(tx, claim.rule_id, chunk.answered, claim.run_id, now, SYSTEM.name)
 
     def handled(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """Yield outcomes and unique values of the chunks that are done, one at a time: all may not fit into memory."""
@@ -204,14 +221,16 @@ class Journal:
             "no": chunk.no,
             "token": self.claim.token,
             "records": chunk.read,
-            "counts": {"position": chunk.position, "high": chunk.high, "left_out": chunk.left_out},
+            "counts": {"position": chunk.position, "high": chunk.high, "left_out": chunk.left_out, "side": chunk.side},
             "at": self.house.clock(),
         }
 
     def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
         """Write the rows that people look at: what changed, failed, was left out or deleted."""
         columns = ("record_no", "left_key", "right_key", "outcome", "situation", *_CHANGES, "field", "reason")
-        asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | pl.col("situation").is_in([REJECTED, MOVED])
+        asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | pl.col("situation").is_in(
+            [REJECTED, MOVED, REFUSED]
+        )
         shown = outcomes.filter(asked).select(columns)
         if shown.is_empty():
             return

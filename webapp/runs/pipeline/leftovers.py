@@ -16,13 +16,14 @@ from rules.documents.sync import Side
 from webapp.extensions import House
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.writing import Target
 
 
-def settle_leftovers(house: House, claim: Claim, side: Side, target: Target, scope: str) -> None:
+def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Links], scope: str) -> None:
     """Check in or forget the chunks that other runs of the claim's rule had planned for the target behind `side`."""
-    for other in _stopped(house, claim):
+    for other in stopped(house, claim):
         there = Sides.of(parse_sync(other.document)).target
         journal = Journal(house, other, holder=claim)
         chunk = journal.planned()
@@ -35,7 +36,8 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target, sco
             journal.check_in(found, target.links)
 
 
-def _stopped(house: House, claim: Claim) -> Iterator[Claim]:
+def stopped(house: House, claim: Claim) -> Iterator[Claim]:
+    """Yield stopped runs of the rule of a claim that leave a planned chunk behind, oldest first."""
     planned = sa.exists().where(run_chunk.c.run_id == run.c.id, run_chunk.c.state == "planned")
     states = ("queued", "failed", "suspended", "cancelled")
     mine = (run.c.rule_id == claim.rule_id, run.c.id != claim.run_id, run.c.state.in_(states), planned)

@@ -10,6 +10,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from webapp.runs.models import link_segment
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import pack, unpack
 
 SCHEMA = {"left_key": pl.String(), "right_key": pl.String()}
@@ -27,7 +28,7 @@ class Links:
     def load(cls, tx: sa.Connection, rule_id: int) -> Links:
         """Return the links of a rule; later segments win."""
         query = sa.select(link_segment.c.blob).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
-        parts = [unpack(blob)["links"] for blob in tx.scalars(query)]
+        parts = [_plain(unpack(blob)["links"]) for blob in tx.scalars(query)]
         frame = _settle(pl.concat(parts)) if parts else pl.DataFrame(schema=SCHEMA)
         return cls(rule_id, frame, len(parts))
 
@@ -45,17 +46,16 @@ class Links:
         """Return a mask of the right keys that have a link."""
         return right_keys.is_in(self._frame["right_key"].implode())
 
-    def append(self, tx: sa.Connection, run_id: int, delta: pl.DataFrame) -> None:
-        """Write links that are new, changed or (null right key) gone, in the caller's transaction."""
-        if delta.is_empty():
-            return
-        self._insert(tx, run_id, delta)
-        self._segments += 1
+    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk) -> None:
+        """Write a chunk's links that are new, changed or (null right key) gone, in the caller's transaction."""
+        if not chunk.links.is_empty():
+            self._insert(tx, run_id, chunk.links)
+            self._segments += 1
 
-    def merge(self, delta: pl.DataFrame) -> None:
+    def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
-        if not delta.is_empty():
-            self._frame = _settle(pl.concat([self._frame, delta]))
+        if not chunk.links.is_empty():
+            self._frame = _settle(pl.concat([self._frame, chunk.links]))
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Replace the log by one segment."""
@@ -71,6 +71,14 @@ class Links:
     def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame) -> None:
         values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": pack({"links": frame})}
         tx.execute(sa.insert(link_segment).values(values))
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return links in this form; those of the time when the rule flowed both ways tell more."""
+    if "op" in frame.columns:
+        right = pl.when(pl.col("op") == "link").then("right_key").alias("right_key")
+        frame = frame.filter(pl.col("left_key").is_not_null()).with_columns(right)
+    return frame.select(*SCHEMA)
 
 
 def _settle(log: pl.DataFrame) -> pl.DataFrame:

@@ -21,10 +21,11 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
     failed = outcomes.filter(pl.col("outcome") == Outcome.QUARANTINED)
     if failed.is_empty():
         return
-    waiting = {} if claim.kind == "replay" else _open(tx, claim)
-    later = _later(tx, claim)
+    side = _side(outcomes)
+    waiting = {} if claim.kind == "replay" else _open(tx, claim, side)
+    later = _later(tx, claim, side)
     fresh: list[dict[str, Any]] = []
-    taken = _parked_by(tx, claim) | {_key(row) for row in failed.iter_rows(named=True) if _has_key(row)}
+    taken = _parked_by(tx, claim, side) | {_key(row) for row in failed.iter_rows(named=True) if _has_key(row)}
     for row in failed.iter_rows(named=True):
         key, values = _key(row), {**_values(row), "run_id": claim.run_id, "last_at": now}
         if not _has_key(row):
@@ -35,7 +36,8 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
         if known:
             _again(tx, known, values)
         else:
-            head = {"rule_id": claim.rule_id, "rule_name": claim.rule_name, "left_key": key, "state": "open"}
+            rule = {"rule_id": claim.rule_id, "rule_name": claim.rule_name}
+            head = {**rule, "side": side, "left_key": key, "state": "open"}
             fresh.append({**head, **values, "attempts": 1, "version": 1, "first_at": now})
     if fresh:
         tx.execute(sa.insert(quarantine), fresh)
@@ -53,7 +55,7 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
     if claim.kind == "replay":
         ids = [claim.selection[number - 1] for number in passed["record_no"]]
     else:
-        waiting = _open(tx, claim)
+        waiting = _open(tx, claim, _side(outcomes))
         ids = (
             [waiting[key] for key in waiting.keys() & set(map(column_text, passed["left_key"].drop_nulls()))]
             if waiting
@@ -63,9 +65,10 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
         _resolve(tx, quarantine.c.id.in_(ids), now)
 
 
-def settle_rest(tx: sa.Connection, claim: Claim, now: datetime) -> None:
-    """After a complete scan: what this run has not parked again is repaired or gone from the source."""
+def settle_rest(tx: sa.Connection, claim: Claim, now: datetime, side: str | None = None) -> None:
+    """After a complete scan (of a side): what this run has not parked again is repaired or gone from the source."""
     others = sa.and_(quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id != claim.run_id)
+    others = others if side is None else sa.and_(others, quarantine.c.side == side)
     _resolve(tx, sa.and_(others, ~_is_later(claim)), now)
 
 
@@ -74,16 +77,21 @@ def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) ->
     tx.execute(sa.update(quarantine).where(quarantine.c.state == "open", which).values(values))
 
 
-def _open(tx: sa.Connection, claim: Claim) -> dict[str, int]:
-    query = sa.select(quarantine.c.left_key, quarantine.c.id).where(~_is_later(claim))
+def _side(outcomes: pl.DataFrame) -> str:
+    """Return the side on which the records of a chunk were read."""
+    return str(outcomes["side"].drop_nulls().first() or "left")
+
+
+def _open(tx: sa.Connection, claim: Claim, side: str) -> dict[str, int]:
+    query = sa.select(quarantine.c.left_key, quarantine.c.id).where(~_is_later(claim), quarantine.c.side == side)
     mine = query.where(quarantine.c.rule_id == claim.rule_id, quarantine.c.state == "open")
     return {row.left_key: row.id for row in tx.execute(mine)}
 
 
-def _later(tx: sa.Connection, claim: Claim) -> set[str]:
+def _later(tx: sa.Connection, claim: Claim, side: str) -> set[str]:
     """Return the keys that another run has parked since the plan at hand was made: it knows better."""
     mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.state == "open", _is_later(claim))
-    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine)))
+    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine, quarantine.c.side == side)))
 
 
 def _is_later(claim: Claim) -> sa.ColumnElement[bool]:
@@ -99,10 +107,10 @@ def _again(tx: sa.Connection, entry: int, values: dict[str, Any]) -> None:
     tx.execute(sa.update(quarantine).where(quarantine.c.id == entry).values(**kept, **again))
 
 
-def _parked_by(tx: sa.Connection, claim: Claim) -> set[str]:
+def _parked_by(tx: sa.Connection, claim: Claim, side: str) -> set[str]:
     """Return the keys that this run has parked already."""
-    mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id == claim.run_id, quarantine.c.state == "open")
-    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine)))
+    mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id == claim.run_id, quarantine.c.side == side)
+    return set(tx.scalars(sa.select(quarantine.c.left_key).where(*mine, quarantine.c.state == "open")))
 
 
 def _has_key(row: dict[str, Any]) -> bool:

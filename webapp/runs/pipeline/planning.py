@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.outcomes import reasons, rejected
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.validating import Validating
 
@@ -71,17 +71,17 @@ class Planner:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
         draft = Draft(page.records, first)
         keys = key_text(page.records[self.sides.source_key])
-        self._check_keys(draft, keys)
-        in_scope = self._scope(draft)
-        asked = self._decide(draft, in_scope)
-        self._validate(draft, asked.batch, in_scope, keys)
+        self.check_keys(draft, keys)
+        in_scope = self.scope(draft)
+        asked = self.decide(draft, in_scope)
+        self.validate(draft, asked.batch, in_scope, keys)
         mapped = self.mapping.apply(asked.batch)
         for error in mapped.errors:
             if in_scope[error.row]:
                 draft.park(error.row, "map", error.message, error.field)
         known = links.find(keys)
         wanted = draft.usable & in_scope
-        partner, partners = self._partners(draft, known, mapped.records, wanted)
+        partner, partners = self.partners(draft, known, mapped.records, wanted)
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
@@ -101,7 +101,8 @@ class Planner:
             held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
             self.met.update(held.drop_nulls().hash().to_list())
 
-    def _check_keys(self, draft: Draft, keys: pl.Series) -> None:
+    def check_keys(self, draft: Draft, keys: pl.Series) -> None:
+        """Park records without a key, and those whose key has occurred already."""
         name = self.sides.source_key
         for row in keys.is_null().arg_true():
             draft.park(row, "match", msg("The key field '{field}' is empty.", field=name), name)
@@ -115,20 +116,23 @@ class Planner:
             )
             draft.park(row, "repeated", text, name)
 
-    def _scope(self, draft: Draft) -> pl.Series:
+    def scope(self, draft: Draft) -> pl.Series:
+        """Return which records are in the rule's scope; those for which that cannot be said are parked."""
         mask, errors = self.mapping.where(draft.records)
         for error in errors:
             draft.park(error.row, "scope", error.message, "where")
         return mask
 
-    def _decide(self, draft: Draft, in_scope: pl.Series) -> Asked:
+    def decide(self, draft: Draft, in_scope: pl.Series) -> Asked:
+        """Return the records with the outputs of the rule's decision tables."""
         asked = self.mapping.ask(draft.records, self.at)
         for name, error in asked.errors:
             if in_scope[error.row]:
                 draft.park(error.row, "decide", error.message, name)
         return asked
 
-    def _validate(self, draft: Draft, records: pl.DataFrame, in_scope: pl.Series, keys: pl.Series) -> None:
+    def validate(self, draft: Draft, records: pl.DataFrame, in_scope: pl.Series, keys: pl.Series) -> None:
+        """Park or leave out the records that do not meet the rule's validations."""
         if self.validating is None:
             return
         verdicts = self.validating.ask(records, draft.usable & in_scope, keys)
@@ -136,7 +140,7 @@ class Planner:
         for row, verdict in verdicts.blocking.items():
             draft.fail(row, verdict)
 
-    def _partners(
+    def partners(
         self, draft: Draft, known: pl.Series, mapped: pl.DataFrame, wanted: pl.Series
     ) -> tuple[pl.Series, pl.DataFrame]:
         """Return the text under which each record's partner is sought, and the partners found in the target."""
@@ -230,7 +234,7 @@ class _Assembly:
     def chunk(self, no: int, page: Page) -> Chunk:
         outcomes = self._outcomes()
         writes = (*self._creates(outcomes), *self._updates(outcomes), *self._deletes(outcomes))
-        outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejects(page)])
+        outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejected(page)])
         links = self._links(outcomes)
         outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
         place = dict(page.position)
@@ -273,7 +277,7 @@ class _Assembly:
         signature = (
             pl.DataFrame({n: self.batch.applies[n] for n in left_alone}).with_row_index("row") if left_alone else None
         )
-        for applies, part in _groups(rows, signature):
+        for applies, part in groups(rows, signature):
             kept = [n for n in names if applies.get(n, True)]
             records = self.batch.mapped.select(kept)[part]
             yield Write(Change(Op.CREATE, self.planner.sides.target_key, records), part)
@@ -312,37 +316,16 @@ class _Assembly:
             _put(record, write.rows, to_texts(self.draft.records[write.rows]))
         parked = pl.Series(sorted(self.draft.parked), dtype=pl.UInt32)
         _put(record, parked, to_texts(self.draft.records[parked]))
-        texts = {"before": before, "after": after, "record": record, **self._reasons(outcomes.height)}
+        texts = {"before": before, "after": after, "record": record}
         added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
+        added += reasons(self.draft.parked, outcomes["record_no"]).values()
         nothing = {name: pl.lit(None, dtype=pl.String) for name in ("raw", "own_before", "own_after")}
         side = pl.lit("right" if self.planner.sides.reverse else "left")
         return outcomes.with_columns(*added, **nothing, side=side).select(*OUTCOMES)
 
-    def _reasons(self, height: int) -> dict[str, list[str | None]]:
-        columns: dict[str, list[str | None]] = {n: [None] * height for n in ("stage", "field", "reason", "place")}
-        for row, parked in self.draft.parked.items():
-            columns["stage"][row] = parked.stage
-            columns["field"][row] = parked.field
-            columns["reason"][row] = json.dumps(parked.message.to_json(), ensure_ascii=False)
-            columns["place"][row] = f"record {self.draft.first + row}"
-        return columns
-
-    def _rejects(self, page: Page) -> pl.DataFrame:
-        first = self.draft.first + self.draft.records.height
-        rows = [
-            {
-                "record_no": first + number,
-                "side": "right" if self.planner.sides.reverse else "left",
-                "outcome": Outcome.QUARANTINED.value,
-                "stage": "read",
-                "field": reject.field,
-                "reason": json.dumps(reject.message.to_json(), ensure_ascii=False),
-                "place": reject.place,
-                "raw": reject.raw,
-            }
-            for number, reject in enumerate(page.rejects)
-        ]
-        return pl.DataFrame(rows, schema=OUTCOMES)
+    def _rejected(self, page: Page) -> pl.DataFrame:
+        side = "right" if self.planner.sides.reverse else "left"
+        return rejected(page, side, self.draft.first + self.draft.records.height)
 
     def _links(self, outcomes: pl.DataFrame) -> pl.DataFrame:
         """Return the links that are new or gone; those of created records get their right key when it is written."""
@@ -367,7 +350,7 @@ def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
         target[row] = value
 
 
-def _groups(rows: pl.Series, signature: pl.DataFrame | None) -> Iterator[tuple[dict[str, bool], pl.Series]]:
+def groups(rows: pl.Series, signature: pl.DataFrame | None) -> Iterator[tuple[dict[str, bool], pl.Series]]:
     """Yield rows that set the same fields together, with which of the conditional fields they set."""
     if rows.is_empty():
         return

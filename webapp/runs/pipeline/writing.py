@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import polars as pl
 
@@ -16,29 +17,41 @@ from rules.text import msg
 from webapp.runs.pipeline.checked import warnings_frame
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
-from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
 
 _LOST = msg("The target refused this record just before the worker stopped. Replay it to see the reason.")
 
 
+class Taken(Protocol):
+    """Knows which keys of the target have a link."""
+
+    def taken(self, keys: pl.Series, /) -> pl.Series:
+        """Return a mask of the keys that have a link."""
+
+
+L = TypeVar("L", bound=Taken)
+
+
 @dataclass(frozen=True)
-class Target:
+class Target(Generic[L]):
     """Where a run writes: the connector, the object, the fields that the rule touches."""
 
     connector: Connector
     object: str
     schema: Schema
-    links: Links
+    links: L
 
     def pretend(self, chunk: Chunk) -> Chunk:
         """Return a chunk as it would be if the target took all of it."""
-        return _settle(chunk, WriteResult())
+        return settled(chunk, WriteResult())
 
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
-        if not chunk.writes:
-            return _settle(chunk, WriteResult())
+        result = self.write(chunk, fence, retry, again=again) if chunk.writes else WriteResult()
+        return settled(chunk, result)
+
+    def write(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> WriteResult:
+        """Write a chunk and return what became of it; `again`: an earlier worker may have written it."""
         attempts = [again]
 
         def once() -> WriteResult:
@@ -46,13 +59,13 @@ class Target:
             attempts.append(True)
             return self._write(chunk, fence) if first else self._write_again(chunk, fence)
 
-        return _settle(chunk, retry(once))
+        return retry(once)
 
     def recover(self, chunk: Chunk, fence: Fence) -> Chunk | None:
         """Return a chunk that another run may have written with its true outcomes; None if it never arrived."""
         if self.connector.applied(fence) is False:
             return None
-        return _settle(chunk, self._found(chunk))
+        return settled(chunk, self._found(chunk))
 
     def _write(self, chunk: Chunk, fence: Fence) -> WriteResult:
         return self.connector.write(self.object, self.schema, [w.change for w in chunk.writes], fence)
@@ -124,7 +137,7 @@ class Target:
         return pl.DataFrame(same).select(pl.all_horizontal(pl.all())).to_series() & present if same else present
 
 
-def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
+def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     """Return the chunk with what really became of its writes."""
     outcomes, links = chunk.outcomes, chunk.links
     failed = [(chunk.writes[f.change].rows[f.row], f) for f in result.failures]
@@ -133,14 +146,29 @@ def _settle(chunk: Chunk, result: WriteResult) -> Chunk:
         if made is not None:
             outcomes = _set(outcomes, "right_key", write.rows, key_text(made))
     lost = outcomes["left_key"][[row for row, _ in failed]] if failed else pl.Series([], dtype=pl.String)
-    links = links.filter(~pl.col("left_key").is_in(lost.implode()))
-    made_now = outcomes.filter(pl.col("outcome") == Outcome.CREATED).select(*LINK_SCHEMA)
-    links = links.join(made_now, on="left_key", how="anti").vstack(made_now.filter(pl.col("right_key").is_not_null()))
+    kept = ~pl.col("left_key").is_in(lost.implode())
+    links = _linked(links.filter(kept), outcomes)
     checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
     keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
     whole = pl.concat([_without_images(outcomes, chunk.writes), _deleted(chunk.writes, result, outcomes)])
-    return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked)
+    return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked, **_agreed(chunk, kept))
+
+
+def _linked(links: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return the links of a chunk with the keys that the target has given to what was created."""
+    made = outcomes.filter(pl.col("outcome") == Outcome.CREATED, pl.col("right_key").is_not_null())
+    made = made.select(*LINK_SCHEMA)
+    if "op" in links.columns:
+        known = links.join(made, on="left_key", how="left", suffix="_made", maintain_order="left")
+        known = known.with_columns(right_key=pl.coalesce("right_key_made", "right_key")).select(links.columns)
+        return known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
+    return links.join(made, on="left_key", how="anti").vstack(made)
+
+
+def _agreed(chunk: Chunk, kept: pl.Expr) -> dict[str, Any]:
+    """Return the parts of a two-way chunk that follow its links, without the records that were refused."""
+    return {} if chunk.baseline is None else {"baseline": chunk.baseline.filter(kept)}
 
 
 def _warned(chunk: Chunk, result: WriteResult) -> pl.DataFrame:

@@ -1,0 +1,48 @@
+"""What both sides of a linked pair last agreed on, as columns.
+
+For each field pair of a two-way rule a baseline keeps what the left record gave to the right side (`l:<field>`) and
+what the right record gave to the left side (`r:<field>`). A side has changed a field if it gives something else now.
+Beside them stand hashes of both records: a record whose hash is still the same has not changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from rules.documents.sync import FieldMap, SyncRule
+from rules.schema import Schema
+
+_SEED = 1_470_091_531
+
+
+def field_ids(rule: SyncRule) -> dict[str, str]:
+    """Return for each field pair of a rule, by its number as text, the name under which its baseline is kept.
+
+    A pair whose fields or expressions have changed has another name: what was agreed before says nothing about it.
+    """
+    return {str(number): _id(pair) for number, pair in enumerate(rule.fields)}
+
+
+def _id(pair: FieldMap) -> str:
+    parts = (pair.left, pair.right, pair.to_right, pair.to_left)
+    return hashlib.sha256("\x1f".join(part or "" for part in parts).encode()).hexdigest()[:16]
+
+
+def scheme(parts: Sequence[str], schemas: Mapping[str, Schema]) -> str:
+    """Return the name of how records are hashed: it changes with the fields, with what a rule asks and with polars."""
+    fields = [f"{side}:{field.name}:{field.dtype}" for side, schema in schemas.items() for field in schema.fields]
+    text = "\x1f".join((pl.__version__, *parts, *fields))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def row_hash(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """Return a 64-bit hash of the named fields of each record."""
+    if not names or records.is_empty():
+        return pl.repeat(0, records.height, dtype=pl.UInt64, eager=True)
+    plain = records.select(pl.col(names)).with_columns(
+        pl.col(pl.Decimal).cast(pl.String), pl.col(pl.Time).cast(pl.Int64)
+    )
+    return plain.hash_rows(_SEED)

@@ -1,0 +1,71 @@
+"""Two-way: a chunk is written to both sides, each with a fence of its own, the side that was not read first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from connectors.spi import Failure, Fence, WriteResult
+from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.pairs import Pairs
+from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.views import OTHER
+from webapp.runs.pipeline.writing import Target, settled
+
+
+@dataclass(frozen=True)
+class SideTaken:
+    """Tells which keys of one side have a link."""
+
+    pairs: Pairs
+    side: str
+
+    def taken(self, keys: pl.Series) -> pl.Series:
+        """Return a mask of the keys that have a link."""
+        return self.pairs.taken(self.side, keys)
+
+
+@dataclass(frozen=True)
+class Both:
+    """Where a two-way run writes: the targets of both sides by name."""
+
+    targets: Mapping[str, Target[SideTaken]]
+    links: Pairs
+
+    def pretend(self, chunk: Chunk) -> Chunk:
+        """Return a chunk as it would be if both sides took all of it."""
+        return settled(chunk, WriteResult())
+
+    def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
+        """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+        failures: list[Failure] = []
+        keys: list[pl.Series | None] = [None] * len(chunk.writes)
+        warnings = []
+        for own in (False, True):
+            places = [number for number, write in enumerate(chunk.writes) if write.own is own]
+            if not places:
+                continue
+            side = chunk.side if own else OTHER[chunk.side]
+            part = replace(chunk, writes=tuple(chunk.writes[number] for number in places))
+            mine = replace(fence, scope=f"{fence.scope}:{side}")
+            result = self.targets[side].write(part, mine, retry, again=again)
+            failures += [replace(f, change=places[f.change]) for f in result.failures]
+            warnings += [replace(w, change=places[w.change]) for w in result.warnings]
+            for number, made in zip(places, result.keys, strict=False):
+                keys[number] = made
+        return settled(chunk, WriteResult(tuple(failures), tuple(keys), tuple(warnings)))
+
+    def recover(self, chunk: Chunk, fence: Fence, retry: Retry) -> Chunk | None:
+        """Finish a chunk that another run has begun to write; None if nothing of it has arrived."""
+        used = {chunk.side if write.own else OTHER[chunk.side] for write in chunk.writes}
+        arrived = [self.targets[s].connector.applied(replace(fence, scope=f"{fence.scope}:{s}")) for s in sorted(used)]
+        if all(found is False for found in arrived):
+            return None
+        return self.apply(chunk, fence, retry, again=True)
+
+    def finish(self) -> None:
+        """Let both sides put in place what has been written."""
+        for target in self.targets.values():
+            target.connector.finish(target.object)

@@ -1,0 +1,153 @@
+"""Two-way: from a page of records of one side to a chunk that may write to both sides. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from connectors.spi import Page
+from rules.documents.defaults import actions
+from rules.documents.sync import Action, ConflictPolicy, SyncRule
+from rules.reconcile.baseline import field_ids
+from rules.reconcile.merge import MergeField, merge_fields
+from rules.reconcile.one_way import key_text
+from rules.reconcile.situations import Outcome, Situation
+from rules.schema import Field, Schema
+from webapp.runs.pipeline.chunk import PAIRS, Chunk, Write
+from webapp.runs.pipeline.deciding import Asked, Deciding, among
+from webapp.runs.pipeline.draft import Draft
+from webapp.runs.pipeline.merging import based
+from webapp.runs.pipeline.outcomes import outcomes_of, rejected
+from webapp.runs.pipeline.pairs import LINK, Pairs
+from webapp.runs.pipeline.views import OTHER, View
+
+
+@dataclass
+class Memory:
+    """What a run remembers between its pages.
+
+    `absent` are hashes of linked keys that a scan has not met, by side. `handled` are keys that a simulation has dealt
+    with as partners, by side; `waits` those of pairs that have become cases in this run.
+    """
+
+    absent: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
+    handled: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
+    waits: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
+
+
+class TwoWayPlanner:
+    """Plans the chunks of one two-way run; `baselines` reads what was agreed, `asked` is what waits for people."""
+
+    def __init__(
+        self,
+        rule: SyncRule,
+        views: Mapping[str, View],
+        pairs: Pairs,
+        baselines: Callable[[str, pl.Series, pl.Series], pl.DataFrame],
+        asked: Mapping[str, Asked],
+    ) -> None:
+        self.rule = rule
+        self.views = views
+        self.pairs = pairs
+        self.baselines = baselines
+        self.asked = asked
+        self.memory = Memory()
+        self.holding = False
+        """Writes are held back: what has been dealt with still looks as before when its partner is read."""
+        self.actions = {name: action.value for name, action in actions(rule).items()}
+        self.fields: tuple[MergeField, ...] = merge_fields(rule)
+        if self.actions[Situation.LINKED_CONFLICT] == Action.UPDATE:
+            self.fields = tuple(replace(item, policy=ConflictPolicy.LEFT) for item in self.fields)
+        self.ids = field_ids(rule)
+        self.given = {"l:": self._given("left"), "r:": self._given("right")}
+
+    def _given(self, side: str) -> Schema:
+        """Return the types of what a side gives, by the number of the field pair."""
+        view, other = self.views[side], self.views[OTHER[side]]
+        names = ((item.name, view.writes(item)) for item in self.fields)
+        found = [(name, other.schema[target]) for name, target in names if target in view.mapping.names]
+        return Schema(tuple(Field(name, f.type, scale=f.scale) for name, f in found))
+
+    def plan(self, side: str, page: Page, no: int, first: int) -> Chunk:
+        """Return the chunk of a page of a side whose first record has the run-wide number `first`."""
+        work = _Page(self, side, page, first)
+        return work.chunk(no)
+
+    def baseline(self, side: str, keys: pl.Series, segments: pl.Series) -> pl.DataFrame:
+        """Return what was agreed for records, under the numbers of the field pairs."""
+        return based(self.baselines(side, keys, segments), self.ids, self.given)
+
+    def stored(self, baselines: pl.DataFrame | None) -> pl.DataFrame | None:
+        """Return baselines under the names by which they are kept, whatever numbers the field pairs get."""
+        if baselines is None:
+            return None
+        names = {f"{mark}{number}": f"{mark}{name}" for mark in ("l:", "r:") for number, name in self.ids.items()}
+        return baselines.rename({old: new for old, new in names.items() if old in baselines.columns})
+
+
+class _Page:
+    """One page on its way to a chunk."""
+
+    def __init__(self, planner: TwoWayPlanner, side: str, page: Page, first: int) -> None:
+        self.planner = planner
+        self.view, self.other = planner.views[side], planner.views[OTHER[side]]
+        self.page, self.first = page, first
+        self.records = page.records
+        self.keys = key_text(self.records[self.view.key])
+        self.numbers = pl.int_range(first, first + self.records.height, dtype=pl.Int64, eager=True)
+
+    def chunk(self, no: int) -> Chunk:
+        whole = Draft(self.records, self.first)
+        self.view.planner.check_keys(whole, self.keys)
+        known = self.planner.pairs.find(self.view.name, self.keys)
+        still = self._still(whole, known)
+        rest = (~still).arg_true()
+        deciding = self._deciding(whole, known, rest)
+        deciding.work()
+        order = pl.concat([still.arg_true(), rest]).arg_sort()
+        outcomes = pl.concat([self._unchanged(still, known), deciding.outcomes])[order]
+        rejects = rejected(self.page, self.view.name, self.first + self.records.height)
+        return Chunk(
+            no,
+            pl.concat([outcomes, rejects]),
+            tuple(Write(w.change, rest[w.rows].alias("row"), own=w.own) for w in deciding.writes),
+            deciding.links if deciding.links is not None else pl.DataFrame(schema=PAIRS),
+            dict(self.page.position),
+            checked=deciding.draft.checked,
+            side=self.view.name,
+            baseline=self.planner.stored(deciding.baselines),
+            waiting=deciding.waiting,
+            answered=tuple(deciding.answered),
+        )
+
+    def _still(self, draft: Draft, known: pl.DataFrame) -> pl.Series:
+        """Return a mask of the linked records that have not changed, nor lost their partner."""
+        memory, side, other = self.planner.memory, self.view.name, self.other.name
+        same = known["own_hash"].eq_missing(self.view.hashes(self.records)) & known["own_hash"].is_not_null()
+        same &= known["other_hash"].is_not_null() & known["op"].eq_missing(pl.Series([LINK])) & draft.usable
+        if memory.absent[other]:
+            same &= ~among(known["partner"], memory.absent[other])
+        if memory.handled[side]:
+            same |= among(self.keys, memory.handled[side]) & draft.usable
+        return same
+
+    def _unchanged(self, still: pl.Series, known: pl.DataFrame) -> pl.DataFrame:
+        rows = still.arg_true()
+        frame = pl.DataFrame(
+            {"record_no": self.numbers[rows], "left_key": self.keys[rows], "right_key": known["partner"][rows]}
+        )
+        given = {
+            "situation": Situation.LINKED_UNCHANGED.value,
+            "outcome": Outcome.UNCHANGED.value,
+            "side": self.view.name,
+        }
+        return outcomes_of(frame.with_columns(**{name: pl.lit(value) for name, value in given.items()}))
+
+    def _deciding(self, whole: Draft, known: pl.DataFrame, rows: pl.Series) -> Deciding:
+        places = {int(row): at for at, row in enumerate(rows.to_list())}
+        draft = Draft(self.records[rows], self.first)
+        draft.parked = {places[row]: parked for row, parked in whole.parked.items() if row in places}
+        sides = (self.view, self.other)
+        return Deciding(self.planner, sides, draft, self.numbers[rows], self.keys[rows], known[rows])

@@ -1,0 +1,308 @@
+"""The loop of a two-way run: the left side's pages, then the right side's, each chunk written to both."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.spi import Cursor, Page, ReadRequest
+from rules.documents import digest, parse_sync
+from rules.documents.sync import DeleteDetect, DetectBy
+from rules.reconcile.baseline import scheme
+from rules.reconcile.one_way import key_text, key_values
+from rules.schema import Schema
+from webapp.runs import pair_cases
+from webapp.runs.models import quarantine, rule_cursor
+from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.pipeline.both import Both, SideTaken
+from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump
+from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
+from webapp.runs.pipeline.deciding import Asked
+from webapp.runs.pipeline.execute import Execution, Suspended, Systems
+from webapp.runs.pipeline.journal import Cancelled, Journal
+from webapp.runs.pipeline.leftovers import stopped
+from webapp.runs.pipeline.pairs import GONE, Pairs
+from webapp.runs.pipeline.parking import settle_rest
+from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.two_way import TwoWayPlanner
+from webapp.runs.pipeline.views import OTHER, View, views
+from webapp.runs.pipeline.writing import Target
+
+_ASIDE = ("schedule", "tests", "label", "guards", "errors", "explain")
+
+
+class TwoWayExecution(Execution):
+    """One worker's work on one run of a two-way rule."""
+
+    def run(self, systems: Systems) -> None:
+        """Carry the run to its end; raises what stops it (ConnectorError, Suspended, Cancelled)."""
+        sides = {"left": self.rule.left, "right": self.rule.right}
+        schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
+        with contextlib.ExitStack() as stack:
+            connectors = {n: stack.enter_context(systems.connect(side.connection)) for n, side in sides.items()}
+            both = views(self.rule, schemas, connectors, systems.library)
+            for view in both.values():
+                view.planner.at = self.claim.requested_at
+                view.planner.full = self._detect(view.name).by is DetectBy.FULL
+                view.planner.replaying = self.claim.kind != "sync"
+            both["left"].planner.validating = self._validating(systems, both["left"].mapping.source, stack)
+            self._note(schemas)
+            with self.house.db.read() as tx:
+                pairs = Pairs.load(tx, self.claim.rule_id, self._scheme(schemas))
+                asked = _asked(tx, self.claim.rule_id)
+            self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked)
+            self.planner.holding = not self.claim.live
+            self.connectors = connectors
+            targets = {
+                name: Target(connectors[name], sides[name].object, schemas[name], SideTaken(pairs, name))
+                for name in sides
+            }
+            self.both = Both(targets, pairs)
+            self._go()
+
+    def _note(self, schemas: Mapping[str, Schema]) -> None:
+        noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, (schemas["left"], schemas["right"]))
+        if noted is not None:
+            self.journal.note(schemas=noted)
+
+    def _scheme(self, schemas: Mapping[str, Schema]) -> str:
+        """Return the name of how records are hashed: another rule, other tables or other fields look at all anew."""
+        document = {name: part for name, part in self.claim.document.items() if name not in _ASIDE}
+        return scheme((digest(document), json.dumps(self.claim.uses, sort_keys=True)), schemas)
+
+    def _baselines(self, side: str, keys: pl.Series, segments: pl.Series) -> pl.DataFrame:
+        with self.house.db.read() as tx:
+            return self.planner.pairs.baselines(tx, side, keys, segments)
+
+    def _detect(self, side: str) -> Any:
+        return self.rule.detect.left if side == "left" else self.rule.detect.right
+
+    def _go(self) -> None:
+        try:
+            self._resume()
+            self._scan()
+            for side in OTHER:
+                self._pass(side)
+        except (Suspended, Cancelled):
+            self._finish()
+            raise
+        self._close()
+
+    def _finish(self) -> None:
+        if self.claim.live:
+            self.retry(self.both.finish)
+
+    def _resume(self) -> None:
+        """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
+        self._place_in: Mapping[str, Any] = self.claim.position or {"side": "left", "at": None}
+        self._highs: dict[str, Any] = dict(self.claim.high or {})
+        self._seen: dict[str, set[int]] = {"left": set(), "right": set()}
+        for outcomes, marks in self.journal.handled():
+            self._recall(outcomes, marks)
+            self.numbered += outcomes["record_no"].count()
+        if self.claim.live:
+            self.retry(self._settle_leftovers)
+        half = self.journal.planned()
+        if half is not None:
+            settled = self.both.apply(half, self._fence(half), self.retry, again=True)
+            self._place_in, self._highs = half.position or self._place_in, dict(half.high or {})
+            self._record(settled)
+        self._heed()
+
+    def _settle_leftovers(self) -> None:
+        """Finish or forget what stopped runs of the rule had begun to write."""
+        for other in stopped(self.house, self.claim):
+            rule = parse_sync(other.document)
+            journal = Journal(self.house, other, holder=self.claim)
+            chunk = journal.planned()
+            if chunk is None or (rule.direction, rule.left, rule.right) != (
+                self.rule.direction,
+                self.rule.left,
+                self.rule.right,
+            ):
+                continue
+            found = self.both.recover(chunk, replace(self._fence(chunk), run=other.run_id), self.retry)
+            if found is None:
+                journal.drop_plan()
+            else:
+                journal.check_in(found, self.both.links)
+
+    def _recall(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
+        """Take note of the records that the run has handled."""
+        side = str(outcomes["side"].drop_nulls().first() or "left")
+        self.planner.views[side].planner.remember(outcomes, marks)
+        if self._detect(side).by is DetectBy.CURSOR:
+            self._seen[side].update(outcomes["left_key"].drop_nulls().hash().to_list())
+
+    def _scan(self) -> None:
+        """Find the linked records that are gone: read the keys of both sides, all of them or none."""
+        if self.rule.deletes.detect is not DeleteDetect.FULL_SCAN or self.claim.kind != "sync":
+            return
+        for side, view in self.planner.views.items():
+            linked = self.planner.pairs.linked(side)["own"]
+            if not linked.is_empty():
+                present = self._keys(view)
+                self.planner.memory.absent[side] = set(linked.hash().to_list()) - present
+
+    def _keys(self, view: View) -> set[int]:
+        request = ReadRequest(view.object, view.schema.select((view.key,)), page_size=self.house.settings.page_size)
+        found: set[int] = set()
+        for page in pages(self.connectors[view.name], request, self.retry):
+            found.update(key_text(page.records[view.key]).drop_nulls().hash().to_list())
+        return found
+
+    def _pass(self, side: str) -> None:
+        """Work through one side; where an earlier worker was further already, nothing is left to do."""
+        if side == "left" and self._place_in["side"] == "right":
+            return
+        at = self._place_in["at"] if self._place_in["side"] == side else None
+        view = self.planner.views[side]
+        cursor = self._cursor_on(view)
+        high = typed_value(view.schema, cursor.field, self._highs.get(side)) if cursor else None
+        for page in self._pages_of(view, cursor, at):
+            first = self.numbered + 1
+            if self.claim.kind == "replay":
+                first = int(page.position["replayed"])
+            placed = replace(page, position={"side": side, "at": dict(page.position)})
+            chunk = self.planner.plan(side, placed, self.journal.chunks + 1, first)
+            high = highest(page, cursor, high)
+            if cursor:
+                self._highs[side] = plain_value(high)
+            self._do(replace(chunk, high=dict(self._highs)))
+            stopping.check()
+
+    def _pages_of(self, view: View, cursor: Cursor | None, at: Any) -> Iterator[Page]:
+        size = self.house.settings.page_size
+        if self.claim.kind == "replay":
+            yield from replayed(
+                self.house.db, self._selected(view.name), view.schema, size, (at or {}).get("replayed", 0)
+            )
+            return
+        if self.claim.kind == "records":
+            yield from self._named(view)
+            return
+        request = ReadRequest(view.object, view.schema, cursor, at, size)
+        yield from pages(self.connectors[view.name], request, self.retry)
+        yield from self._widowed(view)
+
+    def _selected(self, side: str) -> tuple[int, ...]:
+        with self.house.db.read() as tx:
+            mine = (quarantine.c.id.in_(self.claim.selection), quarantine.c.side == side)
+            known = set(tx.scalars(sa.select(quarantine.c.id).where(*mine)))
+        return tuple(number if number in known else 0 for number in self.claim.selection)
+
+    def _named(self, view: View) -> Iterator[Page]:
+        """Yield the records that a run was asked for, as the side holds them now."""
+        asked = [
+            entry["key"] for entry in (self.claim.parameters or {}).get("records", []) if entry["side"] == view.name
+        ]
+        yield from self._looked_up(view, pl.Series(asked, dtype=pl.String))
+
+    def _widowed(self, view: View) -> Iterator[Page]:
+        """Yield records of a side read by cursor whose partners are gone: nothing else would bring them up."""
+        gone = self.planner.memory.absent[OTHER[view.name]]
+        if not gone or self._detect(view.name).by is DetectBy.FULL:
+            return
+        pairs = self.planner.pairs.linked(view.name)
+        lost = pairs.filter(pairs["other"].hash().is_in(pl.Series(list(gone), dtype=pl.UInt64).implode()))["own"]
+        seen = self._seen[view.name]
+        yield from self._looked_up(
+            view, lost.filter(~lost.hash().is_in(pl.Series(list(seen), dtype=pl.UInt64).implode()))
+        )
+
+    def _looked_up(self, view: View, texts: pl.Series) -> Iterator[Page]:
+        size = self.house.settings.page_size
+        for start in range(0, texts.len(), size):
+            values = key_values(texts[start : start + size], view.schema[view.key].dtype).drop_nulls().alias(view.key)
+            connector = self.connectors[view.name]
+            found = self.retry(lambda: connector.lookup(view.object, view.schema, view.key, values))  # noqa: B023
+            if not found.is_empty():
+                yield Page(found.select(view.schema.names), {"looked_up": start})
+
+    def _do(self, chunk: Chunk) -> None:
+        if chunk.read == 0:
+            return
+        if self.claim.live:
+            if chunk.writes:
+                self.journal.plan(chunk)
+            chunk = self.both.apply(chunk, self._fence(chunk), self.retry)
+        else:
+            plan = dump(chunk)
+            chunk = replace(self.both.pretend(chunk), plan=plan)
+        self._record(chunk)
+
+    def _record(self, chunk: Chunk) -> None:
+        self.journal.check_in(chunk, self.both.links)
+        self.numbered += chunk.read
+        self._recall(chunk.outcomes, chunk.checked.marks)
+        self._heed()
+        self._stop(chunk)
+
+    def _cursor_on(self, view: View) -> Cursor | None:
+        detect = self._detect(view.name)
+        if self.claim.kind != "sync" or detect.by is not DetectBy.CURSOR or detect.field is None:
+            return None
+        since = (self.claim.since or {}).get(view.name)
+        if since is None and self.claim.chunks == 0:
+            with self.house.db.read() as tx:
+                mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(view.name))
+                since = tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
+        self._since = {**getattr(self, "_since", {}), view.name: since}
+        self.journal.note(since=self._since)
+        return cursor_of(detect, view.key, typed_value(view.schema, detect.field, since))
+
+    def _source(self, side: str) -> str:
+        part = self.rule.left if side == "left" else self.rule.right
+        return str(column_text(f"{side}:{part.connection}/{part.object}/{self._detect(side).field}"))
+
+    def _close(self) -> None:
+        self._finish()
+        with self.house.db.begin() as tx:
+            self.journal.guard(tx, read_complete=True)
+            if self.claim.live:
+                if self.claim.kind == "sync":
+                    self._settle_sides(tx)
+                self._forget_lost(tx)
+                self.planner.pairs.compact(tx, self.claim.run_id)
+            self.journal.end(tx, "succeeded", None)
+
+    def _settle_sides(self, tx: sa.Connection) -> None:
+        """Move the cursors now that all is durable; a side that was read whole settles what it had parked."""
+        for side in OTHER:
+            high = self._highs.get(side)
+            if self._detect(side).by is not DetectBy.CURSOR:
+                settle_rest(tx, self.claim, self.house.clock(), side)
+            elif high is not None:
+                mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(side))
+                tx.execute(sa.delete(rule_cursor).where(*mine))
+                row = {"rule_id": self.claim.rule_id, "source": self._source(side), "value": high}
+                tx.execute(sa.insert(rule_cursor).values(**row, run_id=self.claim.run_id))
+
+    def _forget_lost(self, tx: sa.Connection) -> None:
+        """Forget links of which both records are gone."""
+        gone = self.planner.memory.absent
+        if not (gone["left"] and gone["right"]):
+            return
+        pairs = self.planner.pairs.linked("left")
+        lost = pairs.filter(
+            *(
+                pairs[c].hash().is_in(pl.Series(list(gone[s]), dtype=pl.UInt64).implode())
+                for s, c in (("left", "own"), ("right", "other"))
+            )
+        )
+        nothing = pl.lit(None, dtype=pl.UInt64)
+        links = lost.select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
+        chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))
+        self.planner.pairs.append(tx, self.claim.run_id, chunk)
+        self.planner.pairs.merge(chunk)
+
+
+def _asked(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:
+    rows = pair_cases.answers(tx, rule_id).iter_rows(named=True)
+    return {row["pair"]: Asked(row["seen"], json.loads(row["answer"]) if row["answer"] else None) for row in rows}

@@ -1,0 +1,53 @@
+"""Runs and their records as the API shows them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rules.text import Message
+from webapp.runs import reading
+from webapp.runs.requests import MODES
+from webapp.web.api import ApiError
+
+KINDS = ("sync", "replay", "approved", "undo", "records")
+COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
+RUN = {
+    "type": "object",
+    "properties": {
+        "run": {"type": "integer"},
+        "rule": {"type": "string"},
+        "mode": {"enum": list(MODES)},
+        "kind": {"enum": list(KINDS)},
+        "of": {"type": ["integer", "null"], "description": "The run whose plan it carries out, or which it undoes."},
+        "state": {"enum": list(reading.STATES)},
+        "counts": COUNTS,
+        "message": {"type": ["string", "null"]},
+    },
+}
+RECORD = {"type": "object", "additionalProperties": True}
+
+
+def run_json(row: reading.RunRow) -> dict[str, Any]:
+    """Return a run with all that the API tells of it."""
+    times = {name: getattr(row, name) for name in ("requested_at", "started_at", "ended_at")}
+    head = {**row.to_json(), "message": str(row.message) if row.message else None, "requested_by": row.requested_by}
+    return {**head, "kind": row.kind, "of": row.of, "rule_version": row.rule_version, **times}
+
+
+def record_json(row: Any) -> dict[str, Any]:
+    """Return a record of a run with its differences."""
+    names = ("record_no", "left_key", "right_key", "outcome", "situation", "side", "field")
+    images = ("before", "after", "own_before", "own_after")
+    texts = {name: json.loads(getattr(row, name)) if getattr(row, name) else None for name in images}
+    reason = str(Message.from_json(row.reason)) if row.reason else None
+    return {**{name: getattr(row, name) for name in names}, **texts, "reason": reason}
+
+
+def number_of(text: str | None) -> int | None:
+    """Return the number that `after` stands for; raises `ApiError`."""
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise ApiError(400, "`after` is the `next` of the page before.")
+    return int(text)
