@@ -143,12 +143,30 @@ def test_audit(syncline: CommandLine, systems: Path, tmp_path: Path) -> None:
     assert syncline.ok("audit", "list", "--until", "2020-01-01", "--json").json == []
 
 
-def test_what_is_not_there_yet_is_said(syncline: CommandLine, systems: Path) -> None:
-    """Cases are none, since one-way rules make none; a plan cannot be executed yet, and the command says so."""
+def test_a_one_way_rule_makes_no_cases(syncline: CommandLine, systems: Path) -> None:
+    """Cases are none, since one-way rules make none."""
     assert syncline.ok("cases", "--json").json == []
-    answer = syncline("approve", "1")
-    assert answer.code == 1
-    assert "cannot execute the plan" in answer.err
+
+
+def test_a_plan_is_approved_and_undone(syncline: CommandLine, systems: Path) -> None:
+    """A simulation's plan is carried out once; what it wrote is previewed and taken back."""
+
+    def items() -> list[tuple[int]]:
+        with closing(sqlite3.connect(systems / "shop.db")) as db:
+            return db.execute("SELECT no FROM item ORDER BY no").fetchall()
+
+    sim = syncline.ok("simulate", "items", "--json").json["run"]
+    assert items() == []
+    run = syncline.ok("approve", sim, "--wait", "--json").json
+    assert (run["state"], run["counts"]["created"], items()) == ("succeeded", 2, [(1,), (2,)])
+    assert "approved already" in syncline("approve", sim).err
+    preview = syncline.ok("runs", "undo", run["run"], "--preview", "--json").json
+    assert (preview["deleted"], preview["left_alone"], preview["complete"]) == (2, 0, True)
+    assert "Would delete 2" in syncline.ok("runs", "undo", run["run"], "--preview").out
+    assert "2 deleted" in syncline.ok("runs", "undo", run["run"], "--wait").out
+    assert items() == []
+    assert "nothing to undo" in syncline("runs", "undo", sim).err
+    assert "nothing to undo" in syncline("runs", "undo", sim, "--preview").err
 
 
 def test_an_unknown_rule_is_refused(syncline: CommandLine, systems: Path) -> None:

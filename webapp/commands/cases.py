@@ -1,4 +1,4 @@
-"""`syncline cases` and `approve`: what waits for a person."""
+"""`syncline cases`: what waits for a person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from webapp.cases import services
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import current, json_option, print_json, print_rows
 
 
 @click.command()
@@ -25,13 +25,3 @@ def cases(*, all_: bool, rule: str | None, limit: int, as_json: bool) -> None:
     names = ("id", "state", "rule_name", "title", "subject", "assignee", "opened_at")
     columns = [(name, name.upper().replace("_", " ")) for name in names]
     print_rows([asdict(case) for case in found], columns, nothing="No case waits for a decision.")
-
-
-@click.command()
-@click.argument("run_id", metavar="RUN", type=int)
-def approve(run_id: int) -> None:
-    """Execute the plan of a simulation; this version cannot do so yet and says so."""
-    raise Failed(
-        f"This version cannot execute the plan of run {run_id}. Start the rule with 'syncline run' instead; "
-        "it decides anew on the records as they are then."
-    )

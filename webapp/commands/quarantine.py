@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from webapp.commands import running
-from webapp.commands.runs import _fail_unless_well, _print_run
+from webapp.commands.runs import fail_unless_well, print_run
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.runs import quarantine as parked
 from webapp.runs import reading
@@ -63,8 +63,8 @@ def replay(rule: str, ids: tuple[int, ...], *, wait: bool, as_json: bool) -> Non
     else:
         with session.house.db.read() as tx:
             row = reading.get(tx, run_id)
-    _print_run(row, as_json=as_json)
-    _fail_unless_well(row)
+    print_run(row, as_json=as_json)
+    fail_unless_well(row)
 
 
 @quarantine.command()

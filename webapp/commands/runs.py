@@ -32,8 +32,8 @@ def run(rule: str, *, mode: str, wait: bool, as_json: bool) -> None:
             row = reading.get(tx, run_id)
         if not running.workers_expected(session):
             click.echo("No worker runs here now; the run waits for 'syncline up', or use --wait.", err=True)
-    _print_run(row, as_json=as_json)
-    _fail_unless_well(row)
+    print_run(row, as_json=as_json)
+    fail_unless_well(row)
 
 
 @click.command()
@@ -53,10 +53,10 @@ def simulate(rule: str, *, draft: bool, limit: int, as_json: bool) -> None:
     if as_json:
         print_json({**row.to_json(), "changes": changes})
     else:
-        _print_run(row, as_json=False)
+        print_run(row, as_json=False)
         for change in changes:
             _print_change(change)
-    _fail_unless_well(row)
+    fail_unless_well(row)
 
 
 def _change(shown: reading.ShownRecord) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _print_change(change: dict[str, Any]) -> None:
 @json_option
 @click.pass_context
 def runs(context: click.Context, *, rule: str | None, state: str | None, limit: int, as_json: bool) -> None:
-    """List runs, the latest first; or show, cancel or resume one."""
+    """List runs, the latest first; or show, cancel, resume or undo one."""
     if context.invoked_subcommand is not None:
         return
     with current().house.db.read() as tx:
@@ -115,7 +115,7 @@ def show(run_id: int, *, as_json: bool) -> None:
     if as_json:
         print_json({**row.to_json(), "message": str(row.message) if row.message else None, "log": log})
         return
-    _print_run(row, as_json=False)
+    print_run(row, as_json=False)
     for line in log:
         click.echo(f"{line['at']:%Y-%m-%d %H:%M:%S}  {line['level']:<7}  {line['message']}")
 
@@ -147,11 +147,12 @@ def resume(run_id: int, *, wait: bool, as_json: bool) -> None:
     else:
         with session.house.db.read() as tx:
             row = reading.get(tx, run_id)
-    _print_run(row, as_json=as_json)
-    _fail_unless_well(row)
+    print_run(row, as_json=as_json)
+    fail_unless_well(row)
 
 
-def _print_run(row: RunRow, *, as_json: bool) -> None:
+def print_run(row: RunRow, *, as_json: bool) -> None:
+    """Print a run with its counts."""
     if as_json:
         print_json(row.to_json())
         return
@@ -163,6 +164,7 @@ def _counts(row: RunRow) -> str:
     return ", ".join(f"{number} {name}" for name, number in row.counts.items() if number or name == "read")
 
 
-def _fail_unless_well(row: RunRow) -> None:
+def fail_unless_well(row: RunRow) -> None:
+    """Exit with an error where a run has not ended well."""
     if row.state in {"failed", "suspended", "cancelled"}:
         raise Failed(f"Run {row.id} of '{row.rule_name}' is {row.state}. {row.message or ''}".strip())
