@@ -47,7 +47,7 @@ class Approval(StoredRun):
         if row.plan is None:
             raise Suspended(msg("The plan of run {run} is not kept any more. Simulate the rule again.", run=self.of))
         note = {"position": {"plan": number}, "high": high, "left_out": row.counts["read"] - row.records}
-        chunk = load(number, row.plan, note)
+        chunk = load(number, row.plan, {**note, "side": "left"})
         chunk = replace(chunk, side=str(chunk.outcomes["side"].drop_nulls().first() or "left"))
         return replace(chunk, inputs=Inputs(kept.first, kept.records, kept.blob)) if kept else chunk
 

@@ -137,11 +137,13 @@ def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
     more: dict[str, Any] = {name: frames.pop(name) for name in ("baseline", "waiting") if name in frames}
+    if "answered" in frames:
+        more["answered"] = tuple(frames.pop("answered")["pair"])
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}
     writes = []
     for name, frame in frames.items():
         number, op, *rest = name.split(":", 3)
         if op != "rows":
             writes.append(Write(Change(Op(op), rest[1], frame), rows[number], own=rest[0] == "own"))
-    place = {name: note[name] for name in ("position", "high", "left_out")}
+    place = {name: note[name] for name in ("position", "high", "left_out", "side")}
     return Chunk(no, outcomes, tuple(writes), links, checked=checked, hits=hits, **place, **more)

@@ -6,7 +6,9 @@ the rule writes, and so moves the fence, that chunk is checked in if the target 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +17,10 @@ from rules.documents import parse_sync
 from rules.documents.sync import Side
 from webapp.extensions import House
 from webapp.runs.models import run, run_chunk
+from webapp.runs.pipeline.both import Both
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.writing import Target
 
@@ -34,6 +38,27 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
             journal.drop_plan()
         else:
             journal.check_in(found, target.links)
+
+
+def settle_both(house: House, claim: Claim, both: Both, fence: Fence, retry: Retry) -> None:
+    """Finish or forget the chunks that other runs of a two-way rule had planned for the same two objects."""
+    ours = _ends(claim.document)
+    for other in stopped(house, claim):
+        journal = Journal(house, other, holder=claim)
+        chunk = journal.planned()
+        if chunk is None or _ends(other.document) != ours:
+            continue
+        found = both.recover(chunk, replace(fence, run=other.run_id, chunk=chunk.no), retry)
+        if found is None:
+            journal.drop_plan()
+        else:
+            journal.check_in(found, both.links)
+
+
+def _ends(document: Mapping[str, Any]) -> tuple[Any, ...]:
+    rule = parse_sync(document)
+    sides = ((side.connection, side.object) for side in (rule.left, rule.right))
+    return (rule.direction, *sides)
 
 
 def stopped(house: House, claim: Claim) -> Iterator[Claim]:

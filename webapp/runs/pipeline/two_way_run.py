@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.spi import Cursor, Page, ReadRequest
-from rules.documents import digest, parse_sync
+from connectors.spi import Cursor, Fence, Page, ReadRequest
+from rules.documents import digest
 from rules.documents.sync import DeleteDetect, DetectBy
 from rules.reconcile.baseline import scheme
 from rules.reconcile.one_way import key_text, key_values
@@ -25,8 +25,10 @@ from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.deciding import Asked
 from webapp.runs.pipeline.execute import Execution, Suspended, Systems
-from webapp.runs.pipeline.journal import Cancelled, Journal
-from webapp.runs.pipeline.leftovers import stopped
+from webapp.runs.pipeline.held import Held
+from webapp.runs.pipeline.images import imaged
+from webapp.runs.pipeline.journal import Cancelled
+from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.pairs import GONE, Pairs
 from webapp.runs.pipeline.parking import settle_rest
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
@@ -54,7 +56,7 @@ class TwoWayExecution(Execution):
             both["left"].planner.validating = self._validating(systems, both["left"].mapping.source, stack)
             self._note(schemas)
             with self.house.db.read() as tx:
-                pairs = Pairs.load(tx, self.claim.rule_id, self._scheme(schemas))
+                pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))
                 asked = _asked(tx, self.claim.rule_id)
             self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked)
             self.planner.holding = not self.claim.live
@@ -70,11 +72,6 @@ class TwoWayExecution(Execution):
         noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, (schemas["left"], schemas["right"]))
         if noted is not None:
             self.journal.note(schemas=noted)
-
-    def _scheme(self, schemas: Mapping[str, Schema]) -> str:
-        """Return the name of how records are hashed: another rule, other tables or other fields look at all anew."""
-        document = {name: part for name, part in self.claim.document.items() if name not in _ASIDE}
-        return scheme((digest(document), json.dumps(self.claim.uses, sort_keys=True)), schemas)
 
     def _baselines(self, side: str, keys: pl.Series, segments: pl.Series) -> pl.DataFrame:
         with self.house.db.read() as tx:
@@ -107,31 +104,14 @@ class TwoWayExecution(Execution):
             self._recall(outcomes, marks)
             self.numbered += outcomes["record_no"].count()
         if self.claim.live:
-            self.retry(self._settle_leftovers)
+            fence = Fence(self.scope, self.claim.token, self.claim.run_id, 0)
+            self.retry(lambda: settle_both(self.house, self.claim, self.both, fence, self.retry))
         half = self.journal.planned()
         if half is not None:
             settled = self.both.apply(half, self._fence(half), self.retry, again=True)
             self._place_in, self._highs = half.position or self._place_in, dict(half.high or {})
             self._record(settled)
         self._heed()
-
-    def _settle_leftovers(self) -> None:
-        """Finish or forget what stopped runs of the rule had begun to write."""
-        for other in stopped(self.house, self.claim):
-            rule = parse_sync(other.document)
-            journal = Journal(self.house, other, holder=self.claim)
-            chunk = journal.planned()
-            if chunk is None or (rule.direction, rule.left, rule.right) != (
-                self.rule.direction,
-                self.rule.left,
-                self.rule.right,
-            ):
-                continue
-            found = self.both.recover(chunk, replace(self._fence(chunk), run=other.run_id), self.retry)
-            if found is None:
-                journal.drop_plan()
-            else:
-                journal.check_in(found, self.both.links)
 
     def _recall(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
         """Take note of the records that the run has handled."""
@@ -228,14 +208,19 @@ class TwoWayExecution(Execution):
     def _do(self, chunk: Chunk) -> None:
         if chunk.read == 0:
             return
+        chunk = imaged(chunk, lambda own: self._held(chunk.side if own else OTHER[chunk.side]))
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)
             chunk = self.both.apply(chunk, self._fence(chunk), self.retry)
         else:
-            plan = dump(chunk)
+            plan = dump(chunk) if self.claim.mode == "simulate" else None
             chunk = replace(self.both.pretend(chunk), plan=plan)
         self._record(chunk)
+
+    def _held(self, side: str) -> Held:
+        view, part = self.planner.views[side], self.rule.left if side == "left" else self.rule.right
+        return Held(self.connectors[side], part, view.schema, view.key)
 
     def _record(self, chunk: Chunk) -> None:
         self.journal.check_in(chunk, self.both.links)
@@ -301,6 +286,12 @@ class TwoWayExecution(Execution):
         chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))
         self.planner.pairs.append(tx, self.claim.run_id, chunk)
         self.planner.pairs.merge(chunk)
+
+
+def scheme_of(document: Mapping[str, Any], uses: Any, schemas: Mapping[str, Schema]) -> str:
+    """Return the name of how records are hashed: another rule, other tables or other fields look at all anew."""
+    kept = {name: part for name, part in document.items() if name not in _ASIDE}
+    return scheme((digest(kept), json.dumps(uses, sort_keys=True)), schemas)
 
 
 def _asked(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:
