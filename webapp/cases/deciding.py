@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import Message, msg
-from webapp.cases import services
+from webapp.cases import history, services
+from webapp.cases.history import Deed
 from webapp.cases.models import case_item
 from webapp.cases.pairs import KIND
 from webapp.cases.services import CaseRefused, Wanted
@@ -60,7 +61,7 @@ def decide(house: House, case_id: int, choice: Mapping[str, Any], actor: Actor) 
                 msg("Case {id} is not about a record of a rule. Close it with what was decided.", id=case_id)
             )
         pair_cases.answer(tx, case.pair_id, choice, actor, house.clock())
-        return _request(house, tx, [pair_cases.get(tx, case.pair_id)], actor)
+        return _request(house, tx, [Waiting(case_id, pair_cases.get(tx, case.pair_id))], actor)
 
 
 def select(tx: sa.Connection, wanted: Wanted, limit: int = MOST) -> list[Waiting]:
@@ -106,17 +107,16 @@ def decide_many(
 ) -> Decided:
     """Decide about cases as was chosen for their group; those that cannot be decided so are left as they are."""
     done = Decided()
-    by_rule: dict[str, list[PairCase]] = {}
+    by_rule: dict[str, list[Waiting]] = {}
     mine = [one for one in waiting if one.group in chosen]
     documents: dict[int, dict[str, Any]] = {}
     for start in range(0, len(mine), AT_ONCE):
         with house.db.begin() as tx:
             for one in mine[start : start + AT_ONCE]:
-                pair = _answered(house, tx, one, chosen[one.group], actor, (documents, done))
-                if pair is not None:
-                    by_rule.setdefault(pair.rule_name, []).append(pair)
+                if _answered(house, tx, one, chosen[one.group], actor, (documents, done)):
+                    by_rule.setdefault(one.pair.rule_name, []).append(one)
             if start + AT_ONCE >= len(mine):
-                requested = (_request(house, tx, pairs, actor) for pairs in by_rule.values())
+                requested = (_request(house, tx, cases, actor) for cases in by_rule.values())
                 done.runs += [run_id for run_id in requested if run_id is not None]
     return done
 
@@ -128,7 +128,7 @@ def _answered(
     simple: Mapping[str, Any],
     actor: Actor,
     kept: tuple[dict[int, dict[str, Any]], Decided],
-) -> PairCase | None:
+) -> bool:
     documents, done = kept
     pair = one.pair
     if pair.run_id not in documents:
@@ -138,17 +138,20 @@ def _answered(
         pair_cases.answer(tx, pair.id, {**choice, "seen": pair.seen}, actor, house.clock())
     except (AnswerRefused, ChoiceRefused) as refusal:
         done.left_out.append((one.case, refusal.message))
-        return None
+        return False
     done.cases.append(one.case)
-    return pair
+    return True
 
 
-def _request(house: House, tx: sa.Connection, pairs: Sequence[PairCase], actor: Actor) -> int | None:
-    records = list(_records(pairs))
+def _request(house: House, tx: sa.Connection, cases: Sequence[Waiting], actor: Actor) -> int | None:
+    """Request the run over the records of cases of one rule; None where the rule cannot run now."""
+    records = list(_records([one.pair for one in cases]))
     try:
-        return requests.records(house, pairs[0].rule_name, records, actor, tx)
+        run_id = requests.records(house, cases[0].pair.rule_name, records, actor, tx)
     except RunRefused:
         return None
+    history.note(tx, [one.case for one in cases], Deed("sent", house.clock(), actor.name, run_id))
+    return run_id
 
 
 def _records(pairs: Sequence[PairCase]) -> Iterator[dict[str, str]]:

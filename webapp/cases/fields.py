@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ LONG = 60
 """Texts from this length on are typed into a box of several lines."""
 MARKED = 2_000
 """Texts up to this length have their differences marked."""
+SHORT = 200
+"""Texts up to this length are shown whole; of longer ones what differs, with a few words around it."""
+AROUND = 40
 _PIECES = re.compile(r"[A-Za-z0-9_À-ɏ]+|\s+|.", re.S)
 _INPUTS: Mapping[FieldType, str] = {
     FieldType.INTEGER: "numeric",
@@ -30,11 +33,16 @@ _NOTHING: Any = object()
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is shown: in pieces, of which some differ; `empty` is "null", "text" or nothing."""
+    """A value as it is shown: in pieces, of which some differ; `empty` is "null", "text" or nothing.
+
+    `whole` is the full text where the pieces leave out some of it; `truth` is set for yes and no.
+    """
 
     pieces: tuple[tuple[str, bool], ...] = ()
     empty: str = ""
     same: bool = False
+    whole: str = ""
+    truth: bool | None = None
 
     @property
     def text(self) -> str:
@@ -117,12 +125,16 @@ def cell(value: Any, against: Any = _NOTHING) -> Cell:
         return Cell(empty="null", same=against is None)
     if value == "":
         return Cell(empty="text", same=against == "")
+    if isinstance(value, bool):
+        return Cell(same=value is against, truth=value)
     text = plain(value)
-    if against is _NOTHING:
-        return Cell(((text, False),))
-    if value == against:
-        return Cell(((text, False),), same=True)
-    return Cell(tuple(_marked(text, "" if against is None else plain(against))))
+    same = against is not _NOTHING and value == against
+    pieces = [(text, False)]
+    if not same and against is not _NOTHING:
+        pieces = list(_marked(text, "" if against is None else plain(against)))
+    if len(text) <= SHORT:
+        return Cell(tuple(pieces), same=same)
+    return Cell(tuple(_shortened(pieces)), same=same, whole=text)
 
 
 def plain(value: Any) -> str:
@@ -143,7 +155,30 @@ def _marked(text: str, against: str) -> Iterator[tuple[str, bool]]:
         return
     for tag, _a, _b, start, end in matcher.get_opcodes():
         if piece := "".join(mine[start:end]):
-            yield piece, tag != "equal"
+            yield from _tight(piece) if tag != "equal" else ((piece, False),)
+
+
+def _tight(piece: str) -> Iterator[tuple[str, bool]]:
+    """Yield a piece that differs with the spaces around it left unmarked."""
+    core = piece.strip()
+    if not core:
+        yield piece, True
+        return
+    before, _core, after = piece.partition(core)
+    yield from ((text, text is core) for text in (before, core, after) if text)
+
+
+def _shortened(pieces: Sequence[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    """Yield pieces with the middle of long stretches left out."""
+    last = len(pieces) - 1
+    for place, (text, differs) in enumerate(pieces):
+        head = AROUND if place > 0 or last == 0 else 0
+        tail = AROUND if place < last else 0
+        head = 3 * AROUND if last == 0 or differs else head
+        if len(text) <= head + tail + 2 * AROUND:
+            yield text, differs
+        else:
+            yield f"{text[:head]} … {text[len(text) - tail :]}", differs
 
 
 def _only_changed(values: Mapping[str, Any], base: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ export const tick = (box) => {
     box.indeterminate = ticked > 0 && ticked < all.length;
   };
   box.addEventListener("change", () => {
+    const wanted = box.checked; // each change below lets the box show how many are ticked by then
     for (const other of boxes()) {
-      if (other.checked === box.checked) continue;
-      other.checked = box.checked;
+      if (other.checked === wanted) continue;
+      other.checked = wanted;
       other.dispatchEvent(new Event("change", { bubbles: true }));
     }
   });
