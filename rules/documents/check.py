@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rules.decisions.asking import compile_decisions
+from rules.documents.check_correlation import check_correlation
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, flows, object_name
@@ -41,7 +42,7 @@ def check_sync(
     found = [*unsupported(rule), *check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
     for side in schemas:
         found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas, library)]
-    found += _correlate(rule, schemas)
+    found += check_correlation(rule, schemas)
     decided, wrong = _decisions(rule, schemas, library)
     found += wrong
     wrong = list(errors(wrong))
@@ -102,14 +103,6 @@ def _where(rule: SyncRule, side: SideName, schemas: Schemas, library: Library) -
     if isinstance(made, list):
         return made
     return [DocumentProblem.of(f"{side.value}/where", problem) for problem in made.warnings]
-
-
-def _correlate(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
-    for number, tier in enumerate(rule.correlate):
-        for position, match in enumerate(tier.match):
-            path = f"correlate/{number}/match/{position}"
-            yield from _named(rule, SideName.LEFT, f"{path}/left", match.left, schemas)
-            yield from _named(rule, SideName.RIGHT, f"{path}/right", match.right, schemas)
 
 
 def _decisions(rule: SyncRule, schemas: Schemas, library: Library) -> tuple[Schemas, list[DocumentProblem]]:

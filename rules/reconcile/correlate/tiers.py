@@ -18,7 +18,10 @@ from rules.reconcile.correlate.matches import Skipped
 from rules.schema import Schema
 
 MOST = 20
-"""So many partners of a record are kept from a tier, the most alike."""
+"""So many partners of a record are kept from a tier, the most alike; a record keeps its own, whoever else wants them."""
+
+AT_FIRST = 100
+"""So many partners of an asking record are kept until all are compared."""
 
 EVIDENCE = 0.5
 """The similarities that could be asked have to carry at least this share of the tier's weight."""
@@ -72,7 +75,7 @@ class TierWork:
                 found.append(self._scored(likeness, *((asked, asking) if turned else (asking, asked)), turned=turned))
             records, values = records + candidates.records, values + candidates.values
         pairs = pl.concat(found).unique(["l", "r"]) if equal else pl.concat(found)
-        pairs = _most(_most(pairs, "l"), "r").with_columns(confidence=self._confidence())
+        pairs = _most(pairs, "lr", MOST).with_columns(confidence=self._confidence())
         return pairs, Skipped(self.number, records, values) if records else None
 
     def _field(self, match: Match, pair: Pair, side: int) -> Field:
@@ -94,7 +97,7 @@ class TierWork:
             left, right, total, weight = left[kept], right[kept], total[kept], weight[kept]
         score = total / np.where(weight > 0, weight, 1)
         pairs = pl.DataFrame({"l": left, "r": right, "score": score}).cast({"l": pl.UInt32, "r": pl.UInt32})
-        return _most(pairs, "r" if turned else "l")
+        return _most(pairs, "r" if turned else "l", AT_FIRST)
 
     def _confidence(self) -> pl.Expr:
         """Return how sure a pair is: as its tier says, or between its two confidences by how alike the records are."""
@@ -113,13 +116,10 @@ def _added(total: Scores, weight: Scores, scores: Scores, by: float) -> tuple[Sc
     return total + np.where(known, scores, 0) * by, weight + known * by
 
 
-def _most(pairs: pl.DataFrame, side: str) -> pl.DataFrame:
-    """Return the best pairs of each record of a side; equally good ones by their order."""
-    other = "r" if side == "l" else "l"
-    if pairs.is_empty() or pairs.group_by(side).len()["len"].max() <= MOST:  # type: ignore[operator]
-        return pairs
-    ranked = pairs.sort(side, "score", other, descending=[False, True, False])
-    return ranked.filter(pl.int_range(pl.len()).over(side) < MOST)
+def _most(pairs: pl.DataFrame, sides: str, most: int) -> pl.DataFrame:
+    """Return the pairs that are among the best of one of the records at the given sides."""
+    places = (pl.col("score").rank("ordinal", descending=True).over(side) <= most for side in sides)
+    return pairs.sort("l", "r").filter(pl.any_horizontal(*places))
 
 
 def _groups(equal: list[Pair], left: int, right: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:

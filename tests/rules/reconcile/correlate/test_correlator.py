@@ -8,7 +8,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from rules.reconcile.correlate import deciding
+from rules.reconcile.correlate import Matches, deciding
 from rules.reconcile.correlate.matches import SCHEMA
 from rules.schema import FieldType, Schema
 from tests.rules.reconcile.correlate.worlds import alike, correlator, match, pairs, same, schema, tier
@@ -282,6 +282,13 @@ def test_chains_end(monkeypatch):
     links, rest = deciding.settle(chain, 0.02)
     assert links.height == 2
     assert rest.height > 0
+
+
+def test_nothing():
+    """Without tiers, nothing is found."""
+    nothing = match([], [{"id": "1"}], [{"no": "x"}])
+    assert nothing.links.equals(Matches().links)
+    assert (nothing.doubtful.height, nothing.disputed.height, nothing.skipped) == (0, 0, ())
 
 
 def test_frequent_values():
