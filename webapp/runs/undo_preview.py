@@ -22,8 +22,9 @@ from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.models import run
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
-from webapp.runs.pipeline.ends import Run, opened
+from webapp.runs.pipeline.ends import Run
 from webapp.runs.pipeline.execute import Systems
+from webapp.runs.pipeline.opening import opened
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
 from webapp.runs.reading import RunRow

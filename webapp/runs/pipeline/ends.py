@@ -160,12 +160,8 @@ class OneWayEnds(Ends):
         return [CursorEnd(name, own, field, high)], []
 
 
-def opened(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:
-    """Return the ends of a rule; their connections close with the stack."""
-    return _one_way(stack, house, rule, run, systems)
-
-
-def _one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:
+def opened_one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:
+    """Return the ends of a rule that flows one way; their connections close with the stack."""
     flow = Sides.of(rule)
     schemas = [systems.schema(side.connection, side.object) for side in (flow.source, flow.target)]
     reader, writer = (stack.enter_context(systems.connect(s.connection)) for s in (flow.source, flow.target))

@@ -13,6 +13,7 @@ from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import MOVED, Outcome, Situation
 from rules.schema import Op
 from rules.text import Message, msg
+from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.chunk import Chunk, Write
 from webapp.runs.pipeline.ends import Ends
@@ -178,7 +179,15 @@ def without(chunk: Chunk, moved: dict[int, Moved]) -> Chunk:
         checked=told,
         baseline=None if chunk.baseline is None else chunk.baseline.filter(others),
         waiting=chunk.waiting.filter(others),
+        answered=tuple(name for name in chunk.answered if name not in _pairs(chunk, rows)),
     )
+
+
+def _pairs(chunk: Chunk, rows: Sequence[int]) -> set[str]:
+    """Return the names by which the pairs of rows may wait for people."""
+    some = chunk.outcomes[rows].select("left_key", "right_key").rows()
+    turned = some if chunk.side == "left" else [pair[::-1] for pair in some]
+    return {pair_name(*keys) for left, right in turned for keys in ((left, right), (left, None), (None, right))}
 
 
 def _left_alone(outcomes: pl.DataFrame, rows: Sequence[int], reasons: Sequence[Moved]) -> pl.DataFrame:

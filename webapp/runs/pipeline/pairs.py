@@ -141,14 +141,29 @@ class Pairs:
             for n in sorted(live)
             if n in self._sizes and (live[n] * 2 < self._sizes[n] or live[n] * 4 < _SEGMENT_ROWS)
         ]
+        dead += small if len(small) > 1 else []
+        buried = self._buried(tx, dead)
         if len(small) > 1:
             self._rewrite(tx, run_id, small)
-            dead += small
         for number in dead:
             self._sizes.pop(number, None)
             self._cache.pop(number, None)
+        if any(live[number] < self._sizes[number] for number in live if number in self._sizes) and len(buried):
+            self._sizes[self._insert(tx, run_id, buried, None)] = buried.height
         for start in range(0, len(dead), 500):
             tx.execute(sa.delete(link_segment).where(link_segment.c.id.in_(dead[start : start + 500])))
+
+    def _buried(self, tx: sa.Connection, numbers: list[int]) -> pl.DataFrame:
+        """Return rows that say of keys in segments to be dropped that they have no pair; older rows stay void."""
+        parts = [pl.DataFrame(schema=PAIRS)]
+        blobs = (tx.scalar(sa.select(link_segment.c.blob).where(link_segment.c.id == number)) for number in numbers)
+        for named in (unpack(blob)["links"] for blob in blobs if blob):
+            for side, other in _OTHER.items():
+                keys = named.select(f"{side}_key").drop_nulls().unique(maintain_order=True)
+                gone = keys.join(self._frame, on=f"{side}_key", how="anti", maintain_order="left")
+                nothing = {n: pl.lit(None, dtype=PAIRS[n]) for n in (f"{other}_key", "left_hash", "right_hash")}
+                parts.append(gone.with_columns(**nothing, op=pl.lit(GONE)).select(*PAIRS))
+        return pl.concat(parts).unique(maintain_order=True)
 
     def _rewrite(self, tx: sa.Connection, run_id: int, numbers: list[int]) -> None:
         moved: list[pl.DataFrame] = []

@@ -22,9 +22,10 @@ from webapp.extensions import House
 from webapp.runs.models import run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.ends import Ends, Run, opened
+from webapp.runs.pipeline.ends import Ends, Run
 from webapp.runs.pipeline.execute import Suspended, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
+from webapp.runs.pipeline.opening import opened
 from webapp.runs.pipeline.retry import Retry
 
 
