@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -66,11 +67,42 @@ def published(tx: sa.Connection) -> lookups.Published:
     return lookups.Published(tuple(tx.scalars(query)), _library(pinned, lambda: nullcontext(tx)))
 
 
+def with_document(pinned: Pins, tx: sa.Connection, document: Mapping[str, Any]) -> Library:
+    """Return the tables as pinned, but one of them as `document` has it; raises `DocumentError`."""
+    found = _library(pinned, lambda: nullcontext(tx))
+    shelf, parse = _SHELVES[str(document["kind"])]
+    return replace(found, **{shelf: _Instead(getattr(found, shelf), str(document["name"]), parse(document))})
+
+
+_SHELVES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    LOOKUP: ("lookups", parse_lookup),
+    DECISION_TABLE: ("tables", parse_decision_table),
+}
+
+
 def _library(pinned: Pins, connect: Callable[[], AbstractContextManager[sa.Connection]]) -> Library:
-    return Library(
-        lookups=_Shelf(pinned.get(LOOKUP, {}), connect, parse_lookup),
-        tables=_Shelf(pinned.get(DECISION_TABLE, {}), connect, parse_decision_table),
-    )
+    return Library(**{shelf: _Shelf(pinned.get(kind, {}), connect, parse) for kind, (shelf, parse) in _SHELVES.items()})
+
+
+@dataclass(frozen=True)
+class _Instead(Mapping[str, Any]):
+    """The tables of a kind, one of them in another version."""
+
+    others: Mapping[str, Any]
+    name: str
+    table: Any
+
+    def __getitem__(self, name: str) -> Any:
+        return self.table if name == self.name else self.others[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.others
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.others)
+
+    def __len__(self) -> int:
+        return len(self.others)
 
 
 class _Shelf(Mapping[str, T], Generic[T]):

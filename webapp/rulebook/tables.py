@@ -10,6 +10,7 @@ from rules.decisions import compile_table
 from rules.decisions.analysis import analyse
 from rules.decisions.findings import Finding
 from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
+from rules.language.library import Library
 from rules.testing import TableTests
 from rules.text import N_
 from webapp.extensions import House
@@ -42,6 +43,14 @@ def _check_table(house: House, document: Document, tx: sa.Connection | None) -> 
         return list(error.problems)
     failing = TableTests(table, table.day(house.clock()), known).run().problems() if table.tests else ()
     return [*warnings, *_remarks(findings), *failing]
+
+
+def _fits_table(_house: House, document: Document, _tx: sa.Connection, known: Library) -> list[DocumentProblem]:
+    try:
+        compile_table(decision_table.parse_decision_table(document), library=known)
+    except DocumentError as error:
+        return list(error.problems)
+    return []
 
 
 def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
@@ -84,6 +93,7 @@ DECISION_TABLE = RuleKind(
     new="/rules/new/table",
     home="table",
     tabs=(("table", N_("Table")), ("tests", N_("Tests"))),
+    fits=_fits_table,
 )
 LOOKUP = RuleKind(
     name=lookup.KIND,
