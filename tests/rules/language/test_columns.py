@@ -178,6 +178,45 @@ def test_forms(text: str) -> None:
     agree(text, *odd)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "(qty > -9 || true ? 1.19 : rate)",
+        "(!(qty > 9 && false) ? 1.19 : rate)",
+        "(qty > -9 ? 1.19 : rate)",
+        "(name == null ? rate : 1.19)",
+        "coalesce(null, 1.19, rate)",
+        "coalesce(active ? 1.19 : null, rate)",
+        "choose(name, {'x': 2.5}, 1.19)",
+        "lookup('t', name)",
+        "lookup('t', 'a')",
+        "1.0 * (qty > -9 ? 3 : 7)",
+        "(qty > -9 ? 0.0 : rate)",
+        "(qty > -9 ? -0.0 : rate)",
+        "-(qty > -9 ? 0.0 : rate)",
+        "abs(qty > -9 ? -0.0 : rate)",
+        "floor(qty > -9 ? 0.5 : rate)",
+        "ceil(qty > -9 ? 1.19 : rate)",
+        "round(qty > -9 ? 1.194 : rate, 2)",
+        "min(qty > -9 ? 1.19 : 2.5, 3.5)",
+        "double(name == null ? '3.7' : '1.19')",
+        "{'a': 1.19}[active ? 'a' : 'b']",
+    ],
+)
+def test_numbers_that_are_the_same_for_all(part: str) -> None:
+    """A number that turns out to be the same for all records calculates as a column does, to the last bit.
+
+    Polars keeps it as one number, by which it divides through the reciprocal, and adds no zero.
+    """
+    table = Lookup("t", FieldType.TEXT, (Field("n", FieldType.FLOAT),), {"a": (1.19,)})
+    rates = [-0.0, 0.0, 0.1, *(38084.873949579836 / n for n in range(1, 40))]
+    rows = batch(*({"rate": rate, "qty": 1, "active": True, "name": "a"} for rate in rates))
+    for text in (f"rate / {part}", f"rate + {part}", f"{part} + rate", f"rate - {part}", f"{part} - rate"):
+        backend = program(text, library=Library({"t": table})).backend
+        assert isinstance(backend, Columns)
+        assert difference(backend, rows) is None
+
+
 def test_many_kinds_of_batches() -> None:
     """A program keeps a few forms only: with many kinds of batches one general form serves the rest."""
     backend = program("name.upper() + toText(qty) + toText(rate > 1.0) + toText(year(born))").backend
