@@ -180,6 +180,9 @@ class _Walk:
         match node:
             case Operator(symbol="?:" | "+"):
                 return Size(whole, _add(*(size.count for size in sizes), ONE))
+            case MapOf(keys=keys) if not all(isinstance(key, Literal) for key in keys):
+                self._spend(_scaled(whole, float(len(keys))))  # each key is compared with those before it
+                return Size(whole, {(): float(len(sizes) + 1)})
             case ListOf() | MapOf():
                 return Size(whole, {(): float(len(sizes) + 1)})
             case Select() | Operator(symbol="[]"):

@@ -217,6 +217,41 @@ def test_numbers_that_are_the_same_for_all(part: str) -> None:
         assert difference(backend, rows) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(qty in {9223372036854775807: 1, qty: 1, 2: 1}) || active",
+        "active || (qty in {7: 1, qty: 2})",
+        "(qty in {7: 1, qty: 2}) && active",
+        "!active && {7: 1, qty: 2}[7] > 0",
+        "[1, 2].exists(x, x in {2: 1, qty: 2}) || active",
+        "{name: {qty: 1, 7: 2}, 'a': {name: 1}}['a'] == null || active",
+        "(name in {name: 1, name.trim(): 2, 'a': 3}) || active",
+        "{name: {name: {name: qty, 'b': 1}[name], 'c': 2}['c'], 'd': 3}[name] == 2 || active",
+        "('a' in {data.s: 1, data.n: 2}) || active",
+        "('a' in {data.s: 1, data.t: 2}) || active",
+        "('a' in {'A'.lower(): 1, 'a': 2}) || active",
+        "('a' in {dyn(true): 1, dyn(1): 2, dyn('1'): 3, name: 4}) || active",
+        "choose(name, {name: 'x', 'a': 'y'}, 'z') == 'x' || active",
+    ],
+)
+def test_keys_that_stand_twice(text: str) -> None:
+    """A map with a key twice is an error like any other, which counts only where the other side does not decide."""
+    keys = ("a", "b", "c", "d", " a")
+    odd = [{"qty": qty, "active": active, "name": "a"} for qty in (2, 2**63 - 1, 5, None) for active in (True, False)]
+    odd += [{"name": name, "active": active, "data": '{"s":"x","t":"x"}'} for name in keys for active in (True, False)]
+    agree(text, *odd)
+
+
+def test_a_key_that_stands_twice_is_blamed() -> None:
+    """Where a key stands twice, the message says so at the place of the map; where another condition holds, it counts."""
+    found = program("({7: 1, qty: 2}[7] > 0) || active").evaluate(
+        batch({"active": True}, {"active": False}, {"qty": 8, "active": False})
+    )
+    assert found.values.to_list() == [True, None, True]
+    assert [(str(e.message), e.row, e.column) for e in found.errors] == [("A key stands twice in this map.", 1, 2)]
+
+
 def test_many_kinds_of_batches() -> None:
     """A program keeps a few forms only: with many kinds of batches one general form serves the rest."""
     backend = program("name.upper() + toText(qty) + toText(rate > 1.0) + toText(year(born))").backend
