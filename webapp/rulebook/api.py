@@ -147,7 +147,7 @@ class RulesApi(RoomApi):
         """Return the keys that differ between two versions, or a version and the draft."""
         row = self._row(name)
         old = self.query["from"] or (str(row.published_version) if row.published_version else "draft")
-        found = compared(self._document(row, old), self._document(row, self.query["to"]))
+        found = compared(self._document(row, old), self._document(row, self.query["to"]), words=False)
         return {"before": found.before, "after": found.after}
 
     @operation(

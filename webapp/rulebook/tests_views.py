@@ -15,6 +15,7 @@ from rules.documents.example import Ending
 from rules.schema import Schema
 from rules.testing import SyncTests, TestResult
 from webapp.rulebook import tests_form as forms
+from webapp.rulebook import wording
 from webapp.rulebook.editing import Flow, part_of
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.kind import listed
@@ -244,12 +245,7 @@ def _wrong(document: Test, test: Test, number: int | None) -> dict[str, str]:
 def _endings(rule: RuleRow) -> list[tuple[str, str]]:
     if rule.kind == decision_table.KIND:
         return [("mapped", _("The table decides")), ("error", _("It is an error"))]
-    return [
-        ("mapped", _("It is written")),
-        ("out_of_scope", _("It is out of scope")),
-        ("rejected", _("It is left out")),
-        ("quarantined", _("It is parked")),
-    ]
+    return wording.endings()
 
 
 VIEWS = (TestsView,)
