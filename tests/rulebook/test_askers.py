@@ -23,7 +23,7 @@ CODES: dict[str, Any] = {
     "entries": [["a", "Aa"]],
 }
 RENAMED = {**TABLE, "outputs": [{"name": "share", "type": "integer"}]}
-OTHER_VALUES = {**TABLE, "rows": [{"when": [], "then": ["0"]}, *TABLE["rows"]], "hit_policy": "first"}
+OTHER_VALUES = {**TABLE, "rows": [{"when": ["< 50"], "then": ["1"]}, *TABLE["rows"]], "hit_policy": "first"}
 ASKS_TABLE = document(
     decisions=[{"table": "discount", "inputs": {"amount": "decimal(1)"}}],
     fields=[{"left": "id", "right": "no"}, {"right": "title", "to_right": "string(discount.percent)"}],
