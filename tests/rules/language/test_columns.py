@@ -129,6 +129,7 @@ def test_json(text: str) -> None:
         "choose(qty, {7: true})",
         "choose(qty, {7: 'a', 8: 1})",
         "choose(active, {true: 'yes', false: 'no'})",
+        "choose(qty - 6, {1: 'one', dyn(true): 'yes'})",
         "qty in [1, 2, 3, 4, 5, 6, 7, 8, 9]",
         "qty in []",
         "name.matches('^(?:A|B).{2}[a-z]$')",
