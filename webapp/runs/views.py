@@ -22,6 +22,7 @@ from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
+from webapp.web import validation_words
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
@@ -82,6 +83,7 @@ class RunsView(RoomView):
             row = self._run(tx, run_id)
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
+            titles = validation_words.titles(reading.document(tx, run_id)) if tallies else {}
         return self.page(
             "runs/show.html",
             run=row,
@@ -91,6 +93,7 @@ class RunsView(RoomView):
             outcomes=choices(OUTCOMES, _("All")),
             after=after,
             tallies=tallies,
+            titles=titles,
         )
 
     @expose("/<int:run_id>/progress")
