@@ -9,6 +9,7 @@ import pytest
 from rules.schema import Field, FieldType, Schema
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
+from webapp.rulebook.wording import summary
 
 TARGET = Schema((Field("no", nullable=False), Field("title"), Field("tel"), Field("vat")), ("no",))
 SOURCE = Schema((Field("id"), Field("name"), Field("phone"), Field("updated", FieldType.DATETIME)), ("id",))
@@ -222,3 +223,20 @@ def test_comparison_names_the_cells_of_tables() -> None:
         ("Entry 1 › text", "Ab"),
         ("Entry 2", ["b", "B"]),
     ]
+
+
+def test_the_summary_tells_decisions_and_validations() -> None:
+    """Each severity is one sentence with what is asked; many validations are counted."""
+    held = [{"name": f"check_{n}", "check": f"{n} < size(name)"} for n in range(6)]
+    validations = [
+        *held,
+        {"name": "code", "unique": ["code"], "severity": "reject"},
+        {"name": "named", "check": "name != ''", "message": "Name it", "severity": "warn"},
+    ]
+    told = summary({**DOCUMENT, "decisions": [{"table": "discount"}], "validations": validations})
+    assert "For each record the decision table discount is asked." in told
+    assert "A record that does not meet one of these validations is left out: “code: each value only once”." in told
+    assert "A record that does not meet one of these validations is written, and listed: “Name it”." in told
+    assert [text for text in told if "parked until" in text and "“3 < size(name)” and 2 more." in text]
+    both = summary({**DOCUMENT, "decisions": [{"table": "a"}, {"table": "b"}], "validations": "nothing"})
+    assert "For each record these decision tables are asked: a, b." in both

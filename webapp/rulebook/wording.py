@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import FieldType, Schema
-from webapp.rulebook import timetable
+from webapp.rulebook import demands, timetable
 from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, part_of, rows
 from webapp.rulebook.translation import translate as _
 
@@ -36,6 +36,7 @@ def summary(document: Document) -> list[str]:
     where = part_of(document, flow.source).get("where")
     if where:
         sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
+    sentences += demands.sentences(document)
     sentences += _situations(document, flow, target)[: 3 if where else 2]
     sentences.append(_found_how(document, flow, source))
     sentences.append(_on_errors(document))
