@@ -245,12 +245,34 @@ def test_keys_that_stand_twice(text: str) -> None:
 
 
 def test_a_key_that_stands_twice_is_blamed() -> None:
-    """Where a key stands twice, the message says so at the place of the map; where another condition holds, it counts."""
+    """Where a key stands twice, the message says so at the place of the map; another condition that holds decides."""
     found = program("({7: 1, qty: 2}[7] > 0) || active").evaluate(
         batch({"active": True}, {"active": False}, {"qty": 8, "active": False})
     )
     assert found.values.to_list() == [True, None, True]
     assert [(str(e.message), e.row, e.column) for e in found.errors] == [("A key stands twice in this map.", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.l.exists(a, data.l.exists(b, a + b > 3.0)) || active",
+        "data.l.all(a, data.l.all(b, a == b)) && active",
+        "data.l.exists(a, a > 3.0) || data.l.exists(a, a > 2.0) || active",
+        "data.l.map(a, a + 1.0).size() > 3 || active",
+        "[qty].all(a, data.l.exists(b, b == 2.0)) || active",
+        "active ? data.l.exists(a, a > 3.0) : data.l.exists(a, a > 2.0)",
+        "(data.l.exists(a, a > 3.0) ? 1 : 2) + (data.l.exists(a, a > 3.0) ? 1 : 2) > 3",
+        "data.l.filter(a, a in {1: 2, qty: 3}).size() > 1 || active",
+        "data.l.exists(a, [[qty]].exists(b, {1: 2, b[0]: 3, 9: 4, 8: 5, qty + 1: 6}.size() == 0)) || active",
+        f"[{'1, ' * 100}qty].all(a, [{'1, ' * 100}qty].all(b, a + b > 0)) || active",
+        f"[{'1, ' * 100}price].all(a, [{'1, ' * 100}price].all(b, a + b > 0.0)) || active",
+    ],
+)
+def test_loops_of_too_many_steps(text: str) -> None:
+    """Where the loops of a record take too many steps together it is refused, whatever the rest says."""
+    data = [f'{{"l":[{",".join("1" * count)}]}}' for count in (5, 150, 6_000, 20_000)]
+    agree(text, *({"data": one, "active": active} for one in data for active in (True, False)))
 
 
 def test_many_kinds_of_batches() -> None:
