@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ Pins = Mapping[str, Mapping[str, int]]
 T = TypeVar("T")
 _KEPT = 64
 _parsed: OrderedDict[str, Any] = OrderedDict()
+_lock = Lock()  # the threads of a process share what is kept
 
 
 def pins(tx: sa.Connection) -> dict[str, dict[str, int]]:
@@ -138,12 +140,21 @@ class _Shelf(Mapping[str, T], Generic[T]):
         mine = rule_version.c.id == version_id
         with self._connect() as tx:
             digest = str(tx.scalar(sa.select(rule_version.c.digest).where(mine)))
-            if digest not in _parsed:
-                _parsed[digest] = self._parse(tx.scalar(sa.select(rule_version.c.document).where(mine)) or {})
-        _parsed.move_to_end(digest)
+            found: T | None = _kept(digest)
+            if found is not None:
+                return found
+            made = self._parse(tx.scalar(sa.select(rule_version.c.document).where(mine)) or {})
+        return _kept(digest, made) or made
+
+
+def _kept(digest: str, made: T | None = None) -> T | None:
+    """Return the table of a digest, the one just made if no other thread was faster; None if there is none."""
+    with _lock:
+        found: T | None = _parsed.pop(digest, made)
+        if found is not None:
+            _parsed[digest] = found
         while len(_parsed) > _KEPT:
             _parsed.popitem(last=False)
-        found: T = _parsed[digest]
         return found
 
 
