@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +14,7 @@ import polars as pl
 import pytest
 
 from rules.language import Program, compile_expression
-from rules.language.columns import arithmetic, operators, python
+from rules.language.columns import arithmetic, jsonvalues, operators, python
 from rules.language.columns.backend import Columns
 from rules.language.columns.constants import of
 from rules.language.columns.facts import Fact
@@ -273,6 +275,19 @@ def test_loops_of_too_many_steps(text: str) -> None:
     """Where the loops of a record take too many steps together it is refused, whatever the rest says."""
     data = [f'{{"l":[{",".join("1" * count)}]}}' for count in (5, 150, 6_000, 20_000)]
     agree(text, *({"data": one, "active": active} for one in data for active in (True, False)))
+
+
+def test_json_is_read_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads get the value of their own text, even while others empty what is kept."""
+    monkeypatch.setattr(jsonvalues, "_KEPT", 1)
+    json, asked = jsonvalues.Json(Stages()), [str(number % 3) for number in range(3_000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(json._parsed, asked)) == [float(text) for text in asked]
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_many_kinds_of_batches() -> None:
