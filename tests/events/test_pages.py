@@ -338,3 +338,16 @@ def test_a_chart_is_drawn() -> None:
     assert next(place for place in picture.places if place.name == "checking").count == 3
     assert drawn(UNPAID) is None
     assert drawn({"states": [{"name": "a", "transitions": ["x", {"to": "gone"}]}, 3]}) is not None
+
+
+def test_an_event_rule_is_paused_as_a_rule(console: House, admin_client: FlaskClient) -> None:  # noqa: F811
+    """It has no schedule, so none is spoken of; paused, it takes no events."""
+    services.publish(console, "onboarding", ADMIN)
+    page = text(admin_client, "/rules/onboarding/event")
+    assert "Pause the rule" in page
+    assert "schedule" not in page.lower()
+    done = admin_client.post("/rules/onboarding/pause", follow_redirects=True).get_data(as_text=True)
+    assert "it takes no events until you resume it" in done
+    assert "Resume the rule" in done
+    done = admin_client.post("/rules/onboarding/resume", follow_redirects=True).get_data(as_text=True)
+    assert "The rule takes events again." in done

@@ -185,12 +185,12 @@ def discard_draft(house: House, name: str, actor: Actor, tx: sa.Connection | Non
 
 
 def pause(house: House, name: str, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
-    """Stop the rule's schedule; nothing happens when it is paused already."""
+    """Stop the rule from doing anything by itself; nothing happens when it is paused already."""
     return _set_state(house, name, actor, (PAUSED, Tag.RULE_PAUSED), tx)
 
 
 def resume(house: House, name: str, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
-    """Let the rule's schedule go on; nothing happens when it is active already."""
+    """Let the rule go on by itself; nothing happens when it is active already."""
     return _set_state(house, name, actor, (ACTIVE, Tag.RULE_RESUMED), tx)
 
 

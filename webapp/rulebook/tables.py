@@ -11,8 +11,9 @@ from rules.decisions.analysis import analyse
 from rules.decisions.findings import Finding
 from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
 from rules.language.library import Library
+from rules.language.problems import Severity
 from rules.testing import TableTests
-from rules.text import N_
+from rules.text import N_, msg
 from webapp.extensions import House
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.kind import Document, RuleKind, listed
@@ -62,7 +63,11 @@ def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
 
 
 def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
-    return LOOKUP.structure(document)
+    found = LOOKUP.structure(document)
+    if not found and not document.get("entries"):
+        text = msg("The table has no entries yet, so that nothing is ever found in it.")
+        found.append(DocumentProblem("entries", text, severity=Severity.WARNING))
+    return found
 
 
 def _lead(document: Document) -> str:

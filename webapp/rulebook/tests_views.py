@@ -86,7 +86,7 @@ class TestsView(RulePage):
         """Show the form of a new test; `sample` fills it from a record of the source."""
         rule = self._rule(name)
         chosen = request.args.get("sample", type=int)
-        return self._form(rule, None, {"name": "", "given": {}}, sample=chosen)
+        return self._form(rule, None, {"name": "", "given": {}}, sample=chosen, untouched=chosen is None)
 
     @expose("/<name>/tests/new", methods=["POST"])
     @has_access
@@ -167,6 +167,7 @@ class TestsView(RulePage):
         records, chosen = self._records(rule, form, context.pop("sample", None))
         test = {**test, "given": chosen} if chosen else test
         stale: StaleDraft | None = context.get("stale")
+        untouched = context.pop("untouched", False)
         shared = {
             "number": number,
             "test": test,
@@ -175,7 +176,7 @@ class TestsView(RulePage):
             "ending": "error" if form.table and test.get("error") else str(test.get("ending", Ending.MAPPED)),
             "endings": _endings(rule),
             "records": records,
-            "result": _result(form, test),
+            "result": None if untouched else _result(form, test),
             "is_table": form.table,
             "plain": shown,
             "stale": stale,
