@@ -61,17 +61,8 @@ def rule(console) -> None:
 
 
 @pytest.fixture(scope="module")
-def signed_in(console, context, rule) -> None:
-    """Sign the browser in."""
-    page = context.new_page()
-    page.goto(f"http://127.0.0.1:{console.port}/login/")
-    found = re.search(r"password: (\S+)", console.output)
-    assert found
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(found[1])
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Home")).to_be_visible()
-    page.close()
+def signed_in(admin, rule) -> None:
+    """Sign the browser in, and set up the rule."""
 
 
 @pytest.fixture
