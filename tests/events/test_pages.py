@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from tests.events.conftest import ADMIN, ONBOARDING, UNPAID
-from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
+from tests.rulebook.conftest import draft
+from tests.webapp.conftest import admin_client, app, client, settings, text  # noqa: F401 - the console's fixtures
 from webapp.events import claims, intake, kind, reading, starters
 from webapp.events.doers import do
 from webapp.events.drawing import drawn
@@ -29,17 +30,6 @@ def console(app: Flask) -> House:  # noqa: F811
     services.create(house, UNPAID, ADMIN)
     services.create(house, ONBOARDING, ADMIN)
     return house
-
-
-def text(client: FlaskClient, path: str) -> str:  # noqa: F811
-    answer = client.get(path, follow_redirects=True)
-    assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
-    return answer.get_data(as_text=True)
-
-
-def draft(console: House, name: str) -> dict[str, Any]:
-    with console.db.read() as tx:
-        return services.get(tx, name).document
 
 
 def inputs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -84,6 +84,13 @@ def sign_in(client: FlaskClient, username: str = "admin", password: str = PASSWO
     return client
 
 
+def text(client: FlaskClient, path: str) -> str:
+    """Return the page at the path, which has to open."""
+    answer = client.get(path, follow_redirects=True)
+    assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
+    return answer.get_data(as_text=True)
+
+
 def add_user(house: House, username: str, *names: str) -> int:
     """Add a user with roles and the usual password; returns the id."""
     new = NewUser(username, username.title(), "Test", f"{username}@example.com", names)
