@@ -150,6 +150,7 @@ def test_json(text: str) -> None:
         "qty % (qty * qty)",
         "qty / -1",
         "qty == rate",
+        "rate == rate",
         "active ? 1 : 'x' == null ? 2 : 3",
         "isBlank(phone) ? 1 : 2",
         "1.5 / rate",
