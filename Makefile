@@ -57,7 +57,7 @@ test: .venv/.test assets ## install what the tests need and run all of them, on 
 	@tools/system-packages.sh
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
-	$(BIN)/pytest $(SLOW)
+	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
 
 soak: .venv/.test assets ## run the tests that take minutes each
 	@tools/system-packages.sh

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from werkzeug.security import generate_password_hash
 
-from tests import servers
+from tests import houses, servers
+from webapp.access import passwords
 
 # how long an example takes says more about the machine than about the code
 settings.register_profile("syncline", deadline=None)
 settings.load_profile("syncline")
+_STORED = {"metadata_url", "empty_metadata_url"}
 _PAGES = re.compile(r"pages|views|console|designer")
 
 
@@ -22,29 +26,67 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite run on either metadata database."""
     kinds = ("sqlite", "postgresql")
     parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
+    parser.addoption("--database-pages", choices=("some", "all"), default="some", help="tests of pages on PostgreSQL")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, run only what depends on the metadata database: the tests that use `metadata_url`.
+    """On PostgreSQL, run only what depends on the metadata database: the tests that use a metadata database.
 
-    Pages ask the same services that their room's other tests ask; one in five of their tests is enough there.
+    Pages ask the same services that their room's other tests ask; one in five of their tests is enough there, chosen
+    by its name, so that a new test changes nothing for the others. `--database-pages=all` runs them all.
     """
     if config.getoption("--database") == "sqlite":
         return
-    stored = [item for item in items if "metadata_url" in getattr(item, "fixturenames", ())]
-    pages = [item for item in stored if _PAGES.search(item.path.name)]
-    skipped = {id(item) for number, item in enumerate(pages) if number % 5}
-    wanted = [item for item in stored if id(item) not in skipped]
-    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    stored = [item for item in items if _STORED & set(getattr(item, "fixturenames", ()))]
+    every = config.getoption("--database-pages") == "all"
+    wanted = [item for item in stored if every or not _PAGES.search(item.path.name) or _drawn(item.nodeid)]
+    kept = {id(item) for item in wanted}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = wanted
 
 
+def _drawn(name: str) -> bool:
+    return zlib.crc32(name.encode()) % 5 == 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords with little work; the hash says how much, so signing in is quick too."""
+
+    def quickly(password: str, method: str) -> str:
+        return generate_password_hash(password, f"{method}:256:8:1")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "generate_password_hash", quickly)
+        yield
+
+
 @pytest.fixture
-def metadata_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a fresh, empty metadata database of the kind that `--database` asks for."""
+def empty_metadata_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty metadata database of the kind that `--database` asks for."""
     if request.config.getoption("--database") == "postgresql":
         return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path / 'metadata.db'}"
+
+
+@pytest.fixture
+def metadata_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a fresh metadata database with its tables and roles, of the kind that `--database` asks for."""
+    if request.config.getoption("--database") == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        with servers.postgres_database(server, request.getfixturevalue("postgres_template")) as name:
+            yield _url("postgresql+psycopg", server, name)
+        return
+    (tmp_path / "metadata.db").write_bytes(houses.prepared_file())
+    yield f"sqlite:///{tmp_path / 'metadata.db'}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: servers.Server) -> Iterator[str]:
+    """Return the name of the prepared PostgreSQL database that others are copied from."""
+    with servers.postgres_database(postgres_server) as name:
+        houses.prepare(_url("postgresql", postgres_server, name))
+        yield name
 
 
 @pytest.fixture(scope="session")

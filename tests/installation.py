@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import config
+from tests.houses import settings_in
 from webapp import cli
 from webapp.extensions import House, open_house
 from webapp.installation import initialise
@@ -62,9 +63,7 @@ class CommandLine:
 @contextmanager
 def installed(folder: Path, url: str = "", **environ: str) -> Iterator[House]:
     """Open the house of an initialised installation."""
-    settings = config.from_environment({"SYNCLINE_DATA": str(folder), "SYNCLINE_DATABASE_URL": url, **environ})
-    folder.mkdir(parents=True, exist_ok=True)
-    house = open_house(settings)
+    house = open_house(settings_in(folder, url, **environ))
     try:
         initialise(house)
         yield house

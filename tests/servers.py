@@ -32,6 +32,7 @@ from cryptography.x509.oid import NameOID
 
 LOOPBACK = "127.0.0.1"
 MARIADB = "mariadbd"
+TEMPORARY, MEMORY, ROOM = Path("/tmp"), Path("/dev/shm"), 2**30
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,6 +50,8 @@ class Server:
     socket: Path
     process: subprocess.Popen[bytes]
     host: str = LOOPBACK
+    in_memory: bool = False
+    """Its files are in memory, where copying them is quicker than logging what they hold."""
     certificate: str = ""
     """The PEM text of its own certificate, where it offers encryption."""
 
@@ -66,11 +69,13 @@ def postgres(**more: str) -> Iterator[Server]:
 
     `more` are settings of the server, for benchmarks.
     """
-    with _folder("pg") as folder:
-        programs, data = _postgres_programs(folder), folder / "data"
+    memory = _memory()
+    with _folder("pg") as folder, _folder("pgdata", memory or TEMPORARY) as data:
+        programs = _postgres_programs(folder)
         password = secrets.token_hex(8)
         (folder / "password").write_text(password)
         _own(folder)
+        _own(data)
         _run(
             programs / "initdb", f"--pgdata={data}", "--username=postgres", "--no-sync", "--encoding=UTF8",
             "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}",
@@ -80,12 +85,12 @@ def postgres(**more: str) -> Iterator[Server]:
         settings = {
             "listen_addresses": LOOPBACK, "port": port, "unix_socket_directories": folder, "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "max_prepared_transactions": 20,
-            "wal_level": "logical", "shared_buffers": "64MB", "max_connections": 200, **more,
+            "wal_level": "logical", "shared_buffers": "64MB", "max_connections": 200, "max_wal_size": "128MB", **more,
         }  # fmt: skip
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _process([str(programs / "postgres"), "-D", str(data), *arguments], folder, signal.SIGQUIT) as process:
             _wait(process, folder, lambda: psycopg.connect(host=str(folder), port=port, user="postgres").close())
-            yield Server(port, "postgres", password, folder / f".s.PGSQL.{port}", process)
+            yield Server(port, "postgres", password, folder / f".s.PGSQL.{port}", process, in_memory=bool(memory))
 
 
 @contextlib.contextmanager
@@ -138,9 +143,9 @@ def valkey() -> Iterator[Server]:
 @contextlib.contextmanager
 def postgres_database(server: Server, template: str = "template1") -> Iterator[str]:
     """Create a database that is a copy of `template`, yield its name and drop it."""
-    name = f"t_{secrets.token_hex(6)}"
+    name, strategy = f"t_{secrets.token_hex(6)}", "file_copy" if server.in_memory else "wal_log"
     with _postgres_admin(server) as admin:
-        admin.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"'.encode())
+        admin.execute(f'CREATE DATABASE {name} TEMPLATE "{template}" STRATEGY {strategy}'.encode())
     try:
         yield name
     finally:
@@ -221,14 +226,19 @@ def _own(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder(prefix: str) -> Iterator[Path]:
+def _folder(prefix: str, place: Path = TEMPORARY) -> Iterator[Path]:
     # short, because the path of a unix socket is limited to 107 bytes
-    folder = Path(tempfile.mkdtemp(prefix=f"syncline-{prefix}-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"syncline-{prefix}-", dir=place))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """Return the folder of files in memory, if this machine has one with room."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
 def _run(program: Path | str, *arguments: str, folder: Path) -> None:

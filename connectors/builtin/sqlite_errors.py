@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from connectors.builtin.database_flavor import Refusal
 from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
+_NAME = re.compile(r"\w+")
 _FIELDS = re.compile(r"constraint failed: (.+)$")
 
 _CODES: Mapping[str, tuple[type[ConnectorError], Message]] = {
@@ -52,9 +53,11 @@ def refusal(error: BaseException) -> Refusal | None:
         return Refusal(_CONSTRAINTS[name])
     if not name.startswith("SQLITE_CONSTRAINT"):
         return None
+    if name == "SQLITE_CONSTRAINT_CHECK":
+        return Refusal(_checked(text.partition("constraint failed: ")[2]))
     match = _FIELDS.search(text)
     fields = [part.rpartition(".")[2] for part in match[1].split(", ")] if match else []
-    return Refusal(_sentence(name, text, fields), fields[0] if len(fields) == 1 and "CHECK" not in name else None)
+    return Refusal(_sentence(name, text, fields), fields[0] if len(fields) == 1 else None)
 
 
 def _sentence(name: str, text: str, fields: list[str]) -> Message:
@@ -62,9 +65,15 @@ def _sentence(name: str, text: str, fields: list[str]) -> Message:
         return msg("A record with the same {fields} exists already.", fields=", ".join(fields))
     if name == "SQLITE_CONSTRAINT_NOTNULL":
         return msg("'{field}' must not be empty.", field=", ".join(fields))
-    if name == "SQLITE_CONSTRAINT_CHECK":
-        return msg("The database's rule '{rule}' does not allow this record.", rule=", ".join(fields))
     return msg("The database refuses the record: {text}.", text=text)
+
+
+def _checked(told: str) -> Message:
+    """SQLite tells the name of the constraint, or its condition where it has no name."""
+    if _NAME.fullmatch(told):
+        return msg("The database's rule '{rule}' does not allow this record.", rule=told)
+    text = N_("The record does not meet this condition of the database: {condition}")
+    return msg(text, condition=" ".join(told.split()))
 
 
 def _name(error: BaseException) -> str:

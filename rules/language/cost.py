@@ -88,12 +88,14 @@ _SMALL = Size(ONE, ONE)
 
 
 class Cost:
-    """The work of one tree; `free` if no record that there can be makes it too much."""
+    """The work of one tree; `free` if no record makes it too much, `short` if none makes its loops too long."""
 
     def __init__(self, tree: Node) -> None:
         walk = _Walk()
         walk.visit(tree, {})
         self._work = walk.work
+        self._steps = walk.steps
+        self.short = not walk.steps.keys() - ONE.keys() and self.steps({}) < STEPS
         self.free = not walk.hard and all(
             _degree(term) == 0 or (_degree(term) == 1 and part <= FREE) for term, part in self._work.items()
         )
@@ -115,12 +117,18 @@ class Cost:
 
     def of(self, sizes: Mapping[str, Any]) -> Any:
         """Return the work for a record of these sizes; for columns of sizes a column."""
-        try:
-            return sum(
-                part * math.prod(sizes[symbol] ** power for symbol, power in term) for term, part in self._work.items()
-            )
-        except OverflowError:
-            return math.inf
+        return _value(self._work, sizes)
+
+    def steps(self, sizes: Mapping[str, Any]) -> Any:
+        """Return how many steps the loops take at most for a record of these sizes; for columns of sizes a column."""
+        return _value(self._steps, sizes)
+
+
+def _value(poly: Poly, sizes: Mapping[str, Any]) -> Any:
+    try:
+        return sum(part * math.prod(sizes[symbol] ** power for symbol, power in term) for term, part in poly.items())
+    except OverflowError:
+        return math.inf
 
 
 def _degree(term: Term) -> int:
@@ -142,13 +150,16 @@ def weigh(value: Any) -> tuple[int, int]:
 
 
 class _Walk:
-    """Adds up the work of a tree; `scope` holds the sizes of the names that loops and the compiler have made.
+    """Adds up the work of a tree, and the steps of its loops.
+
+    `scope` holds the sizes of the names that loops and the compiler have made.
 
     `hard` says that a pattern in it is a large one.
     """
 
     def __init__(self) -> None:
         self.work: Poly = {}
+        self.steps: Poly = {}
         self.hard = False
         self._loops = 0
 
@@ -180,6 +191,10 @@ class _Walk:
         match node:
             case Operator(symbol="?:" | "+"):
                 return Size(whole, _add(*(size.count for size in sizes), ONE))
+            case MapOf(keys=keys) if not all(isinstance(key, Literal) for key in keys):
+                self._spend(_scaled(whole, float(len(keys))))  # each key is compared with those before it
+                self.steps = _add(self.steps, {(): float(len(keys))})
+                return Size(whole, {(): float(len(sizes) + 1)})
             case ListOf() | MapOf():
                 return Size(whole, {(): float(len(sizes) + 1)})
             case Select() | Operator(symbol="[]"):
@@ -213,11 +228,13 @@ class _Walk:
         self._loops += 1
         loop = self._loops
         outside, self.work = self.work, {}
+        before, self.steps = self.steps, ONE
         inner = {**scope, node.variable: Size(_symbol(f"i{loop}"), _symbol(f"j{loop}"))}
         if node.guard is not None:
             self.visit(node.guard, inner)
         body = self.visit(node.body, inner)
         work, self.work = self.work, outside
+        self.steps = _add(before, _summed(self.steps, loop, source))
         self._spend(_summed(work, loop, source))
         if node.name is MacroName.MAP:
             return Size(_add(_summed(body.all, loop, source), source.count), source.count)

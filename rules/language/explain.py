@@ -12,10 +12,10 @@ from typing import Any
 
 from rules.language.bindings import Unusable
 from rules.language.cost import STEPS
-from rules.language.encode import MAX_COLLECTED, TOO_LONG
+from rules.language.encode import MAX_COLLECTED, TOO_LONG, TWICE
 from rules.language.functions.registry import FunctionError
 from rules.language.lower import DIVIDE
-from rules.language.nodes import Call, Find, Ident, Let, Literal, Macro, Node, Operator, Variable, children
+from rules.language.nodes import Call, Find, Ident, Let, Literal, Macro, MapOf, Node, Operator, Variable, children
 from rules.language.results import shown
 from rules.language.runtime import TOO_MUCH, Failed, Runner, TooDeep, implementations
 from rules.text import N_, Message, msg
@@ -167,6 +167,13 @@ def _missing_key(found: re.Match[str], node: Node, _values: list[Any]) -> Messag
     return msg("There is no '{key}' here. Ask first with has(), or with 'in'.", key=key)
 
 
+def _bad_key(found: re.Match[str], node: Node, values: list[Any]) -> Message:
+    if not isinstance(node, MapOf):
+        return _operands(found, node, values)
+    wrong = next((key for key in values[::2] if not isinstance(key, (str, int))), None)
+    return msg("A key of a map is text, a whole number or true/false, not {type}.", type=shown(wrong))
+
+
 def _constant(message: Message) -> Callable[[re.Match[str], Node, list[Any]], Message]:
     return lambda _found, _node, _values: message
 
@@ -192,13 +199,14 @@ _LONG = msg("map() and filter() take lists of at most {limit} items.", limit=MAX
 _LIMITS = ((BUDGET, _STEPS), (TOO_LONG, _LONG))
 _REASONS: tuple[tuple[str, Callable[[re.Match[str], Node, list[Any]], Message]], ...] = (
     *((re.escape(reason), _constant(message)) for reason, message in _LIMITS),
+    (re.escape(TWICE), _constant(msg("A key stands twice in this map."))),
     (r"(?:divide|modulus) by zero", _constant(msg("Division by zero."))),
     (r"Key not found in map : (.*)", _missing_key),
     (r"overflow|out of.*range|OUT_OF_RANGE", _constant(msg("The result is too large."))),
     (r"Index error: index=(-?\d+) size=(\d+)", _index),
-    (r"duplicate key", _constant(msg("A key stands twice in this map."))),
     (r"[Cc]onver", _convert),
-    (r"No matching overload|Applying SELECT|Invalid map key", _operands),
+    (r"No matching overload|Applying SELECT", _operands),
+    (r"Invalid map key", _bad_key),
 )
 
 

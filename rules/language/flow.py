@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from rules.language.checked import MAX_PROBLEMS, Checked
 from rules.language.facts import Facts, constant
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, Node, Operator, Select, children
 from rules.language.problems import Severity, problem_at
-from rules.language.spans import span
+from rules.language.spans import Span, spans
 from rules.language.truths import Truths
 from rules.language.types import Kind
 from rules.schema import FieldType, Schema
@@ -55,6 +56,10 @@ class _Flow:
             Macro: self._macro,
         }
 
+    @cached_property
+    def _spans(self) -> dict[int, Span]:
+        return spans(self._text, self._checked.tree)
+
     def visit(self, node: Node, facts: Facts, *, strict: bool) -> None:
         """Look at a part; `strict` says that it is an error where it is empty."""
         name = self._truths.field(node)
@@ -79,7 +84,7 @@ class _Flow:
         if not field.nullable or name in facts.filled | facts.guarded or name in self._warned:
             return
         self._warned.add(name)
-        start, end = span(node, self._text)
+        start, end = self._spans[id(node)]
         written, default = self._text[start:end], _DEFAULTS.get(field.type)
         if default is None:
             text, example = N_("The field '{field}' may be empty, which is an error here. Ask first: {example}."), None
@@ -223,7 +228,7 @@ class _Flow:
     def _say(self, node: Node, message: Message, suggestion: str | None = None) -> None:
         if len(self._checked.problems) >= MAX_PROBLEMS:
             return
-        start, end = span(node, self._text)
+        start, end = self._spans[id(node)]
         self._checked.problems.append(problem_at(self._text, start, message, suggestion, Severity.WARNING, end=end))
 
 

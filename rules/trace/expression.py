@@ -18,9 +18,9 @@ from rules.language.library import EMPTY, Library
 from rules.language.nodes import Call, Has, Ident, ListOf, Literal, Macro, MapOf, Node, Operator, children
 from rules.language.parse import parse
 from rules.language.qualified import qualified
+from rules.language.spans import spans
 from rules.schema import Schema
 from rules.text import Message, msg
-from rules.trace.spans import spans
 from rules.trace.steps import Role, State, Step
 from rules.trace.values import Found, Values
 

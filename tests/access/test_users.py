@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.security import check_password_hash, generate_password_hash
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import models, roles, services, users
+from webapp.access import models, passwords, roles, services, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import NewUser
 from webapp.extensions import SYSTEM, Actor, House
@@ -48,12 +49,15 @@ def test_first_administrator_is_made_once(app: Flask, house: House):
     sign_in(app.test_client(), "admin", password)
 
 
-def test_password_is_stored_as_scrypt(house: House):
-    """What is stored of a password is a salted scrypt hash."""
+def test_password_is_stored_as_scrypt(house: House, monkeypatch: pytest.MonkeyPatch):
+    """What is stored of a password is a salted scrypt hash that takes 32 megabytes to compute."""
+    monkeypatch.setattr(passwords, "generate_password_hash", generate_password_hash)
+    add_user(house, "ann")
     with house.db.read() as connection:
-        stored = connection.scalar(sa.select(models.user.c.password))
-    assert stored.startswith("scrypt:")
+        stored = connection.scalar(sa.select(models.user.c.password).where(models.user.c.username == "ann"))
+    assert re.match(r"scrypt:32768:8:1\$\w{16,}\$", stored)
     assert PASSWORD not in stored
+    assert check_password_hash(stored, PASSWORD)
 
 
 def test_user_is_added_in_the_console(app: Flask, house: House, admin_client: FlaskClient):

@@ -64,7 +64,7 @@ def act(page: Page, home: str) -> None:
     page.get_by_label("Data").fill('{"order_no": "B-8", "amount": 900}')
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("The event is stored.")).to_be_visible()
-    for _ in range(30):
+    for _ in range(120):
         page.goto(f"{home}/cases/")
         if page.get_by_role("link", name="Order B-8 over 900 is not paid").count():
             break
@@ -79,16 +79,9 @@ def act(page: Page, home: str) -> None:
     expect(page.get_by_text("The case is closed.")).to_be_visible()
 
 
-def test_a_rule_is_made_simulated_published_and_acts(console, watched):
+def test_a_rule_is_made_simulated_published_and_acts(admin, watched):
     """From the template to the closed case, without a line of a document."""
     page = watched.page
-    page.goto(f"{watched.home}/login/")
-    found = re.search(r"password: (\S+)", console.output)
-    assert found
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(found[1])
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Home")).to_be_visible()
     make(page, watched.home)
     simulate(page, watched.home)
     act(page, watched.home)

@@ -306,6 +306,35 @@ def test_a_rule_that_does_not_fit_its_systems_is_told(apply) -> None:
     assert answer.err.startswith("Warning: sync people, left/")
 
 
+CODES = """
+kind: lookup
+name: codes
+key: {name: code}
+columns: [{name: text}]
+entries: [[a, Aa]]
+"""
+WORDS = """
+kind: decision_table
+name: words
+inputs: [{name: amount, type: decimal}]
+outputs: [{name: word, type: text}]
+rows: [{when: ["-"], then: ["lookup('codes', 'a', 'text').orDefault('')"]}]
+"""
+
+
+def test_a_table_that_would_stop_a_rule_is_refused(syncline: CommandLine, apply) -> None:
+    """The rule is named at the table's place and nothing changes; with the rule in the same files it goes through."""
+    assert apply(f"{CODES}---\n{WORDS}").code == 0
+    renamed, asking_it = CODES.replace("text", "long"), WORDS.replace("'text'", "'long'")
+    before = everything(syncline)
+    done = apply(renamed)
+    assert done.code == 1
+    assert "all.yaml:2:1: The rule 'words' asks this table and would stop working." in done.err
+    assert everything(syncline) == before
+    assert apply(f"{renamed}---\n{asking_it}").code == 0
+    assert apply(f"{asking_it}---\n{CODES}").code == 1
+
+
 def test_the_browsers_way_and_the_files_way_are_the_same(syncline: CommandLine, tmp_path: Path) -> None:
     """What was made through the services is unchanged by the file that states it."""
     document = {

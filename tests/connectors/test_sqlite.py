@@ -222,6 +222,16 @@ def test_refusals_name_field_and_reason(url: str, source: SQLite) -> None:
     assert [f.row for f in source.write("t", source.schema("t"), [Change(Op.CREATE, "id", number)]).failures] == [0]
 
 
+def test_a_condition_without_a_name_is_told_as_it_stands(url: str, source: SQLite) -> None:
+    """SQLite tells the condition itself; points, commas and line ends in it stay or become a space."""
+    run(url, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT CHECK (name LIKE '_%,\n .x'))")
+    record = pl.DataFrame({"id": [1], "name": ["y"]})
+    result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", record)])
+    assert [(f.field, str(f.message)) for f in result.failures] == [
+        (None, "The record does not meet this condition of the database: name LIKE '_%, .x'")
+    ]
+
+
 def test_date_times_in_any_form_are_found_by_a_cursor(url: str, source: SQLite) -> None:
     """Seconds and fractions may be left out; the start of a cursor is not above any way of writing it."""
     forms = [

@@ -8,24 +8,18 @@ from typing import Any
 
 import pytest
 
-import config
-import webapp.audit.models
-import webapp.entities.models  # noqa: F401 - the tables
+from tests.houses import fresh_house
 from webapp.entities import services
 from webapp.entities.model import Entity
-from webapp.extensions import Actor, House, metadata, open_house
+from webapp.extensions import Actor, House
 
 ANN = Actor("user", "ann", "1")
 
 
 @pytest.fixture
 def house(metadata_url: str, tmp_path: Path) -> Iterator[House]:
-    environ = {"SYNCLINE_DATA": str(tmp_path), "SYNCLINE_DATABASE_URL": metadata_url.replace("+psycopg", "")}
-    opened = open_house(config.from_environment(environ))
-    with opened.db.begin() as tx:
-        metadata.create_all(tx)
-    yield opened
-    opened.db.engine.dispose()
+    with fresh_house(tmp_path, metadata_url) as house:
+        yield house
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from tests.events.conftest import ADMIN, ONBOARDING, UNPAID
-from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
+from tests.rulebook.conftest import draft
+from tests.webapp.conftest import admin_client, app, client, settings, text  # noqa: F401 - the console's fixtures
 from webapp.events import claims, intake, kind, reading, starters
 from webapp.events.doers import do
 from webapp.events.drawing import drawn
@@ -29,17 +30,6 @@ def console(app: Flask) -> House:  # noqa: F811
     services.create(house, UNPAID, ADMIN)
     services.create(house, ONBOARDING, ADMIN)
     return house
-
-
-def text(client: FlaskClient, path: str) -> str:  # noqa: F811
-    answer = client.get(path, follow_redirects=True)
-    assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
-    return answer.get_data(as_text=True)
-
-
-def draft(console: House, name: str) -> dict[str, Any]:
-    with console.db.read() as tx:
-        return services.get(tx, name).document
 
 
 def inputs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -338,3 +328,16 @@ def test_a_chart_is_drawn() -> None:
     assert next(place for place in picture.places if place.name == "checking").count == 3
     assert drawn(UNPAID) is None
     assert drawn({"states": [{"name": "a", "transitions": ["x", {"to": "gone"}]}, 3]}) is not None
+
+
+def test_an_event_rule_is_paused_as_a_rule(console: House, admin_client: FlaskClient) -> None:  # noqa: F811
+    """It has no schedule, so none is spoken of; paused, it takes no events."""
+    services.publish(console, "onboarding", ADMIN)
+    page = text(admin_client, "/rules/onboarding/event")
+    assert "Pause the rule" in page
+    assert "schedule" not in page.lower()
+    done = admin_client.post("/rules/onboarding/pause", follow_redirects=True).get_data(as_text=True)
+    assert "it takes no events until you resume it" in done
+    assert "Resume the rule" in done
+    done = admin_client.post("/rules/onboarding/resume", follow_redirects=True).get_data(as_text=True)
+    assert "The rule takes events again." in done

@@ -18,15 +18,15 @@ from webapp.migrations.tables import all_tables
 
 
 @pytest.fixture
-def db(metadata_url: str) -> Iterator[Database]:
-    db = open_database(metadata_url)
+def db(empty_metadata_url: str) -> Iterator[Database]:
+    db = open_database(empty_metadata_url)
     yield db
     db.engine.dispose()
 
 
 @pytest.fixture
-def house(db: Database, metadata_url: str, tmp_path) -> House:
-    environ = {"SYNCLINE_DATA": str(tmp_path), "SYNCLINE_DATABASE_URL": metadata_url}
+def house(db: Database, empty_metadata_url: str, tmp_path) -> House:
+    environ = {"SYNCLINE_DATA": str(tmp_path), "SYNCLINE_DATABASE_URL": empty_metadata_url}
     return House(config.from_environment(environ), db)
 
 

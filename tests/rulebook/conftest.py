@@ -14,6 +14,7 @@ from tests.houses import fresh_house
 from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
 from webapp.connections import services as connections
 from webapp.extensions import Actor, House
+from webapp.rulebook import services as rulebook
 
 ANNA = Actor("user", "anna", "1")
 BEN = Actor("user", "ben", "2")
@@ -36,6 +37,12 @@ def document(**changes: Any) -> dict[str, Any]:
         "fields": [{"left": "id", "right": "no"}, {"left": "name", "right": "title"}],
         **changes,
     }
+
+
+def draft(house: House, name: str) -> dict[str, Any]:
+    """Return the document of a rule's draft."""
+    with house.db.read() as tx:
+        return rulebook.get(tx, name).document
 
 
 def add_systems(house: House, folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rules.schema import Field, FieldType, Schema
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import EXPRESSION, Flow, rows, with_behaviour, with_mapping, with_suggestions
+from webapp.rulebook.wording import summary
 
 TARGET = Schema((Field("no", nullable=False), Field("title"), Field("tel"), Field("vat")), ("no",))
 SOURCE = Schema((Field("id"), Field("name"), Field("phone"), Field("updated", FieldType.DATETIME)), ("id",))
@@ -170,3 +171,72 @@ def test_comparison_names_fields_by_their_target() -> None:
     assert found.after == {"fields/tel/to_right": "phone"}
     assert found.labels == {"fields/tel/to_right": "Field tel › Expression"}
     assert not compared(DOCUMENT, DOCUMENT)
+
+
+def test_comparison_shows_added_parts_one_by_one() -> None:
+    """What a validation, a decision or a test says stands line by line, with our own words in words."""
+    more = {
+        **DOCUMENT,
+        "validations": [{"name": "named", "check": "name != ''", "severity": "warn", "message": "Name it"}],
+        "decisions": [{"table": "discount", "inputs": {"amount": "total"}}],
+        "tests": [{"name": "Shown", "given": {"id": 1, "severity": "warn"}, "ending": "quarantined"}],
+    }
+    found = compared(DOCUMENT, more)
+    assert not found.before
+    assert [(found.labels[path], value) for path, value in found.after.items()] == [
+        ("Validation named › Condition", "name != ''"),
+        ("Validation named › If it is not met", "Warn"),
+        ("Validation named › Message", "Name it"),
+        ("Decision table 1 › Table", "discount"),
+        ("Decision table 1 › Inputs › amount", "total"),
+        ("Test Shown › Given › id", 1),
+        ("Test Shown › Given › severity", "warn"),
+        ("Test Shown › What becomes of the record", "It is parked"),
+    ]
+    assert compared(more, DOCUMENT).before.keys() == found.after.keys()
+    assert compared(DOCUMENT, more, words=False).after["validations/named/severity"] == "warn"
+
+
+def test_comparison_names_the_cells_of_tables() -> None:
+    """A row is told by its number, a cell by its column; columns by their titles."""
+    table = {
+        "inputs": [{"name": "amount", "label": "Amount"}],
+        "outputs": [{"name": "percent", "type": "integer"}],
+        "rows": [{"when": ["< 1"], "then": ["0"]}],
+    }
+    changed = {
+        **table,
+        "outputs": [{"name": "percent", "type": "decimal"}],
+        "rows": [{"when": ["< 2"], "then": ["0"]}, {"when": ["-"], "then": ["5"], "note": "The rest"}],
+    }
+    found = compared(table, changed)
+    assert [(found.labels[path], value) for path, value in found.after.items()] == [
+        ("Result percent › Type", "decimal number"),
+        ("Row 1 › Amount", "< 2"),
+        ("Row 2 › Amount", "-"),
+        ("Row 2 › percent", "5"),
+        ("Row 2 › Note", "The rest"),
+    ]
+    codes = {"key": {"name": "code"}, "columns": [{"name": "text"}], "entries": [["a", "Aa"]]}
+    found = compared(codes, {**codes, "entries": [["a", "Ab"], ["b", "B"]]})
+    assert [(found.labels[path], value) for path, value in found.after.items()] == [
+        ("Entry 1 › text", "Ab"),
+        ("Entry 2", ["b", "B"]),
+    ]
+
+
+def test_the_summary_tells_decisions_and_validations() -> None:
+    """Each severity is one sentence with what is asked; many validations are counted."""
+    held = [{"name": f"check_{n}", "check": f"{n} < size(name)"} for n in range(6)]
+    validations = [
+        *held,
+        {"name": "code", "unique": ["code"], "severity": "reject"},
+        {"name": "named", "check": "name != ''", "message": "Name it", "severity": "warn"},
+    ]
+    told = summary({**DOCUMENT, "decisions": [{"table": "discount"}], "validations": validations})
+    assert "For each record the decision table discount is asked." in told
+    assert "A record that does not meet one of these validations is left out: “code: each value only once”." in told
+    assert "A record that does not meet one of these validations is written, and listed: “Name it”." in told
+    assert [text for text in told if "parked until" in text and "“3 < size(name)” and 2 more." in text]
+    both = summary({**DOCUMENT, "decisions": [{"table": "a"}, {"table": "b"}], "validations": "nothing"})
+    assert "For each record these decision tables are asked: a, b." in both

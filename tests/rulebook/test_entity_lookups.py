@@ -12,8 +12,8 @@ from rules.documents.problems import DocumentError
 from tests.rulebook.conftest import ANNA
 from webapp.entities import services as entities
 from webapp.extensions import House
-from webapp.rulebook import services
-from webapp.rulebook.errors import RuleBusy
+from webapp.rulebook import fitting, services
+from webapp.rulebook.errors import NotPublishable, RuleBusy
 
 KNOWN = {"name": "known", "check": "lookup('rates', code) != null", "severity": "reject", "message": "No such code"}
 
@@ -85,8 +85,16 @@ def test_mistakes_are_found_with_the_definition(asking: House) -> None:
     assert {problem.path for problem in caught.value.problems} == {"fields/1/computed", "validations/1/check"}
 
 
-def test_a_changed_table_is_told_with_the_record(asking: House) -> None:
-    """Where the table has lost the column, records are refused in words."""
+def test_a_table_that_would_stop_an_entity_is_not_published(asking: House) -> None:
+    """The entity whose formula asks the column is named."""
+    services.save_draft(asking, "rates", table(("a", 5), column="share"), ANNA)
+    with pytest.raises(NotPublishable, match="The entity 'item' asks this table and would stop working"):
+        services.publish(asking, "rates", ANNA)
+
+
+def test_a_changed_table_is_told_with_the_record(asking: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the table has lost the column all the same, records are refused in words."""
+    monkeypatch.setattr(fitting, "stopped", lambda *_: ())
     services.save_draft(asking, "rates", table(("a", 5), column="share"), ANNA)
     services.publish(asking, "rates", ANNA)
     assert "cannot be worked out" in refused(asking, "a")

@@ -96,3 +96,10 @@ def test_what_the_analysis_finds_is_a_problem(house: House) -> None:
         ("error", "rows/1"),
         ("warning", "rows"),
     ]
+
+
+def test_an_empty_lookup_table_is_worth_a_look(house: House) -> None:
+    """It can be published, but nothing is ever found in it."""
+    codes = {"kind": "lookup", "name": "codes", "key": {"name": "code"}, "columns": [{"name": "text"}], "entries": []}
+    assert [(p.path, p.severity.value) for p in services.check(house, codes)] == [("entries", "warning")]
+    assert services.check(house, {**codes, "entries": [["a", "Aa"]]}) == []

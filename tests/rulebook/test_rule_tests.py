@@ -115,6 +115,14 @@ def test_the_result_shows_while_typing(made, admin_client):
     assert "is not a value of type integer" in out
 
 
+def test_a_new_test_is_not_called_wrong_before_it_is_written(made, admin_client):
+    """Where nothing was given yet there is no verdict, but what to do."""
+    page = admin_client.get("/rules/customers/tests/new").text
+    assert "test-verdict" not in page
+    assert "what comes out is shown here" in page
+    assert "test-verdict" in admin_client.get("/rules/customers/tests/new?sample=1").text
+
+
 def test_a_test_is_taken_from_a_record(made, admin_client):
     """A record of the source fills the given values, and what comes out now becomes what is expected."""
     page = admin_client.get("/rules/customers/tests/new?sample=1").text

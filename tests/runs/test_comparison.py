@@ -46,6 +46,17 @@ def test_a_version_compared_with_itself_is_the_same(ran):
     assert (counts(found), found.changes, found.records) == ({"same": 5}, (), 5)
 
 
+def test_differences_are_listed_page_by_page(ran):
+    """Each page goes on where the one before ended, also across chunks; the counts stay those of all."""
+    world, number = ran
+    draft(world, fields=fields({"left": "name", "right": "title", "to_right": "name.orDefault('').trim() + '!'"}))
+    wish = Wish("customers", ONE, DRAFT, (number,))
+    pages = [compared(world.house, wish, 2, skip) for skip in (0, 2, 4, 6)]
+    assert [[one.change.key for one in page.changes] for page in pages] == [["1", "2"], ["3", "4"], ["5"], []]
+    assert {page.differing for page in pages} == {5}
+    assert [one.change.key for one in compared(world.house, wish, 2, 1).changes] == ["2", "3"]
+
+
 def test_every_kind_of_difference_is_found(ran):
     """Changed values, newly refused and repaired records, and changes of scope are told apart."""
     world, number = ran

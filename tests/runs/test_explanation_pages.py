@@ -100,6 +100,10 @@ def test_versions_are_compared_on_a_page(ran: tuple[House, int], admin_client: F
     services.save_draft(house, "customers", document(left=WHERE, fields=upper), ANNA)
     page = admin_client.get(f"/rules/customers/compare?from=1&to=draft&run={number}").text
     assert "MÜLLER AG" in page
+    shown = page.count('class="record"')
+    assert f"1 to {shown} of {shown}" in page
+    beyond = admin_client.get(f"/rules/customers/compare?from=1&to=draft&run={number}&page=2").text
+    assert "Nothing on this page" in beyond
     assert "/rules/customers/compare" in admin_client.get("/rules/customers/publish").text
     assert "/rules/customers/compare" in admin_client.get("/rules/customers/versions").text
     file = admin_client.get("/rules/customers/compare.csv?from=1&to=draft&run=all")

@@ -11,6 +11,7 @@ from webapp.rulebook import services as rulebook
 from webapp.runs.execution import execute
 from webapp.runs.pipeline import checked
 from webapp.runs.requests import start
+from webapp.web import validation_words
 
 RULE = {
     "kind": "sync",
@@ -80,3 +81,27 @@ def test_the_api_lists_warnings(admin_client, run):  # noqa: F811
     rest = admin_client.get(f"{address}?validation=long&after={first['next']}").json
     assert [item["record"] for item in rest["items"]] == [4]
     assert admin_client.get("/api/v1/runs/999/warnings").status_code == 404
+
+
+def test_validations_are_called_what_they_ask(admin_client, run):  # noqa: F811
+    """A message stands for its validation, or else the condition; never a name that nobody chose by itself."""
+    page = admin_client.get(f"/runs/{run}").text
+    assert 'A name is needed <small class="mono text-secondary">named</small>' in page
+    assert 'size(name) &gt; 3 <small class="mono text-secondary">long</small>' in page
+    assert '<option value="long">size(name) &gt; 3</option>' in admin_client.get(f"/runs/{run}/warnings").text
+
+
+def test_what_validations_ask_in_words():
+    """Uniqueness and references are told by their fields; anything else falls back to the name."""
+    held = [
+        {"name": "unique_1", "unique": ["code", "country"]},
+        {"name": "reference_2", "reference": {"field": "code", "object": "country"}},
+        {"name": "check_3"},
+        "nothing",
+    ]
+    assert validation_words.titles({"validations": held}) == {
+        "unique_1": "code, country: each value only once",
+        "reference_2": "code: has to exist in country",
+        "check_3": "check_3",
+    }
+    assert validation_words.titles({"validations": "nothing"}) == {}

@@ -20,7 +20,7 @@ import pytest
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90.0
+PATIENCE = 180.0
 
 
 def environ(data: Path, port: int, **more: str) -> dict[str, str]:

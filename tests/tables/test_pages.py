@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.rulebook.conftest import ANNA
+from tests.rulebook.conftest import ANNA, draft
 from tests.rulebook.test_kinds import TABLE
-from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
+from tests.webapp.conftest import admin_client, app, client, settings, text  # noqa: F401 - the console's fixtures
 from webapp.extensions import House
 from webapp.rulebook import services
 
@@ -32,17 +32,6 @@ def console(app: Flask) -> House:  # noqa: F811
     services.create(house, TABLE, ANNA)
     services.create(house, LOOKUP, ANNA)
     return house
-
-
-def text(client: FlaskClient, path: str) -> str:  # noqa: F811
-    answer = client.get(path, follow_redirects=True)
-    assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
-    return answer.get_data(as_text=True)
-
-
-def draft(console: House, name: str) -> dict[str, Any]:
-    with console.db.read() as tx:
-        return services.get(tx, name).document
 
 
 @pytest.mark.usefixtures("console")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-import config
 from rules.text import msg
 from tests.webapp.conftest import add_user, client_of, sign_in
-from webapp.access import roles
-from webapp.access.models import FAB_METADATA
-from webapp.access.services import ensure_admin
-from webapp.app import create_app
-from webapp.extensions import House, metadata
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 from webapp.web.openapi import path_of
 
@@ -61,19 +54,11 @@ class BoxApi(RoomApi):
 
 
 @pytest.fixture
-def app(settings: config.Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    house: House = app.extensions["syncline"]
+def app(app: Flask) -> Flask:
+    """Return the console with one more API."""
     with app.app_context():
         app.extensions["appbuilder"].add_api(BoxApi)
-    with house.db.begin() as tx:
-        FAB_METADATA.create_all(tx)
-        metadata.create_all(tx)
-        roles.sync(tx)
-    ensure_admin(house, "correct-horse-battery-staple")
-    app.config["WTF_CSRF_ENABLED"] = False
-    yield app
-    house.db.engine.dispose()
+    return app
 
 
 @pytest.fixture

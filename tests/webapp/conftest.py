@@ -11,17 +11,33 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 
 import config
-from webapp.access import roles
-from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
 from webapp.access.users import NewUser, insert_user
 from webapp.app import create_app
 from webapp.audit import queries
-from webapp.extensions import SYSTEM, House, metadata
+from webapp.extensions import SYSTEM, House
 
 PASSWORD = "correct-horse-battery-staple"
+
+
+class Compiled(BytecodeCache):
+    """Templates that were compiled for one test's console serve the next one's, as long as their text is the same."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = Compiled()
 
 
 @pytest.fixture
@@ -39,10 +55,7 @@ def settings(tmp_path: Path, metadata_url: str) -> config.Settings:
 def app(settings: config.Settings) -> Iterator[Flask]:
     app = create_app(settings)
     house: House = app.extensions["syncline"]
-    with house.db.begin() as tx:
-        FAB_METADATA.create_all(tx)
-        metadata.create_all(tx)
-        roles.sync(tx)
+    app.jinja_env.bytecode_cache = _COMPILED
     ensure_admin(house, PASSWORD)
     app.config["WTF_CSRF_ENABLED"] = False
     yield app
@@ -69,6 +82,13 @@ def sign_in(client: FlaskClient, username: str = "admin", password: str = PASSWO
     answer = client.post("/login/", data={"username": username, "password": password})
     assert answer.status_code == 302, answer.text
     return client
+
+
+def text(client: FlaskClient, path: str) -> str:
+    """Return the page at the path, which has to open."""
+    answer = client.get(path, follow_redirects=True)
+    assert answer.status_code == 200, answer.get_data(as_text=True)[:500]
+    return answer.get_data(as_text=True)
 
 
 def add_user(house: House, username: str, *names: str) -> int:

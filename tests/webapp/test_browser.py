@@ -7,18 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
+from tests.browser.conftest import launched
 from tests.webapp.conftest import PASSWORD
 from webapp.web.menu import Item
 
 pytestmark = pytest.mark.browser
 
-QUIET = """
---no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update
---disable-sync
-""".split()  # noqa: SIM905 - arguments read well as a line
 PAGES = """
 / /connections/ /entities/ /rules/ /rules/new /runs/ /quarantine/ /audit/ /audit/1 /users/ /users/new /users/1 /roles/
 /roles/1 /roles/new /keys/ /keys/new /account/ /api/docs /rules/new/event /events/ /events/rules /events/actions
@@ -28,10 +25,8 @@ PAGES = """
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

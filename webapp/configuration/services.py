@@ -24,6 +24,8 @@ from webapp.configuration.kinds import KINDS, RULES, in_order
 from webapp.entities import indexes
 from webapp.extensions import Actor, House
 from webapp.rulebook import services as rulebook
+from webapp.rulebook.fitting import stopped
+from webapp.rulebook.library import Pins, library, pins
 
 ACTIONS = ("created", "updated", "deleted")
 
@@ -88,10 +90,11 @@ def apply(house: House, stated: Sequence[Stated], actor: Actor, options: Options
     steps: list[Step] = []
     try:
         with house.db.begin() as tx:
-            writing = Writing(house, tx, actor, options.lossy)
+            writing, asked = Writing(house, tx, actor, options.lossy), pins(tx)
             steps += _write_all(writing, stated)
             if options.prune:
                 steps += _prune(writing, stated)
+            _check_askers(writing, stated, asked)
             _note(house, tx, actor, steps)
             if options.dry_run:
                 raise _Undo  # noqa: TRY301 - a rollback is what it is for
@@ -111,6 +114,16 @@ def _check(stated: Sequence[Stated]) -> None:
         if first is not one:
             text = msg("'{name}' is stated twice, first in {file}.", name=one.name, file=first.file)
             mistakes.append(one.mistake("name", text))
+    if mistakes:
+        raise ConfigurationRefused(mistakes)
+
+
+def _check_askers(writing: Writing, stated: Sequence[Stated], before: Pins) -> None:
+    """Refuse tables with which rules that are published at the end would not work any more."""
+    house, tx, after = writing.house, writing.tx, pins(writing.tx)
+    old, new = library(house, before, tx), library(house, after, tx)
+    changed = [one for one in stated if before.get(one.kind, {}).get(one.name) != after.get(one.kind, {}).get(one.name)]
+    mistakes = [one.mistake("", why) for one in changed for why in stopped(house, tx, one.name, old, new)]
     if mistakes:
         raise ConfigurationRefused(mistakes)
 

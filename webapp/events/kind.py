@@ -11,6 +11,7 @@ from rules.documents import DocumentError, DocumentProblem, errors
 from rules.documents.event_rule import KIND, Act, Write
 from rules.events.check import check_event_rule
 from rules.events.parse import acts_of, event_rule_schema, parse_event_rule
+from rules.language.library import Library
 from rules.language.problems import Severity, nearest
 from rules.schema import Schema
 from rules.text import N_, msg
@@ -51,6 +52,14 @@ def check_form(house: House, document: Document, tx: sa.Connection | None = None
     for path, act in acts_of(rule):
         found += _surroundings(house, path, act, tx)
     return found
+
+
+def fits(_house: House, document: Document, _tx: sa.Connection, known: Library) -> list[DocumentProblem]:
+    """Return what keeps a rule from working with the given tables."""
+    try:
+        return check_event_rule(parse_event_rule(document), known)
+    except DocumentError as error:
+        return list(error.problems)
 
 
 def _examples(house: House, document: Document) -> Iterator[DocumentProblem]:
@@ -140,5 +149,6 @@ EVENT_RULE = RuleKind(
     home="event",
     tabs=(("event", N_("Rule")), ("simulation", N_("Simulation")), ("work", N_("At work"))),
     pausable=True,
+    fits=fits,
 )
 kinds.register(EVENT_RULE)

@@ -147,7 +147,7 @@ class RulesApi(RoomApi):
         """Return the keys that differ between two versions, or a version and the draft."""
         row = self._row(name)
         old = self.query["from"] or (str(row.published_version) if row.published_version else "draft")
-        found = compared(self._document(row, old), self._document(row, self.query["to"]))
+        found = compared(self._document(row, old), self._document(row, self.query["to"]), words=False)
         return {"before": found.before, "after": found.after}
 
     @operation(
@@ -161,14 +161,14 @@ class RulesApi(RoomApi):
         """Publish an old version's document as a new version."""
         return {"version": _asked(lambda: services.roll_back(self.house, name, number, self.actor))}
 
-    @operation("POST", "/<name>/pause", scope="rules:update", summary="Pause the schedule", response=RULE)
+    @operation("POST", "/<name>/pause", scope="rules:update", summary="Pause a rule", response=RULE)
     def pause(self, name: str) -> Any:
-        """Stop the schedule."""
+        """Stop the rule from doing anything by itself."""
         return _rule(_asked(lambda: services.pause(self.house, name, self.actor)))
 
-    @operation("POST", "/<name>/resume", scope="rules:update", summary="Resume the schedule", response=RULE)
+    @operation("POST", "/<name>/resume", scope="rules:update", summary="Resume a rule", response=RULE)
     def resume(self, name: str) -> Any:
-        """Let the schedule go on."""
+        """Let the rule go on."""
         return _rule(_asked(lambda: services.resume(self.house, name, self.actor)))
 
     @operation("DELETE", "/<name>", scope="rules:delete", summary="Delete a rule")

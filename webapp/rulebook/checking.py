@@ -13,6 +13,7 @@ from connectors.spi import Capabilities
 from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, parse_sync
 from rules.documents.check import check_sync
 from rules.documents.validation import Reference
+from rules.language.library import Library
 from rules.schema import Schema
 from rules.testing import SyncTests
 from rules.text import N_, Message, msg
@@ -58,13 +59,30 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     seen = {side: look(house, document, side, tx) for side in SIDES}
     found = [DocumentProblem(f"{side}/{s.at}", s.problem) for side, s in seen.items() if s.problem]
     found += _unable(rule, seen)
-    others = {(r.connection, r.object): look_at(house, r.connection, r.object, tx) for r in _references(rule).values()}
+    others = _others(house, rule, tx)
     found += _outages(rule, others)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
     if rule.tests and left is not None and right is not None and not errors(found):
         found += SyncTests(rule, left, right, known, house.clock()).run().problems()
     return found
+
+
+def fits(house: House, document: Mapping[str, Any], tx: sa.Connection, known: Library) -> list[DocumentProblem]:
+    """Return what keeps a rule from working with the given tables, as far as the fields are known from earlier."""
+    try:
+        rule = parse_sync(document)
+    except DocumentError as error:
+        return list(error.problems)
+    left, right = (look(house, document, side, tx).schema for side in SIDES)
+    others = _others(house, rule, tx)
+    return check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
+
+
+def _others(house: House, rule: SyncRule, tx: sa.Connection | None) -> dict[tuple[str, str], Seen]:
+    """Return what is known of the objects that validations refer to."""
+    places = {(reference.connection, reference.object) for reference in _references(rule).values()}
+    return {place: look_at(house, *place, tx) for place in places}
 
 
 def _references(rule: SyncRule) -> dict[int, Reference]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.documents import DocumentProblem, errors
-from webapp.rulebook.wording import key_name
+from webapp.rulebook.key_names import key_name
 from webapp.web.language import translated
 
 

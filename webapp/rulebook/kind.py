@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents import DocumentProblem
+from rules.language.library import Library
 from webapp.extensions import House
 
 Document = Mapping[str, Any]
@@ -20,12 +21,17 @@ def listed(document: Document, name: str) -> list[Document]:
     return [one for one in held if isinstance(one, Mapping)] if isinstance(held, list) else []
 
 
+def _asks_nothing(_house: House, _document: Document, _tx: sa.Connection, _library: Library) -> list[DocumentProblem]:
+    return []
+
+
 @dataclass(frozen=True)
 class RuleKind:
     """One kind of rule.
 
     `structure` says what is wrong with a document by itself, `check` also what does not fit its surroundings (inside a
-    transaction no system is asked). `home` is the address of a rule's first page behind /rules/<name>/, `tabs` are its
+    transaction no system is asked), `fits` whether what is published works with the given tables (it asks no system and
+    tries no tests). `home` is the address of a rule's first page behind /rules/<name>/, `tabs` are its
     own pages (address, label), `lead` describes a document in one line. `runs` tells whether it is started as a run,
     `pausable` whether it does something by itself.
     """
@@ -43,3 +49,4 @@ class RuleKind:
     tabs: tuple[tuple[str, str], ...] = ()
     runs: bool = False
     pausable: bool = False
+    fits: Callable[[House, Document, sa.Connection, Library], list[DocumentProblem]] = _asks_nothing

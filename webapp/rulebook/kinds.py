@@ -6,11 +6,8 @@ and lists it without knowing what it does.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
-from rules.documents import DocumentProblem, sync_schema
+from rules.documents import sync_schema
 from rules.text import N_
-from webapp.extensions import House
 from webapp.rulebook import checking
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.kind import Document, RuleKind
@@ -43,6 +40,7 @@ _SYNC_RULE = RuleKind(
     ),
     runs=True,
     pausable=True,
+    fits=checking.fits,
 )
 KINDS: dict[str, RuleKind] = {kind.name: kind for kind in (_SYNC_RULE, DECISION_TABLE, LOOKUP)}
 
@@ -55,8 +53,3 @@ def register(kind: RuleKind) -> None:
 def kind_of(document: Document) -> RuleKind:
     """Return the kind of a document; one without a known kind is taken for a sync rule, whose check refuses it."""
     return KINDS.get(str(document.get("kind", SYNC)), KINDS[SYNC])
-
-
-def check(house: House, document: Document, tx: sa.Connection | None = None) -> list[DocumentProblem]:
-    """Return what keeps the document from being published, and what to look at (warnings)."""
-    return kind_of(document).check(house, document, tx)

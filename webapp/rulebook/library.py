@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +30,7 @@ Pins = Mapping[str, Mapping[str, int]]
 T = TypeVar("T")
 _KEPT = 64
 _parsed: OrderedDict[str, Any] = OrderedDict()
+_lock = Lock()  # the threads of a process share what is kept
 
 
 def pins(tx: sa.Connection) -> dict[str, dict[str, int]]:
@@ -66,11 +69,42 @@ def published(tx: sa.Connection) -> lookups.Published:
     return lookups.Published(tuple(tx.scalars(query)), _library(pinned, lambda: nullcontext(tx)))
 
 
+def with_document(pinned: Pins, tx: sa.Connection, document: Mapping[str, Any]) -> Library:
+    """Return the tables as pinned, but one of them as `document` has it; raises `DocumentError`."""
+    found = _library(pinned, lambda: nullcontext(tx))
+    shelf, parse = _SHELVES[str(document["kind"])]
+    return replace(found, **{shelf: _Instead(getattr(found, shelf), str(document["name"]), parse(document))})
+
+
+_SHELVES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    LOOKUP: ("lookups", parse_lookup),
+    DECISION_TABLE: ("tables", parse_decision_table),
+}
+
+
 def _library(pinned: Pins, connect: Callable[[], AbstractContextManager[sa.Connection]]) -> Library:
-    return Library(
-        lookups=_Shelf(pinned.get(LOOKUP, {}), connect, parse_lookup),
-        tables=_Shelf(pinned.get(DECISION_TABLE, {}), connect, parse_decision_table),
-    )
+    return Library(**{shelf: _Shelf(pinned.get(kind, {}), connect, parse) for kind, (shelf, parse) in _SHELVES.items()})
+
+
+@dataclass(frozen=True)
+class _Instead(Mapping[str, Any]):
+    """The tables of a kind, one of them in another version."""
+
+    others: Mapping[str, Any]
+    name: str
+    table: Any
+
+    def __getitem__(self, name: str) -> Any:
+        return self.table if name == self.name else self.others[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.others
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.others)
+
+    def __len__(self) -> int:
+        return len(self.others)
 
 
 class _Shelf(Mapping[str, T], Generic[T]):
@@ -106,12 +140,21 @@ class _Shelf(Mapping[str, T], Generic[T]):
         mine = rule_version.c.id == version_id
         with self._connect() as tx:
             digest = str(tx.scalar(sa.select(rule_version.c.digest).where(mine)))
-            if digest not in _parsed:
-                _parsed[digest] = self._parse(tx.scalar(sa.select(rule_version.c.document).where(mine)) or {})
-        _parsed.move_to_end(digest)
+            found: T | None = _kept(digest)
+            if found is not None:
+                return found
+            made = self._parse(tx.scalar(sa.select(rule_version.c.document).where(mine)) or {})
+        return _kept(digest, made) or made
+
+
+def _kept(digest: str, made: T | None = None) -> T | None:
+    """Return the table of a digest, the one just made if no other thread was faster; None if there is none."""
+    with _lock:
+        found: T | None = _parsed.pop(digest, made)
+        if found is not None:
+            _parsed[digest] = found
         while len(_parsed) > _KEPT:
             _parsed.popitem(last=False)
-        found: T = _parsed[digest]
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.lookup import KIND as LOOKUP
 from webapp.rulebook.errors import RuleMissing
 from webapp.rulebook.models import rule, rule_version
 
@@ -134,6 +135,12 @@ def published(tx: sa.Connection, name: str) -> PublishedRule | None:
     query = _VERSIONS.where(rule.c.name == name, rule_version.c.version == rule.c.published_version)
     row = tx.execute(query).mappings().first()
     return PublishedRule(**row) if row else None
+
+
+def asking(tx: sa.Connection) -> list[PublishedRule]:
+    """Return what is published of all rules that can ask tables: lookup tables hold nothing but values."""
+    query = _VERSIONS.where(rule_version.c.version == rule.c.published_version, rule.c.kind != LOOKUP)
+    return [PublishedRule(**row) for row in tx.execute(query.order_by(rule.c.name)).mappings()]
 
 
 def version(tx: sa.Connection, name: str, number: int) -> PublishedRule | None:

@@ -26,7 +26,8 @@ from webapp.entities import services as entities
 from webapp.extensions import Actor, House
 from webapp.rulebook import entity_lookups, hooks, usage
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
-from webapp.rulebook.kinds import KINDS, SYNC, check
+from webapp.rulebook.fitting import check, check_askers
+from webapp.rulebook.kinds import KINDS, SYNC
 from webapp.rulebook.models import rule, rule_version
 from webapp.rulebook.reading import (
     ACTIVE,
@@ -155,12 +156,20 @@ def publish(house: House, name: str, actor: Actor, note: str = "", tx: sa.Connec
 
 
 def roll_back(house: House, name: str, to_version: int, actor: Actor, tx: sa.Connection | None = None) -> int:
-    """Publish the document of an old version as a new version; a draft stays as it is. Returns the new number."""
-    with _writing(house, tx) as own:
-        old = get(own, name)
-        source = version(own, name, to_version)
+    """Publish the document of an old version as a new version; a draft stays as it is. Returns the new number.
+
+    Raises `NotPublishable` where it does not fit any more what has changed since. The systems are not asked, so that a
+    rule can be rolled back also while one of them is away.
+    """
+    with _reading(house, tx) as reading:
+        source = version(reading, name, to_version)
         if source is None:
             raise RuleMissing(name, to_version)
+        problems = errors([*check(house, source.document, reading), *check_askers(house, source.document, reading)])
+    if problems:
+        raise NotPublishable(name, problems)
+    with _writing(house, tx) as own:
+        old = get(own, name)
         kept = old.draft
         number = _publish(house, own, old, source.document, actor, (Tag.RULE_ROLLED_BACK, f"{to_version}"))
         if kept is not None:
@@ -176,12 +185,12 @@ def discard_draft(house: House, name: str, actor: Actor, tx: sa.Connection | Non
 
 
 def pause(house: House, name: str, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
-    """Stop the rule's schedule; nothing happens when it is paused already."""
+    """Stop the rule from doing anything by itself; nothing happens when it is paused already."""
     return _set_state(house, name, actor, (PAUSED, Tag.RULE_PAUSED), tx)
 
 
 def resume(house: House, name: str, actor: Actor, tx: sa.Connection | None = None) -> RuleRow:
-    """Let the rule's schedule go on; nothing happens when it is active already."""
+    """Let the rule go on by itself; nothing happens when it is active already."""
     return _set_state(house, name, actor, (ACTIVE, Tag.RULE_RESUMED), tx)
 
 

@@ -10,8 +10,10 @@ from rules.decisions import compile_table
 from rules.decisions.analysis import analyse
 from rules.decisions.findings import Finding
 from rules.documents import DocumentError, DocumentProblem, decision_table, lookup
+from rules.language.library import Library
+from rules.language.problems import Severity
 from rules.testing import TableTests
-from rules.text import N_
+from rules.text import N_, msg
 from webapp.extensions import House
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.kind import Document, RuleKind, listed
@@ -44,6 +46,14 @@ def _check_table(house: House, document: Document, tx: sa.Connection | None) -> 
     return [*warnings, *_remarks(findings), *failing]
 
 
+def _fits_table(_house: House, document: Document, _tx: sa.Connection, known: Library) -> list[DocumentProblem]:
+    try:
+        compile_table(decision_table.parse_decision_table(document), library=known)
+    except DocumentError as error:
+        return list(error.problems)
+    return []
+
+
 def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
     for finding in findings[:SHOWN]:
         path = "rows" if not finding.rows else f"rows/{finding.rows[-1]}"
@@ -53,7 +63,11 @@ def _remarks(findings: tuple[Finding, ...]) -> Iterator[DocumentProblem]:
 
 
 def _check_lookup(_house: House, document: Document, _tx: sa.Connection | None) -> list[DocumentProblem]:
-    return LOOKUP.structure(document)
+    found = LOOKUP.structure(document)
+    if not found and not document.get("entries"):
+        text = msg("The table has no entries yet, so that nothing is ever found in it.")
+        found.append(DocumentProblem("entries", text, severity=Severity.WARNING))
+    return found
 
 
 def _lead(document: Document) -> str:
@@ -84,6 +98,7 @@ DECISION_TABLE = RuleKind(
     new="/rules/new/table",
     home="table",
     tabs=(("table", N_("Table")), ("tests", N_("Tests"))),
+    fits=_fits_table,
 )
 LOOKUP = RuleKind(
     name=lookup.KIND,

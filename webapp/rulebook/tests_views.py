@@ -15,6 +15,7 @@ from rules.documents.example import Ending
 from rules.schema import Schema
 from rules.testing import SyncTests, TestResult
 from webapp.rulebook import tests_form as forms
+from webapp.rulebook import wording
 from webapp.rulebook.editing import Flow, part_of
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.kind import listed
@@ -85,7 +86,7 @@ class TestsView(RulePage):
         """Show the form of a new test; `sample` fills it from a record of the source."""
         rule = self._rule(name)
         chosen = request.args.get("sample", type=int)
-        return self._form(rule, None, {"name": "", "given": {}}, sample=chosen)
+        return self._form(rule, None, {"name": "", "given": {}}, sample=chosen, untouched=chosen is None)
 
     @expose("/<name>/tests/new", methods=["POST"])
     @has_access
@@ -166,6 +167,7 @@ class TestsView(RulePage):
         records, chosen = self._records(rule, form, context.pop("sample", None))
         test = {**test, "given": chosen} if chosen else test
         stale: StaleDraft | None = context.get("stale")
+        untouched = context.pop("untouched", False)
         shared = {
             "number": number,
             "test": test,
@@ -174,7 +176,7 @@ class TestsView(RulePage):
             "ending": "error" if form.table and test.get("error") else str(test.get("ending", Ending.MAPPED)),
             "endings": _endings(rule),
             "records": records,
-            "result": _result(form, test),
+            "result": None if untouched else _result(form, test),
             "is_table": form.table,
             "plain": shown,
             "stale": stale,
@@ -244,12 +246,7 @@ def _wrong(document: Test, test: Test, number: int | None) -> dict[str, str]:
 def _endings(rule: RuleRow) -> list[tuple[str, str]]:
     if rule.kind == decision_table.KIND:
         return [("mapped", _("The table decides")), ("error", _("It is an error"))]
-    return [
-        ("mapped", _("It is written")),
-        ("out_of_scope", _("It is out of scope")),
-        ("rejected", _("It is left out")),
-        ("quarantined", _("It is parked")),
-    ]
+    return wording.endings()
 
 
 VIEWS = (TestsView,)

@@ -10,11 +10,15 @@ from werkzeug.wrappers import Response
 
 from webapp.rulebook import services
 from webapp.rulebook.comparing import compared
+from webapp.rulebook.errors import NotPublishable
+from webapp.rulebook.findings import sentence
 from webapp.rulebook.pages import RulePage
 from webapp.rulebook.services import RuleRow, VersionRow
 from webapp.web.views import expose, has_access, permission_name
 
 DRAFT = "draft"
+SHOWN = 3
+"""Reasons that one message tells."""
 
 
 class VersionsView(RulePage):
@@ -47,7 +51,13 @@ class VersionsView(RulePage):
         with self.house.db.read() as tx:
             if services.version(tx, name, number) is None:
                 abort(404)
-        made = services.roll_back(self.house, name, number, self.actor)
+        try:
+            made = services.roll_back(self.house, name, number, self.actor)
+        except NotPublishable as error:
+            reasons = " ".join(sentence(problem) for problem in error.problems[:SHOWN])
+            text = _("Version %(number)d cannot be published again. %(reasons)s", number=number, reasons=reasons)
+            flash(text, "danger")
+            return redirect(f"/rules/{name}/versions")
         text = _("Version %(made)d is published; it says the same as version %(number)d.", made=made, number=number)
         flash(text, "success")
         return redirect(f"/rules/{name}/versions")

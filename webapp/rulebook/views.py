@@ -101,9 +101,10 @@ class RulesView(RulePage):
     @permission_name("update")
     def pause(self, name: str) -> Response:
         """Stop the rule's schedule."""
-        self.rule(name)
+        kind = kind_of(self.rule(name).document)
         services.pause(self.house, name, self.actor)
-        flash(_("The rule is paused: it runs only when someone starts it."), "success")
+        text = _("The rule is paused: it runs only when someone starts it.")
+        flash(text if kind.runs else _("The rule is paused: it takes no events until you resume it."), "success")
         return redirect(f"/rules/{name}/")
 
     @expose("/<name>/resume", methods=["POST"])
@@ -111,9 +112,9 @@ class RulesView(RulePage):
     @permission_name("update")
     def resume(self, name: str) -> Response:
         """Let the schedule go on."""
-        self.rule(name)
+        kind = kind_of(self.rule(name).document)
         services.resume(self.house, name, self.actor)
-        flash(_("The rule runs by its schedule again."), "success")
+        flash(_("The rule runs by its schedule again.") if kind.runs else _("The rule takes events again."), "success")
         return redirect(f"/rules/{name}/")
 
     @expose("/<name>/discard", methods=["POST"])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import FieldType, Schema
-from webapp.rulebook import timetable
-from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, entries, part_of, rows
+from webapp.rulebook import demands, timetable
+from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, part_of, rows
 from webapp.rulebook.translation import translate as _
 
 Document = Mapping[str, Any]
@@ -36,6 +36,7 @@ def summary(document: Document) -> list[str]:
     where = part_of(document, flow.source).get("where")
     if where:
         sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
+    sentences += demands.sentences(document)
     sentences += _situations(document, flow, target)[: 3 if where else 2]
     sentences.append(_found_how(document, flow, source))
     sentences.append(_on_errors(document))
@@ -92,6 +93,11 @@ def _on_errors(document: Document) -> str:
 
 def action_name(action: str) -> str:
     """Return what an action is called."""
+    return action_names().get(action, action)
+
+
+def action_names() -> dict[str, str]:
+    """Return what the actions are called."""
     return {
         "create": _("Create it"),
         "update": _("Update it"),
@@ -104,7 +110,7 @@ def action_name(action: str) -> str:
         "merge": _("Merge field by field"),
         "link": _("Link them"),
         "link_update": _("Link and update"),
-    }.get(action, action)
+    }
 
 
 def situations(
@@ -237,6 +243,11 @@ def on_choices() -> Choices:
 
 def type_name(name: str) -> str:
     """Return what a field type is called."""
+    return type_names().get(name, name)
+
+
+def type_names() -> dict[str, str]:
+    """Return what the field types are called."""
     return {
         "text": _("text"),
         "integer": _("whole number"),
@@ -253,76 +264,38 @@ def type_name(name: str) -> str:
         "any": _("any value"),
         "null": _("nothing"),
         "duration": _("time span"),
-    }.get(name, name)
-
-
-def key_name(path: Sequence[str], document: Document) -> str:
-    """Return what people call a key of the document: ("fields", "tel", "to_right") -> "Field tel › Expression"."""
-    names = _key_names()
-    parts = [str(part) for part in path]
-    if parts and parts[0] == "fields" and len(parts) > 1:
-        parts = [_("Field %(name)s", name=_field_name(parts[1], document)), *parts[2:]]
-    if parts[:1] in (["validations"], ["decisions"], ["tests"]) and len(parts) > 1 and parts[1].isdigit():
-        number = int(parts[1]) + 1
-        titles = {
-            "validations": _("Validation %(number)d", number=number),
-            "decisions": _("Decision table %(number)d", number=number),
-            "tests": _("Test %(number)d", number=number),
-        }
-        parts = [titles[parts[0]], *parts[2:]]
-    return " › ".join(names.get(part, part) for part in parts) or _("The whole rule")
-
-
-def _field_name(part: str, document: Document) -> str:
-    known = entries(document)
-    if part.isdigit() and int(part) < len(known):
-        entry = known[int(part)]
-        return str(entry.get(Flow.of(document).target) or entry.get(Flow.of(document).source) or part)
-    return part
-
-
-def _key_names() -> dict[str, str]:
-    return {
-        "name": _("Name"),
-        "label": _("Title"),
-        "left": _("Left"),
-        "right": _("Right"),
-        "connection": _("Connection"),
-        "object": _("Object"),
-        "where": _("Condition"),
-        "direction": _("Direction"),
-        "key": _("Key"),
-        "detect": _("How changes are found"),
-        "by": _("Method"),
-        "field": _("Field"),
-        "tie": _("Tie-breaker"),
-        "overlap": _("Overlap"),
-        "fields": _("Fields"),
-        "to_right": _("Expression"),
-        "to_left": _("Expression to the left"),
-        "strength": _("Strength"),
-        "on": _("Written when"),
-        "when": _("Only if"),
-        "situations": _("What happens"),
-        "errors": _("When something goes wrong"),
-        "data": _("Refused record"),
-        "stop_after": _("Stop after"),
-        "retry": _("Attempts"),
-        "transient": _("No answer"),
-        "schedule": _("Schedule"),
-        "cron": _("Times"),
-        "timezone": _("Time zone"),
-        "misfire": _("Missed runs"),
-        "explain": _("Keep the values that each run reads"),
-        "check": _("Condition"),
-        "unique": _("Unique values"),
-        "reference": _("Reference"),
-        "decisions": _("Decision tables"),
-        "validations": _("Validations"),
-        "tests": _("Tests"),
-        "rows": _("Rows"),
-        "inputs": _("Inputs"),
-        "outputs": _("Results"),
-        "entries": _("Entries"),
-        "columns": _("Columns"),
     }
+
+
+def endings() -> Choices:
+    """Return what can become of the record of a test."""
+    return [
+        ("mapped", _("It is written")),
+        ("out_of_scope", _("It is out of scope")),
+        ("rejected", _("It is left out")),
+        ("quarantined", _("It is parked")),
+    ]
+
+
+def policies() -> Choices:
+    """Return the hit policies in the words of people who do not know DMN."""
+    return [
+        ("unique", _("Unique: at most one row may apply")),
+        ("first", _("First: the uppermost row that applies")),
+        ("priority", _("Priority: the row with the most important result")),
+        ("any", _("Any: several rows may apply if they agree")),
+        ("collect", _("Collect: the results of all rows that apply")),
+        ("rule_order", _("Rule order: all results, in the order of the rows")),
+        ("output_order", _("Output order: all results, the most important first")),
+    ]
+
+
+def aggregations() -> Choices:
+    """Return what `collect` can make of the results."""
+    return [
+        ("list", _("as a list")),
+        ("sum", _("added up")),
+        ("min", _("the smallest")),
+        ("max", _("the largest")),
+        ("count", _("how many")),
+    ]

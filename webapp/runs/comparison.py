@@ -150,17 +150,22 @@ def runs_with_values(house: House, rule: RuleRow) -> list[Kept]:
     return list(islice(made, _LATEST))
 
 
-def compared(house: House, wish: Wish, limit: int = SHOWN) -> Comparison:
-    """Return how two versions compare; raises `NotComparable` and `RuleMissing`."""
+def compared(house: House, wish: Wish, limit: int = SHOWN, skip: int = 0) -> Comparison:
+    """Return how two versions compare, `changes` from behind the first `skip` on.
+
+    Raises `NotComparable` and `RuleMissing`.
+    """
     counts = {kind.value: 0 for kind in Kind}
     changes: list[Found] = []
     work = _Work(house, wish)
     for batch in work.batches():
         found = compare(batch.old, batch.new, batch.records, batch.at)
-        for kind, number in found.counts().items():
+        here = found.counts()
+        for kind, number in here.items():
             counts[kind] += number
-        rest = islice(found.changes(batch.first, batch.keys), max(limit - len(changes), 0))
-        changes += [Found(batch.run, change) for change in rest]
+        shown = islice(found.changes(batch.first, batch.keys), skip, skip + max(limit - len(changes), 0))
+        changes += [Found(batch.run, change) for change in shown]
+        skip = max(skip - sum(here.values()) + here[Kind.SAME], 0)
     with house.db.read() as tx:
         unsent = sum(count_unsent(tx, runs.get(tx, number)) for number in wish.runs)
     return Comparison(wish, counts, tuple(changes), work.left_out, unsent)

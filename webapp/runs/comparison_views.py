@@ -21,6 +21,7 @@ from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
 TESTS = "tests"
+PAGE = 50
 
 
 class ComparisonView(RulePage):
@@ -38,9 +39,10 @@ class ComparisonView(RulePage):
         versions = self._versions(rule)
         wish = self._wish(rule, versions, [row.id for row in runs])
         found, problem = None, ""
+        page = max(request.args.get("page", 1, type=int), 1)
         if wish is not None:
             try:
-                found = comparison.compared(self.house, wish)
+                found = comparison.compared(self.house, wish, PAGE, (page - 1) * PAGE)
             except NotComparable as error:
                 problem = translated(error.message)
         context: dict[str, Any] = {"versions": versions, "runs": runs, "wish": wish, "found": found}
@@ -53,6 +55,9 @@ class ComparisonView(RulePage):
             kinds=_kinds(),
             on_tests=tests,
             words=words,
+            page=page,
+            first=(page - 1) * PAGE + 1,
+            more=found is not None and found.differing > page * PAGE,
             **context,
         )
 

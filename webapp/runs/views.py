@@ -23,6 +23,7 @@ from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
+from webapp.web import validation_words
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
@@ -86,6 +87,7 @@ class RunsView(RoomView):
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
+            titles = validation_words.titles(reading.document(tx, run_id)) if tallies else {}
         return self.page(
             "runs/show.html",
             run=row,
@@ -98,6 +100,7 @@ class RunsView(RoomView):
             about=about,
             left=left,
             repeats=repeats,
+            titles=titles,
         )
 
     @expose("/<int:run_id>/progress")

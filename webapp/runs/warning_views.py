@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from webapp.runs import reading, validations
+from webapp.web import validation_words
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -30,6 +31,7 @@ class WarningsView(RoomView):
             except reading.RunMissing:
                 abort(404)
             tallies = [t for t in validations.tallies(tx, run_id) if t.severity == "warn"]
+            titles = validation_words.titles(reading.document(tx, run_id))
             found = validations.warnings(tx, run_id, chosen or None, after=after, limit=PAGE + 1)
         told = [t for t in tallies if chosen in ("", t.validation)]
         return self.page(
@@ -38,7 +40,8 @@ class WarningsView(RoomView):
             warnings=found[:PAGE],
             more=found[PAGE - 1].id if len(found) > PAGE else None,
             chosen=chosen,
-            choices=[("", _("All")), *((t.validation, t.validation) for t in tallies)],
+            titles=titles,
+            choices=[("", _("All")), *((t.validation, titles.get(t.validation, t.validation)) for t in tallies)],
             hidden=any(t.failed > t.listed for t in told),
             failed=sum(t.failed for t in told),
             listed=max((t.listed for t in told), default=0),

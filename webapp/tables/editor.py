@@ -8,6 +8,7 @@ from typing import Any
 
 from rules.documents import DocumentProblem, decision_table
 from webapp.rulebook.findings import sentence
+from webapp.rulebook.key_names import key_name
 from webapp.rulebook.translation import translate as _
 
 _PARTS = {"when": "i", "then": "o"}
@@ -64,7 +65,7 @@ def _cell_problem(problem: DocumentProblem, document: Mapping[str, Any]) -> Cell
 
 def _place(parts: list[str], row: int | None, document: Mapping[str, Any]) -> str:
     if row is None:
-        return "" if parts == ["rows"] else " › ".join(parts)
+        return "" if parts in ([""], ["rows"], ["entries"]) else key_name(parts, document)
     column = _column(parts, document)
     if column:
         return _("Row %(number)d, %(column)s", number=row + 1, column=column)

@@ -42,14 +42,14 @@ class TablePage(RulePage):
         self, template: str, rule: RuleRow, document: dict[str, Any], status: int = 200, **context: Any
     ) -> Response:
         """Show the editor of a table with what is wrong with it."""
-        found = kinds.check(self.house, document)
+        found = services.check(self.house, document)
         shown = {"problems": cell_problems(found, document), "findings": Findings(document, found), "fine": _fine()}
         home = kinds.kind_of(rule.document).home
         return self.frame(template, rule, home, status, document=document, **shown, **context)
 
     def answer(self, document: Document) -> Response:
         """Return what is wrong with a table that is being edited: cells to underline, and the list below the grid."""
-        problems = cell_problems(kinds.check(self.house, document), document)
+        problems = cell_problems(services.check(self.house, document), document)
         html = render_template("tables/_findings.html", problems=problems, fine=_fine())
         return jsonify(cells=[problem.to_json() for problem in problems if problem.row is not None], html=html)
 

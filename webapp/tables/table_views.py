@@ -12,6 +12,7 @@ from rules.documents.decision_table import KIND
 from webapp.rulebook import hooks
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.kind import listed
+from webapp.rulebook.wording import aggregations, policies
 from webapp.tables import exchange, trial, wording
 from webapp.tables.exchange import FileRefused
 from webapp.tables.pages import TablePage, asked, head, named, sent
@@ -97,8 +98,8 @@ class DecisionTableView(TablePage):
         return {
             "words": wording.words(),
             "types": wording.types(),
-            "policies": wording.policies(),
-            "aggregations": wording.aggregations(),
+            "policies": policies(),
+            "aggregations": aggregations(),
             "forms": wording.cell_forms(),
             "dated": dated,
             "hits": hits,

@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 from webapp.rulebook.translation import translate as _
-from webapp.rulebook.wording import type_name
-
-Choices = list[tuple[str, str]]
+from webapp.rulebook.wording import Choices, type_name
 
 INPUT_TYPES = ("text", "integer", "decimal", "float", "boolean", "date", "time", "datetime", "local_datetime")
 OUTPUT_TYPES = (*INPUT_TYPES, "json")
-
-
-def policies() -> Choices:
-    """Return the hit policies in the words of people who do not know DMN."""
-    return [
-        ("unique", _("Unique: at most one row may apply")),
-        ("first", _("First: the uppermost row that applies")),
-        ("priority", _("Priority: the row with the most important result")),
-        ("any", _("Any: several rows may apply if they agree")),
-        ("collect", _("Collect: the results of all rows that apply")),
-        ("rule_order", _("Rule order: all results, in the order of the rows")),
-        ("output_order", _("Output order: all results, the most important first")),
-    ]
-
-
-def aggregations() -> Choices:
-    """Return what `collect` can make of the results."""
-    return [
-        ("list", _("as a list")),
-        ("sum", _("added up")),
-        ("min", _("the smallest")),
-        ("max", _("the largest")),
-        ("count", _("how many")),
-    ]
 
 
 def types(names: tuple[str, ...] = OUTPUT_TYPES) -> Choices:

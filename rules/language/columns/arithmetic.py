@@ -10,7 +10,7 @@ import polars as pl
 
 from rules.language.columns.constants import SPAN
 from rules.language.columns.stages import Stages
-from rules.language.columns.value import INT64, NoColumn, Value, strict
+from rules.language.columns.value import INT64, NoColumn, Value, each, strict
 from rules.language.types import Kind
 from rules.text import msg
 
@@ -32,13 +32,13 @@ def calculate(stages: Stages, symbol: str, left: Value, right: Value) -> Value:
 def negative(value: Value) -> Value:
     """Return `-value`."""
     if value.kind is Kind.FLOAT:
-        return strict(Kind.FLOAT, -value.expr, value).limited(value.bound, nan=value.nan)
+        return each(Kind.FLOAT, -value.expr, value).limited(value.bound, nan=value.nan)
     if value.kind is not Kind.INTEGER:
         raise NoColumn(_NO_FORM)
     if value.bound < INT64:
-        return strict(Kind.INTEGER, -value.expr, value).limited(value.bound)
+        return each(Kind.INTEGER, -value.expr, value).limited(value.bound)
     expr = (_ZERO - value.expr.cast(_WIDE)).cast(pl.Int64, strict=False)
-    return strict(Kind.INTEGER, expr, value, fails=True).limited(INT64)
+    return each(Kind.INTEGER, expr, value, fails=True).limited(INT64)
 
 
 def _whole(
@@ -47,10 +47,10 @@ def _whole(
     def made(_stages: Stages, left: Value, right: Value) -> Value:
         size = bound(left.bound, right.bound)
         if size < INT64:
-            return strict(Kind.INTEGER, operation(left.expr, right.expr), left, right).limited(size)
+            return each(Kind.INTEGER, operation(left.expr, right.expr), left, right).limited(size)
         wide = operation(left.expr.cast(_WIDE), right.expr.cast(_WIDE))
         expr = wide.cast(pl.Int64, strict=False)
-        return strict(Kind.INTEGER, expr, left, right, fails=True).limited(INT64)
+        return each(Kind.INTEGER, expr, left, right, fails=True).limited(INT64)
 
     return made
 
@@ -86,38 +86,35 @@ def _divided(left: Value, right: Value, expr: pl.Expr) -> Value:
     return strict(Kind.INTEGER, safe, left, right, fails=not never)
 
 
-def _real(operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages, Value, Value], Value]:
+def _real(symbol: str, operation: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Stages, Value, Value], Value]:
     def made(stages: Stages, left: Value, right: Value) -> Value:
         sizes = (left.bound + right.bound, left.bound * right.bound)
         bound = max(sizes) if max(sizes) < 1e300 else float("inf")
-        expr = operation(_with_zero(stages, left), _with_zero(stages, right))
-        found = strict(Kind.FLOAT, expr, left, right)
+        take = _factor if symbol == "*" else _term
+        found = each(Kind.FLOAT, operation(take(stages, left), take(stages, right)), left, right)
         return found.limited(bound, nan=left.nan or right.nan or bound == float("inf"))
 
     return made
 
 
-def _with_zero(stages: Stages, number: Value) -> pl.Expr:
-    """Return the number; a zero as a column: Polars skips what it thinks changes nothing, but -0.0 + 0.0 is 0.0.
+def _factor(_stages: Stages, number: Value) -> pl.Expr:
+    return number.expr
 
-    What is the same for all records without being written out may be such a zero too: times 1.0 it is a real column.
-    """
-    if number.constant and isinstance(number.literal, float) and number.literal == 0:
-        return stages.constant(number.literal)
-    return number.expr if number.constant or not stages.is_flat(number.expr) else number.expr * stages.constant(1.0)
+
+def _term(stages: Stages, number: Value) -> pl.Expr:
+    return number.expr if number.constant and number.literal != 0 else stages.spread(number)
 
 
 def divide(stages: Stages, left: Value, right: Value) -> Value:
     """Return the quotient of two numbers with fraction; by zero is a failure."""
     if {left.kind, right.kind} != {Kind.FLOAT}:
         raise NoColumn(_NO_FORM)
-    if right.constant and isinstance(right.literal, float) and right.literal != 0:
-        divisor = right.expr if left.constant else stages.constant(right.literal)
-        return strict(Kind.FLOAT, left.expr / divisor, left, right)
+    if right.constant and right.literal != 0:
+        divisor = right.expr if left.constant else stages.spread(right)
+        return each(Kind.FLOAT, left.expr / divisor, left, right)
     right = stages.stage(right)
-    divisor = right.expr * stages.constant(1.0) if stages.is_flat(right.expr) else right.expr
-    expr = pl.when(right.expr != 0).then(left.expr / divisor)
-    return strict(Kind.FLOAT, expr, left, right, fails=True)
+    expr = pl.when(right.expr != 0).then(left.expr / stages.spread(right))
+    return each(Kind.FLOAT, expr, left, right, fails=True)
 
 
 def _joined(_stages: Stages, left: Value, right: Value) -> Value:
@@ -152,9 +149,9 @@ _FORMS: dict[tuple[str, Kind, Kind], Callable[[Stages, Value, Value], Value]] = 
     ("*", _I, _I): _whole(lambda a, b: a * b, lambda a, b: a * b),
     ("/", _I, _I): _quotient,
     ("%", _I, _I): _remainder,
-    ("+", _F, _F): _real(lambda a, b: a + b),
-    ("-", _F, _F): _real(lambda a, b: a - b),
-    ("*", _F, _F): _real(lambda a, b: a * b),
+    ("+", _F, _F): _real("+", lambda a, b: a + b),
+    ("-", _F, _F): _real("-", lambda a, b: a - b),
+    ("*", _F, _F): _real("*", lambda a, b: a * b),
     ("+", Kind.TEXT, Kind.TEXT): _joined,
     ("+", _M, _D): _moved(1),
     ("+", _D, _M): _moved(1),

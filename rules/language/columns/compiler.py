@@ -149,6 +149,7 @@ class Compiler:
             nan=fact.nan,
             ascii=fact.ascii,
             simple=True,
+            spread=True,
         )
 
     def unusable(self, node: Variable) -> pl.Expr | None:

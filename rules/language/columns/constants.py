@@ -15,6 +15,7 @@ from rules.language.types import Kind
 from rules.text import msg
 
 _FINE = msg("Fractions of a second finer than microseconds have no column form.")
+_BOTH = msg("Maps with both whole numbers and true/false as keys have no column form.")
 _LONG = msg("Time spans of more than 292 years have no column form.")
 SPAN = timedelta(microseconds=2**63 // 1000)  # the runtime counts nanoseconds in 64 bits
 _KINDS: dict[type, Kind] = {
@@ -79,6 +80,8 @@ def evaluated(node: Node) -> Any:
     found = Runner(node).one({})
     if isinstance(found, timedelta) and abs(found) > SPAN:
         raise NoColumn(_LONG)
+    if isinstance(found, dict) and Runner(Call(0, "size", (node,))).one({}) != len(found):
+        raise NoColumn(_BOTH)  # for Python, 1 and True are one key
     text = _again(found)
     if text is not None and Runner(Operator(0, "==", (node, text))).one({}) is not True:
         raise NoColumn(_FINE)

@@ -26,6 +26,7 @@ WANTED: Mapping[Kind, type] = {Kind.TEXT: str, Kind.FLOAT: float, Kind.BOOLEAN: 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # half a character: the runtime refuses the whole value
 _KEPT = 20_000
 _GONE = object()
+_UNREAD = object()
 Path = tuple[str | int, ...]
 
 
@@ -130,12 +131,14 @@ class Json:
         return found
 
     def _parsed(self, text: str) -> Any:
-        if text not in self._known:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
+        found = self._known.get(text, _UNREAD)
+        if found is _UNREAD:
             found = _GONE if _HALF.search(text) else parse_json(text)
-            self._known[text] = _GONE if isinstance(found, Unusable) else found
-        return self._known[text]
+            found = _GONE if isinstance(found, Unusable) else found
+            if len(self._known) >= _KEPT:
+                self._known.clear()  # other threads of Polars may be reading here too
+            self._known[text] = found
+        return found
 
 
 def meeting_kind(symbol: str, known: Value) -> Kind | None:

@@ -18,15 +18,13 @@ _FLAGS = pl.QueryOptFlags(simplify_expression=False)  # the simpler form may tre
 class Stages:
     """The temporary columns of a plan, stage by stage, and the numbers that need a column of their own.
 
-    `words` says for each stage what its columns are for; `doing` is what is being compiled, the innermost last; `flat`
-    are the columns that are the same for all records.
+    `words` says for each stage what its columns are for; `doing` is what is being compiled, the innermost last.
     """
 
     levels: list[list[pl.Expr]] = field(default_factory=list)
     words: list[list[str]] = field(default_factory=list)
     doing: list[str] = field(default_factory=list)
     constants: dict[str, float] = field(default_factory=dict)
-    flat: set[str] = field(default_factory=set)
     count: int = 0
 
     def stage(self, value: Value) -> Value:
@@ -42,8 +40,6 @@ class Stages:
         """Return a new temporary column of the stage after `level`."""
         self.count += 1
         name = f"{OWN}{self.count}"
-        if self.is_flat(expr):
-            self.flat.add(name)
         while len(self.levels) <= level:
             self.levels.append([])
             self.words.append([])
@@ -51,12 +47,18 @@ class Stages:
         self.levels[level].append(expr.alias(name))
         return pl.col(name)
 
-    def is_flat(self, expr: pl.Expr) -> bool:
-        """Tell whether a value is the same for all records, since it reads no column: Polars then keeps it as one."""
-        return self.flat.issuperset(expr.meta.root_names())
+    def spread(self, value: Value) -> pl.Expr:
+        """Return numbers as a column with one for each record, so that Polars calculates with each as it is.
+
+        By a number that it keeps once for all records it divides through the reciprocal, which rounds twice; and it
+        adds no zero, but -0.0 + 0.0 is 0.0.
+        """
+        if value.constant and isinstance(value.literal, float):
+            return self.constant(value.literal)
+        return value.expr if value.spread else value.expr * self.constant(1.0)
 
     def constant(self, number: float) -> pl.Expr:
-        """Return a number as a real column: Polars divides by a literal through its reciprocal, which rounds twice."""
+        """Return a number as a column."""
         name = f"{OWN}={number!r}"
         self.constants[name] = number
         return pl.col(name)

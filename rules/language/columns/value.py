@@ -41,6 +41,7 @@ class Value:
         nan: numbers: there may be NaN.
         ascii: text: all characters are ASCII.
         constant: the value is the same for all records; `literal` then holds it.
+        spread: numbers: there is certainly one for each record; Polars keeps as one number what a batch makes the same.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class Value:
     constant: bool = False
     literal: object = None
     simple: bool = False
+    spread: bool = False
 
     @property
     def missing(self) -> bool:
@@ -77,6 +79,11 @@ def strict(kind: Kind, expr: pl.Expr, *parts: Value, fails: bool = False) -> Val
     """Return the value of an operation that fails where a part is missing, and by itself if `fails`."""
     fallible = fails or any(part.missing for part in parts)
     return Value(kind, expr, fallible=fallible, level=level_of(*parts))
+
+
+def each(kind: Kind, expr: pl.Expr, *parts: Value, fails: bool = False) -> Value:
+    """Return the value of a strict operation that gives a number for each record as soon as a part does."""
+    return replace(strict(kind, expr, *parts, fails=fails), spread=any(part.spread for part in parts))
 
 
 def level_of(*parts: Value) -> int:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from rules.language.functions.bounds import whole
 from rules.language.functions.numbers import round_to
 from rules.language.functions.registry import Chapter, FunctionError, Group
 from rules.text import N_, msg
@@ -17,13 +18,6 @@ MOST = 8
 _BITS = 64
 _INT64 = 2**63
 _standard = Chapter(Group.STANDARD)
-
-
-def whole(number: int) -> int:
-    """Return a whole number; one that 64 bits cannot hold is an error."""
-    if not -_INT64 <= number < _INT64:
-        raise FunctionError(msg("The result is too large."))
-    return number
 
 
 def _signed(bits: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +14,7 @@ import polars as pl
 import pytest
 
 from rules.language import Program, compile_expression
-from rules.language.columns import arithmetic, operators, python
+from rules.language.columns import arithmetic, jsonvalues, operators, python
 from rules.language.columns.backend import Columns
 from rules.language.columns.constants import of
 from rules.language.columns.facts import Fact
@@ -129,6 +131,7 @@ def test_json(text: str) -> None:
         "choose(qty, {7: true})",
         "choose(qty, {7: 'a', 8: 1})",
         "choose(active, {true: 'yes', false: 'no'})",
+        "choose(qty - 6, {1: 'one', dyn(true): 'yes'})",
         "qty in [1, 2, 3, 4, 5, 6, 7, 8, 9]",
         "qty in []",
         "name.matches('^(?:A|B).{2}[a-z]$')",
@@ -147,6 +150,7 @@ def test_json(text: str) -> None:
         "qty % (qty * qty)",
         "qty / -1",
         "qty == rate",
+        "rate == rate",
         "active ? 1 : 'x' == null ? 2 : 3",
         "isBlank(phone) ? 1 : 2",
         "1.5 / rate",
@@ -176,6 +180,115 @@ def test_forms(text: str) -> None:
         {"qty": 0, "name": "a" * 1001, "rate": 0.0},
     )
     agree(text, *odd)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "(qty > -9 || true ? 1.19 : rate)",
+        "(!(qty > 9 && false) ? 1.19 : rate)",
+        "(qty > -9 ? 1.19 : rate)",
+        "(name == null ? rate : 1.19)",
+        "coalesce(null, 1.19, rate)",
+        "coalesce(active ? 1.19 : null, rate)",
+        "choose(name, {'x': 2.5}, 1.19)",
+        "lookup('t', name)",
+        "lookup('t', 'a')",
+        "1.0 * (qty > -9 ? 3 : 7)",
+        "(qty > -9 ? 0.0 : rate)",
+        "(qty > -9 ? -0.0 : rate)",
+        "-(qty > -9 ? 0.0 : rate)",
+        "abs(qty > -9 ? -0.0 : rate)",
+        "floor(qty > -9 ? 0.5 : rate)",
+        "ceil(qty > -9 ? 1.19 : rate)",
+        "round(qty > -9 ? 1.194 : rate, 2)",
+        "min(qty > -9 ? 1.19 : 2.5, 3.5)",
+        "double(name == null ? '3.7' : '1.19')",
+        "{'a': 1.19}[active ? 'a' : 'b']",
+    ],
+)
+def test_numbers_that_are_the_same_for_all(part: str) -> None:
+    """A number that turns out to be the same for all records calculates as a column does, to the last bit.
+
+    Polars keeps it as one number, by which it divides through the reciprocal, and adds no zero.
+    """
+    table = Lookup("t", FieldType.TEXT, (Field("n", FieldType.FLOAT),), {"a": (1.19,)})
+    rates = [-0.0, 0.0, 0.1, *(38084.873949579836 / n for n in range(1, 40))]
+    rows = batch(*({"rate": rate, "qty": 1, "active": True, "name": "a"} for rate in rates))
+    for text in (f"rate / {part}", f"rate + {part}", f"{part} + rate", f"rate - {part}", f"{part} - rate"):
+        backend = program(text, library=Library({"t": table})).backend
+        assert isinstance(backend, Columns)
+        assert difference(backend, rows) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(qty in {9223372036854775807: 1, qty: 1, 2: 1}) || active",
+        "active || (qty in {7: 1, qty: 2})",
+        "(qty in {7: 1, qty: 2}) && active",
+        "!active && {7: 1, qty: 2}[7] > 0",
+        "[1, 2].exists(x, x in {2: 1, qty: 2}) || active",
+        "{name: {qty: 1, 7: 2}, 'a': {name: 1}}['a'] == null || active",
+        "(name in {name: 1, name.trim(): 2, 'a': 3}) || active",
+        "{name: {name: {name: qty, 'b': 1}[name], 'c': 2}['c'], 'd': 3}[name] == 2 || active",
+        "('a' in {data.s: 1, data.n: 2}) || active",
+        "('a' in {data.s: 1, data.t: 2}) || active",
+        "('a' in {'A'.lower(): 1, 'a': 2}) || active",
+        "('a' in {dyn(true): 1, dyn(1): 2, dyn('1'): 3, name: 4}) || active",
+        "choose(name, {name: 'x', 'a': 'y'}, 'z') == 'x' || active",
+    ],
+)
+def test_keys_that_stand_twice(text: str) -> None:
+    """A map with a key twice is an error like any other, which counts only where the other side does not decide."""
+    keys = ("a", "b", "c", "d", " a")
+    odd = [{"qty": qty, "active": active, "name": "a"} for qty in (2, 2**63 - 1, 5, None) for active in (True, False)]
+    odd += [{"name": name, "active": active, "data": '{"s":"x","t":"x"}'} for name in keys for active in (True, False)]
+    agree(text, *odd)
+
+
+def test_a_key_that_stands_twice_is_blamed() -> None:
+    """Where a key stands twice, the message says so at the place of the map; another condition that holds decides."""
+    found = program("({7: 1, qty: 2}[7] > 0) || active").evaluate(
+        batch({"active": True}, {"active": False}, {"qty": 8, "active": False})
+    )
+    assert found.values.to_list() == [True, None, True]
+    assert [(str(e.message), e.row, e.column) for e in found.errors] == [("A key stands twice in this map.", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.l.exists(a, data.l.exists(b, a + b > 3.0)) || active",
+        "data.l.all(a, data.l.all(b, a == b)) && active",
+        "data.l.exists(a, a > 3.0) || data.l.exists(a, a > 2.0) || active",
+        "data.l.map(a, a + 1.0).size() > 3 || active",
+        "[qty].all(a, data.l.exists(b, b == 2.0)) || active",
+        "active ? data.l.exists(a, a > 3.0) : data.l.exists(a, a > 2.0)",
+        "(data.l.exists(a, a > 3.0) ? 1 : 2) + (data.l.exists(a, a > 3.0) ? 1 : 2) > 3",
+        "data.l.filter(a, a in {1: 2, qty: 3}).size() > 1 || active",
+        "data.l.exists(a, [[qty]].exists(b, {1: 2, b[0]: 3, 9: 4, 8: 5, qty + 1: 6}.size() == 0)) || active",
+        f"[{'1, ' * 100}qty].all(a, [{'1, ' * 100}qty].all(b, a + b > 0)) || active",
+        f"[{'1, ' * 100}price].all(a, [{'1, ' * 100}price].all(b, a + b > 0.0)) || active",
+    ],
+)
+def test_loops_of_too_many_steps(text: str) -> None:
+    """Where the loops of a record take too many steps together it is refused, whatever the rest says."""
+    data = [f'{{"l":[{",".join("1" * count)}]}}' for count in (5, 150, 6_000, 20_000)]
+    agree(text, *({"data": one, "active": active} for one in data for active in (True, False)))
+
+
+def test_json_is_read_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads get the value of their own text, even while others empty what is kept."""
+    monkeypatch.setattr(jsonvalues, "_KEPT", 1)
+    json, asked = jsonvalues.Json(Stages()), [str(number % 3) for number in range(3_000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(json._parsed, asked)) == [float(text) for text in asked]
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_many_kinds_of_batches() -> None:

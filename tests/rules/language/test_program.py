@@ -173,6 +173,8 @@ def test_empty_values(text: str, expected: Any) -> None:
         ("[1, 0].map(x, 10 / x > 0, x)", {}, "Division by zero.", 18),
         ("data.map(x, data[x] + 1)", {}, "The expression has no result for this record.", 6),
         ("{name: 1, name: 2}", {}, "A key stands twice in this map.", 1),
+        ("{name: 1, data.n: 2}", {}, "A key of a map is text, a whole number or true/false, not 5.0.", 1),
+        ("{name: 1}[data.a.b]", {}, "'[]' cannot work with {' Ada ': 1}, [1.0, 2.0, 'x'].", 10),
         ("name.matches(phone)", {"phone": "("}, "The pattern is not a regular expression: missing ): (.", 6),
         ("int(name)", {}, "' Ada ' cannot be converted.", 1),
         ("data.n.trim()", {}, "trim() cannot work with 5.0.", 8),

@@ -13,10 +13,10 @@ import pytest
 from rules.language import ExpressionError, compile_expression
 from rules.language.nodes import children
 from rules.language.parse import parse
+from rules.language.spans import spans
 from rules.schema import FieldType
 from rules.trace import Role, State, Step, Tracer, plain
 from rules.trace.expression import MAX_ITEMS
-from rules.trace.spans import spans
 from tests.rules.language.expressions import SCHEMA as WILD
 from tests.rules.language.expressions import Generator, batches
 from tests.rules.language.records import SCHEMA, batch

@@ -10,7 +10,7 @@ from rules.language.columns.forms import NO_FORM, form, integer_literal
 from rules.language.columns.functions.dates import returned
 from rules.language.columns.rounding import rounded
 from rules.language.columns.stages import Stages
-from rules.language.columns.value import INT64, NoColumn, Value, strict
+from rules.language.columns.value import INT64, NoColumn, Value, each, strict
 from rules.language.lower import REAL
 from rules.language.types import Kind
 
@@ -23,9 +23,9 @@ def _real(_stages: Stages, args: tuple[Value, ...]) -> Value:
     (number,) = args
     expr = number.expr.cast(pl.Float64)
     if number.bound <= _EXACT:
-        return strict(Kind.FLOAT, expr, number).limited(number.bound)
+        return each(Kind.FLOAT, expr, number).limited(number.bound)
     inside = pl.when(number.expr.is_between(-_EXACT, _EXACT)).then(expr)
-    return strict(Kind.FLOAT, inside, number, fails=True).limited(_EXACT)
+    return each(Kind.FLOAT, inside, number, fails=True).limited(_EXACT)
 
 
 def _round(number: Value, places: int) -> Value:
@@ -36,7 +36,7 @@ def _round(number: Value, places: int) -> Value:
         return rounded(columns[0], places)
 
     expr = pl.map_batches([number.expr], work, return_dtype=pl.Float64, is_elementwise=True)
-    return strict(Kind.FLOAT, expr, number).limited(number.bound + 1, nan=number.nan)
+    return each(Kind.FLOAT, expr, number).limited(number.bound + 1, nan=number.nan)
 
 
 @form("own.round", takes=(Kind.FLOAT,))
@@ -51,14 +51,14 @@ def _round_places(_stages: Stages, args: tuple[Value, ...]) -> Value:
 
 @form("own.abs", takes=(Kind.FLOAT,))
 def _abs(_stages: Stages, args: tuple[Value, ...]) -> Value:
-    return strict(Kind.FLOAT, args[0].expr.abs(), args[0]).limited(args[0].bound, nan=args[0].nan)
+    return each(Kind.FLOAT, args[0].expr.abs(), args[0]).limited(args[0].bound, nan=args[0].nan)
 
 
 @form("own.abs", takes=(Kind.INTEGER,))
 def _abs_whole(_stages: Stages, args: tuple[Value, ...]) -> Value:
     if args[0].bound >= INT64:
         raise NoColumn(NO_FORM)
-    return strict(Kind.INTEGER, args[0].expr.abs(), args[0]).limited(args[0].bound)
+    return each(Kind.INTEGER, args[0].expr.abs(), args[0]).limited(args[0].bound)
 
 
 def _whole(stages: Stages, number: Value, floor: bool) -> Value:

@@ -55,3 +55,21 @@ def test_nothing_is_lost_at_all() -> None:
     seed = random.SystemRandom().randrange(2**32)
     _, _, lost = compare(seed, FULL)
     assert lost == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "qty < 1e+300",
+        "rate < dyn(9007199254740993)",
+        "price == 0.1234567890123456",
+        "qty == 1 / 0",
+        "qty == dyn('x')",
+        "local == dyn('x')",
+    ],
+)
+def test_values_that_are_compared_here(text: str) -> None:
+    """A value that a source might read in another way, or that there is none of, is compared here, and why."""
+    found = push_down(text, SCHEMA)
+    assert (found.filter, found.words, found.rest) == (None, "", (text,))
+    assert str(found.reasons[0].message)
