@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rules.documents.defaults import actions
-from rules.documents.flows import Entry, object_name
+from rules.documents.flows import object_name
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.sync import (
     Action,
     ConflictPolicy,
     Direction,
     FieldMap,
-    On,
-    OnError,
     SideName,
     Strength,
     SyncRule,
 )
 from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
-from rules.mapping.policies import fallback
+from rules.mapping.policies import written
 from rules.mapping.steps import no_field
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.resolve import compile_resolvers
 from rules.schema import Field, FieldType, Schema
-from rules.text import N_, msg
+from rules.text import N_, Message, msg
+from rules.trace import named_fields
 
 Schemas = Mapping[SideName, Schema]
 _MOMENTS = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.LOCAL_DATETIME})
@@ -66,6 +65,7 @@ def _pair(rule: SyncRule, item: MergeField, schemas: Schemas) -> Iterator[Docume
         )
         yield DocumentProblem(f"{path}/strength", msg(text))
     yield from _one_expression(path, pair)
+    yield from _condition(rule, path, pair, schemas)
     yield from _resolve(path, pair, item)
     if item.policy in _ORDERING or item.policy is ConflictPolicy.UNION:
         yield from _types(rule, item, schemas)
@@ -79,6 +79,18 @@ def _one_expression(path: str, pair: FieldMap) -> Iterator[DocumentProblem]:
             "a direction."
         )
         yield DocumentProblem(f"{path}/{key}", msg(text, field=field, key=key), severity=Severity.WARNING)
+
+
+def _condition(rule: SyncRule, path: str, pair: FieldMap, schemas: Schemas) -> Iterator[DocumentProblem]:
+    """Say what to do where a condition names fields that only the left object has."""
+    if pair.when is None or pair.when_left is not None or len(schemas) < len(SideName):
+        return
+    for name in sorted(named_fields(pair.when, schemas[SideName.LEFT]) - set(schemas[SideName.RIGHT].names)):
+        text = N_(
+            "The condition asks for '{field}', which {object} does not have. Say under when_left when values flow left."
+        )
+        values = {"field": name, "object": object_name(rule, SideName.RIGHT)}
+        yield DocumentProblem(f"{path}/when_left", msg(text, **values), severity=Severity.WARNING)
 
 
 def _resolve(path: str, pair: FieldMap, item: MergeField) -> Iterator[DocumentProblem]:
@@ -184,7 +196,6 @@ def _deactivation(rule: SyncRule, side: SideName, schema: Schema) -> Iterator[Do
         text = N_("'{field}' cannot be set when a record is deactivated: it is the key, or the system fills it in.")
         yield DocumentProblem(f"{path}/field", msg(text, field=field.name))
         return
-    entry = Entry(path, field.name, None, None, path, None, (On.UPDATE,), Strength.NORMAL, OnError.DEFAULT, said.value)
-    made = fallback(entry, field)
-    if isinstance(made, DocumentProblem):
-        yield DocumentProblem(f"{path}/value", made.message)
+    made = written(said.value, field)
+    if isinstance(made, Message):
+        yield DocumentProblem(f"{path}/value", made)

@@ -64,7 +64,7 @@ class Guard:
     """A limit that stops a run which is about to do too much."""
 
     metric: Metric = entry("What is counted.")
-    over: str | int = entry("The limit: a number, or a share of the records like `5%`.", pattern=SHARE)
+    over: str | int = entry("The limit: a number, or a share of the records like `5%`.", pattern=SHARE, minimum=0)
     min: int = entry("Counts below this never trip the guard.", 0, minimum=0)
     do: GuardAction = entry("suspend: stop the run and wait for a person; warn: note it.", GuardAction.SUSPEND)
 

@@ -9,7 +9,7 @@ from rules.documents.problems import DocumentProblem
 from rules.documents.sync import OnError
 from rules.mapping.convert import convert, refusal
 from rules.schema import Field
-from rules.text import msg
+from rules.text import Message, msg
 
 _TEXT = Field("")
 
@@ -21,12 +21,17 @@ def fallback(entry: Entry, target: Field) -> pl.Series | DocumentProblem | None:
         return DocumentProblem(f"{entry.path}/on_error", message)
     if entry.default is None:
         return None
-    path = f"{entry.path}/default"
+    made = written(entry.default, target)
+    return DocumentProblem(f"{entry.path}/default", made) if isinstance(made, Message) else made
+
+
+def written(value: str | int | float | bool, target: Field) -> pl.Series | Message:
+    """Return a value written out in a document as a column of one, of the target's type, or why it does not fit."""
     refused = refusal(_TEXT, target)
     if refused is not None:
-        return DocumentProblem(path, refused)
-    made = convert(pl.Series([_text(entry.default)]), _TEXT, target)
-    return DocumentProblem(path, made.errors[0]) if made.errors else made.values
+        return refused
+    made = convert(pl.Series([_text(value)]), _TEXT, target)
+    return made.errors[0] if made.errors else made.values.alias(target.name)
 
 
 def _text(value: str | int | float | bool) -> str:

@@ -15,13 +15,14 @@ from rules.documents.flows import Entry, object_name
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.sync import ConflictPolicy, On, SideName, Strength, SyncRule
 from rules.language.library import EMPTY, Library
+from rules.mapping.results import FieldError
 from rules.mapping.steps import Step, Surroundings, build_step
 from rules.reconcile.merge import Merged, MergeField, Pairs, merge, merge_fields
 from rules.reconcile.policies import VALUE
 from rules.schema import Field, Schema
 
-Gives = Callable[[pl.DataFrame], pl.DataFrame]
-"""What left records give to the right side: a column a field pair, by its number."""
+Gives = Callable[[pl.DataFrame], tuple[pl.DataFrame, Sequence[FieldError]]]
+"""What left records give to the right side, a column a field pair, by its number; and what has no value there."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def resolved(
 ) -> Mapping[str, pl.DataFrame]:
     """Return by name of the field pair what its expression says about the open conflicts.
 
-    A pair for which the expression has no value is left to a person.
+    A pair for which the expression has no value, or none that the right field can hold, is left to a person.
     """
     by_name = {item.name: item for item in fields}
     found = {}
@@ -88,8 +89,9 @@ def _answers(pairs: Pairs, item: MergeField, resolver: Resolver, rows: pl.Series
         }
     )
     values, failed = resolver.step.values(asked)
-    given = gives(records.with_columns(values.alias(name)))[item.name]
-    take = pl.Series([None if row in failed else VALUE for row in range(len(rows))], dtype=pl.String)
-    answers = pl.DataFrame({"row": rows, "take": take, "to_right": given, "to_left": values})
+    given, errors = gives(records.with_columns(values.alias(name)))
+    wrong = {*failed, *(error.row for error in errors if error.field == item.right)}
+    take = pl.Series([None if row in wrong else VALUE for row in range(len(rows))], dtype=pl.String)
+    answers = pl.DataFrame({"row": rows, "take": take, "to_right": given[item.name], "to_left": values})
     every = pairs.known.to_frame("known").with_row_index("row").select("row")
     return every.join(answers, on="row", how="left", maintain_order="left").drop("row")

@@ -176,7 +176,11 @@ def test_each_direction_has_its_condition() -> None:
     del pairs[0]["when_left"]
     found = check_sync(parse_sync(rule(fields=pairs)), LEFT, RIGHT)
     assert [(p.path, str(p.message)) for p in found] == [
-        ("fields/0/when", "There is no field 'active' in erp Customer.")
+        (
+            "fields/0/when_left",
+            "The condition asks for 'active', which erp Customer does not have. Say under when_left when values flow left.",
+        ),
+        ("fields/0/when", "There is no field 'active' in erp Customer."),
     ]
     pairs[0]["when_left"] = "closd == null"
     found = check_sync(parse_sync(rule(fields=pairs)), LEFT, RIGHT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from rules.documents import DocumentError, parse_sync
 from rules.mapping import compile_mapping
+from rules.mapping.results import FieldError
 from rules.reconcile.merge import Merged, Pairs, merge, merge_fields
 from rules.reconcile.resolve import compile_resolvers, merge_resolved
 from rules.schema import Field, FieldType, Schema
@@ -52,13 +54,13 @@ def settled(rows: list[tuple[str | None, str | None, str | None]], **stock: Any)
     )
     agreed = decimals([r[2] for r in rows], 2)
 
-    def gives(records: pl.DataFrame) -> pl.DataFrame:
-        given = mapping.apply(records).records
-        return given.rename({"units": "0", "memo": "1"})
+    def gives(records: pl.DataFrame) -> tuple[pl.DataFrame, Sequence[FieldError]]:
+        given = mapping.apply(records)
+        return given.records.rename({"units": "0", "memo": "1"}), given.errors
 
     base = pl.DataFrame(
         {
-            "l:0": gives(left.with_columns(agreed.alias("stock")))["0"],
+            "l:0": gives(left.with_columns(agreed.alias("stock")))[0]["0"],
             "r:0": agreed,
             "l:1": left["note"],
             "r:1": left["note"],
@@ -67,7 +69,7 @@ def settled(rows: list[tuple[str | None, str | None, str | None]], **stock: Any)
     to_left = pl.DataFrame({"0": (right["units"] / 10).cast(pl.Decimal(38, 2)), "1": right["memo"]})
     known = pl.Series([r[2] is not None for r in rows], dtype=pl.Boolean)
     newer = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
-    pairs = Pairs(left, right, gives(left), to_left, base, known, {}, {}, newer, "left", {})
+    pairs = Pairs(left, right, gives(left)[0], to_left, base, known, {}, {}, newer, "left", {})
     return merge_resolved(pairs, merge_fields(rule), compile_resolvers(rule, LEFT), gives)
 
 
@@ -95,6 +97,14 @@ def test_a_pair_without_a_value_waits_for_a_person() -> None:
     assert merged.held["0"].to_list() == [True, False]
     assert merged.left["stock"][0].to_list() == [False, True]
     assert settled([]).conflicts.is_empty()
+
+
+def test_a_value_that_the_right_field_cannot_hold_waits_too() -> None:
+    """What the rule cannot map to the right is not written to the left either."""
+    merged = settled([("12.00", "90.0", "10.00"), ("12.00", "90.0", "10.00")], resolve="null")
+    assert merged.conflicts["0"].to_list() == [True, True]
+    assert not merged.left["stock"][0].any()
+    assert not merged.right["units"][0].any()
 
 
 def test_an_empty_value_is_a_value() -> None:
