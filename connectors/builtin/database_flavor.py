@@ -38,6 +38,16 @@ class Limits:
     """A text may hold the character zero."""
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What a query gave: typed columns, what says where the last row is, and all rows if some value is bad."""
+
+    columns: tuple[Decoded, ...]
+    height: int
+    last: Sequence[Any] = ()
+    rows: Sequence[Sequence[Any]] = ()
+
+
 class RefusedError(Exception):
     """A record of a batch is refused by ourselves; the writer looks for it as for one the database refuses."""
 
@@ -109,6 +119,23 @@ class Flavor(ABC):
     def decode(self, column: Column, values: Sequence[Any]) -> Decoded:
         """Return the values of a selected column as typed values."""
         return decode(column.field, values)
+
+    def fetch(
+        self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
+    ) -> Fetched:
+        """Return what a query gives that selects columns, and behind them places, by `wire`."""
+        del places
+        return self.fetch_rows(connection, statement, columns)
+
+    def fetch_rows(self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column]) -> Fetched:
+        """Return what a query gives with all its rows."""
+        return self.fetched(connection.execute(statement).fetchall(), columns)
+
+    def fetched(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> Fetched:
+        """Return the rows of a driver as typed columns."""
+        lists = zip(*rows, strict=True) if rows else [()] * len(columns)
+        typed = tuple(self.decode(column, values) for column, values in zip(columns, lists, strict=False))
+        return Fetched(typed, len(rows), rows[-1][len(columns) :] if rows else (), rows)
 
     @abstractmethod
     def begin(self, connection: sa.Connection, timeout: float) -> None:

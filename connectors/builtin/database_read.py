@@ -24,15 +24,17 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin.database_filter import TableFilter
-from connectors.builtin.database_flavor import Flavor
+from connectors.builtin.database_flavor import Fetched, Flavor
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
 from rules.predicate import Predicate
-from rules.schema import Field, Schema
+from rules.schema import Field, FieldType, Schema
 from rules.text import Message, msg
 
 _LOOKUP = 1000
+BULK = 500
+"""From so many records on, a page is asked for in the database's bulk form, which has a price of its own."""
 _SHOWN, _SHOWN_RAW = 80, 2000
 
 _NOTHING: sa.ColumnElement[bool] = sa.false()
@@ -64,6 +66,9 @@ class Reader:
         self._table = table
         self._fields = schema.fields
         self._columns = tuple(column_of(table, field.name) for field in schema.fields)
+        pairs = zip(schema.fields, self._columns, strict=True)
+        # what is converted may be lost on its way, and then the row has to be shown
+        self._same = all(f.type is c.field.type and f.dtype == c.field.dtype for f, c in pairs)
         self._filter = TableFilter(flavor.tests, table, schema)
 
     def pages(self, session: Session, request: ReadRequest) -> Iterator[Page]:
@@ -78,7 +83,7 @@ class Reader:
             empty = False
             yield page
         if empty:
-            yield Page(self._frame([])[0], dict(after))
+            yield Page(self._empty(), dict(after))
 
     def lookup(
         self, session: Session, key: str, values: pl.Series, only: sa.ColumnElement[bool] | None = None
@@ -87,14 +92,13 @@ class Reader:
         column = column_of(self._table, key)
         typed = values.cast(column.field.dtype, strict=False)
         wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique()
-        found = [self._frame([])[0]]
+        found = [self._empty()]
         for start in range(0, wanted.len(), _LOOKUP):
             some = wanted.slice(start, _LOOKUP)
             statement = self._select(()).where(self._flavor.among(column, some))
             statement = statement if only is None else statement.where(only)
             with session() as connection:
-                rows = connection.execute(statement).fetchall()
-            records, rejects = self._frame(rows)
+                records, rejects = self._frame(self._fetch(connection, statement, (), some.len()))
             if rejects:
                 raise RecordRejected(rejects[0].message, field=rejects[0].field, object_name=self._table.name)
             # a database may compare texts without regard to case or trailing spaces
@@ -108,34 +112,42 @@ class Reader:
             phase, full = phases[number], True
             while full:
                 with session() as connection:
-                    rows, left_out = self._fetched(connection, phase, behind, request)
-                full = len(rows) == request.page_size
-                behind = list(rows[-1][len(self._columns) :]) if rows else behind
-                if rows or left_out:
+                    found, left_out = self._fetched(connection, phase, behind, request)
+                full = found.height == request.page_size
+                behind = list(found.last) if found.height else behind
+                if found.height or left_out:
                     position = {"phase": number, "behind": [position_value(value) for value in behind]}
-                    yield replace(self._as_page(rows, position), left_out=left_out)
+                    yield replace(self._as_page(found, position), left_out=left_out)
             behind = []
 
     def _fetched(
         self, connection: sa.Connection, phase: Phase, behind: Sequence[Any], request: ReadRequest
-    ) -> tuple[Sequence[Sequence[Any]], int]:
+    ) -> tuple[Fetched, int]:
         """Return the rows of a page, and how many records the filter left out up to its end: those there are but these.
 
         Both statements see the same moment.
         """
         statement, size = self._page(phase, behind, request.page_size), request.page_size
         if request.filter is None:
-            return connection.execute(statement).fetchall(), 0
+            return self._fetch(connection, statement, phase.order, size), 0
         if self._flavor.snapshot:
             connection = connection.execution_options(isolation_level=self._flavor.snapshot)
-        rows = connection.execute(statement.where(self._filter.sent(request.filter))).fetchall()
+        wanted = statement.where(self._filter.sent(request.filter))
+        found = self._fetch(connection, wanted, phase.order, size)
         counted = sa.select(sa.func.count()).select_from(self._source)
         if behind:
             counted = counted.where(self._behind(phase, behind))
-        if len(rows) == size:
-            (column,), value = phase.order, rows[-1][-1]
+        if found.height == size:
+            (column,), value = phase.order, found.last[-1]
             counted = counted.where(self._flavor.order(column) <= self._flavor.parameter(column, value))
-        return rows, connection.execute(counted).scalar_one() - len(rows)
+        return found, connection.execute(counted).scalar_one() - found.height
+
+    def _fetch(
+        self, connection: sa.Connection, statement: sa.Select[Any], places: Sequence[Column], most: int
+    ) -> Fetched:
+        if self._same and most >= BULK:
+            return self._flavor.fetch(connection, statement, self._columns, places)
+        return self._flavor.fetch_rows(connection, statement, self._columns)
 
     def filterable(self, request: ReadRequest) -> Predicate | None:
         """Return what of the filter the database does itself: where records are read by the one key they have."""
@@ -208,7 +220,7 @@ class Reader:
             result = connection.execute(statement, execution_options=options)
             for rows in iter(partial(result.fetchmany, request.page_size), []):
                 count += len(rows)
-                yield self._as_page(rows, {"count": count})
+                yield self._as_page(self._flavor.fetched(rows, self._columns), {"count": count})
 
     def _any_order(self, cursor: Cursor | None) -> Iterator[sa.ColumnElement[Any]]:
         if cursor is not None:
@@ -222,23 +234,27 @@ class Reader:
         places = (self._flavor.wire(column).label(f"p{i}") for i, column in enumerate(order))
         return sa.select(*fields, *places).select_from(self._source)
 
-    def _as_page(self, rows: Sequence[Sequence[Any]], position: Position) -> Page:
-        records, rejects = self._frame(rows)
+    def _as_page(self, found: Fetched, position: Position) -> Page:
+        records, rejects = self._frame(found)
         return Page(records, position, tuple(rejects))
 
-    def _frame(self, rows: Sequence[Sequence[Any]]) -> tuple[pl.DataFrame, list[Reject]]:
-        lists = list(zip(*rows, strict=True)) if rows else [()] * len(self._columns)
+    def _empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema={field.name: field.dtype for field in self._fields})
+
+    def _frame(self, found: Fetched) -> tuple[pl.DataFrame, list[Reject]]:
         series, bad = [], dict[int, int]()
         for number, (field, column) in enumerate(zip(self._fields, self._columns, strict=True)):
-            done = convert(self._flavor.decode(column, lists[number]), field)
+            done = found.columns[number]
+            # JSON that comes from JSON is in its one form already
+            done = done if column.field.type is field.type is FieldType.JSON else convert(done, field)
             series.append(done.values.alias(field.name))
             if done.bad is not None:
                 bad.update((row, number) for row in done.bad.arg_true().to_list() if row not in bad)
         records = pl.DataFrame(series)
         if not bad:
             return records, []
-        kept = pl.Series([row not in bad for row in range(len(rows))], dtype=pl.Boolean)
-        return records.filter(kept), [self._reject(rows[row], bad[row]) for row in sorted(bad)]
+        kept = pl.Series([row not in bad for row in range(found.height)], dtype=pl.Boolean)
+        return records.filter(kept), [self._reject(found.rows[row], bad[row]) for row in sorted(bad)]
 
     def _reject(self, row: Sequence[Any], number: int) -> Reject:
         names = [field.name for field in self._fields]

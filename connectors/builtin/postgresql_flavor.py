@@ -18,8 +18,9 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from connectors.builtin import postgresql_catalog, postgresql_errors
-from connectors.builtin.database_flavor import Flavor, Limits, Loader, Refusal, RefusedError
+from connectors.builtin.database_flavor import Fetched, Flavor, Limits, Loader, Refusal, RefusedError
 from connectors.builtin.database_types import Column, Table, to_text
+from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_filter import PostgreSQLTests
 from connectors.builtin.postgresql_pack import HEAD, TAIL, packable, packed
 from connectors.errors import ConnectorError
@@ -88,6 +89,13 @@ class PostgreSQLFlavor(Flavor):
         if column.field.type is FieldType.JSON or (column.field.type in _AS_TEXT and column.native not in _PLAIN_TEXT):
             return sa.cast(own, sa.Text)
         return own
+
+    def fetch(
+        self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
+    ) -> Fetched:
+        """Return what a query gives by COPY, or row by row where texts have to tell what is wrong with a value."""
+        found = copied(connection, statement, columns, places)
+        return super().fetch(connection, statement, columns, places) if found is None else found
 
     def order_any(self, column: Column) -> sa.ColumnElement[Any]:
         """Sort types without an order of their own by their text."""

@@ -1,0 +1,188 @@
+"""PostgreSQL's binary form gives what its texts give, to read and to write, and is only used where it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.builtin import database_read, postgresql_flavor
+from connectors.builtin.postgresql import PostgreSQL
+from connectors.builtin.postgresql_copy import copied
+from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
+from connectors.builtin.postgresql_unpack import NotPlainError, unpack
+from connectors.errors import Misconfigured
+from connectors.spi import Context, Cursor, Page, ReadRequest
+from rules.schema import Change, Op
+from tests.connectors.databases import everything, run, settings_of
+from tests.connectors.test_database_round_trip import json_values
+
+TABLE = """CREATE TABLE many (id bigint PRIMARY KEY, small smallint, whole integer, free numeric, money numeric(14,2),
+deep numeric(38,30), ratio double precision, single real, yes boolean, born date, opens time, seen timestamptz,
+local timestamp, made timestamptz(0), note text, code char(4), short varchar(12), data jsonb, raw json, tag uuid,
+bytes bytea, number oid, price money, list integer[])"""
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+BAD = ["infinity", "-infinity", "10000-01-01", "0044-03-15 BC"]
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "small": st.integers(-(2**15), 2**15 - 1),
+    "whole": st.integers(-(2**31), 2**31 - 1),
+    "free": st.one_of(
+        st.sampled_from(["NaN", "Infinity", "1e30", "-1e-20", "1e15", "9999999999999999.5", "0.0001", "1e-18"]),
+        st.decimals(-(10**14), 10**14, places=5).map(str),
+        st.integers(-(10**19), 10**19).map(lambda n: str(Decimal(n).scaleb(-18))),
+    ),
+    "money": st.decimals(-(10**11), 10**11, places=2).map(str) | st.just("NaN"),
+    "deep": st.decimals(-(10**7), 10**7, places=30).map(str),
+    "ratio": st.floats().map(repr),
+    "single": st.floats(width=32).map(repr),
+    "yes": st.booleans(),
+    "born": st.dates().map(str) | st.sampled_from(BAD),
+    "opens": st.times().map(str) | st.just("24:00:00"),
+    "seen": st.datetimes().map(lambda at: f"{at}+00") | st.sampled_from(BAD),
+    "local": st.datetimes().map(str) | st.sampled_from(BAD),
+    "made": st.datetimes().map(lambda at: f"{at.replace(microsecond=0)}+00"),
+    "note": texts,
+    "code": texts.map(lambda text: text[:4]),
+    "short": texts.map(lambda text: text[:12]),
+    "data": json_values.map(json.dumps),
+    "raw": json_values.map(lambda value: json.dumps(value, indent=1)),
+    "tag": st.uuids().map(str),
+    "bytes": st.binary(max_size=20),
+    "number": st.integers(0, 2**32 - 1),
+    "price": st.decimals(-(10**9), 10**9, places=2).map(str),
+    "list": st.lists(st.integers(-9, 9), max_size=3),
+}
+record = st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
+
+
+@pytest.fixture(scope="module")
+def source(module_postgres_url: str) -> Iterator[PostgreSQL]:
+    run(module_postgres_url, TABLE, TABLE.replace("TABLE many", "TABLE again"))
+    with PostgreSQL(settings_of(module_postgres_url), Context()) as connector:
+        yield connector
+
+
+def fill(source: PostgreSQL, records: list[dict[str, Any]]) -> None:
+    names = ", ".join(("id", *VALUES))
+    holes = ", ".join(f"CAST(%s AS {_cast(source, name)})" for name in ("id", *VALUES))
+    with source.transaction() as connection:
+        connection.exec_driver_sql("TRUNCATE many, again")
+        for number, record in enumerate(records):
+            values = (number, *(record[name] for name in VALUES))
+            connection.exec_driver_sql(f"INSERT INTO many ({names}) VALUES ({holes})", values)
+
+
+def _cast(source: PostgreSQL, name: str) -> str:
+    return source._table("many").by_name[name].cast
+
+
+def pages(source: PostgreSQL, bulk: int, **more: Any) -> list[Page]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_read, "BULK", bulk)
+        return list(source.read(ReadRequest("many", source.schema("many"), **more)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(record, max_size=5), size=st.sampled_from([2, 100]))
+def test_read_alike(source: PostgreSQL, data: list[dict[str, Any]], size: int) -> None:
+    """Records, rejects and positions are those that texts give, whatever the values."""
+    fill(source, data)
+    for cursor in (None, Cursor("seen", "id"), Cursor("ratio", "code")):
+        bulk, plain = (pages(source, limit, page_size=size, cursor=cursor) for limit in (0, 10**9))
+        assert [(p.position, p.rejects) for p in bulk] == [(p.position, p.rejects) for p in plain]
+        assert all(a.records.equals(b.records) for a, b in zip(bulk, plain, strict=True))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.data(), name=st.sampled_from(sorted(VALUES)))
+def test_each_column_read_alike(source: PostgreSQL, value: st.DataObject, name: str) -> None:
+    """A single column of any type gives the same by both ways, so that no odd neighbour hides it."""
+    records = value.draw(st.lists(st.none() | VALUES[name], min_size=1, max_size=8))
+    fill(source, [{**dict.fromkeys(VALUES), name: found} for found in records])
+    bulk, plain = pages(source, 0)[0], pages(source, 10**9)[0]
+    assert bulk.records.equals(plain.records)
+    assert bulk.rejects == plain.rejects
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.data(), name=st.sampled_from(sorted(VALUES)))
+def test_each_column_written_alike(source: PostgreSQL, value: st.DataObject, name: str) -> None:
+    """What a column of any type holds after a create is the same by both ways."""
+    records = value.draw(st.lists(st.none() | VALUES[name], min_size=1, max_size=8))
+    fill(source, [{**dict.fromkeys(VALUES), name: found} for found in records])
+    read = pages(source, 10**9)[0].records.select("id", name)
+    found = []
+    for packs in (None, lambda *_: False):
+        with pytest.MonkeyPatch.context() as patch:
+            if packs is not None:
+                patch.setattr(postgresql_flavor, "packable", packs)
+            failures = source.write("again", source.schema("again"), [Change(Op.CREATE, "id", read)]).failures
+        with source.transaction() as connection:
+            texts = connection.exec_driver_sql(f"SELECT id, {name}::text FROM again ORDER BY id").fetchall()
+            connection.exec_driver_sql("TRUNCATE again")
+        found.append((failures, texts))
+    assert found[0] == found[1]
+
+
+def test_uses_the_binary_form(source: PostgreSQL) -> None:
+    """Ordinary values of all types but none are read in the binary form; a record of every kind of null is too."""
+    fill(source, [dict.fromkeys(VALUES), {**dict.fromkeys(VALUES), "free": "12345678901234.000000000000000001"}])
+    table = source._table("many")
+    reader = source._reader(ReadRequest("many", table.schema))
+    with source.session() as connection:
+        found = copied(connection, reader._select(()), table.columns, ())
+    assert found is not None
+    assert found.height == 2
+
+
+def test_what_is_no_copy() -> None:
+    """Bytes of another form are told from rows."""
+    for messages in ([b"PGCOPY"], [b""], [unpack.__module__.encode(), b"\xff\xff"]):
+        with pytest.raises(NotPlainError):
+            unpack(messages, 1)
+    head = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    for row in (b"\0\2" + b"\xff" * 4, b"\0\1" + b"\xff" * 4 + b"more"):
+        with pytest.raises(NotPlainError):
+            unpack([head + row, b"\xff\xff"], 1)
+
+
+def test_error_in_the_middle(source: PostgreSQL, module_postgres_url: str) -> None:
+    """An error behind some thousand rows is told as for any query, and the connection can be used afterwards."""
+    run(
+        module_postgres_url,
+        "DROP VIEW IF EXISTS late",
+        "CREATE VIEW late AS SELECT repeat('x', 100) || 10 / (9000 - n) AS note FROM generate_series(1, 10000) n",
+    )
+    table = source._table("late")
+    reader = source._reader(ReadRequest("late", table.schema))
+    for _ in range(2):
+        with pytest.raises(Misconfigured, match="22012"), source.session() as connection:
+            copied(connection, reader._select(()), table.columns, ())
+    assert everything(source, "again").is_empty()
+
+
+def test_server_without_copy(source: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not know this COPY is asked for rows, and not asked for a COPY again."""
+    monkeypatch.setattr("connectors.builtin.postgresql_copy._FORM", "IN NO FORM")
+    monkeypatch.setattr(database_read, "BULK", 0)
+    fill(source, [dict.fromkeys(VALUES)])
+    source.close()
+    for _ in range(2):
+        assert everything(source, "many").height == 1
+    source.close()
+
+
+def test_flavor_falls_back(source: PostgreSQL) -> None:
+    """Places of a kind that COPY does not carry are read as rows."""
+    table = source._table("many")
+    with source.session() as connection:
+        statement = source._reader(ReadRequest("many", table.schema))._select((table.by_name["bytes"],))
+        assert copied(connection, statement, table.columns, (table.by_name["bytes"],)) is None
+        assert (
+            PostgreSQLFlavor().fetch(connection, statement, table.columns, (table.by_name["bytes"],)).rows is not None
+        )
