@@ -18,7 +18,7 @@ from rules.reconcile.correlate.matches import Skipped
 from rules.schema import Schema
 
 MOST = 20
-"""So many partners of a record are kept from a tier, the most alike; a record keeps its own, whoever else wants them."""
+"""So many partners of a record are kept from a tier, the most alike; each keeps its own, whoever else wants them."""
 
 AT_FIRST = 100
 """So many partners of an asking record are kept until all are compared."""
