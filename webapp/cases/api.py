@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from webapp.cases import services
+from webapp.cases import deciding, history, pair_api, services
+from webapp.cases.listing import AGES
 from webapp.cases.services import Case, CaseMissing, CaseRefused, NewCase, Wanted
+from webapp.runs.pair_cases import AnswerRefused
+from webapp.runs.pair_choices import OPTIONS, ChoiceRefused
+from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
 CASE = {
@@ -21,6 +25,8 @@ CASE = {
         "state": {"enum": list(services.STATES)},
         "assignee": {"type": ["string", "null"]},
         "resolution": {"type": ["string", "null"]},
+        "situation": {"type": ["string", "null"]},
+        "record": pair_api.RECORD,
     },
 }
 NEW = {
@@ -63,14 +69,25 @@ class CasesApi(RoomApi):
             "state": {"enum": list(services.STATES)},
             "kind": {"type": "string"},
             "rule": {"type": "string"},
+            "situation": {"enum": list(OPTIONS)},
             "assignee": {"type": "string"},
+            "older_than": {"enum": list(AGES)},
         },
         response=listing(CASE),
     )
     def list(self) -> Any:
         """Return cases."""
         asked = self.query
-        wanted = Wanted(asked["state"], asked["kind"], asked["rule"], asked["assignee"], _number(asked["after"]))
+        age = AGES.get(asked["older_than"] or "")
+        wanted = Wanted(
+            asked["state"],
+            asked["kind"],
+            asked["rule"],
+            asked["assignee"],
+            _number(asked["after"]),
+            asked["situation"],
+            self.house.clock() - age if age else None,
+        )
         with self.house.db.read() as tx:
             found = services.listing(tx, wanted, asked["limit"] + 1)
         shown = found[: asked["limit"]]
@@ -118,6 +135,47 @@ class CasesApi(RoomApi):
         """Open a case again."""
         return self._do(case_id, lambda: services.reopen(self.house, case_id, self.actor))
 
+    @operation(
+        "POST",
+        "/<int:case_id>/answer",
+        scope="cases:update",
+        summary="Decide about the record of a case; a run carries it out",
+        body=pair_api.ANSWER,
+        response=CASE,
+    )
+    def answer(self, case_id: int) -> Any:
+        """Decide about a record that waits."""
+        try:
+            run_id = deciding.decide(self.house, case_id, self.body, self.actor)
+        except CaseMissing as missing:
+            raise ApiError(404, missing.message) from None
+        except ChoiceRefused as refusal:
+            raise ApiError(422, refusal.message) from None
+        except (CaseRefused, AnswerRefused) as refusal:
+            raise ApiError(409, refusal.message) from None
+        announce(self.house.settings)
+        return {**self._found(case_id), "run": run_id}
+
+    @operation(
+        "POST",
+        "/answer",
+        scope="cases:update",
+        summary="Decide about many records at once, or tell what would be decided",
+        body=pair_api.BULK,
+        response=pair_api.DECIDED,
+    )
+    def answer_many(self) -> Any:
+        """Decide about the records of many cases."""
+        body, dry_run = self.body, bool(self.body.get("dry_run"))
+        with self.house.db.read() as tx:
+            waiting = deciding.select(tx, Wanted(**pair_api.selection(body)))
+            if dry_run:
+                return pair_api.told(deciding.would_decide(tx, waiting, body["choice"]), dry_run=True)
+        chosen = {one.group: body["choice"] for one in waiting}
+        done = deciding.decide_many(self.house, waiting, chosen, self.actor)
+        announce(self.house.settings)
+        return pair_api.told(done, dry_run=False)
+
     def _do(self, case_id: int, deed: Any) -> Any:
         try:
             deed()
@@ -131,10 +189,12 @@ class CasesApi(RoomApi):
         try:
             with self.house.db.read() as tx:
                 case: Case = services.get(tx, case_id)
-                said = services.comments(tx, case_id)
+                said, told = services.comments(tx, case_id), history.of_case(tx, case_id)
+                record = pair_api.record_of(tx, case)
         except CaseMissing as missing:
             raise ApiError(404, missing.message) from None
-        return {**asdict(case), "comments": [asdict(one) for one in said]}
+        parts = {"comments": [asdict(one) for one in said], "history": [asdict(one) for one in told]}
+        return {**asdict(case), **parts, "record": record}
 
 
 def _number(text: str | None) -> int | None:

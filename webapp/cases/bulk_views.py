@@ -155,8 +155,7 @@ def _choices(situation: str, first: Any, names: words.SideNames) -> Iterator[tup
         elif choice[RECORD] == "link":
             yield "record:link", words.link_best(names.of(words.other(words.present(first))))
         else:
-            named = words.out_of_scope_label if situation == "out_of_scope" else words.deed_label
-            yield f"record:{choice[RECORD]}", named(choice[RECORD], first, names)
+            yield f"record:{choice[RECORD]}", words.deed_label(choice[RECORD], first, names)
 
 
 def _parsed(text: str) -> dict[str, str]:

@@ -121,6 +121,20 @@ def decide_many(
     return done
 
 
+def would_decide(tx: sa.Connection, waiting: Sequence[Waiting], simple: Mapping[str, Any]) -> Decided:
+    """Return what would become of a selection, without deciding anything."""
+    found = Decided()
+    for one in waiting:
+        try:
+            choice = whole_choice(one.pair, pair_cases.document_of(tx, one.pair), simple)
+            pair_cases.checked_choice(tx, one.pair, choice)
+        except (AnswerRefused, ChoiceRefused) as refusal:
+            found.left_out.append((one.case, refusal.message))
+        else:
+            found.cases.append(one.case)
+    return found
+
+
 def _answered(
     house: House,
     tx: sa.Connection,

@@ -93,9 +93,7 @@ class PairView:
     def options(self) -> list[Option]:
         """Return what may be done with the record, apart from linking it."""
         deeds = [deed for deed in OPTIONS.get(self.pair.situation, ()) if deed != "link"]
-        scoped = self.pair.situation == "out_of_scope"
-        named = words.out_of_scope_label if scoped else words.deed_label
-        told = words.deed_told
+        named, told = words.deed_label, words.deed_told
         return [Option(deed, named(deed, self.pair, self.names), told(deed, self.pair, self.names)) for deed in deeds]
 
     @property
@@ -154,10 +152,13 @@ class PairView:
         take = form.get(f"take:{number}")
         if take != VALUE:
             return {"take": take} if take in (LEFT, RIGHT) else None
+        return {"take": VALUE, VALUE: self.typed(number, form.get(f"value:{number}", ""))}
+
+    def typed(self, number: str, text: str) -> Any:
+        """Return what a person has typed for a field as a value of it."""
         name = str((self.asked[number].get(LEFT) or {}).get("name") or "")
         schema = self.schemas.get(LEFT)
-        known = schema[name] if schema is not None and name in schema else None
-        return {"take": VALUE, VALUE: typed(form.get(f"value:{number}", ""), known)}
+        return typed(text, schema[name] if schema is not None and name in schema else None)
 
 
 def view(house: House, tx: sa.Connection, pair: PairCase) -> PairView:

@@ -128,6 +128,8 @@ def deed_label(deed: str, pair: PairCase, names: SideNames) -> Message:
     """Return what a choice for the record is called."""
     side = present(pair)
     there, gone = names.of(side), names.of(other(side))
+    if pair.situation == "out_of_scope":
+        return msg("Delete it in {gone}", gone=gone) if deed == "delete" else msg("Keep both and unlink them")
     return {
         "delete": msg("Delete it in {there} too", there=there),
         "recreate": msg("Create it again in {gone}", gone=gone),
@@ -142,6 +144,9 @@ def deed_told(deed: str, pair: PairCase, names: SideNames) -> Message:
     """Return what happens when a choice for the record is carried out."""
     side = present(pair)
     there, gone = names.of(side), names.of(other(side))
+    if pair.situation == "out_of_scope":
+        text = N_("Nothing is written. Both keep their records, and the rule no longer compares them.")
+        return msg("The record is deleted in {gone}.", gone=gone) if deed == "delete" else msg(text)
     return {
         "delete": msg("The record is deleted in {there} as well. Nothing of it is left in either system.", there=there),
         "recreate": msg(
@@ -164,14 +169,6 @@ def take_all(side: str) -> Message:
 def link_best(side: str) -> Message:
     """Return what it is called to link each record to its likeliest partner."""
     return msg("Link each to its likeliest partner in {side}", side=side)
-
-
-def out_of_scope_label(deed: str, pair: PairCase, names: SideNames) -> Message:
-    """Return what a choice is called for a pair that the rule no longer speaks of."""
-    gone = names.of(other(present(pair)))
-    if deed == "delete":
-        return msg("Delete it in {gone}", gone=gone)
-    return msg("Keep both and unlink them")
 
 
 def answer_told(answer: Mapping[str, Any] | None, pair: PairCase, names: SideNames) -> list[Message]:
