@@ -21,7 +21,6 @@ _HINTS: dict[tuple[FieldType, FieldType], str] = {
     (FieldType.LOCAL_DATETIME, FieldType.DATETIME): "atZone({field}, 'UTC')",
     (FieldType.DATE, FieldType.DATETIME): "atZone(localTime({field}), 'UTC')",
     (FieldType.DATETIME, FieldType.DATE): "date({field}, 'UTC')",
-    (FieldType.TEXT, FieldType.BINARY): "bytes",
 }
 _FORMS: dict[FieldType, str] = {
     FieldType.INTEGER: N_("{value} is not a whole number, which '{field}' needs."),

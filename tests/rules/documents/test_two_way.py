@@ -28,6 +28,7 @@ LEFT = Schema(
         Field("seen", FieldType.DATETIME),
         Field("noted", FieldType.LOCAL_DATETIME),
         Field("serial", FieldType.INTEGER, generated=True),
+        Field("photo", FieldType.BINARY),
     ),
     ("id",),
 )
@@ -109,6 +110,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"deletes__deactivate__left": {"field": "activ", "value": False}}, "deletes/deactivate/left/field", "error", "There is no field 'activ' in crm Account. Did you mean 'active'?"),
     ({"deletes__deactivate__left": {"field": "id", "value": 0}}, "deletes/deactivate/left/field", "error", "'id' cannot be set when a record is deactivated: it is the key, or the system fills it in."),
     ({"deletes__deactivate__left": {"field": "serial", "value": 0}}, "deletes/deactivate/left/field", "error", "'serial' cannot be set when a record is deactivated: it is the key, or the system fills it in."),
+    ({"deletes__deactivate__left": {"field": "photo", "value": "none"}}, "deletes/deactivate/left/value", "error", "A text value does not fit 'photo', which is binary. Write an expression."),
     ({"deletes__deactivate__left": {"field": "active", "value": "perhaps"}}, "deletes/deactivate/left/value", "error", "'perhaps' is neither true nor false (nor 1 or 0), which 'active' needs."),
     ({"deletes__deactivate__right": {"field": "closed", "value": "31.12.2024"}}, "deletes/deactivate/right/value", "error", "'31.12.2024' is not a date like 2024-01-31, which 'closed' needs."),
 ]  # fmt: skip

@@ -166,6 +166,7 @@ def test_free_decimals() -> None:
         (T.LOCAL_DATETIME, T.DATETIME, "Say which zone is meant, like atZone(local_datetime, 'UTC')."),
         (T.DATETIME, T.DATE, "Say which zone is meant, like date(datetime, 'UTC')."),
         (T.DATE, T.DATETIME, "Say which zone is meant, like atZone(localTime(date), 'UTC')."),
+        (T.TEXT, T.BINARY, "A text value does not fit 'binary', which is binary. Write an expression."),
         (T.BINARY, T.TEXT, "A binary value does not fit 'text', which is text. Write an expression."),
         (T.BOOLEAN, T.DATE, "A boolean value does not fit 'date', which is date. Write an expression."),
     ],
