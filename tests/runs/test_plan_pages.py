@@ -90,7 +90,7 @@ def test_a_plan_is_approved_on_its_page(app, admin_client, shop):  # noqa: F811
     run_id = shop.work(number_of(admin_client.post(f"/runs/{sim}/approve")))
     page = admin_client.get(f"/runs/{run_id}").text
     assert "Approved plan" in page
-    assert "1 records were left alone because they have changed since the simulation" in page
+    assert "Left alone because they have changed since the simulation: 1." in page
     moved = admin_client.get(f"/runs/{run_id}?outcome=moved").text
     assert "has changed in crm › customer since." in moved.replace("&#39;", "'")
     assert f"/runs/{run_id}" in admin_client.get(f"/runs/{sim}/plan").text

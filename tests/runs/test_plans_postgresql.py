@@ -23,8 +23,10 @@ CREATE TABLE client (
 CREATE TABLE person (id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code TEXT UNIQUE, title TEXT);
 """
 FULL = """
-INSERT INTO client SELECT n, 'old ' || n, NULL, 12345678.1234, '2024-02-29 12:00:00.123456+08', '2024-02-29', '23:59:59.5',
-  '\\x00ff', '{"b": [1, 2.50], "a": null}', n % 2 = 0, 0.1, '2024-02-29 12:00' FROM generate_series(1, 6) n
+INSERT INTO client SELECT n, 'old ' || n, NULL, 12345678.1234, '2024-02-29 12:00:00.123456+08', '2024-02-29',
+  '23:59:59.5',
+  '\\x00ff', '{"b": [1, 2.50], "a": null}', n % 2 = 0, 0.1, '2024-02-29 12:00'
+  FROM generate_series(1, 6) n
 """
 
 

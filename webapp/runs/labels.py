@@ -47,6 +47,8 @@ def situations() -> dict[str, str]:
         "linked_conflict": _("Linked, and both sides have changed"),
         "unlinked": _("Partner found, not linked so far"),
         "disputed": _("Several records fit"),
+        "review": _("A record that may fit"),
+        "apart": _("Kept without a partner"),
         "unmatched_left": _("Only on the left, no partner found"),
         "unmatched_right": _("Only on the right, no partner found"),
         "deleted_left": _("Linked, and gone on the left"),

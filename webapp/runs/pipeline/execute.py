@@ -239,10 +239,10 @@ class Execution:
     def _stop(self, chunk: Chunk) -> None:
         """Stop the run behind a chunk where the rule says so."""
         stop = stopping_error(self.rule, chunk)
-        if stop is not None and self.claim.live:
+        if stop is not None and self.claim.strict:
             raise Suspended(stop)
         parked = self.journal.counts["quarantined"]
-        if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.live:
+        if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.strict:
             raise Suspended(msg("{count} records were refused, and the rule says to stop then.", count=parked))
         if parked >= self.rule.errors.stop_after:
             text = msg(

@@ -83,6 +83,11 @@ class Claim:
         """Tell whether the run writes to its target."""
         return self.mode == "live"
 
+    @property
+    def strict(self) -> bool:
+        """Tell whether the run stops where its rule says so: a simulation goes on, to show all there is."""
+        return self.mode != "simulate"
+
 
 _LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at")
 
