@@ -9,10 +9,11 @@ import pytest
 from connectors.builtin.sqlite import SQLite
 from tests.runs.conftest import ADMIN, RULE, numbers
 from tests.runs.test_crash import Killed, dies
+from webapp.connections import services as connections
 from webapp.rulebook import services as rulebook
 from webapp.runs import plans, quarantine
-from webapp.runs.followups import approve
-from webapp.runs.models import rule_cursor
+from webapp.runs.followups import approve, undo
+from webapp.runs.models import rule_cursor, run_chunk
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, start
 
@@ -94,6 +95,60 @@ def test_a_record_that_another_run_has_written_since_is_left_alone(world):
     run = approved(world, sim.id)
     assert numbers(run) == {"read": 2, "skipped": 2}
     assert len(world.clients()) == 2
+
+
+def test_old_plans_are_forgotten(world):
+    """A new simulation drops plans that can no longer be approved; what they found is still shown."""
+    world.customers("Ada")
+    world.rule()
+    old = world.run("simulate")
+    world.shift += timedelta(days=8)
+    new = world.run("simulate")
+    with world.house.db.read() as tx:
+        kept = {row.run_id: row.plan is not None for row in tx.execute(run_chunk.select())}
+    assert kept == {old.id: False, new.id: True}
+    assert len(world.records(old.id)) == 1
+
+
+def test_files_are_approved_and_undone(world):
+    """Systems without look-ups and transactions of a database: files are read again, compared and put in place."""
+    folder = world.folder / "files"
+    folder.mkdir()
+    (folder / "in.csv").write_text("no,name\n1,Ada\n2,Bea\n3,Cid\n", encoding="utf-8")
+    (folder / "out.csv").write_text("no,name,memo\n2,old,keep\n9,Ida,\n", encoding="utf-8")
+    settings = {"path": str(folder), "format": "csv", "settle": 0}
+    connections.create(
+        world.house, {"kind": "connection", "name": "box", "connector": "files", "settings": settings}, ADMIN
+    )
+    sides = {side: {"connection": "box", "object": name} for side, name in (("left", "in.csv"), ("right", "out.csv"))}
+    key, fields = {"left": "no", "right": "no"}, [{"left": n, "right": n} for n in ("no", "name")]
+    world.rule(**sides, key=key, fields=fields)
+    sim = world.pages_of(2).run("simulate")
+    (folder / "in.csv").write_text("no,name\n1,Adam\n2,Bea\n3,Cid\n", encoding="utf-8")
+    run = approved(world, sim.id)
+    assert numbers(run) == {"read": 3, "created": 1, "updated": 1, "skipped": 1}
+    rows = (folder / "out.csv").read_text("utf-8").splitlines()
+    assert sorted(rows[1:]) == ["2,Bea,keep", "3,Cid,", "9,Ida,"]
+    undoing = undo(world.house, run.id, ADMIN)
+    assert world.work(undoing)
+    assert numbers(world.look(undoing)) == {"read": 2, "updated": 1, "skipped": 1, "deleted": 1}
+    assert sorted((folder / "out.csv").read_text("utf-8").splitlines()[1:]) == ["2,old,keep", "9,Ida,"]
+
+
+def test_a_rule_from_right_to_left_is_approved_and_undone(world):
+    """Read from the right, written to the left; records are told by their keys."""
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (1, "Ada", "1", None), (2, "Bea", "2", None))
+    world.crm("INSERT INTO customer VALUES (2, 'old', NULL, 'active', '')")
+    fields = [{"left": "id", "right": "no"}, {"left": "name", "right": "title"}]
+    world.rule(direction="right_to_left", fields=fields)
+    sim = world.run("simulate")
+    world.erp("UPDATE client SET title = 'Adam' WHERE no = 1")
+    run = approved(world, sim.id)
+    assert numbers(run) == {"read": 2, "updated": 1, "skipped": 1}
+    assert told(world, run.id) == {"1": "'title' has changed in erp › client since."}
+    undoing = undo(world.house, run.id, ADMIN)
+    assert world.work(undoing)
+    assert world.crm("SELECT id, name FROM customer") == [(2, "old")]
 
 
 def test_a_plan_can_be_approved_once(world):

@@ -18,6 +18,7 @@ from webapp.rulebook.library import pins
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
+from webapp.runs.plans import forget
 from webapp.runs.reading import ACTIVE, get
 
 MODES = ("simulate", "shadow", "live")
@@ -62,6 +63,8 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
     one_at_a_time(tx, row.id)
     if mode == "live":
         refuse_while_at_work(tx, row.id, rule_name)
+    if mode == "simulate":
+        forget(tx, house.clock(), house.settings.plan_days)
     uses_draft = draft and row.draft is not None
     values = {
         "rule_id": row.id,
