@@ -109,7 +109,8 @@ def febrl() -> tuple[pl.DataFrame, pl.DataFrame]:
 def _people(path: Path, letter: str) -> pl.DataFrame:
     table = pl.read_csv(path, infer_schema=False)
     table = table.rename({name: name.strip() for name in table.columns}).with_columns(pl.all().str.strip_chars())
-    return table.select(key=letter + pl.col("rec_id").str.extract(r"rec-(\d+)-"), *PEOPLE.values())
+    key = letter + pl.col("rec_id").str.extract(r"rec-(\d+)-")
+    return table.select(key.alias("key"), *PEOPLE.values())
 
 
 def people() -> None:

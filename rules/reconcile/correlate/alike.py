@@ -22,6 +22,10 @@ from rules.reconcile.correlate.plain import sorted_words
 Scores = NDArray[np.float64]
 Rows = NDArray[np.uint32]
 Texts = NDArray[np.object_]
+Hashes = NDArray[np.uint64]
+
+EDITED = frozenset({MatchKind.COMPANY, MatchKind.CODE, MatchKind.PHONE, MatchKind.EMAIL})
+_SLICE = 50_000
 
 SWAPPED, ONE_DIGIT, TWO_DIGITS, THREE_DIGITS = 0.9, 0.88, 0.7, 0.4
 """How alike two dates are with day and month or two neighbouring digits swapped, or with other digits."""
@@ -41,6 +45,8 @@ class Values:
         self.codes: NDArray[np.int32] = filled.to_numpy()
         self.texts = _objects(distinct)
         self.sorted = _objects(sorted_words(distinct)) if kind in WORDS else self.texts
+        some = distinct if kind in EDITED else distinct.clear()
+        self.letters, self.lengths = letters(some)
 
 
 def _objects(values: pl.Series) -> Texts:
@@ -71,14 +77,17 @@ class Likeness:
 
 
 def _compared(a: Values, b: Values, left: Rows, right: Rows, score: Score) -> Scores:
-    """Compare each pair of distinct values once."""
+    """Compare each pair of values; where values repeat themselves, each pair of distinct values once."""
     first, second = a.codes[left], b.codes[right]
     known = (first >= 0) & (second >= 0)
     found = np.full(len(left), np.nan)
     if known.any():
-        pairs = first[known].astype(np.int64) * len(b.texts) + second[known]
-        distinct, where = _distinct(pairs)
-        found[known] = score(a, b, distinct // len(b.texts), distinct % len(b.texts))[where]
+        pairs = first[known].astype(np.int64), second[known].astype(np.int64)
+        if 2 * len(a.texts) > len(a.codes) and 2 * len(b.texts) > len(b.codes):
+            found[known] = score(a, b, *pairs)
+        else:
+            distinct, where = _distinct(pairs[0] * len(b.texts) + pairs[1])
+            found[known] = score(a, b, distinct // len(b.texts), distinct % len(b.texts))[where]
     return found
 
 
@@ -94,6 +103,47 @@ def _distinct(pairs: Codes) -> tuple[Codes, Codes]:
     where = np.empty(len(pairs), np.int64)
     where[order] = np.cumsum(first) - 1
     return ordered[first], where
+
+
+def letters(values: pl.Series) -> tuple[Hashes, NDArray[np.int64]]:
+    """Return for each text which of 32 classes of characters it has, and which twice, as 64 bits; and its length."""
+    bits = [np.empty(0, np.uint64)]
+    for start in range(0, len(values), _SLICE):
+        part = values.slice(start, _SLICE)
+        size = part.str.len_chars().to_numpy().astype(np.int64)
+        codes = np.frombuffer("".join(part.to_list()).encode("utf-32-le"), np.uint32)
+        rows = np.repeat(np.arange(len(part)), size)
+        counts = np.bincount(rows * 32 + codes % 32, minlength=len(part) * 32).reshape(-1, 32)
+        seen = np.packbits(np.hstack([counts >= 1, counts >= 2]), axis=1)
+        bits.append(seen.view(np.uint64).ravel())
+    return np.concatenate(bits), values.str.len_chars().to_numpy().astype(np.int64)
+
+
+def _reachable(a: Values, b: Values, pairs: tuple[Codes, Codes], threshold: float) -> NDArray[np.bool_]:
+    """Return which pairs can be that much alike: each letter that only one text has takes an edit of its own."""
+    i, j = pairs
+    least = np.maximum(np.bitwise_count(a.letters[i] & ~b.letters[j]), np.bitwise_count(b.letters[j] & ~a.letters[i]))
+    long, short = np.maximum(a.lengths[i], b.lengths[j]), np.minimum(a.lengths[i], b.lengths[j])
+    reachable: NDArray[np.bool_] = np.maximum(least, long - short) <= (1 - threshold) * long
+    return reachable
+
+
+def _edits(*, also_sorted: bool) -> Callable[[float], Score]:
+    """Return a scorer by edits that leaves out pairs that differ in too many letters."""
+    plain = _by(OSA.normalized_similarity, OSA.normalized_similarity if also_sorted else None)
+
+    def scored(threshold: float) -> Score:
+        compare = plain(threshold)
+
+        def score(a: Values, b: Values, i: Codes, j: Codes) -> Scores:
+            found = np.zeros(len(i))
+            worth = _reachable(a, b, (i, j), threshold)
+            found[worth] = compare(a, b, i[worth], j[worth])
+            return found
+
+        return score
+
+    return scored
 
 
 def _by(scorer: Callable[..., float], also: Callable[..., float] | None = None) -> Callable[[float], Score]:
@@ -138,8 +188,8 @@ _TEXTS: Mapping[MatchKind, Callable[[float], Score]] = {
     **dict.fromkeys(
         (MatchKind.TEXT, MatchKind.NAME), _by(JaroWinkler.normalized_similarity, Indel.normalized_similarity)
     ),
-    MatchKind.COMPANY: _by(OSA.normalized_similarity, OSA.normalized_similarity),
-    **dict.fromkeys((MatchKind.CODE, MatchKind.PHONE, MatchKind.EMAIL), _by(OSA.normalized_similarity)),
+    MatchKind.COMPANY: _edits(also_sorted=True),
+    **dict.fromkeys(EDITED - {MatchKind.COMPANY}, _edits(also_sorted=False)),
 }
 
 
