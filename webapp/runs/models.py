@@ -15,7 +15,7 @@ run = sa.Table(
     sa.Column("rule_version", sa.Integer, comment="null: the draft"),
     sa.Column("document", Json, nullable=False, comment="the rule as executed"),
     sa.Column("mode", sa.String(16), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay | approved | undo | records"),
+    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay | approved | undo | records | verify"),
     sa.Column("parameters", NullableJson, comment="what a run other than a sync is about, such as the run it undoes"),
     sa.Column("selection", Json, comment="replay: ids of quarantined records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
@@ -123,6 +123,41 @@ run_log = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("level", sa.String(8), nullable=False),
     sa.Column("message", Json, nullable=False),
+)
+
+run_verification = sa.Table(
+    "run_verification",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("agrees", sa.Boolean, nullable=False),
+    sa.Column("counts", Json, nullable=False, comment="side -> what was found -> how many of its records"),
+    sa.Column("fields", Json, nullable=False, comment="field pair -> in how many pairs it differs"),
+    sa.Column("one_way_only", BigId, nullable=False, comment="pairs that agree when seen from one side only"),
+    sa.Column("left_sum", sa.String(16), nullable=False, comment="64-bit sum of row hashes in hexadecimal"),
+    sa.Column("right_sum", sa.String(16), nullable=False),
+    sa.Column("listed", sa.Integer, nullable=False, comment="how many differences stand in run_difference"),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+run_difference = sa.Table(
+    "run_difference",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("no", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False, comment="differing | only_left | only_right"),
+    sa.Column("left_key", sa.String(255)),
+    sa.Column("right_key", sa.String(255)),
+    sa.Column("waits", sa.String(16), comment="case | quarantine: who has it; null: nobody"),
+    sa.Column("details", Json, nullable=False, comment="fields with both values, or the record that has no partner"),
+)
+
+service_level = sa.Table(
+    "service_level",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(16), nullable=False, comment="met | late | failing"),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("reasons", Json, nullable=False, comment="why it is not met, as Messages"),
 )
 
 quarantine = sa.Table(

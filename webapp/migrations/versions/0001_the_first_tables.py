@@ -454,7 +454,7 @@ def upgrade() -> None:
     sa.Column('rule_version', sa.Integer(), nullable=True, comment='null: the draft'),
     sa.Column('document', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='the rule as executed'),
     sa.Column('mode', sa.String(length=16), nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync | replay | approved | undo | records'),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync | replay | approved | undo | records | verify'),
     sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what a run other than a sync is about, such as the run it undoes'),
     sa.Column('selection', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='replay: ids of quarantined records'),
     sa.Column('state', sa.String(length=16), nullable=False),
@@ -496,6 +496,16 @@ def upgrade() -> None:
     sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('run_id', 'no', name=op.f('pk_run_chunk'))
+    )
+    op.create_table('run_difference',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='differing | only_left | only_right'),
+    sa.Column('left_key', sa.String(length=255), nullable=True),
+    sa.Column('right_key', sa.String(length=255), nullable=True),
+    sa.Column('waits', sa.String(length=16), nullable=True, comment='case | quarantine: who has it; null: nobody'),
+    sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='fields with both values, or the record that has no partner'),
+    sa.PrimaryKeyConstraint('run_id', 'no', name=op.f('pk_run_difference'))
     )
     op.create_table('run_input',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -545,6 +555,18 @@ def upgrade() -> None:
     sa.Column('listed', sa.Integer(), nullable=False, comment='how many warnings stand in run_warning'),
     sa.PrimaryKeyConstraint('run_id', 'validation', name=op.f('pk_run_validation'))
     )
+    op.create_table('run_verification',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('agrees', sa.Boolean(), nullable=False),
+    sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='side -> what was found -> how many of its records'),
+    sa.Column('fields', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='field pair -> in how many pairs it differs'),
+    sa.Column('one_way_only', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='pairs that agree when seen from one side only'),
+    sa.Column('left_sum', sa.String(length=16), nullable=False, comment='64-bit sum of row hashes in hexadecimal'),
+    sa.Column('right_sum', sa.String(length=16), nullable=False),
+    sa.Column('listed', sa.Integer(), nullable=False, comment='how many differences stand in run_difference'),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('run_id', name=op.f('pk_run_verification'))
+    )
     op.create_table('run_warning',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -562,6 +584,13 @@ def upgrade() -> None:
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='null: skipped'),
     sa.Column('fired_at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('rule_id', 'slot', name=op.f('pk_schedule_slot'))
+    )
+    op.create_table('service_level',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='met | late | failing'),
+    sa.Column('since', UtcDateTime(), nullable=False),
+    sa.Column('reasons', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='why it is not met, as Messages'),
+    sa.PrimaryKeyConstraint('rule_id', name=op.f('pk_service_level'))
     )
     op.create_table('vault_secret',
     sa.Column('owner_kind', sa.String(length=32), nullable=False, comment='what the secret belongs to: connection, shared'),
@@ -597,9 +626,11 @@ def downgrade() -> None:
     op.drop_table('connection_object')
     op.drop_index(op.f('ix_vault_secret_key_id'), table_name='vault_secret')
     op.drop_table('vault_secret')
+    op.drop_table('service_level')
     op.drop_table('schedule_slot')
     op.drop_index('ix_run_warning_run_id_validation_id', table_name='run_warning')
     op.drop_table('run_warning')
+    op.drop_table('run_verification')
     op.drop_table('run_validation')
     op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
     op.drop_index('ix_run_record_rule_name_left_key', table_name='run_record')
@@ -607,6 +638,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_run_log_run_id'), table_name='run_log')
     op.drop_table('run_log')
     op.drop_table('run_input')
+    op.drop_table('run_difference')
     op.drop_table('run_chunk')
     op.drop_index(op.f('ix_run_state'), table_name='run')
     op.drop_index(op.f('ix_run_rule_name'), table_name='run')
