@@ -220,3 +220,13 @@ def test_cases_that_are_not_about_records(admin_client: FlaskClient) -> None:
     send(admin_client, "/cases/1/decide", 404)
     text(admin_client, "/cases/1/rule", 404)
     send(admin_client, "/cases/9/decide", 404)
+
+
+def test_the_home_page_tells_of_cases(admin_client: FlaskClient, house: House, rule: int) -> None:
+    """Cases that are mine and those that nobody has are named on the home page, by rule."""
+    wait(house, rule, ("1", "7", "linked_conflict", PHONES), ("2", "8", "linked_conflict", PHONES))
+    admin_client.post("/cases/new", data={"title": "By hand"})
+    services.assign(house, 1, "admin", SYSTEM)
+    page = text(admin_client, "/")
+    for shown in ("1 case waits for you", "1 case of customers waits for somebody", "1 case waits for somebody"):
+        assert shown in page

@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from webapp.cases import services as cases
+from webapp.cases.services import Wanted
 from webapp.connections.models import connection
 from webapp.entities.models import entity
 from webapp.rulebook.models import rule
@@ -90,6 +92,13 @@ def parked(tx: sa.Connection) -> list[tuple[str, int]]:
         sa.select(quarantine.c.rule_name, count).where(quarantine.c.state == "open").group_by(quarantine.c.rule_name)
     )
     return [(row[0], row[1]) for row in tx.execute(query.order_by(count.desc()).limit(LATEST))]
+
+
+def waiting(tx: sa.Connection, me: str) -> tuple[int, list[tuple[str, int]]]:
+    """Return how many open cases one has oneself, and how many nobody has, by rule."""
+    mine = cases.count(tx, Wanted("open", assignee=me))
+    found = cases.counts(tx, Wanted("open", nobodys=True), "rule_name")
+    return mine, [(rule or "", number) for rule, number in found.items()][:LATEST]
 
 
 def unreachable(tx: sa.Connection) -> list[Any]:

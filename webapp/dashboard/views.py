@@ -25,7 +25,7 @@ class HomeView(RoomView):
         """Show the home page."""
         with self.house.db.read() as tx:
             progress = services.progress(tx)
-            shown = {**_runs(tx), **_attention(tx), "week": services.week(tx, self.house.clock())}
+            shown = {**_runs(tx), **_attention(tx, self.actor.name), "week": services.week(tx, self.house.clock())}
         steps = _steps(progress) if not progress.complete and can("read", "Rules") else []
         return self.page("dashboard/home.html", progress=progress, steps=steps, **shown)
 
@@ -42,8 +42,11 @@ def _runs(tx: Any) -> dict[str, Any]:
     return {"going": services.going(tx) if allowed else [], "latest": services.latest(tx) if allowed else []}
 
 
-def _attention(tx: Any) -> dict[str, Any]:
+def _attention(tx: Any, me: str) -> dict[str, Any]:
+    mine, nobodys = services.waiting(tx, me) if can("read", "Cases") else (0, [])
     return {
+        "my_cases": mine,
+        "cases": nobodys,
         "failing": services.failing(tx) if can("read", "Runs") else [],
         "parked": services.parked(tx) if can("read", "Quarantine") else [],
         "unreachable": services.unreachable(tx) if can("read", "Connections") else [],
