@@ -23,6 +23,7 @@ from webapp.runs.reading import ACTIVE, get
 
 MODES = ("simulate", "shadow", "live")
 SIDES = ("left", "right")
+_SOURCE = {"left_to_right": "left", "right_to_left": "right"}
 
 
 class RunRefused(Exception):
@@ -101,8 +102,16 @@ def records(house: House, rule_name: str, wanted: Sequence[Mapping[str, str]], a
     row = rulebook.find(tx, rule_name)
     if row is None or row.published is None:
         raise RunRefused(msg("The rule '{name}' is not published, so it cannot run.", name=rule_name))
+    _refuse_other_side(row.published, rule_name, chosen)
     head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version, "document": row.published}
     return insert(house, tx, {**head, "mode": "live", "kind": "records", "parameters": {"records": chosen}}, actor)
+
+
+def _refuse_other_side(document: Mapping[str, Any], name: str, chosen: Sequence[Mapping[str, str]]) -> None:
+    """Raise `RunRefused` for records of a side that a rule which flows one way does not read."""
+    source = _SOURCE.get(document.get("direction", ""))
+    if source and any(one["side"] != source for one in chosen):
+        raise RunRefused(msg("'{name}' reads {side} only; name the record by its key there.", name=name, side=source))
 
 
 def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor) -> int:

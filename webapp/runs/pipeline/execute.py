@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
 from rules.documents.policies import ErrorAction
-from rules.documents.sync import DetectBy, SyncRule
+from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
-from rules.mapping import Mapping, compile_mapping
+from rules.mapping import Mapping as FieldMapping
+from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 from rules.trace import read_fields
@@ -31,8 +33,10 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
 from webapp.runs.pipeline.leftovers import settle_leftovers
+from webapp.runs.pipeline.limits import Limits, changed_fields
 from webapp.runs.pipeline.links import Links
-from webapp.runs.pipeline.parking import settle_rest
+from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
+from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stopping_error
@@ -81,6 +85,8 @@ class Execution:
         self.scope = f"{installation}:{claim.rule_name}"
         transient = rule.errors.transient
         self.numbered = 0
+        self._aside = False
+        self._parked: Parked | None = None
         self._library = EMPTY
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
 
@@ -92,14 +98,16 @@ class Execution:
             reader = stack.enter_context(systems.connect(source.connection))
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
+            self._heed_drift(dict(zip(SideName, ordered, strict=True)))
             mapping = compile_mapping(self.rule, *ordered, systems.library)
             planner = Planner(self.rule, mapping, writer, schemas)
-            planner.replaying = self.claim.kind == "replay"
+            planner.replaying = self.claim.kind in ("replay", "records")
             planner.at = self.claim.requested_at
             planner.validating = self._validating(systems, mapping.source, stack)
             self._keep(schemas, mapping)
             with self.house.db.read() as tx:
                 links = Links.load(tx, self.claim.rule_id)
+            self.limits = Limits(self.rule, len(links), self.journal.log)
             self._library = systems.library
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
 
@@ -110,7 +118,7 @@ class Execution:
         stack.callback(references.close)
         return Validating(self.rule, schema, references, systems.library)
 
-    def _keep(self, schemas: tuple[Schema, Schema], mapping: Mapping) -> None:
+    def _keep(self, schemas: tuple[Schema, Schema], mapping: FieldMapping) -> None:
         """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
         if not self.rule.explain:
             return
@@ -130,7 +138,7 @@ class Execution:
             for page in self._pages(reader, planner, links, cursor):
                 first = self._first(page)
                 chunk = planner.plan(page, self.journal.chunks + 1, first, links)
-                high = highest(page, cursor, high)
+                high = high if self._aside else highest(page, cursor, high)
                 kept = inputs.keep(page, self.kept, first)
                 self._finish_chunk(replace(chunk, high=plain_value(high), inputs=kept), planner, target, links)
                 stopping.check()
@@ -153,8 +161,27 @@ class Execution:
             return replayed(
                 self.house.db, self.claim.selection, schema, size, (self._position or {}).get("replayed", 0)
             )
-        request = ReadRequest(self.sides.source.object, schema, cursor, self._position, size)
+        if self.claim.kind == "records":
+            return self._named(self._lookup(reader, planner))
+        request = ReadRequest(self.sides.source.object, schema, cursor, self._position or None, size)
         return self._sent(reader, self._filtered(reader, request, planner, links), planner, links)
+
+    def _lookup(self, reader: Connector, planner: Planner) -> Lookup:
+        thing = (self.sides.source.object, planner.source_schema, self.sides.source_key)
+        return Lookup(reader, thing, self.house.settings.page_size, self.retry)
+
+    def _named(self, lookup: Lookup) -> Iterator[Page]:
+        """Yield the records that the run was asked for, as the source holds them now."""
+        texts = asked_keys(self.claim.parameters, self.sides.source_name)
+        for done, found in lookup.pages(texts, (self._position or {}).get("looked_up", 0)):
+            self._tell_missing(lookup, texts[max(0, done - lookup.size) : done], found)
+            yield Page(found, {"looked_up": done})
+
+    def _tell_missing(self, lookup: Lookup, texts: pl.Series, found: pl.DataFrame) -> None:
+        missing = lookup.missing(texts, found)
+        if missing:
+            text = msg("{object} has no record with the key {keys}.", object=lookup.object, keys=", ".join(missing))
+            self.journal.log("warning", text)
 
     def _filtered(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> ReadRequest:
         if not self.filters:
@@ -172,11 +199,17 @@ class Execution:
             position = page.position
         for records in unseen(reader, request, planner, links, self.retry):
             yield again(records, position)
+        if self._parked is not None:
+            self._aside = True  # they say nothing of how far the source has been read
+            for records in self._parked.pages(self._lookup(reader, planner)):
+                yield Page(records, position)
 
     def _expect(self, reader: Connector) -> None:
         """Note how many records are to come, where that is known, so that progress has an end."""
         number: int | None = len(self.claim.selection)
-        if self.claim.kind != "replay":
+        if self.claim.kind == "records":
+            number = len(asked_keys(self.claim.parameters, self.sides.source_name))
+        elif self.claim.kind != "replay":
             if self.claim.chunks or not self.full:
                 return
             found = self.retry(reader.objects)
@@ -186,13 +219,7 @@ class Execution:
     def _take_up(self, planner: Planner, target: Target[Links], links: Links) -> None:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
         self._position, self._high = self.claim.position, self.claim.high
-        if self.claim.kind != "replay":
-            for outcomes, marks in self.journal.handled():
-                planner.remember(outcomes, marks)
-                self.numbered += outcomes["record_no"].count()
-        elif planner.validating is not None:
-            with self.house.db.read() as tx:
-                planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
+        self._recollect(planner)
         if self.claim.live:
             whole = replace(target, schema=planner.whole_target)
             self.retry(lambda: settle_leftovers(self.house, self.claim, self.sides.target, whole, self.scope))
@@ -202,6 +229,25 @@ class Execution:
             self._check_in(settled, planner, links)
             self._position, self._high = half.position, half.high
         self._heed()
+
+    def _recollect(self, planner: Planner) -> None:
+        """Bring back what has been met: by this run before it stopped, and by others where it does not meet all."""
+        if planner.replaying and planner.validating is not None:
+            with self.house.db.read() as tx:
+                planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
+        if self.claim.kind == "sync" and not self.full:
+            with self.house.db.read() as tx:
+                self._parked = Parked(tx, self.claim, self.sides.source_name)
+        if self.claim.kind == "replay":
+            return
+        for outcomes, marks in self.journal.handled():
+            planner.remember(outcomes, marks)
+            self._met(outcomes)
+            self.numbered += outcomes["record_no"].count()
+
+    def _met(self, outcomes: pl.DataFrame) -> None:
+        if self._parked is not None:
+            self._parked.met(outcomes["left_key"].drop_nulls())
 
     def _parked_first(self, tx: sa.Connection) -> int:
         """Return the run that read what is replayed, the first of several."""
@@ -219,6 +265,7 @@ class Execution:
             return
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key)
         chunk = imaged(chunk, lambda _own: side)
+        self._guard(chunk)
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)
@@ -229,10 +276,29 @@ class Execution:
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
 
+    def _guard(self, chunk: Chunk) -> None:
+        """Stop before a chunk is written that would do more than the rule's guards allow."""
+        stop = self.limits.passed(chunk, self.journal.counts)
+        if stop is not None and self.claim.live:
+            raise Suspended(stop)
+
+    def _heed_drift(self, schemas: Mapping[SideName, Schema]) -> None:
+        """Stop where fields have changed in a way that the rule does not want to work with."""
+        if self.claim.kind != "sync" or self.claim.chunks:
+            return
+        with self.house.db.read() as tx:
+            told: list[tuple[str, Message]] = []
+            stop = changed_fields(tx, self.claim, self.rule, schemas, lambda level, text: told.append((level, text)))
+        for level, text in told:
+            self.journal.log(level, text)
+        if stop is not None:
+            raise Suspended(stop)
+
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
         self.numbered += chunk.read
         planner.remember(chunk.outcomes, chunk.checked.marks)
+        self._met(chunk.outcomes)
         self._heed()
         self._stop(chunk)
 
@@ -256,7 +322,7 @@ class Execution:
         return Fence(self.scope, self.claim.token, self.claim.run_id, chunk.no)
 
     def _cursor(self, schema: Schema) -> Cursor | None:
-        if self.claim.kind == "replay":
+        if self.claim.kind != "sync":
             return None
         detect = self.sides.detect
         since = self.claim.since
@@ -287,6 +353,8 @@ class Execution:
                     settle_rest(tx, self.claim, self.house.clock())
                 else:
                     self._advance(tx)
+                if self._parked is not None:
+                    settle_entries(tx, self._parked.gone(tx), self.house.clock())
                 links.compact(tx, self.claim.run_id)
             self.journal.end(tx, "succeeded", None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime)
     failed = outcomes.filter(pl.col("outcome") == Outcome.QUARANTINED)
     if failed.is_empty():
         return
-    side = _side(outcomes)
+    side = _side(claim, outcomes)
     waiting = {} if claim.kind == "replay" else _open(tx, claim, side)
     later = _later(tx, claim, side)
     fresh: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
     if claim.kind == "replay":
         ids = [claim.selection[number - 1] for number in passed["record_no"]]
     else:
-        waiting = _open(tx, claim, _side(outcomes))
+        waiting = _open(tx, claim, _side(claim, outcomes))
         ids = (
             [waiting[key] for key in waiting.keys() & set(map(column_text, passed["left_key"].drop_nulls()))]
             if waiting
@@ -72,14 +73,21 @@ def settle_rest(tx: sa.Connection, claim: Claim, now: datetime, side: str | None
     _resolve(tx, sa.and_(others, ~_is_later(claim)), now)
 
 
+def settle_entries(tx: sa.Connection, entries: Sequence[int], now: datetime) -> None:
+    """Settle entries of which nothing is left to be written."""
+    if entries:
+        _resolve(tx, quarantine.c.id.in_(entries), now)
+
+
 def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:
     values = {"state": "resolved", "last_at": now, "resolved_by": "run", "version": quarantine.c.version + 1}
     tx.execute(sa.update(quarantine).where(quarantine.c.state == "open", which).values(values))
 
 
-def _side(outcomes: pl.DataFrame) -> str:
-    """Return the side on which the records of a chunk were read."""
-    return str(outcomes["side"].drop_nulls().first() or "left")
+def _side(claim: Claim, outcomes: pl.DataFrame) -> str:
+    """Return the side on which the records of a chunk were read; rules that flow one way read one side only."""
+    source = "right" if claim.document.get("direction") == "right_to_left" else "left"
+    return str(outcomes["side"].drop_nulls().first() or source)
 
 
 def _open(tx: sa.Connection, claim: Claim, side: str) -> dict[str, int]:

@@ -29,6 +29,11 @@ class Sides:
         return cls(rule.left, rule.right, rule.key.left, rule.key.right, rule.detect.left, reverse=False)
 
     @property
+    def source_name(self) -> str:
+        """Return the side that is read: left or right."""
+        return "right" if self.reverse else "left"
+
+    @property
     def mirrored(self) -> dict[str, str]:
         """Return the situations that have another name seen from the other side; empty when the left one is read."""
         pairs = (

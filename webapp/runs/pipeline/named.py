@@ -1,0 +1,105 @@
+"""Records that are looked up by key: those that a run was asked for, and parked ones that a run by cursor tries again.
+
+A cursor does not bring up a record that failed and has not changed since; so a live run by cursor looks all parked keys
+up that it has not met, once the source has sent what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from connectors.spi import Connector
+from rules.reconcile.one_way import key_text, key_values
+from rules.schema import Schema
+from webapp.runs.models import quarantine
+from webapp.runs.pipeline.codec import column_text
+from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.retry import Retry
+
+_CUT = 255
+"""A key that fills its column may have been cut, and cannot be looked up."""
+
+
+def asked_keys(parameters: Mapping[str, Any] | None, side: str) -> pl.Series:
+    """Return the keys of a side that a run was asked for, each once."""
+    entries = (parameters or {}).get("records", [])
+    return pl.Series(list(dict.fromkeys(e["key"] for e in entries if e["side"] == side)), dtype=pl.String)
+
+
+class Lookup:
+    """Looks records of an object up by key, page by page."""
+
+    def __init__(self, connector: Connector, thing: tuple[str, Schema, str], size: int, retry: Retry) -> None:
+        self.connector = connector
+        self.object, self.schema, self.key = thing
+        self.size, self.retry = size, retry
+
+    def pages(self, texts: pl.Series, done: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Yield how many keys have been asked for and the records found for the last of them, from key `done` on."""
+        for start in range(done, texts.len(), self.size):
+            part = texts[start : start + self.size]
+            values = key_values(part, self.schema[self.key].dtype).drop_nulls().unique().alias(self.key)
+            yield start + part.len(), self._found(values)
+
+    def missing(self, texts: pl.Series, found: pl.DataFrame) -> list[str]:
+        """Return the keys that no record has."""
+        there = set(key_text(found[self.key]).drop_nulls().to_list())
+        return [key for key in texts if key not in there]
+
+    def _found(self, values: pl.Series) -> pl.DataFrame:
+        if values.is_empty():
+            return self.schema.empty()
+        found = self.retry(lambda: self.connector.lookup(self.object, self.schema, self.key, values))
+        return found.select(self.schema.names)
+
+
+class Parked:
+    """The records of a side that wait in the quarantine and that this run has not met yet."""
+
+    def __init__(self, tx: sa.Connection, claim: Claim, side: str) -> None:
+        self.claim, self.side = claim, side
+        q = quarantine.c
+        mine = (q.rule_id == claim.rule_id, q.side == side, q.state == "open", q.run_id != claim.run_id)
+        rows = tx.execute(sa.select(q.left_key, q.place, q.stage).where(*mine).order_by(q.id))
+        self._keys = dict.fromkeys(row.left_key for row in rows if _has_key(row))
+        self._gone: list[str] = []
+
+    def met(self, keys: Sequence[str | None] | pl.Series) -> None:
+        """Take note of keys that the run has handled."""
+        if self._keys:
+            for key in keys:
+                self._keys.pop(str(column_text(key)), None)
+
+    def met_hashes(self, hashes: AbstractSet[int]) -> None:
+        """Take note of keys that the run has handled, by their hashes."""
+        if self._keys and hashes:
+            keys = pl.Series(list(self._keys), dtype=pl.String)
+            self.met([key for key, one in zip(keys, keys.hash().to_list(), strict=True) if one in hashes])
+
+    def pages(self, lookup: Lookup) -> Iterator[pl.DataFrame]:
+        """Yield the records as the source holds them now."""
+        texts = pl.Series(list(self._keys), dtype=pl.String)
+        asked = 0
+        for done, found in lookup.pages(texts):
+            self._gone += lookup.missing(texts[asked:done], found)
+            asked = done
+            if not found.is_empty():
+                yield found
+
+    def gone(self, tx: sa.Connection) -> list[int]:
+        """Return the entries whose records are gone from the source: nothing of them is left to be written."""
+        q = quarantine.c
+        mine = (q.rule_id == self.claim.rule_id, q.side == self.side, q.state == "open")
+        rows = tx.execute(sa.select(q.id, q.left_key).where(*mine)).all() if self._gone else []
+        return [row.id for row in rows if row.left_key in set(self._gone)]
+
+
+def _has_key(row: Any) -> bool:
+    """Tell whether an entry is known by the key of its record, whole, and not by its place."""
+    by_place = row.stage == "repeated" or row.left_key.startswith(f"({row.place})")
+    return not by_place and len(row.left_key) < _CUT and "\ufffd" not in row.left_key
