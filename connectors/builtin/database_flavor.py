@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -162,6 +162,13 @@ class Loader(ABC):
     @abstractmethod
     def create(self, records: pl.DataFrame) -> None:
         """Insert records."""
+
+    def create_each(self, records: pl.DataFrame) -> Mapping[int, Refusal | None] | None:  # noqa: ARG002 - not all can
+        """Insert what can be inserted and tell why the other rows are refused; None where there is no such way.
+
+        A row with None failed for a reason that has nothing to do with the record.
+        """
+        return None
 
     @abstractmethod
     def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:

@@ -234,7 +234,12 @@ def _instant(raw: pl.Series, _: Field) -> pl.Series:
 
 
 def _json(raw: pl.Series, _: Field) -> pl.Series:
-    return pl.Series(raw.name, [None if text is None else canonical(text) for text in raw], dtype=pl.String)
+    different = raw.unique().drop_nulls()
+    if different.len() * 2 > raw.len():
+        return pl.Series(raw.name, [None if text is None else canonical(text) for text in raw], dtype=pl.String)
+    made = pl.Series(raw.name, [canonical(text) for text in different], dtype=pl.String)
+    # the same few documents often stand in many records
+    return raw.replace_strict(different, made, default=None, return_dtype=pl.String)
 
 
 _PARSERS: Mapping[FieldType, Callable[[pl.Series, Field], pl.Series]] = {

@@ -1,7 +1,9 @@
 """Writing changes in one transaction: in bulk, and by halves where a record is refused.
 
-A refused batch is rolled back to its savepoint and tried again in halves, down to the one record, so that n records
-with k bad ones take about k·log(n) attempts, all others become durable, and the order of the records is kept.
+A refused batch is rolled back to its savepoint. Where the database can tell itself which of many records it takes,
+it does so and tells what is wrong with the others. Else the batch is tried again in halves, down
+to the one record, so that n records with k bad ones take about k·log(n) attempts. All others become durable, and the
+order of the records is kept.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from connectors.spi import Failure
 from rules.schema import Change, Op
 from rules.text import msg
 
+_MANY = 16
 _ROW = "syncline row"
 """The name of the column that numbers the records; no field is called like that."""
 
@@ -93,7 +96,7 @@ class Writer:
     def _create(self, change: Change, records: pl.DataFrame) -> pl.Series | None:
         field = self._table.schema[change.key]
         if change.key in change.records.columns or not (field.generated or field.has_default):
-            self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records)
+            self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records, each=self._each)
             return None
         keys: list[Any] = [None] * change.records.height
         make: Attempt = lambda part: self._loader.create_with_keys(part.drop(_ROW), change.key)  # noqa: E731
@@ -115,7 +118,24 @@ class Writer:
                 gone = msg("The record {key} is no longer there.", key=_shown(key))
                 self._refuse(row, Refusal(gone))
 
-    def _attempt(self, do: Attempt, records: pl.DataFrame) -> list[tuple[pl.DataFrame, Any]]:
+    def _each(self, records: pl.DataFrame) -> bool:
+        """Create what can be created and refuse the rest; False where that cannot be told, and then nothing is done."""
+        try:
+            with self._connection.begin_nested() as savepoint:
+                found = self._loader.create_each(records.drop(_ROW))
+                if found is not None and None in found.values():
+                    savepoint.rollback()
+                    return False
+        except self._errors:
+            return False
+        for row, refusal in (found or {}).items():
+            assert refusal is not None  # noqa: S101 - looked at above
+            self._refuse(records[_ROW][row], refusal)
+        return found is not None
+
+    def _attempt(
+        self, do: Attempt, records: pl.DataFrame, each: Callable[[pl.DataFrame], bool] | None = None
+    ) -> list[tuple[pl.DataFrame, Any]]:
         if records.is_empty():
             return []
         try:
@@ -129,6 +149,8 @@ class Writer:
                 raise
         if records.height == 1 and refusal is not None:
             self._refuse(records[_ROW][0], refusal)
+            return []
+        if each is not None and records.height >= _MANY and each(records):
             return []
         half = records.height // 2
         return [*self._attempt(do, records.head(half)), *self._attempt(do, records.tail(-half))]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -16,6 +18,34 @@ _ABOUT_A_RECORD = ("22", "23", "44")
 _ALSO_ABOUT_A_RECORD = {"P0001", "54000"}
 _COPY_COLUMN = re.compile(r"^COPY .*?, column (.+?)(?:: |$)", re.MULTILINE)
 _KEY_FIELDS = re.compile(r"\(([^()]+)\)=\(")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What PostgreSQL says about an error; the names are those of a driver's diagnosis."""
+
+    sqlstate: str
+    message_primary: str
+    message_detail: str
+    column_name: str
+    constraint_name: str
+    table_name: str
+    context: str = ""
+
+
+class _Noted(psycopg.Error):
+    """An error that happened in the server and was noted there."""
+
+    def __init__(self, found: Diagnosis) -> None:
+        super().__init__(found.message_primary)
+        self.sqlstate = found.sqlstate
+        self._found = found
+
+    @property
+    def diag(self) -> Any:
+        """Return what was noted."""
+        return self._found
+
 
 Fault = Callable[[Message], ConnectorError]
 
@@ -84,6 +114,11 @@ def refusal(error: BaseException) -> Refusal | None:
     field = _field(error)
     say = _REFUSALS.get(state)
     return Refusal(say(error, field) if say else _plainly(error, field), field)
+
+
+def noted(found: Diagnosis) -> Refusal | None:
+    """Return why a record is refused as noted in the server, or None if the error is not about a record."""
+    return refusal(_Noted(found))
 
 
 def _connecting(error: BaseException, object_name: str | None) -> ConnectorError:

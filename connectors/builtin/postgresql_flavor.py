@@ -7,7 +7,7 @@ an assignment refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,6 +38,44 @@ _AS_TEXT = {
 }
 _SORTED_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "xid", "cid", "aclitem"}
 _PLAIN_TEXT = {"text", "character varying"}
+
+
+_PACKED = 200
+"""From so many records on the binary form is faster."""
+_OWN = "syncline_rows"
+_STAGE = (
+    "CREATE TEMPORARY TABLE {own} ON COMMIT DROP AS SELECT {fields} FROM {to} WITH NO DATA",
+    "ALTER TABLE {own} ADD syncline_row integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ADD syncline_refused text[]",
+)
+_REFUSED = "SELECT syncline_row, syncline_refused FROM {own} WHERE syncline_refused IS NOT NULL"
+# a part without a bad record costs one subtransaction, not one a record; no column has a variable's name
+_EACH = """DECLARE
+  r record; syncline_first integer := 1; syncline_part integer := 31; syncline_most integer;
+  syncline_state text; syncline_text text; syncline_detail text;
+  syncline_field text; syncline_rule text; syncline_table text;
+BEGIN
+  SELECT max(syncline_row) INTO syncline_most FROM {own};
+  WHILE syncline_first <= syncline_most LOOP
+    BEGIN
+      INSERT INTO {to} ({fields}) SELECT {fields} FROM {own}
+      WHERE syncline_row BETWEEN syncline_first AND syncline_first + syncline_part ORDER BY syncline_row;
+    EXCEPTION WHEN OTHERS THEN
+      FOR r IN SELECT * FROM {own}
+      WHERE syncline_row BETWEEN syncline_first AND syncline_first + syncline_part ORDER BY syncline_row LOOP
+        BEGIN
+          INSERT INTO {to} ({fields}) VALUES ({values});
+        EXCEPTION WHEN OTHERS THEN
+          GET STACKED DIAGNOSTICS syncline_state = RETURNED_SQLSTATE, syncline_text = MESSAGE_TEXT,
+            syncline_detail = PG_EXCEPTION_DETAIL, syncline_field = COLUMN_NAME,
+            syncline_rule = CONSTRAINT_NAME, syncline_table = TABLE_NAME;
+          UPDATE {own} SET syncline_refused = ARRAY[syncline_state, syncline_text, syncline_detail,
+            syncline_field, syncline_rule, syncline_table] WHERE syncline_row = r.syncline_row;
+        END;
+      END LOOP;
+    END;
+    syncline_first := syncline_first + syncline_part + 1;
+  END LOOP;
+END"""
 
 
 class _Named(sa.types.UserDefinedType[Any]):
@@ -141,12 +179,33 @@ class PostgreSQLLoader(Loader):
         if not self.table.bulk or not records.width:
             self._insert(records, None)
             return
-        place = sql.SQL("COPY {} ({}) FROM STDIN ").format(
-            sql.Identifier(*filter(None, (self.source.schema, self.table.name))),
-            sql.SQL(", ").join(map(sql.Identifier, records.columns)),
-        )
+        self._copy(records, sql.Identifier(*filter(None, (self.source.schema, self.table.name))))
+
+    def create_each(self, records: pl.DataFrame) -> Mapping[int, Refusal | None] | None:
+        """Insert inside the server, from a table of its own that ends with this."""
+        if not self.table.bulk or not records.width:
+            return None
         driver: psycopg.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
-        if packable(records, self.table):
+        own = sql.Identifier("pg_temp", _OWN)
+        names: dict[str, sql.Composable] = {
+            "to": sql.Identifier(*filter(None, (self.source.schema, self.table.name))),
+            "own": own,
+            "fields": sql.SQL(", ").join(map(sql.Identifier, records.columns)),
+            "values": sql.SQL(", ").join(sql.Identifier("r", name) for name in records.columns),
+        }
+        for statement in _STAGE:
+            driver.execute(sql.SQL(statement).format(**names))
+        self._copy(records, own)
+        driver.execute(sql.SQL("DO {}").format(sql.Literal(sql.SQL(_EACH).format(**names).as_string(driver))))
+        refused = driver.execute(sql.SQL(_REFUSED).format(**names)).fetchall()
+        driver.execute(sql.SQL("DROP TABLE {own}").format(**names))
+        return {row - 1: postgresql_errors.noted(postgresql_errors.Diagnosis(*said)) for row, said in refused}
+
+    def _copy(self, records: pl.DataFrame, into: sql.Identifier) -> None:
+        names = sql.SQL(", ").join(map(sql.Identifier, records.columns))
+        place = sql.SQL("COPY {} ({}) FROM STDIN ").format(into, names)
+        driver: psycopg.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
+        if records.height >= _PACKED and packable(records, self.table):
             with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT binary)")) as copy:
                 copy.write(HEAD)
                 for part in packed(records, self.table):

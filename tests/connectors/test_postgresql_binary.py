@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.builtin import database_read, postgresql_flavor
+from connectors.builtin import database_read, database_write, postgresql_flavor
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
@@ -117,10 +118,9 @@ def test_each_column_written_alike(source: PostgreSQL, value: st.DataObject, nam
     fill(source, [{**dict.fromkeys(VALUES), name: found} for found in records])
     read = pages(source, 10**9)[0].records.select("id", name)
     found = []
-    for packs in (None, lambda *_: False):
+    for least in (0, 10**9):
         with pytest.MonkeyPatch.context() as patch:
-            if packs is not None:
-                patch.setattr(postgresql_flavor, "packable", packs)
+            patch.setattr(postgresql_flavor, "_PACKED", least)
             failures = source.write("again", source.schema("again"), [Change(Op.CREATE, "id", read)]).failures
         with source.transaction() as connection:
             texts = connection.exec_driver_sql(f"SELECT id, {name}::text FROM again ORDER BY id").fetchall()
@@ -186,3 +186,57 @@ def test_flavor_falls_back(source: PostgreSQL) -> None:
         assert (
             PostgreSQLFlavor().fetch(connection, statement, table.columns, (table.by_name["bytes"],)).rows is not None
         )
+
+
+def test_refused_alike(source: PostgreSQL, module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad ones among many records are refused with the same words as one by one; the others are there."""
+    run(
+        module_postgres_url,
+        "CREATE TABLE parent (id bigint PRIMARY KEY)",
+        "INSERT INTO parent VALUES (1)",
+        """CREATE TABLE picky (id bigint PRIMARY KEY, parent bigint REFERENCES parent, name text UNIQUE,
+        size integer CONSTRAINT positive CHECK (size > 0), "odd "" $$ name" text, state text, r text)""",
+        """CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN IF NEW.name = 'n50' THEN RAISE 'not this one'; END IF; RETURN NEW; END$$""",
+        "CREATE TRIGGER no BEFORE INSERT ON picky FOR EACH ROW EXECUTE FUNCTION no()",
+    )
+    ids = [40 if n == 41 else n for n in range(100)]
+    names = ["n1" if n == 90 else f"n{n}" for n in range(100)]
+    frame = pl.DataFrame(
+        {
+            "id": ids,
+            "parent": [7 if n == 20 else 1 for n in range(100)],
+            "name": names,
+            "size": [0 if n in {30, 31} else 1 for n in range(100)],
+            'odd " $$ name': "x",
+            "state": "here",
+            "r": None,
+        }
+    )
+    schema, found = source.schema("picky"), []
+    for many in (16, 10**9):
+        monkeypatch.setattr(database_write, "_MANY", many)
+        failures = source.write("picky", schema, [Change(Op.CREATE, "id", frame)]).failures
+        found.append((failures, everything(source, "picky")))
+        run(module_postgres_url, "DELETE FROM picky")
+    assert found[0][0] == found[1][0]
+    assert [failure.row for failure in found[0][0]] == [20, 30, 31, 41, 50, 90]
+    assert found[0][1].equals(found[1][1])
+    assert found[0][1].height == 94
+
+
+def test_without_temporary_tables(source: PostgreSQL, module_postgres_url: str) -> None:
+    """A user who may make no temporary table has the bad records found by halves."""
+    run(
+        module_postgres_url,
+        "CREATE TABLE few (id bigint PRIMARY KEY)",
+        "CREATE ROLE modest LOGIN PASSWORD 'modest'",
+        "GRANT SELECT, INSERT ON few TO modest",
+        "REVOKE TEMPORARY ON DATABASE " + str(settings_of(module_postgres_url)["database"]) + " FROM PUBLIC",
+    )
+    login = {"user": "modest", "password": "modest", "own_table": False}
+    with PostgreSQL({**settings_of(module_postgres_url), **login}, Context()) as modest:
+        frame = pl.DataFrame({"id": [*range(40), 3]})
+        result = modest.write("few", modest.schema("few"), [Change(Op.CREATE, "id", frame)])
+    assert [failure.row for failure in result.failures] == [40]
+    run(module_postgres_url, "DROP OWNED BY modest", "DROP ROLE modest")
