@@ -68,6 +68,11 @@ class Row:
         return self.strength != "normal" or self.on != BOTH or bool(self.when) or self.on_error != PARK
 
 
+def is_two_way(document: Mapping[str, Any]) -> bool:
+    """Tell whether values flow both ways."""
+    return document.get("direction") == "two_way"
+
+
 def rows(document: Mapping[str, Any], target: Schema | None) -> list[Row]:
     """Return a row for every target field in the target's order, then for what the document names beside them."""
     flow = Flow.of(document)
@@ -137,12 +142,17 @@ def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow
         entry[flow.source] = row["source"]
     set_or_drop(entry, "strength", row["strength"] or "normal", "normal")
     set_or_drop(entry, "when", row["when"], "")
-    _set_on_error(entry, row)
+    set_on_error(entry, row)
     set_or_drop(entry, "on", [row["on"]] if row["on"] not in {"", BOTH} else None, None)
+    return in_usual_order(entry)
+
+
+def in_usual_order(entry: Document) -> Document:
+    """Return a field pair with its keys in the order in which people read them."""
     return {key: entry[key] for key in sorted(entry, key=lambda k: _FIRST.index(k) if k in _FIRST else len(_FIRST))}
 
 
-def _set_on_error(entry: Document, row: Mapping[str, str]) -> None:
+def set_on_error(entry: Document, row: Mapping[str, str]) -> None:
     """Note what to do about a record without a value; a default that was not touched keeps its type."""
     set_or_drop(entry, "on_error", row["on_error"] or PARK, PARK)
     if row["default"] != default_text(entry.get("default")):
@@ -165,9 +175,11 @@ _FIRST = (
     "strength",
     "on",
     "when",
+    "when_left",
     "on_error",
     "default",
     "conflict",
+    "resolve",
 )
 
 
@@ -218,8 +230,8 @@ def with_behaviour(document: Document, form: Form, cron: str | None) -> Document
     set_or_drop(detect, flow.source, _detect(form), {})
     set_or_drop(new, "detect", detect, {})
     _set_situations(new, form)
-    _set_errors(new, form)
-    _set_schedule(new, form, cron)
+    set_errors(new, form)
+    set_schedule(new, form, cron)
     if form.get("explain_asked"):
         set_or_drop(new, "explain", bool(form.get("explain")), True)
     return new
@@ -244,7 +256,8 @@ def _detect(form: Form) -> Document:
     return found
 
 
-def _set_errors(document: Document, form: Form) -> None:
+def set_errors(document: Document, form: Form) -> None:
+    """Note what is done when something goes wrong."""
     errors = part_of(document, "errors")
     set_or_drop(errors, "data", form.get("on_bad_record") or "quarantine", "quarantine")
     set_or_drop(errors, "stop_after", number_or_text(form.get("stop_after", ""), 1000), 1000)
@@ -254,7 +267,8 @@ def _set_errors(document: Document, form: Form) -> None:
     set_or_drop(document, "errors", errors, {})
 
 
-def _set_schedule(document: Document, form: Form, cron: str | None) -> None:
+def set_schedule(document: Document, form: Form, cron: str | None) -> None:
+    """Note when the rule runs by itself."""
     if cron is None:
         document.pop("schedule", None)
         return

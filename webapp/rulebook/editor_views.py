@@ -11,11 +11,12 @@ from werkzeug.wrappers import Response
 from rules.documents import Located
 from rules.schema import Schema
 from webapp.rulebook import services, source, timetable, wording
-from webapp.rulebook.checking import Seen, look
+from webapp.rulebook.checking import look
 from webapp.rulebook.editing import (
     EXPRESSION,
     Flow,
     entries,
+    is_two_way,
     part_of,
     rows,
     with_behaviour,
@@ -25,7 +26,8 @@ from webapp.rulebook.editing import (
 from webapp.rulebook.errors import BadName
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.language_help import functions
-from webapp.rulebook.pages import RulePage, in_setup, refusal
+from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
+from webapp.rulebook.pairs_views import save_pairs, show_pairs
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
@@ -43,6 +45,8 @@ class FieldsView(RulePage):
     def fields(self, name: str) -> Response:
         """Show the mapping table."""
         rule = self.rule(name)
+        if is_two_way(rule.document):
+            return show_pairs(self, rule, rule.document)
         return self._table(rule, rule.document)
 
     @expose("/<name>/fields", methods=["POST"])
@@ -51,6 +55,8 @@ class FieldsView(RulePage):
     def save_fields(self, name: str) -> Response:
         """Save the mapping table; "suggest" fills in open fields first."""
         rule = self.rule(name)
+        if is_two_way(rule.document):
+            return save_pairs(self, rule)
         flow = Flow.of(rule.document)
         seen = {side: look(self.house, rule.document, side) for side in ("left", "right")}
         document = with_mapping(rule.document, request.form, _generated(seen[flow.target].schema))
@@ -61,7 +67,7 @@ class FieldsView(RulePage):
             return self._table(rule, document, suggested=suggested, unsaved=True)
         if stale := self.save(rule, document):
             return self._table(rule, document, 409, stale=stale)
-        return redirect(_next(name, "fields", "behaviour", in_setup()))
+        return redirect(after_saving(name, "fields", "behaviour"))
 
     def _table(self, rule: RuleRow, document: dict[str, Any], status: int = 200, **context: Any) -> Response:
         flow = Flow.of(document)
@@ -73,7 +79,7 @@ class FieldsView(RulePage):
             "rows": found,
             "source_schema": source_seen.schema or Schema(()),
             "target_schema": target_seen.schema or Schema(()),
-            "outages": _outages(source_seen, target_seen),
+            "outages": outages(source_seen, target_seen),
             "source_choices": _source_choices(source_seen.schema, document, flow),
             "functions": functions(),
             "scope": scope_address(document, flow.source, decided=True),
@@ -105,7 +111,7 @@ class BehaviourView(RulePage):
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
-        return redirect(_next(name, "behaviour", "", in_setup()))
+        return redirect(after_saving(name, "behaviour", ""))
 
     def _form(self, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None) -> Response:
         flow = Flow.of(document)
@@ -116,7 +122,7 @@ class BehaviourView(RulePage):
             "flow": flow,
             "where": part_of(document, flow.source).get("where") or "",
             "source_schema": schema,
-            "outages": _outages(seen),
+            "outages": outages(seen),
             "situations": wording.situations(document, choices(), defaults_of(document)),
             "detect": part_of(part_of(document, "detect"), flow.source),
             "policy": part_of(document, "errors"),
@@ -192,10 +198,6 @@ def _generated(schema: Schema | None) -> list[str]:
     return [field.name for field in schema.fields if field.generated] if schema else []
 
 
-def _outages(*seen: Seen) -> list[str]:
-    return [translated(side.problem) for side in seen if side.problem]
-
-
 def _source_choices(schema: Schema | None, document: dict[str, Any], flow: Flow) -> list[tuple[str, str]]:
     """Return what a target field can be filled from, also fields that the document names and the source has lost."""
     fields = [(f.name, f"{f.label or f.name} · {wording.type_name(f.type)}") for f in schema.fields] if schema else []
@@ -203,10 +205,3 @@ def _source_choices(schema: Schema | None, document: dict[str, Any], flow: Flow)
     used = [str(entry[flow.source]) for entry in entries(document) if entry.get(flow.source)]
     lost = [(name, _("%(name)s (not found)", name=name)) for name in dict.fromkeys(used) if name not in names]
     return [("", _("– leave alone –")), *fields, *lost, (EXPRESSION, _("Expression …"))]
-
-
-def _next(name: str, here: str, there: str, setup: bool) -> str:
-    """Return where to go after saving: on to the next step of a new rule, or back to the same page."""
-    if not setup or request.form.get("do") == "stay":
-        return f"/rules/{name}/{here}" + ("?setup=1" if setup else "")
-    return f"/rules/{name}/{there}" + ("?setup=1" if there else "")

@@ -15,12 +15,14 @@ from rules.language import Problem
 from rules.schema import Schema
 from webapp.rulebook import timetable
 from webapp.rulebook.checking import look
-from webapp.rulebook.editing import EXPRESSION, Flow, Row, listed, part_of, rows, with_mapping
+from webapp.rulebook.editing import EXPRESSION, Flow, Row, is_two_way, listed, part_of, rows, with_mapping
 from webapp.rulebook.library import library
 from webapp.rulebook.pages import RulePage
+from webapp.rulebook.pairs import SIDES
+from webapp.rulebook.pairs_live import summary, tried_pairs
 from webapp.rulebook.samples import COUNT, Samples, samples
 from webapp.rulebook.trial import Objects, Result, try_row
-from webapp.rulebook.validation_trial import examples
+from webapp.rulebook.validation_trial import Examples, examples
 from webapp.web.language import translated
 from webapp.web.views import can, expose, has_access, permission_name
 
@@ -46,6 +48,8 @@ class LiveView(RulePage):
     def try_fields(self, name: str) -> Response:
         """Return the examples of all lines of the submitted mapping table."""
         rule = self.rule(name)
+        if is_two_way(rule.document):
+            return self._try_pairs(rule.document)
         document = with_mapping(rule.document, request.form)
         flow = Flow.of(document)
         found = self._samples(document, flow.source)
@@ -75,6 +79,18 @@ class LiveView(RulePage):
         words = timetable.words({"cron": cron, "timezone": zone}) if cron else ""
         shown = [f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" for at in times]
         return self.page("rulebook/_schedule.html", words=words, times=shown, cron=cron)
+
+    def _try_pairs(self, document: dict[str, Any]) -> Response:
+        known = library(self.house)
+        found = {side: self._samples(document, side) for side in SIDES}
+        decided = examples(found["left"], listed(document, "decisions"), known, self.house.clock())
+        given = {"left": decided, "right": Examples(found["right"].schema, found["right"].many)}
+        shown = tried_pairs(request.form, given, known)
+        most = max(side.records.height for side in found.values())
+        chosen = min(max(request.form.get("sample", 0, type=int), 0), max(most - 1, 0))
+        problem = next((side.problem for side in found.values() if side.problem), None)
+        text = translated(problem) if problem else summary(shown, most, can("read", "Records"))
+        return self.page("rulebook/_pair_trial.html", shown=shown, chosen=chosen, summary=text)
 
     def _samples(self, document: dict[str, Any], side: str) -> Samples:
         part = part_of(document, side)

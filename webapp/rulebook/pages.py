@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from rules.documents import DocumentProblem
 from rules.language.writing import field_text
 from webapp.rulebook import services, wording
+from webapp.rulebook.checking import Seen
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.findings import Findings, sentence, tab_of
 from webapp.rulebook.kind import RuleKind
@@ -94,6 +95,19 @@ def problem_json(problem: DocumentProblem) -> dict[str, Any]:
         "suggestion": problem.suggestion,
         "severity": problem.severity.value,
     }
+
+
+def outages(*seen: Seen) -> list[str]:
+    """Return why systems do not answer, a sentence each."""
+    return [translated(side.problem) for side in seen if side.problem]
+
+
+def after_saving(name: str, here: str, there: str) -> str:
+    """Return where to go after saving: on to the next step of a new rule, or back to the same page."""
+    setup = in_setup()
+    if not setup or request.form.get("do") == "stay":
+        return f"/rules/{name}/{here}" + ("?setup=1" if setup else "")
+    return f"/rules/{name}/{there}" + ("?setup=1" if there else "")
 
 
 def _draft_version(rule: RuleRow, stale: StaleDraft | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +16,9 @@ from webapp.extensions import House
 from webapp.rulebook import reading
 from webapp.rulebook.editing import listed
 from webapp.rulebook.library import library
-from webapp.rulebook.samples import COUNT, READ, samples
+from webapp.rulebook.samples import COUNT, READ, Samples, samples
 from webapp.rulebook.validation_trial import examples
+from webapp.web.language import translated
 
 Asked = Mapping[str, Any]
 MAX_FIELDS = 2_000
@@ -56,6 +57,11 @@ def scope_address(document: Mapping[str, Any], side: str, *, decided: bool = Fal
     return f"/expressions/?{urlencode(asked)}"
 
 
+def resolve_address(document: Mapping[str, Any], left: str) -> str:
+    """Return the address that answers for what settles conflicts of a left field: `left`, `right` and `base`."""
+    return f"{scope_address(document, 'left')}&{urlencode({'resolve': left})}"
+
+
 def scope_of(house: House, asked: Asked) -> Scope:
     """Return the scope that a page asks for.
 
@@ -73,12 +79,23 @@ def scope_of(house: House, asked: Asked) -> Scope:
 
 def _of_connection(house: House, asked: Asked) -> Scope:
     found = samples(house, str(asked["connection"]), str(asked.get("object", "")))
+    if "resolve" in asked:
+        return _of_conflict(found, str(asked["resolve"]))
     if not asked.get("rule") or found.problem:
         return Scope(found.schema, found.many, found.problem)
     with house.db.read() as tx:
         draft = reading.draft(tx, str(asked["rule"])) or {}
     given = examples(found, listed(draft, "decisions"), library(house), house.clock())
     return Scope(given.schema, given.records)
+
+
+def _of_conflict(found: Samples, name: str) -> Scope:
+    """Return what an expression that settles conflicts sees: both values and the last agreement, typed as on the left."""
+    like = found.schema[name] if name in found.schema else Field(name)
+    words = (("left", msg("The value on the left")), ("right", msg("The value on the right")))
+    words = (*words, ("base", msg("What both sides last agreed on")))
+    schema = Schema(tuple(replace(like, name=word, nullable=True, label=translated(label)) for word, label in words))
+    return Scope(schema, schema.empty(), found.problem)
 
 
 def _of_entity(house: House, asked: Asked) -> Scope:

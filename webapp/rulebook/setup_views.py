@@ -14,11 +14,12 @@ from connectors.spi import ObjectInfo
 from rules.schema import Schema
 from webapp.connections import services as connections
 from webapp.extensions import House
-from webapp.rulebook import services, wording
+from webapp.rulebook import services, two_way_words, wording
 from webapp.rulebook.checking import look
-from webapp.rulebook.editing import Flow, with_suggestions
+from webapp.rulebook.editing import Flow, is_two_way, with_suggestions
 from webapp.rulebook.errors import RulebookError
 from webapp.rulebook.pages import RulePage, refusal, steps
+from webapp.rulebook.pairs import with_possible_ways
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -66,6 +67,7 @@ class SetupView(RulePage):
             return self._form(errors, form, 422)
         if source.schema and target.schema:
             document, _made = with_suggestions(document, source.schema, target.schema)
+            document = with_possible_ways(document, source.schema) if is_two_way(document) else document
         try:
             rule = services.create(self.house, document, self.actor)
         except RulebookError as error:
@@ -97,6 +99,7 @@ class SetupView(RulePage):
             s: side_choice(self.house, s, form.get(f"{s}_connection", ""), form.get(f"{s}_object", "")) for s in SIDES
         }
         context = {"connections": rows, "sides": sides, "form": form, "errors": errors, "wording": wording}
+        context["directions"] = two_way_words.rule_directions()
         return self.page("rulebook/new.html", status, steps=steps(1), **context)
 
 
@@ -137,6 +140,6 @@ def _document(form: dict[str, str]) -> dict[str, Any]:
     sides = {s: {"connection": form[f"{s}_connection"], "object": form[f"{s}_object"]} for s in SIDES}
     document = {"kind": "sync", "name": form["name"].strip(), "label": form.get("label", "").strip(), **sides}
     document = {key: value for key, value in document.items() if value}
-    if form.get("direction") == "right_to_left":
-        document["direction"] = "right_to_left"
+    if form.get("direction") in {"right_to_left", "two_way"}:
+        document["direction"] = form["direction"]
     return {**document, "key": {}, "fields": []}

@@ -26,14 +26,15 @@ export const ruleSetup = (form) => {
     const parts = ["left", "right"].map((side) => [slug(value(`${side}_object`)), slug(value(`${side}_connection`))]);
     if (own || !value("left_object") || !value("right_object")) return;
     const [left, right] = parts.map(([object, connection]) => [object, connection].filter(Boolean).join("_"));
-    const text = `${left}_to_${right}`.replace(/^[^a-z]+/, "");
+    const text = `${left}_${value("direction") === "two_way" ? "and" : "to"}_${right}`.replace(/^[^a-z]+/, "");
     name.value = text.slice(0, 63).replace(/_+$/, "");
   };
   const roles = () => {
-    const reversed = value("direction") === "right_to_left";
+    const direction = value("direction");
     for (const role of form.querySelectorAll("[data-side]")) {
-      const reads = (role.dataset.side === "left") !== reversed;
-      role.textContent = reads ? role.dataset.from : role.dataset.to;
+      const reads = (role.dataset.side === "left") !== (direction === "right_to_left");
+      const oneWay = reads ? role.dataset.from : role.dataset.to;
+      role.textContent = direction === "two_way" ? role.dataset.both : oneWay;
     }
   };
   form.addEventListener("change", () => { propose(); roles(); });
