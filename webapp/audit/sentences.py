@@ -57,6 +57,7 @@ SENTENCES: dict[str, str] = {
     Tag.RUN_CANCELLED: N_("{actor} cancelled run {run} of {subject}"),
     Tag.RUN_APPROVED: N_("{actor} approved the plan of run {run} of {subject}"),
     Tag.RUN_UNDONE: N_("{actor} asked to undo run {run} of {subject}"),
+    Tag.RUN_VERIFIED: N_("Run {run} compared both systems of {subject}"),
     Tag.RUN_DOWNLOADED: N_("{actor} downloaded results of run {run} of {subject}"),
     Tag.QUARANTINE_EDITED: N_("{actor} corrected the record {record} of {subject} in quarantine"),
     Tag.QUARANTINE_REPLAYED: N_("{actor} sent records of {subject} from quarantine again"),

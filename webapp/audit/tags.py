@@ -56,6 +56,7 @@ class Tag(StrEnum):
     RUN_ENDED = "runs:run:ended"
     RUN_CANCELLED = "runs:run:cancelled"
     RUN_APPROVED = "runs:run:approved"
+    RUN_VERIFIED = "runs:run:verified"
     RUN_UNDONE = "runs:run:undone"
     RUN_DOWNLOADED = "runs:run:downloaded"
     QUARANTINE_EDITED = "runs:quarantine:edited"

@@ -27,9 +27,10 @@ from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
+from webapp.runs.pipeline.verifying import Verifying
 
 log = logging.getLogger(__name__)
-_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval, "undo": Undoing}
+_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval, "undo": Undoing, "verify": Verifying}
 
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:

@@ -10,7 +10,7 @@ from webapp.runs import reading
 from webapp.runs.requests import MODES
 from webapp.web.api import ApiError
 
-KINDS = ("sync", "replay", "approved", "undo", "records")
+KINDS = ("sync", "replay", "approved", "undo", "records", "verify")
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
 RUN = {
     "type": "object",

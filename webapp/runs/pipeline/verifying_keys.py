@@ -1,0 +1,40 @@
+"""Which records of the second side a comparison has met as partners, and what it found for them.
+
+It takes nine bytes a record: sorted runs of key hashes that are merged as they grow, so that a look-up asks only a
+handful of them.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+_FRAME = {"hash": pl.UInt64(), "found": pl.UInt8()}
+
+
+class MetKeys:
+    """Hashes of keys, and a small number for each."""
+
+    def __init__(self) -> None:
+        self._runs: list[pl.DataFrame] = []
+
+    def __len__(self) -> int:
+        return sum(run.height for run in self._runs)
+
+    def add(self, keys: pl.Series, found: pl.Series) -> None:
+        """Take note of keys; those that are null are left out."""
+        run = pl.DataFrame({"hash": keys.hash(), "found": found.cast(pl.UInt8)}, schema=_FRAME)
+        run = run.filter(keys.is_not_null()).sort("hash")
+        while self._runs and self._runs[-1].height <= run.height:
+            run = pl.concat([self._runs.pop(), run]).sort("hash", maintain_order=True)
+        if run.height:
+            self._runs.append(run)
+
+    def find(self, keys: pl.Series) -> pl.Series:
+        """Return the number of each key, null for those that have not been added."""
+        hashes = keys.hash()
+        number = pl.repeat(None, keys.len(), dtype=pl.UInt8, eager=True)
+        for run in self._runs:
+            at = run["hash"].search_sorted(hashes, side="left").clip(0, run.height - 1)
+            same = (run["hash"].gather(at) == hashes) & keys.is_not_null()
+            number = number.zip_with(~same, run["found"].gather(at))
+        return number

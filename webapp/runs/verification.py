@@ -1,0 +1,109 @@
+"""Comparing both systems of a rule field by field: asking for it, and what it has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import msg
+from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.rulebook.kinds import kind_of
+from webapp.runs.models import run, run_difference, run_verification
+from webapp.runs.requests import RunRefused, insert
+
+KINDS = ("differing", "only_left", "only_right")
+FOUND = ("equal", "differing", "alone", "waiting", "quarantined", "out_of_scope", "left_alone")
+"""What may be found for a record; the numbers of a side add up to what was read there."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A record that does not agree; `waits` tells who has it already, a case or the quarantine."""
+
+    no: int
+    kind: str
+    left_key: str | None
+    right_key: str | None
+    waits: str | None
+    details: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as the API and the command line show it."""
+        keys = {"left_key": self.left_key, "right_key": self.right_key}
+        return {"no": self.no, "kind": self.kind, **keys, "waits": self.waits, **self.details}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison has found; `counts` is by side, `fields` tells in how many pairs each field differs."""
+
+    run_id: int
+    agrees: bool
+    counts: dict[str, dict[str, int]]
+    fields: dict[str, int]
+    one_way_only: int
+    left_sum: str
+    right_sum: str
+    listed: int
+    at: datetime
+
+    @property
+    def off(self) -> int:
+        """Return how many records do not agree, a pair being one."""
+        left, right = self.counts["left"], self.counts["right"]
+        pairs = max(left["differing"], right["differing"])
+        waits = max(left["waiting"], right["waiting"]) + max(left["quarantined"], right["quarantined"])
+        return pairs + waits + left["alone"] + right["alone"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was found as the API and the command line show it."""
+        sums = {"left": self.left_sum, "right": self.right_sum}
+        head = {"run": self.run_id, "agrees": self.agrees, "counts": self.counts, "fields": self.fields}
+        return {**head, "agree_one_way_only": self.one_way_only, "checksums": sums, "listed": self.listed}
+
+
+def request(house: House, rule_name: str, actor: Actor) -> int:
+    """Request a comparison of both systems of a published rule and return its run; raises `RunRefused`.
+
+    It waits while another run of the rule is at work, and writes nothing.
+    """
+    with house.db.begin() as tx:
+        row = rulebook.find(tx, rule_name)
+        if row is None:
+            raise RunRefused(msg("There is no rule called '{name}'.", name=rule_name))
+        if not kind_of(row.document).runs:
+            raise RunRefused(msg("'{name}' is not a rule that runs; other rules ask it.", name=rule_name))
+        if row.published is None:
+            raise RunRefused(
+                msg("The rule '{name}' is not published yet, so there is nothing to compare.", name=rule_name)
+            )
+        head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version}
+        return insert(house, tx, {**head, "document": row.published, "mode": "shadow", "kind": "verify"}, actor)
+
+
+def find(tx: sa.Connection, run_id: int) -> Verification | None:
+    """Return what a comparison has found, None while it has not ended well."""
+    columns = [run_verification.c[name] for name in Verification.__dataclass_fields__]
+    found = tx.execute(sa.select(*columns).where(run_verification.c.run_id == run_id)).one_or_none()
+    return None if found is None else Verification(*found)
+
+
+def latest(tx: sa.Connection, rule_id: int) -> Verification | None:
+    """Return what the last finished comparison of a rule has found."""
+    mine = sa.select(sa.func.max(run_verification.c.run_id)).join(run, run.c.id == run_verification.c.run_id)
+    last = tx.scalar(mine.where(run.c.rule_id == rule_id))
+    return None if last is None else find(tx, last)
+
+
+def differences(
+    tx: sa.Connection, run_id: int, *, kind: str | None = None, after: int = 0, limit: int = 50
+) -> list[Difference]:
+    """Return listed differences of a comparison behind number `after`, in the order found."""
+    columns = [run_difference.c[name] for name in Difference.__dataclass_fields__]
+    query = sa.select(*columns).where(run_difference.c.run_id == run_id, run_difference.c.no > after)
+    query = query.where(run_difference.c.kind == kind) if kind else query
+    return [Difference(*row) for row in tx.execute(query.order_by(run_difference.c.no).limit(limit))]
