@@ -97,6 +97,29 @@ def test_a_record_that_another_run_has_written_since_is_left_alone(world):
     assert len(world.clients()) == 2
 
 
+def test_a_table_that_was_published_anew_makes_a_plan_old(world):
+    """A plan was made with the tables of its moment; one that the rule does not ask may change."""
+    table = {"kind": "lookup", "key": {"name": "code"}, "columns": [{"name": "text"}], "entries": [["Ada", "Aa"]]}
+    lookups = [{**table, "name": name} for name in ("asked", "other")]
+    for document in lookups:
+        rulebook.create(world.house, document, ADMIN)
+        rulebook.publish(world.house, document["name"], ADMIN)
+    world.customers("Ada")
+    fields = [{"left": "id", "right": "no"}, {"right": "title", "to_right": "lookup('asked', name)"}]
+    world.rule(fields=fields)
+    sims = []
+    for document in reversed(lookups):
+        sims.append(world.run("simulate"))
+        assert sims[-1].state == "succeeded", sims[-1].message
+        entries = [["Ada", "Ab"]]
+        rulebook.save_draft(world.house, document["name"], {**document, "entries": entries}, ADMIN)
+        rulebook.publish(world.house, document["name"], ADMIN)
+        if document["name"] == "other":
+            assert numbers(approved(world, sims[-1].id)) == {"read": 1, "created": 1}
+    with pytest.raises(RunRefused, match="'asked', which the rule asks, has been published anew"):
+        approve(world.house, sims[-1].id, ADMIN)
+
+
 def test_old_plans_are_forgotten(world):
     """A new simulation drops plans that can no longer be approved; what they found is still shown."""
     world.customers("Ada")

@@ -11,8 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.reconcile.situations import Outcome
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.rulebook import reading as rulebook
+from webapp.rulebook.library import pins
+from webapp.rulebook.usage import asks
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.reading import RunRow
 
@@ -59,9 +61,9 @@ def hindrance(tx: sa.Connection, row: RunRow, now: datetime, days: int) -> Messa
     if approvals:
         return msg("This plan was approved already; run {run} carries it out.", run=approvals[0])
     if expires(row, days) <= now or not _kept(tx, row):
-        text = "This plan is older than {days} days and can no longer be approved. Simulate the rule again."
+        text = N_("This plan is older than {days} days and can no longer be approved. Simulate the rule again.")
         return msg(text, days=days)
-    return _republished(tx, row)
+    return _republished(tx, row) or _other_tables(tx, row)
 
 
 def _republished(tx: sa.Connection, row: RunRow) -> Message | None:
@@ -71,8 +73,25 @@ def _republished(tx: sa.Connection, row: RunRow) -> Message | None:
     if row.rule_version is None:
         return msg("This is a plan of a draft. Publish the rule, then simulate what is published.")
     if known.published_version != row.rule_version:
-        text = "The rule has been published anew since: this is a plan of version {old}, and now version {new} holds."
-        return Message(f"{text} Simulate the rule again.", {"old": row.rule_version, "new": known.published_version})
+        text = N_(
+            "The rule has been published anew since: this is a plan of version {old}, and now version {new} holds."
+            " Simulate the rule again."
+        )
+        return msg(text, old=row.rule_version, new=known.published_version)
+    return None
+
+
+def _other_tables(tx: sa.Connection, row: RunRow) -> Message | None:
+    """Say which table that the rule asks has been published anew since, None if there is none."""
+    then = tx.execute(sa.select(run.c.uses, run.c.document).where(run.c.id == row.id)).one()
+    now = pins(tx)
+    for kind, names in (then.uses or {}).items():
+        for name, version in names.items():
+            if now.get(kind, {}).get(name) != version and asks(then.document, name):
+                text = N_(
+                    "The table '{name}', which the rule asks, has been published anew since. Simulate the rule again."
+                )
+                return msg(text, name=name)
     return None
 
 
