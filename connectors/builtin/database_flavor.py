@@ -62,6 +62,8 @@ class Flavor(ABC):
     row_values: ClassVar[bool] = True
     """`(a, b) > (x, y)` uses an index."""
     limits: ClassVar[Limits] = Limits()
+    lookup: ClassVar[int] = 1000
+    """So many keys are looked up by one statement."""
     driver_errors: ClassVar[tuple[type[Exception], ...]]
     tests: ClassVar[ColumnTests]
     """How columns are tested where the database leaves out records itself."""

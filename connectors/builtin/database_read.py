@@ -32,7 +32,6 @@ from rules.predicate import Predicate
 from rules.schema import Field, FieldType, Schema
 from rules.text import Message, msg
 
-_LOOKUP = 1000
 BULK = 500
 """From so many records on, a page is asked for in the database's bulk form, which has a price of its own."""
 _SHOWN, _SHOWN_RAW = 80, 2000
@@ -93,8 +92,8 @@ class Reader:
         typed = values.cast(column.field.dtype, strict=False)
         wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique()
         found = [self._empty()]
-        for start in range(0, wanted.len(), _LOOKUP):
-            some = wanted.slice(start, _LOOKUP)
+        for start in range(0, wanted.len(), self._flavor.lookup):
+            some = wanted.slice(start, self._flavor.lookup)
             statement = self._select(()).where(self._flavor.among(column, some))
             statement = statement if only is None else statement.where(only)
             with session() as connection:

@@ -95,6 +95,7 @@ class PostgreSQLFlavor(Flavor):
     """How PostgreSQL is read and written."""
 
     limits = Limits(endless_floats=True, zero_in_text=False)
+    lookup = 20_000
     driver_errors = (psycopg.Error,)
     tests = PostgreSQLTests()
     snapshot = "REPEATABLE READ"
