@@ -152,6 +152,18 @@ def test_many_are_decided_at_once(house: House, rule: int) -> None:
     assert deciding.decide_many(house, waiting, {}, ADA).cases == []
 
 
+def test_a_rule_that_flows_one_way_is_asked_on_its_source(house: House) -> None:
+    """A rule that reads one side only is asked for the record by its key there."""
+    one_way = {
+        "direction": "left_to_right",
+        "fields": [{"left": "id", "right": "no"}, {"left": "phone", "right": "tel"}],
+    }
+    rule_id = make_rule(house, **one_way)
+    wait(house, rule_id, ("1", "7", "out_of_scope", {"left": {"id": 1}}))
+    deciding.decide(house, 1, {"record": "unlink"}, ADA)
+    assert records_asked(house) == [[{"side": "left", "key": "1"}]]
+
+
 def test_what_many_cannot_be_asked(house: House, rule: int) -> None:
     """A side is left or right; cases without a record of a rule have nothing to decide."""
     wait(house, rule, ("1", "7", "linked_conflict", PHONES))

@@ -289,7 +289,7 @@ def test_cases_that_are_not_there(world: World) -> None:
 def test_a_run_for_single_records(world: World) -> None:
     """A run over single records is requested with what it is about; not for nothing or a wrong side."""
     world.rule()
-    wanted = [{"side": "left", "key": "42"}, {"side": "right", "key": "C-1"}]
+    wanted = [{"side": "left", "key": "42"}, {"side": "left", "key": "43"}]
     with world.house.db.begin() as tx:
         run_id = records(world.house, "customers", wanted, ADMIN, tx)
         stored = tx.execute(sa.select(run).where(run.c.id == run_id)).one()

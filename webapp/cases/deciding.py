@@ -15,6 +15,7 @@ from webapp.cases.models import case_item
 from webapp.cases.pairs import KIND
 from webapp.cases.services import CaseRefused, Wanted
 from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
 from webapp.runs import pair_cases, requests
 from webapp.runs.pair_cases import AnswerRefused, PairCase
 from webapp.runs.pair_choices import FIELDS, LEFT, OPTIONS, RECORD, RIGHT, ChoiceRefused, numbered
@@ -24,6 +25,8 @@ AT_ONCE = 200
 """So many cases are decided in one transaction, so that runs need not wait long for theirs."""
 MOST = 5_000
 """So many cases are decided at one go."""
+_READ = {"left_to_right": "left", "": "left", "right_to_left": "right"}
+"""The side that a rule which flows one way reads; it is asked for records by their keys there."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,12 @@ def _answered(
 
 def _request(house: House, tx: sa.Connection, cases: Sequence[Waiting], actor: Actor) -> int | None:
     """Request the run over the records of cases of one rule; None where the rule cannot run now."""
-    records = list(_records([one.pair for one in cases]))
+    name = cases[0].pair.rule_name
+    rule = rulebook.find(tx, name)
+    direction = str((rule.published or {}).get("direction", "") if rule else "")
+    records = [one for one in _records([one.pair for one in cases]) if _READ.get(direction, one["side"]) == one["side"]]
     try:
-        run_id = requests.records(house, cases[0].pair.rule_name, records, actor, tx)
+        run_id = requests.records(house, name, records, actor, tx)
     except RunRefused:
         return None
     history.note(tx, [one.case for one in cases], Deed("sent", house.clock(), actor.name, run_id))
