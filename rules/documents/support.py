@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from rules.documents.defaults import actions
-from rules.documents.policies import DriftPolicy
 from rules.documents.problems import DocumentProblem
 from rules.documents.sync import (
     Action,
@@ -103,18 +102,6 @@ def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
             yield _not_yet(f"situations/{name}", msg(text, situation=name))
 
 
-def _guards(rule: SyncRule) -> Iterator[DocumentProblem]:
-    if rule.guards:
-        yield _not_yet("guards", msg("Guards are not available yet in this version."))
-
-
-def _drift(rule: SyncRule) -> Iterator[DocumentProblem]:
-    for item in fields(DriftPolicy):
-        if getattr(rule.drift, item.name) != item.default:
-            text = N_("Another answer to changed fields is not available yet in this version: a run stops at them.")
-            yield _not_yet(f"drift/{item.name}", msg(text))
-
-
 def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
     if rule.transaction is not Transaction.NONE:
         text = N_("'{kind}' is not available yet in this version. Use none.")
@@ -123,12 +110,9 @@ def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 _CHECKS: tuple[Callable[[SyncRule], Iterator[DocumentProblem]], ...] = (
     _detection,
-    _correlation,
     _fields,
     _situations,
     _deletes,
-    _guards,
-    _drift,
     _transaction,
 )
 SITUATIONS = tuple(item.name for item in fields(Situations))

@@ -21,6 +21,9 @@ class Situation(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"
 
 
+REVIEW = "review"
+"""Beside the situations: a record that is perhaps the same as one of the other side."""
+
 APART = "apart"
 """Beside the situations: a record that a person wants to stay without a partner."""
 

@@ -161,3 +161,19 @@ def test_keys_of_any_type(world, kind, values):
     world.rule()
     assert numbers(world.run()) == {"read": 2, "created": 2}
     assert numbers(world.run()) == {"read": 2, "unchanged": 2}
+
+
+def test_alike_records_are_partners(world):
+    """A one-way rule finds partners by likeness; one in doubt is parked with the keys that it may be."""
+    world.erp("DROP TABLE client")
+    world.erp("CREATE TABLE client (no INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT, tel TEXT, memo TEXT)")
+    world.customers("Miller & Sons Ltd")
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (70, "Miller and Sons Ltd", "1", None))
+    tier = {"match": [{"left": "name", "right": "title", "how": "similarity", "threshold": 0.6}], "confidence": 0.8}
+    fields = [{"left": "name", "right": "title"}, {"left": "phone", "right": "tel"}]
+    world.rule(fields=fields, correlate=[tier])
+    assert numbers(world.run()) == {"read": 1, "quarantined": 1}
+    world.rule(fields=fields, correlate=[{**tier, "confidence": 1.0}])
+    assert numbers(world.run()) == {"read": 1, "updated": 1}
+    assert world.clients() == [(70, "Miller & Sons Ltd", "+86 1")]
+    assert numbers(world.run()) == {"read": 1, "unchanged": 1}

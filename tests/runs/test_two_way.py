@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from rules.text import Message
 from tests.runs.conftest import ADMIN, World, numbers
 from webapp.runs import pair_cases
-from webapp.runs.models import pair_case
+from webapp.runs.models import pair_case, run_log
 
 FIELDS = [
     {"left": "id", "right": "no", "on": ["create"]},
@@ -180,3 +181,116 @@ def _answer(world: World, choice: dict[str, Any]) -> None:
     with world.house.db.begin() as tx:
         case = tx.scalar(sa.select(pair_case.c.id).where(pair_case.c.state == "open"))
         pair_cases.answer(tx, int(case or 0), choice, ADMIN, world.house.clock())
+
+
+SIMILAR = [{"match": [{"left": "name", "right": "title", "how": "similarity", "threshold": 0.6}], "confidence": 1.0}]
+NO_KEY = [
+    {"left": "name", "right": "title", "to_right": "name.trim()", "to_left": "title"},
+    {"left": "phone", "right": "tel"},
+]
+
+
+@pytest.fixture
+def strangers(world: World) -> World:
+    """Return a world whose sides hold alike records under keys of their own."""
+    world.erp("DROP TABLE client")
+    world.erp("CREATE TABLE client (no INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT, tel TEXT, memo TEXT)")
+    world.crm("INSERT INTO customer VALUES (?, ?, ?, ?, ?)", (1, "Miller & Sons Ltd", "1", "a", ""))
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (70, "Miller and Sons Ltd", "1", None))
+    return world
+
+
+def _match(world: World, **changes: Any) -> None:
+    world.rule(direction="two_way", fields=NO_KEY, correlate=SIMILAR, conflict={"default": "left"}, **changes)
+
+
+def test_alike_records_find_each_other(strangers: World):
+    """A match that is sure enough links records without creating anything."""
+    _match(strangers, auto_link=0.7)
+    assert numbers(strangers.run()) == {"read": 2, "updated": 1, "unchanged": 1}
+    assert strangers.clients() == [(70, "Miller & Sons Ltd", "1")]
+    assert numbers(strangers.run()) == {"read": 2, "unchanged": 2}
+
+
+@pytest.mark.parametrize(("choice", "clients"), [({"record": "link", "key": "70"}, 1), ({"record": "create"}, 2)])
+def test_a_doubtful_match_waits(strangers: World, choice: dict[str, Any], clients: int):
+    """A match in doubt becomes one case; what the person answers is done."""
+    correlate = [{**SIMILAR[0], "confidence": 0.8}]
+    strangers.rule(direction="two_way", fields=NO_KEY, correlate=correlate, conflict={"default": "left"})
+    assert numbers(strangers.run()) == {"read": 2, "cases": 1, "skipped": 1}
+    waiting = _waiting(strangers)
+    assert [(w.situation, w.left_key, w.right_key) for w in waiting] == [("review", "1", None)]
+    assert [c["key"] for c in waiting[0].details["candidates"]] == ["70"]
+    assert numbers(strangers.run()) == {"read": 2, "cases": 1, "skipped": 1}
+    _answer(strangers, choice)
+    strangers.run()
+    strangers.run()
+    assert len(strangers.clients()) == len(_customers(strangers)) == clients
+    assert [w.state for w in _waiting(strangers)] == ["settled"]
+    assert not {"created", "updated", "cases"} & set(numbers(strangers.run()))
+
+
+@pytest.mark.parametrize("over", [1, "20%"])
+def test_a_guard_stops_a_run_before_it_deletes_too_much(synced: World, over: int | str):
+    """Nothing is deleted where a guard says that it would be too much; the run waits and says why."""
+    guards = [{"metric": "deletes", "over": over}]
+    _rule(synced, situations={"deleted_left": "delete"}, deletes={"detect": "full_scan"}, guards=guards)
+    synced.run()
+    synced.crm("DELETE FROM customer WHERE id < 3")
+    run = synced.run()
+    assert (run.state, numbers(run)) == ("suspended", {})
+    assert "2 records are about to be deleted" in str(run.message)
+    assert len(synced.clients()) == 3
+    shown = synced.run("simulate")
+    assert (shown.state, numbers(shown)["deleted"]) == ("succeeded", 2)
+
+
+def test_a_guard_stops_a_run_before_it_empties_fields(synced: World):
+    """A source that suddenly gives empty values does not empty the other side."""
+    _rule(synced, guards=[{"metric": "blanked", "over": 0}])
+    synced.run()
+    synced.crm("UPDATE customer SET phone = NULL")
+    assert synced.run().state == "suspended"
+    assert [row[2] for row in synced.clients()] == ["+86 1", "+86 2", "+86 7"]
+
+
+def test_a_field_that_is_gone_stops_the_next_run(synced: World):
+    """A rule does not go on as if a field that it reads had become empty."""
+    synced.erp("ALTER TABLE client DROP COLUMN tel")
+    run = synced.run()
+    assert run.state == "suspended"
+    assert "'tel' (text) is gone" in str(run.message)
+    assert [row[2] for row in _customers(synced)] == ["+86 1", "+86 2", "+86 7"]
+
+
+def test_a_new_field_is_told_of(synced: World):
+    """A new field does not stop a run; its log says that it may be added."""
+    synced.crm("ALTER TABLE customer ADD COLUMN fax TEXT")
+    run = synced.run()
+    assert run.state == "succeeded"
+    with synced.house.db.read() as tx:
+        lines = [line.message for line in tx.execute(sa.select(run_log).where(run_log.c.run_id == run.id))]
+    assert any("has a new field 'fax'" in str(Message.from_json(line)) for line in lines)
+
+
+def test_an_expression_settles_conflicts(synced: World):
+    """Where the rule says how, no person is asked."""
+    fields = [FIELDS[0], {**FIELDS[1], "conflict": "expression", "resolve": "left + ' / ' + right"}, FIELDS[2]]
+    synced.rule(direction="two_way", fields=fields)
+    synced.run()
+    synced.crm("UPDATE customer SET name = 'Anna' WHERE id = 1")
+    synced.erp("UPDATE client SET title = 'Anne' WHERE no = 1")
+    assert numbers(synced.run()) == {"read": 6, "updated": 1, "unchanged": 5}
+    assert _customers(synced)[0][1] == synced.clients()[0][1] == "Anna / Anne"
+    assert numbers(synced.run()) == {"read": 6, "unchanged": 6}
+
+
+def test_a_record_is_switched_off_instead_of_deleted(synced: World):
+    """Deactivation sets the field that the rule names, once, and leaves the record alone from then on."""
+    marks = {"detect": "full_scan", "deactivate": {"right": {"field": "memo", "value": "closed"}}}
+    _rule(synced, situations={"deleted_left": "deactivate"}, deletes=marks)
+    synced.run()
+    synced.crm("DELETE FROM customer WHERE id = 1")
+    assert numbers(synced.run()) == {"read": 5, "updated": 1, "unchanged": 4}
+    assert synced.erp("SELECT memo FROM client ORDER BY no") == [("closed",), (None,), (None,)]
+    assert numbers(synced.run()) == {"read": 5, "skipped": 1, "unchanged": 4}

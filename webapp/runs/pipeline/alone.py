@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from connectors.errors import Misconfigured
 from rules.documents.sync import Action
+from rules.mapping.policies import written
 from rules.reconcile.merge import MergeField
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import Situation
 from rules.schema import Change, Op
+from rules.text import Message
 from webapp.runs.pipeline.chunk import PAIRS, Write
 from webapp.runs.pipeline.meeting import Met
 from webapp.runs.pipeline.pairs import APART, GONE, LINK
@@ -73,8 +76,10 @@ class Alone:
 
     def _switched_off(self, side: View, keys: pl.Series) -> pl.DataFrame:
         mark = getattr(side.rule.deletes.deactivate, side.name)
-        value = pl.repeat(mark.value, keys.len(), eager=True).cast(side.schema[mark.field].dtype, strict=False)
-        return pl.DataFrame([keys, value.alias(mark.field)])
+        value = written(mark.value, side.schema[mark.field])
+        if isinstance(value, Message):
+            raise Misconfigured(value)
+        return pl.DataFrame([keys, value.new_from_index(0, keys.len()).alias(mark.field)])
 
     def created(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return links and baselines of records that are made on the other side; keys that it gives come later."""

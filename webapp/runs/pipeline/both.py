@@ -11,7 +11,7 @@ from connectors.spi import Failure, Fence, WriteResult
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.pairs import Pairs
 from webapp.runs.pipeline.retry import Retry
-from webapp.runs.pipeline.views import OTHER
+from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.writing import Target, settled
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rules.documents.sync import Action
-from rules.reconcile.one_way import key_text
-from rules.reconcile.situations import APART, REJECTED, Outcome, Situation
+from rules.reconcile.one_way import key_text, key_values
+from rules.reconcile.situations import APART, REJECTED, REVIEW, Outcome, Situation
 from rules.text import msg
 from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline import waiting
@@ -73,11 +73,12 @@ class Deciding:
         if self.keys.is_empty():
             return
         asked = self._asked()
-        self.named = _named(asked)
+        self.named = {**self._found(), **_named(asked)}
         self.met = meet(self.view, self.draft, self.numbers, self.keys, self.known, self.named)
-        self._miss_named()
+        self._miss_named(_named(asked))
         self.base = self.planner.baseline(self.view.name, self.keys, self.known["segment"])
         found = situations(self.met, self.view, self.other, self.planner.pairs, self._changed())
+        found = self._in_question(found)
         self.merging = self._merging(found)
         conflicts = self.merging.conflicts()
         rows = self.merging.rows
@@ -104,9 +105,24 @@ class Deciding:
     def _pair(self, key: str | None, partner: str | None) -> str:
         return pair_name(key, partner) if self.view.name == "left" else pair_name(partner, key)
 
-    def _miss_named(self) -> None:
+    def _found(self) -> dict[int, str]:
+        """Return the partners that comparing all records has found, by row."""
+        if self.planner.found is None:
+            return {}
+        partner = self.planner.found.partners(self.view.name, self.keys).set(self.known["op"].is_not_null(), None)
+        return {row: key for row, key in enumerate(partner) if key is not None}
+
+    def _in_question(self, found: pl.Series) -> pl.Series:
+        """Return what is found, with those records whose partner a person has to name."""
+        if self.planner.found is None:
+            return found
+        open_ = self.planner.found.still(self.planner.pairs).situations(self.view.name, self.keys)
+        alone = found.is_in([Situation.UNMATCHED_LEFT.value, Situation.UNMATCHED_RIGHT.value]).fill_null(value=False)
+        return open_.zip_with(alone & open_.is_not_null(), found)
+
+    def _miss_named(self, named: Mapping[int, str]) -> None:
         """Park records for which a person has named a partner that is not there any more."""
-        for row, key in self.named.items():
+        for row, key in named.items():
             if not self.met.there[row]:
                 text = msg(
                     "The record {key} of {object} that was chosen as its partner is gone.",
@@ -134,7 +150,7 @@ class Deciding:
         rows = (linked | fresh).arg_true()
         base = self.base[rows]
         known = linked[rows] & any_of((column.is_not_null() for column in base), len(rows))
-        return Merging(self.view, self.other, self.planner.fields, self.met, rows, base, known)
+        return Merging(self.view, self.other, self.planner.fields, self.met, rows, base, known, self.planner.resolvers)
 
     def _situation(self, found: pl.Series) -> pl.Series:
         rows, merged = self.merging.rows, self.merging.merged.situation
@@ -142,7 +158,7 @@ class Deciding:
         return found.scatter(rows, merged.zip_with(~fresh, found[rows])) if len(rows) else found
 
     def _action(self) -> pl.Series:
-        actions = {**self.planner.actions, APART: Action.IGNORE.value}
+        actions = {**self.planner.actions, APART: Action.IGNORE.value, REVIEW: Action.CASE.value}
         action = self.situation.replace_strict(actions, default=None, return_dtype=pl.String)
         for row in self.named:
             if self.situation[row] == Situation.UNLINKED:
@@ -174,12 +190,27 @@ class Deciding:
             return conflicts[at][0] if at in conflicts else waiting.text(self._whole(at))
         own = waiting.records_of(self.draft.records[[row]])[0]
         details: dict[str, Any] = {self.view.name: own}
-        if self.met.there[row]:
+        if self.planner.found is not None and self.situation[row] in (REVIEW, Situation.DISPUTED):
+            details["candidates"] = self._candidates(self.keys[row])
+        elif self.met.there[row]:
             names = self.other.schema.names
             partner = waiting.records_of(self.met.partners.select(names)[[row]])[0]
             candidate = {"key": key_text(self.met.partners[self.other.key])[row], "confidence": 1.0, "record": partner}
             details["candidates"] = [candidate]
         return waiting.text(details)
+
+    def _candidates(self, key: str) -> list[dict[str, Any]]:
+        """Return the possible partners of a record as a person is shown them, the best first."""
+        listed = self.planner.found.candidates(self.view.name, key) if self.planner.found else pl.DataFrame()
+        values = key_values(listed["key"], self.other.schema[self.other.key].dtype).alias(self.other.key)
+        system = self.view.planner.target
+        records = system.lookup(self.other.object, self.other.schema, self.other.key, values)
+        plain = dict(zip(key_text(records[self.other.key]), waiting.records_of(records), strict=True))
+        return [
+            {"key": row["key"], "confidence": row["confidence"], "tier": row["tier"], "record": plain[row["key"]]}
+            for row in listed.iter_rows(named=True)
+            if row["key"] in plain
+        ]
 
     def _whole(self, at: int) -> dict[str, Any]:
         frames = {"left": self.merging.left, "right": self.merging.right, "base": self.merging.base}
@@ -320,6 +351,10 @@ class Deciding:
             memory.handled[other].update(partner[self.merging.rows].drop_nulls().hash().to_list())
         rows = pl.Series(list(self._details), dtype=pl.UInt32)
         memory.waits[other].update(partner[rows].drop_nulls().hash().to_list())
+        if self.planner.found is not None:
+            for row in self._details:
+                named = self.planner.found.candidates(self.view.name, self.keys[row])["key"]
+                memory.waits[other].update(named.hash().to_list())
 
     def _links(
         self, flows: pl.Series, baselines: pl.DataFrame, hashes: pl.DataFrame, alone: Alone
@@ -368,9 +403,11 @@ class Deciding:
     def _waiting(self) -> pl.DataFrame:
         partner = key_text(self.met.partners[self.other.key])
         linked = self.met.linked
+        asked_already = among(self.keys, self.planner.memory.waits[self.view.name])
         listed = []
         for row, (text, seen) in self._details.items():
-            if not self.draft.usable[row]:
+            matching = self.situation[row] in (REVIEW, Situation.DISPUTED)
+            if not self.draft.usable[row] or (matching and asked_already[row]):
                 continue
             found = (
                 self.known["partner"][row]

@@ -28,6 +28,7 @@ from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
+from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
@@ -37,7 +38,8 @@ from webapp.runs.pipeline.limits import Limits, changed_fields
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
-from webapp.runs.pipeline.planning import Planner
+from webapp.runs.pipeline.part import Part
+from webapp.runs.pipeline.planning import Planner, without_deletes
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stopping_error
 from webapp.runs.pipeline.retry import Retry
@@ -102,6 +104,9 @@ class Execution:
             mapping = compile_mapping(self.rule, *ordered, systems.library)
             planner = Planner(self.rule, mapping, writer, schemas)
             planner.replaying = self.claim.kind in ("replay", "records")
+            planner.asks_links = self.claim.kind != "sync"
+            if self.claim.kind == "part":
+                planner.actions = without_deletes(planner.actions)
             planner.at = self.claim.requested_at
             planner.validating = self._validating(systems, mapping.source, stack)
             self._keep(schemas, mapping)
@@ -133,6 +138,7 @@ class Execution:
         try:
             self._take_up(planner, target, links)
             self._expect(reader)
+            self._correlate(reader, planner, target, links)
             cursor = self._cursor(planner.source_schema)
             high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
             for page in self._pages(reader, planner, links, cursor):
@@ -164,6 +170,10 @@ class Execution:
         if self.claim.kind == "records":
             return self._named(self._lookup(reader, planner))
         request = ReadRequest(self.sides.source.object, schema, cursor, self._position or None, size)
+        if self.claim.kind == "part":
+            return Part(self.claim.parameters or {}, schema, self._library).pages(
+                reader, request, self.retry, self._tell_unclear
+            )
         return self._sent(reader, self._filtered(reader, request, planner, links), planner, links)
 
     def _lookup(self, reader: Connector, planner: Planner) -> Lookup:
@@ -176,6 +186,10 @@ class Execution:
         for done, found in lookup.pages(texts, (self._position or {}).get("looked_up", 0)):
             self._tell_missing(lookup, texts[max(0, done - lookup.size) : done], found)
             yield Page(found, {"looked_up": done})
+
+    def _tell_unclear(self, number: int) -> None:
+        text = "For {count} records it cannot be said whether they belong to the part; they were left out."
+        self.journal.log("warning", msg(text, count=number))
 
     def _tell_missing(self, lookup: Lookup, texts: pl.Series, found: pl.DataFrame) -> None:
         missing = lookup.missing(texts, found)
@@ -210,7 +224,7 @@ class Execution:
         if self.claim.kind == "records":
             number = len(asked_keys(self.claim.parameters, self.sides.source_name))
         elif self.claim.kind != "replay":
-            if self.claim.chunks or not self.full:
+            if self.claim.chunks or not self.full or self.claim.kind != "sync":
                 return
             found = self.retry(reader.objects)
             number = next((o.records for o in found if o.name == self.sides.source.object), None)
@@ -232,7 +246,7 @@ class Execution:
 
     def _recollect(self, planner: Planner) -> None:
         """Bring back what has been met: by this run before it stopped, and by others where it does not meet all."""
-        if planner.replaying and planner.validating is not None:
+        if planner.asks_links and planner.validating is not None:
             with self.house.db.read() as tx:
                 planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
         if self.claim.kind == "sync" and not self.full:
@@ -275,6 +289,27 @@ class Execution:
             plan = dump(chunk) if self.claim.mode == "simulate" else None
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
+
+    def _correlate(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
+        """Find the partners of records without a link that look-ups by value do not find."""
+        if not self.rule.correlate or self.claim.kind == "replay":
+            return
+        source, other = ("right", "left") if self.sides.reverse else ("left", "right")
+        systems = {source: reader, other: target.connector}
+        here, there = self.sides.source, self.sides.target
+        ends = {
+            source: End(
+                planner.source_schema, here.object, self.sides.source_key, lambda k: links.find(k).is_not_null()
+            ),
+            other: End(planner.whole_target, there.object, self.sides.target_key, links.taken),
+        }
+        planner.found = correlate(
+            self.rule, ends, lambda side, asked: pl.concat([p.records for p in pages(systems[side], asked, self.retry)])
+        )
+        if planner.found is not None:
+            planner.matches = ()
+            if planner.found.told is not None:
+                self.journal.log("info", planner.found.told)
 
     def _guard(self, chunk: Chunk) -> None:
         """Stop before a chunk is written that would do more than the rule's guards allow."""

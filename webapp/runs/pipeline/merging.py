@@ -15,8 +15,9 @@ import polars as pl
 
 from rules.documents.sync import SyncRule, duration
 from rules.mapping.results import FieldError
-from rules.reconcile.merge import Merged, MergeField, Pairs, merge
+from rules.reconcile.merge import Merged, MergeField, Pairs
 from rules.reconcile.one_way import key_text
+from rules.reconcile.resolve import Resolver, merge_resolved
 from rules.schema import Change, Op, Schema
 from rules.text import msg
 from webapp.runs.pipeline import waiting
@@ -39,6 +40,7 @@ class Merging:
     rows: pl.Series
     base: pl.DataFrame
     known: pl.Series
+    resolvers: tuple[Resolver, ...] = ()
     left: pl.DataFrame = field(init=False)
     right: pl.DataFrame = field(init=False)
     gives: dict[str, pl.DataFrame] = field(init=False)
@@ -54,7 +56,13 @@ class Merging:
         self._park(errors)
         self.gives = {self.view.name: columns, self.other.name: theirs}
         self.applies = {self.view.name: applies, self.other.name: their_applies}
-        self.merged = merge(self._pairs({}), self.fields)
+        self.merged = self._merge({})
+
+    def _merge(self, chosen: Mapping[str, pl.DataFrame]) -> Merged:
+        left = self.view if self.view.name == "left" else self.other
+        return merge_resolved(
+            self._pairs(chosen), self.fields, self.resolvers, lambda records: left.gives(records, self.fields)[::2]
+        )
 
     def _park(self, errors: Sequence[FieldError]) -> None:
         keys = key_text(self.met.partners[self.other.key])[self.rows]
@@ -92,7 +100,7 @@ class Merging:
     def choose(self, answers: Mapping[int, Mapping[str, Any]]) -> None:
         """Merge again with what people have answered, by place among the pairs."""
         if answers:
-            self.merged = merge(self._pairs(self._chosen(answers)), self.fields)
+            self.merged = self._merge(self._chosen(answers))
 
     def _chosen(self, answers: Mapping[int, Mapping[str, Any]]) -> dict[str, pl.DataFrame]:
         chosen = {}

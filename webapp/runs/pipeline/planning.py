@@ -20,6 +20,7 @@ from rules.text import Message, msg
 from webapp.runs.pipeline.checked import of_verdicts
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
@@ -63,7 +64,11 @@ class Planner:
         self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
         self.seen: set[int] = set()
         self.met: set[int] = set()
+        self.matches = self.sides.matches(rule)
+        self.found: Found | None = None
+        """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.replaying = False
+        self.asks_links = False
         self.validating: Validating | None = None
         self.at = datetime.fromtimestamp(0, UTC)
 
@@ -80,8 +85,9 @@ class Planner:
             if in_scope[error.row]:
                 draft.park(error.row, "map", error.message, error.field)
         known = links.find(keys)
+        named = self._named(draft, known, keys, in_scope)
         wanted = draft.usable & in_scope
-        partner, partners = self.partners(draft, known, mapped.records, wanted)
+        partner, partners = self.partners(draft, named, mapped.records, wanted)
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
@@ -100,6 +106,22 @@ class Planner:
             self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
             held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
             self.met.update(held.drop_nulls().hash().to_list())
+
+    def _named(self, draft: Draft, known: pl.Series, keys: pl.Series, in_scope: pl.Series) -> pl.Series:
+        """Return the keys of partners by link, or as comparing all with all has found them; park what is in doubt."""
+        if self.found is None:
+            return known
+        side = "right" if self.sides.reverse else "left"
+        situations = self.found.situations(side, keys).set(known.is_not_null() | ~in_scope, None)
+        for row in situations.is_not_null().arg_true().to_list():
+            named = self.found.candidates(side, keys[row])
+            text = msg(
+                "It may be the same as {keys} of {target}, but that is not certain. Complete the records, or the rule.",
+                keys=", ".join(named["key"].to_list()),
+                target=self.sides.target.object,
+            )
+            draft.park(row, "match", text)
+        return pl.select(pl.coalesce(known, self.found.partners(side, keys))).to_series()
 
     def check_keys(self, draft: Draft, keys: pl.Series) -> None:
         """Park records without a key, and those whose key has occurred already."""
@@ -149,7 +171,7 @@ class Planner:
         by_key = pl.select(pl.coalesce(known, own)).to_series()
         sought = ("k:" + by_key).set(~wanted, None)
         found = [self._lookup(key, by_key.filter(wanted), "k:")]
-        for tier, (source_field, target_field) in enumerate(self.sides.matches(self.rule)):
+        for tier, (source_field, target_field) in enumerate(self.matches):
             mark, texts = f"{tier}:", key_text(draft.records[source_field])
             values = key_text(key_values(texts, self.target_schema[target_field].dtype))
             open_ = wanted & sought.is_null() & (values != "").fill_null(value=False)
@@ -174,8 +196,8 @@ class Planner:
     def _check_partners(self, draft: Draft, batch: Batch, decision: Decision, links: Links) -> None:
         """Park records that would change their partner's key, or write to the partner of another record.
 
-        A replay does not meet the other records of its rule and asks the links instead. A run does not: the record that
-        a link names may be gone from the source.
+        A run over some records does not meet the others of its rule and asks the links instead. A run over all does not:
+        the record that a link names may be gone from the source.
         """
         key, target = self.sides.target_key, self.sides.target.object
         partner, own = key_text(decision.partners[key]), _own_keys(batch.mapped, key)
@@ -195,7 +217,7 @@ class Planner:
         again = ~right.is_first_distinct()
         if self.met:
             again |= pl.Series([h in self.met for h in right.hash().to_list()], dtype=pl.Boolean)
-        if self.replaying:
+        if self.asks_links:
             again |= links.taken(right) & (decision.found["situation"] == Situation.UNLINKED).fill_null(value=False)
         for row in (again & right.is_not_null()).arg_true():
             text = msg(
@@ -205,6 +227,11 @@ class Planner:
                 target=target,
             )
             draft.park(row, "match", text, key)
+
+
+def without_deletes(actions: Mapping[str, str]) -> dict[str, str]:
+    """Return actions of which none deletes."""
+    return {name: Action.IGNORE.value if action == Action.DELETE else action for name, action in actions.items()}
 
 
 def _own_keys(mapped: pl.DataFrame, key: str) -> pl.Series:

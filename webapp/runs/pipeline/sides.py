@@ -9,6 +9,9 @@ from rules.documents.sync import Detect, Direction, On, Side, Strength, SyncRule
 from rules.reconcile.one_way import TargetField
 from rules.reconcile.situations import Situation
 
+OTHER = {"left": "right", "right": "left"}
+"""Each side's other side, the one that is read first before the other."""
+
 
 @dataclass(frozen=True)
 class Sides:

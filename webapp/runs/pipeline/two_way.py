@@ -10,18 +10,22 @@ import polars as pl
 from connectors.spi import Page
 from rules.documents.defaults import actions
 from rules.documents.sync import Action, ConflictPolicy, SyncRule
+from rules.language.library import EMPTY, Library
 from rules.reconcile.baseline import field_ids
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
+from rules.reconcile.resolve import compile_resolvers
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, Write
+from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.deciding import Asked, Deciding, among
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.merging import based
 from webapp.runs.pipeline.outcomes import outcomes_of, rejected
 from webapp.runs.pipeline.pairs import LINK, Pairs
-from webapp.runs.pipeline.views import OTHER, View
+from webapp.runs.pipeline.sides import OTHER
+from webapp.runs.pipeline.views import View
 
 
 @dataclass
@@ -47,6 +51,7 @@ class TwoWayPlanner:
         pairs: Pairs,
         baselines: Callable[[str, pl.Series, pl.Series], pl.DataFrame],
         asked: Mapping[str, Asked],
+        library: Library = EMPTY,
     ) -> None:
         self.rule = rule
         self.views = views
@@ -54,12 +59,15 @@ class TwoWayPlanner:
         self.baselines = baselines
         self.asked = asked
         self.memory = Memory()
+        self.found: Found | None = None
+        """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.holding = False
         """Writes are held back: what has been dealt with still looks as before when its partner is read."""
         self.actions = {name: action.value for name, action in actions(rule).items()}
         self.fields: tuple[MergeField, ...] = merge_fields(rule)
         if self.actions[Situation.LINKED_CONFLICT] == Action.UPDATE:
             self.fields = tuple(replace(item, policy=ConflictPolicy.LEFT) for item in self.fields)
+        self.resolvers = compile_resolvers(rule, views["left"].schema, library)
         self.ids = field_ids(rule)
         self.given = {"l:": self._given("left"), "r:": self._given("right")}
 

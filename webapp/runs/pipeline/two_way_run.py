@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -13,9 +14,10 @@ import sqlalchemy as sa
 
 from connectors.spi import Cursor, Fence, Page, ReadRequest
 from rules.documents import digest
-from rules.documents.sync import DeleteDetect, DetectBy
+from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
 from rules.reconcile.baseline import scheme
-from rules.reconcile.one_way import key_text, key_values
+from rules.reconcile.one_way import key_text
+from rules.reconcile.situations import Situation
 from rules.schema import Schema
 from webapp.runs import pair_cases
 from webapp.runs.models import quarantine, rule_cursor
@@ -23,17 +25,23 @@ from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
+from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import Asked
 from webapp.runs.pipeline.execute import Execution, Suspended, Systems
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled
 from webapp.runs.pipeline.leftovers import settle_both
+from webapp.runs.pipeline.limits import Limits
+from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
 from webapp.runs.pipeline.pairs import GONE, Pairs
-from webapp.runs.pipeline.parking import settle_rest
+from webapp.runs.pipeline.parking import settle_entries, settle_rest
+from webapp.runs.pipeline.part import Part
+from webapp.runs.pipeline.planning import without_deletes
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.two_way import TwoWayPlanner
-from webapp.runs.pipeline.views import OTHER, View, views
+from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
 
 _ASIDE = ("schedule", "tests", "label", "guards", "errors", "explain")
@@ -48,6 +56,7 @@ class TwoWayExecution(Execution):
         schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
         with contextlib.ExitStack() as stack:
             connectors = {n: stack.enter_context(systems.connect(side.connection)) for n, side in sides.items()}
+            self._heed_drift({SideName(name): schema for name, schema in schemas.items()})
             both = views(self.rule, schemas, connectors, systems.library)
             for view in both.values():
                 view.planner.at = self.claim.requested_at
@@ -58,8 +67,12 @@ class TwoWayExecution(Execution):
             with self.house.db.read() as tx:
                 pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))
                 asked = _asked(tx, self.claim.rule_id)
-            self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked)
+            self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked, systems.library)
             self.planner.holding = not self.claim.live
+            self._library = systems.library
+            if self.claim.kind == "part":
+                self.planner.actions = without_deletes(self.planner.actions)
+            self.limits = Limits(self.rule, len(pairs), self.journal.log)
             self.connectors = connectors
             targets = {
                 name: Target(connectors[name], sides[name].object, schemas[name], SideTaken(pairs, name))
@@ -84,6 +97,7 @@ class TwoWayExecution(Execution):
         try:
             self._resume()
             self._scan()
+            self._find_partners()
             for side in OTHER:
                 self._pass(side)
         except (Suspended, Cancelled):
@@ -100,6 +114,7 @@ class TwoWayExecution(Execution):
         self._place_in: Mapping[str, Any] = self.claim.position or {"side": "left", "at": None}
         self._highs: dict[str, Any] = dict(self.claim.high or {})
         self._seen: dict[str, set[int]] = {"left": set(), "right": set()}
+        self._retried: dict[str, Parked] = {}
         for outcomes, marks in self.journal.handled():
             self._recall(outcomes, marks)
             self.numbered += outcomes["record_no"].count()
@@ -129,6 +144,38 @@ class TwoWayExecution(Execution):
             if not linked.is_empty():
                 present = self._keys(view)
                 self.planner.memory.absent[side] = set(linked.hash().to_list()) - present
+        self._guard_deletions()
+
+    def _guard_deletions(self) -> None:
+        """Stop before the first deletion where there are too many: they are all known by now."""
+        acts = {"left": Situation.DELETED_LEFT, "right": Situation.DELETED_RIGHT}
+        gone = self.planner.memory.absent
+        doing = (Action.DELETE.value, Action.DEACTIVATE.value)
+        number = sum(len(gone[side]) for side in OTHER if self.planner.actions[acts[side]] in doing)
+        stop = self.limits.deleting(number)
+        if stop is not None and self.claim.live:
+            raise Suspended(stop)
+
+    def _find_partners(self) -> None:
+        """Find the partners of records without a link that look-ups do not find."""
+        if self.claim.kind == "sync" and self.rule.correlate:
+            self.planner.found = correlate(self.rule, self._ends(), self._whole)
+        if self.planner.found is not None:
+            if self.planner.found.told is not None:
+                self.journal.log("info", self.planner.found.told)
+            for view in self.planner.views.values():
+                view.planner.matches = ()
+
+    def _ends(self) -> dict[str, End]:
+        pairs = self.planner.pairs
+        return {
+            name: End(view.schema, view.object, view.key, lambda k, name=name: pairs.find(name, k)["op"].is_not_null())  # type: ignore[misc]
+            for name, view in self.planner.views.items()
+        }
+
+    def _whole(self, side: str, request: ReadRequest) -> pl.DataFrame:
+        found = [page.records for page in pages(self.connectors[side], request, self.retry)]
+        return pl.concat(found)
 
     def _keys(self, view: View) -> set[int]:
         request = ReadRequest(view.object, view.schema.select((view.key,)), page_size=self.house.settings.page_size)
@@ -141,6 +188,8 @@ class TwoWayExecution(Execution):
         """Work through one side; where an earlier worker was further already, nothing is left to do."""
         if side == "left" and self._place_in["side"] == "right":
             return
+        if self.claim.kind == "part" and (self.claim.parameters or {}).get("side", side) != side:
+            return
         at = self._place_in["at"] if self._place_in["side"] == side else None
         view = self.planner.views[side]
         cursor = self._cursor_on(view)
@@ -151,7 +200,7 @@ class TwoWayExecution(Execution):
                 first = int(page.position["replayed"])
             placed = replace(page, position={"side": side, "at": dict(page.position)})
             chunk = self.planner.plan(side, placed, self.journal.chunks + 1, first)
-            high = highest(page, cursor, high)
+            high = high if self._aside else highest(page, cursor, high)
             if cursor:
                 self._highs[side] = plain_value(high)
             self._do(replace(chunk, high=dict(self._highs)))
@@ -165,11 +214,21 @@ class TwoWayExecution(Execution):
             )
             return
         if self.claim.kind == "records":
-            yield from self._named(view)
+            yield from self._named(view, (at or {}).get("looked_up", 0))
             return
-        request = ReadRequest(view.object, view.schema, cursor, at, size)
-        yield from pages(self.connectors[view.name], request, self.retry)
-        yield from self._widowed(view)
+        request = ReadRequest(view.object, view.schema, cursor, at or None, size)
+        if self.claim.kind == "part":
+            part = Part(self.claim.parameters or {}, view.schema, self._library)
+            yield from part.pages(self.connectors[view.name], request, self.retry, self._tell_unclear)
+            return
+        position = at or {}
+        for page in pages(self.connectors[view.name], request, self.retry):
+            yield page
+            position = page.position
+        self._aside = True  # what is looked up says nothing of how far the side has been read
+        for records in chain(self._widowed(view), self._again(view)):
+            yield Page(records, position)
+        self._aside = False
 
     def _selected(self, side: str) -> tuple[int, ...]:
         with self.house.db.read() as tx:
@@ -177,14 +236,27 @@ class TwoWayExecution(Execution):
             known = set(tx.scalars(sa.select(quarantine.c.id).where(*mine)))
         return tuple(number if number in known else 0 for number in self.claim.selection)
 
-    def _named(self, view: View) -> Iterator[Page]:
-        """Yield the records that a run was asked for, as the side holds them now."""
-        asked = [
-            entry["key"] for entry in (self.claim.parameters or {}).get("records", []) if entry["side"] == view.name
-        ]
-        yield from self._looked_up(view, pl.Series(asked, dtype=pl.String))
+    def _lookup(self, view: View) -> Lookup:  # type: ignore[override]
+        thing = (view.object, view.schema, view.key)
+        return Lookup(self.connectors[view.name], thing, self.house.settings.page_size, self.retry)
 
-    def _widowed(self, view: View) -> Iterator[Page]:
+    def _named(self, view: View, done: int) -> Iterator[Page]:  # type: ignore[override]
+        """Yield the records that a run was asked for, as the side holds them now."""
+        for asked, found in self._lookup(view).pages(asked_keys(self.claim.parameters, view.name), done):
+            if not found.is_empty():
+                yield Page(found, {"looked_up": asked})
+
+    def _again(self, view: View) -> Iterator[pl.DataFrame]:
+        """Yield the parked records of a side read by cursor that this run has not met."""
+        if self.claim.kind != "sync" or self._detect(view.name).by is not DetectBy.CURSOR:
+            return
+        with self.house.db.read() as tx:
+            parked = Parked(tx, self.claim, view.name)
+        parked.met_hashes(self._seen[view.name])
+        self._retried[view.name] = parked
+        yield from parked.pages(self._lookup(view))
+
+    def _widowed(self, view: View) -> Iterator[pl.DataFrame]:
         """Yield records of a side read by cursor whose partners are gone: nothing else would bring them up."""
         gone = self.planner.memory.absent[OTHER[view.name]]
         if not gone or self._detect(view.name).by is DetectBy.FULL:
@@ -192,23 +264,16 @@ class TwoWayExecution(Execution):
         pairs = self.planner.pairs.linked(view.name)
         lost = pairs.filter(pairs["other"].hash().is_in(pl.Series(list(gone), dtype=pl.UInt64).implode()))["own"]
         seen = self._seen[view.name]
-        yield from self._looked_up(
-            view, lost.filter(~lost.hash().is_in(pl.Series(list(seen), dtype=pl.UInt64).implode()))
-        )
-
-    def _looked_up(self, view: View, texts: pl.Series) -> Iterator[Page]:
-        size = self.house.settings.page_size
-        for start in range(0, texts.len(), size):
-            values = key_values(texts[start : start + size], view.schema[view.key].dtype).drop_nulls().alias(view.key)
-            connector = self.connectors[view.name]
-            found = self.retry(lambda: connector.lookup(view.object, view.schema, view.key, values))  # noqa: B023
+        unseen = lost.filter(~lost.hash().is_in(pl.Series(list(seen), dtype=pl.UInt64).implode()))
+        for _, found in self._lookup(view).pages(unseen):
             if not found.is_empty():
-                yield Page(found.select(view.schema.names), {"looked_up": start})
+                yield found
 
     def _do(self, chunk: Chunk) -> None:
         if chunk.read == 0:
             return
         chunk = imaged(chunk, lambda own: self._held(chunk.side if own else OTHER[chunk.side]))
+        self._guard(chunk)
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)
@@ -261,6 +326,8 @@ class TwoWayExecution(Execution):
         """Move the cursors now that all is durable; a side that was read whole settles what it had parked."""
         for side in OTHER:
             high = self._highs.get(side)
+            if side in self._retried:
+                settle_entries(tx, self._retried[side].gone(tx), self.house.clock())
             if self._detect(side).by is not DetectBy.CURSOR:
                 settle_rest(tx, self.claim, self.house.clock(), side)
             elif high is not None:

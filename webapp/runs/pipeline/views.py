@@ -18,8 +18,8 @@ from rules.reconcile.merge import MergeField
 from rules.schema import Schema
 from rules.trace import read_fields
 from webapp.runs.pipeline.planning import Planner
+from webapp.runs.pipeline.sides import OTHER
 
-OTHER = {"left": "right", "right": "left"}
 _WAYS = {"left": Direction.LEFT_TO_RIGHT, "right": Direction.RIGHT_TO_LEFT}
 
 
