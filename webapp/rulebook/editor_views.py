@@ -32,6 +32,8 @@ from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
 from webapp.rulebook.source import Mark, SyntaxProblem
+from webapp.rulebook.two_way_form import with_direction
+from webapp.rulebook.two_way_views import behaviour_context, save_two_way, show_two_way
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -99,6 +101,8 @@ class BehaviourView(RulePage):
     def behaviour(self, name: str) -> Response:
         """Show what happens, when, and what about errors."""
         rule = self.rule(name)
+        if is_two_way(rule.document):
+            return show_two_way(self, rule, rule.document)
         return self._form(rule, rule.document)
 
     @expose("/<name>/behaviour", methods=["POST"])
@@ -107,8 +111,11 @@ class BehaviourView(RulePage):
     def save_behaviour(self, name: str) -> Response:
         """Save what happens, when, and what about errors."""
         rule = self.rule(name)
+        if is_two_way(rule.document):
+            return save_two_way(self, rule)
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
+        document = with_direction(document, request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
         return redirect(after_saving(name, "behaviour", ""))
@@ -117,20 +124,14 @@ class BehaviourView(RulePage):
         flow = Flow.of(document)
         seen = look(self.house, document, flow.source)
         schema = seen.schema or Schema(())
-        schedule = part_of(document, "schedule")
         shown = {
+            **behaviour_context(self, document),
             "flow": flow,
             "where": part_of(document, flow.source).get("where") or "",
             "source_schema": schema,
             "outages": outages(seen),
             "situations": wording.situations(document, choices(), defaults_of(document)),
             "detect": part_of(part_of(document, "detect"), flow.source),
-            "policy": part_of(document, "errors"),
-            "plan": timetable.plan_of(schedule.get("cron")),
-            "schedule": schedule,
-            "zone": schedule.get("timezone") or self.house.settings.timezone,
-            "zones": timetable.zones(),
-            "timetable": timetable,
             "functions": functions(),
             "scope": scope_address(document, flow.source),
             "stale": stale,

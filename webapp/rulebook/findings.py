@@ -44,6 +44,9 @@ class Findings:
         return key_name(problem.path.split("/") if problem.path else [], self.document)
 
 
+_TWO_WAY = ("correlate", "auto_link", "review", "conflict", "deletes", "guards", "drift")
+
+
 def sentence(problem: DocumentProblem) -> str:
     """Return a problem in the reader's language, with its place inside an expression."""
     return translated(problem.message)
@@ -60,5 +63,5 @@ def tab_of(problem: DocumentProblem, home: str = "") -> str:
         return "tests"
     if head in {"validations", "decisions"}:
         return "validations"
-    shown = {"situations", "detect", "errors", "schedule"}
+    shown = {"situations", "detect", "errors", "schedule", "direction", *_TWO_WAY}
     return "behaviour" if head in shown or problem.path.endswith("/where") else "source"

@@ -73,13 +73,23 @@ def pairs(document: Mapping[str, Any]) -> list[Pair]:
 
 def _pair(entry: Mapping[str, Any], place: int) -> Pair:
     on = entry.get("on") or []
-    texts = {name: str(entry.get(name) or "") for name in ("left", "right", "conflict", *_TEXTS)}
+
+    def text(name: str, default: str = "") -> str:
+        return str(entry.get(name) or default)
+
     return Pair(
-        **texts,
-        direction=str(entry.get("direction") or BOTH),
-        strength=str(entry.get("strength") or "normal"),
+        left=text("left"),
+        right=text("right"),
+        direction=text("direction", BOTH),
+        to_right=text("to_right"),
+        to_left=text("to_left"),
+        strength=text("strength", "normal"),
         on=str(on[0]) if len(on) == 1 else BOTH,
-        on_error=str(entry.get("on_error") or PARK),
+        when=text("when"),
+        when_left=text("when_left"),
+        conflict=text("conflict"),
+        resolve=text("resolve"),
+        on_error=text("on_error", PARK),
         default=default_text(entry.get("default")),
         place=place,
     )

@@ -52,7 +52,7 @@ def _ways(
 
 
 def _field(schema: Schema, name: str) -> Field | None:
-    return schema[name] if name in schema else None
+    return next((field for field in schema.fields if field.name == name), None)
 
 
 def summary(shown: list[ShownPair], count: int, may_look: bool) -> str:

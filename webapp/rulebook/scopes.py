@@ -90,11 +90,15 @@ def _of_connection(house: House, asked: Asked) -> Scope:
 
 
 def _of_conflict(found: Samples, name: str) -> Scope:
-    """Return what an expression that settles conflicts sees: both values and the last agreement, typed as on the left."""
+    """Return what an expression that settles conflicts sees, typed as on the left."""
     like = found.schema[name] if name in found.schema else Field(name)
-    words = (("left", msg("The value on the left")), ("right", msg("The value on the right")))
-    words = (*words, ("base", msg("What both sides last agreed on")))
-    schema = Schema(tuple(replace(like, name=word, nullable=True, label=translated(label)) for word, label in words))
+    words = {
+        "left": msg("The value on the left"),
+        "right": msg("The value on the right"),
+        "base": msg("What both sides last agreed on"),
+    }
+    fields = (replace(like, name=word, nullable=True, label=translated(label)) for word, label in words.items())
+    schema = Schema(tuple(fields))
     return Scope(schema, schema.empty(), found.problem)
 
 

@@ -18,6 +18,12 @@ def choices() -> dict[str, tuple[str, ...]]:
     return {name: tuple(action for action in allowed[name] if _possible(name, action)) for name in SHOWN}
 
 
+def two_way_choices() -> dict[str, tuple[str, ...]]:
+    """Return situation -> the actions that a two-way rule can carry out; unchanged pairs are always left alone."""
+    rest = [f for f in fields(Situations) if f.name != "linked_unchanged"]
+    return {f.name: tuple(f.metadata["document"][1].get("enum", ())) for f in rest}
+
+
 def defaults_of(document: Mapping[str, Any]) -> dict[str, str]:
     """Return situation -> what is done where the document does not say."""
     direction = document.get("direction")

@@ -29,9 +29,7 @@ def rule_directions() -> list[tuple[str, str, str, str]]:
             "two_way",
             "arrow-left-right",
             _("Both ways"),
-            _(
-                "A change on either side reaches the other one. If both change the same field, your rule decides who wins."
-            ),
+            _("A change on either side reaches the other one. If both change a field, your rule says who wins."),
         ),
     ]
 
@@ -145,7 +143,7 @@ def noticing() -> list[tuple[str, str, str]]:
 
 def situations(left: str, right: str) -> list[tuple[str, str, dict[str, str]]]:
     """Return the situations of a two-way rule: name, question, and what each action means there."""
-    return [*_found(left, right), *_linked(left, right), *_gone(left, right)]
+    return [*_found(left, right), *_linked(left), *_gone(left, right)]
 
 
 def _found(left: str, right: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -179,7 +177,7 @@ def _found(left: str, right: str) -> list[tuple[str, str, dict[str, str]]]:
     ]
 
 
-def _linked(left: str, right: str) -> list[tuple[str, str, dict[str, str]]]:
+def _linked(left: str) -> list[tuple[str, str, dict[str, str]]]:
     return [
         (
             "linked_changed",

@@ -1,0 +1,129 @@
+"""The tab "What happens" of a two-way rule: situations, partners, conflicts, deletions, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import redirect, request
+from werkzeug.wrappers import Response
+
+from rules.reconcile.correlate.presets import presets
+from rules.schema import Field, Schema
+from webapp.rulebook import shares, timetable, two_way_words, wording
+from webapp.rulebook.checking import look
+from webapp.rulebook.editing import default_text, listed, part_of
+from webapp.rulebook.language_help import functions
+from webapp.rulebook.limits_form import guard_lines
+from webapp.rulebook.pages import RulePage, after_saving, outages
+from webapp.rulebook.pairs import SIDES
+from webapp.rulebook.scopes import scope_address
+from webapp.rulebook.services import RuleRow
+from webapp.rulebook.situations import defaults_of, two_way_choices
+from webapp.rulebook.suggest import suggest
+from webapp.rulebook.tiers_form import stepped
+from webapp.rulebook.two_way_form import with_direction, with_two_way
+
+_STEPS = ("tier-", "match-", "preset-")
+
+
+def show_two_way(
+    page: RulePage, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None, opened: str = ""
+) -> Response:
+    """Show what a two-way rule does; `opened` is the template whose fields are being chosen."""
+    seen = {side: look(page.house, document, side) for side in SIDES}
+    schemas = {side: found.schema or Schema(()) for side, found in seen.items()}
+    shown = {
+        **behaviour_context(page, document),
+        "schemas": schemas,
+        "outages": outages(*seen.values()),
+        "situations": _situations(document),
+        "detect": {side: part_of(part_of(document, "detect"), side) for side in SIDES},
+        "deletes": part_of(document, "deletes"),
+        "deactivate": {side: part_of(part_of(part_of(document, "deletes"), "deactivate"), side) for side in SIDES},
+        "conflict": part_of(document, "conflict"),
+        "tiers": listed(document, "correlate"),
+        "presets": presets(),
+        "preset_values": _preset_values(schemas),
+        "opened": opened,
+        "guards": guard_lines(document),
+        "drift": part_of(document, "drift"),
+        "words": two_way_words,
+        "percent": shares.percent,
+        "plain": shares.plain,
+        "default_text": default_text,
+        "functions": functions(),
+        "scopes": {side: scope_address(document, side) for side in SIDES},
+        "stale": stale,
+    }
+    return page.frame("rulebook/two_way.html", rule, "behaviour", status, document=document, **shown)
+
+
+def save_two_way(page: RulePage, rule: RuleRow) -> Response:
+    """Save what a two-way rule does; the buttons of the tiers only change what is shown."""
+    do = request.form.get("do", "")
+    step = do.startswith(_STEPS)
+    plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
+    schemas = {side: look(page.house, rule.document, side).schema for side in SIDES}
+    document = with_two_way(rule.document, request.form, timetable.cron_of(plan), schemas, keep=step)
+    if step:
+        return show_two_way(page, rule, stepped(document, do, request.form))
+    document = with_direction(document, request.form)
+    if stale := page.save(rule, document):
+        return show_two_way(page, rule, document, 409, stale)
+    return redirect(after_saving(rule.name, "behaviour", ""))
+
+
+def behaviour_context(page: RulePage, document: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page needs for direction, schedule and errors, for every direction."""
+    schedule = part_of(document, "schedule")
+    return {
+        "policy": part_of(document, "errors"),
+        "plan": timetable.plan_of(schedule.get("cron")),
+        "schedule": schedule,
+        "zone": schedule.get("timezone") or page.house.settings.timezone,
+        "zones": timetable.zones(),
+        "timetable": timetable,
+        "directions": [(value, label) for value, _icon, label, _text in two_way_words.rule_directions()],
+    }
+
+
+def _situations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [wording.side_name(document, side) for side in SIDES]
+    chosen, usual, allowed = part_of(document, "situations"), defaults_of(document), two_way_choices()
+    return [
+        {
+            "name": name,
+            "question": question,
+            "value": chosen.get(name) or usual.get(name, ""),
+            "usual": usual.get(name, ""),
+            "choices": [(action, labels[action]) for action in allowed[name]],
+        }
+        for name, question, labels in two_way_words.situations(names[0], names[1])
+    ]
+
+
+def _preset_values(schemas: dict[str, Schema]) -> dict[str, dict[str, dict[str, str]]]:
+    """Return template -> its field -> side -> the field of that side that looks like it; keys tell nobody apart here."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for preset in presets():
+        wanted = Schema(tuple(Field(_LOOKS_LIKE.get(f.name, f.name)) for f in preset.fields))
+        names = {_LOOKS_LIKE.get(f.name, f.name): f.name for f in preset.fields}
+        found[preset.name] = {f.name: {} for f in preset.fields}
+        for side, schema in schemas.items():
+            for one in suggest(_without_keys(schema), wanted, set()):
+                found[preset.name][names[one.target]][side] = one.source
+    return found
+
+
+def _without_keys(schema: Schema) -> Schema:
+    return Schema(tuple(Field(field.name) for field in schema.fields if field.name not in schema.key))
+
+
+_LOOKS_LIKE = {
+    "identity": "id_card_no",
+    "surname": "last_name",
+    "given_name": "first_name",
+    "full_name": "name",
+    "tax_number": "tax_no",
+    "place": "city",
+}
