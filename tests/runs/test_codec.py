@@ -119,8 +119,11 @@ def test_a_planned_chunk_survives_as_blob():
         pl.Series("row", [1], dtype=pl.UInt32),
     )
     links = pl.DataFrame({"left_key": ["a"], "right_key": ["1"]})
-    chunk = chunks.Chunk(3, outcomes, (write,), links, {"after": 2}, "2024", left_out=7)
-    back = chunks.load(3, chunks.dump(chunk), {"position": {"after": 2}, "high": "2024", "left_out": 7})
+    chunk = chunks.Chunk(
+        3, outcomes, (write,), links, {"after": 2}, "2024", left_out=7, side="right", answered=("pair",)
+    )
+    note = {"position": {"after": 2}, "high": "2024", "left_out": 7, "side": "right"}
+    back = chunks.load(3, chunks.dump(chunk), note)
     assert back.outcomes.equals(outcomes)
     assert back.links.equals(links)
     assert back.writes[0].change.op is Op.UPDATE
@@ -128,6 +131,7 @@ def test_a_planned_chunk_survives_as_blob():
     assert back.writes[0].change.records.equals(write.change.records)
     assert back.writes[0].rows.to_list() == [1]
     assert (back.position, back.high, back.left_out) == ({"after": 2}, "2024", 7)
+    assert (back.side, back.answered) == ("right", ("pair",))
 
 
 def test_counts_add_up():
