@@ -196,8 +196,8 @@ class Planner:
     def _check_partners(self, draft: Draft, batch: Batch, decision: Decision, links: Links) -> None:
         """Park records that would change their partner's key, or write to the partner of another record.
 
-        A run over some records does not meet the others of its rule and asks the links instead. A run over all does not:
-        the record that a link names may be gone from the source.
+        A run over some records does not meet the others of its rule and asks the links instead. A run over all does
+        not: the record that a link names may be gone from the source.
         """
         key, target = self.sides.target_key, self.sides.target.object
         partner, own = key_text(decision.partners[key]), _own_keys(batch.mapped, key)

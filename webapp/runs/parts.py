@@ -1,0 +1,126 @@
+"""Runs over some of a rule's records: those that are named, or a part of a side (a backfill)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.errors import ConnectorError
+from rules.documents import parse_sync
+from rules.documents.sync import Direction, SyncRule
+from rules.language.problems import ExpressionError
+from rules.schema import Schema
+from rules.text import Message, msg
+from webapp.connections.probing import object_schema
+from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.rulebook.library import library, pins
+from webapp.runs import requests
+from webapp.runs.pipeline.part import Part
+from webapp.runs.requests import MODES, RunRefused, insert
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A part of a side: records that meet a condition, and whose field lies from `start` to before `end`."""
+
+    side: str | None = None
+    where: str | None = None
+    field: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return what the run keeps of it."""
+        span = {"field": self.field, "from": self.start, "to": self.end} if self.field else None
+        return {"side": self.side, "where": self.where, "range": span}
+
+
+def sides(rule: SyncRule) -> tuple[str, ...]:
+    """Return the sides that a rule reads."""
+    if rule.direction is Direction.TWO_WAY:
+        return ("left", "right")
+    return ("right",) if rule.direction is Direction.RIGHT_TO_LEFT else ("left",)
+
+
+def named(text: str, side: str) -> list[dict[str, str]]:
+    """Return the records of a list of keys, one a line."""
+    return [{"side": side, "key": line.strip()} for line in text.splitlines() if line.strip()]
+
+
+def run_records(house: House, rule: str, wanted: Sequence[Mapping[str, str]], actor: Actor) -> int:
+    """Request a run over single records and return its number; raises `RunRefused`."""
+    with house.db.begin() as tx:
+        return requests.records(house, rule, wanted, actor, tx)
+
+
+def run_part(house: House, name: str, wanted: Wanted, mode: str, actor: Actor) -> int:
+    """Request a run over a part of a side and return its number; raises `RunRefused`.
+
+    It neither moves cursors nor deletes.
+    """
+    if mode not in MODES:
+        raise RunRefused(msg("'{mode}' is not a mode; use simulate, shadow or live.", mode=mode))
+    with house.db.read() as tx:
+        row = published(tx, name)
+    rule = parse_sync(row.published or {})
+    side = wanted.side or sides(rule)[0]
+    if side not in sides(rule):
+        raise RunRefused(msg("'{name}' reads {side} only.", name=name, side=sides(rule)[0]))
+    parameters = {**wanted.parameters, "side": side}
+    _check(house, rule, parameters)
+    with house.db.begin() as tx:
+        row = published(tx, name)
+        head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version}
+        values = {**head, "document": row.published, "mode": mode, "kind": "part", "parameters": parameters}
+        return insert(house, tx, values, actor)
+
+
+def published(tx: sa.Connection, name: str) -> rulebook.RuleRow:
+    """Return a rule that can run; raises `RunRefused`."""
+    row = rulebook.find(tx, name)
+    if row is None:
+        raise RunRefused(msg("There is no rule called '{name}'.", name=name))
+    if row.published is None:
+        raise RunRefused(msg("The rule '{name}' is not published, so it cannot run.", name=name))
+    return row
+
+
+def schema_of(house: House, rule: SyncRule, side: str) -> Schema:
+    """Return the fields of a side; raises `ConnectorError`."""
+    part = rule.right if side == "right" else rule.left
+    return object_schema(house, part.connection, part.object)
+
+
+def _check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
+    span = parameters["range"]
+    if not parameters["where"] and not (span and (span["from"] or span["to"])):
+        raise RunRefused(msg("Say which part: a condition, or a field with where it begins or ends."))
+    try:
+        schema = schema_of(house, rule, parameters["side"])
+    except ConnectorError as error:
+        raise RunRefused(error.message) from error
+    if span and span["field"] not in schema.names:
+        raise RunRefused(msg("{object} has no field '{field}'.", object=_object(rule, parameters), field=span["field"]))
+    with house.db.read() as tx:
+        uses = pins(tx)
+    try:
+        Part(parameters, schema, library(house, uses))
+    except ExpressionError as error:
+        raise RunRefused(_problem(error)) from error
+    except (ValueError, TypeError, ArithmeticError) as error:
+        kind = schema[span["field"]].type.value
+        text = msg("The range does not fit '{field}', which holds {type}.", field=span["field"], type=kind)
+        raise RunRefused(text) from error
+
+
+def _object(rule: SyncRule, parameters: Mapping[str, Any]) -> str:
+    return (rule.right if parameters["side"] == "right" else rule.left).object
+
+
+def _problem(error: ExpressionError) -> Message:
+    return msg("The condition cannot be used: {problem}", problem=str(error.problems[0].message))
