@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "explain": "explain:explain",
     "rules": "rules:rules",
     "simulate": "runs:simulate",
+    "verify": "verify:verify",
+    "backfill": "parts:backfill",
     "approve": "followups:approve",
     "cases": "cases:cases",
     "events": "events:events",

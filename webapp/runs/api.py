@@ -6,10 +6,12 @@ from typing import Any
 
 from webapp.runs import explanation, quarantine, reading, validations
 from webapp.runs.explanation import NotExplained
+from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
+from webapp.runs.verification_api import VerificationApi
 from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
@@ -251,4 +253,4 @@ def _warning(row: validations.RunWarning) -> dict[str, Any]:
     return {**told, "reason": str(row.message)}
 
 
-API = (RunsApi, PlanApi, QuarantineApi)
+API = (RunsApi, PartApi, PlanApi, VerificationApi, QuarantineApi)

@@ -18,9 +18,11 @@ from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs, table_hits
+from webapp.runs.part_views import PartView
 from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.requests import RunRefused, cancel, resume, start
+from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
 from webapp.web import validation_words
@@ -76,17 +78,20 @@ class RunsView(RoomView):
     @expose("/<int:run_id>")
     @has_access
     @permission_name("read")
-    def show(self, run_id: int) -> Response:
+    def show(self, run_id: int) -> Any:
         """Show one run: how far it is, its counts, what it changed."""
         outcome, key = request.args.get("outcome") or None, request.args.get("key") or None
         after = request.args.get("after", 0, type=int)
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
+            if row.kind == "verify":
+                return redirect(f"/runs/{run_id}/comparison")
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
+            source = "right" if reading.document(tx, run_id).get("direction") == "right_to_left" else "left"
             titles = validation_words.titles(reading.document(tx, run_id)) if tallies else {}
         return self.page(
             "runs/show.html",
@@ -101,6 +106,7 @@ class RunsView(RoomView):
             left=left,
             repeats=repeats,
             titles=titles,
+            source=source,
         )
 
     @expose("/<int:run_id>/progress")
@@ -185,4 +191,4 @@ class RunsView(RoomView):
             abort(404)
 
 
-VIEWS = (RunsView, PlanView, WarningsView, ExplanationView, ComparisonView, QuarantineView)
+VIEWS = (RunsView, PartView, PlanView, VerificationView, WarningsView, ExplanationView, ComparisonView, QuarantineView)
