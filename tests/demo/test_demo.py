@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 from tests.installation import CommandLine
+from webapp.demo.contacts import MARRIED, SPELLED
 from webapp.demo.systems import write
 
 
@@ -39,12 +41,14 @@ def test_the_same_seed_gives_the_same_records(tmp_path: Path) -> None:
 def test_the_demo_runs(syncline: CommandLine) -> None:
     """Each rule runs once: records are created, updated and left, some fail with a reason; nothing is done twice."""
     first = syncline.ok("demo", "--json").json
-    assert (first["changes"], len(first["runs"])) == (7, 3)
+    assert (first["changes"], len(first["runs"])) == (8, 4)
     runs = {run["rule"]: run["counts"] for run in syncline.ok("runs", "--json").json}
     customers = runs["customers_crm_erp"]
     assert all(customers[name] > 0 for name in ("created", "updated", "unchanged", "skipped", "quarantined"))
     assert runs["orders_crm_erp"]["created"] > 500
     assert runs["employees_hr"]["created"] > 140
+    contacts = runs["contacts_both_ways"]
+    assert all(contacts[name] > 0 for name in ("created", "updated", "unchanged", "cases"))
     for counts in runs.values():
         assert counts["read"] == sum(number for name, number in counts.items() if name != "read")
     reasons = {entry["reason"] for entry in syncline.ok("quarantine", "--limit", "200", "--json").json}
@@ -55,6 +59,13 @@ def test_the_demo_runs(syncline: CommandLine) -> None:
 def test_a_second_run_rests(syncline: CommandLine) -> None:
     """Without new edits a second run of each rule writes nothing."""
     syncline.ok("demo")
-    for rule in ("customers_crm_erp", "orders_crm_erp", "employees_hr"):
+    for rule in ("customers_crm_erp", "orders_crm_erp", "employees_hr", "contacts_both_ways"):
         counts = syncline.ok("run", rule, "--wait", "--json").json["counts"]
         assert counts["created"] == counts["updated"] == counts["deleted"] == 0
+
+
+def test_the_inbox_has_something_to_decide(syncline: CommandLine) -> None:
+    """After the first runs conflicts and doubtful matches wait for a person."""
+    syncline.ok("demo")
+    waiting = syncline.ok("cases", "--limit", "100", "--json").json
+    assert Counter(case["situation"] for case in waiting) == {"linked_conflict": len(MARRIED), "review": len(SPELLED)}

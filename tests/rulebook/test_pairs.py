@@ -41,7 +41,7 @@ def test_untouched_form_changes_nothing() -> None:
 
 
 def test_what_is_chosen_is_noted() -> None:
-    """Direction, conflict and its expression are noted; a pair without fields is dropped, and so is a lost expression."""
+    """Direction, conflict and its expression are noted; pairs without fields and lost expressions are dropped."""
     form = typed(DOCUMENT) | {"conflict-2": "expression", "resolve-2": "left", "direction-1": "right_to_left"}
     form |= {"left-0": "", "right-0": ""}
     made = with_pairs(DOCUMENT, form)["fields"]

@@ -10,7 +10,7 @@ from webapp.configuration import files, services
 from webapp.demo.systems import write
 from webapp.runs import reading, requests
 
-RULES = ("customers_crm_erp", "orders_crm_erp", "employees_hr")
+RULES = ("customers_crm_erp", "orders_crm_erp", "employees_hr", "contacts_both_ways")
 
 
 @click.command(hidden=True)

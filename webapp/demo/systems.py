@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from webapp.demo import contacts
 from webapp.demo.names import company, person
 
 SEED = 20_260_101
@@ -106,6 +107,7 @@ def _crm(path: Path, accounts: Iterable[Row], random: Random) -> None:
         db.executescript(CRM)
         db.executemany("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*accounts, *twins])
         db.executemany("INSERT INTO deal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", deals)
+    contacts.crm(path)
 
 
 def _deal(random: Random, number: int, account: str) -> Row:
@@ -138,6 +140,7 @@ def _erp(path: Path, accounts: Iterable[Row], random: Random) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(ERP)
         db.executemany("INSERT INTO customer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    contacts.erp(path)
 
 
 def _older(random: Random, account: Row) -> Row:

@@ -103,7 +103,7 @@ def _situations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _preset_values(schemas: dict[str, Schema]) -> dict[str, dict[str, dict[str, str]]]:
-    """Return template -> its field -> side -> the field of that side that looks like it; keys tell nobody apart here."""
+    """Return template -> its field -> side -> the field of that side that looks like it and is no key."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for preset in presets():
         wanted = Schema(tuple(Field(_LOOKS_LIKE.get(f.name, f.name)) for f in preset.fields))
