@@ -9,7 +9,7 @@ import click
 from rules.text import Message
 from webapp.commands import running
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
-from webapp.runs import reading, requests
+from webapp.runs import parts, reading, requests
 from webapp.runs.reading import RunRow
 
 MODES = ("simulate", "shadow", "live")
@@ -18,12 +18,18 @@ MODES = ("simulate", "shadow", "live")
 @click.command()
 @click.argument("rule")
 @click.option("--mode", type=click.Choice(MODES), default="live", show_default=True, help="What is done with changes.")
+@click.option("--record", "record", multiple=True, metavar="SIDE:KEY", help="Only this record, such as left:42.")
 @click.option("--wait", is_flag=True, help="Wait for the end; carries the run out itself where no worker does.")
 @json_option
-def run(rule: str, *, mode: str, wait: bool, as_json: bool) -> None:
+def run(rule: str, *, mode: str, record: tuple[str, ...], wait: bool, as_json: bool) -> None:
     """Run a published rule and print its counts; with --wait the exit code is zero only if the run ended well."""
     session = current()
-    run_id = requests.start(session.house, rule, mode, session.actor)
+    if record and mode != "live":
+        raise Failed("Single records run live only; leave --mode out.")
+    if record:
+        run_id = parts.run_records(session.house, rule, named(record), session.actor)
+    else:
+        run_id = requests.start(session.house, rule, mode, session.actor)
     running.announce(session)
     if wait:
         row = running.finish(session, run_id)
@@ -34,6 +40,17 @@ def run(rule: str, *, mode: str, wait: bool, as_json: bool) -> None:
             click.echo("No worker runs here now; the run waits for 'syncline up', or use --wait.", err=True)
     print_run(row, as_json=as_json)
     fail_unless_well(row)
+
+
+def named(records: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return records that are named like `left:42`."""
+    wanted = []
+    for text in records:
+        side, colon, key = text.partition(":")
+        if not colon or side not in ("left", "right") or not key:
+            raise Failed(f"'{text}' does not name a record; write left:KEY or right:KEY.")
+        wanted.append({"side": side, "key": key})
+    return wanted
 
 
 @click.command()

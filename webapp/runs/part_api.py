@@ -1,0 +1,88 @@
+"""The API of runs over some of a rule's records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webapp.runs import parts, reading
+from webapp.runs.requests import MODES, RunRefused
+from webapp.runs.shapes import RUN, run_json
+from webapp.wake import announce
+from webapp.web.api import ApiError, RoomApi, operation
+
+_SIDE = {"enum": ["left", "right"]}
+RECORDS = {
+    "type": "object",
+    "required": ["rule", "records"],
+    "additionalProperties": False,
+    "properties": {
+        "rule": {"type": "string"},
+        "records": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 10_000,
+            "items": {
+                "type": "object",
+                "required": ["side", "key"],
+                "additionalProperties": False,
+                "properties": {"side": _SIDE, "key": {"type": "string", "minLength": 1}},
+            },
+        },
+    },
+}
+PART = {
+    "type": "object",
+    "required": ["rule"],
+    "additionalProperties": False,
+    "properties": {
+        "rule": {"type": "string"},
+        "mode": {"enum": list(MODES), "default": "live"},
+        "side": {**_SIDE, "description": "The side to read; the first one that the rule reads if left out."},
+        "where": {"type": "string", "description": "A condition over the fields of that side."},
+        "field": {"type": "string", "description": "A field whose value lies from `from` to before `to`."},
+        "from": {"type": "string"},
+        "to": {"type": "string"},
+    },
+}
+
+
+class PartApi(RoomApi):
+    """Runs over some records."""
+
+    route_base = "/api/v1/runs"
+
+    @operation(
+        "POST",
+        "/records",
+        scope="runs:run",
+        summary="Run a rule now for single records, as their source holds them",
+        body=RECORDS,
+        response=RUN,
+    )
+    def records(self) -> Any:
+        """Start a run over named records."""
+        return self._started(lambda: parts.run_records(self.house, self.body["rule"], self.body["records"], self.actor))
+
+    @operation(
+        "POST",
+        "/part",
+        scope="runs:run",
+        summary="Run a rule over a part of a side; cursors stay where they are, nothing is deleted",
+        body=PART,
+        response=RUN,
+    )
+    def part(self) -> Any:
+        """Start a run over the records that meet a condition or lie in a range."""
+        body = self.body
+        wanted = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
+        mode = body.get("mode", "live")
+        return self._started(lambda: parts.run_part(self.house, body["rule"], wanted, mode, self.actor))
+
+    def _started(self, deed: Any) -> Any:
+        try:
+            run_id = deed()
+        except RunRefused as refusal:
+            raise ApiError(409, refusal.message) from None
+        announce(self.house.settings)
+        with self.house.db.read() as tx:
+            return run_json(reading.get(tx, run_id)), 201
