@@ -12,6 +12,7 @@ from tests.rulebook.test_pages import form_of
 from webapp.extensions import House
 from webapp.rulebook import services
 from webapp.rulebook.shares import number, percent, plain, share
+from webapp.rulebook.wording import field_lines, summary
 
 WHOLE = document(
     direction="two_way",
@@ -154,3 +155,34 @@ def test_shares_are_percent() -> None:
     assert share("x", None, 0.9) == "x"
     assert share("1e12", None, 0.9) == "1e12"
     assert (number("2", 2, 1.0), number("", 2, 1.0), number("2.5", None, 1.0), plain(2.0)) == (2, 1.0, 2.5, "2")
+
+
+def test_the_overview_tells_what_it_does(whole: House, admin_client: FlaskClient) -> None:
+    """The overview says in words how partners are found, who wins, what becomes of deletions, and how fields flow."""
+    text = " ".join(admin_client.get("/rules/customers/").text.split())
+    for told in (
+        "Keeps crm › account and erp › customers.csv the same, both ways.",
+        "recognised by phone, name; from 90% on they are linked, from 60% on a person is asked.",
+        "If both sides changed the same field: right wins.",
+        "A linked record is gone from crm › account: deactivate it in erp › customers.csv.",
+        "It stops before more than this: records deleted: 5%.",
+        "Each run reads what is new in crm › account, by the field updated_at.",
+    ):
+        assert told in text
+
+
+def test_the_overview_of_other_choices() -> None:
+    """What differs from the usual is told; names of fields beyond a few are counted."""
+    fields = [{"left": f"l{n}", "right": f"r{n}", "direction": "left_to_right", "on_error": "null"} for n in range(8)]
+    fields += [{"left": "x", "right": "y", "conflict": "newer"}]
+    said = {"unmatched_left": "ignore", "linked_changed": "update", "deleted_left": "case"}
+    told = summary(document(direction="two_way", fields=fields, situations=said))
+    assert "Records with the same key are partners." in told
+    assert "A record of crm › account has no partner: do nothing." in told
+    assert "Only to erp › customers.csv flows: l0, l1, l2, l3, l4, l5 and 2 more." in told
+    assert "For x: the newer change wins." in told
+    assert "Deletions are not noticed: what is gone from one side stays on the other." in told
+    assert field_lines(document(direction="two_way", fields=fields))[0].note == "Leave the field empty"
+    other = summary(document(direction="two_way", situations={"linked_changed": "case", "linked_conflict": "ignore"}))
+    assert "A linked record has changed on one side: ask a person." in other
+    assert "Both sides have changed the same field: do nothing." in other

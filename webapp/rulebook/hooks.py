@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +26,11 @@ class LastRun:
 RunsOf = Callable[[sa.Connection, Sequence[str]], dict[str, LastRun]]
 HitsOf = Callable[[sa.Connection, str], list[int]]
 Hindrance = Callable[[sa.Connection, str], Message | None]
+
+HistoryOf = Callable[[sa.Connection, str, int, datetime], Any]
+
+history: list[HistoryOf] = []
+"""Name and number of a rule, now -> what its page shows of its runs; the first entry is asked."""
 
 last_runs: list[RunsOf] = []
 """Rule names -> last run of each; the first entry is asked."""
@@ -47,3 +53,8 @@ def runs_of(tx: sa.Connection, names: Sequence[str]) -> dict[str, LastRun]:
 def hits_of(tx: sa.Connection, name: str) -> list[int]:
     """Return for each row of a published decision table how many records of runs it decided."""
     return next((hits for ask in table_hits if (hits := ask(tx, name))), [])
+
+
+def history_of(tx: sa.Connection, name: str, rule_id: int, now: datetime) -> Any:
+    """Return what the page of a rule shows of its runs, None where nobody knows."""
+    return next((ask(tx, name, rule_id, now) for ask in history), None)

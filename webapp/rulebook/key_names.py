@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from webapp.rulebook import wording
+from webapp.rulebook import two_way_words, wording
 from webapp.rulebook.editing import Flow, entries, part_of
 from webapp.rulebook.kind import listed
+from webapp.rulebook.situations import SHOWN
 from webapp.rulebook.translation import translate as _
 from webapp.web import validation_words
 
@@ -51,6 +52,8 @@ def _members() -> dict[str, Callable[[str], str]]:
         "validations": lambda name: _("Validation %(name)s", name=name),
         "decisions": lambda name: _("Decision table %(name)s", name=name),
         "tests": lambda name: _("Test %(name)s", name=name),
+        "correlate": lambda name: _("Finding partners: way %(name)s", name=name),
+        "guards": lambda name: _("Limit %(name)s", name=name),
         "rows": lambda name: _("Row %(name)s", name=name),
         "entries": lambda name: _("Entry %(name)s", name=name),
         "inputs": lambda name: _("Input %(name)s", name=name),
@@ -86,7 +89,7 @@ def _column(columns: Sequence[Document], name: str) -> str:
 def _words() -> dict[str, dict[str, str]]:
     """Return key -> value -> what it is called."""
     refused = {"quarantine": _("Park the record"), "suspend": _("Stop the run")}
-    situations = ("unmatched_left", "unmatched_right", "linked_changed", "out_of_scope")
+    situations = (*SHOWN, "linked_conflict", "unlinked", "disputed", "deleted_left", "deleted_right", "edit_vs_delete")
     return {
         "severity": validation_words.short(),
         "strength": dict(wording.strength_choices()),
@@ -97,7 +100,13 @@ def _words() -> dict[str, dict[str, str]]:
             "left_to_right": _("From left to right"),
             "right_to_left": _("From right to left"),
             "two_way": _("Both ways"),
+            "both": _("Both ways"),
         },
+        "conflict": dict(two_way_words.policies()),
+        "how": dict(two_way_words.hows()),
+        "kind": dict(two_way_words.kinds()),
+        "metric": dict(two_way_words.metrics()),
+        "do": dict(two_way_words.guard_deeds()),
         "ending": dict(wording.endings()),
         "hit_policy": dict(wording.policies()),
         "aggregation": dict(wording.aggregations()),
@@ -128,6 +137,43 @@ def _key_names() -> dict[str, str]:
         "strength": _("Strength"),
         "on": _("Written when"),
         "when": _("Only if"),
+        "when_left": _("Only if, to the left"),
+        "conflict": _("Who wins"),
+        "resolve": _("Value for both sides"),
+        "skew": _("Equal times"),
+        "correlate": _("Finding partners"),
+        "match": _("Comparison"),
+        "how": _("Compared how"),
+        "kind": _("The values are"),
+        "threshold": _("Alike by at least"),
+        "weight": _("Weight"),
+        "confidence": _("How sure"),
+        "confidence_from": _("How sure if only just alike"),
+        "margin": _("Better than the next one"),
+        "auto_link": _("Link by itself from"),
+        "review": _("Ask a person from"),
+        "deletes": _("Deletions"),
+        "deactivate": _("What “deactivate” writes"),
+        "value": _("Value"),
+        "guards": _("Limits"),
+        "metric": _("Counted"),
+        "over": _("More than"),
+        "min": _("And at least"),
+        "do": _("Then"),
+        "drift": _("Changed fields"),
+        "new_field": _("New field"),
+        "type_change": _("Changed type"),
+        "removed": _("Field is gone"),
+        "linked_changed": _("Changed on one side"),
+        "linked_conflict": _("Changed on both sides"),
+        "unlinked": _("Partner found"),
+        "disputed": _("Several possible partners"),
+        "unmatched_left": _("Left record without partner"),
+        "unmatched_right": _("Right record without partner"),
+        "deleted_left": _("Gone from the left side"),
+        "deleted_right": _("Gone from the right side"),
+        "edit_vs_delete": _("Changed here, gone there"),
+        "out_of_scope": _("Condition not met any more"),
         "situations": _("What happens"),
         "errors": _("When something goes wrong"),
         "data": _("Refused record"),
@@ -138,6 +184,10 @@ def _key_names() -> dict[str, str]:
         "cron": _("Times"),
         "timezone": _("Time zone"),
         "misfire": _("Missed runs"),
+        "service": _("Service level"),
+        "fresh_within": _("Fresh within"),
+        "at_most_failed": _("Records in quarantine at most"),
+        "at_most_waiting": _("Pairs that wait at most"),
         "explain": _("Keep the values that each run reads"),
         "check": _("Condition"),
         "unique": _("Unique values"),

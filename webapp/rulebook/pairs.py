@@ -52,10 +52,9 @@ class Pair:
     suggested: bool = False
 
     @property
-    def special(self) -> bool:
-        """Tell whether the pair says more than which fields agree, and which way."""
-        shown = (self.to_right, self.to_left, self.when, self.when_left, self.conflict, self.resolve)
-        return any(shown) or self.strength != "normal" or self.on != BOTH or self.on_error != PARK
+    def written(self) -> bool:
+        """Tell whether somebody has written an expression for the pair."""
+        return any((self.to_right, self.to_left, self.when, self.when_left, self.resolve))
 
     def row(self, side: str, field: Field | None) -> Row | None:
         """Return how the field of a side gets its value, as the trial asks it; None where nothing flows there."""

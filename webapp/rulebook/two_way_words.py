@@ -163,7 +163,7 @@ def _found(left: str, right: str) -> list[tuple[str, str, dict[str, str]]]:
             "unlinked",
             _("Two records turn out to be the same"),
             {
-                "link_update": _("Link them and bring them to the same values"),
+                "link_update": _("Link them, make them agree"),
                 "link": _("Link them, write only later changes"),
                 "ignore": _("Do nothing"),
                 "case": _("Ask a person"),

@@ -55,11 +55,13 @@ class RulesView(RulePage):
             return redirect(home(name, kind_of(rule.document)))
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
+            history = hooks.history_of(tx, name, rule.id, self.house.clock())
         schedule = part_of(rule.published or {}, "schedule")
         active = rule.published_version is not None and rule.state == ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
-        return self.frame("rulebook/overview.html", rule, "overview", run=run, next_times=next_times)
+        context = {"run": run, "next_times": next_times, "history": history}
+        return self.frame("rulebook/overview.html", rule, "overview", **context)
 
     @expose("/<name>/publish")
     @has_access

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import FieldType, Schema
-from webapp.rulebook import demands, timetable
-from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, part_of, rows
+from webapp.rulebook import demands, timetable, two_way_summary, two_way_words
+from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, is_two_way, part_of, rows
+from webapp.rulebook.pairs import Pair, pairs
 from webapp.rulebook.translation import translate as _
 
 Document = Mapping[str, Any]
@@ -29,9 +30,12 @@ def arrow(document: Document) -> str:
 
 def summary(document: Document) -> list[str]:
     """Return the rule as a few sentences."""
+    if is_two_way(document):
+        names = {side: side_name(document, side) for side in ("left", "right")}
+        return [*two_way_summary.sentences(document, names), _on_errors(document)]
     flow = Flow.of(document)
     source, target = side_name(document, flow.source), side_name(document, flow.target)
-    sentences = [_first_sentence(document, source, target)]
+    sentences = [_("Brings records of %(source)s to %(target)s.", source=source, target=target)]
     sentences.append(_("It runs %(when)s.", when=timetable.words(part_of(document, "schedule"))))
     where = part_of(document, flow.source).get("where")
     if where:
@@ -41,12 +45,6 @@ def summary(document: Document) -> list[str]:
     sentences.append(_found_how(document, flow, source))
     sentences.append(_on_errors(document))
     return sentences
-
-
-def _first_sentence(document: Document, source: str, target: str) -> str:
-    if document.get("direction") == "two_way":
-        return _("Keeps %(source)s and %(target)s the same, both ways.", source=source, target=target)
-    return _("Brings records of %(source)s to %(target)s.", source=source, target=target)
 
 
 def _situations(document: Document, flow: Flow, target: str) -> list[str]:
@@ -154,20 +152,42 @@ def cursor_choices(schema: Schema) -> Choices:
 
 @dataclass(frozen=True)
 class FieldLine:
-    """One filled field, as the overview lists it."""
+    """One filled field, as the overview lists it; `back` is the expression for the other way, where there is one."""
 
     target: str
     source: str
     expression: str
     is_key: bool
     note: str
+    icon: str = "arrow-right"
+    back: str = ""
 
 
 def field_lines(document: Document) -> list[FieldLine]:
     """Return the filled fields of a rule."""
+    if is_two_way(document):
+        return [_pair_line(pair, part_of(document, "key")) for pair in pairs(document)]
     flow = Flow.of(document)
     key = part_of(document, "key").get(flow.target)
     return [_line(row, row.name == key) for row in rows(document, None) if row.source]
+
+
+def _pair_line(pair: Pair, key: Document) -> FieldLine:
+    icons = {"left_to_right": "arrow-right", "right_to_left": "arrow-left"}
+    notes = [_("if %(condition)s", condition=text) for text in dict.fromkeys((pair.when, pair.when_left)) if text]
+    is_key = bool(pair.left or pair.right) and (key.get("left"), key.get("right")) == (pair.left, pair.right)
+    icon = icons.get(pair.direction, "arrow-left-right")
+    told = " · ".join([*pair_notes(pair), *notes])
+    return FieldLine(pair.right or "–", pair.left or "–", pair.to_right, is_key, told, icon, pair.to_left)
+
+
+def pair_notes(pair: Pair) -> list[str]:
+    """Return what a pair says besides its expressions, in a few words each."""
+    notes = [dict(on_choices())[pair.on]] if pair.on != "both" else []
+    notes += [dict(strength_choices())[pair.strength]] if pair.strength in {"strong", "weak"} else []
+    notes += [dict(two_way_words.policies()).get(pair.conflict, pair.conflict)] if pair.conflict else []
+    notes += [dict(on_error_choices()).get(pair.on_error, pair.on_error)] if pair.on_error != PARK else []
+    return notes
 
 
 def _line(row: Row, is_key: bool) -> FieldLine:
