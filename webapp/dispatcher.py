@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from datetime import timedelta
 
 import redis
 import sqlalchemy as sa
 
 from config import Settings
+from webapp.events.sources import register
 from webapp.extensions import House, open_house
+from webapp.runs import service_levels
 from webapp.runs.models import run as run_table
 from webapp.runs.queue import enqueue, queue
 from webapp.runs.schedules import fire_due
@@ -22,6 +25,8 @@ from webapp.wake import LIST
 
 POLL = 1.0
 """Seconds between two looks into the database when nobody rings."""
+LOOK = 15.0
+"""Seconds between two looks at the service levels."""
 AGAIN = timedelta(seconds=15)
 """After this time a run that nobody has claimed is announced once more."""
 
@@ -64,6 +69,14 @@ def turn(house: House, connection: redis.Redis) -> None:
         log.warning("The dispatcher will try again: %s", error)
 
 
+def look_after(house: House) -> None:
+    """See whether rules keep their service levels; a database that does not answer is asked again later."""
+    try:
+        service_levels.watch(house)
+    except sa.exc.OperationalError as error:
+        log.warning("The dispatcher will look at service levels again: %s", error)
+
+
 def wait_for_ring(connection: redis.Redis, stop: threading.Event) -> None:
     """Return when someone rings, or after `POLL` seconds."""
     try:
@@ -80,6 +93,11 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     house = open_house(settings)
     connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
+    register()
+    due = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
+        if time.monotonic() >= due:
+            look_after(house)
+            due = time.monotonic() + LOOK
         wait_for_ring(connection, stop)

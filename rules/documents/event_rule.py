@@ -14,9 +14,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from rules.documents.policies import Backoff
+from rules.documents.policies import DURATION, Backoff, duration
 from rules.documents.shape import NAME, entry
-from rules.documents.sync import DURATION, duration
 
 KIND = "event_rule"
 TYPE = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$"

@@ -3,12 +3,22 @@
 # ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from rules.documents.shape import entry
 
 SHARE = r"^[0-9]+(\.[0-9]+)?%$"
+DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """Return the time that a duration like `5m`, `2s` or `1d` stands for."""
+    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+    return timedelta(**{_UNITS[unit]: int(number)})
 
 
 class Metric(StrEnum):
@@ -119,3 +129,17 @@ class Schedule:
     cron: str = entry("Five cron fields: minute, hour, day, month, weekday.", minLength=9)
     timezone: str = entry("The time zone of the schedule.", "UTC", minLength=1)
     misfire: Misfire = entry("Runs missed while the system was down: once: one run; skip: none.", Misfire.ONCE)
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """What people may expect of the rule; where it does not keep that, it is shown as late or failing."""
+
+    fresh_within: str | None = entry("How long ago the last run that went well may have begun.", None, pattern=DURATION)
+    at_most_failed: int | None = entry("How many records may be in quarantine.", None, minimum=0)
+    at_most_waiting: int | None = entry("How many pairs of records may wait for a person.", None, minimum=0)
+
+    @property
+    def fresh_time(self) -> timedelta | None:
+        """Return the age that the last run may have."""
+        return None if self.fresh_within is None else duration(self.fresh_within)

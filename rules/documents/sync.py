@@ -7,25 +7,24 @@ is read and checked here, also those that this version does not execute yet (`ru
 # ruff: noqa: RUF009 - `entry` declares a key, as `dataclasses.field` would
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from rules.documents.decision import Decision
 from rules.documents.example import RuleTest
-from rules.documents.policies import Deactivations, DriftPolicy, ErrorPolicy, Guard, Schedule
+from rules.documents.policies import (
+    DURATION,
+    Deactivations,
+    DriftPolicy,
+    ErrorPolicy,
+    Guard,
+    Schedule,
+    ServiceLevel,
+    duration,
+)
 from rules.documents.shape import NAME, entry
 from rules.documents.validation import Validation
-
-DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
-_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(text: str) -> timedelta:
-    """Return the time that a duration like `5m`, `2s` or `1d` stands for."""
-    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", text).groups()  # type: ignore[union-attr]
-    return timedelta(**{_UNITS[unit]: int(number)})
 
 
 class Direction(StrEnum):
@@ -365,5 +364,6 @@ class SyncRule:
     errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
     transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
     schedule: Schedule | None = entry("When the rule runs by itself; only by hand if left out.", None)
+    service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
     explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
     tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())

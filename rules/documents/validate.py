@@ -10,10 +10,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from rules.documents.event_rule import TYPE
-from rules.documents.policies import SHARE
+from rules.documents.policies import DURATION, SHARE
 from rules.documents.problems import DocumentProblem
 from rules.documents.shape import NAME
-from rules.documents.sync import DURATION
 from rules.language.problems import nearest
 from rules.text import N_, Message, msg
 

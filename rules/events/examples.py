@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.documents.event_rule import Example, Expected
-from rules.documents.sync import duration
+from rules.documents.policies import duration
 from rules.events.interface import Event, Step
 from rules.events.parse import parse_event_rule
 from rules.events.simulate import START, Simulation, simulate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rules.documents.sync import DURATION, duration
+from rules.documents.policies import DURATION, duration
 from rules.events.interface import Event, Heard, Live, Note, Step
 from rules.events.rule import Ready
 from rules.events.work import Work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -9,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from webapp.dashboard import services
 from webapp.dashboard.probes import PROBES
+from webapp.runs import service_levels
 from webapp.web.views import RoomView, can, expose, signed_in
 
 
@@ -25,7 +27,11 @@ class HomeView(RoomView):
         """Show the home page."""
         with self.house.db.read() as tx:
             progress = services.progress(tx)
-            shown = {**_runs(tx), **_attention(tx, self.actor.name), "week": services.week(tx, self.house.clock())}
+            shown = {
+                **_runs(tx),
+                **_attention(tx, self.actor.name, self.house.clock()),
+                "week": services.week(tx, self.house.clock()),
+            }
         steps = _steps(progress) if not progress.complete and can("read", "Rules") else []
         return self.page("dashboard/home.html", progress=progress, steps=steps, **shown)
 
@@ -42,12 +48,13 @@ def _runs(tx: Any) -> dict[str, Any]:
     return {"going": services.going(tx) if allowed else [], "latest": services.latest(tx) if allowed else []}
 
 
-def _attention(tx: Any, me: str) -> dict[str, Any]:
+def _attention(tx: Any, me: str, now: datetime) -> dict[str, Any]:
     mine, nobodys = services.waiting(tx, me) if can("read", "Cases") else (0, [])
     return {
         "my_cases": mine,
         "cases": nobodys,
         "failing": services.failing(tx) if can("read", "Runs") else [],
+        "levels": service_levels.broken(tx, now) if can("read", "Rules") else [],
         "parked": services.parked(tx) if can("read", "Quarantine") else [],
         "unreachable": services.unreachable(tx) if can("read", "Connections") else [],
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents.sync import duration
+from rules.documents.policies import duration
 from rules.text import Message
 from webapp.audit.services import Event as AuditEvent
 from webapp.audit.services import Subject, record

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rules.documents.sync import DURATION, duration
+from rules.documents.policies import DURATION, duration
 from rules.events.simulate import START, read_events
 from rules.text import N_, msg
 from webapp.events.form_document import form_of

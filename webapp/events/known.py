@@ -22,6 +22,7 @@ from webapp.rulebook.translation import translate as _
 RECENT = 20
 MOST = 60
 RUNS = ("run.succeeded", "run.failed", "run.suspended", "run.cancelled")
+LEVELS = ("rule.late", "rule.failing", "rule.recovered")
 
 
 def choices(house: House) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def choices(house: House) -> dict[str, Any]:
         own = [f"record.{name}.{deed}" for name in held for deed in ("created", "updated", "deleted")]
         known = connections.list_connections(tx)
         return {
-            "types": [*sorted({*reading.event_types(tx), *listened}), *own, *RUNS],
+            "types": [*sorted({*reading.event_types(tx), *listened}), *own, *RUNS, *LEVELS],
             "entities": held,
             "connections": [
                 (HUB, _("Entities of Syncline")),

@@ -1,7 +1,8 @@
 """Events that Syncline itself gives: records of entities and the ends of runs, in the transaction of what they tell.
 
 `record.customer.created`, `.updated` and `.deleted` hold the record's id and values (of a changed record what was
-before as well); `run.succeeded`, `run.failed` and so on hold the run's number, rule, mode and counts. They are stored
+before as well); `run.succeeded`, `run.failed` and so on hold the run's number, rule, mode and counts; `rule.late`,
+`rule.failing` and `rule.recovered` hold the rule whose service level is not met, or met again, and why. They are stored
 only while a rule listens to them.
 """
 
@@ -23,13 +24,15 @@ from webapp.extensions import Actor
 from webapp.rulebook.models import rule, rule_version
 from webapp.rulebook.reading import ACTIVE
 from webapp.runs import hooks as run_hooks
-from webapp.runs.hooks import Ended
+from webapp.runs.hooks import Ended, LevelMoved
 
 
 def register() -> None:
     """Hang this room in where records change and runs end; done once in every process that may do either."""
     if records_changed not in entity_hooks.changed:
         entity_hooks.changed.append(records_changed)
+    if level_moved not in run_hooks.levels:
+        run_hooks.levels.append(level_moved)
     if run_ended not in run_hooks.ended:
         run_hooks.ended.append(run_ended)
 
@@ -83,6 +86,15 @@ def run_ended(tx: sa.Connection, ended: Ended) -> None:
         data = {"run": ended.run_id, "rule": ended.rule_name, "mode": ended.mode, "counts": dict(ended.counts)}
         uid = f"run/{ended.run_id}/{ended.token}"
         store(tx, [Incoming(uid, kind, ended.at, {**data, "message": ended.message})], "run", ended.at)
+
+
+def level_moved(tx: sa.Connection, moved: LevelMoved) -> None:
+    """Give an event for a rule that is late, fails, or meets its service level again."""
+    kind = f"rule.{'recovered' if moved.state == 'met' else moved.state}"
+    if kind in listened(tx):
+        data = {"rule": moved.rule_name, "state": moved.state, "message": " ".join(moved.reasons)}
+        uid = f"service/{moved.rule_name}/{moved.state}/{moved.at.isoformat()}"
+        store(tx, [Incoming(uid, kind, moved.at, data)], "rule", moved.at)
 
 
 def _depth(tx: sa.Connection, actor: Actor) -> int:

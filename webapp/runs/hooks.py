@@ -50,8 +50,21 @@ class PairsMoved:
     at: datetime
 
 
+@dataclass(frozen=True)
+class LevelMoved:
+    """A rule's service level: `state` is late, failing, or met again; `reasons` say why."""
+
+    rule_name: str
+    state: str
+    reasons: tuple[str, ...]
+    at: datetime
+
+
 ended: list[Callable[[sa.Connection, Ended], None]] = []
 """Each is called in the transaction that ends the run."""
 
 pairs: list[Callable[[sa.Connection, PairsMoved], None]] = []
 """Each is called in the transaction that opens, refreshes, answers or settles pairs that wait."""
+
+levels: list[Callable[[sa.Connection, LevelMoved], None]] = []
+"""Each is called in the transaction that notes that a rule is late, failing, or meets its service level again."""

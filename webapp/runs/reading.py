@@ -105,6 +105,12 @@ def listing(
     return [_row(found) for found in tx.execute(query)]
 
 
+def rows(tx: sa.Connection, *which: sa.ColumnElement[bool], limit: int) -> list[RunRow]:
+    """Return the runs that meet conditions, the latest first."""
+    query = sa.select(*_COLUMNS).where(*which).order_by(run.c.id.desc()).limit(limit)
+    return [_row(found) for found in tx.execute(query)]
+
+
 def latest(tx: sa.Connection, names: Sequence[str]) -> dict[str, RunRow]:
     """Return the last run of each of the named rules."""
     newest = sa.select(sa.func.max(run.c.id)).where(run.c.rule_name.in_(names)).group_by(run.c.rule_name)

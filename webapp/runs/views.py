@@ -12,7 +12,7 @@ from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import followups, plans, reading, validations
+from webapp.runs import followups, plans, reading, trends, validations
 from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
@@ -35,6 +35,7 @@ OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected", "moved",
 hooks.last_runs.append(last_runs)
 hooks.deletion.append(hindrance)
 hooks.table_hits.append(table_hits)
+hooks.history.append(trends.panel)
 
 
 class RunsView(RoomView):

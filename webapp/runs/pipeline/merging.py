@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from rules.documents.sync import SyncRule, duration
+from rules.documents.policies import duration
+from rules.documents.sync import SyncRule
 from rules.mapping.results import FieldError
 from rules.reconcile.merge import Merged, MergeField, Pairs
 from rules.reconcile.one_way import key_text

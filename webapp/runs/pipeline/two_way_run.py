@@ -44,7 +44,7 @@ from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
 
-_ASIDE = ("schedule", "tests", "label", "guards", "errors", "explain")
+_ASIDE = ("schedule", "service", "tests", "label", "guards", "errors", "explain")
 
 
 class TwoWayExecution(Execution):
