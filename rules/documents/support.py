@@ -87,16 +87,19 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 
 def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
+    if rule.deletes.detect not in (DeleteDetect.NONE, DeleteDetect.FULL_SCAN):
+        text = N_("Noticing deletions by {how} is not available yet in this version. Use full_scan.")
+        yield _not_yet("deletes/detect", msg(text, how=rule.deletes.detect.value))
     if rule.direction is Direction.TWO_WAY:
-        if rule.deletes.detect not in (DeleteDetect.NONE, DeleteDetect.FULL_SCAN):
-            text = N_("Noticing deletions by {how} is not available yet in this version. Use full_scan.")
-            yield _not_yet("deletes/detect", msg(text, how=rule.deletes.detect.value))
         return
-    if rule.deletes.detect is not DeleteDetect.NONE:
-        yield _not_yet("deletes/detect", msg("Noticing deletions is not available yet in this version. Use none."))
-    target = "deleted_left" if rule.direction is Direction.RIGHT_TO_LEFT else "deleted_right"
+    source, target = ("deleted_left", "deleted_right")[:: -1 if rule.direction is Direction.RIGHT_TO_LEFT else 1]
+    if rule.deletes.detect is DeleteDetect.FULL_SCAN and actions(rule)[source] is Action.CASE:
+        text = N_("Say what is done with records that are gone: delete, deactivate, unlink or ignore.")
+        yield DocumentProblem(f"situations/{source}", msg(text))
     for name in ("deleted_left", "deleted_right", "edit_vs_delete"):
         known = {None, Action.CASE, Action.IGNORE} | ({Action.RECREATE} if name == target else set())
+        if name == source and rule.deletes.detect is DeleteDetect.FULL_SCAN:
+            known |= {Action.DELETE, Action.DEACTIVATE, Action.UNLINK}
         if getattr(rule.situations, name) not in known:
             text = N_("Acting on deletions is not available yet in this version. Leave {situation} away.")
             yield _not_yet(f"situations/{name}", msg(text, situation=name))

@@ -146,7 +146,7 @@ class History:
         return tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)  # type: ignore[return-value]
 
     def _merged(self, base: Any, left: Any, right: Any) -> tuple[Any, Any]:
-        if left == right or (left != base and right != base and self.asked["policy"] == "manual"):
+        if left == right or (base not in (left, right) and self.asked["policy"] == "manual"):
             return left, right
         winner = {"left": left, "right": right}.get(self.asked["policy"], left)
         value = left if right == base else right if left == base else winner

@@ -21,8 +21,8 @@ from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.models import installation
 from webapp.runs.pipeline.approved import Approval
-from webapp.runs.pipeline.execute import Execution, Suspended, Systems
-from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
+from webapp.runs.pipeline.execute import Execution, Systems
+from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution

@@ -18,8 +18,8 @@ from webapp.runs.models import rule_cursor, run, run_chunk, run_input, run_recor
 from webapp.runs.pipeline.chunk import Chunk, load
 from webapp.runs.pipeline.codec import typed_value
 from webapp.runs.pipeline.ends import CursorEnd, Ends
-from webapp.runs.pipeline.execute import Suspended
 from webapp.runs.pipeline.inputs import Inputs
+from webapp.runs.pipeline.journal import Suspended
 from webapp.runs.pipeline.moves import Watch, without
 from webapp.runs.pipeline.parking import settle_rest
 from webapp.runs.pipeline.stored import StoredRun

@@ -103,7 +103,8 @@ class Chunk:
 
 def counts(chunk: Chunk) -> dict[str, int]:
     """Return the counts of a chunk; `read` is the sum of all others but `deleted`."""
-    found = dict(chunk.outcomes["outcome"].value_counts().iter_rows())
+    counted = chunk.outcomes.filter(pl.col("record_no").is_not_null() | (pl.col("outcome") == Outcome.DELETED))
+    found = dict(counted["outcome"].value_counts().iter_rows())
     found[Outcome.SKIPPED.value] = found.get(Outcome.SKIPPED.value, 0) + chunk.left_out
     return {"read": chunk.read + chunk.left_out, **{name: found.get(name, 0) for name in COUNTED}}
 

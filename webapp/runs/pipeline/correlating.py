@@ -16,7 +16,8 @@ from rules.reconcile.correlate import Correlator
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import REVIEW, Situation
 from rules.schema import Schema
-from rules.text import Message, msg
+from rules.text import N_, msg
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.pairs import Pairs
 from webapp.runs.pipeline.sides import OTHER
 
@@ -48,15 +49,11 @@ class Found:
         asked = pl.DataFrame({f"{side}_key": keys})
         return asked.join(named, on=f"{side}_key", how="left", maintain_order="left")["situation"]
 
-    @property
-    def told(self) -> Message | None:
-        """Return what a run says about what was not compared, None where all was."""
-        if not self.skipped:
-            return None
-        return msg(
-            "{count} records share only very frequent values with others; they were compared with their neighbours only.",
-            count=self.skipped,
-        )
+    def tell(self, journal: Journal) -> None:
+        """Note in the log of a run what was not compared with all."""
+        if self.skipped:
+            text = N_("{count} records share only very frequent values; they were compared with their neighbours only.")
+            journal.log("info", msg(text, count=self.skipped))
 
     def candidates(self, side: str, key: str) -> pl.DataFrame:
         """Return the possible partners of a record, the best first: `key`, `confidence`, `tier`."""

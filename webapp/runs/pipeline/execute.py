@@ -25,6 +25,7 @@ from webapp.connections.references import References
 from webapp.extensions import House
 from webapp.runs.models import quarantine, rule_cursor, run
 from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
@@ -32,7 +33,7 @@ from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
-from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
+from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.limits import Limits, changed_fields
 from webapp.runs.pipeline.links import Links
@@ -40,20 +41,12 @@ from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
-from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
 from webapp.runs.pipeline.refusals import stopping_error
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
-
-
-class Suspended(Exception):
-    """The run stops and waits for a person."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -148,6 +141,7 @@ class Execution:
                 kept = inputs.keep(page, self.kept, first)
                 self._finish_chunk(replace(chunk, high=plain_value(high), inputs=kept), planner, target, links)
                 stopping.check()
+            self._remove_absent(reader, planner, target, links)
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
             raise
@@ -275,7 +269,7 @@ class Execution:
             self.journal.heed(tx)
 
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> None:
-        if chunk.read == 0 and not chunk.left_out:
+        if chunk.outcomes.is_empty() and not chunk.left_out:
             return
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key)
         chunk = imaged(chunk, lambda _own: side)
@@ -296,20 +290,26 @@ class Execution:
             return
         source, other = ("right", "left") if self.sides.reverse else ("left", "right")
         systems = {source: reader, other: target.connector}
-        here, there = self.sides.source, self.sides.target
+        here, there = self.sides.source.object, self.sides.target.object
         ends = {
             source: End(
-                planner.source_schema, here.object, self.sides.source_key, lambda k: links.find(k).is_not_null()
+                planner.source_schema, here, self.sides.source_key, lambda keys: links.find(keys).is_not_null()
             ),
-            other: End(planner.whole_target, there.object, self.sides.target_key, links.taken),
+            other: End(planner.whole_target, there, self.sides.target_key, links.taken),
         }
-        planner.found = correlate(
-            self.rule, ends, lambda side, asked: pl.concat([p.records for p in pages(systems[side], asked, self.retry)])
-        )
+        planner.found = correlate(self.rule, ends, lambda side, asked: whole(systems[side], asked, self.retry))
         if planner.found is not None:
             planner.matches = ()
-            if planner.found.told is not None:
-                self.journal.log("info", planner.found.told)
+            planner.found.tell(self.journal)
+
+    def _remove_absent(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
+        """Do what the rule says about linked records that are gone from the source, once all others are done."""
+        if self.claim.kind != "sync":
+            return
+        position, high = self.journal.place
+        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size)
+        for chunk in absent.chunks(links, self.journal, self.limits):
+            self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
 
     def _guard(self, chunk: Chunk) -> None:
         """Stop before a chunk is written that would do more than the rule's guards allow."""

@@ -46,6 +46,14 @@ class Cancelled(Exception):
     """Someone has asked to cancel the run."""
 
 
+class Suspended(Exception):
+    """The run stops and waits for a person."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
 @dataclass(frozen=True)
 class Claim:
     """A run that a worker holds, as it was when claimed."""
@@ -104,6 +112,8 @@ class Journal:
         self.holder = holder or claim
         self.counts = chunks.add_counts([dict(claim.counts)]) if claim.counts else chunks.add_counts([])
         self.chunks = claim.chunks
+        self.place: tuple[Any, Any] = (claim.position, claim.high)
+        """Where the source is read on, and the highest cursor value read, as of the last chunk."""
         self.hits = dict(claim.hits or {})
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
@@ -169,6 +179,7 @@ class Journal:
         if self.claim.live:
             links.merge(chunk)
         self.counts, self.chunks, self.hits = total, chunk.no, decided
+        self.place = (chunk.position, chunk.high)
 
     def _keep(self, tx: sa.Connection, chunk: Chunk, links: Links) -> None:
         """Keep what later runs go by: parked records, links, pairs that wait for people."""

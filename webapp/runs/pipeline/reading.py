@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
@@ -46,6 +47,11 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
             retry.pause(error, failures)
         else:
             return
+
+
+def whole(source: Connector, request: ReadRequest, retry: Retry) -> pl.DataFrame:
+    """Return all records that a request reads."""
+    return pl.concat([page.records for page in pages(source, request, retry)])
 
 
 def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:

@@ -23,8 +23,8 @@ from webapp.runs.models import run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.ends import Ends, Run
-from webapp.runs.pipeline.execute import Suspended, Systems
-from webapp.runs.pipeline.journal import Cancelled, Claim, Journal
+from webapp.runs.pipeline.execute import Systems
+from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.opening import opened
 from webapp.runs.pipeline.retry import Retry
 

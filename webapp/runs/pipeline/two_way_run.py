@@ -22,15 +22,16 @@ from rules.schema import Schema
 from webapp.runs import pair_cases
 from webapp.runs.models import quarantine, rule_cursor
 from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.pipeline.absent import UNREADABLE
 from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import Asked
-from webapp.runs.pipeline.execute import Execution, Suspended, Systems
+from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
-from webapp.runs.pipeline.journal import Cancelled
+from webapp.runs.pipeline.journal import Cancelled, Suspended
 from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.limits import Limits
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
@@ -38,7 +39,7 @@ from webapp.runs.pipeline.pairs import GONE, Pairs
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import without_deletes
-from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
@@ -143,6 +144,9 @@ class TwoWayExecution(Execution):
             linked = self.planner.pairs.linked(side)["own"]
             if not linked.is_empty():
                 present = self._keys(view)
+                if present is None:
+                    self.journal.log("warning", UNREADABLE)
+                    continue
                 self.planner.memory.absent[side] = set(linked.hash().to_list()) - present
         self._guard_deletions()
 
@@ -161,8 +165,7 @@ class TwoWayExecution(Execution):
         if self.claim.kind == "sync" and self.rule.correlate:
             self.planner.found = correlate(self.rule, self._ends(), self._whole)
         if self.planner.found is not None:
-            if self.planner.found.told is not None:
-                self.journal.log("info", self.planner.found.told)
+            self.planner.found.tell(self.journal)
             for view in self.planner.views.values():
                 view.planner.matches = ()
 
@@ -174,13 +177,15 @@ class TwoWayExecution(Execution):
         }
 
     def _whole(self, side: str, request: ReadRequest) -> pl.DataFrame:
-        found = [page.records for page in pages(self.connectors[side], request, self.retry)]
-        return pl.concat(found)
+        return whole(self.connectors[side], request, self.retry)
 
-    def _keys(self, view: View) -> set[int]:
+    def _keys(self, view: View) -> set[int] | None:
+        """Return hashes of the keys that a side holds; None where some cannot be read."""
         request = ReadRequest(view.object, view.schema.select((view.key,)), page_size=self.house.settings.page_size)
         found: set[int] = set()
         for page in pages(self.connectors[view.name], request, self.retry):
+            if page.rejects:
+                return None
             found.update(key_text(page.records[view.key]).drop_nulls().hash().to_list())
         return found
 

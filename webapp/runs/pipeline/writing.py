@@ -151,7 +151,8 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
     keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
     outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
-    whole = pl.concat([_without_images(outcomes, chunk.writes), _deleted(chunk.writes, result, outcomes)])
+    read = _without_images(outcomes, chunk.writes).filter(pl.col("outcome").is_not_null())
+    whole = pl.concat([read, _deleted(chunk.writes, result, outcomes)])
     return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked, **_agreed(chunk, kept))
 
 

@@ -1,0 +1,111 @@
+"""One-way: linked records that are gone from the source, noticed by a scan that has met all that is there.
+
+An incomplete scan never deletes: a record that could not be read may be any of the missing ones, so then nothing is
+taken for gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from connectors.errors import Misconfigured
+from connectors.spi import Connector, Page, ReadRequest
+from rules.documents.sync import Action, DeleteDetect, SyncRule
+from rules.mapping.policies import written
+from rules.reconcile.one_way import key_text, key_values
+from rules.reconcile.situations import Situation
+from rules.schema import Change, Op, Schema
+from rules.text import Message, msg
+from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.journal import Journal, Suspended
+from webapp.runs.pipeline.limits import Limits
+from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
+from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.outcomes import outcomes_of
+from webapp.runs.pipeline.planning import Planner
+from webapp.runs.pipeline.reading import pages
+from webapp.runs.pipeline.retry import Retry
+
+ACTS = (Action.DELETE, Action.DEACTIVATE, Action.UNLINK)
+"""What can be done with the target's records of what is gone."""
+UNREADABLE = msg("Some records of the source cannot be read, so none is taken for deleted.")
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Finds the linked records that are gone from the source, and says what becomes of their partners."""
+
+    rule: SyncRule
+    planner: Planner
+    reader: Connector
+    retry: Retry
+    page_size: int
+
+    @property
+    def action(self) -> Action | None:
+        """Return what the rule does with the partners; None where it leaves them alone."""
+        action = Action(self.planner.actions[Situation.DELETED_LEFT.value])
+        return action if action in ACTS else None
+
+    def keys(self, links: Links) -> pl.Series | None:
+        """Return the keys of the linked records that are gone; None where the scan has left something open."""
+        request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
+        present: set[int] = set()
+        for page in pages(self.reader, request, self.retry):
+            if page.rejects:
+                return None
+            present.update(self._texts(page).hash().to_list())
+        linked = links.keys
+        gone = pl.Series([number not in present for number in linked.hash().to_list()], dtype=pl.Boolean)
+        return linked.filter(gone)
+
+    @property
+    def _only_key(self) -> Schema:
+        return self.planner.source_schema.select((self.planner.sides.source_key,))
+
+    def _texts(self, page: Page) -> pl.Series:
+        return key_text(page.records[self.planner.sides.source_key]).drop_nulls()
+
+    def chunks(self, links: Links, journal: Journal, limits: Limits) -> Iterator[Chunk]:
+        """Yield what is done about the records that are gone; they are not read, so they have no number."""
+        if self.rule.deletes.detect is not DeleteDetect.FULL_SCAN or self.action is None:
+            return
+        gone = self.keys(links)
+        if gone is None:
+            journal.log("warning", UNREADABLE)
+            return
+        stop = None if self.action is Action.UNLINK else limits.deleting(gone.len())
+        if stop is not None and journal.claim.live:
+            raise Suspended(stop)
+        first = journal.chunks + 1
+        for number, start in enumerate(range(0, gone.len(), self.page_size)):
+            keys = gone[start : start + self.page_size]
+            partners = links.find(keys)
+            known = partners.is_not_null()
+            yield self._chunk(keys.filter(known), partners.filter(known), first + number)
+
+    def _chunk(self, keys: pl.Series, partners: pl.Series, no: int) -> Chunk:
+        sides, action = self.planner.sides, self.action
+        situation = sides.mirrored.get(Situation.DELETED_LEFT.value, Situation.DELETED_LEFT.value)
+        side = "right" if sides.reverse else "left"
+        frame = pl.DataFrame({"left_key": keys, "right_key": partners})
+        outcomes = outcomes_of(frame.with_columns(situation=pl.lit(situation), side=pl.lit(side)))
+        links = frame.select("left_key", right_key=pl.lit(None, dtype=pl.String)).select(*LINK_SCHEMA)
+        rows = pl.int_range(keys.len(), dtype=pl.UInt32, eager=True).alias("row")
+        writes = () if action is Action.UNLINK else (Write(self._change(partners), rows),)
+        return Chunk(no, outcomes, writes, links)
+
+    def _change(self, partners: pl.Series) -> Change:
+        schema, key = self.planner.whole_target, self.planner.sides.target_key
+        values = key_values(partners, schema[key].dtype).alias(key)
+        if self.action is Action.DELETE:
+            return Change(Op.DELETE, key, values.to_frame())
+        side = "left" if self.planner.sides.reverse else "right"
+        mark = getattr(self.rule.deletes.deactivate, side)
+        value = written(mark.value, schema[mark.field])
+        if isinstance(value, Message):
+            raise Misconfigured(value)
+        return Change(Op.UPDATE, key, pl.DataFrame([values, value.new_from_index(0, values.len()).alias(mark.field)]))
