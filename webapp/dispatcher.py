@@ -19,6 +19,7 @@ from webapp.events.sources import register
 from webapp.extensions import House, open_house
 from webapp.runs import service_levels
 from webapp.runs.models import run as run_table
+from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
 from webapp.runs.schedules import fire_due
 from webapp.wake import LIST
@@ -64,6 +65,7 @@ def turn(house: House, connection: redis.Redis) -> None:
     """Do one round of work; a database or Redis that does not answer is told of and tried again."""
     try:
         fire_due(house)
+        expire_due(house)
         announce_waiting(house, connection)
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)

@@ -120,6 +120,12 @@ class ErrorPolicy:
     data: ErrorAction = entry("A record that is refused: quarantine it, or suspend the run.", ErrorAction.QUARANTINE)
     auth: ErrorAction = entry("Credentials that are refused.", ErrorAction.SUSPEND, enum=["suspend"])
     stop_after: int = entry("Stop the run after so many refused records.", 1000, minimum=1)
+    expire: str | None = entry(
+        "Discard parked records that nobody has settled so long after their last attempt, such as `30d`; never if left"
+        " out.",
+        None,
+        pattern=r"^[1-9][0-9]{0,5}(m|h|d)$",
+    )
 
 
 @dataclass(frozen=True)

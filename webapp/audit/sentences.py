@@ -65,6 +65,8 @@ SENTENCES: dict[str, str] = {
     Tag.QUARANTINE_EDITED: N_("{actor} corrected the record {record} of {subject} in quarantine"),
     Tag.QUARANTINE_REPLAYED: N_("{actor} sent records of {subject} from quarantine again"),
     Tag.QUARANTINE_DISCARDED: N_("{actor} discarded the record {record} of {subject} from quarantine"),
+    Tag.QUARANTINE_EXPIRED: N_("The record {record} of {subject} waited too long in quarantine and was discarded"),
+    Tag.QUARANTINE_EXPORTED: N_("{actor} downloaded the quarantine"),
     Tag.CASE_OPENED: N_("{actor} opened case {subject}"),
     Tag.CASE_ASSIGNED: N_("{actor} assigned case {subject}"),
     Tag.CASE_COMMENTED: N_("{actor} commented on case {subject}"),

@@ -65,6 +65,8 @@ class Tag(StrEnum):
     QUARANTINE_EDITED = "runs:quarantine:edited"
     QUARANTINE_REPLAYED = "runs:quarantine:replayed"
     QUARANTINE_DISCARDED = "runs:quarantine:discarded"
+    QUARANTINE_EXPIRED = "runs:quarantine:expired"
+    QUARANTINE_EXPORTED = "runs:quarantine:exported"
     CASE_OPENED = "cases:case:opened"
     CASE_ASSIGNED = "cases:case:assigned"
     CASE_COMMENTED = "cases:case:commented"

@@ -11,6 +11,8 @@ from webapp.commands.runs import fail_unless_well, print_run
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.runs import quarantine as parked
 from webapp.runs import reading
+from webapp.runs.quarantine_export import csv_lines, json_lines
+from webapp.runs.quarantine_remap import Remap, affected, remap
 
 
 @click.group(invoke_without_command=True)
@@ -37,6 +39,7 @@ def _plain(entry: parked.Entry) -> dict[str, Any]:
         "id": entry.id,
         "rule": entry.rule_name,
         "run": entry.run_id,
+        "side": entry.side,
         "key": entry.left_key,
         "place": entry.place,
         "stage": entry.stage,
@@ -76,3 +79,36 @@ def discard(ids: tuple[int, ...]) -> None:
     if done != len(ids):
         raise Failed(f"Only {done} of {len(ids)} records were discarded.")
     click.echo(f"{done} records are discarded.")
+
+
+@quarantine.command()
+@click.option("--rule", help="Only records of this rule.")
+@click.option("--state", type=click.Choice(parked.STATES), default="open", show_default=True, help="Their state.")
+@click.option("--side", type=click.Choice(("left", "right")), help="Only records read on this side.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV for spreadsheets instead of JSON lines.")
+def export(rule: str | None, state: str, side: str | None, *, as_csv: bool) -> None:
+    """Print failed records with all that is known of them."""
+    session = current()
+    asked = {"rule": rule, "state": state, "side": side}
+    for line in (csv_lines if as_csv else json_lines)(session.house, asked, session.actor, str):
+        click.echo(line, nl=False)
+
+
+@quarantine.command("set")
+@click.argument("rule")
+@click.argument("field")
+@click.argument("value")
+@click.option("--only", help="Only where the field holds this value.")
+@click.option("--preview", is_flag=True, help="Only show what would change.")
+def set_field(rule: str, field: str, value: str, *, only: str | None, preview: bool) -> None:
+    """Set a field of all failed records of a rule; then replay them. An empty VALUE stands for no value."""
+    session = current()
+    change = Remap(rule, field, value, only)
+    with session.house.db.read() as tx:
+        found = affected(tx, change)
+    for entry in found if preview else ():
+        click.echo(f"{entry.left_key}: {entry.values[field]!r} -> {change.value!r}")
+    if preview:
+        click.echo(f"{len(found)} records would change.")
+        return
+    click.echo(f"{len(remap(session.house, change, session.actor))} records are corrected.")

@@ -9,6 +9,7 @@ from webapp.runs.explanation import NotExplained
 from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
+from webapp.runs.quarantine_remap import Remap, remap
 from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.runs.verification_api import VerificationApi
@@ -38,9 +39,35 @@ CORRECTION = {
     "properties": {"values": {"type": "object"}, "version": {"type": "integer"}},
 }
 
+CHANGE = {
+    "type": "object",
+    "required": ["rule", "field", "to"],
+    "additionalProperties": False,
+    "properties": {
+        "rule": {"type": "string"},
+        "field": {"type": "string"},
+        "to": {"type": ["string", "null"], "description": "The new value; null for none."},
+        "only": {"type": "string", "description": "Only where the field holds this; empty stands for no value."},
+        "entries": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+
 
 def _entry(entry: quarantine.Entry) -> dict[str, Any]:
-    names = ("id", "rule_name", "run_id", "left_key", "place", "raw", "stage", "field", "state", "attempts", "version")
+    names = (
+        "id",
+        "rule_name",
+        "run_id",
+        "side",
+        "left_key",
+        "place",
+        "raw",
+        "stage",
+        "field",
+        "state",
+        "attempts",
+        "version",
+    )
     values = {name: getattr(entry, name) for name in names}
     return {**values, "reason": str(entry.reason), "record": entry.values, "last_at": entry.last_at}
 
@@ -189,7 +216,12 @@ class QuarantineApi(RoomApi):
         "/",
         scope="quarantine:read",
         summary="List parked records, the latest first",
-        query={**PAGING, "rule": {"type": "string"}, "state": {"enum": list(quarantine.STATES), "default": "open"}},
+        query={
+            **PAGING,
+            "rule": {"type": "string"},
+            "state": {"enum": list(quarantine.STATES), "default": "open"},
+            "side": {"enum": ["left", "right"]},
+        },
         response=listing(RECORD),
     )
     def list(self) -> Any:
@@ -197,9 +229,8 @@ class QuarantineApi(RoomApi):
         query = self.query
         before = number_of(query.get("after"))
         with self.house.db.read() as tx:
-            rows = quarantine.listing(
-                tx, rule=query.get("rule"), state=query.get("state"), before=before, limit=query["limit"] + 1
-            )
+            asked = {name: query.get(name) for name in ("rule", "state", "side")}
+            rows = quarantine.listing(tx, **asked, before=before, limit=query["limit"] + 1)
         shown = rows[: query["limit"]]
         return listed([_entry(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
@@ -238,6 +269,17 @@ class QuarantineApi(RoomApi):
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
         return {"run": run_id}, 201
+
+    @operation("POST", "/change", scope="quarantine:update", summary="Set a field of many parked records", body=CHANGE)
+    def change(self) -> Any:
+        """Set a field of the parked records of a rule, all or the given ones."""
+        body = self.body
+        entries = tuple(body["entries"]) if "entries" in body else None
+        change = Remap(body["rule"], body["field"], body["to"] or "", body.get("only"), entries)
+        try:
+            return {"entries": list(remap(self.house, change, self.actor))}
+        except EntryRefused as refusal:
+            raise ApiError(409, refusal.message) from None
 
     @operation("DELETE", "/<int:entry_id>", scope="quarantine:delete", summary="Discard a parked record")
     def discard(self, entry_id: int) -> None:

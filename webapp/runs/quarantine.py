@@ -35,6 +35,7 @@ class Entry:
     id: int
     rule_name: str
     run_id: int
+    side: str
     left_key: str
     place: str
     record: str | None
@@ -77,19 +78,20 @@ def get(tx: sa.Connection, entry_id: int) -> Entry:
     return _entry(row)
 
 
-def listing(
+def listing(  # noqa: PLR0913 - each is a filter
     tx: sa.Connection,
     *,
     rule: str | None = None,
     state: str | None = "open",
     run_id: int | None = None,
+    side: str | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Entry]:
     """Return parked records, the latest first."""
     query = sa.select(*_COLUMNS).order_by(quarantine.c.id.desc()).limit(limit)
-    for column, value in ((quarantine.c.rule_name, rule), (quarantine.c.state, state), (quarantine.c.run_id, run_id)):
-        query = query.where(column == value) if value else query
+    for name, value in {"rule_name": rule, "state": state, "run_id": run_id, "side": side}.items():
+        query = query.where(quarantine.c[name] == value) if value else query
     query = query.where(quarantine.c.id < before) if before else query
     return [_entry(row) for row in tx.execute(query)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
@@ -17,12 +19,15 @@ from webapp.connections.probing import object_schema
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
 from webapp.runs import quarantine, reading
+from webapp.runs import quarantine_remap as remapping
 from webapp.runs.labels import choices, labels, place_words
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.quarantine_export import csv_lines, json_lines
+from webapp.runs.quarantine_remap import Remap
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 PAGE = 50
 
@@ -39,10 +44,10 @@ class QuarantineView(RoomView):
     @permission_name("read")
     def list(self) -> Response:
         """Show what is parked."""
-        rule, state = request.args.get("rule"), request.args.get("state", "open")
-        run_id, before = request.args.get("run", type=int), request.args.get("before", type=int)
+        asked, before = _asked(), request.args.get("before", type=int)
+        rule = asked["rule"]
         with self.house.db.read() as tx:
-            found = quarantine.listing(tx, rule=rule, state=state, run_id=run_id, before=before, limit=PAGE + 1)
+            found = quarantine.listing(tx, **asked, before=before, limit=PAGE + 1)
             groups = quarantine.reasons(tx, rule)
             rules = [
                 ("", _("All rules")),
@@ -57,8 +62,66 @@ class QuarantineView(RoomView):
             rules=rules,
             states=choices(quarantine.STATES),
             words=labels(),
-            chosen={"rule": rule or "", "state": state, "run": run_id or ""},
+            sides=[("", _("Both sides")), ("left", _("Left")), ("right", _("Right"))],
+            chosen={name: value or "" for name, value in asked.items()},
         )
+
+    @expose("/export.csv")
+    @has_access
+    @permission_name("export")
+    def export_csv(self) -> Response:
+        """Download what the filter finds, for a spreadsheet."""
+        lines = csv_lines(self.house, _asked(), self.actor, translated)
+        return _file(lines, "csv", "text/csv; charset=utf-8")
+
+    @expose("/export.jsonl")
+    @has_access
+    @permission_name("export")
+    def export_json(self) -> Response:
+        """Download what the filter finds, a JSON object a line."""
+        lines = json_lines(self.house, _asked(), self.actor, translated)
+        return _file(lines, "jsonl", "application/x-ndjson; charset=utf-8")
+
+    @expose("/change")
+    @has_access
+    @permission_name("update")
+    def change(self) -> Response:
+        """Ask which field of many records gets which value, and show what that would alter."""
+        change, asked = _remap(request.args), request.args.get("field") is not None
+        with self.house.db.read() as tx:
+            names = remapping.fields(tx, change.rule)
+            found = remapping.affected(tx, change) if asked else []
+        return self.page(
+            "quarantine/change.html",
+            change=change,
+            asked=asked,
+            found=found[:PAGE],
+            total=len(found),
+            fields=[(name, name) for name in names],
+            whatever=change.only is None,
+        )
+
+    @expose("/change", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def do_change(self) -> Any:
+        """Change the field of all of them and, if asked to, replay them at once."""
+        change = _remap(request.form)
+        if not change.field:
+            return redirect(
+                f"/quarantine/change?{urlencode({'rule': change.rule, 'entry': change.entries or ()}, True)}"
+            )
+        try:
+            done = remapping.remap(self.house, change, self.actor)
+            if request.form.get("then") == "replay" and can("run", "Quarantine"):
+                run_id = quarantine.replay(self.house, change.rule, done, self.actor)
+                announce(self.house.settings)
+                return redirect(f"/runs/{run_id}")
+        except (quarantine.EntryRefused, RunRefused) as refusal:
+            flash(translated(refusal.message), "danger")
+        else:
+            flash(ngettext("%(num)d record is corrected.", "%(num)d records are corrected.", len(done)), "success")
+        return redirect(f"/quarantine/?rule={change.rule}")
 
     @expose("/<int:entry_id>")
     @has_access
@@ -140,6 +203,24 @@ class QuarantineView(RoomView):
             return dict.fromkeys(object_schema(self.house, source.connection, source.object).names)
         except ConnectorError:
             return {}
+
+
+def _asked() -> dict[str, Any]:
+    """Return the filter of the address."""
+    texts = {name: request.args.get(name) or None for name in ("rule", "side")}
+    return {**texts, "state": request.args.get("state", "open"), "run_id": request.args.get("run", type=int)}
+
+
+def _remap(given: MultiDict[str, str]) -> Remap:
+    """Return the change of a form; ids of entries limit it to these."""
+    entries = tuple(given.getlist("entry", type=int)) or None
+    only = given.get("only", "") if given.get("which") == "only" else None
+    return Remap(given.get("rule", ""), given.get("field", ""), given.get("to", ""), only, entries)
+
+
+def _file(lines: Iterator[str], ending: str, kind: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="quarantine.{ending}"'}
+    return Response(lines, content_type=kind, headers=headers)
 
 
 def _corrected(entry: quarantine.Entry, form: Mapping[str, str]) -> dict[str, Any]:
