@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,26 +10,21 @@ import polars as pl
 
 from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text, key_values
-from rules.reconcile.situations import APART, REJECTED, REVIEW, Outcome, Situation
+from rules.reconcile.situations import APART, REVIEW, Situation
 from rules.text import msg
 from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline import waiting
 from webapp.runs.pipeline.alone import Alone
-from webapp.runs.pipeline.chunk import PAIRS, WAITING, Write
-from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.assembling import FLOWS, MADE, Assembly, among
+from webapp.runs.pipeline.chunk import WAITING, Write
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.meeting import SAID, meet, situations
 from webapp.runs.pipeline.merging import Merging, any_of
-from webapp.runs.pipeline.outcomes import outcomes_of, reasons
-from webapp.runs.pipeline.pairs import APART as APART_PAIR
-from webapp.runs.pipeline.pairs import LINK
+from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.views import View
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.two_way import TwoWayPlanner
-
-_FLOWS = (Action.UPDATE.value, Action.MERGE.value, Action.LINK_UPDATE.value)
-_MADE = (Action.CREATE.value, Action.RECREATE.value)
 
 
 @dataclass(frozen=True)
@@ -38,11 +33,6 @@ class Asked:
 
     seen: str
     answer: Mapping[str, Any] | None
-
-
-def among(keys: pl.Series, hashes: Collection[int]) -> pl.Series:
-    """Return a mask of the keys whose hash is in a set."""
-    return keys.hash().is_in(pl.Series(list(hashes), dtype=pl.UInt64).implode()) & keys.is_not_null()
 
 
 class Deciding:
@@ -66,7 +56,7 @@ class Deciding:
         self.baselines: pl.DataFrame | None = None
         self.waiting = pl.DataFrame(schema=WAITING)
         self.answered: list[str] = []
-        self._details: dict[int, tuple[str, str]] = {}
+        self.details: dict[int, tuple[str, str]] = {}
 
     def work(self) -> None:
         """Decide about all records."""
@@ -97,12 +87,13 @@ class Deciding:
             return {}
         found = {}
         for row, (key, partner) in enumerate(zip(self.keys, self.known["partner"], strict=True)):
-            for name in (self._pair(key, partner), self._pair(key, None)):
+            for name in (self.pair(key, partner), self.pair(key, None)):
                 if name in self.planner.asked:
                     found[row] = self.planner.asked[name]
         return found
 
-    def _pair(self, key: str | None, partner: str | None) -> str:
+    def pair(self, key: str | None, partner: str | None) -> str:
+        """Return what names a record and its partner among the pairs that wait."""
         return pair_name(key, partner) if self.view.name == "left" else pair_name(partner, key)
 
     def _found(self) -> dict[int, str]:
@@ -176,13 +167,13 @@ class Deciding:
             if answer and answer.get("record") in SAID:
                 self.action = self.action.scatter(row, SAID[answer["record"]])
             elif not (answer and answer.get("fields")):
-                self._details[row] = (text, waiting.seen(text))
+                self.details[row] = (text, waiting.seen(text))
             else:
                 self.action = self.action.scatter(row, Action.MERGE.value)
         for at in left_over.arg_true().to_list():
             row = int(self.merging.rows[at])
-            if self.action[row] in _FLOWS and at in conflicts:
-                self._details[row] = conflicts[at]
+            if self.action[row] in FLOWS and at in conflicts:
+                self.details[row] = conflicts[at]
 
     def _why(self, row: int, at: int | None, conflicts: Mapping[int, tuple[str, str]]) -> str:
         """Return the details of a pair that waits as a whole."""
@@ -229,9 +220,9 @@ class Deciding:
                 object=view.object,
             )
             self.draft.park(int(self.merging.rows[at]), "match", text, view.key)
-        acts = self.action.is_in([*_FLOWS, Action.LINK.value, *_MADE]).fill_null(value=False) & self.draft.usable
+        acts = self.action.is_in([*FLOWS, Action.LINK.value, *MADE]).fill_null(value=False) & self.draft.usable
         partner = key_text(self.met.partners[self.other.key])
-        given = self._given_keys()
+        given = self.given_keys()
         wanted = pl.select(pl.coalesce(partner, given)).to_series().set(~acts, None)
         again = ~wanted.is_first_distinct() & wanted.is_not_null()
         if self.planner.memory.handled[self.other.name]:
@@ -245,7 +236,7 @@ class Deciding:
             )
             self.draft.park(row, "match", text, self.other.key)
 
-    def _given_keys(self) -> pl.Series:
+    def given_keys(self) -> pl.Series:
         """Return the keys that the rule itself gives to records of the other side."""
         mapped = self.met.mapped.records
         if self.other.key in mapped.columns:
@@ -253,12 +244,12 @@ class Deciding:
         return pl.repeat(None, self.keys.len(), dtype=pl.String, eager=True)
 
     def _put_together(self) -> None:
-        merging, rows = self.merging, self.merging.rows
+        merging, rows, assembly = self.merging, self.merging.rows, Assembly(self)
         baselines, hashes = merging.agreed()
-        held = pl.Series(list(self._details), dtype=pl.UInt32)
-        whole = pl.Series([r for r in self._details if self.action[r] not in _FLOWS], dtype=pl.UInt32)
+        held = pl.Series(list(self.details), dtype=pl.UInt32)
+        whole = pl.Series([r for r in self.details if self.action[r] not in FLOWS], dtype=pl.UInt32)
         flows = (
-            self.action[rows].is_in(_FLOWS).fill_null(value=False)
+            self.action[rows].is_in(FLOWS).fill_null(value=False)
             & self.draft.usable[rows]
             & ~rows.is_in(whole.implode())
         )
@@ -273,75 +264,10 @@ class Deciding:
         )
         writes += alone.writes()
         self.writes = tuple(writes)
-        self.outcomes = self._outcomes(held, writes)
+        self.outcomes = assembly.outcomes(held, writes)
         self._remember()
-        self.links, self.baselines = self._links(flows, baselines, hashes, alone)
-        self.waiting = self._waiting()
-
-    def _outcomes(self, held: pl.Series, writes: list[Write]) -> pl.DataFrame:
-        written = pl.concat([w.rows for w in writes]).unique() if writes else pl.Series([], dtype=pl.UInt32)
-        partner = key_text(self.met.partners[self.other.key])
-        frame = pl.DataFrame(
-            {
-                "record_no": self.numbers,
-                "left_key": self.keys,
-                "right_key": pl.select(pl.coalesce(partner, self.known["partner"], self._given_keys())).to_series(),
-                "situation": self.situation,
-                "action": self.action,
-                "usable": self.draft.usable,
-                "rejected": self.draft.rejected,
-            }
-        ).with_row_index("row")
-        col = pl.col
-        known = among(self.keys, self.planner.memory.waits[self.view.name])
-        frame = frame.with_columns(
-            outcome=pl.when("rejected").then(pl.lit(Outcome.SKIPPED.value))
-            .when(~col("usable")).then(pl.lit(Outcome.QUARANTINED.value))
-            .when(col("row").is_in(held.implode()) & known).then(pl.lit(Outcome.SKIPPED.value))
-            .when(col("row").is_in(held.implode())).then(pl.lit(Outcome.CASES.value))
-            .when(col("situation") == Situation.LINKED_UNCHANGED).then(pl.lit(Outcome.UNCHANGED.value))
-            .when(col("action").is_in(_MADE)).then(pl.lit(Outcome.CREATED.value))
-            .when(col("action").is_in(_FLOWS) & col("row").is_in(written.implode())).then(pl.lit(Outcome.UPDATED.value))
-            .when(col("action") == Action.DEACTIVATE.value).then(pl.lit(Outcome.UPDATED.value))
-            .when(col("action").is_in(_FLOWS)).then(pl.lit(Outcome.UNCHANGED.value))
-            .otherwise(pl.lit(Outcome.SKIPPED.value)),
-            situation=pl.when("rejected").then(pl.lit(REJECTED)).otherwise("situation"),
-            side=pl.lit(self.view.name),
-        )  # fmt: skip
-        frame = frame.with_columns(
-            pl.when(col("outcome") == Outcome.CREATED.value)
-            .then(self._given_keys())
-            .otherwise("right_key")
-            .alias("right_key")
-        )
-        frame = frame.with_columns(**self._texts(writes), **reasons(self.draft.parked, self.numbers))
-        return outcomes_of(frame.drop("row", "action", "usable", "rejected"))
-
-    def _texts(self, writes: list[Write]) -> dict[str, pl.Series]:
-        """Return before and after of what is written to each side, and the record of whatever may be parked."""
-        height = self.keys.len()
-        found: dict[str, list[str | None]] = {
-            n: [None] * height for n in ("before", "after", "own_before", "own_after", "record")
-        }
-        for write in writes:
-            mark = "own_" if write.own else ""
-            for name, frame in self._sides_of(write):
-                _put(found[f"{mark}{name}"], write.rows, to_texts(frame))
-            _put(found["record"], write.rows, to_texts(self.draft.records[write.rows]))
-        parked = pl.Series(sorted(self.draft.parked), dtype=pl.UInt32)
-        _put(found["record"], parked, to_texts(self.draft.records[parked]))
-        return {name: pl.Series(name, values, dtype=pl.String) for name, values in found.items()}
-
-    def _sides_of(self, write: Write) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield what a write finds and what it leaves behind."""
-        names = [n for n in write.change.records.columns if n != write.change.key or write.change.op.value == "create"]
-        holds = self.draft.records if write.own else self.met.partners.select(self.other.schema.names)
-        if write.change.op.value == "delete":
-            yield "before", holds[write.rows]
-            return
-        yield "after", write.change.records.select(names)
-        if write.change.op.value == "update":
-            yield "before", holds.select(names)[write.rows]
+        self.links, self.baselines = assembly.links(flows, baselines, hashes, alone)
+        self.waiting = assembly.waiting()
 
     def _remember(self) -> None:
         """Note which partners a simulation has dealt with, and which pairs wait."""
@@ -349,74 +275,12 @@ class Deciding:
         partner = key_text(self.met.partners[self.other.key])
         if self.planner.holding:
             memory.handled[other].update(partner[self.merging.rows].drop_nulls().hash().to_list())
-        rows = pl.Series(list(self._details), dtype=pl.UInt32)
+        rows = pl.Series(list(self.details), dtype=pl.UInt32)
         memory.waits[other].update(partner[rows].drop_nulls().hash().to_list())
         if self.planner.found is not None:
-            for row in self._details:
+            for row in self.details:
                 named = self.planner.found.candidates(self.view.name, self.keys[row])["key"]
                 memory.waits[other].update(named.hash().to_list())
-
-    def _links(
-        self, flows: pl.Series, baselines: pl.DataFrame, hashes: pl.DataFrame, alone: Alone
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the links that are new, changed or gone, and the baselines of those that stay, by the record's key."""
-        rows = self.merging.rows
-        partner = key_text(self.met.partners[self.other.key])
-        usable = self.draft.usable[rows]
-        steady = self.action[rows].eq_missing(pl.Series([Action.IGNORE.value])) & self.situation[rows].eq_missing(
-            pl.Series([Situation.LINKED_UNCHANGED.value])
-        )
-        kept = (flows | steady) & usable
-        own, other = f"{self.view.name}_hash", f"{self.other.name}_hash"
-        pairs = pl.DataFrame(
-            {
-                "left_key": self.keys[rows],
-                "right_key": partner[rows],
-                "left_hash": hashes[own],
-                "right_hash": hashes[other],
-            }
-        ).with_columns(op=pl.lit(LINK))
-        same = pairs["left_hash"].eq_missing(self.known["own_hash"][rows]) & pairs["right_hash"].eq_missing(
-            self.known["other_hash"][rows]
-        )
-        kept &= ~(same & self.met.linked[rows] & pairs["left_hash"].is_not_null())
-        agreed = pl.DataFrame({"left_key": self.keys[rows]}).hstack(baselines)
-        only = self._only_linked()
-        made, made_base = alone.created()
-        gone = alone.parted()
-        asleep = pl.DataFrame({"left_key": self.keys}).hstack(self.base)
-        asleep = asleep.join(
-            gone.filter(pl.col("right_key").is_not_null(), pl.col("op") == APART_PAIR), on="left_key", how="semi"
-        )
-        links = pl.concat([pairs.filter(kept).select(*PAIRS), only, made.select(*PAIRS), gone.select(*PAIRS)])
-        return links, pl.concat([agreed.filter(kept), made_base, asleep], how="diagonal_relaxed")
-
-    def _only_linked(self) -> pl.DataFrame:
-        """Return pairs that are linked without taking over values; the first run behind it looks at them."""
-        rows = (self.action.eq_missing(pl.Series([Action.LINK.value])) & self.draft.usable).arg_true()
-        nothing = pl.lit(None, dtype=pl.UInt64)
-        frame = pl.DataFrame(
-            {"left_key": self.keys[rows], "right_key": key_text(self.met.partners[self.other.key])[rows]}
-        )
-        return frame.with_columns(left_hash=nothing, right_hash=nothing, op=pl.lit(LINK)).select(*PAIRS)
-
-    def _waiting(self) -> pl.DataFrame:
-        partner = key_text(self.met.partners[self.other.key])
-        linked = self.met.linked
-        asked_already = among(self.keys, self.planner.memory.waits[self.view.name])
-        listed = []
-        for row, (text, seen) in self._details.items():
-            matching = self.situation[row] in (REVIEW, Situation.DISPUTED)
-            if not self.draft.usable[row] or (matching and asked_already[row]):
-                continue
-            found = (
-                self.known["partner"][row]
-                if linked[row]
-                else (partner[row] if self.situation[row] == Situation.LINKED_CONFLICT else None)
-            )
-            keys = (self.keys[row], found) if self.view.name == "left" else (found, self.keys[row])
-            listed.append((*keys, self.situation[row], text, seen))
-        return pl.DataFrame(listed, schema=WAITING, orient="row")
 
     def _answer(self, asked: Mapping[int, Asked]) -> None:
         """Note the pairs that have waited and need not any more."""
@@ -424,9 +288,9 @@ class Deciding:
             return
         partner = key_text(self.met.partners[self.other.key])
         for row in asked:
-            if row in self._details or not self.draft.usable[row]:
+            if row in self.details or not self.draft.usable[row]:
                 continue
-            names = {self._pair(self.keys[row], p) for p in (self.known["partner"][row], partner[row], None)}
+            names = {self.pair(self.keys[row], p) for p in (self.known["partner"][row], partner[row], None)}
             self.answered += [name for name in names if name in self.planner.asked]
 
 
@@ -439,8 +303,3 @@ def _named(asked: Mapping[int, Asked]) -> dict[int, str]:
 def _fits(asked: Asked | None, seen: str) -> Mapping[str, Any] | None:
     """Return the answer to a question, None where there is none or the values have changed since."""
     return asked.answer if asked is not None and asked.seen == seen else None
-
-
-def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
-    for row, value in zip(rows.to_list(), values, strict=True):
-        target[row] = value

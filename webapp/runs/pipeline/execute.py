@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -35,7 +35,7 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.leftovers import settle_leftovers
-from webapp.runs.pipeline.limits import Limits, changed_fields
+from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
@@ -93,7 +93,7 @@ class Execution:
             reader = stack.enter_context(systems.connect(source.connection))
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
-            self._heed_drift(dict(zip(SideName, ordered, strict=True)))
+            heed_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True)))
             mapping = compile_mapping(self.rule, *ordered, systems.library)
             planner = Planner(self.rule, mapping, writer, schemas)
             planner.replaying = self.claim.kind in ("replay", "records")
@@ -315,18 +315,6 @@ class Execution:
         """Stop before a chunk is written that would do more than the rule's guards allow."""
         stop = self.limits.passed(chunk, self.journal.counts)
         if stop is not None and self.claim.live:
-            raise Suspended(stop)
-
-    def _heed_drift(self, schemas: Mapping[SideName, Schema]) -> None:
-        """Stop where fields have changed in a way that the rule does not want to work with."""
-        if self.claim.kind != "sync" or self.claim.chunks:
-            return
-        with self.house.db.read() as tx:
-            told: list[tuple[str, Message]] = []
-            stop = changed_fields(tx, self.claim, self.rule, schemas, lambda level, text: told.append((level, text)))
-        for level, text in told:
-            self.journal.log(level, text)
-        if stop is not None:
             raise Suspended(stop)
 
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:

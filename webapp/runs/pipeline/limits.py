@@ -14,10 +14,11 @@ from rules.reconcile.guards import tripped
 from rules.reconcile.situations import Outcome
 from rules.schema import Op, Schema
 from rules.text import Message
+from webapp.extensions import House
 from webapp.runs.models import run
 from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.chunk import Chunk, counts
-from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.journal import Claim, Journal, Suspended
 
 Tell = Callable[[str, Message], None]
 
@@ -76,6 +77,20 @@ def _blanked(chunk: Chunk) -> int:
                 value in (None, "") and held.get(name) not in (None, "") for name, value in json.loads(new).items()
             )
     return found
+
+
+def heed_drift(house: House, journal: Journal, rule: SyncRule, schemas: Mapping[SideName, Schema]) -> None:
+    """Stop a run where fields have changed in a way that its rule does not want to work with; raises `Suspended`."""
+    claim = journal.claim
+    if claim.kind != "sync" or claim.chunks:
+        return
+    told: list[tuple[str, Message]] = []
+    with house.db.read() as tx:
+        stop = changed_fields(tx, claim, rule, schemas, lambda level, text: told.append((level, text)))
+    for level, text in told:
+        journal.log(level, text)
+    if stop is not None:
+        raise Suspended(stop)
 
 
 def changed_fields(

@@ -17,9 +17,10 @@ from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
+from webapp.runs.pipeline.assembling import among
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, Write
 from webapp.runs.pipeline.correlating import Found
-from webapp.runs.pipeline.deciding import Asked, Deciding, among
+from webapp.runs.pipeline.deciding import Asked, Deciding
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.merging import based
 from webapp.runs.pipeline.outcomes import outcomes_of, rejected

@@ -33,7 +33,7 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Suspended
 from webapp.runs.pipeline.leftovers import settle_both
-from webapp.runs.pipeline.limits import Limits
+from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
 from webapp.runs.pipeline.pairs import GONE, Pairs
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
@@ -57,7 +57,9 @@ class TwoWayExecution(Execution):
         schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
         with contextlib.ExitStack() as stack:
             connectors = {n: stack.enter_context(systems.connect(side.connection)) for n, side in sides.items()}
-            self._heed_drift({SideName(name): schema for name, schema in schemas.items()})
+            heed_drift(
+                self.house, self.journal, self.rule, {SideName(name): schema for name, schema in schemas.items()}
+            )
             both = views(self.rule, schemas, connectors, systems.library)
             for view in both.values():
                 view.planner.at = self.claim.requested_at
