@@ -53,7 +53,7 @@ def _members() -> dict[str, Callable[[str], str]]:
         "decisions": lambda name: _("Decision table %(name)s", name=name),
         "tests": lambda name: _("Test %(name)s", name=name),
         "correlate": lambda name: _("Finding partners: way %(name)s", name=name),
-        "guards": lambda name: _("Limit %(name)s", name=name),
+        "guards": lambda name: _("Limit: %(name)s", name=dict(two_way_words.metrics()).get(name, name)),
         "rows": lambda name: _("Row %(name)s", name=name),
         "entries": lambda name: _("Entry %(name)s", name=name),
         "inputs": lambda name: _("Input %(name)s", name=name),
