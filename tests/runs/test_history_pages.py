@@ -49,7 +49,7 @@ def test_a_service_level_that_is_not_kept_is_shown(app, admin_client, shop):  # 
     assert "fresh within 1h" in page
     assert "at most 0 in quarantine" in page
     shop.run("live")
-    assert "1 records are in quarantine, and at most 0 may be." in admin_client.get("/rules/customers/").text
+    assert "Records in quarantine: 1; at most 0 may be there." in admin_client.get("/rules/customers/").text
     home = admin_client.get("/").text
     assert "customers does not keep its service level" in home
     promise(shop, fresh_within="1h")

@@ -76,7 +76,7 @@ def test_a_run_that_ends_badly_and_pairs_that_wait(world: World):
     world.crm("UPDATE customer SET name = 'a' WHERE id = 1")
     world.erp("UPDATE client SET title = 'b' WHERE no = 1")
     world.run()
-    assert [str(r) for r in level(world).reasons] == ["1 pairs of records wait for a person, and at most 0 may."]
+    assert [str(r) for r in level(world).reasons] == ["Pairs of records that wait for a person: 1; at most 0 may."]
     world.erp("UPDATE client SET title = 'a' WHERE no = 1")
     (world.folder / "erp.db").rename(world.folder / "away.db")
     assert world.run().state == "failed"

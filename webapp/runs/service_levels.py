@@ -85,11 +85,11 @@ def _failing(tx: sa.Connection, promised: ServiceLevel, rule_id: int, real: tupl
         yield msg("Its last run, number {run}, did not go well.", run=last.id)
     parked = _count(tx, quarantine, quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
     if promised.at_most_failed is not None and parked > promised.at_most_failed:
-        text = "{count} records are in quarantine, and at most {most} may be."
+        text = "Records in quarantine: {count}; at most {most} may be there."
         yield msg(text, count=parked, most=promised.at_most_failed)
     waiting = _count(tx, pair_case, pair_case.c.rule_id == rule_id, pair_case.c.state == "open")
     if promised.at_most_waiting is not None and waiting > promised.at_most_waiting:
-        text = "{count} pairs of records wait for a person, and at most {most} may."
+        text = "Pairs of records that wait for a person: {count}; at most {most} may."
         yield msg(text, count=waiting, most=promised.at_most_waiting)
 
 
