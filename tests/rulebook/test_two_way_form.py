@@ -186,3 +186,13 @@ def test_the_overview_of_other_choices() -> None:
     other = summary(document(direction="two_way", situations={"linked_changed": "case", "linked_conflict": "ignore"}))
     assert "A linked record has changed on one side: ask a person." in other
     assert "Both sides have changed the same field: do nothing." in other
+
+
+def test_rules_in_one_direction_have_limits_too(console: House, admin_client: FlaskClient) -> None:
+    """Guards and what is done about changed fields are edited for every rule; an untouched page changes nothing."""
+    services.create(console, document(guards=[{"metric": "creates", "over": 5}], drift={"removed": "quarantine"}), ANNA)
+    form = form_of(admin_client, PAGE)
+    before = draft(console, "customers")
+    assert saved(console, admin_client, form) == before
+    made = saved(console, admin_client, form_of(admin_client, PAGE) | {"over-1": "5%", "over-0": ""})
+    assert made["guards"] == [{"metric": "deletes", "over": "5%"}]

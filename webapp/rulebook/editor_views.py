@@ -26,6 +26,7 @@ from webapp.rulebook.editing import (
 from webapp.rulebook.errors import BadName
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.language_help import functions
+from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
 from webapp.rulebook.pairs_views import save_pairs, show_pairs
 from webapp.rulebook.scopes import scope_address
@@ -115,7 +116,7 @@ class BehaviourView(RulePage):
             return save_two_way(self, rule)
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
-        document = with_direction(document, request.form)
+        document = with_direction(with_limits(document, request.form), request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
         return redirect(after_saving(name, "behaviour", ""))

@@ -45,9 +45,6 @@ def show_two_way(
         "presets": presets(),
         "preset_values": _preset_values(schemas),
         "opened": opened,
-        "guards": guard_lines(document),
-        "drift": part_of(document, "drift"),
-        "words": two_way_words,
         "percent": shares.percent,
         "plain": shares.plain,
         "default_text": default_text,
@@ -74,9 +71,12 @@ def save_two_way(page: RulePage, rule: RuleRow) -> Response:
 
 
 def behaviour_context(page: RulePage, document: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page needs for direction, schedule and errors, for every direction."""
+    """Return what the page needs for limits, direction, schedule and errors, for every direction."""
     schedule = part_of(document, "schedule")
     return {
+        "guards": guard_lines(document),
+        "drift": part_of(document, "drift"),
+        "words": two_way_words,
         "policy": part_of(document, "errors"),
         "plan": timetable.plan_of(schedule.get("cron")),
         "schedule": schedule,
