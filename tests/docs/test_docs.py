@@ -108,7 +108,7 @@ def test_the_demos_configuration_is_right() -> None:
     """The demo's files are accepted, and hold what the README promises."""
     stated = files.read([CONFIGURATION])
     services._check(stated)
-    assert [one.kind for one in stated].count("sync") == 3
+    assert [one.kind for one in stated].count("sync") == 4
 
 
 def test_the_readme_names_the_two_commands() -> None:
