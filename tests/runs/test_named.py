@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import sqlalchemy as sa
 from tests.runs.conftest import ADMIN, World, numbers
 from webapp.runs import quarantine, reading, requests
 from webapp.runs.models import rule_cursor
+from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused
 
 CURSOR = {"left": {"by": "cursor", "field": "changed", "overlap": "0s"}}
@@ -169,3 +172,56 @@ def test_two_way_cursors_try_parked_records_again(world: World):
     assert run.counts["created"] == 1
     assert _parked(world) == []
     assert [row[1] for row in world.clients()] == ["Ada", "Bea", "Cid"]
+
+
+def _in_steps(world: World, run_id: int, patch: pytest.MonkeyPatch) -> reading.RunRow:
+    """Carry a run out by workers that are stopped behind each chunk that they have checked in."""
+    checked_in = Journal.check_in
+
+    def then_stop(self: Journal, *arguments: Any) -> None:
+        checked_in(self, *arguments)
+        patch.setattr(stopping, "_requested", asked)
+
+    asked, quiet = threading.Event(), threading.Event()
+    asked.set()
+    patch.setattr(Journal, "check_in", then_stop)
+    for _ in range(20):
+        patch.setattr(stopping, "_requested", quiet)
+        if not world.look(run_id).active:
+            break
+        assert world.work(run_id)
+    return world.look(run_id)
+
+
+@pytest.mark.parametrize("changes", [{}, TWO_WAY], ids=["one way", "two-way"])
+def test_a_stopped_run_for_records_goes_on_with_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+):
+    """Workers that come and go read each named record once."""
+    world.customers("Ada", "Bea", "Cid", "Dan")
+    world.rule(**changes)
+    world.pages_of(1)
+    with world.house.db.begin() as tx:
+        wanted = [{"side": "left", "key": key} for key in ("1", "x", "3", "4")]
+        run_id = requests.records(world.house, "customers", wanted, ADMIN, tx)
+    run = _in_steps(world, run_id, monkeypatch)
+    assert (run.state, run.attempts > 1, numbers(run)) == ("succeeded", True, {"read": 3, "created": 3})
+    assert [row[0] for row in world.clients()] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("changes", [{}, TWO_WAY], ids=["one way", "two-way"])
+def test_a_stopped_run_tries_each_parked_record_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+):
+    """Workers that come and go count one more attempt for each parked record, and read it once."""
+    world.crm("DROP TABLE customer")
+    world.crm(CUSTOMERS)
+    world.customers(None, None, None, "Dan")
+    world.rule(detect={**CURSOR, "right": {"by": "cursor", "field": "no"}} if changes else CURSOR, **changes)
+    world.run()
+    world.crm("UPDATE customer SET name = 'Bea' WHERE id = 2")
+    world.pages_of(1)
+    run = _in_steps(world, world.request(), monkeypatch)
+    assert run.state == "succeeded"
+    assert (run.counts["created"], run.counts["quarantined"]) == (1, 2)
+    assert sorted(_parked(world)) == [("1", "open", 2), ("3", "open", 2)]
