@@ -31,13 +31,61 @@ PAIRS = (
     ("tax", "vat"), ("name", "title"), ("limit_", "amount"),
     ("born", "birth"), ("active", "live"), ("score", "points"),
 )  # fmt: skip
+RULE: dict[str, Any] = {
+    "kind": "sync",
+    "name": "customers",
+    "left": {"connection": "pg", "object": "person"},
+    "right": {"connection": "my", "object": "partner"},
+    "direction": "two_way",
+    "key": {"left": "id", "right": "no"},
+    "correlate": [{"match": [{"left": "tax", "right": "vat"}]}],
+    "fields": [{"left": left, "right": right} for left, right in PAIRS],
+    "conflict": {"default": "left"},
+}
+ROWS = [
+    ("T1", "Ann 😀", "12345678901234.123456", "1999-12-31", True, 0.1),
+    ("T2", "李明", "-0.000001", None, False, None),
+    ("T3", "", "0", "0001-01-01", None, 1e300),
+]
+
+
+class Two:
+    """Both databases and the rule between them."""
+
+    def __init__(self, world: World, left: str, right: str) -> None:
+        self.world = world
+        self.engines = {"pg": sa.create_engine(left), "my": sa.create_engine(right)}
+        self.sql("pg", LEFT)
+        self.sql("my", RIGHT)
+        for name, connector in (("pg", "postgresql"), ("my", "mysql")):
+            url = self.engines[name].url
+            settings = {"host": url.host, "port": url.port, "database": url.database, "user": url.username}
+            settings |= {"password": url.password} if url.password else {}
+            document = {"kind": "connection", "name": name, "connector": connector, "settings": settings}
+            connections.create(world.house, document, ADMIN)
+        rulebook.create(world.house, RULE, ADMIN)
+        rulebook.publish(world.house, "customers", ADMIN)
+
+    def sql(self, name: str, statement: str, *rows: tuple[Any, ...]) -> list[Any]:
+        with self.engines[name].begin() as connection:
+            for row in rows:
+                connection.exec_driver_sql(statement, row)
+            if rows:
+                return []
+            found = connection.exec_driver_sql(statement)
+            return list(found) if found.returns_rows else []
+
+    def put(self, name: str, *rows: tuple[Any, ...]) -> None:
+        columns = [pair[0 if name == "pg" else 1] for pair in PAIRS]
+        marks = ", ".join(["%s"] * len(columns))
         table = "person" if name == "pg" else "partner"
         self.sql(name, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", *rows)
 
     def state(self) -> tuple[list[Any], list[Any]]:
         left, right = (", ".join(pair[side] for pair in PAIRS) for side in (0, 1))
         found = [self.sql("pg", f"SELECT {left} FROM person"), self.sql("my", f"SELECT {right} FROM partner")]
-        return tuple(sorted((tuple(_plain(v) for v in row) for row in rows), key=str) for rows in found)  # type: ignore[return-value]
+        plain = [sorted((tuple(_plain(v) for v in row) for row in rows), key=str) for rows in found]
+        return plain[0], plain[1]
 
     def close(self) -> None:
         for engine in self.engines.values():
