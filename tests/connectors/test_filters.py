@@ -27,7 +27,7 @@ from tests.connectors.databases import settings_of
 from tests.rules.language.expressions import DATES, FLOATS, INTEGERS, TEXTS
 from tests.rules.language.sql.conditions import Conditions
 
-QUICK, FULL, ROWS = 150, 1500, 120
+QUICK, FULL, ROWS = 60, 1500, 120
 
 SQLITE = """CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, code TEXT COLLATE NOCASE, any_, kind UUID, qty INTEGER, n BIGINT,
   price DECIMAL(12, 4), free NUMERIC, rate REAL, active BOOLEAN, born DATE, due DATE, seen TIMESTAMPTZ, local DATETIME, opens TIME,
