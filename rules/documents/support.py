@@ -13,10 +13,8 @@ from rules.documents.sync import (
     DetectBy,
     Direction,
     FieldDirection,
-    MatchHow,
     Situations,
     SyncRule,
-    Tier,
     Transaction,
 )
 from rules.text import N_, Message, msg
@@ -46,23 +44,6 @@ def _detection(rule: SyncRule) -> Iterator[DocumentProblem]:
         if detect.by in (DetectBy.CDC, DetectBy.WEBHOOK):
             text = N_("Finding changes by {by} is not available yet in this version. Use full or cursor.")
             yield _not_yet(f"detect/{side}/by", msg(text, by=detect.by.value))
-
-
-def _correlation(rule: SyncRule) -> Iterator[DocumentProblem]:
-    for number, tier in enumerate(rule.correlate):
-        yield from _tier(f"correlate/{number}", tier)
-
-
-def _tier(path: str, tier: Tier) -> Iterator[DocumentProblem]:
-    if len(tier.match) > 1:
-        yield _not_yet(path, msg("Comparing several fields at once is not available yet in this version."))
-    for number, match in enumerate(tier.match):
-        if match.how is not MatchHow.EXACT:
-            text = N_("Matching by likeness is not available yet in this version. Use exact.")
-            yield _not_yet(f"{path}/match/{number}/how", msg(text))
-    if tier.confidence < 1:
-        text = N_("Doubtful matches (a confidence below 1) are not available yet in this version.")
-        yield _not_yet(f"{path}/confidence", msg(text))
 
 
 def _fields(rule: SyncRule) -> Iterator[DocumentProblem]:

@@ -14,8 +14,8 @@ import polars as pl
 from rules.reconcile.situations import Situation
 
 PARTNER = "__partner"
-_FOUND = "__found"
-_TIMES = "__times"
+FOUND = "__found"
+TIMES = "__times"
 
 
 _FORMS: Mapping[type[pl.DataType], str] = {
@@ -93,23 +93,27 @@ def key_values(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 def decide(batch: Batch, fields: Sequence[TargetField], actions: Mapping[str, str]) -> Decision:
     """Return what was found for each record, and the action that `actions` (situation -> action) names for it."""
-    met = _meet(batch)
+    met = meet(batch.partner, batch.partners)
     changed = _changed(batch, met, fields)
     situation = _situations(batch, met, changed)
     action = situation.replace_strict(dict(actions), default=None, return_dtype=pl.String)
     found = pl.DataFrame({"situation": situation, "action": action, "changed": changed})
-    return Decision(found, met.drop(PARTNER, _FOUND, _TIMES))
+    return Decision(found, met.drop(PARTNER, FOUND, TIMES))
 
 
-def _meet(batch: Batch) -> pl.DataFrame:
-    """Join the partners to the records; `__times` counts how often a partner occurs in the target."""
-    there = batch.partners.with_columns(pl.lit(value=True).alias(_FOUND))
-    times = there.group_by(PARTNER).len(_TIMES)
+def meet(partner: pl.Series, partners: pl.DataFrame) -> pl.DataFrame:
+    """Return the partner of each record, nulls where there is none.
+
+    `partner` is the text under which it is sought, `partners` holds the records found and that text as `PARTNER`. The
+    columns `FOUND` and `TIMES` tell whether there is one, and how often it occurs.
+    """
+    there = partners.with_columns(pl.lit(value=True).alias(FOUND))
+    times = there.group_by(PARTNER).len(TIMES)
     one_each = there.unique(PARTNER, keep="first", maintain_order=True)
-    asked = pl.DataFrame({PARTNER: batch.partner})
+    asked = pl.DataFrame({PARTNER: partner})
     joined = asked.join(one_each, on=PARTNER, how="left", maintain_order="left")
     joined = joined.join(times, on=PARTNER, how="left", maintain_order="left")
-    return joined.with_columns(pl.col(_FOUND).fill_null(value=False))
+    return joined.with_columns(pl.col(FOUND).fill_null(value=False))
 
 
 def _changed(batch: Batch, met: pl.DataFrame, fields: Sequence[TargetField]) -> pl.Series:
@@ -125,7 +129,7 @@ def _changed(batch: Batch, met: pl.DataFrame, fields: Sequence[TargetField]) -> 
 
 def _differs(batch: Batch, met: pl.DataFrame, field: TargetField) -> pl.Series:
     mine, theirs = batch.mapped[field.name], met[field.name]
-    differs = mine.ne_missing(theirs) & met[_FOUND]
+    differs = mine.ne_missing(theirs) & met[FOUND]
     if field.weak:
         differs &= theirs.is_null() | (theirs.eq_missing("") if theirs.dtype == pl.String else theirs.is_null())
     if field.name in batch.applies:
@@ -134,7 +138,7 @@ def _differs(batch: Batch, met: pl.DataFrame, field: TargetField) -> pl.Series:
 
 
 def _situations(batch: Batch, met: pl.DataFrame, changed: pl.Series) -> pl.Series:
-    table = met.select(_FOUND, _TIMES).with_columns(
+    table = met.select(FOUND, TIMES).with_columns(
         usable=batch.usable, scope=batch.in_scope, linked=batch.linked, differs=changed.list.len() > 0
     )
     return table.select(
@@ -142,13 +146,13 @@ def _situations(batch: Batch, met: pl.DataFrame, changed: pl.Series) -> pl.Serie
         .then(None)
         .when(~pl.col("scope"))
         .then(pl.lit(Situation.OUT_OF_SCOPE.value))
-        .when(pl.col(_TIMES) > 1)
+        .when(pl.col(TIMES) > 1)
         .then(pl.lit(Situation.DISPUTED.value))
-        .when(pl.col(_FOUND) & ~pl.col("linked"))
+        .when(pl.col(FOUND) & ~pl.col("linked"))
         .then(pl.lit(Situation.UNLINKED.value))
-        .when(pl.col(_FOUND) & pl.col("differs"))
+        .when(pl.col(FOUND) & pl.col("differs"))
         .then(pl.lit(Situation.LINKED_CHANGED.value))
-        .when(_FOUND)
+        .when(FOUND)
         .then(pl.lit(Situation.LINKED_UNCHANGED.value))
         .when("linked")
         .then(pl.lit(Situation.DELETED_RIGHT.value))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+import polars as pl
 import sqlalchemy as sa
 
 from rules.documents.policies import Drift, GuardAction, Metric
 from rules.documents.sync import SideName, SyncRule
 from rules.reconcile.drift import drifted
-from rules.reconcile.guards import tripped
+from rules.reconcile.guards import blanked, tripped
 from rules.reconcile.situations import Outcome
 from rules.schema import Op, Schema
 from rules.text import Message
@@ -68,15 +69,15 @@ class Limits:
 
 def _blanked(chunk: Chunk) -> int:
     """Count the values that a chunk empties."""
-    found = 0
-    for before, after in (("before", "after"), ("own_before", "own_after")):
-        texts = chunk.outcomes.select(before, after).drop_nulls()
-        for old, new in texts.iter_rows():
-            held = json.loads(old)
-            found += sum(
-                value in (None, "") and held.get(name) not in (None, "") for name, value in json.loads(new).items()
-            )
-    return found
+    pairs = (("before", "after"), ("own_before", "own_after"))
+    both = (chunk.outcomes.select(names).drop_nulls() for names in pairs)
+    return sum(blanked(*(_values(texts[:, place]) for place in (0, 1))) for texts in both if not texts.is_empty())
+
+
+def _values(texts: pl.Series) -> pl.DataFrame:
+    """Return the values of JSON objects as texts, a column a field; null where an object does not name it."""
+    rows = [{name: None if v is None else str(v) for name, v in json.loads(text).items()} for text in texts]
+    return pl.DataFrame(rows, schema={name: pl.String() for row in rows for name in row})
 
 
 def heed_drift(house: House, journal: Journal, rule: SyncRule, schemas: Mapping[SideName, Schema]) -> None:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rules.documents.defaults import actions
 from rules.documents.sync import Action
 from rules.mapping.results import Mapped
-from rules.reconcile.one_way import PARTNER, key_text
+from rules.reconcile.one_way import FOUND, PARTNER, TIMES, key_text
+from rules.reconcile.one_way import meet as join
 from rules.reconcile.situations import APART, Situation
+from rules.reconcile.two_way import gone
 from rules.text import msg
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.pairs import APART as KEPT_APART
 from webapp.runs.pipeline.pairs import LINK, Pairs
 from webapp.runs.pipeline.views import View
-
-_TIMES = "__times"
-_NONE = "__none"
 
 
 @dataclass
@@ -76,20 +76,9 @@ def meet(
         partner = partner.scatter(row, key)
     wanted = draft.usable & in_scope & ~_apart(known)
     sought, found = planner.partners(draft, partner, mapped.records, wanted)
-    met = _join(sought, found)
-    there = met[_NONE].is_null()
-    return Met(
-        draft, numbers, keys, known, asked.batch, in_scope, mapped, met.drop(PARTNER, _TIMES, _NONE), there, met[_TIMES]
-    )
-
-
-def _join(sought: pl.Series, found: pl.DataFrame) -> pl.DataFrame:
-    times = found.group_by(PARTNER).len(_TIMES)
-    one_each = found.unique(PARTNER, keep="first", maintain_order=True).with_columns(pl.lit(value=False).alias(_NONE))
-    asked = pl.DataFrame({PARTNER: sought})
-    joined = asked.join(one_each, on=PARTNER, how="left", maintain_order="left")
-    joined = joined.join(times, on=PARTNER, how="left", maintain_order="left")
-    return joined.with_columns(pl.when(pl.col(_NONE).is_null()).then(pl.lit(value=True)).alias(_NONE))
+    met = join(sought, found)
+    partners = met.drop(PARTNER, TIMES, FOUND)
+    return Met(draft, numbers, keys, known, asked.batch, in_scope, mapped, partners, met[FOUND], met[TIMES])
 
 
 def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Series) -> pl.Series:
@@ -99,13 +88,15 @@ def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Seri
     """
     there_key = key_text(met.partners[other.key])
     partner_in = _partner_in_scope(met, other)
-    missing = Situation.DELETED_RIGHT if view.name == "left" else Situation.DELETED_LEFT
+    here = pl.repeat(value=True, n=met.keys.len(), dtype=pl.Boolean, eager=True)
+    sides = (here, met.there) if view.name == "left" else (met.there, here)
+    lost = gone(*sides, changed, changed, actions(view.rule))["situation"]
     alone = Situation.UNMATCHED_LEFT if view.name == "left" else Situation.UNMATCHED_RIGHT
     disputed = (met.times > 1).fill_null(value=False) | pairs.taken(other.name, there_key).fill_null(value=False)
     table = pl.DataFrame(
         {
             "usable": met.draft.usable, "scope": met.in_scope, "linked": met.linked, "apart": met.apart,
-            "there": met.there, "disputed": disputed, "partner_in": partner_in, "changed": changed,
+            "there": met.there, "disputed": disputed, "partner_in": partner_in, "lost": lost,
         }
     )  # fmt: skip
     col = pl.col
@@ -120,10 +111,8 @@ def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Seri
         .then(pl.lit(Situation.OUT_OF_SCOPE.value))
         .when(col("linked") & col("there"))
         .then(None)
-        .when(col("linked") & col("changed"))
-        .then(pl.lit(Situation.EDIT_VS_DELETE.value))
         .when("linked")
-        .then(pl.lit(missing.value))
+        .then("lost")
         .when(col("there") & col("disputed"))
         .then(pl.lit(Situation.DISPUTED.value))
         .when(col("there") & ~col("partner_in"))
