@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from webapp.commands import running
-from webapp.commands.runs import fail_unless_well, print_run, runs
-from webapp.commands.session import Failed, Session, current, json_option, print_json
+from webapp.commands.runs import follow, runs
+from webapp.commands.session import Failed, current, json_option, print_json
 from webapp.runs import followups, reading, undo_preview
 from webapp.runs.undo_preview import Preview
 
@@ -18,7 +17,7 @@ from webapp.runs.undo_preview import Preview
 def approve(run_id: int, *, wait: bool, as_json: bool) -> None:
     """Carry out the plan of the simulation RUN as shown, without records that have changed since."""
     session = current()
-    _follow(session, followups.approve(session.house, run_id, session.actor), wait=wait, as_json=as_json)
+    follow(session, followups.approve(session.house, run_id, session.actor), wait=wait, as_json=as_json)
 
 
 @runs.command()
@@ -30,7 +29,7 @@ def undo(run_id: int, *, preview: bool, wait: bool, as_json: bool) -> None:
     """Take back what a finished run wrote, as far as its fields still hold it; pauses a one-way rule's schedule."""
     session = current()
     if not preview:
-        _follow(session, followups.undo(session.house, run_id, session.actor), wait=wait, as_json=as_json)
+        follow(session, followups.undo(session.house, run_id, session.actor), wait=wait, as_json=as_json)
         return
     with session.house.db.read() as tx:
         row = reading.get(tx, run_id)
@@ -51,16 +50,3 @@ def _print_preview(found: Preview) -> None:
         click.echo(f"    {sample.key}: {sample.reason}")
     if not found.complete:
         click.echo(f"The last {found.looked_at} of {found.records} records were looked up.")
-
-
-def _follow(session: Session, new: int, *, wait: bool, as_json: bool) -> None:
-    running.announce(session)
-    if wait:
-        row = running.finish(session, new)
-    else:
-        with session.house.db.read() as tx:
-            row = reading.get(tx, new)
-        if not running.workers_expected(session):
-            click.echo("No worker runs here now; the run waits for 'syncline up', or use --wait.", err=True)
-    print_run(row, as_json=as_json)
-    fail_unless_well(row)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from webapp.commands.running import announce, finish
-from webapp.commands.runs import MODES, fail_unless_well, print_run
+from webapp.commands.runs import MODES, follow
 from webapp.commands.session import current, json_option
-from webapp.runs import parts, reading
+from webapp.runs import parts
 from webapp.runs.parts import Wanted
 
 
@@ -25,11 +24,4 @@ def backfill(rule: str, *, wait: bool, as_json: bool, **asked: str | None) -> No
     field, start, end = (text or None for text in asked["span"] or ("", "", ""))
     wanted = Wanted(asked["side"], asked["where"], field, start, end)
     run_id = parts.run_part(session.house, rule, wanted, str(asked["mode"]), session.actor)
-    announce(session)
-    if wait:
-        row = finish(session, run_id)
-    else:
-        with session.house.db.read() as tx:
-            row = reading.get(tx, run_id)
-    print_run(row, as_json=as_json)
-    fail_unless_well(row)
+    follow(session, run_id, wait=wait, as_json=as_json)

@@ -8,7 +8,7 @@ import click
 
 from rules.text import Message
 from webapp.commands import running
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
 from webapp.runs import parts, reading, requests
 from webapp.runs.reading import RunRow
 
@@ -30,16 +30,7 @@ def run(rule: str, *, mode: str, record: tuple[str, ...], wait: bool, as_json: b
         run_id = parts.run_records(session.house, rule, named(record), session.actor)
     else:
         run_id = requests.start(session.house, rule, mode, session.actor)
-    running.announce(session)
-    if wait:
-        row = running.finish(session, run_id)
-    else:
-        with session.house.db.read() as tx:
-            row = reading.get(tx, run_id)
-        if not running.workers_expected(session):
-            click.echo("No worker runs here now; the run waits for 'syncline up', or use --wait.", err=True)
-    print_run(row, as_json=as_json)
-    fail_unless_well(row)
+    follow(session, run_id, wait=wait, as_json=as_json)
 
 
 def named(records: tuple[str, ...]) -> list[dict[str, str]]:
@@ -164,6 +155,20 @@ def resume(run_id: int, *, wait: bool, as_json: bool) -> None:
     else:
         with session.house.db.read() as tx:
             row = reading.get(tx, run_id)
+    print_run(row, as_json=as_json)
+    fail_unless_well(row)
+
+
+def follow(session: Session, run_id: int, *, wait: bool, as_json: bool) -> None:
+    """Announce a run that was requested, wait for its end if asked, and print it; fails where it has not ended well."""
+    running.announce(session)
+    if wait:
+        row = running.finish(session, run_id)
+    else:
+        with session.house.db.read() as tx:
+            row = reading.get(tx, run_id)
+        if not running.workers_expected(session):
+            click.echo("No worker runs here now; the run waits for 'syncline up', or use --wait.", err=True)
     print_run(row, as_json=as_json)
     fail_unless_well(row)
 
