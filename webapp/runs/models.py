@@ -39,6 +39,7 @@ run = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="how often a worker has taken the run up"),
     sa.Column("lease_until", UtcDateTime),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("pause_by", sa.String(128), comment="who has asked it to stop between two chunks, until it is resumed"),
     sa.Column("schemas", Json, comment="fields of source and target, and from which chunk on they were so"),
 )
 

@@ -478,6 +478,7 @@ def upgrade() -> None:
     sa.Column('attempts', sa.Integer(), nullable=False, comment='how often a worker has taken the run up'),
     sa.Column('lease_until', UtcDateTime(), nullable=True),
     sa.Column('cancel_requested', sa.Boolean(), nullable=False),
+    sa.Column('pause_by', sa.String(length=128), nullable=True, comment='who has asked it to stop between two chunks, until it is resumed'),
     sa.Column('schemas', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='fields of source and target, and from which chunk on they were so'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run'))
     )
