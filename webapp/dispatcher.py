@@ -18,6 +18,7 @@ from config import Settings
 from webapp.events.sources import register
 from webapp.extensions import House, open_house
 from webapp.runs import service_levels
+from webapp.runs.claims import lapsed
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
@@ -37,18 +38,14 @@ log = logging.getLogger(__name__)
 def announce_waiting(house: House, connection: redis.Redis) -> int:
     """Announce runs that wait or whose lease has expired; return how many."""
     now = house.clock()
-    waiting = sa.and_(
-        run_table.c.state == "queued",
-        sa.or_(run_table.c.announced_at.is_(None), run_table.c.announced_at < now - AGAIN),
-    )
+    told, until = run_table.c.announced_at, run_table.c.lease_until
+    # what was announced later than now was announced before the clock was set back
+    long_ago = sa.or_(told.is_(None), told < now - AGAIN, told > now + AGAIN)
+    waiting = sa.and_(run_table.c.state == "queued", long_ago)
     left_behind = sa.and_(
         run_table.c.state == "running",
-        run_table.c.lease_until < now,
-        sa.or_(
-            run_table.c.announced_at.is_(None),
-            run_table.c.announced_at < run_table.c.lease_until,
-            run_table.c.announced_at < now - AGAIN,
-        ),
+        lapsed(until, now, house.settings.lease_seconds),
+        sa.or_(long_ago, told < until),
     )
     with house.db.read() as tx:
         ids = tx.scalars(sa.select(run_table.c.id).where(sa.or_(waiting, left_behind)).order_by(run_table.c.id)).all()

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -35,7 +35,8 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
             other.c.state
             == "running",  # one that was left behind goes first: its chunk may be half-way into the target
         )
-        free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", run.c.lease_until < now))
+        left = lapsed(run.c.lease_until, now, house.settings.lease_seconds)
+        free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", left))
         taken = {
             "state": "running",
             "attempts": run.c.attempts + 1,
@@ -52,6 +53,15 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
         after = {"worker": worker, "token": row.token, "mode": row.mode}
         record(tx, SYSTEM, now, Event(tag, Subject("rule", row.rule_name), None, after, run_id=run_id))
     return Claim.of(row)
+
+
+def lapsed(until: sa.ColumnElement[datetime], now: datetime, seconds: float) -> sa.ColumnElement[bool]:
+    """Tell of a lease of so many seconds whether it is over.
+
+    One that would last for more than two leases was given before the clock was set back: to wait for its end could take
+    for ever, and to end it early does no harm, since the token locks its holder out.
+    """
+    return sa.or_(until < now, until > now + timedelta(seconds=2 * seconds))
 
 
 def one_at_a_time(tx: sa.Connection, rule_id: int | None) -> None:

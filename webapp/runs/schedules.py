@@ -42,9 +42,9 @@ def fire_due(house: House) -> list[int]:
     now = house.clock()
     with house.db.read() as tx:
         rules = scheduled(tx)
-        fired = sa.select(schedule_slot.c.rule_id, sa.func.max(schedule_slot.c.slot).label("last")).group_by(
-            schedule_slot.c.rule_id
-        )
+        # slots that lie ahead were fired before the clock was set back: they do not fire again, and stop no others
+        past = sa.select(schedule_slot.c.rule_id, sa.func.max(schedule_slot.c.slot).label("last"))
+        fired = past.where(schedule_slot.c.slot <= now).group_by(schedule_slot.c.rule_id)
         last = {row.rule_id: row.last for row in tx.execute(fired)}
     started = [_fire(house, rule, last.get(rule.rule_id), now) for rule in rules]
     return [run_id for run_id in started if run_id is not None]
