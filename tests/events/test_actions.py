@@ -298,6 +298,19 @@ def test_a_claimed_action_belongs_to_one_worker(world: World) -> None:
         assert cases.count(tx, cases.Wanted()) == 1
 
 
+def test_an_action_left_behind_is_taken_up_after_the_clock_was_set_back(world: World) -> None:
+    """A worker has died, and its lease ends in a year: another one does its work now, once."""
+    world.rule(acting({"case": {"title": "x"}}))
+    world.post("order.created", customer="c1")
+    while world.keeper.turn():
+        pass
+    (first,) = claims.claim(world.house, "one", 10)
+    world.later(days=-365)
+    (second,) = claims.claim(world.house, "two", 10)
+    assert do(world.house, second)
+    assert not do(world.house, first)
+
+
 def test_a_system_that_is_away_holds_up_only_itself(world: World, tmp_path: Path, monkeypatch) -> None:
     """While nobody knows what became of a write, later ones to that system wait, but other actions go on."""
     shop(world, tmp_path)

@@ -122,6 +122,18 @@ def test_only_the_holder_of_the_lease_works(world: World) -> None:
     assert titles(world) == ["Order o1 is not paid", "Order o2 is not paid"]
 
 
+@pytest.mark.parametrize("dead", [True, False])
+def test_the_clock_is_set_back(world: World, dead: bool) -> None:
+    """A lease that ends in a year is none: a holder that lives keeps it, one that has died is followed at once."""
+    world.rule()
+    world.keeper.turn()
+    other = Keeper(world.house, "two")
+    world.later(days=-365).post("order.created", customer=1, id="o1")
+    if not dead:
+        assert world.keeper.turn()
+    assert other.turn() is dead
+
+
 def test_a_holder_that_lost_its_lease_in_the_middle_stores_nothing(world: World, monkeypatch) -> None:
     """The token is checked in the transaction itself."""
     world.rule()

@@ -16,6 +16,7 @@ from webapp.audit.services import Subject, record
 from webapp.audit.tags import Tag
 from webapp.events.models import event_action
 from webapp.extensions import SYSTEM, House
+from webapp.runs.claims import lapsed
 
 LONGEST_WAIT = timedelta(hours=1)
 
@@ -51,20 +52,21 @@ class Action:
 def claim(house: House, worker: str, limit: int) -> list[Action]:
     """Return actions that are due, or were left behind, now claimed by this worker."""
     now = house.clock()
-    query = sa.select(event_action.c.id).where(*_free(now)).order_by(event_action.c.id).limit(limit)
+    free = _free(now, house.settings.lease_seconds)
+    query = sa.select(event_action.c.id).where(*free).order_by(event_action.c.id).limit(limit)
     with house.db.read() as tx:
         ids = tx.scalars(query).all()
     found = (_claim(house, action_id, worker, now) for action_id in ids)
     return [action for action in found if action is not None]
 
 
-def _free(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def _free(now: datetime, seconds: float) -> tuple[sa.ColumnElement[bool], ...]:
     """Return what tells an action that can be taken up: it is due or left behind, and its lane is free."""
     table, other = event_action, event_action.alias()
     unsure = sa.or_(other.c.state == "running", sa.and_(other.c.state == "pending", other.c.ticket.is_not(None)))
     busy = sa.exists().where(other.c.lane == table.c.lane, other.c.id != table.c.id, unsure)
     due = sa.and_(table.c.state == "pending", table.c.due_at <= now)
-    left = sa.and_(table.c.state == "running", table.c.lease_until < now)
+    left = sa.and_(table.c.state == "running", lapsed(table.c.lease_until, now, seconds))
     return sa.or_(due, left), ~busy
 
 
@@ -76,7 +78,8 @@ def _claim(house: House, action_id: int, worker: str, now: datetime) -> Action |
         lane = tx.scalar(sa.select(table.c.lane).where(table.c.id == action_id))
         if lane is not None and tx.dialect.name == "postgresql":
             tx.execute(sa.text("SELECT pg_advisory_xact_lock(7302, hashtext(:lane))"), {"lane": lane})
-        if tx.execute(sa.update(table).where(table.c.id == action_id, *_free(now)).values(values)).rowcount != 1:
+        free = _free(now, house.settings.lease_seconds)
+        if tx.execute(sa.update(table).where(table.c.id == action_id, *free).values(values)).rowcount != 1:
             return None
         row = tx.execute(sa.select(table).where(table.c.id == action_id)).one()
     names = ("id", "match_id", "rule_id", "rule_name", "key", "kind", "args", "retry", "lane", "attempts", "depth")

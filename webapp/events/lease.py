@@ -36,11 +36,12 @@ def hold(house: House, holder: str) -> Lease | None:
         _make(house)
         return hold(house, holder)
     mine = row.holder == holder
-    if not mine and row.until is not None and row.until > now:
+    span = timedelta(seconds=house.settings.lease_seconds)
+    # a lease that would last longer than any was given before the clock was set back
+    if not mine and row.until is not None and now < row.until <= now + 2 * span:
         return None
-    seconds = house.settings.lease_seconds
-    if not mine or row.until is None or row.until < now + timedelta(seconds=seconds / 2):
-        values = {"holder": holder, "until": now + timedelta(seconds=seconds), "token": row.token + (not mine)}
+    if not mine or row.until is None or not now + span / 2 <= row.until <= now + span:
+        values = {"holder": holder, "until": now + span, "token": row.token + (not mine)}
         with house.db.begin() as tx:
             taken = sa.update(event_lease).where(_ONE, event_lease.c.token == row.token)
             if tx.execute(taken.values(values)).rowcount != 1:
