@@ -174,3 +174,14 @@ def test_an_unknown_rule_is_refused(syncline: CommandLine, systems: Path) -> Non
     for command in ("run", "simulate"):
         assert syncline(command, "nothing").err == "Error: There is no rule called 'nothing'.\n"
     assert syncline("runs", "show", "99").err == "Error: There is no run 99.\n"
+
+
+def test_a_run_is_paused_and_goes_on(syncline: CommandLine, systems: Path) -> None:
+    """A waiting run is paused at once, nothing starts next to it, and resumed it ends well."""
+    syncline.ok("run", "items", "--json")
+    assert syncline.ok("runs", "pause", "1", "--json").json["state"] == "suspended"
+    assert "paused by" in syncline("run", "items", "--wait").err
+    assert syncline("runs", "pause", "1").code == 1
+    assert syncline.ok("runs", "resume", "1", "--wait", "--json").json["state"] == "succeeded"
+    syncline.ok("run", "items")
+    assert "Run 2 is paused." in syncline.ok("runs", "pause", "2").out

@@ -51,6 +51,7 @@ class Tag(StrEnum):
     RULE_DELETED = "rulebook:rule:deleted"
     RUN_REQUESTED = "runs:run:requested"
     RUN_STARTED = "runs:run:started"
+    RUN_PAUSED = "runs:run:paused"
     RUN_RESUMED = "runs:run:resumed"
     RUN_CHUNK = "runs:run:chunk_applied"
     RUN_ENDED = "runs:run:ended"

@@ -86,7 +86,7 @@ def _print_change(change: dict[str, Any]) -> None:
 @json_option
 @click.pass_context
 def runs(context: click.Context, *, rule: str | None, state: str | None, limit: int, as_json: bool) -> None:
-    """List runs, the latest first; or show, cancel, resume or undo one."""
+    """List runs, the latest first; or show, pause, resume, cancel or undo one."""
     if context.invoked_subcommand is not None:
         return
     with current().house.db.read() as tx:
@@ -139,6 +139,21 @@ def cancel(run_id: int) -> None:
     session = current()
     requests.cancel(session.house, run_id, session.actor)
     click.echo(f"Run {run_id} is cancelled.")
+
+
+@runs.command()
+@click.argument("run_id", metavar="RUN", type=int)
+@json_option
+def pause(run_id: int, *, as_json: bool) -> None:
+    """Let a run stop behind the chunk at hand; it keeps its place, and `resume` lets it go on."""
+    session = current()
+    requests.pause(session.house, run_id, session.actor)
+    with session.house.db.read() as tx:
+        row = reading.get(tx, run_id)
+    if as_json:
+        print_run(row, as_json=True)
+    else:
+        click.echo(f"Run {run_id} is paused." if row.paused else f"Run {run_id} stops behind its chunk at hand.")
 
 
 @runs.command()

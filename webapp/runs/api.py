@@ -10,7 +10,7 @@ from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.quarantine_remap import Remap, remap
-from webapp.runs.requests import MODES, RunRefused, cancel, resume, start
+from webapp.runs.requests import MODES, RunRefused, cancel, pause, resume, start
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.runs.verification_api import VerificationApi
 from webapp.wake import announce
@@ -181,6 +181,17 @@ class RunsApi(RoomApi):
     def cancel(self, run_id: int) -> Any:
         """Cancel a run."""
         return self._do(cancel, run_id)
+
+    @operation(
+        "POST",
+        "/<int:run_id>/pause",
+        scope="runs:run",
+        summary="Pause a run; it stops behind its chunk at hand and keeps its place",
+        response=RUN,
+    )
+    def pause(self, run_id: int) -> Any:
+        """Let a run stop and keep its place."""
+        return self._do(pause, run_id)
 
     @operation(
         "POST", "/<int:run_id>/resume", scope="runs:run", summary="Resume a failed or suspended run", response=RUN

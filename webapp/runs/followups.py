@@ -19,7 +19,7 @@ from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run
 from webapp.runs.pipeline.compensation import CHANGES
 from webapp.runs.reading import RunRow, get
-from webapp.runs.requests import RunRefused, insert, refuse_while_at_work
+from webapp.runs.requests import RunRefused, insert, refuse_while_at_work, refuse_while_paused
 
 
 def approve(house: House, run_id: int, actor: Actor) -> int:
@@ -32,6 +32,7 @@ def approve(house: House, run_id: int, actor: Actor) -> int:
         one_at_a_time(tx, row.rule_id)
         _refuse(plans.hindrance(tx, row, house.clock(), house.settings.plan_days))
         refuse_while_at_work(tx, row.rule_id, row.rule_name)
+        refuse_while_paused(tx, row.rule_id, row.rule_name)
         new = _follow(house, tx, row, "approved", actor)
         event = Event(Tag.RUN_APPROVED, Subject("rule", row.rule_name), None, {"approved_as": new}, run_id=run_id)
         record(tx, actor, house.clock(), event)
@@ -48,6 +49,7 @@ def undo(house: House, run_id: int, actor: Actor) -> int:
         one_at_a_time(tx, row.rule_id)
         _refuse(undo_hindrance(row))
         refuse_while_at_work(tx, row.rule_id, row.rule_name)
+        refuse_while_paused(tx, row.rule_id, row.rule_name)
         new = _follow(house, tx, row, "undo", actor)
         event = Event(Tag.RUN_UNDONE, Subject("rule", row.rule_name), None, {"undone_by": new}, run_id=run_id)
         record(tx, actor, house.clock(), event)

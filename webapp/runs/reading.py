@@ -53,12 +53,18 @@ class RunRow:
     worker: str | None
     attempts: int
     cancel_requested: bool
+    pause_by: str | None
     parameters: dict[str, Any] | None = None
 
     @property
     def active(self) -> bool:
         """Tell whether the run waits or works."""
         return self.state in ACTIVE
+
+    @property
+    def paused(self) -> bool:
+        """Tell whether a person has stopped the run, to let it go on later."""
+        return self.state == "suspended" and self.pause_by is not None
 
     @property
     def of(self) -> int | None:

@@ -18,8 +18,9 @@ from webapp.rulebook.library import pins
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
+from webapp.runs.pipeline.journal import paused_by
 from webapp.runs.plans import forget
-from webapp.runs.reading import ACTIVE, get
+from webapp.runs.reading import ACTIVE, RunRow, get
 
 MODES = ("simulate", "shadow", "live")
 SIDES = ("left", "right")
@@ -64,6 +65,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
     one_at_a_time(tx, row.id)
     if mode == "live":
         refuse_while_at_work(tx, row.id, rule_name)
+        refuse_while_paused(tx, row.id, rule_name)
     if mode == "simulate":
         forget(tx, house.clock(), house.settings.plan_days)
     uses_draft = draft and row.draft is not None
@@ -154,6 +156,47 @@ def cancel(house: House, run_id: int, actor: Actor) -> None:
         record(tx, actor, house.clock(), Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
 
 
+def pause(house: House, run_id: int, actor: Actor) -> None:
+    """Let a run stop and keep its place: at once where it only waits, else behind the chunk at hand.
+
+    Raises `RunRefused` where it has ended, or is asked to stop already.
+    """
+    with house.db.begin() as tx:
+        one_at_a_time(tx, get(tx, run_id).rule_id)
+        row = get(tx, run_id)
+        if (reason := _not_to_pause(row)) is not None:
+            raise RunRefused(reason)
+        now = house.clock()
+        values: dict[str, Any] = {"pause_by": actor.name[:128]}
+        if row.state == "queued":
+            values |= {"state": "suspended", "ended_at": now, "message": paused_by(actor.name[:128]).to_json()}
+        tx.execute(sa.update(run).where(run.c.id == run_id).values(**values))
+        line = msg("{name} paused the run.", name=actor.name).to_json()
+        tx.execute(sa.insert(run_log).values(run_id=run_id, at=now, level="info", message=line))
+        record(tx, actor, now, Event(Tag.RUN_PAUSED, Subject("rule", row.rule_name), run_id=run_id))
+
+
+def _not_to_pause(row: RunRow) -> Message | None:
+    if row.paused:
+        return msg("Run {run} is paused already.", run=row.id)
+    if not row.active:
+        return msg("Run {run} is {state}; only a run that waits or works can be paused.", run=row.id, state=row.state)
+    if row.kind == "verify":
+        return msg("Run {run} only compares and would begin anew; cancel it instead.", run=row.id)
+    if row.cancel_requested or row.pause_by:
+        return msg("Run {run} is stopping already.", run=row.id)
+    return None
+
+
+def refuse_while_paused(tx: sa.Connection, rule_id: int, name: str) -> None:
+    """Raise `RunRefused` while a live run of the rule is paused: it goes on where it stopped, or is cancelled."""
+    paused = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state == "suspended", run.c.pause_by.is_not(None))
+    found = tx.execute(sa.select(run.c.id, run.c.pause_by).where(*paused)).first()
+    if found:
+        text = "Run {run} of '{name}' was paused by {who}. Resume it, or cancel it."
+        raise RunRefused(msg(text, run=found.id, name=name, who=found.pause_by))
+
+
 def refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
     """Raise `RunRefused` while a live run of the rule waits or works."""
     live = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
@@ -175,6 +218,7 @@ def resume(house: House, run_id: int, actor: Actor) -> None:
         if row.mode == "live":
             refuse_while_at_work(tx, row.rule_id, row.rule_name)
         values = {"state": "queued", "announced_at": None, "message": None, "ended_at": None, "cancel_requested": False}
+        values |= {"pause_by": None}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(values))
         line = msg("{name} resumed the run.", name=actor.name).to_json()
         tx.execute(sa.insert(run_log).values(run_id=run_id, at=house.clock(), level="info", message=line))

@@ -79,7 +79,8 @@ def _late(promised: ServiceLevel, last_good: datetime | None, published: datetim
 
 
 def _failing(tx: sa.Connection, promised: ServiceLevel, rule_id: int, real: tuple[Any, ...]) -> Iterator[Message]:
-    ended = run.c.state.in_(("succeeded", "failed", "suspended"))
+    paused = sa.and_(run.c.state == "suspended", run.c.pause_by.is_not(None))  # by a person, so nothing went wrong
+    ended = sa.and_(run.c.state.in_(("succeeded", "failed", "suspended")), ~paused)
     last = tx.execute(sa.select(run.c.id, run.c.state).where(*real, ended).order_by(run.c.id.desc()).limit(1)).first()
     if last is not None and last.state != "succeeded":
         yield msg("Its last run, number {run}, did not go well.", run=last.id)

@@ -21,7 +21,7 @@ from webapp.runs.links import hindrance, last_runs, table_hits
 from webapp.runs.part_views import PartView
 from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
-from webapp.runs.requests import RunRefused, cancel, resume, start
+from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
@@ -145,6 +145,13 @@ class RunsView(RoomView):
     def cancel(self, run_id: int) -> Any:
         """Cancel a run."""
         return self._done(run_id, cancel, _("The run stops behind the records it has at hand."))
+
+    @expose("/<int:run_id>/pause", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def pause(self, run_id: int) -> Any:
+        """Let a run stop and keep its place."""
+        return self._done(run_id, pause, _("The run stops behind the records it has at hand, and keeps its place."))
 
     @expose("/<int:run_id>/resume", methods=["POST"])
     @has_access

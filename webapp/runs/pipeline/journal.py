@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from connectors.errors import Fenced
 from rules.reconcile.situations import MOVED, REFUSED, REJECTED, Outcome
-from rules.text import Message
+from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
@@ -44,6 +44,11 @@ class Links(Protocol):
 
 class Cancelled(Exception):
     """Someone has asked to cancel the run."""
+
+
+def paused_by(name: str) -> Message:
+    """Return what is said of a run that a person has paused."""
+    return msg("{name} paused the run. Resume it to go on behind its last chunk.", name=name)
 
 
 class Suspended(Exception):
@@ -126,9 +131,13 @@ class Journal:
             tx.execute(sa.update(run).where(run.c.id == self.claim.run_id).values(values))
 
     def heed(self, tx: sa.Connection) -> None:
-        """Raise `Cancelled` if someone has asked for it; only where no chunk is half-way into the target."""
-        if tx.scalar(sa.select(run.c.cancel_requested).where(run.c.id == self.claim.run_id)):
+        """Raise `Cancelled` or `Suspended` if someone has asked for it; only where no chunk is half-way there."""
+        asked = sa.select(run.c.cancel_requested, run.c.pause_by).where(run.c.id == self.claim.run_id)
+        cancelled, pause_by = tx.execute(asked).one()
+        if cancelled:
             raise Cancelled
+        if pause_by is not None:
+            raise Suspended(paused_by(pause_by))
 
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""

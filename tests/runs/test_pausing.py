@@ -1,0 +1,174 @@
+"""Pausing and resuming runs: between two chunks, with the place kept, and with no second run next to the first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from rules.text import Message
+from tests.runs.conftest import ADMIN, RULE, World, numbers
+from tests.runs.test_two_way import FIELDS
+from tests.webapp.conftest import admin_client, app, client, client_of, events, settings  # noqa: F401 - fixtures
+from webapp.extensions import House
+from webapp.rulebook import services as rulebook
+from webapp.runs.models import run_chunk, run_log
+from webapp.runs.pipeline.journal import Journal
+from webapp.runs.requests import RunRefused, cancel, pause, resume, start
+from webapp.runs.schedules import fire_due
+from webapp.runs.service_levels import levels
+
+
+@pytest.fixture
+def pages(world: World) -> World:
+    """Return a world of seven customers that is read two records at a time."""
+    world.customers(*"ABCDEFG")
+    return world.pages_of(2)
+
+
+def _paused_behind(world: World, monkeypatch: pytest.MonkeyPatch, chunk_no: int, mode: str = "live") -> int:
+    """Return a run that somebody pauses while it checks a chunk in."""
+    run_id, check_in = world.request(mode), Journal.check_in
+
+    def pauses(self: Journal, chunk: Any, links: Any) -> None:
+        if chunk.no == chunk_no:
+            pause(world.house, run_id, ADMIN)
+        check_in(self, chunk, links)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "check_in", pauses)
+        assert world.work(run_id)
+    return run_id
+
+
+@pytest.mark.parametrize("mode", ["live", "simulate", "shadow"])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_paused_run_stops_between_chunks_and_goes_on_there(pages, monkeypatch, mode: str, both_ways: bool):
+    """The chunk at hand is finished, who paused is told, and resumed it ends as if it had never stopped."""
+    pages.rule(**({"direction": "two_way", "fields": FIELDS} if both_ways else {}))
+    run_id = _paused_behind(pages, monkeypatch, 2, mode)
+    row = pages.look(run_id)
+    assert (row.state, row.paused, row.chunks) == ("suspended", True, 2)
+    assert str(row.message) == "ada paused the run. Resume it to go on behind its last chunk."
+    assert len(pages.clients()) == (4 if mode == "live" else 0)
+    with pages.house.db.read() as tx:
+        assert set(tx.scalars(sa.select(run_chunk.c.state))) == {"done"}
+    resume(pages.house, run_id, ADMIN)
+    assert pages.work(run_id, "w2")
+    done = pages.look(run_id)
+    assert (done.state, done.pause_by, done.message, done.counts["created"]) == ("succeeded", None, None, 7)
+    assert len(pages.clients()) == (7 if mode == "live" else 0)
+    assert done.counts["read"] == (14 if both_ways and mode == "live" else 7)
+
+
+def test_a_waiting_run_is_paused_at_once(pages):
+    """A run that nobody works on yet waits for its person instead of a worker."""
+    pages.rule()
+    run_id = pages.request()
+    pause(pages.house, run_id, ADMIN)
+    assert pages.look(run_id).paused
+    assert not pages.work(run_id)
+    resume(pages.house, run_id, ADMIN)
+    assert pages.work(run_id)
+    assert numbers(pages.look(run_id)) == {"read": 7, "created": 7}
+
+
+def test_a_run_that_is_paused_while_its_worker_is_dead_finishes_its_chunk_first(pages, monkeypatch):
+    """The chunk that a dead worker had planned is finished before the run stops: never half a chunk in the target."""
+    pages.rule()
+    run_id = pages.request()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "check_in", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            pages.work(run_id)
+    pause(pages.house, run_id, ADMIN)
+    pages.shift += timedelta(minutes=10)
+    assert pages.work(run_id, "w2")
+    row = pages.look(run_id)
+    assert (row.paused, row.counts["created"], len(pages.clients())) == (True, 2, 2)
+
+
+def test_who_paused_and_resumed_is_kept(pages, monkeypatch):
+    """The log and the audit name both deeds."""
+    pages.rule()
+    run_id = _paused_behind(pages, monkeypatch, 1)
+    resume(pages.house, run_id, ADMIN)
+    assert [e.actor_name for e in events(pages.house, "runs:run:paused")] == ["ada"]
+    with pages.house.db.read() as tx:
+        lines = [str(Message.from_json(line)) for line in tx.scalars(sa.select(run_log.c.message))]
+    assert lines == ["ada paused the run.", "ada resumed the run."]
+
+
+def test_nothing_runs_next_to_a_paused_run(pages, monkeypatch):
+    """Neither the schedule nor a person starts a second live run; one that only looks may run, and cancelling frees."""
+    pages.rule(schedule={"cron": "*/5 * * * *"})
+    fire_due(pages.house)
+    run_id = _paused_behind(pages, monkeypatch, 1)
+    pages.shift += timedelta(minutes=5)
+    assert fire_due(pages.house) == []
+    with pytest.raises(RunRefused, match=r"was paused by ada\. Resume it, or cancel it"):
+        pages.request()
+    assert numbers(pages.run("simulate"))["read"] == 7
+    cancel(pages.house, run_id, ADMIN)
+    pages.shift += timedelta(minutes=5)
+    assert len(fire_due(pages.house)) == 1
+
+
+def test_only_what_works_is_paused(pages, monkeypatch):
+    """A run that has ended, is stopping already, or only compares cannot be paused."""
+    pages.rule()
+    run_id = _paused_behind(pages, monkeypatch, 1)
+    with pytest.raises(RunRefused, match="paused already"):
+        pause(pages.house, run_id, ADMIN)
+    resume(pages.house, run_id, ADMIN)
+    pages.work(run_id)
+    with pytest.raises(RunRefused, match="is succeeded; only a run that waits or works"):
+        pause(pages.house, run_id, ADMIN)
+    checked = start(pages.house, "customers", "shadow", ADMIN)
+    with pages.house.db.begin() as tx:
+        tx.execute(sa.text("UPDATE run SET kind = 'verify' WHERE id = :run"), {"run": checked})
+    with pytest.raises(RunRefused, match="only compares"):
+        pause(pages.house, checked, ADMIN)
+    with pages.house.db.begin() as tx:
+        tx.execute(sa.text("UPDATE run SET kind = 'sync', pause_by = 'ada' WHERE id = :run"), {"run": checked})
+    with pytest.raises(RunRefused, match="stopping already"):
+        pause(pages.house, checked, ADMIN)
+
+
+def test_a_pause_is_no_failure(pages, monkeypatch):
+    """The service level of a rule does not suffer from a person who pauses its run."""
+    pages.rule(service={"fresh_within": "1d"})
+    pages.run()
+    pages.customers("H", first=8)
+    _paused_behind(pages, monkeypatch, 1)
+    with pages.house.db.read() as tx:
+        assert [level.state for level in levels(tx, pages.now())] == ["met"]
+
+
+@pytest.fixture
+def ruled(world: World, app: Flask) -> House:  # noqa: F811
+    """Return the console's house, on the database of `world`, with its rule."""
+    assert world.house
+    house: House = app.extensions["syncline"]
+    rulebook.create(house, RULE, ADMIN)
+    rulebook.publish(house, "customers", ADMIN)
+    return house
+
+
+def test_the_page_pauses_and_resumes(ruled: House, app: Flask, admin_client: FlaskClient):  # noqa: F811
+    """A waiting run has a button to pause it, and then one to go on; who may only look has neither."""
+    run_id = start(ruled, "customers", "live", ADMIN)
+    path = f"/runs/{run_id}"
+    assert f"{path}/pause" in admin_client.get(path).text
+    page = admin_client.post(f"{path}/pause", follow_redirects=True).text
+    assert "admin paused the run." in page
+    assert f"{path}/pause" not in page
+    assert f"{path}/resume" in page
+    viewer = client_of(app, "vera", "Viewer")
+    assert f"{path}/resume" not in viewer.get(path).text
+    assert viewer.post(f"{path}/pause").status_code in (302, 403)
+    assert "Waiting for a worker" in admin_client.post(f"{path}/resume", follow_redirects=True).text
