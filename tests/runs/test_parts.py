@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.test_named import CURSOR, CUSTOMERS, TWO_WAY
-from webapp.runs import parts, reading
+from webapp.runs import parts, quarantine, reading
+from webapp.runs.followups import approve
 from webapp.runs.models import rule_cursor
 from webapp.runs.parts import Wanted
 from webapp.runs.requests import RunRefused
@@ -122,3 +123,52 @@ def test_a_part_that_cannot_be_read_is_refused(changed: World, wanted: dict[str,
     """A wrong condition, field or side is told of at once, before a run is requested."""
     with pytest.raises(RunRefused, match=why):
         parts.run_part(changed.house, "customers", Wanted(**wanted), "live", ADMIN)
+
+
+def test_the_plan_of_a_part_is_approved_like_any_other(changed: World):
+    """What the simulation of a part shows is written and nothing else; the cursor and parked records stay."""
+    changed.customers("z" * 30, first=9)
+    assert changed.run().counts["quarantined"] == 1
+    changed.crm("UPDATE customer SET name = upper(name) || '2' WHERE id < 9")
+    query = sa.select(rule_cursor.c.value, rule_cursor.c.run_id)
+    with changed.house.db.read() as tx:
+        before = tx.execute(query).all()
+    simulation = _run(changed, "simulate", where="id in [2, 3, 4]")
+    changed.crm("UPDATE customer SET name = 'moved' WHERE id = 3")
+    run_id = approve(changed.house, simulation.id, ADMIN)
+    assert changed.work(run_id)
+    run = changed.look(run_id)
+    assert (run.kind, run.state, numbers(run)) == ("approved", "succeeded", {"read": 3, "updated": 2, "skipped": 1})
+    assert _names(changed) == ["Ada", "BEA2", "Cid", "DAN2"]
+    with changed.house.db.read() as tx:
+        assert tx.execute(query).all() == before
+        assert [entry.left_key for entry in quarantine.listing(tx)] == ["9"]
+    with pytest.raises(RunRefused, match="approved already"):
+        approve(changed.house, simulation.id, ADMIN)
+
+
+def test_the_plan_of_a_part_settles_nothing_outside_of_it(world: World):
+    """Where all is read each time, a parked record outside the part is not taken for gone."""
+    world.customers("Ada", "y" * 30)
+    world.rule()
+    world.run()
+    world.crm("UPDATE customer SET name = 'Anna' WHERE id = 1")
+    simulation = _run(world, "simulate", where="id == 1")
+    assert world.work(approve(world.house, simulation.id, ADMIN))
+    assert _names(world) == ["Anna"]
+    with world.house.db.read() as tx:
+        assert [entry.left_key for entry in quarantine.listing(tx)] == ["2"]
+
+
+def test_the_plan_of_a_part_of_a_two_way_rule_is_approved(world: World):
+    """Both sides get what the simulation of a part shows, and the next run finds the part at rest."""
+    world.crm("DROP TABLE customer")
+    world.crm(CUSTOMERS)
+    world.customers("Ada", "Bea", "Cid")
+    world.rule(**TWO_WAY)
+    world.run()
+    world.crm("UPDATE customer SET name = upper(name)")
+    simulation = _run(world, "simulate", side="left", where="id < 3")
+    assert world.work(approve(world.house, simulation.id, ADMIN))
+    assert _names(world) == ["ADA", "BEA", "Cid"]
+    assert _run(world, side="left", where="id < 3").counts["updated"] == 0

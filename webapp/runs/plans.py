@@ -18,6 +18,8 @@ from webapp.rulebook.usage import asks
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.reading import RunRow
 
+PLANNED = ("sync", "part")
+"""Kinds of runs whose simulations can be approved."""
 _FIELDS = ("before", "after", "own_before", "own_after")
 
 
@@ -53,7 +55,7 @@ def about(tx: sa.Connection, row: RunRow, kind: str) -> list[int]:
 
 def hindrance(tx: sa.Connection, row: RunRow, now: datetime, days: int) -> Message | None:
     """Say why the plan of a run cannot be approved; None if it can."""
-    if row.mode != "simulate" or row.kind != "sync":
+    if row.mode != "simulate" or row.kind not in PLANNED:
         return msg("Run {run} is not a simulation, so it has no plan.", run=row.id)
     if row.state != "succeeded":
         return msg("The simulation has not ended well, so its plan is not complete. Simulate the rule again.")

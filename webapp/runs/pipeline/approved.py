@@ -52,7 +52,12 @@ class Approval(StoredRun):
         return replace(chunk, inputs=Inputs(kept.first, kept.records, kept.blob)) if kept else chunk
 
     def ended(self, tx: sa.Connection, ends: Ends) -> None:
-        """Move cursors to where the plan ended, unless a record was left out that the next run has to meet again."""
+        """Move cursors to where the plan ended, unless a record was left out that the next run has to meet again.
+
+        The plan of a part of the records says nothing of the others, so it moves no cursor and settles nothing else.
+        """
+        if self.stored("kind").kind == "part":
+            return
         moved = sa.exists().where(run_record.c.run_id == self.claim.run_id, run_record.c.situation == MOVED)
         if tx.scalar(sa.select(moved)):
             return
