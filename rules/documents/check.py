@@ -9,7 +9,7 @@ from rules.decisions.asking import compile_decisions
 from rules.documents.check_correlation import check_correlation
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
-from rules.documents.flows import Flow, flows, object_name
+from rules.documents.flows import Flow, connections, flows, object_name
 from rules.documents.problems import DocumentError, DocumentProblem, errors
 from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
@@ -145,7 +145,7 @@ def _doubled(flow: Flow) -> Iterator[DocumentProblem]:
 def _mapping(rule: SyncRule, flow: Flow, fields: tuple[Schema, Schema], library: Library) -> Iterator[DocumentProblem]:
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
     for entry in flow.entries:
-        made = build_step(entry, Surroundings(*fields, names, library))
+        made = build_step(entry, Surroundings(*fields, names, library, connections(rule, flow)))
         if isinstance(made, list):
             yield from made
         else:

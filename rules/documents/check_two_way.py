@@ -20,7 +20,7 @@ from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
 from rules.mapping.policies import written
 from rules.mapping.steps import no_field
-from rules.reconcile.merge import MergeField, merge_fields
+from rules.reconcile.merge import MAKES_VALUES, MergeField, merge_fields
 from rules.reconcile.resolve import compile_resolvers
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
@@ -67,6 +67,9 @@ def _pair(rule: SyncRule, item: MergeField, schemas: Schemas) -> Iterator[Docume
     yield from _one_expression(path, pair)
     yield from _condition(rule, path, pair, schemas)
     yield from _resolve(path, pair, item)
+    if pair.reference is not None and pair.conflict in MAKES_VALUES:
+        text = N_("The field refers to records, so its values are not compared or joined. Choose who wins.")
+        yield DocumentProblem(f"{path}/conflict", msg(text))
     if item.policy in _ORDERING or item.policy is ConflictPolicy.UNION:
         yield from _types(rule, item, schemas)
 

@@ -23,6 +23,7 @@ class Entry:
     on_error: OnError = OnError.QUARANTINE
     default: str | int | float | bool | None = None
     when_key: str = "when"
+    reference: str | None = None
 
     @property
     def when_path(self) -> str:
@@ -78,7 +79,14 @@ def _entry(path: str, pair: FieldMap, way: FieldDirection) -> Entry | None:
         on_error=pair.on_error,
         default=pair.default,
         when_key="when_left" if leftwards else "when",
+        reference=pair.reference,
     )
+
+
+def connections(rule: SyncRule, flow: Flow) -> tuple[str, str]:
+    """Return the connections that a direction reads and writes."""
+    names = {SideName.LEFT: rule.left.connection, SideName.RIGHT: rule.right.connection}
+    return names[flow.source], names[flow.target]
 
 
 def object_name(rule: SyncRule, side: SideName) -> str:

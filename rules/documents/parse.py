@@ -49,6 +49,7 @@ def _flows(rule: SyncRule) -> Iterator[DocumentProblem]:
     for number, field_map in enumerate(rule.fields):
         yield from _flow(f"fields/{number}", field_map)
         yield from _on_error(f"fields/{number}", field_map)
+        yield from _reference(f"fields/{number}", field_map)
 
 
 def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
@@ -60,6 +61,18 @@ def _flow(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
     elif field_map.left is not None and field_map.right is None and field_map.to_left is None:
         text = N_("The field '{field}' gets no value. Name the right field, or write an expression under to_left.")
         yield DocumentProblem(path, msg(text, field=field_map.left))
+
+
+def _reference(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:
+    if field_map.reference is None:
+        return
+    if field_map.left is None or field_map.right is None:
+        text = N_("A field that refers to records needs both fields, left and right.")
+        yield DocumentProblem(f"{path}/reference", msg(text))
+    for name in ("to_right", "to_left"):
+        if getattr(field_map, name) is not None:
+            text = N_("A field that refers to records gets its value from their links, so it has no expression.")
+            yield DocumentProblem(f"{path}/{name}", msg(text))
 
 
 def _on_error(path: str, field_map: FieldMap) -> Iterator[DocumentProblem]:

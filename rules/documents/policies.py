@@ -142,10 +142,27 @@ class ServiceLevel:
     """What people may expect of the rule; where it does not keep that, it is shown as late or failing."""
 
     fresh_within: str | None = entry("How long ago the last run that went well may have begun.", None, pattern=DURATION)
-    at_most_failed: int | None = entry("How many records may be in quarantine.", None, minimum=0)
+    done_within: str | None = entry("How long a run may take.", None, pattern=DURATION)
+    at_most_failed: str | int | None = entry(
+        "How many records may be in quarantine: a number, or a share of the records like `1%`.",
+        None,
+        pattern=SHARE,
+        minimum=0,
+    )
     at_most_waiting: int | None = entry("How many pairs of records may wait for a person.", None, minimum=0)
+    decided_within: str | None = entry("How long a pair of records may wait for a person.", None, pattern=DURATION)
 
     @property
     def fresh_time(self) -> timedelta | None:
         """Return the age that the last run may have."""
         return None if self.fresh_within is None else duration(self.fresh_within)
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """Return the time that a run may take."""
+        return None if self.done_within is None else duration(self.done_within)
+
+    @property
+    def deciding_time(self) -> timedelta | None:
+        """Return the time that a pair of records may wait."""
+        return None if self.decided_within is None else duration(self.decided_within)

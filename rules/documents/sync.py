@@ -278,6 +278,11 @@ class FieldMap:
     default: str | int | float | bool | None = entry(
         "on_error: default: the value; of the target's type, dates and times as text.", None
     )
+    reference: str | None = entry(
+        "The sync rule whose records both fields refer to: each gets the key of the record that the rule has linked.",
+        None,
+        pattern=NAME,
+    )
 
 
 @dataclass(frozen=True)
@@ -363,6 +368,9 @@ class SyncRule:
     drift: DriftPolicy = entry("What to do when fields have changed.", DriftPolicy())
     errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
     transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
+    after: tuple[str, ...] = entry(
+        "Sync rules that run before this one, those that fields refer to besides.", (), maxItems=50, uniqueItems=True
+    )
     schedule: Schedule | None = entry("When the rule runs by itself; only by hand if left out.", None)
     service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
     explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)

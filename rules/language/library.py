@@ -1,4 +1,4 @@
-"""What expressions may use besides the fields of a record: lookup tables that admins define."""
+"""What rules may use besides the fields of a record: lookup tables that admins define, links of other rules."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ class Lookup:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The lookup tables by name, and the decision tables (`rules.documents.decision_table.DecisionTable`) by name."""
+    """What a rule uses, by name.
+
+    Lookup tables, decision tables (`rules.documents.decision_table.DecisionTable`) and the links of sync rules
+    (`rules.mapping.references.LinkTable`).
+    """
 
     lookups: Mapping[str, Lookup] = field(default_factory=lambda: MappingProxyType({}))
     tables: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    links: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 EMPTY = Library()

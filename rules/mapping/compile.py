@@ -9,7 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from rules.decisions.asking import Asked, Question, ask_all, compile_decisions
-from rules.documents.flows import Flow, flows, object_name
+from rules.documents.flows import Flow, connections, flows, object_name
 from rules.documents.problems import DocumentError, DocumentProblem
 from rules.documents.sync import SideName, SyncRule
 from rules.language.columns.description import PlanDescription
@@ -79,7 +79,7 @@ def compile_mapping(rule: SyncRule, left: Schema, right: Schema, library: Librar
     schemas = {SideName.LEFT: left, SideName.RIGHT: right}
     flow = flows(rule)[0]
     names = (object_name(rule, flow.source), object_name(rule, flow.target))
-    plain = Surroundings(schemas[flow.source], schemas[flow.target], names, library)
+    plain = Surroundings(schemas[flow.source], schemas[flow.target], names, library, connections(rule, flow))
     questions, source = compile_decisions(rule.decisions, plain.source, library, names[0])
     around = replace(plain, source=source)
     made = [build_step(entry, around) for entry in flow.entries]

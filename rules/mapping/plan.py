@@ -15,8 +15,8 @@ from rules.language.columns.value import Value
 from rules.language.program import Program
 from rules.language.types import Kind
 from rules.mapping.convert import converted, lossless
-from rules.mapping.results import FieldError, Mapped, merged
-from rules.mapping.steps import Cause, Step, causes
+from rules.mapping.results import Cause, FieldError, Mapped, merged
+from rules.mapping.steps import Step, causes
 from rules.schema import Schema
 
 _HELD = (OnError.QUARANTINE, OnError.STOP)
@@ -76,7 +76,7 @@ class MappingPlan:
         """Return for each step its values, where there is a problem with them, and where they apply."""
         outputs: dict[str, pl.Expr] = {}
         for number, step in enumerate(self._steps):
-            value = self._value(step.program, step.source.name, values)
+            value = None if step.reference else self._value(step.program, step.source.name, values)
             when = None if step.when is None else self._value(step.when, str(step.when.copies), values)
             if value is not None and (step.when is None or when is not None):
                 outputs |= {f"{number}:{name}": expr for name, expr in _parts(stages, step, value, when).items()}
@@ -160,4 +160,4 @@ def _replaced(step: Step, values: pl.Series, failures: Failures) -> pl.Series:
 
 def _errors(step: Step, failures: Failures, policy: OnError) -> Iterator[FieldError]:
     for row, cause in failures.items():
-        yield FieldError(row, step.target.name, cause.message, cause.column, policy)
+        yield FieldError(row, step.target.name, cause.message, cause.column, policy, cause.stage)

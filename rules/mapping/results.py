@@ -10,12 +10,23 @@ import polars as pl
 from rules.documents.sync import On, OnError, Strength
 from rules.text import Message
 
+MAP = "map"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a field has no value for a record, where in its expression, and at which stage of its way that shows."""
+
+    message: Message
+    column: int | None = None
+    stage: str = MAP
+
 
 @dataclass(frozen=True)
 class FieldError:
     """A record whose target field has no value; `column` is the place in the expression, from 1.
 
-    `policy` is what the rule says to do about it.
+    `policy` is what the rule says to do about it, `stage` where on its way the record is parked.
     """
 
     row: int
@@ -23,6 +34,7 @@ class FieldError:
     message: Message
     column: int | None = None
     policy: OnError = OnError.QUARANTINE
+    stage: str = MAP
 
 
 @dataclass(frozen=True)

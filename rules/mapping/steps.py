@@ -13,21 +13,15 @@ from rules.language.problems import ExpressionError, nearest
 from rules.language.program import Program, RowError, compile_expression
 from rules.mapping.convert import convert, refusal
 from rules.mapping.policies import fallback
+from rules.mapping.references import Reference, referring
+from rules.mapping.results import Cause
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why a field has no value for a record, and where in its expression."""
-
-    message: Message
-    column: int | None = None
-
-
-@dataclass(frozen=True)
 class Step:
-    """The value of one target field; `program` is None where the field `source` is copied."""
+    """The value of one target field; `program` is None where the field `source` is copied, or refers to a record."""
 
     entry: Entry
     target: Field
@@ -35,9 +29,12 @@ class Step:
     program: Program | None = None
     when: Program | None = None
     default: pl.Series | None = None
+    reference: Reference | None = None
 
     def values(self, batch: pl.DataFrame) -> tuple[pl.Series, dict[int, Cause]]:
         """Return the target's values for a batch, null where there is an error (row -> why)."""
+        if self.reference is not None:
+            return self.reference.values(batch[self.source.name], self.source, self.target)
         column, errors = self._column(batch)
         converted = convert(column, self.source, self.target)
         errors |= {row: Cause(message) for row, message in converted.errors.items()}
@@ -57,12 +54,16 @@ def causes(failures: tuple[RowError, ...]) -> dict[int, Cause]:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the fields of a mapping have in common: both sides' fields, their objects' names, the lookup tables."""
+    """What the fields of a mapping have in common: both sides' fields, their objects' names, the lookup tables.
+
+    `ends` are the connections of both sides, for fields that refer to records of other rules.
+    """
 
     source: Schema
     target: Schema
     names: tuple[str, str]
     library: Library = EMPTY
+    ends: tuple[str, str] = ("", "")
 
 
 def build_step(entry: Entry, around: Surroundings) -> Step | list[DocumentProblem]:
@@ -75,16 +76,25 @@ def build_step(entry: Entry, around: Surroundings) -> Step | list[DocumentProble
     problems = [*missing, *(when if isinstance(when, list) else [])]
     if missing:
         return problems
-    made = _value(entry, around)
+    made = _value(entry, around) if entry.reference is None else _referred(entry, around)
     default = fallback(entry, target[entry.target])
     problems += made if isinstance(made, list) else []
     problems += [default] if isinstance(default, DocumentProblem) else []
     if isinstance(made, list) or isinstance(when, list) or isinstance(default, DocumentProblem):
         return problems
-    return Step(entry, target[entry.target], *made, when, default)
+    field, program, reference = made
+    return Step(entry, target[entry.target], field, program, when, default, reference)
 
 
-def _value(entry: Entry, around: Surroundings) -> tuple[Field, Program | None] | list[DocumentProblem]:
+def _referred(entry: Entry, around: Surroundings) -> tuple[Field, None, Reference] | list[DocumentProblem]:
+    source = around.source[str(entry.source)]
+    found = referring(str(entry.reference), around.library.links, around.ends, (source, around.target[entry.target]))
+    if isinstance(found, Message):
+        return [DocumentProblem(f"{entry.path}/reference", found)]
+    return source, None, found
+
+
+def _value(entry: Entry, around: Surroundings) -> tuple[Field, Program | None, None] | list[DocumentProblem]:
     """Return the type of the value and the program that gives it, or what is wrong."""
     source, target, name = around.source, around.target[entry.target], around.names[0]
     if entry.expression is None:
@@ -101,7 +111,7 @@ def _value(entry: Entry, around: Surroundings) -> tuple[Field, Program | None] |
     refused = refusal(field, target)
     if refused is not None:
         return [DocumentProblem(path, refused, *((1, 1) if program else (None, None)))]
-    return field, program
+    return field, program, None
 
 
 def condition(path: str, text: str, around: Surroundings) -> Program | list[DocumentProblem]:

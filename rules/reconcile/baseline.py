@@ -27,7 +27,8 @@ def field_ids(rule: SyncRule) -> dict[str, str]:
 
 
 def _id(pair: FieldMap) -> str:
-    parts = (pair.left, pair.right, pair.to_right, pair.to_left)
+    parts = [pair.left, pair.right, pair.to_right, pair.to_left]
+    parts += [] if pair.reference is None else [pair.reference]
     return hashlib.sha256("\x1f".join(part or "" for part in parts).encode()).hexdigest()[:16]
 
 

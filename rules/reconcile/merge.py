@@ -19,6 +19,8 @@ from rules.reconcile.situations import Situation
 
 _ROW = "__row"
 _VALUES = ("to_right", "to_left")
+MAKES_VALUES = frozenset({ConflictPolicy.MAX, ConflictPolicy.MIN, ConflictPolicy.UNION, ConflictPolicy.EXPRESSION})
+"""Policies that compare or make values, which says nothing about keys of records."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Pairs:
     `applies_right` and `applies_left` are false where a condition leaves the field of that side alone. `newer` names
     the record that is newer beyond the skew, `tie` who wins where there is none. `chosen` are a person's answers and
     `resolved` what the rule's own expressions say about conflicts, by name: `take`, and `to_right`, `to_left` where it
-    is "value".
+    is "value". `wins` names the side that is right wherever both differ, whatever was agreed on.
     """
 
     left: pl.DataFrame
@@ -57,6 +59,7 @@ class Pairs:
     tie: str
     chosen: Mapping[str, pl.DataFrame]
     resolved: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    wins: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ def merge_fields(rule: SyncRule) -> tuple[MergeField, ...]:
         left = written.get(SideName.LEFT, {}).get(f"fields/{number}")
         right = written.get(SideName.RIGHT, {}).get(f"fields/{number}")
         policy = pair.conflict or rule.conflict.default
+        if pair.reference is not None and policy in MAKES_VALUES:
+            policy = ConflictPolicy.MANUAL
         if left is not None or right is not None:
             found.append(MergeField(str(number), left, right, pair.strength, On.UPDATE in pair.on, policy))
     return tuple(found)
@@ -174,7 +179,7 @@ def _write(pairs: Pairs, item: MergeField) -> _Write:
     if item.strength is Strength.STRONG and right is not None and left is not None:
         item = replace(item, strength=Strength.NORMAL)  # no side of it is always right
     change = _change(pairs, item.strength, right, left)
-    answers = _answers(pairs, item, change.conflict)
+    answers = _answers(pairs, item, change)
     unsettled = change.conflict & answers["take"].is_null()
     blocked = _blocked(right, change.left, none) | _blocked(left, change.right, none)
     waits = blocked & ~change.agreed & ~change.conflict & answers["take"].is_null()
@@ -233,9 +238,12 @@ def _wanted(strength: Strength, way: _Way, changed: pl.Series) -> pl.Series:
     return way.differs if strength is Strength.STRONG else changed
 
 
-def _answers(pairs: Pairs, item: MergeField, conflict: pl.Series) -> pl.DataFrame:
+def _answers(pairs: Pairs, item: MergeField, change: _Change) -> pl.DataFrame:
     """Return how each pair is settled: a person's answer, else for conflicts what the rule says."""
+    conflict = change.conflict
     answers = pl.DataFrame({"take": pl.repeat(None, len(conflict), dtype=pl.String, eager=True)})
+    if pairs.wins is not None and item.strength is Strength.NORMAL:
+        return answers.with_columns(pl.when(~change.agreed).then(pl.lit(pairs.wins)).alias("take"))
     if conflict.any():
         answers = _over(answers, _ruled(pairs, item, conflict))
     if item.name not in pairs.chosen or item.strength is not Strength.NORMAL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from rules.documents.sync import SideName, SyncRule
 from rules.documents.validation import OnFailure
 from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
+from rules.mapping.references import SameKeys
 from rules.schema import Schema
 from rules.testing.alone import Alone
 from rules.testing.coverage import Reach
@@ -50,12 +51,14 @@ class Came:
 class SyncTests:
     """The tests of one sync rule, ready to be run; raises `DocumentError` where the rule cannot be executed.
 
-    `at` is the moment for which decision tables are asked.
+    `at` is the moment for which decision tables are asked. Fields that refer to records give their keys as they are,
+    whatever is linked at the moment.
     """
 
     def __init__(
         self, rule: SyncRule, left: Schema, right: Schema, library: Library = EMPTY, at: datetime = _EPOCH
     ) -> None:
+        library = replace(library, links=SameKeys(library.links))
         self._rule = rule
         self._at = at
         self._library = library
