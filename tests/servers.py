@@ -64,12 +64,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres(**more: str) -> Iterator[Server]:
+def postgres(*, on_disk: bool = False, **more: str) -> Iterator[Server]:
     """Run PostgreSQL with password sign-in over TCP; `template1` is what fresh databases are copied from.
 
-    `more` are settings of the server, for benchmarks.
+    `more` are settings of the server, for benchmarks, and so is `on_disk`: elsewhere files in memory are quicker.
     """
-    memory = _memory()
+    memory = None if on_disk else _memory()
     with _folder("pg") as folder, _folder("pgdata", memory or TEMPORARY) as data:
         programs = _postgres_programs(folder)
         password = secrets.token_hex(8)
