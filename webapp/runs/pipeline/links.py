@@ -38,6 +38,11 @@ class Links:
         return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
 
     @property
+    def rows(self) -> pl.DataFrame:
+        """Return all links."""
+        return self._frame
+
+    @property
     def keys(self) -> pl.Series:
         """Return the left keys that have a link."""
         return self._frame["left_key"]

@@ -67,6 +67,11 @@ class Pairs:
     def __len__(self) -> int:
         return int((self._frame["op"] == LINK).sum())
 
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Return both keys of all pairs, and what they are (`op`)."""
+        return self._frame.select("left_key", "right_key", "op")
+
     def find(self, side: str, keys: pl.Series) -> pl.DataFrame:
         """Return what is known of records of a side, a row a key: partner, own_hash, other_hash, op, segment."""
         other = _OTHER[side]
