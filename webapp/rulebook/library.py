@@ -1,4 +1,4 @@
-"""The published lookup and decision tables, as expressions and rules ask them.
+"""The published lookup and decision tables and the links of rules, as expressions and rules ask them.
 
 A run pins the versions that were published when it was requested, so that it means the same from its first chunk to its
 last, and when it is explained years later.
@@ -22,6 +22,7 @@ from rules.documents.lookup import parse_lookup
 from rules.language.library import Library
 from webapp.entities import lookups
 from webapp.extensions import House
+from webapp.rulebook.linking import Shelf
 from webapp.rulebook.models import rule, rule_version
 
 Pins = Mapping[str, Mapping[str, int]]
@@ -83,7 +84,8 @@ _SHELVES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 
 
 def _library(pinned: Pins, connect: Callable[[], AbstractContextManager[sa.Connection]]) -> Library:
-    return Library(**{shelf: _Shelf(pinned.get(kind, {}), connect, parse) for kind, (shelf, parse) in _SHELVES.items()})
+    shelves = {shelf: _Shelf(pinned.get(kind, {}), connect, parse) for kind, (shelf, parse) in _SHELVES.items()}
+    return Library(**shelves, links=Shelf(connect))
 
 
 @dataclass(frozen=True)
