@@ -70,7 +70,7 @@ def meet(
     mapped = view.mapping.apply(asked.batch)
     for error in mapped.errors:
         if in_scope[error.row]:
-            draft.park(error.row, "map", error.message, error.field)
+            draft.park(error.row, error.stage, error.message, error.field)
     partner = known["partner"].set(~linked(known), None)
     for row, key in chosen.items():
         partner = partner.scatter(row, key)

@@ -130,7 +130,7 @@ class Merging:
             frame = frame.with_columns(given[item.name].alias("to_right"))
             for error in errors:
                 if take[error.row] == "value":
-                    self.met.draft.park(int(self.rows[error.row]), "map", error.message, error.field)
+                    self.met.draft.park(int(self.rows[error.row]), error.stage, error.message, error.field)
         return frame
 
     def agreed(self) -> tuple[pl.DataFrame, pl.DataFrame]:

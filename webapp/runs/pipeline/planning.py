@@ -83,7 +83,7 @@ class Planner:
         mapped = self.mapping.apply(asked.batch)
         for error in mapped.errors:
             if in_scope[error.row]:
-                draft.park(error.row, "map", error.message, error.field)
+                draft.park(error.row, error.stage, error.message, error.field)
         known = links.find(keys)
         named = self._named(draft, known, keys, in_scope)
         wanted = draft.usable & in_scope
