@@ -111,7 +111,7 @@ class Comparer:
         mapped = planner.mapping.apply(asked.batch)
         for error in mapped.errors:
             if in_scope[error.row]:
-                draft.park(error.row, "map", error.message, error.field)
+                draft.park(error.row, error.stage, error.message, error.field)
         return self._compared(page, keys, draft, in_scope, mapped)
 
     def _compared(self, page: Page, keys: pl.Series, draft: Draft, in_scope: pl.Series, mapped: Mapped) -> Result:
@@ -173,7 +173,7 @@ class Comparer:
         mapped = planner.mapping.apply(planner.mapping.ask(partners, planner.at).batch)
         for error in mapped.errors:
             if there[error.row] and inside[error.row]:
-                draft.park(error.row, "map", error.message, error.field)
+                draft.park(error.row, error.stage, error.message, error.field)
         return mapped, inside
 
     def _fields(
