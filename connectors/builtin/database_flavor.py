@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import polars as pl
@@ -132,6 +133,14 @@ class Flavor(ABC):
     def fetch_rows(self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column]) -> Fetched:
         """Return what a query gives with all its rows."""
         return self.fetched(connection.execute(statement).fetchall(), columns)
+
+    def stream(
+        self, connection: sa.Connection, statement: sa.Select[Any], size: int
+    ) -> Iterator[Sequence[Sequence[Any]]]:
+        """Yield the rows of a long query in parts, while others write, ourselves included."""
+        options = {"stream_results": True, "max_row_buffer": size}
+        result = connection.execute(statement, execution_options=options)
+        yield from iter(partial(result.fetchmany, size), [])
 
     def fetched(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> Fetched:
         """Return the rows of a driver as typed columns."""

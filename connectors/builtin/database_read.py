@@ -17,7 +17,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -215,9 +214,7 @@ class Reader:
             wanted = self._since(field, request.cursor)
             statement = statement.where(sa.or_(self._flavor.order(field).is_(None), wanted))
         with session() as connection:
-            options = {"stream_results": True, "max_row_buffer": request.page_size}
-            result = connection.execute(statement, execution_options=options)
-            for rows in iter(partial(result.fetchmany, request.page_size), []):
+            for rows in self._flavor.stream(connection, statement, request.page_size):
                 count += len(rows)
                 yield self._as_page(self._flavor.fetched(rows, self._columns), {"count": count})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,7 @@ from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
 from rules.text import msg
 
+_COPY = "syncline copy"
 _FLOAT_DIGITS = 15
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _NO_TRUTH = -1
@@ -92,6 +93,18 @@ class SQLiteFlavor(Flavor):
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Nothing: the driver waits for the lock, which `BEGIN IMMEDIATE` has taken."""
+
+    def stream(
+        self, connection: sa.Connection, statement: sa.Select[Any], size: int
+    ) -> Iterator[Sequence[Sequence[Any]]]:
+        """Read from a copy of the result: a query that stays open keeps all others from writing to the file."""
+        asked = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
+        given = tuple(asked.params[name] for name in asked.positiontup or ())
+        connection.exec_driver_sql(f'DROP TABLE IF EXISTS temp."{_COPY}"')
+        connection.exec_driver_sql(f'CREATE TEMP TABLE "{_COPY}" AS {asked}', given)
+        connection.commit()
+        copied = sa.select(sa.text("*")).select_from(sa.table(_COPY, schema="temp")).order_by(sa.column("rowid"))
+        yield from super().stream(connection, copied, size)
 
     def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:
         """Return the writer of batches."""

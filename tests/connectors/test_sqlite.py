@@ -168,6 +168,27 @@ def test_values_of_another_type_are_rejected(url: str, source: SQLite) -> None:
     assert told == {(f"id {number}", field) for field, numbers in expected.items() for number in numbers}
 
 
+def test_a_table_without_a_key_is_read_while_it_is_written(url: str, source: SQLite) -> None:
+    """Between two of its pages others write, ourselves included; the read shows what was there when it began."""
+    run(
+        url,
+        "CREATE TABLE k (n INT, d DATE, a)",
+        "INSERT INTO k VALUES (3, '2024-02-29', 1.5), (1, NULL, 'x'), (2, NULL, 1)",
+    )
+    schema = source.schema("k")
+    for _ in range(2):
+        pages = source.read(ReadRequest("k", schema, page_size=1))
+        first = next(pages)
+        run(url, "UPDATE k SET a = 'by another program' WHERE n = 2")
+        done = source.write("k", schema, [Change(Op.UPDATE, "n", pl.DataFrame({"n": [3], "a": ["by us"]}))])
+        assert done.failures == ()
+        found = pl.concat([first.records, *(page.records for page in pages)])
+        assert found["n"].to_list() == [1, 2, 3]
+    assert found["a"].to_list() == ["x", "by another program", "by us"]
+    assert found["d"].to_list() == [None, None, dt.date(2024, 2, 29)]
+    assert [page.position for page in source.read(ReadRequest("k", schema, after={"count": 2}))] == [{"count": 3}]
+
+
 def test_nothing_is_written_that_sqlite_would_change(url: str, source: SQLite) -> None:
     """Numbers beyond a float's digits, and texts that a numeric column turns into numbers, are refused."""
     run(url, "CREATE TABLE t (id INTEGER PRIMARY KEY, p DECIMAL(30, 10), s STRING, x REAL, n INT)")
