@@ -21,9 +21,11 @@ from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
 from webapp.runs.pipeline.chunk import Chunk, Write
 from webapp.runs.pipeline.journal import Journal, Suspended
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.limits import Limits
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.named import Lookup
 from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import pages
@@ -53,14 +55,12 @@ class Absent:
     def keys(self, links: Links) -> pl.Series | None:
         """Return the keys of the linked records that are gone; None where the scan has left something open."""
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
-        present: set[int] = set()
+        present = KeySet()
         for page in pages(self.reader, request, self.retry):
             if page.rejects:
                 return None
-            present.update(self._texts(page).hash().to_list())
-        linked = links.keys
-        gone = pl.Series([number not in present for number in linked.hash().to_list()], dtype=pl.Boolean)
-        return linked.filter(gone)
+            present.add(self._texts(page))
+        return links.keys.filter(~present.has(links.keys))
 
     @property
     def _only_key(self) -> Schema:
@@ -82,10 +82,17 @@ class Absent:
             raise Suspended(stop)
         first = journal.chunks + 1
         for number, start in enumerate(range(0, gone.len(), self.page_size)):
-            keys = gone[start : start + self.page_size]
+            keys = self._still_gone(gone[start : start + self.page_size])
             partners = links.find(keys)
             known = partners.is_not_null()
             yield self._chunk(keys.filter(known), partners.filter(known), first + number)
+
+    def _still_gone(self, keys: pl.Series) -> pl.Series:
+        """Return the keys that no record has when each is asked for: a list may move while it is read."""
+        thing = (self.planner.sides.source.object, self._only_key, self.planner.sides.source_key)
+        lookup = Lookup(self.reader, thing, self.page_size, self.retry)
+        there = [key_text(found[lookup.key]) for _, found in lookup.pages(keys)]
+        return keys.filter(~keys.is_in(pl.concat(there).implode()))
 
     def _chunk(self, keys: pl.Series, partners: pl.Series, no: int) -> Chunk:
         sides, action = self.planner.sides, self.action
