@@ -57,6 +57,14 @@ class Mapping:
         """Return the batch with the outputs of the rule's decision tables, as of a moment."""
         return ask_all(self.questions, batch, at)
 
+    def referred(self, batch: pl.DataFrame) -> list[pl.Series]:
+        """Return for each field that refers to records the keys that are linked to them now; they may change alone."""
+        return [
+            step.reference.partners(batch[step.source.name], step.source).alias(f"@{step.target.name}")
+            for step in self.steps
+            if step.reference is not None
+        ]
+
     @cached_property
     def _plan(self) -> MappingPlan:
         return MappingPlan(self.steps, self.source)

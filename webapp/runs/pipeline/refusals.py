@@ -8,6 +8,8 @@ import polars as pl
 
 from rules.documents.flows import flows
 from rules.documents.sync import OnError, SyncRule
+from rules.mapping.references import STAGE
+from rules.mapping.results import MAP
 from rules.text import N_, Message, msg
 from webapp.runs.pipeline.chunk import Chunk
 
@@ -17,7 +19,7 @@ def stopping_error(rule: SyncRule, chunk: Chunk) -> Message | None:
     fields = [entry.target for flow in flows(rule)[:1] for entry in flow.entries if entry.on_error is OnError.STOP]
     if not fields:
         return None
-    found = chunk.outcomes.filter((pl.col("stage") == "map") & pl.col("field").is_in(fields)).head(1)
+    found = chunk.outcomes.filter(pl.col("stage").is_in([MAP, STAGE]) & pl.col("field").is_in(fields)).head(1)
     for number, name, reason in found.select("record_no", "field", "reason").iter_rows():
         text = N_("The field '{field}' of record {number} has no value, and the rule says to stop then: {reason}")
         return msg(text, field=name, number=number, reason=Message.from_json(json.loads(reason)))
