@@ -24,6 +24,7 @@ from rules.text import msg
 from webapp.runs.pipeline import waiting
 from webapp.runs.pipeline.chunk import Write
 from webapp.runs.pipeline.codec import from_texts
+from webapp.runs.pipeline.dangling import unchanged
 from webapp.runs.pipeline.meeting import Met
 from webapp.runs.pipeline.views import View
 
@@ -47,6 +48,7 @@ class Merging:
     gives: dict[str, pl.DataFrame] = field(init=False)
     applies: dict[str, Mapping[str, pl.Series]] = field(init=False)
     merged: Merged = field(init=False)
+    agreed_on: pl.DataFrame = field(init=False)
 
     def __post_init__(self) -> None:
         own = self.met.draft.records[self.rows]
@@ -54,6 +56,7 @@ class Merging:
         self.left, self.right = (own, partners) if self.view.name == "left" else (partners, own)
         columns, applies = _given(self.view, self.fields, self.met, self.rows)
         theirs, their_applies, errors = self.other.gives(partners, self.fields)
+        errors, self.agreed_on = unchanged(errors, self.other, self.fields, partners, self.base)
         self._park(errors)
         self.gives = {self.view.name: columns, self.other.name: theirs}
         self.applies = {self.view.name: applies, self.other.name: their_applies}
@@ -74,12 +77,12 @@ class Merging:
                 object=self.other.object,
                 problem=error.message,
             )
-            self.met.draft.park(int(self.rows[error.row]), "map", text, error.field)
+            self.met.draft.park(int(self.rows[error.row]), error.stage, text, error.field)
 
     def _pairs(self, chosen: Mapping[str, pl.DataFrame]) -> Pairs:
         rule = self.view.rule
         return Pairs(
-            self.left, self.right, self.gives["left"], self.gives["right"], self.base, self.known,
+            self.left, self.right, self.gives["left"], self.gives["right"], self.agreed_on, self.known,
             self.applies["left"], self.applies["right"],
             _newer(rule, self.left, self.right), rule.conflict.tie.value, chosen,
         )  # fmt: skip

@@ -54,7 +54,8 @@ class View:
 
     def hashes(self, records: pl.DataFrame) -> pl.Series:
         """Return a hash of what matters of each record."""
-        return row_hash(records, self.used)
+        linked = self.mapping.referred(records)
+        return row_hash(records.with_columns(linked), (*self.used, *(column.name for column in linked)))
 
     def gives(
         self, records: pl.DataFrame, fields: tuple[MergeField, ...]
