@@ -21,7 +21,7 @@ _OTHER = {"left": "right", "right": "left"}
 
 def unchanged(
     errors: Sequence[FieldError], view: View, fields: Sequence[MergeField], held: pl.DataFrame, base: pl.DataFrame
-) -> tuple[list[FieldError], pl.DataFrame]:
+) -> tuple[tuple[FieldError, ...], pl.DataFrame]:
     """Return the errors that remain, and the baselines with nothing agreed on where a reference is taken for unchanged.
 
     Args:
@@ -40,7 +40,7 @@ def unchanged(
         else:
             column = f"{_MARKS[view.name]}{item.name}"
             base = base.with_columns(base[column].scatter(error.row, None))
-    return kept, base
+    return tuple(kept), base
 
 
 def _agreed(item: MergeField, view: View, held: pl.Series, base: pl.DataFrame, row: int) -> bool:
