@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import selectors
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,23 +11,18 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors
 
+from connectors.builtin.database_cells import PADDING, Cells, NotPlainError, text
 from connectors.builtin.database_flavor import Fetched
 from connectors.builtin.database_types import Column, Decoded
-from connectors.builtin.postgresql_unpack import (
-    ENDS,
-    Cells,
-    NotPlainError,
-    column_of_cells,
-    is_read_as_number,
-    text,
-    unpack,
-)
+from connectors.builtin.postgresql_pack import HEAD, TAIL
+from connectors.builtin.postgresql_unpack import column_of_cells, held, is_read_as_number, unpack
 from rules.schema import FieldType
 
 _PLACES = {"bigint", "integer", "smallint"}
 _FORM = "(FORMAT binary)"
-_NOTHING: Any = b""
-_END_SIZES = set(map(len, ENDS))
+_ENDS = {TAIL, HEAD + TAIL}
+"""The last message, of some rows and of none."""
+_END_SIZES = set(map(len, _ENDS))
 _NO_COPY = "syncline no copy"
 """Noted of a connection to a server that speaks PostgreSQL's protocol, but does not know this kind of COPY."""
 
@@ -46,9 +43,8 @@ def copied(
     selected = list(statement.selected_columns)
     wanted = [_selected(*pair) for pair in zip(columns, selected, strict=False)]
     try:
-        cells = unpack(
-            _messages(connection, statement.with_only_columns(*wanted, *selected[len(columns) :])), len(selected)
-        )
+        found = _received(connection, statement.with_only_columns(*wanted, *selected[len(columns) :]))
+        cells = unpack(*found, [held(column) for column in (*columns, *places)])
         typed = tuple(Decoded(column_of_cells(*pair)) for pair in zip(cells, columns, strict=False))
         last = [_last(cell, column) for cell, column in zip(cells[len(columns) :], places, strict=True)]
     except NotPlainError:
@@ -72,29 +68,36 @@ def _selected(column: Column, wire: sa.ColumnElement[Any]) -> sa.ColumnElement[A
     return wire
 
 
-def _messages(connection: sa.Connection, statement: sa.Select[Any]) -> list[Any]:
+def _received(connection: sa.Connection, statement: sa.Select[Any]) -> tuple[bytearray, list[int]]:
+    """Return the bytes of a COPY and the length of each row; the first one's includes the header's."""
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     query = f"COPY ({compiled}) TO STDOUT {_FORM}".encode()
     with driver.cursor() as cursor, cursor.copy(query, compiled.params) as copy:
-        received = list(_received(driver, copy))
+        raw, sizes = _rows(driver)
         while copy.read():
             pass
-    return received
+    raw += PADDING
+    return raw, sizes
 
 
-def _received(driver: psycopg.Connection, copy: psycopg.Copy) -> Any:
-    """Yield what is there at once straight from libpq, since each wait costs as much as some rows; up to the tail."""
-    take, message = driver.pgconn.get_copy_data, _NOTHING
-    while True:
-        size, message = take(1)
-        if size < 0:
-            raise _broken(driver)
-        if not size and not (message := copy.read()):
-            return
-        yield message
-        if len(message) in _END_SIZES and bytes(message) in ENDS:
-            return
+def _rows(driver: psycopg.Connection) -> tuple[bytearray, list[int]]:
+    """Take rows straight from libpq up to the tail, each added to one buffer at once: keeping them costs far more."""
+    raw, sizes, consume = bytearray(), list[int](), driver.pgconn.consume_input
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(driver.pgconn.socket, selectors.EVENT_READ)
+        for size, message in map(driver.pgconn.get_copy_data, itertools.repeat(1)):
+            if size > 0:
+                if size in _END_SIZES and bytes(message) in _ENDS:
+                    return raw, sizes
+                raw += message
+                sizes.append(size)
+            elif size == 0:
+                waiting.select()
+                consume()
+            else:
+                break
+    raise _broken(driver)
 
 
 def _broken(driver: psycopg.Connection) -> psycopg.Error:
@@ -119,7 +122,7 @@ def _last(cells: Cells, column: Column) -> Any:
     """Return a field of the last row in its form on the wire."""
     if not len(cells.at) or cells.size[-1] < 0:
         return None
-    only = Cells(cells.raw, cells.at[-1:], cells.size[-1:])
+    only = Cells(cells.raw, cells.at[-1:], cells.size[-1:], cells.held[-1:], cells.lead)
     return (
         int.from_bytes(only.raw[only.at[0] : only.at[0] + only.size[0]], signed=True)
         if column.native in _PLACES

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.builtin import database_read, database_write, postgresql_flavor
+from connectors.builtin.database_cells import PADDING, NotPlainError
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
-from connectors.builtin.postgresql_unpack import NotPlainError, unpack
+from connectors.builtin.postgresql_unpack import unpack
 from connectors.errors import Misconfigured
 from connectors.spi import Context, Cursor, Page, ReadRequest
 from rules.schema import Change, Op
@@ -142,13 +143,13 @@ def test_uses_the_binary_form(source: PostgreSQL) -> None:
 
 def test_what_is_no_copy() -> None:
     """Bytes of another form are told from rows."""
-    for messages in ([b"PGCOPY"], [b""], [unpack.__module__.encode(), b"\xff\xff"]):
+    head, empty = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\0\1" + b"\xff" * 4
+    cases = (b"PGCOPY", head + b"\0\2" + empty[2:], head + empty + b"more", head + b"\0\1\0\0\x10\0short")
+    for raw in cases:
         with pytest.raises(NotPlainError):
-            unpack(messages, 1)
-    head = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-    for row in (b"\0\2" + b"\xff" * 4, b"\0\1" + b"\xff" * 4 + b"more"):
-        with pytest.raises(NotPlainError):
-            unpack([head + row, b"\xff\xff"], 1)
+            unpack(raw + PADDING, [len(raw)], [12])
+    (cells,) = unpack(head + empty + PADDING, [len(head + empty)], [12])
+    assert cells.size.tolist() == [-1]
 
 
 def test_error_in_the_middle(source: PostgreSQL, module_postgres_url: str) -> None:
