@@ -43,6 +43,14 @@ run = sa.Table(
     sa.Column("schemas", Json, comment="fields of source and target, and from which chunk on they were so"),
 )
 
+run_wait = sa.Table(
+    "run_wait",
+    metadata,
+    sa.Column("run_id", BigId, primary_key=True, autoincrement=False, comment="the run that waits"),
+    sa.Column("for_run", BigId, primary_key=True, autoincrement=False, index=True),
+    sa.Column("well", sa.Boolean, nullable=False, comment="it is called off unless the other one ends well"),
+)
+
 run_chunk = sa.Table(
     "run_chunk",
     metadata,
@@ -183,7 +191,11 @@ quarantine = sa.Table(
     sa.Column("first_at", UtcDateTime, nullable=False),
     sa.Column("last_at", UtcDateTime, nullable=False),
     sa.Column("resolved_by", sa.String(128)),
+    sa.Column("waits_rule", sa.String(64), comment="the rule that has to link a record before this one can go on"),
+    sa.Column("waits_side", sa.String(5), comment="the side of that record in its rule"),
+    sa.Column("waits_key", sa.String(255), comment="the key of that record on that side"),
     sa.Index("ix_quarantine_state_id", "state", "id"),
+    sa.Index("ix_quarantine_waits_rule_waits_key", "waits_rule", "waits_key"),
     sa.Index(
         "uq_quarantine_open",
         "rule_id",

@@ -403,11 +403,15 @@ def upgrade() -> None:
     sa.Column('first_at', UtcDateTime(), nullable=False),
     sa.Column('last_at', UtcDateTime(), nullable=False),
     sa.Column('resolved_by', sa.String(length=128), nullable=True),
+    sa.Column('waits_rule', sa.String(length=64), nullable=True, comment='the rule that has to link a record before this one can go on'),
+    sa.Column('waits_side', sa.String(length=5), nullable=True, comment='the side of that record in its rule'),
+    sa.Column('waits_key', sa.String(length=255), nullable=True, comment='the key of that record on that side'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_quarantine'))
     )
     op.create_index(op.f('ix_quarantine_rule_name'), 'quarantine', ['rule_name'], unique=False)
     op.create_index(op.f('ix_quarantine_run_id'), 'quarantine', ['run_id'], unique=False)
     op.create_index('ix_quarantine_state_id', 'quarantine', ['state', 'id'], unique=False)
+    op.create_index('ix_quarantine_waits_rule_waits_key', 'quarantine', ['waits_rule', 'waits_key'], unique=False)
     op.create_index('uq_quarantine_open', 'quarantine', ['rule_id', 'side', 'left_key'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
     op.create_table('rule',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -568,6 +572,13 @@ def upgrade() -> None:
     sa.Column('at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('run_id', name=op.f('pk_run_verification'))
     )
+    op.create_table('run_wait',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='the run that waits'),
+    sa.Column('for_run', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('well', sa.Boolean(), nullable=False, comment='it is called off unless the other one ends well'),
+    sa.PrimaryKeyConstraint('run_id', 'for_run', name=op.f('pk_run_wait'))
+    )
+    op.create_index(op.f('ix_run_wait_for_run'), 'run_wait', ['for_run'], unique=False)
     op.create_table('run_warning',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -631,6 +642,8 @@ def downgrade() -> None:
     op.drop_table('schedule_slot')
     op.drop_index('ix_run_warning_run_id_validation_id', table_name='run_warning')
     op.drop_table('run_warning')
+    op.drop_index(op.f('ix_run_wait_for_run'), table_name='run_wait')
+    op.drop_table('run_wait')
     op.drop_table('run_verification')
     op.drop_table('run_validation')
     op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
@@ -650,6 +663,7 @@ def downgrade() -> None:
     op.drop_table('rule_cursor')
     op.drop_table('rule')
     op.drop_index('uq_quarantine_open', table_name='quarantine', sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
+    op.drop_index('ix_quarantine_waits_rule_waits_key', table_name='quarantine')
     op.drop_index('ix_quarantine_state_id', table_name='quarantine')
     op.drop_index(op.f('ix_quarantine_run_id'), table_name='quarantine')
     op.drop_index(op.f('ix_quarantine_rule_name'), table_name='quarantine')
