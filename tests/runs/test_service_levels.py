@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.runs.conftest import World
+from tests.runs.conftest import ADMIN, World
 from webapp.audit.models import audit_event
 from webapp.runs import hooks, service_levels
+from webapp.runs.requests import pause
 from webapp.runs.service_levels import Level
 
 
@@ -97,3 +98,57 @@ def test_a_paused_rule_promises_nothing(world: World, told: list[hooks.LevelMove
     with world.house.db.read() as tx:
         assert service_levels.broken(tx, world.house.clock()) == []
         assert tx.scalar(sa.select(sa.func.count()).select_from(service_levels.service_level)) == 0
+
+
+def _reasons(world: World) -> list[str]:
+    return [str(reason) for reason in level(world).reasons]
+
+
+def test_a_run_that_takes_too_long_is_told_of_while_it_works(world: World):
+    """The time of the last run counts, and of one that is still at work."""
+    world.rule(service={"done_within": "10m"})
+    world.customers("Ann")
+    first = world.run().id
+    assert _reasons(world) == []
+    runs = service_levels.run
+    with world.house.db.begin() as tx:
+        late = world.now() + timedelta(minutes=11)
+        tx.execute(sa.update(runs).where(runs.c.id == first).values(ended_at=late))
+    assert _reasons(world) == [f"Its last run, number {first}, took more than 10m."]
+    with world.house.db.begin() as tx:
+        tx.execute(sa.update(runs).where(runs.c.id == first).values(ended_at=None, state="running"))
+    world.shift = timedelta(minutes=12)
+    assert _reasons(world) == [f"Run {first} has been at work for more than 10m."]
+
+
+def test_a_share_of_failed_records_is_one_of_the_last_run(world: World):
+    """A share is kept up to its limit, and looks at what the last run has read."""
+    world.rule(service={"at_most_failed": "50%"})
+    assert _reasons(world) == []
+    world.customers("Ann", "x" * 30)
+    world.run()
+    assert _reasons(world) == []
+    world.customers("y" * 30, first=3)
+    number = world.run().id
+    assert _reasons(world) == [f"Of 3 records that run {number} has read, 2 went into quarantine; at most 50% may."]
+
+
+def test_a_pair_that_waits_for_too_long(world: World):
+    """One old case is enough, however few there are."""
+    fields = [{"left": "id", "right": "no", "on": ["create"]}, {"left": "name", "right": "title"}]
+    world.rule(direction="two_way", fields=fields, service={"decided_within": "3d", "at_most_waiting": 9})
+    world.customers("Ann")
+    world.run()
+    world.crm("UPDATE customer SET name = 'a' WHERE id = 1")
+    world.erp("UPDATE client SET title = 'b' WHERE no = 1")
+    world.run()
+    assert _reasons(world) == []
+    world.shift = timedelta(days=4)
+    assert _reasons(world) == ["Pairs of records that have waited for a person for more than 3d: 1."]
+
+
+def test_a_run_that_a_person_has_paused_has_not_ended_badly(world: World):
+    """A pause is no failure."""
+    world.rule(service={"at_most_failed": 0})
+    pause(world.house, world.request(), ADMIN)
+    assert level(world).state == "met"

@@ -9,7 +9,8 @@ import pytest
 from tests.runs.conftest import ADMIN, World
 from tests.runs.test_two_way import FIELDS
 from webapp.runs import verification
-from webapp.runs.requests import cancel
+from webapp.runs.parts import Wanted
+from webapp.runs.requests import RunRefused, cancel
 from webapp.runs.verification import Verification
 
 
@@ -200,3 +201,105 @@ def test_a_comparison_can_be_cancelled(synced: World):
     assert synced.look(run_id).state == "cancelled"
     with synced.house.db.read() as tx:
         assert verification.find(tx, run_id) is None
+
+
+def some_only(world: World, **asked: Any) -> Verification:
+    """Compare a part or a sample."""
+    run_id = verification.request(world.house, "customers", ADMIN, **asked)
+    assert world.work(run_id)
+    run = world.look(run_id)
+    assert run.state == "succeeded", run.message
+    with world.house.db.read() as tx:
+        found = verification.find(tx, run_id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("part", [Wanted(where="id < 3"), Wanted(field="id", end="3")])
+def test_a_part_is_compared_with_its_partners(synced: World, part: Wanted):
+    """Only the part and its partners count; what is wrong elsewhere is not looked for."""
+    synced.erp("UPDATE client SET title = 'x' WHERE no IN (2, 4)")
+    synced.erp("DELETE FROM client WHERE no = 1")
+    synced.crm("DELETE FROM customer WHERE id = 3")
+    found = some_only(synced, part=part)
+    assert not found.agrees
+    assert some(found, "left") == {"read": 2, "differing": 1, "alone": 1}
+    assert some(found, "right") == {"read": 1, "differing": 1}
+    assert [(r["kind"], r["left_key"]) for r in listed(synced, found)] == [("only_left", "1"), ("differing", "2")]
+    agreed = some_only(synced, part=Wanted(where="id > 4"))
+    assert (agreed.agrees, agreed.counts["left"]["read"]) == (True, 0)
+
+
+def test_a_part_that_agrees_has_equal_sums(synced: World):
+    """The sums are those of the part on both sides; the rule's page goes by comparisons of all records only."""
+    synced.erp("UPDATE client SET title = 'x' WHERE no = 4")
+    found = some_only(synced, part=Wanted(where="id < 4"))
+    assert found.agrees
+    assert found.left_sum == found.right_sum != "0" * 16
+    with synced.house.db.read() as tx:
+        rule_id = synced.look(found.run_id).rule_id
+        assert verification.latest(tx, rule_id) is None
+        assert [(row.id, one and one.agrees) for row, one in verification.history(tx, rule_id)] == [
+            (found.run_id, True)
+        ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_sample_is_spread_over_all_records(world: World, size: int):
+    """No more records than asked for are compared, and all where that is enough."""
+    world.rule()
+    world.customers(*(f"c{number}" for number in range(100)))
+    world.run()
+    found = some_only(world.pages_of(30), sample=size)
+    assert found.agrees
+    assert found.counts["left"] == found.counts["right"]
+    assert (found.counts["left"]["read"] <= size) and (size < 1000 or found.counts["left"]["read"] == 100)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"sample": 0}, "A sample has 1 to"),
+        ({"part": Wanted()}, "Say which part"),
+        ({"part": Wanted(where="idd > 3")}, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(synced: World, asked: dict[str, Any], why: str):
+    """A wrong part or sample is told of before a run is requested."""
+    with pytest.raises(RunRefused, match=why):
+        verification.request(synced.house, "customers", ADMIN, **asked)
+
+
+def test_the_records_that_differ_are_brought_into_step(synced: World):
+    """A run over the listed records writes what the rule says; what only the target has is no concern of it."""
+    synced.erp("UPDATE client SET title = 'x' WHERE no = 2")
+    synced.erp("DELETE FROM client WHERE no = 3")
+    synced.crm("DELETE FROM customer WHERE id = 4")
+    found = verify(synced)
+    run_id = verification.settle(synced.house, found.run_id, ADMIN)
+    assert synced.work(run_id)
+    run = synced.look(run_id)
+    assert (run.kind, run.state, run.counts["read"], run.counts["updated"]) == ("records", "succeeded", 2, 1)
+    again = verify(synced)
+    assert [row["kind"] for row in listed(synced, again)] == ["only_right"]
+    with pytest.raises(RunRefused, match="No record of this comparison"):
+        verification.settle(synced.house, again.run_id, ADMIN)
+
+
+def test_a_two_way_rule_is_settled_from_either_side(world: World):
+    """Records that only one side has are run for there; what waits for a person is left to them."""
+    world.rule(direction="two_way", fields=FIELDS)
+    world.customers("Ann", "Bob")
+    world.run()
+    world.customers("Cid", first=3)
+    world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", (9, "Eve", "9", None))
+    world.crm("UPDATE customer SET name = 'a' WHERE id = 1")
+    world.erp("UPDATE client SET title = 'b' WHERE no = 1")
+    with world.house.db.read() as tx:
+        assert verification.history(tx, 1) == []
+    found = verify(world)
+    assert world.work(verification.settle(world.house, found.run_id, ADMIN))
+    again = verify(world)
+    assert [(row["left_key"], row["waits"]) for row in listed(world, again)] == [("1", "case")]
+    with pytest.raises(RunRefused, match="No record of this comparison"):
+        verification.settle(world.house, again.run_id, ADMIN)

@@ -138,3 +138,53 @@ def test_tampering_shows(admin_client, shop, how):  # noqa: F811
     assert found.problems
     page = admin_client.get(f"/runs/{run_id}/proof?recompute=1").text
     assert "Match:" not in page
+
+
+@pytest.mark.parametrize("how", ["all", "sample", "where", "range"])
+def test_the_page_asks_what_to_compare(admin_client, shop, how):  # noqa: F811
+    """Each way to choose records has its form; what was compared before stands below it."""
+    page = admin_client.get(f"/runs/verify?rule=customers&how={how}").text
+    assert "Compare both systems" in page
+    assert "have not been compared yet" in page
+    assert admin_client.get("/runs/verify?rule=gone").status_code == 404
+
+
+def test_a_part_is_compared_by_the_page(admin_client, shop):  # noqa: F811
+    """A condition, a range and a sample become comparisons; a wrong one is shown again with what is wrong."""
+    shop.run("live")
+    asked = {"rule": "customers", "how": "where", "where": "id < 5"}
+    run_id = int(admin_client.post("/runs/verify", data=asked).headers["Location"].split("/")[2])
+    shop.work(run_id)
+    assert "id &lt; 5" in admin_client.get(f"/runs/{run_id}/comparison").text
+    assert f"#{run_id}" in admin_client.get("/runs/verify?rule=customers").text
+    wrong = admin_client.post("/runs/verify", data={**asked, "where": "idd < 5"})
+    assert (wrong.status_code, "idd &lt; 5" in wrong.text) == (409, True)
+    assert admin_client.post("/runs/verify", data={**asked, "how": "sample", "sample": "x"}).status_code == 409
+    for given in ({"how": "sample", "sample": "10"}, {"how": "range", "field": "id", "start": "2"}):
+        assert admin_client.post("/runs/verify", data={**asked, **given}).status_code == 302
+
+
+def test_what_differs_is_run_for(app, admin_client, shop):  # noqa: F811
+    """The button and the API run the rule for the listed records; a comparison with nothing to do refuses."""
+    shop.run("live")
+    shop.sql("erp", "UPDATE client SET title = 'Other' WHERE no = 5")
+    run_id = shop.work(
+        int(admin_client.post("/runs/verify", data={"rule": "customers"}).headers["Location"].split("/")[2])
+    )
+    address = f"/runs/{run_id}/comparison"
+    assert "Run for these records" in admin_client.get(address).text
+    assert client_of(app, "vera", "Viewer").post(f"{address}/run").status_code == 403
+    started = int(admin_client.post(f"{address}/run").headers["Location"].split("/")[2])
+    shop.work(started)
+    assert shop.sql("erp", "SELECT title FROM client WHERE no = 5") == [("Dan",)]
+    assert admin_client.post(f"/api/v1/runs/{run_id}/comparison/run").status_code == 201
+    assert admin_client.post(f"/runs/{started}/comparison/run").status_code == 404
+    part = {"rule": "customers", "where": "id == 5"}
+    asked = admin_client.post("/api/v1/runs/verify", json=part)
+    assert asked.status_code == 201
+    only = shop.work(asked.json["run"])
+    assert admin_client.get(f"/api/v1/runs/{only}/comparison").json["agrees"] is True
+    assert admin_client.post(f"/api/v1/runs/{only}/comparison/run").status_code == 409
+    assert (
+        "No record of this comparison" in admin_client.post(f"/runs/{only}/comparison/run", follow_redirects=True).text
+    )

@@ -8,17 +8,24 @@ from webapp.commands import running
 from webapp.commands.runs import fail_unless_well
 from webapp.commands.session import Failed, current, json_option, print_json
 from webapp.runs import verification
+from webapp.runs.parts import Wanted
 from webapp.runs.verification import Verification
 
 
 @click.command()
 @click.argument("rule")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0, 1000), help="Differences to show.")
+@click.option("--sample", type=click.IntRange(1, verification.MOST), help="Compare about so many records only.")
+@click.option("--where", help="Compare only records that meet this condition.")
+@click.option("--range", "span", nargs=3, metavar="FIELD FROM TO", help="Compare only records whose field lies there.")
 @json_option
-def verify(rule: str, *, limit: int, as_json: bool) -> None:
+def verify(
+    rule: str, *, limit: int, sample: int | None, where: str | None, span: tuple[str, str, str] | None, as_json: bool
+) -> None:
     """Compare both systems of a rule field by field, now; exits with 0 only if all agree. Writes nothing."""
     session = current()
-    run_id = verification.request(session.house, rule, session.actor)
+    part = Wanted(None, where, *(span or ())) if where or span else None
+    run_id = verification.request(session.house, rule, session.actor, part=part, sample=sample)
     running.announce(session)
     row = running.finish(session, run_id)
     with session.house.db.read() as tx:

@@ -29,6 +29,7 @@ from webapp.rulebook.language_help import functions
 from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
 from webapp.rulebook.pairs_views import save_pairs, show_pairs
+from webapp.rulebook.promises_form import with_promises
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
@@ -116,7 +117,8 @@ class BehaviourView(RulePage):
             return save_two_way(self, rule)
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
-        document = with_direction(with_limits(document, request.form), request.form)
+        document = with_promises(with_limits(document, request.form), request.form)
+        document = with_direction(document, request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
         return redirect(after_saving(name, "behaviour", ""))

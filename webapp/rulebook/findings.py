@@ -44,7 +44,7 @@ class Findings:
         return key_name(problem.path.split("/") if problem.path else [], self.document)
 
 
-_TWO_WAY = ("correlate", "auto_link", "review", "conflict", "deletes", "guards", "drift")
+_TWO_WAY = ("correlate", "auto_link", "review", "conflict", "deletes", "guards", "drift", "service")
 
 
 def sentence(problem: DocumentProblem) -> str:

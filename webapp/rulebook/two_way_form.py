@@ -21,6 +21,7 @@ from webapp.rulebook.editing import (
 )
 from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pairs import SIDES
+from webapp.rulebook.promises_form import with_promises
 from webapp.rulebook.shares import share
 from webapp.rulebook.situations import defaults_of
 from webapp.rulebook.tiers_form import with_tiers
@@ -39,7 +40,7 @@ def with_two_way(document: Document, form: Form, cron: str | None, schemas: Sche
     _set_situations(new, form)
     _set_conflict(new, form)
     _set_deletes(new, form, schemas)
-    new = with_limits(with_tiers(new, form, keep=keep), form)
+    new = with_promises(with_limits(with_tiers(new, form, keep=keep), form), form)
     set_or_drop(new, "auto_link", share(form.get("auto_link", ""), new.get("auto_link"), 0.95), 0.95)
     set_or_drop(new, "review", share(form.get("review", ""), new.get("review"), 0.6), 0.6)
     set_errors(new, form)

@@ -16,6 +16,7 @@ from webapp.rulebook.language_help import functions
 from webapp.rulebook.limits_form import guard_lines
 from webapp.rulebook.pages import RulePage, after_saving, outages
 from webapp.rulebook.pairs import SIDES
+from webapp.rulebook.promises_form import promises
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import defaults_of, two_way_choices
@@ -76,6 +77,7 @@ def behaviour_context(page: RulePage, document: dict[str, Any]) -> dict[str, Any
     return {
         "guards": guard_lines(document),
         "drift": part_of(document, "drift"),
+        "promised": promises(document),
         "words": two_way_words,
         "policy": part_of(document, "errors"),
         "plan": timetable.plan_of(schedule.get("cron")),

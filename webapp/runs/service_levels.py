@@ -1,7 +1,7 @@
 """Service levels: whether rules keep what people may expect of them, and telling when that changes.
 
-A rule is late when its last run that went well began too long ago. It is failing when its last run ended badly, or when
-more records are in quarantine, or more pairs wait for a person, than it says.
+A rule is late when its last run that went well began too long ago. It is failing when its last run ended badly or took
+too long, when too many records are in quarantine, or when too many pairs wait for a person, or one for too long.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.documents import parse_sync
 from rules.documents.policies import ServiceLevel
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
@@ -64,7 +65,7 @@ def _level(tx: sa.Connection, row: Any, now: datetime) -> Level:
     good = tx.scalar(sa.select(sa.func.max(run.c.id)).where(*real, run.c.state == "succeeded"))
     last_good = tx.scalar(sa.select(run.c.started_at).where(run.c.id == good)) if good else None
     late = list(_late(promised, last_good, row.published_at, now))
-    failing = list(_failing(tx, promised, row.id, real))
+    failing = list(_failing(tx, promised, row.id, real, now))
     state = LATE if late else FAILING if failing else MET
     return Level(row.id, row.name, state, (*late, *failing), last_good, promised)
 
@@ -78,20 +79,59 @@ def _late(promised: ServiceLevel, last_good: datetime | None, published: datetim
         yield msg("Its last run that went well began more than {time} ago.", time=promised.fresh_within)
 
 
-def _failing(tx: sa.Connection, promised: ServiceLevel, rule_id: int, real: tuple[Any, ...]) -> Iterator[Message]:
-    paused = sa.and_(run.c.state == "suspended", run.c.pause_by.is_not(None))  # by a person, so nothing went wrong
-    ended = sa.and_(run.c.state.in_(("succeeded", "failed", "suspended")), ~paused)
-    last = tx.execute(sa.select(run.c.id, run.c.state).where(*real, ended).order_by(run.c.id.desc()).limit(1)).first()
-    if last is not None and last.state != "succeeded":
-        yield msg("Its last run, number {run}, did not go well.", run=last.id)
-    parked = _count(tx, quarantine, quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
-    if promised.at_most_failed is not None and parked > promised.at_most_failed:
-        text = "Records in quarantine: {count}; at most {most} may be there."
-        yield msg(text, count=parked, most=promised.at_most_failed)
-    waiting = _count(tx, pair_case, pair_case.c.rule_id == rule_id, pair_case.c.state == "open")
-    if promised.at_most_waiting is not None and waiting > promised.at_most_waiting:
+def _failing(
+    tx: sa.Connection, promised: ServiceLevel, rule_id: int, real: tuple[Any, ...], now: datetime
+) -> Iterator[Message]:
+    columns = (run.c.id, run.c.state, run.c.started_at, run.c.ended_at, run.c.counts, run.c.pause_by)
+    begun = run.c.state.in_(("running", "succeeded", "failed", "suspended"))
+    runs = tx.execute(sa.select(*columns).where(*real, begun).order_by(run.c.id.desc()).limit(2)).all()
+    ended = next((row for row in runs if row.state != "running"), None)
+    if ended is not None and ended.state != "succeeded" and ended.pause_by is None:
+        yield msg("Its last run, number {run}, did not go well.", run=ended.id)
+    if runs and runs[0].pause_by is None:
+        yield from _slow(promised, runs[0], now)
+    yield from _parked(tx, promised, rule_id, ended)
+    yield from _waiting(tx, promised, rule_id, now)
+
+
+def _slow(promised: ServiceLevel, row: Any, now: datetime) -> Iterator[Message]:
+    """Yield that the last run took too long, or is taking too long."""
+    if promised.run_time is None or row.started_at is None:
+        return
+    if (row.ended_at or now) - row.started_at <= promised.run_time:
+        return
+    if row.ended_at is None:
+        yield msg("Run {run} has been at work for more than {time}.", run=row.id, time=promised.done_within)
+    else:
+        yield msg("Its last run, number {run}, took more than {time}.", run=row.id, time=promised.done_within)
+
+
+def _parked(tx: sa.Connection, promised: ServiceLevel, rule_id: int, ended: Any) -> Iterator[Message]:
+    """Yield that too many records are in quarantine, or too large a share of what the last run has read."""
+    if isinstance(promised.at_most_failed, int):
+        parked = _count(tx, quarantine, quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
+        if parked > promised.at_most_failed:
+            text = "Records in quarantine: {count}; at most {most} may be there."
+            yield msg(text, count=parked, most=promised.at_most_failed)
+    elif promised.at_most_failed is not None and ended is not None:
+        share, counts = Fraction(promised.at_most_failed.removesuffix("%")) / 100, ended.counts
+        if counts["quarantined"] > share * counts["read"]:
+            text = N_("Of {read} records that run {run} has read, {count} went into quarantine; at most {most} may.")
+            told = {"run": ended.id, "read": counts["read"], "count": counts["quarantined"]}
+            yield msg(text, **told, most=promised.at_most_failed)
+
+
+def _waiting(tx: sa.Connection, promised: ServiceLevel, rule_id: int, now: datetime) -> Iterator[Message]:
+    """Yield that too many pairs wait for a person, or one for too long."""
+    mine = (pair_case.c.rule_id == rule_id, pair_case.c.state == "open")
+    if promised.at_most_waiting is not None and (waiting := _count(tx, pair_case, *mine)) > promised.at_most_waiting:
         text = "Pairs of records that wait for a person: {count}; at most {most} may."
         yield msg(text, count=waiting, most=promised.at_most_waiting)
+    if promised.deciding_time is not None:
+        old = _count(tx, pair_case, *mine, pair_case.c.first_at < now - promised.deciding_time)
+        if old:
+            text = "Pairs of records that have waited for a person for more than {time}: {count}."
+            yield msg(text, count=old, time=promised.decided_within)
 
 
 def _count(tx: sa.Connection, table: sa.Table, *which: sa.ColumnElement[bool]) -> int:

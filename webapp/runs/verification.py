@@ -8,13 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents import parse_sync
 from rules.text import msg
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.runs.models import run, run_difference, run_verification
-from webapp.runs.requests import RunRefused, insert
+from webapp.runs.parts import Wanted, check, sides
+from webapp.runs.pipeline.verifying import LISTED
+from webapp.runs.reading import RunRow, document, get, rows
+from webapp.runs.requests import RunRefused, insert, records
 
+MOST = 100_000
+"""The largest sample."""
 KINDS = ("differing", "only_left", "only_right")
 FOUND = ("equal", "differing", "alone", "waiting", "quarantined", "out_of_scope", "left_alone")
 """What may be found for a record; the numbers of a side add up to what was read there."""
@@ -66,23 +72,46 @@ class Verification:
         return {**head, "agree_one_way_only": self.one_way_only, "checksums": sums, "listed": self.listed}
 
 
-def request(house: House, rule_name: str, actor: Actor) -> int:
+def request(
+    house: House, rule_name: str, actor: Actor, *, part: Wanted | None = None, sample: int | None = None
+) -> int:
     """Request a comparison of both systems of a published rule and return its run; raises `RunRefused`.
 
-    It waits while another run of the rule is at work, and writes nothing.
+    It waits while another run of the rule is at work, and writes nothing. With a part or a sample only these records of
+    the side that the rule reads first, and their partners, are compared.
     """
+    parameters = _parameters(house, rule_name, part, sample)
     with house.db.begin() as tx:
-        row = rulebook.find(tx, rule_name)
-        if row is None:
-            raise RunRefused(msg("There is no rule called '{name}'.", name=rule_name))
-        if not kind_of(row.document).runs:
-            raise RunRefused(msg("'{name}' is not a rule that runs; other rules ask it.", name=rule_name))
-        if row.published is None:
-            raise RunRefused(
-                msg("The rule '{name}' is not published yet, so there is nothing to compare.", name=rule_name)
-            )
+        row = _comparable(tx, rule_name)
         head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version}
-        return insert(house, tx, {**head, "document": row.published, "mode": "shadow", "kind": "verify"}, actor)
+        values = {**head, "document": row.published, "mode": "shadow", "kind": "verify", "parameters": parameters}
+        return insert(house, tx, values, actor)
+
+
+def _comparable(tx: sa.Connection, rule_name: str) -> rulebook.RuleRow:
+    row = rulebook.find(tx, rule_name)
+    if row is None:
+        raise RunRefused(msg("There is no rule called '{name}'.", name=rule_name))
+    if not kind_of(row.document).runs:
+        raise RunRefused(msg("'{name}' is not a rule that runs; other rules ask it.", name=rule_name))
+    if row.published is None:
+        raise RunRefused(msg("The rule '{name}' is not published yet, so there is nothing to compare.", name=rule_name))
+    return row
+
+
+def _parameters(house: House, rule_name: str, part: Wanted | None, sample: int | None) -> dict[str, Any] | None:
+    """Return what the run keeps of what is to be compared; None for all."""
+    if sample is not None:
+        if not 1 <= sample <= MOST:
+            raise RunRefused(msg("A sample has 1 to {most} records.", most=MOST))
+        return {"sample": sample}
+    if part is None:
+        return None
+    with house.db.read() as tx:
+        rule = parse_sync(_comparable(tx, rule_name).published or {})
+    parameters = {**part.parameters, "side": sides(rule)[0]}
+    check(house, rule, parameters)
+    return parameters
 
 
 def find(tx: sa.Connection, run_id: int) -> Verification | None:
@@ -93,10 +122,41 @@ def find(tx: sa.Connection, run_id: int) -> Verification | None:
 
 
 def latest(tx: sa.Connection, rule_id: int) -> Verification | None:
-    """Return what the last finished comparison of a rule has found."""
+    """Return what the last finished comparison of all records of a rule has found."""
     mine = sa.select(sa.func.max(run_verification.c.run_id)).join(run, run.c.id == run_verification.c.run_id)
-    last = tx.scalar(mine.where(run.c.rule_id == rule_id))
+    last = tx.scalar(mine.where(run.c.rule_id == rule_id, run.c.parameters.is_(None)))
     return None if last is None else find(tx, last)
+
+
+def history(tx: sa.Connection, rule_id: int, limit: int = 10) -> list[tuple[RunRow, Verification | None]]:
+    """Return the last comparisons of a rule with what they have found, the latest first."""
+    found = rows(tx, run.c.rule_id == rule_id, run.c.kind == "verify", limit=limit)
+    return [(row, find(tx, row.id)) for row in found]
+
+
+def disagreeing(tx: sa.Connection, row: RunRow) -> list[dict[str, str]]:
+    """Return the listed records of a comparison that the rule can be run for now.
+
+    What waits for a person is left out, and what only a side has that the rule does not read.
+    """
+    read = sides(parse_sync(document(tx, row.id)))
+    found = []
+    for one in differences(tx, row.id, limit=LISTED):
+        keys = {"left": one.left_key, "right": one.right_key}
+        side = next((side for side in read if keys[side] is not None), None)
+        if side is not None and one.waits != "case":
+            found.append({"side": side, "key": str(keys[side])})
+    return found
+
+
+def settle(house: House, run_id: int, actor: Actor) -> int:
+    """Request a run for the listed records of a comparison that do not agree; raises `RunRefused`."""
+    with house.db.begin() as tx:
+        row = get(tx, run_id)
+        found = disagreeing(tx, row)
+        if not found:
+            raise RunRefused(msg("No record of this comparison is left that a run could bring into step."))
+        return records(house, row.rule_name, found, actor, tx)
 
 
 def differences(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from webapp.runs import proof, reading, verification
+from webapp.runs.parts import Wanted
 from webapp.runs.requests import RunRefused
 from webapp.runs.shapes import RECORD, RUN, number_of, run_json
 from webapp.wake import announce
@@ -14,7 +16,14 @@ VERIFY = {
     "type": "object",
     "required": ["rule"],
     "additionalProperties": False,
-    "properties": {"rule": {"type": "string"}},
+    "properties": {
+        "rule": {"type": "string"},
+        "sample": {"type": "integer", "description": "Compare about so many records only."},
+        "where": {"type": "string", "description": "A condition over the fields of the side that is read first."},
+        "field": {"type": "string", "description": "A field whose value lies from `from` to before `to`."},
+        "from": {"type": "string"},
+        "to": {"type": "string"},
+    },
 }
 FOUND = {
     "type": "object",
@@ -50,9 +59,31 @@ class VerificationApi(RoomApi):
 
     @operation("POST", "/verify", scope="runs:run", summary="Compare both systems of a rule", body=VERIFY, response=RUN)
     def verify(self) -> Any:
-        """Request a comparison."""
+        """Request a comparison of all records, of a part of them, or of a sample."""
+        body = self.body
+        span = [body.get(name) for name in ("where", "field", "from", "to")]
+        part = Wanted(None, *span) if any(span) else None
+        return self._started(
+            lambda: verification.request(self.house, body["rule"], self.actor, part=part, sample=body.get("sample"))
+        )
+
+    @operation(
+        "POST",
+        "/<int:run_id>/comparison/run",
+        scope="runs:run",
+        summary="Run the rule for the listed records that do not agree",
+        response=RUN,
+        status=201,
+    )
+    def settle(self, run_id: int) -> Any:
+        """Start a run over the records that a comparison has listed."""
+        with self.house.db.read() as tx:
+            self._comparison(tx, run_id)
+        return self._started(lambda: verification.settle(self.house, run_id, self.actor))
+
+    def _started(self, deed: Callable[[], int]) -> Any:
         try:
-            run_id = verification.request(self.house, self.body["rule"], self.actor)
+            run_id = deed()
         except RunRefused as refusal:
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)

@@ -8,14 +8,21 @@ from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from connectors.errors import ConnectorError
 from rules.documents import parse_sync
-from webapp.runs import proof, reading, verification
+from rules.documents.sync import SyncRule
+from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.rulebook.kinds import kind_of
+from webapp.runs import parts, proof, reading, verification
 from webapp.runs.labels import labels, situations
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
+FIELDS = ("how", "sample", "where", "field", "start", "end")
+HOW = ("all", "sample", "where", "range")
 PAGE = 50
 AT_ONCE = 50
 """A run of so many parts is counted anew whenever its page is opened; a longer one when somebody asks for it."""
@@ -32,14 +39,65 @@ class VerificationView(RoomView):
     @permission_name("run")
     def verify(self) -> Any:
         """Compare both systems of a rule and go to the page of the run that does."""
-        name = request.form.get("rule", "")
+        given = request.form.to_dict()
+        name = given.get("rule", "")
         try:
-            run_id = verification.request(self.house, name, self.actor)
+            run_id = _start(self.house, given, self.actor)
         except RunRefused as refusal:
+            if given.get("how", "all") != "all":
+                return self._form(given, translated(refusal.message))
             flash(translated(refusal.message), "danger")
             return redirect(f"/rules/{name}" if name else "/rules/")
         announce(self.house.settings)
         return redirect(f"/runs/{run_id}/comparison")
+
+    @expose("/verify")
+    @has_access
+    @permission_name("run")
+    def ask(self) -> Response:
+        """Ask what of both systems is to be compared."""
+        return self._form(request.args.to_dict())
+
+    def _form(self, given: dict[str, str], error: str = "") -> Response:
+        with self.house.db.read() as tx:
+            row = rulebook.find(tx, given.get("rule", ""))
+            if row is None or row.published is None or not kind_of(row.document).runs:
+                abort(404)
+            earlier = verification.history(tx, row.id)
+        rule = parse_sync(row.published)
+        values = {name: given.get(name, "") for name in FIELDS}
+        values["how"] = values["how"] if values["how"] in HOW else "all"
+        first = parts.sides(rule)[0]
+        try:
+            fields = parts.schema_of(self.house, rule, first).names
+        except ConnectorError:
+            fields = ()
+        return self.page(
+            "runs/verify.html",
+            409 if error else 200,
+            rule=row,
+            values=values,
+            error=error,
+            read=side_names(rule)[first],
+            fields=[("", _("Choose a field")), *((name, name) for name in fields)],
+            earlier=earlier,
+        )
+
+    @expose("/<int:run_id>/comparison/run", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def settle(self, run_id: int) -> Any:
+        """Run the rule for the listed records that do not agree and go to the page of that run."""
+        with self.house.db.read() as tx:
+            if _found(tx, run_id).kind != "verify":
+                abort(404)
+        try:
+            new = verification.settle(self.house, run_id, self.actor)
+        except RunRefused as refusal:
+            flash(translated(refusal.message), "danger")
+            return redirect(f"/runs/{run_id}/comparison")
+        announce(self.house.settings)
+        return redirect(f"/runs/{new}")
 
     @expose("/<int:run_id>/comparison")
     @has_access
@@ -54,9 +112,9 @@ class VerificationView(RoomView):
             rule = parse_sync(reading.document(tx, run_id))
             listed = verification.differences(tx, run_id, kind=kind, after=after, limit=PAGE + 1)
             found = verification.find(tx, run_id)
-        sides = {
-            side: f"{part.connection} · {part.object}" for side, part in (("left", rule.left), ("right", rule.right))
-        }
+            again = len(verification.disagreeing(tx, row)) if found is not None else 0
+            earlier = [one for one in verification.history(tx, row.rule_id) if one[0].id != run_id]
+        sides = side_names(rule)
         return self.page(
             "runs/verification.html",
             run=row,
@@ -69,6 +127,8 @@ class VerificationView(RoomView):
             kinds=[("", _("All")), *((name, text) for name, text in _kinds(sides).items())],
             names=_kinds(sides),
             words=_words(),
+            again=again,
+            earlier=earlier,
         )
 
     @expose("/<int:run_id>/proof")
@@ -98,6 +158,27 @@ def _found(tx: Any, run_id: int) -> reading.RunRow:
         return reading.get(tx, run_id)
     except reading.RunMissing:
         abort(404)
+
+
+def side_names(rule: SyncRule) -> dict[str, str]:
+    """Return what both sides of a rule are called."""
+    sides = {"left": rule.left, "right": rule.right}
+    return {name: f"{side.connection} · {side.object}" for name, side in sides.items()}
+
+
+def _start(house: House, given: dict[str, str], actor: Actor) -> int:
+    rule, how = given.get("rule", ""), given.get("how", "all")
+    if how == "sample":
+        text = given.get("sample", "").strip()
+        number = int(text) if text.isascii() and text.isdigit() else 0
+        return verification.request(house, rule, actor, sample=number)
+    if how == "where":
+        part = parts.Wanted(where=given.get("where", "").strip() or None)
+        return verification.request(house, rule, actor, part=part)
+    if how == "range":
+        span = ((given.get(name, "").strip() or None) for name in ("field", "start", "end"))
+        return verification.request(house, rule, actor, part=parts.Wanted(None, None, *span))
+    return verification.request(house, rule, actor)
 
 
 def _kinds(sides: dict[str, str]) -> dict[str, str]:

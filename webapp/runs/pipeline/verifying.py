@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.spi import Page, ReadRequest
+from connectors.spi import ReadRequest
 from rules.documents.sync import Direction
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -28,11 +28,12 @@ from webapp.runs.pipeline.codec import column_text, to_texts
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.pairs import Pairs
-from webapp.runs.pipeline.reading import pages
+from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.two_way_run import scheme_of
 from webapp.runs.pipeline.verifying_ends import Book, End, OneWayBook, TwoWayBook, opened
 from webapp.runs.pipeline.verifying_fields import Sum
 from webapp.runs.pipeline.verifying_pages import Compared, Comparer, Found, Result, Waiting
+from webapp.runs.pipeline.verifying_part import Chosen, beside
 
 LISTED = 1_000
 """So many differences are kept, of all that are counted."""
@@ -56,25 +57,36 @@ class Verifying(Execution):
             self.journal.counts = add_counts([])
             self._heed()
             comparer = Comparer(self.rule, ends, book, waiting, self.retry)
-            for page in self._read(ends[0]):
-                self._take(comparer.page(page, self._tally.read(ends[0].name) + 1))
-            for page in self._read(ends[1]):
-                self._take(comparer.rest(page))
+            chosen = Chosen(self.claim.parameters, systems.library, self.retry, self._tell_unclear)
+            self._note_expected(chosen, ends)
+            for page in chosen.pages(ends[0], self._request(ends[0])):
+                result = comparer.page(page, self._tally.read(ends[0].name) + 1)
+                self._take(result)
+                if not chosen.whole:
+                    self._take(beside(result, ends[1]), listing=False)
+            if chosen.whole:
+                for page in chosen.pages(ends[1], self._request(ends[1])):
+                    self._take(comparer.rest(page))
         self._close()
 
     def _book(self, tx: sa.Connection, ends: tuple[End, End]) -> Book:
         if self.rule.direction is not Direction.TWO_WAY:
-            return OneWayBook(Links.load(tx, self.claim.rule_id))
+            return OneWayBook(Links.load(tx, self.claim.rule_id, reverse=Sides.of(self.rule).reverse))
         schemas = {end.name: end.schema for end in ends}
         scheme = scheme_of(self.claim.document, self.claim.uses, schemas)
         return TwoWayBook(Pairs.load(tx, self.claim.rule_id, scheme))
 
-    def _read(self, end: End) -> Iterable[Page]:
-        request = ReadRequest(end.object, end.schema, page_size=self.house.settings.page_size)
-        return pages(end.connector, request, self.retry)
+    def _request(self, end: End) -> ReadRequest:
+        return ReadRequest(end.object, end.schema, page_size=self.house.settings.page_size)
 
-    def _take(self, result: Result) -> None:
-        self._tally.add(result)
+    def _note_expected(self, chosen: Chosen, ends: tuple[End, End]) -> None:
+        """Note how many records are to come, where both sides know it, so that progress has an end."""
+        numbers = [chosen.records(end) for end in ends] if chosen.whole else [None]
+        if None not in numbers:
+            self.journal.note(expected=sum(number or 0 for number in numbers))
+
+    def _take(self, result: Result, *, listing: bool = True) -> None:
+        self._tally.add(result, listing=listing)
         self.journal.counts = self._tally.counts
         self.journal.note(counts=self._tally.counts)
         self._heed()
@@ -111,8 +123,8 @@ class Tally:
         """Return how many records of a side have been read."""
         return self._found[side].total()
 
-    def add(self, result: Result) -> None:
-        """Add what was found for a page."""
+    def add(self, result: Result, *, listing: bool = True) -> None:
+        """Add what was found for a page; `listing` keeps the first records that do not agree."""
         found = self._found[result.side]
         found.update(dict(result.found.value_counts().iter_rows()))
         found[Found.QUARANTINED] += result.unread
@@ -125,7 +137,8 @@ class Tally:
         for one in result.fields:
             if number := int((one.result.differs & differing).sum()):
                 self._fields[one.label] += number
-        self._list(result)
+        if listing:
+            self._list(result)
 
     def _list(self, result: Result) -> None:
         """Keep what is found for the first records that do not agree."""
