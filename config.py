@@ -229,7 +229,10 @@ SETTINGS: tuple[Variable, ...] = (
         _choice("file", "environment"),
     ),
     Variable(
-        "SYNCLINE_PAGE_SIZE", "5000", "Records that a run reads, decides and writes at a time.", _integer(1, 100_000)
+        "SYNCLINE_PAGE_SIZE",
+        "50000",
+        "Records that a run reads, decides and writes at a time, at the most; fewer if they are large.",
+        _integer(1, 100_000),
     ),
     Variable(
         "SYNCLINE_SMTP_URL",

@@ -117,14 +117,18 @@ def meet(partner: pl.Series, partners: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changed(batch: Batch, met: pl.DataFrame, fields: Sequence[TargetField]) -> pl.Series:
-    names = [
-        pl.select(pl.when(_differs(batch, met, field)).then(pl.lit(field.name)).alias(field.name)).to_series()
-        for field in fields
-        if field.on_update
-    ]
-    if not names:
-        return pl.Series("changed", [[]] * met.height, dtype=pl.List(pl.String))
-    return pl.DataFrame(names).select(changed=pl.concat_list(pl.all()).list.drop_nulls()).to_series()
+    """Return the names of the fields that differ, a list a record; lists are made only where there are any."""
+    differs = pl.DataFrame({field.name: _differs(batch, met, field) for field in fields if field.on_update})
+    none = pl.repeat([], met.height, dtype=pl.List(pl.String), eager=True).alias("changed")
+    rows = differs.select(pl.any_horizontal(pl.all()).arg_true()).to_series() if differs.width else pl.Series([])
+    if rows.is_empty():
+        return none
+    names = (pl.when(pl.col(name)).then(pl.lit(name)).alias(name) for name in differs.columns)
+    lists = (
+        differs[rows].select(names).select(row=rows.cast(pl.UInt32), changed=pl.concat_list(pl.all()).list.drop_nulls())
+    )
+    numbered = none.to_frame().with_row_index("row")
+    return numbered.update(lists, on="row", how="left")["changed"]
 
 
 def _differs(batch: Batch, met: pl.DataFrame, field: TargetField) -> pl.Series:

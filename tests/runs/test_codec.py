@@ -123,7 +123,7 @@ def test_a_planned_chunk_survives_as_blob():
         3, outcomes, (write,), links, {"after": 2}, "2024", left_out=7, side="right", answered=("pair",)
     )
     note = {"position": {"after": 2}, "high": "2024", "left_out": 7, "side": "right"}
-    back = chunks.load(3, chunks.dump(chunk), note)
+    back = chunks.load(3, chunks.dump(chunk, None), note)
     assert back.outcomes.equals(outcomes)
     assert back.links.equals(links)
     assert back.writes[0].change.op is Op.UPDATE

@@ -30,8 +30,8 @@ from webapp.extensions import House
 from webapp.rulebook.library import library, version_numbers
 from webapp.runs import reading, unsent
 from webapp.runs.models import run, run_chunk, run_record
-from webapp.runs.pipeline import inputs
-from webapp.runs.pipeline.codec import column_text, to_texts, unpack
+from webapp.runs.pipeline import inputs, made
+from webapp.runs.pipeline.codec import column_text, to_texts
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.reading import RunRow
 
@@ -269,7 +269,7 @@ def _outcomes(tx: sa.Connection, run_id: int, chunk: int | None) -> Iterator[pl.
     mine = (run_chunk.c.run_id == run_id, run_chunk.c.no == chunk, run_chunk.c.state == "done")
     blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine))
     if blob is not None:
-        yield unpack(blob)["outcomes"]
+        yield made.outcomes(blob)
 
 
 def _numbers(tx: sa.Connection, run_id: int, key: str) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,15 +11,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.reconcile.situations import Outcome
 from rules.text import N_, Message, msg
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.library import pins
 from webapp.rulebook.usage import asks
+from webapp.runs import reading
 from webapp.runs.models import run, run_chunk, run_record
-from webapp.runs.reading import RunRow
+from webapp.runs.reading import RECORD, RecordRow, RunRow
 
-PLANNED = ("sync", "part")
+PLANNED = ("sync", "part", "rebaseline")
 """Kinds of runs whose simulations can be approved."""
 _FIELDS = ("before", "after", "own_before", "own_after")
 
@@ -116,17 +120,22 @@ def groups(tx: sa.Connection, run_id: int) -> list[Group]:
     order = [outcome.value for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)]
     rank = {name: place for place, name in enumerate(order)}
     found = [Group(*row) for row in tx.execute(query)]
+    if reading.unlisted(reading.get(tx, run_id).counts):
+        made = Outcome.CREATED.value
+        numbers = Counter(one for part in reading.found(tx, run_id) for one in part.filter(outcome=made).rows())
+        found = [group for group in found if group.outcome != made]
+        found += [Group(situation, outcome, number) for (situation, outcome), number in numbers.items()]
     return sorted(found, key=lambda g: (rank.get(g.outcome, len(rank)), g.situation or "", g.outcome))
 
 
-def records(tx: sa.Connection, run_id: int, wanted: Wanted, after: int = 0, limit: int = 50) -> list[sa.Row[Any]]:
-    """Return records of a plan in the order handled, behind row `after`."""
-    query = sa.select(run_record).where(run_record.c.run_id == run_id, run_record.c.id > after, *_asked(wanted))
-    return list(tx.execute(query.order_by(run_record.c.id).limit(limit)).all())
+def records(tx: sa.Connection, run_id: int, wanted: Wanted, after: int = 0, limit: int = 50) -> list[RecordRow]:
+    """Return records of a plan in the order handled, behind row `after`; of those to be created the first ones."""
+    query = sa.select(*RECORD).where(run_record.c.run_id == run_id, run_record.c.id > after, *_asked(wanted))
+    return [RecordRow(*row) for row in tx.execute(query.order_by(run_record.c.id).limit(limit))]
 
 
 def count(tx: sa.Connection, run_id: int, wanted: Wanted) -> int:
-    """Return how many records of a plan are asked for."""
+    """Return how many records of a plan are asked for, as far as they are listed."""
     query = sa.select(sa.func.count()).select_from(run_record).where(run_record.c.run_id == run_id, *_asked(wanted))
     return int(tx.scalar(query) or 0)
 
@@ -163,6 +172,6 @@ def _with_field(name: str) -> sa.ColumnElement[bool]:
 
 def fields(document: dict[str, Any]) -> Sequence[str]:
     """Return the fields that a rule may write, on either side, by name."""
-    sides = {"left_to_right": ("right",), "right_to_left": ("left",), "two_way": ("left", "right")}
-    asked = sides.get(str(document.get("direction")), ("left", "right"))
+    sides = {Direction.LEFT_TO_RIGHT: ("right",), Direction.RIGHT_TO_LEFT: ("left",)}
+    asked = sides.get(executed_way(document), ("left", "right"))
     return sorted({pair[side] for pair in document.get("fields") or [] for side in asked if pair.get(side)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from rules.reconcile.situations import MOVED, REFUSED, REJECTED
 from rules.text import Message, msg
 from webapp.runs.models import run, run_chunk, run_log, run_record
+from webapp.runs.pipeline import made
 from webapp.runs.pipeline.chunk import add_counts
-from webapp.runs.pipeline.codec import column_text, unpack
+from webapp.runs.pipeline.codec import column_text, columns_of, reason_of
+from webapp.runs.pipeline.journal import LISTED
 
 ACTIVE = ("queued", "running")
 LEFT_ALONE = (REJECTED, MOVED, REFUSED)
@@ -134,6 +136,34 @@ def log_lines(tx: sa.Connection, run_id: int, limit: int = 200) -> list[sa.Row[A
     return list(reversed(tx.execute(query).all()))
 
 
+@dataclass(frozen=True)
+class RecordRow:
+    """What a run did to a record: a row of `run_record`, or (`id` 0) found in a chunk."""
+
+    id: int
+    run_id: int
+    record_no: int
+    left_key: str | None
+    right_key: str | None
+    outcome: str
+    situation: str | None
+    before: str | None
+    after: str | None
+    side: str | None
+    own_before: str | None
+    own_after: str | None
+    field: str | None
+    reason: dict[str, Any] | None
+
+
+RECORD = tuple(run_record.c[name] for name in RecordRow.__dataclass_fields__)
+
+
+def unlisted(counts: Mapping[str, int]) -> bool:
+    """Tell whether a run has created more records than have rows of their own."""
+    return counts["created"] > LISTED
+
+
 def records(
     tx: sa.Connection,
     run_id: int,
@@ -142,12 +172,13 @@ def records(
     key: str | None = None,
     after: int = 0,
     limit: int = 50,
-) -> list[sa.Row[Any]]:
+) -> list[RecordRow]:
     """Return records that a run changed, deleted, parked or left out, in the order handled, behind row `after`.
 
-    The outcomes `rejected`, `moved` and `refused` stand for records that were left alone for that reason.
+    The outcomes `rejected`, `moved` and `refused` stand for records that were left alone for that reason. Of records
+    created, the first `LISTED` are returned, and any that a key asks for.
     """
-    query = sa.select(run_record).where(run_record.c.run_id == run_id, run_record.c.id > after)
+    query = sa.select(*RECORD).where(run_record.c.run_id == run_id, run_record.c.id > after)
     if outcome in LEFT_ALONE:
         query = query.where(run_record.c.situation == outcome)
     elif outcome:
@@ -156,21 +187,43 @@ def records(
         query = query.where(
             sa.or_(run_record.c.left_key == column_text(key), run_record.c.right_key == column_text(key))
         )
-    return list(tx.execute(query.order_by(run_record.c.id).limit(limit)).all())
+    found = [RecordRow(*row) for row in tx.execute(query.order_by(run_record.c.id).limit(limit))]
+    if key and not found and not after and outcome in (None, "", "created") and unlisted(get(tx, run_id).counts):
+        return list(_in_chunks(tx, run_id, key))
+    return found
 
 
-def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[sa.Row[Any]]:
+def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[RecordRow]:
     """Return what runs of a rule did to the record with `key`, the latest first."""
     known = column_text(key)
     mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == known, run_record.c.right_key == known))
-    return list(tx.execute(sa.select(run_record).where(*mine).order_by(run_record.c.id.desc()).limit(limit)).all())
+    query = sa.select(*RECORD).where(*mine).order_by(run_record.c.id.desc()).limit(limit)
+    found = [RecordRow(*row) for row in tx.execute(query)]
+    large = [row.id for row in tx.execute(sa.select(run.c.id, run.c.counts).where(run.c.rule_name == rule))
+             if unlisted(add_counts([row.counts]))]  # fmt: skip
+    for run_id in set(large) - {row.run_id for row in found}:
+        found += _in_chunks(tx, run_id, key)
+    return sorted(found, key=lambda row: (row.run_id, row.id), reverse=True)[:limit]
+
+
+def _in_chunks(tx: sa.Connection, run_id: int, key: str) -> Iterator[RecordRow]:
+    """Yield the created records with a key from a run's chunks."""
+    for blob in _blobs(tx, run_id):
+        keys = columns_of(blob, "outcomes", ("left_key", "right_key"))
+        if not keys.select(pl.any_horizontal(pl.all() == key).any()).item():
+            continue
+        mine = (pl.col("left_key") == key) | (pl.col("right_key") == key)
+        for row in made.outcomes(blob).filter(mine, pl.col("outcome") == "created").iter_rows(named=True):
+            names = [name for name in RecordRow.__dataclass_fields__ if name in row and name != "reason"]
+            values = {name: row[name] for name in names}
+            yield RecordRow(id=0, run_id=run_id, reason=reason_of(row["reason"]), **values)
 
 
 @dataclass(frozen=True)
 class ShownRecord:
     """A record of a run with its field differences as plain values."""
 
-    row: sa.Row[Any]
+    row: RecordRow
     before: dict[str, Any]
     after: dict[str, Any]
     reason: Message | None
@@ -193,7 +246,7 @@ class ShownRecord:
         ]
 
 
-def with_differences(row: sa.Row[Any]) -> ShownRecord:
+def with_differences(row: RecordRow) -> ShownRecord:
     """Return a row of `run_record` with what it holds as JSON made plain."""
     before, after, *own = (json.loads(t) if t else {} for t in (row.before, row.after, row.own_before, row.own_after))
     return ShownRecord(row, before, after, Message.from_json(row.reason) if row.reason else None, *own)
@@ -201,9 +254,19 @@ def with_differences(row: sa.Row[Any]) -> ShownRecord:
 
 def outcomes(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:
     """Yield what became of every record, a frame per chunk (columns of `pipeline.chunk.OUTCOMES`)."""
+    yield from map(made.outcomes, _blobs(tx, run_id))
+
+
+def found(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:
+    """Yield the situation and outcome of every record, a frame per chunk."""
+    for blob in _blobs(tx, run_id):
+        yield columns_of(blob, "outcomes", ("situation", "outcome"))
+
+
+def _blobs(tx: sa.Connection, run_id: int) -> Iterator[bytes]:
     mine = (run_chunk.c.run_id == run_id, run_chunk.c.state == "done")
     numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
     for number in numbers:
         blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine, run_chunk.c.no == number))
         if blob is not None:
-            yield unpack(blob)["outcomes"]
+            yield blob

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import REJECTED, REVIEW, Outcome, Situation
+from rules.schema import Op
 from webapp.runs.pipeline.alone import Alone
 from webapp.runs.pipeline.chunk import PAIRS, WAITING, Write
 from webapp.runs.pipeline.codec import to_texts
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 FLOWS = (Action.UPDATE.value, Action.MERGE.value, Action.LINK_UPDATE.value)
 MADE = (Action.CREATE.value, Action.RECREATE.value)
-
-
-def among(keys: pl.Series, hashes: Collection[int]) -> pl.Series:
-    """Return a mask of the keys whose hash is in a set."""
-    return keys.hash().is_in(pl.Series(list(hashes), dtype=pl.UInt64).implode()) & keys.is_not_null()
 
 
 class Assembly:
@@ -51,7 +47,7 @@ class Assembly:
             }
         ).with_row_index("row")
         col = pl.col
-        known = among(self.on.keys, self.on.planner.memory.waits[self.on.view.name])
+        known = self.on.planner.memory.waits[self.on.view.name].has(self.on.keys)
         frame = frame.with_columns(
             outcome=pl.when("rejected").then(pl.lit(Outcome.SKIPPED.value))
             .when(~col("usable")).then(pl.lit(Outcome.QUARANTINED.value))
@@ -76,29 +72,28 @@ class Assembly:
         return outcomes_of(frame.drop("row", "action", "usable", "rejected"))
 
     def _texts(self, writes: list[Write]) -> dict[str, pl.Series]:
-        """Return before and after of what is written to each side, and the record of whatever may be parked."""
+        """Return before and after of what is updated or deleted on each side."""
         height = self.on.keys.len()
         found: dict[str, list[str | None]] = {
-            n: [None] * height for n in ("before", "after", "own_before", "own_after", "record")
+            n: [None] * height for n in ("before", "after", "own_before", "own_after")
         }
         for write in writes:
             mark = "own_" if write.own else ""
             for name, frame in self._sides_of(write):
                 _put(found[f"{mark}{name}"], write.rows, to_texts(frame))
-            _put(found["record"], write.rows, to_texts(self.on.draft.records[write.rows]))
-        parked = pl.Series(sorted(self.on.draft.parked), dtype=pl.UInt32)
-        _put(found["record"], parked, to_texts(self.on.draft.records[parked]))
         return {name: pl.Series(name, values, dtype=pl.String) for name, values in found.items()}
 
     def _sides_of(self, write: Write) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield what a write finds and what it leaves behind."""
-        names = [n for n in write.change.records.columns if n != write.change.key or write.change.op.value == "create"]
+        if write.change.op is Op.CREATE:
+            return
+        names = [n for n in write.change.records.columns if n != write.change.key]
         holds = self.on.draft.records if write.own else self.on.met.partners.select(self.on.other.schema.names)
-        if write.change.op.value == "delete":
+        if write.change.op is Op.DELETE:
             yield "before", holds[write.rows]
             return
         yield "after", write.change.records.select(names)
-        if write.change.op.value == "update":
+        if write.change.op is Op.UPDATE:
             yield "before", holds.select(names)[write.rows]
 
     def links(
@@ -149,7 +144,7 @@ class Assembly:
         """Return the pairs that wait for a person, with the left key left."""
         partner = key_text(self.on.met.partners[self.on.other.key])
         linked = self.on.met.linked
-        asked_already = among(self.on.keys, self.on.planner.memory.waits[self.on.view.name])
+        asked_already = self.on.planner.memory.waits[self.on.view.name].has(self.on.keys)
         listed = []
         for row, (text, seen) in self.on.details.items():
             matching = self.on.situation[row] in (REVIEW, Situation.DISPUTED)

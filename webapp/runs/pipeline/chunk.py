@@ -12,9 +12,11 @@ from rules.reconcile.situations import Outcome
 from rules.schema import Change, Op
 from webapp.runs.pipeline import checked as verdicts
 from webapp.runs.pipeline import hits as decisions
+from webapp.runs.pipeline import made as creations
 from webapp.runs.pipeline.checked import Checked
-from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.codec import Packed, pack, unpack
 from webapp.runs.pipeline.inputs import Inputs
+from webapp.runs.pipeline.made import Made
 
 OUTCOMES = {
     "record_no": pl.Int64(),  # 1-based place in the run; null for a record of the target that was deleted
@@ -24,14 +26,14 @@ OUTCOMES = {
     "outcome": pl.String(),
     "side": pl.String(),  # left or right: where the record was read
     "before": pl.String(),  # JSON of the fields that change on the other side
-    "after": pl.String(),
+    "after": pl.String(),  # of a created record: see `Chunk.made`
     "own_before": pl.String(),  # JSON of the fields that change on the side where the record was read
     "own_after": pl.String(),
     "stage": pl.String(),  # of a parked record: read, scope, validate, map, match, write; of a rejected one: validate
     "field": pl.String(),
     "reason": pl.String(),  # JSON of a Message
     "place": pl.String(),  # where in the source, where the source says so
-    "record": pl.String(),  # JSON of the source record
+    "record": pl.String(),  # JSON of the source record, of those that are parked or rejected
     "raw": pl.String(),  # text of a source record that could not be read
 }
 WAITING = {
@@ -48,6 +50,7 @@ PAIRS = {
     "right_hash": pl.UInt64(),
     "op": pl.String(),  # link | apart | gone
 }
+ROW = "__row"
 COUNTED = tuple(o.value for o in Outcome)
 
 
@@ -92,6 +95,10 @@ class Chunk:
     """Pairs that wait for a person's decision."""
     answered: tuple[str, ...] = ()
     """The pairs that have waited and need not any more, by name."""
+    records: pl.DataFrame | None = None
+    """The records read, as far as they may have to be parked, with their rows in `outcomes` as column `ROW`."""
+    made: tuple[Made, ...] = ()
+    """What was created, once it is written."""
     plan: bytes | None = None
     """Of a simulation: the chunk as it would be written (`dump`), for a person to approve."""
 
@@ -109,6 +116,12 @@ def counts(chunk: Chunk) -> dict[str, int]:
     return {"read": chunk.read + chunk.left_out, **{name: found.get(name, 0) for name in COUNTED}}
 
 
+def body(chunk: Chunk, packed: Packed) -> bytes:
+    """Return what is kept of a chunk that is checked in: what became of its records, and why."""
+    more = {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits), **creations.frames(chunk.made)}
+    return pack({"outcomes": chunk.outcomes, **more}, packed)
+
+
 def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     """Return the sums of several counts."""
     total = {"read": 0, **dict.fromkeys(COUNTED, 0)}
@@ -118,9 +131,19 @@ def add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def dump(chunk: Chunk) -> bytes:
-    """Return the chunk as a blob that survives a crash between planning and checking in."""
+def touched(chunk: Chunk) -> pl.DataFrame | None:
+    """Return the records read that are written or parked."""
+    if chunk.records is None:
+        return None
+    parked = chunk.outcomes["stage"].is_not_null().arg_true()
+    rows = pl.concat([parked, *(write.rows.cast(parked.dtype) for write in chunk.writes)]).unique()
+    return chunk.records.filter(pl.col(ROW).is_in(rows.implode()))
+
+
+def dump(chunk: Chunk, records: pl.DataFrame | None, packed: Packed | None = None) -> bytes:
+    """Return the chunk, and records that belong to it, as a blob that survives a crash before it is checked in."""
     frames = {"outcomes": chunk.outcomes, "links": chunk.links}
+    frames |= {} if records is None else {"records": records}
     frames |= {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits)}
     frames |= {} if chunk.baseline is None else {"baseline": chunk.baseline}
     frames |= {} if chunk.waiting.is_empty() else {"waiting": chunk.waiting}
@@ -129,7 +152,7 @@ def dump(chunk: Chunk) -> bytes:
         side = "own" if write.own else "other"
         frames[f"{number}:{write.change.op}:{side}:{write.change.key}"] = write.change.records
         frames[f"{number}:rows"] = write.rows.to_frame("row")
-    return pack(frames)
+    return pack(frames, packed)
 
 
 def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
@@ -137,7 +160,7 @@ def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
     frames = unpack(blob)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
-    more: dict[str, Any] = {name: frames.pop(name) for name in ("baseline", "waiting") if name in frames}
+    more: dict[str, Any] = {name: frames.pop(name) for name in ("baseline", "waiting", "records") if name in frames}
     if "answered" in frames:
         more["answered"] = tuple(frames.pop("answered")["pair"])
     rows = {name.partition(":")[0]: frame["row"] for name, frame in frames.items() if name.endswith(":rows")}

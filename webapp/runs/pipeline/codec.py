@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import InvalidOperation
 from typing import Any
 
@@ -64,22 +64,34 @@ def plain_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def pack(frames: Mapping[str, pl.DataFrame]) -> bytes:
+Packed = dict[int, tuple[pl.DataFrame, bytes]]
+"""Frames that were packed before, by identity, so that they need not be compressed again."""
+
+
+def pack(frames: Mapping[str, pl.DataFrame], packed: Packed | None = None) -> bytes:
     """Return frames as one blob: a JSON header of names and lengths, then an Arrow file each (zstd)."""
-    bodies = {name: _ipc(frame) for name, frame in frames.items()}
+    bodies = {name: _body(frame, packed if packed is not None else {}) for name, frame in frames.items()}
     header = json.dumps({name: len(body) for name, body in bodies.items()}).encode()
     return len(header).to_bytes(4, "big") + header + b"".join(bodies.values())
 
 
 def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
     """Return the frames that `pack` was given."""
+    return {name: pl.read_ipc(io.BytesIO(body)) for name, body in _bodies(blob)}
+
+
+def columns_of(blob: bytes, frame: str, names: Sequence[str]) -> pl.DataFrame:
+    """Return columns of one of the frames that `pack` was given, without reading anything else."""
+    body = next(body for name, body in _bodies(blob) if name == frame)
+    return pl.read_ipc(io.BytesIO(body), columns=list(names))
+
+
+def _bodies(blob: bytes) -> Iterator[tuple[str, bytes]]:
     size = int.from_bytes(blob[:4], "big")
     at = 4 + size
-    frames = {}
     for name, length in json.loads(blob[4:at]).items():
-        frames[name] = pl.read_ipc(io.BytesIO(blob[at : at + length]))
+        yield name, blob[at : at + length]
         at += length
-    return frames
 
 
 def column_text(text: str | None, length: int = 255) -> str | None:
@@ -99,6 +111,12 @@ def reason_of(text: str | None) -> dict[str, Any] | None:
 def digest(blob: bytes) -> str:
     """Return the SHA-256 of a blob in hexadecimal."""
     return hashlib.sha256(blob).hexdigest()
+
+
+def _body(frame: pl.DataFrame, packed: Packed) -> bytes:
+    if id(frame) not in packed:
+        packed[id(frame)] = frame, _ipc(frame)
+    return packed[id(frame)][1]
 
 
 def _ipc(frame: pl.DataFrame) -> bytes:

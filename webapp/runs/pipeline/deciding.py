@@ -15,13 +15,14 @@ from rules.text import msg
 from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline import waiting
 from webapp.runs.pipeline.alone import Alone
-from webapp.runs.pipeline.assembling import FLOWS, MADE, Assembly, among
+from webapp.runs.pipeline.assembling import FLOWS, MADE, Assembly
 from webapp.runs.pipeline.chunk import WAITING, Write
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.meeting import SAID, meet, situations
 from webapp.runs.pipeline.merging import Merging, any_of
 from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.views import View
+from webapp.runs.pipeline.written import check_written
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.two_way import TwoWayPlanner
@@ -78,6 +79,7 @@ class Deciding:
         self.action = self._action()
         self._ask(conflicts, asked)
         self._guard_partners()
+        check_written(self)
         self._put_together()
         self._answer(asked)
 
@@ -126,10 +128,9 @@ class Deciding:
         """Tell which records give something else than at the last agreement."""
         mark = "l:" if self.view.name == "left" else "r:"
         changed = pl.repeat(value=False, n=self.keys.len(), dtype=pl.Boolean, eager=True)
-        for item in self.planner.fields:
-            target = self.view.writes(item)
-            if target in self.met.mapped.records.columns:
-                changed |= self.met.mapped.records[target].ne_missing(self.base[f"{mark}{item.name}"])
+        given = self.view.given(self.draft.records, self.met.mapped.records, self.planner.fields)
+        for name, values in given:
+            changed |= values.ne_missing(self.base[f"{mark}{name}"])
         return changed
 
     def _merging(self, found: pl.Series) -> Merging:
@@ -225,8 +226,7 @@ class Deciding:
         given = self.given_keys()
         wanted = pl.select(pl.coalesce(partner, given)).to_series().set(~acts, None)
         again = ~wanted.is_first_distinct() & wanted.is_not_null()
-        if self.planner.memory.handled[self.other.name]:
-            again |= among(wanted, self.planner.memory.handled[self.other.name]) & ~self.met.linked
+        again |= self.planner.memory.handled[self.other.name].has(wanted) & ~self.met.linked
         for row in again.arg_true():
             text = msg(
                 "Another record has the record '{key}' of {target} as its partner already; make the key or the match"
@@ -274,13 +274,13 @@ class Deciding:
         memory, other = self.planner.memory, self.other.name
         partner = key_text(self.met.partners[self.other.key])
         if self.planner.holding:
-            memory.handled[other].update(partner[self.merging.rows].drop_nulls().hash().to_list())
+            memory.handled[other].add(partner[self.merging.rows])
         rows = pl.Series(list(self.details), dtype=pl.UInt32)
-        memory.waits[other].update(partner[rows].drop_nulls().hash().to_list())
+        memory.waits[other].add(partner[rows])
         if self.planner.found is not None:
             for row in self.details:
                 named = self.planner.found.candidates(self.view.name, self.keys[row])["key"]
-                memory.waits[other].update(named.hash().to_list())
+                memory.waits[other].add(named)
 
     def _answer(self, asked: Mapping[int, Asked]) -> None:
         """Note the pairs that have waited and need not any more."""

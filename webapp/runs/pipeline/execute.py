@@ -27,7 +27,7 @@ from webapp.runs.models import quarantine, rule_cursor, run
 from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
-from webapp.runs.pipeline.chunk import Chunk, dump
+from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.filtering import again, filtered, unseen
@@ -104,17 +104,20 @@ class Execution:
             planner.validating = self._validating(systems, mapping.source, stack)
             self._keep(schemas, mapping)
             with self.house.db.read() as tx:
-                links = Links.load(tx, self.claim.rule_id)
+                links = Links.load(tx, self.claim.rule_id, reverse=self.sides.reverse)
             self.limits = Limits(self.rule, len(links), self.journal.log)
             self._library = systems.library
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
 
-    def _validating(self, systems: Systems, schema: Schema, stack: contextlib.ExitStack) -> Validating | None:
-        if not self.rule.validations:
+    def _validating(
+        self, systems: Systems, schema: Schema, stack: contextlib.ExitStack, rule: SyncRule | None = None
+    ) -> Validating | None:
+        rule = rule or self.rule
+        if not rule.validations:
             return None
         references = References(systems.connect, systems.schema, self.retry)
         stack.callback(references.close)
-        return Validating(self.rule, schema, references, systems.library)
+        return Validating(rule, schema, references, systems.library)
 
     def _keep(self, schemas: tuple[Schema, Schema], mapping: FieldMapping) -> None:
         """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
@@ -280,7 +283,7 @@ class Execution:
                 chunk = replace(chunk, inputs=None)
             chunk = target.apply(chunk, self._fence(chunk), self.retry)
         else:
-            plan = dump(chunk) if self.claim.mode == "simulate" else None
+            plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
 

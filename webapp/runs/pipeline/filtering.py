@@ -68,7 +68,7 @@ def unseen(
     if request.filter is None or _action(planner) == Action.IGNORE:
         return
     key, keys = planner.sides.source_key, links.keys
-    missed = keys.filter(~pl.Series([h in planner.seen for h in keys.hash().to_list()], dtype=pl.Boolean))
+    missed = keys.filter(~planner.seen.has(keys))
     for part in missed.to_frame().iter_slices(request.page_size):
         values = key_values(part.to_series(), request.schema[key].dtype).drop_nulls().alias(key)
         found = retry(lambda values=values: reader.left_out(request, key, values))  # type: ignore[misc]

@@ -57,6 +57,12 @@ def seal(tx: sa.Connection, run_id: int, no: int) -> str | None:
     return tx.scalar(sa.select(run_input.c.digest).where(run_input.c.run_id == run_id, run_input.c.no == no))
 
 
+def of_chunk(tx: sa.Connection, run_id: int, no: int) -> pl.DataFrame | None:
+    """Return the values of a chunk, None where they are not stored."""
+    blob = tx.scalar(sa.select(run_input.c.blob).where(run_input.c.run_id == run_id, run_input.c.no == no))
+    return None if blob is None else unpack(blob)["inputs"]
+
+
 def of_record(tx: sa.Connection, run_id: int, number: int) -> tuple[int, pl.DataFrame] | None:
     """Return the chunk that a record of a run belongs to and the record's values, None where they are not stored."""
     mine = (run_input.c.run_id == run_id, run_input.c.first <= number)

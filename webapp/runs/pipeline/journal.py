@@ -7,7 +7,7 @@ and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -25,11 +25,14 @@ from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import checked, hits, inputs
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import column_text, digest, pack, reason_of, unpack
+from webapp.runs.pipeline.codec import Packed, column_text, digest, reason_of, unpack
+from webapp.runs.pipeline.made import filled
 from webapp.runs.pipeline.parking import park, settle
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
 _SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
+LISTED = 10_000
+"""So many of the records that a run creates have rows of their own; the others are in the chunks."""
 
 
 class Links(Protocol):
@@ -120,6 +123,7 @@ class Journal:
         self.place: tuple[Any, Any] = (claim.position, claim.high)
         """Where the source is read on, and the highest cursor value read, as of the last chunk."""
         self.hits = dict(claim.hits or {})
+        self._packed: Packed = {}
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
         """Renew the lease under our token, setting `values` of the run; raises `Fenced`."""
@@ -144,7 +148,9 @@ class Journal:
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
-            tx.execute(sa.insert(run_chunk).values(state="planned", plan=chunks.dump(chunk), **self._head(chunk)))
+            records = None if chunk.inputs else chunks.touched(chunk)  # what is kept anyway need not be kept twice
+            plan = chunks.dump(chunk, records, self._packed)
+            tx.execute(sa.insert(run_chunk).values(state="planned", plan=plan, **self._head(chunk)))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
 
@@ -153,9 +159,13 @@ class Journal:
         with self.house.db.read() as tx:
             mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
             found = tx.execute(sa.select(run_chunk).where(*mine)).one_or_none()
-        if found is None:
-            return None
-        return chunks.load(found.no, found.plan, found.counts)
+            if found is None:
+                return None
+            chunk = chunks.load(found.no, found.plan, found.counts)
+            if chunk.records is not None:
+                return chunk
+            kept = inputs.of_chunk(tx, self.claim.run_id, found.no)
+        return chunk if kept is None else replace(chunk, records=kept.with_row_index(chunks.ROW))
 
     def drop_plan(self) -> None:
         """Forget the chunk that was planned and has not reached the target; it is decided anew."""
@@ -168,8 +178,8 @@ class Journal:
 
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
-        outcomes, own = chunk.outcomes, chunks.counts(chunk)
-        blob = pack({"outcomes": outcomes, **checked.frames(chunk.checked), **hits.frames(chunk.hits)})
+        own = chunks.counts(chunk)
+        blob = chunks.body(chunk, self._packed)
         total, decided = chunks.add_counts([self.counts, own]), hits.added(self.hits, chunk.hits)
         with self.house.db.begin() as tx:
             place = {"position": chunk.position, "high": chunk.high}
@@ -179,7 +189,7 @@ class Journal:
             tx.execute(sa.insert(run_chunk).values(state="done", **kept))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
-            self._show(tx, outcomes)
+            self._show(tx, chunk)
             checked.store(tx, self.claim.run_id, chunk.checked)
             if self.claim.live:
                 self._keep(tx, chunk, links)
@@ -187,7 +197,7 @@ class Journal:
             self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, **sealed})
         if self.claim.live:
             links.merge(chunk)
-        self.counts, self.chunks, self.hits = total, chunk.no, decided
+        self.counts, self.chunks, self.hits, self._packed = total, chunk.no, decided, {}
         self.place = (chunk.position, chunk.high)
 
     def _keep(self, tx: sa.Connection, chunk: Chunk, links: Links) -> None:
@@ -250,19 +260,21 @@ class Journal:
             "at": self.house.clock(),
         }
 
-    def _show(self, tx: sa.Connection, outcomes: pl.DataFrame) -> None:
+    def _show(self, tx: sa.Connection, chunk: Chunk) -> None:
         """Write the rows that people look at: what changed, failed, was left out or deleted."""
         columns = ("record_no", "left_key", "right_key", "outcome", "situation", *_CHANGES, "field", "reason")
         asked = pl.col("outcome").is_in([o.value for o in _SHOWN]) | pl.col("situation").is_in(
             [REJECTED, MOVED, REFUSED]
         )
-        shown = outcomes.filter(asked).select(columns)
+        created = pl.col("outcome") == Outcome.CREATED
+        room = max(0, LISTED - self.counts[Outcome.CREATED])
+        shown = chunk.outcomes.filter(asked).filter(~created | (created.cum_sum() <= room)).select(columns)
         if shown.is_empty():
             return
-        shown = shown.with_columns(pl.col("record_no").fill_null(0), run_id=self.claim.run_id)
-        rows = shown.with_columns(rule_name=pl.lit(self.claim.rule_name)).to_dicts()
+        rows = filled(shown, chunk.made).with_columns(pl.col("record_no").fill_null(0)).to_dicts()
+        own = {"run_id": self.claim.run_id, "rule_name": self.claim.rule_name}
         for row in rows:
-            row.update({name: column_text(row[name]) for name in ("left_key", "right_key", "field")})
+            row.update({name: column_text(row[name]) for name in ("left_key", "right_key", "field")}, **own)
             row["reason"] = reason_of(row["reason"])
         tx.execute(sa.insert(run_record), rows)
 

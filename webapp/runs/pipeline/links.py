@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.keyset import KeySet
+from webapp.runs.pipeline.turning import flowed, turned
 
 SCHEMA = {"left_key": pl.String(), "right_key": pl.String()}
 
@@ -23,17 +25,25 @@ class Links:
         self.rule_id = rule_id
         self._frame = frame
         self._segments = segments
+        self._known = KeySet(frame["left_key"])
 
     @classmethod
-    def load(cls, tx: sa.Connection, rule_id: int) -> Links:
-        """Return the links of a rule; later segments win."""
-        query = sa.select(link_segment.c.blob).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
-        parts = [_plain(unpack(blob)["links"]) for blob in tx.scalars(query)]
+    def load(cls, tx: sa.Connection, rule_id: int, *, reverse: bool = False) -> Links:
+        """Return the links of a rule; later segments win. `reverse` tells that it flows to the left."""
+        columns = (link_segment.c.id, link_segment.c.blob)
+        query = sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
+        ways = flowed(tx, rule_id)
+        parts = [
+            _plain(unpack(row.blob)["links"], reverse=reverse, was=ways.get(row.id, reverse))
+            for row in tx.execute(query)
+        ]
         frame = _settle(pl.concat(parts)) if parts else pl.DataFrame(schema=SCHEMA)
         return cls(rule_id, frame, len(parts))
 
     def find(self, left_keys: pl.Series) -> pl.Series:
         """Return the right key of each left key, null where there is no link."""
+        if not self._known.has(left_keys).any():
+            return pl.repeat(None, left_keys.len(), dtype=pl.String, eager=True).alias("right_key")
         asked = pl.DataFrame({"left_key": left_keys})
         return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
 
@@ -59,8 +69,13 @@ class Links:
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
-        if not chunk.links.is_empty():
-            self._frame = _settle(pl.concat([self._frame, chunk.links]))
+        delta = chunk.links
+        if delta.is_empty():
+            return
+        fresh = delta["right_key"].null_count() == 0 and not self._known.has(delta["left_key"]).any()
+        both = pl.concat([self._frame, delta])
+        self._frame = both if fresh and delta["left_key"].is_unique().all() else _settle(both)
+        self._known.add(delta["left_key"])
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Replace the log by one segment."""
@@ -78,8 +93,13 @@ class Links:
         tx.execute(sa.insert(link_segment).values(values))
 
 
-def _plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return links in this form; those of the time when the rule flowed both ways tell more."""
+def _plain(frame: pl.DataFrame, *, reverse: bool, was: bool) -> pl.DataFrame:
+    """Return links in this form; those of the time when the rule flowed another way have their keys turned.
+
+    Links of a rule that flowed both ways tell more, and have the left key left.
+    """
+    if reverse != (was and "op" not in frame.columns):
+        frame = turned(frame)
     if "op" in frame.columns:
         right = pl.when(pl.col("op") == "link").then("right_key").alias("right_key")
         frame = frame.filter(pl.col("left_key").is_not_null()).with_columns(right)

@@ -15,7 +15,7 @@ from rules.schema import Op
 from rules.text import Message, msg
 from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline.checked import Checked
-from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.chunk import ROW, Chunk, Write, touched
 from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.held import KEY, Held, differing, there
 
@@ -74,15 +74,15 @@ class _Look:
 
     def _sources(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
         """Yield records whose own values have changed; those that were parked for a second key cannot be told."""
-        rows = _rows(
-            chunk.outcomes, pl.col("record").is_not_null() & (pl.col("stage") != "repeated").fill_null(value=True)
-        )
-        some = chunk.outcomes[rows].filter(pl.col("left_key").is_not_null())
-        if some.is_empty():
+        some = touched(chunk)
+        if some is None or some.is_empty():
             return
+        keys, stages = (chunk.outcomes[name][some[ROW]] for name in ("left_key", "stage"))
+        known = keys.is_not_null() & stages.ne_missing(pl.Series(["repeated"]))
+        some, rows = some.filter(known), some[ROW].filter(known)
         names = [name for name in self.read if name in self.own.schema]
-        then, now = self.own.typed(some["record"].to_list(), names), self.own.beside(some["left_key"], names)
-        rows = rows.filter(chunk.outcomes["left_key"][rows].is_not_null())
+        now = self.own.beside(keys.filter(known), names)
+        then = _as_now(some, now, names)
         for row, held, fields in zip(rows, there(now), differing(then, now, names), strict=True):
             if not held:
                 yield row, Moved(msg("It is gone from {place}.", place=self.own.place))
@@ -128,8 +128,7 @@ class _Look:
                     text = msg("A record with the key '{key}' is in {place} by now.", key=key, place=side.place)
                     yield row, Moved(text, side.key)
         for source, target in () if write.own else self.matches:
-            then = self.own.typed(chunk.outcomes["record"][write.rows].to_list(), [source])
-            values = key_text(key_values(key_text(then[source]), side.schema[target].dtype))
+            values = key_text(key_values(key_text(_records_of(chunk, write.rows)[source]), side.schema[target].dtype))
             fits = values.is_in(side.find(target, values.filter(values != ""))[KEY].implode())
             for row in write.rows.filter(fits.fill_null(value=False)):
                 yield row, Moved(msg("A record that fits is in {place} by now.", place=side.place), target)
@@ -157,6 +156,18 @@ class _Look:
     @staticmethod
     def _changed(side: Held, field: str) -> Moved:
         return Moved(msg("'{field}' has changed in {place} since.", field=field, place=side.place), field)
+
+
+def _as_now(then: pl.DataFrame, now: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Return the named columns as they were, in the types that they have now; null where one does not fit."""
+    none = {name: pl.lit(None) for name in names if name not in then.columns}
+    return then.with_columns(**none).select(pl.col(name).cast(now[name].dtype, strict=False) for name in names)
+
+
+def _records_of(chunk: Chunk, rows: pl.Series) -> pl.DataFrame:
+    """Return the records that were read behind rows."""
+    records = chunk.records if chunk.records is not None else pl.DataFrame(schema={ROW: pl.UInt32})
+    return pl.DataFrame({ROW: rows.cast(pl.UInt32)}).join(records, on=ROW, how="left", maintain_order="left")
 
 
 def without(chunk: Chunk, moved: dict[int, Moved]) -> Chunk:

@@ -7,7 +7,6 @@ up that it has not met, once the source has sent what is new.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import polars as pl
@@ -19,6 +18,7 @@ from rules.schema import Schema
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import column_text
 from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.retry import Retry
 
 _CUT = 255
@@ -75,11 +75,11 @@ class Parked:
             for key in keys:
                 self._keys.pop(str(column_text(key)), None)
 
-    def met_hashes(self, hashes: AbstractSet[int]) -> None:
-        """Take note of keys that the run has handled, by their hashes."""
-        if self._keys and hashes:
+    def met_among(self, met: KeySet) -> None:
+        """Take note of keys that the run has handled."""
+        if self._keys:
             keys = pl.Series(list(self._keys), dtype=pl.String)
-            self.met([key for key, one in zip(keys, keys.hash().to_list(), strict=True) if one in hashes])
+            self.met(keys.filter(met.has(keys)))
 
     def pages(self, lookup: Lookup) -> Iterator[pl.DataFrame]:
         """Yield the records as the source holds them now."""

@@ -18,10 +18,11 @@ from rules.reconcile.situations import REJECTED, Outcome, Situation
 from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
 from webapp.runs.pipeline.checked import of_verdicts
-from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
+from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.draft import Draft
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.outcomes import reasons, rejected
@@ -62,8 +63,7 @@ class Planner:
         sought = {*mapped, self.sides.target_key, *(t for _, t in self.sides.matches(rule))}
         self.whole_target = target_schema
         self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
-        self.seen: set[int] = set()
-        self.met: set[int] = set()
+        self.seen, self.met = KeySet(), KeySet()
         self.matches = self.sides.matches(rule)
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
@@ -103,9 +103,8 @@ class Planner:
         if self.validating is not None:
             self.validating.remember(marks)
         if self.full and not self.replaying:
-            self.seen.update(outcomes["left_key"].drop_nulls().hash().to_list())
-            held = outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
-            self.met.update(held.drop_nulls().hash().to_list())
+            self.seen.add(outcomes["left_key"])
+            self.met.add(outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"])
 
     def _named(self, draft: Draft, known: pl.Series, keys: pl.Series, in_scope: pl.Series) -> pl.Series:
         """Return the keys of partners by link, or as comparing all with all has found them; park what is in doubt."""
@@ -128,10 +127,7 @@ class Planner:
         name = self.sides.source_key
         for row in keys.is_null().arg_true():
             draft.park(row, "match", msg("The key field '{field}' is empty.", field=name), name)
-        repeated = ~keys.is_first_distinct() & keys.is_not_null()
-        if self.seen:
-            again = pl.Series([h in self.seen for h in keys.hash().to_list()], dtype=pl.Boolean)
-            repeated |= again & keys.is_not_null()
+        repeated = (~keys.is_first_distinct() & keys.is_not_null()) | self.seen.has(keys)
         for row in repeated.arg_true():
             text = msg(
                 "The key '{key}' occurs more than once in {object}.", key=keys[row], object=self.sides.source.object
@@ -214,9 +210,7 @@ class Planner:
             draft.park(row, "match", text, key)
         holds = acts | (decision.found["situation"] == Situation.LINKED_UNCHANGED).fill_null(value=False)
         right = pl.select(pl.coalesce(partner, own)).to_series().set(~(holds & draft.usable), None)
-        again = ~right.is_first_distinct()
-        if self.met:
-            again |= pl.Series([h in self.met for h in right.hash().to_list()], dtype=pl.Boolean)
+        again = ~right.is_first_distinct() | self.met.has(right)
         if self.asks_links:
             again |= links.taken(right) & (decision.found["situation"] == Situation.UNLINKED).fill_null(value=False)
         for row in (again & right.is_not_null()).arg_true():
@@ -265,7 +259,9 @@ class _Assembly:
         links = self._links(outcomes)
         outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
         place = dict(page.position)
-        return Chunk(no, outcomes, writes, links, place, checked=self.draft.checked, left_out=page.left_out)
+        draft = self.draft
+        chunk = Chunk(no, outcomes, writes, links, place, checked=draft.checked, left_out=page.left_out)
+        return replace(chunk, records=draft.records.with_row_index(ROW))
 
     def _outcomes(self) -> pl.DataFrame:
         found, draft = self.decision.found, self.draft
@@ -330,23 +326,16 @@ class _Assembly:
             yield Write(Change(Op.DELETE, key, values.to_frame()), rows)
 
     def _with_texts(self, outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
-        """Add before and after of what is written, and the source record of whatever may be parked."""
-        before: list[str | None] = [None] * outcomes.height
-        after: list[str | None] = [None] * outcomes.height
-        record: list[str | None] = [None] * outcomes.height
+        """Add before and after of what is updated; of created records they are made when somebody wants to read."""
+        texts: dict[str, list[str | None]] = {"before": [None] * outcomes.height, "after": [None] * outcomes.height}
         for write in writes:
-            names = [n for n in write.change.records.columns if n != write.change.key or write.change.op is Op.CREATE]
-            if write.change.op is not Op.DELETE:
-                _put(after, write.rows, to_texts(write.change.records.select(names)))
             if write.change.op is Op.UPDATE:
-                _put(before, write.rows, to_texts(self.decision.partners.select(names)[write.rows]))
-            _put(record, write.rows, to_texts(self.draft.records[write.rows]))
-        parked = pl.Series(sorted(self.draft.parked), dtype=pl.UInt32)
-        _put(record, parked, to_texts(self.draft.records[parked]))
-        texts = {"before": before, "after": after, "record": record}
+                names = [n for n in write.change.records.columns if n != write.change.key]
+                _put(texts["after"], write.rows, to_texts(write.change.records.select(names)))
+                _put(texts["before"], write.rows, to_texts(self.decision.partners.select(names)[write.rows]))
         added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
         added += reasons(self.draft.parked, outcomes["record_no"]).values()
-        nothing = {name: pl.lit(None, dtype=pl.String) for name in ("raw", "own_before", "own_after")}
+        nothing = {name: pl.lit(None, dtype=pl.String) for name in ("record", "raw", "own_before", "own_after")}
         side = pl.lit("right" if self.planner.sides.reverse else "left")
         return outcomes.with_columns(*added, **nothing, side=side).select(*OUTCOMES)
 

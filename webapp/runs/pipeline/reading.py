@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -20,6 +21,9 @@ from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import from_texts
 from webapp.runs.pipeline.retry import Retry
 
+FIRST = 1_000
+PAGE_BYTES = 32 * 1024 * 1024
+
 
 def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
     """Return the cursor to read with: it starts one overlap before the value that the last run ended at."""
@@ -32,21 +36,43 @@ def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
 
 
 def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Page]:
-    """Yield the pages of a source; a read that breaks off goes on behind the last page."""
-    after = request.after
+    """Yield the pages of a source; a read that breaks off goes on behind the last page.
+
+    The first page is a small one. It tells how large the records are, and the next ones hold as many as fit into
+    `PAGE_BYTES`, at most what the request asks for.
+    """
+    after, size = request.after, min(request.page_size, FIRST)
     failures = 0
     while True:
         try:
-            for page in source.read(replace(request, after=after)):
-                yield page
-                after, failures = page.position, 0
+            with contextlib.closing(_read(source, replace(request, after=after, page_size=size))) as read:
+                for page in read:
+                    yield page
+                    after, failures = page.position, 0
+                    fits = _fitting(page, size, request.page_size)
+                    if fits != size:
+                        size = fits
+                        break
+                else:
+                    return
         except Retriable as error:
             failures += 1
             if failures > retry.times:
                 raise
             retry.pause(error, failures)
-        else:
-            return
+
+
+def _read(source: Connector, request: ReadRequest) -> Generator[Page]:
+    yield from source.read(request)
+
+
+def _fitting(page: Page, size: int, most: int) -> int:
+    """Return how many records to read at a time: as before, unless a full page is far too small or too large."""
+    if page.records.height < size:
+        return size
+    bytes_each = max(1, int(page.records.estimated_size()) // page.records.height)
+    fits = max(1, min(most, PAGE_BYTES // bytes_each))
+    return fits if fits >= 2 * size or fits * 2 <= size else size
 
 
 def whole(source: Connector, request: ReadRequest, retry: Retry) -> pl.DataFrame:

@@ -9,19 +9,20 @@ import polars as pl
 
 from connectors.spi import Page
 from rules.documents.defaults import actions
-from rules.documents.sync import Action, ConflictPolicy, SyncRule
+from rules.documents.sync import Action, ConflictPolicy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
+from rules.reconcile.agreement import flows_away_from
 from rules.reconcile.baseline import field_ids
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
-from webapp.runs.pipeline.assembling import among
-from webapp.runs.pipeline.chunk import PAIRS, Chunk, Write
+from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
 from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.deciding import Asked, Deciding
 from webapp.runs.pipeline.draft import Draft
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.merging import based
 from webapp.runs.pipeline.outcomes import outcomes_of, rejected
 from webapp.runs.pipeline.pairs import LINK, Pairs
@@ -33,13 +34,13 @@ from webapp.runs.pipeline.views import View
 class Memory:
     """What a run remembers between its pages.
 
-    `absent` are hashes of linked keys that a scan has not met, by side. `handled` are keys that a simulation has dealt
+    `absent` are linked keys that a scan has not met, by side. `handled` are keys that a simulation has dealt
     with as partners, by side; `waits` those of pairs that have become cases in this run.
     """
 
-    absent: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
-    handled: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
-    waits: dict[str, set[int]] = field(default_factory=lambda: {"left": set(), "right": set()})
+    absent: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
+    handled: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
+    waits: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
 
 
 class TwoWayPlanner:
@@ -64,10 +65,13 @@ class TwoWayPlanner:
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.holding = False
         """Writes are held back: what has been dealt with still looks as before when its partner is read."""
+        self.anew: Callable[..., Deciding] | None = None
+        """Decides about all records, changed or not, in another way than runs do."""
         self.actions = {name: action.value for name, action in actions(rule).items()}
         self.fields: tuple[MergeField, ...] = merge_fields(rule)
         if self.actions[Situation.LINKED_CONFLICT] == Action.UPDATE:
-            self.fields = tuple(replace(item, policy=ConflictPolicy.LEFT) for item in self.fields)
+            winner = ConflictPolicy((flows_away_from(rule) or SideName.LEFT).value)
+            self.fields = tuple(replace(item, policy=winner) for item in self.fields)
         self.resolvers = compile_resolvers(rule, views["left"].schema, library)
         self.ids = field_ids(rule)
         self.given = {"l:": self._given("left"), "r:": self._given("right")}
@@ -75,8 +79,10 @@ class TwoWayPlanner:
     def _given(self, side: str) -> Schema:
         """Return the types of what a side gives, by the number of the field pair."""
         view, other = self.views[side], self.views[OTHER[side]]
-        names = ((item.name, view.writes(item)) for item in self.fields)
-        found = [(name, other.schema[target]) for name, target in names if target in view.mapping.names]
+        targets = [(item, view.writes(item)) for item in self.fields]
+        found = [(item.name, other.schema[target]) for item, target in targets if target in view.mapping.names]
+        kept = ((item, view.holds(item)) for item, target in targets if item.guarded and target is None)
+        found += [(item.name, view.schema[own]) for item, own in kept if own in view.schema]
         return Schema(tuple(Field(name, f.type, scale=f.scale) for name, f in found))
 
     def plan(self, side: str, page: Page, no: int, first: int) -> Chunk:
@@ -129,17 +135,18 @@ class _Page:
             baseline=self.planner.stored(deciding.baselines),
             waiting=deciding.waiting,
             answered=tuple(deciding.answered),
+            records=self.records.with_row_index(ROW),
         )
 
     def _still(self, draft: Draft, known: pl.DataFrame) -> pl.Series:
         """Return a mask of the linked records that have not changed, nor lost their partner."""
         memory, side, other = self.planner.memory, self.view.name, self.other.name
+        if self.planner.anew is not None:
+            return pl.repeat(value=False, n=self.keys.len(), dtype=pl.Boolean, eager=True)
         same = known["own_hash"].eq_missing(self.view.hashes(self.records)) & known["own_hash"].is_not_null()
         same &= known["other_hash"].is_not_null() & known["op"].eq_missing(pl.Series([LINK])) & draft.usable
-        if memory.absent[other]:
-            same &= ~among(known["partner"], memory.absent[other])
-        if memory.handled[side]:
-            same |= among(self.keys, memory.handled[side]) & draft.usable
+        same &= ~memory.absent[other].has(known["partner"])
+        same |= memory.handled[side].has(self.keys) & draft.usable
         return same
 
     def _unchanged(self, still: pl.Series, known: pl.DataFrame) -> pl.DataFrame:
@@ -159,4 +166,5 @@ class _Page:
         draft = Draft(self.records[rows], self.first)
         draft.parked = {places[row]: parked for row, parked in whole.parked.items() if row in places}
         sides = (self.view, self.other)
-        return Deciding(self.planner, sides, draft, self.numbers[rows], self.keys[rows], known[rows])
+        decide = self.planner.anew or Deciding
+        return decide(self.planner, sides, draft, self.numbers[rows], self.keys[rows], known[rows])

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from connectors.spi import Cursor, Fence, Page, ReadRequest
 from rules.documents import digest
-from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
+from rules.documents.sync import Action, DetectBy, SideName
+from rules.reconcile.agreement import looks_at_all, scans
 from rules.reconcile.baseline import scheme
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
@@ -24,7 +25,7 @@ from webapp.runs.models import quarantine, rule_cursor
 from webapp.runs.pipeline import inputs, stopping
 from webapp.runs.pipeline.absent import UNREADABLE
 from webapp.runs.pipeline.both import Both, SideTaken
-from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump
+from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump, touched
 from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import Asked
@@ -32,6 +33,7 @@ from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Suspended
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
@@ -63,9 +65,9 @@ class TwoWayExecution(Execution):
             both = views(self.rule, schemas, connectors, systems.library)
             for view in both.values():
                 view.planner.at = self.claim.requested_at
-                view.planner.full = self._detect(view.name).by is DetectBy.FULL
+                view.planner.full = self._reads(view.name) is DetectBy.FULL
                 view.planner.replaying = self.claim.kind != "sync"
-            both["left"].planner.validating = self._validating(systems, both["left"].mapping.source, stack)
+                view.planner.validating = self._validating(systems, view.mapping.source, stack, view.planner.rule)
             self._note(schemas)
             with self.house.db.read() as tx:
                 pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))
@@ -96,6 +98,10 @@ class TwoWayExecution(Execution):
     def _detect(self, side: str) -> Any:
         return self.rule.detect.left if side == "left" else self.rule.detect.right
 
+    def _reads(self, side: str) -> DetectBy | None:
+        """Return how a side is read; None where only the records are looked up that something is to be done about."""
+        return self._detect(side).by if looks_at_all(self.rule, side) else None
+
     def _go(self) -> None:
         try:
             self._resume()
@@ -116,7 +122,7 @@ class TwoWayExecution(Execution):
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
         self._place_in: Mapping[str, Any] = self.claim.position or {"side": "left", "at": None}
         self._highs: dict[str, Any] = dict(self.claim.high or {})
-        self._seen: dict[str, set[int]] = {"left": set(), "right": set()}
+        self._seen = {"left": KeySet(), "right": KeySet()}
         self._retried: dict[str, Parked] = {}
         for outcomes, marks in self.journal.handled():
             self._recall(outcomes, marks)
@@ -136,20 +142,20 @@ class TwoWayExecution(Execution):
         side = str(outcomes["side"].drop_nulls().first() or "left")
         self.planner.views[side].planner.remember(outcomes, marks)
         if self._detect(side).by is DetectBy.CURSOR:
-            self._seen[side].update(outcomes["left_key"].drop_nulls().hash().to_list())
+            self._seen[side].add(outcomes["left_key"])
 
     def _scan(self) -> None:
         """Find the linked records that are gone: read the keys of both sides, all of them or none."""
-        if self.rule.deletes.detect is not DeleteDetect.FULL_SCAN or self.claim.kind != "sync":
-            return
         for side, view in self.planner.views.items():
+            if self.claim.kind != "sync" or not scans(self.rule, side):
+                continue
             linked = self.planner.pairs.linked(side)["own"]
             if not linked.is_empty():
                 present = self._keys(view)
                 if present is None:
                     self.journal.log("warning", UNREADABLE)
                     continue
-                self.planner.memory.absent[side] = set(linked.hash().to_list()) - present
+                self.planner.memory.absent[side] = KeySet(linked.filter(~present.has(linked)))
         self._guard_deletions()
 
     def _guard_deletions(self) -> None:
@@ -181,14 +187,14 @@ class TwoWayExecution(Execution):
     def _whole(self, side: str, request: ReadRequest) -> pl.DataFrame:
         return whole(self.connectors[side], request, self.retry)
 
-    def _keys(self, view: View) -> set[int] | None:
-        """Return hashes of the keys that a side holds; None where some cannot be read."""
+    def _keys(self, view: View) -> KeySet | None:
+        """Return the keys that a side holds; None where some cannot be read."""
         request = ReadRequest(view.object, view.schema.select((view.key,)), page_size=self.house.settings.page_size)
-        found: set[int] = set()
+        found = KeySet()
         for page in pages(self.connectors[view.name], request, self.retry):
             if page.rejects:
                 return None
-            found.update(key_text(page.records[view.key]).drop_nulls().hash().to_list())
+            found.add(key_text(page.records[view.key]))
         return found
 
     def _pass(self, side: str) -> None:
@@ -229,7 +235,8 @@ class TwoWayExecution(Execution):
             yield from part.pages(self.connectors[view.name], request, self.retry, self._tell_unclear)
             return
         position = at or {}
-        for page in pages(self.connectors[view.name], request, self.retry):
+        read = self._reads(view.name) is not None
+        for page in pages(self.connectors[view.name], request, self.retry) if read else ():
             yield page
             position = page.position
         self._aside = True  # what is looked up says nothing of how far the side has been read
@@ -255,23 +262,22 @@ class TwoWayExecution(Execution):
 
     def _again(self, view: View) -> Iterator[pl.DataFrame]:
         """Yield the parked records of a side read by cursor that this run has not met."""
-        if self.claim.kind != "sync" or self._detect(view.name).by is not DetectBy.CURSOR:
+        if self.claim.kind != "sync" or self._reads(view.name) is DetectBy.FULL:
             return
         with self.house.db.read() as tx:
             parked = Parked(tx, self.claim, view.name)
-        parked.met_hashes(self._seen[view.name])
+        parked.met_among(self._seen[view.name])
         self._retried[view.name] = parked
         yield from parked.pages(self._lookup(view))
 
     def _widowed(self, view: View) -> Iterator[pl.DataFrame]:
         """Yield records of a side read by cursor whose partners are gone: nothing else would bring them up."""
         gone = self.planner.memory.absent[OTHER[view.name]]
-        if not gone or self._detect(view.name).by is DetectBy.FULL:
+        if not gone or self._reads(view.name) is DetectBy.FULL:
             return
         pairs = self.planner.pairs.linked(view.name)
-        lost = pairs.filter(pairs["other"].hash().is_in(pl.Series(list(gone), dtype=pl.UInt64).implode()))["own"]
-        seen = self._seen[view.name]
-        unseen = lost.filter(~lost.hash().is_in(pl.Series(list(seen), dtype=pl.UInt64).implode()))
+        lost = pairs["own"].filter(gone.has(pairs["other"]))
+        unseen = lost.filter(~self._seen[view.name].has(lost))
         for _, found in self._lookup(view).pages(unseen):
             if not found.is_empty():
                 yield found
@@ -286,7 +292,7 @@ class TwoWayExecution(Execution):
                 self.journal.plan(chunk)
             chunk = self.both.apply(chunk, self._fence(chunk), self.retry)
         else:
-            plan = dump(chunk) if self.claim.mode == "simulate" else None
+            plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
             chunk = replace(self.both.pretend(chunk), plan=plan)
         self._record(chunk)
 
@@ -303,7 +309,8 @@ class TwoWayExecution(Execution):
 
     def _cursor_on(self, view: View) -> Cursor | None:
         detect = self._detect(view.name)
-        if self.claim.kind != "sync" or detect.by is not DetectBy.CURSOR or detect.field is None:
+        cursor = self._reads(view.name) is DetectBy.CURSOR
+        if self.claim.kind != "sync" or not cursor or detect.field is None:
             return None
         since = (self.claim.since or {}).get(view.name)
         if since is None and self.claim.chunks == 0:
@@ -335,7 +342,7 @@ class TwoWayExecution(Execution):
             high = self._highs.get(side)
             if side in self._retried:
                 settle_entries(tx, self._retried[side].gone(tx), self.house.clock())
-            if self._detect(side).by is not DetectBy.CURSOR:
+            if self._reads(side) is DetectBy.FULL:
                 settle_rest(tx, self.claim, self.house.clock(), side)
             elif high is not None:
                 mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(side))
@@ -349,12 +356,7 @@ class TwoWayExecution(Execution):
         if not (gone["left"] and gone["right"]):
             return
         pairs = self.planner.pairs.linked("left")
-        lost = pairs.filter(
-            *(
-                pairs[c].hash().is_in(pl.Series(list(gone[s]), dtype=pl.UInt64).implode())
-                for s, c in (("left", "own"), ("right", "other"))
-            )
-        )
+        lost = pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
         nothing = pl.lit(None, dtype=pl.UInt64)
         links = lost.select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
         chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))

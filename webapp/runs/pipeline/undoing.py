@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from rules.reconcile.situations import REFUSED, Outcome
 from webapp.runs.models import run_chunk
+from webapp.runs.pipeline import made
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import unpack
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
 from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.stored import StoredRun
@@ -58,5 +58,5 @@ def changed_chunks(tx: sa.Connection, run_id: int, before: int | None = None) ->
 def changes(tx: sa.Connection, run_id: int, number: int) -> pl.DataFrame:
     """Return the outcomes of a chunk's records that were created, updated or deleted."""
     mine = (run_chunk.c.run_id == run_id, run_chunk.c.no == number)
-    found = unpack(tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine)) or b"")["outcomes"]
+    found = made.outcomes(tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine)))
     return found.filter(pl.col("outcome").is_in(CHANGES))

@@ -16,10 +16,10 @@ from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
 from rules.text import msg
 from webapp.runs.pipeline.draft import Draft
+from webapp.runs.pipeline.keyset import MetKeys
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.verifying_ends import Book, End
 from webapp.runs.pipeline.verifying_fields import FieldResult, Way, any_of, compare, hashed
-from webapp.runs.pipeline.verifying_keys import MetKeys
 
 
 class Found(IntEnum):

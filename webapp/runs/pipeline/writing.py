@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,8 +15,10 @@ from rules.reconcile.situations import REJECTED, Outcome
 from rules.schema import Change, Op, Schema
 from rules.text import msg
 from webapp.runs.pipeline.checked import warnings_frame
-from webapp.runs.pipeline.chunk import OUTCOMES, Chunk, Write
+from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
+from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
+from webapp.runs.pipeline.made import Made
 from webapp.runs.pipeline.retry import Retry
 
 _LOST = msg("The target refused this record just before the worker stopped. Replay it to see the reason.")
@@ -149,11 +151,35 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     kept = ~pl.col("left_key").is_in(lost.implode())
     links = _linked(links.filter(kept), outcomes)
     checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
-    keep = (pl.col("outcome") == Outcome.QUARANTINED) | (pl.col("situation") == REJECTED)
-    outcomes = outcomes.with_columns(record=pl.when(keep).then("record"))
+    outcomes = _with_records(outcomes, chunk.records)
+    made_ = tuple(_made(chunk.writes, outcomes))
     read = _without_images(outcomes, chunk.writes).filter(pl.col("outcome").is_not_null())
     whole = pl.concat([read, _deleted(chunk.writes, result, outcomes)])
-    return replace(chunk, outcomes=whole, links=links, writes=(), checked=checked, **_agreed(chunk, kept))
+    told = {"checked": checked, "made": made_, "records": None, **_agreed(chunk, kept)}
+    return replace(chunk, outcomes=whole, links=links, writes=(), **told)
+
+
+def _with_records(outcomes: pl.DataFrame, records: pl.DataFrame | None) -> pl.DataFrame:
+    """Return outcomes with the source records of those that are parked or rejected."""
+    keep = (outcomes["outcome"] == Outcome.QUARANTINED) | (outcomes["situation"] == REJECTED).fill_null(value=False)
+    if records is None or not keep.any():
+        return outcomes
+    kept = records.filter(pl.col(ROW).is_in(keep.arg_true().implode()))
+    texts = pl.Series(to_texts(kept.drop(ROW)), dtype=pl.String)
+    return _set(outcomes, "record", kept[ROW], texts)
+
+
+def _made(writes: tuple[Write, ...], outcomes: pl.DataFrame) -> Iterator[Made]:
+    """Yield what was created, as far as the outcomes do not tell it themselves."""
+    for write in writes:
+        if write.change.op is not Op.CREATE:
+            continue
+        rows = outcomes[write.rows]
+        told = (rows["outcome"] == Outcome.CREATED) & rows["own_after" if write.own else "after"].is_null()
+        told &= rows["record_no"].is_not_null()
+        if told.any():
+            whole = Made(rows["record_no"], write.change.records, write.own)
+            yield whole.filter(rows["record_no"].filter(told))
 
 
 def _linked(links: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:

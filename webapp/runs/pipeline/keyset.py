@@ -1,7 +1,7 @@
-"""Which records of the second side a comparison has met as partners, and what it found for them.
+"""Keys that a run has met, as hashes: nine bytes a key, however many there are.
 
-It takes nine bytes a record: sorted runs of key hashes that are merged as they grow, so that a look-up asks only a
-handful of them.
+They lie in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980), so that a
+look-up asks only a handful of them. Hashes are those of this process and are never stored.
 """
 
 from __future__ import annotations
@@ -38,3 +38,23 @@ class MetKeys:
             same = (run["hash"].gather(at) == hashes) & keys.is_not_null()
             number = number.zip_with(~same, run["found"].gather(at))
         return number
+
+
+class KeySet:
+    """A growing set of keys."""
+
+    def __init__(self, keys: pl.Series | None = None) -> None:
+        self._keys = MetKeys()
+        if keys is not None:
+            self.add(keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, keys: pl.Series) -> None:
+        """Add keys; those that are null are left out."""
+        self._keys.add(keys, pl.repeat(0, keys.len(), dtype=pl.UInt8, eager=True))
+
+    def has(self, keys: pl.Series) -> pl.Series:
+        """Return a mask of the keys that are in the set; false for nulls."""
+        return self._keys.find(keys).is_not_null()
