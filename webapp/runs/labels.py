@@ -33,6 +33,7 @@ def labels() -> dict[str, str]:
         "scope": _("the rule's condition failed"),
         "validate": _("a validation is not met"),
         "map": _("a value could not be mapped"),
+        "reference": _("waits for another record"),
         "match": _("no clear partner"),
         "repeated": _("a key occurs twice"),
         "write": _("refused by the target"),

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import sqlalchemy as sa
 
+from rules.mapping.references import STAGE
 from rules.reconcile.situations import MOVED, Outcome
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import column_text, reason_of
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.journal import Claim
+
+_WAITS = {"rule": 64, "side": 5, "key": 255}
 
 
 def park(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetime) -> None:
@@ -141,11 +144,20 @@ def _apart(key: str, number: int, taken: set[str]) -> str:
 
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:
+    reason = reason_of(row["reason"])
     return {
         "place": column_text(row["place"]),
         "record": row["record"],
         "raw": row["raw"].replace("\x00", "\ufffd") if row["raw"] else row["raw"],
         "stage": row["stage"],
         "field": column_text(row["field"]),
-        "reason": reason_of(row["reason"]),
+        "reason": reason,
+        **_waits(row["stage"], reason),
     }
+
+
+def _waits(stage: str | None, reason: dict[str, Any] | None) -> dict[str, str | None]:
+    """Return the record that a parked one waits for: the reason names it, or the reason that it quotes."""
+    named = (reason or {}).get("values", {}) if stage == STAGE else {}
+    named = named.get("problem", {}).get("values", {}) if "problem" in named else named
+    return {f"waits_{name}": column_text(named.get(name), size) for name, size in _WAITS.items()}
