@@ -17,6 +17,7 @@ from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import object_schema
 from webapp.extensions import House
+import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.models import installation

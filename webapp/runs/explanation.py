@@ -27,6 +27,7 @@ from rules.text import N_, Message, msg
 from rules.trace import DecisionTrace, RecordTrace, RecordTracer, complete
 from rules.validations import compile_validations
 from webapp.extensions import House
+import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from webapp.rulebook.library import library, version_numbers
 from webapp.runs import reading, unsent
 from webapp.runs.models import run, run_chunk, run_record
