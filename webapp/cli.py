@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "runs:simulate",
     "verify": "verify:verify",
     "backfill": "parts:backfill",
+    "rebaseline": "parts:rebaseline",
     "approve": "followups:approve",
     "cases": "cases:cases",
     "events": "events:events",

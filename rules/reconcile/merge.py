@@ -14,6 +14,7 @@ import polars as pl
 
 from rules.documents.flows import flows
 from rules.documents.sync import ConflictPolicy, On, SideName, Strength, SyncRule
+from rules.reconcile.agreement import AgreeingRule
 from rules.reconcile.policies import LEFT, RIGHT, VALUE, Question, empty, settle
 from rules.reconcile.situations import Situation
 
@@ -25,7 +26,10 @@ MAKES_VALUES = frozenset({ConflictPolicy.MAX, ConflictPolicy.MIN, ConflictPolicy
 
 @dataclass(frozen=True)
 class MergeField:
-    """A field pair: `name` is its number in the rule as text; a side that is never written is None."""
+    """A field pair: `name` is its number in the rule as text; a side that is never written is None.
+
+    `guarded` tells that a field which flows one way is in conflict where its target was changed as well.
+    """
 
     name: str
     left: str | None
@@ -33,6 +37,7 @@ class MergeField:
     strength: Strength
     on_update: bool
     policy: ConflictPolicy
+    guarded: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,13 @@ def merge_fields(rule: SyncRule) -> tuple[MergeField, ...]:
             policy = ConflictPolicy.MANUAL
         if left is not None or right is not None:
             found.append(MergeField(str(number), left, right, pair.strength, On.UPDATE in pair.on, policy))
-    return tuple(found)
+    return tuple(replace(item, guarded=_guarded(rule, item)) for item in found)
+
+
+def _guarded(rule: SyncRule, item: MergeField) -> bool:
+    """Tell whether a field flows the way of a rule that flows one way."""
+    written = item.left if isinstance(rule, AgreeingRule) and rule.target is SideName.LEFT else item.right
+    return isinstance(rule, AgreeingRule) and written is not None and (item.left is None or item.right is None)
 
 
 def merge(pairs: Pairs, fields: Sequence[MergeField]) -> Merged:
@@ -178,17 +189,17 @@ def _write(pairs: Pairs, item: MergeField) -> _Write:
     right, left = _way(pairs, item, SideName.RIGHT), _way(pairs, item, SideName.LEFT)
     if item.strength is Strength.STRONG and right is not None and left is not None:
         item = replace(item, strength=Strength.NORMAL)  # no side of it is always right
-    change = _change(pairs, item.strength, right, left)
+    change = _one_way(pairs, item, right or left) if item.guarded else _change(pairs, item.strength, right, left)
     answers = _answers(pairs, item, change)
     unsettled = change.conflict & answers["take"].is_null()
     blocked = _blocked(right, change.left, none) | _blocked(left, change.right, none)
     waits = blocked & ~change.agreed & ~change.conflict & answers["take"].is_null()
-    flows_right = change.left & ~change.right & ~change.agreed
-    flows_left = change.right & ~change.left & ~change.agreed
+    flows_right = change.left & ~(change.conflict if item.guarded else change.right) & ~change.agreed
+    flows_left = change.right & ~(change.conflict if item.guarded else change.left) & ~change.agreed
     return _Write(
         change,
         unsettled,
-        unsettled | waits,
+        unsettled | waits | _edited_alone(item, change),
         None if right is None else _written(right, _wanted(item.strength, right, flows_right), answers, SideName.RIGHT),
         None if left is None else _written(left, _wanted(item.strength, left, flows_left), answers, SideName.LEFT),
     )
@@ -220,6 +231,25 @@ def _change(pairs: Pairs, strength: Strength, right: _Way | None, left: _Way | N
     changed_right = left.moved.zip_with(pairs.known, ~agreed & ~empty(right.holds))
     both = changed_left & changed_right & ~agreed & (right.applies | left.applies)
     return _Change(changed_left, changed_right, none if strength is Strength.WEAK else both, agreed)
+
+
+def _one_way(pairs: Pairs, item: MergeField, way: _Way | None) -> _Change:
+    """Return what changed of a field that flows one way and whose target may have been changed by somebody else."""
+    none = _no(pairs)
+    if way is None:
+        return _Change(none, none, none, none)
+    mark = "r:" if item.right is not None else "l:"
+    base = _typed(pairs.base[f"{mark}{item.name}"], way.holds.dtype)
+    given, edited = _flowed(pairs, way), way.holds.ne_missing(base) & pairs.known
+    conflict = given & edited & way.differs & way.applies if item.strength is Strength.NORMAL else none
+    left, right = (given, edited) if item.right is not None else (edited, given)
+    return _Change(left, right, conflict, ~way.differs)
+
+
+def _edited_alone(item: MergeField, change: _Change) -> pl.Series:
+    """Return where only the target of a field was changed: it stays so, and its source has not agreed to it."""
+    given, edited = (change.left, change.right) if item.right is not None else (change.right, change.left)
+    return edited & ~given & ~change.agreed & (item.guarded and item.strength is Strength.NORMAL)
 
 
 def _flowed(pairs: Pairs, way: _Way | None) -> pl.Series:
@@ -256,16 +286,23 @@ def _ruled(pairs: Pairs, item: MergeField, conflict: pl.Series) -> pl.DataFrame:
     if item.policy is ConflictPolicy.EXPRESSION and item.name in pairs.resolved:
         return pairs.resolved[item.name].with_columns(pl.when(conflict).then("take").alias("take"))
     rows = conflict.arg_true()
-    question = Question(
-        left=pairs.left[str(item.left)],
-        right=pairs.right[str(item.right)],
-        to_right=pairs.to_right[item.name],
-        to_left=pairs.to_left[item.name],
-        newer=pairs.newer.cast(pl.String).fill_null(pairs.tie),
-    ).at(rows)
+    question = _question(pairs, item).at(rows)
     answers = settle(item.policy, question).with_columns(rows.alias(_ROW))
     every = conflict.to_frame().with_row_index(_ROW).select(_ROW)
     return every.join(answers, on=_ROW, how="left", maintain_order="left").drop(_ROW)
+
+
+def _question(pairs: Pairs, item: MergeField) -> Question:
+    """Return what both sides say; where a field flows one way, what its source gives stands for what that side holds."""
+    to_right = pairs.to_right[item.name] if item.right is not None else pairs.left[str(item.left)]
+    to_left = pairs.to_left[item.name] if item.left is not None else pairs.right[str(item.right)]
+    return Question(
+        left=pairs.left[item.left] if item.left is not None else to_right,
+        right=pairs.right[item.right] if item.right is not None else to_left,
+        to_right=to_right,
+        to_left=to_left,
+        newer=pairs.newer.cast(pl.String).fill_null(pairs.tie),
+    )
 
 
 def _over(below: pl.DataFrame, above: pl.DataFrame) -> pl.DataFrame:

@@ -185,3 +185,40 @@ def test_a_run_is_paused_and_goes_on(syncline: CommandLine, systems: Path) -> No
     assert syncline.ok("runs", "resume", "1", "--wait", "--json").json["state"] == "succeeded"
     syncline.ok("run", "items")
     assert "Run 2 is paused." in syncline.ok("runs", "pause", "2").out
+
+
+def test_a_rebaseline_is_simulated_and_approved(syncline: CommandLine, tmp_path: Path) -> None:
+    """The command shows what would be agreed on, writes nothing, and says how to carry it out."""
+    for name in ("a", "b"):
+        with closing(sqlite3.connect(tmp_path / f"{name}.db")) as db, db:
+            db.execute("CREATE TABLE item (no INTEGER PRIMARY KEY, title TEXT)")
+            db.execute("INSERT INTO item VALUES (1, 'Tea'), (2, 'Salt')")
+    both = "".join(
+        f"{{kind: connection, name: {n}, connector: sqlite, settings: {{path: {n}.db}}}}\n---\n" for n in "ab"
+    )
+    rule = """
+kind: sync
+name: both
+left: {connection: a, object: item}
+right: {connection: b, object: item}
+direction: two_way
+key: {left: no, right: no}
+fields:
+  - {left: no, right: no, on: [create]}
+  - {left: title, right: title}
+"""
+    (tmp_path / "both.yaml").write_text(both + rule, "utf-8")
+    syncline.ok("apply", tmp_path / "both.yaml")
+    syncline.ok("run", "both", "--wait")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db, db:
+        db.execute("UPDATE item SET title = 'Green tea' WHERE no = 1")
+    asked = ("rebaseline", "both", "--differing", "right")
+    shown = syncline.ok(*asked, "--wait", "--json").json
+    assert (shown["mode"], shown["counts"]["updated"], shown["counts"]["unchanged"]) == ("simulate", 1, 1)
+    syncline.ok("approve", str(shown["run"]), "--wait")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        assert db.execute("SELECT title FROM item WHERE no = 1").fetchall() == [("Tea",)]
+    one = syncline.ok(*asked, "--record", "left:1", "--wait").out
+    assert "syncline approve" in one
+    assert syncline.ok(*asked, "--where", "no > 1", "--wait", "--json").json["counts"]["read"] == 1
+    assert syncline(*asked, "--where", "no > 1", "--record", "left:1").code == 1

@@ -10,20 +10,22 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
 from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import object_schema
 from webapp.extensions import House
-import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.models import installation
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
+from webapp.runs.pipeline.rebaselining import Rebaselining
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
@@ -31,7 +33,12 @@ from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
 
 log = logging.getLogger(__name__)
-_WORK: dict[str, type[Execution | StoredRun]] = {"approved": Approval, "undo": Undoing, "verify": Verifying}
+_WORK: dict[str, type[Execution | StoredRun]] = {
+    "approved": Approval,
+    "undo": Undoing,
+    "verify": Verifying,
+    "rebaseline": Rebaselining,
+}
 
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
@@ -56,7 +63,7 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
         library(house, claimed.uses),
     )
     try:
-        rule = parse_sync(claimed.document)
+        rule = executed(parse_sync(claimed.document))
         both_ways = rule.direction is Direction.TWO_WAY
         work = _WORK.get(claimed.kind, TwoWayExecution if both_ways else Execution)
         work(house, claimed, rule, wait, installation_id(house)).run(systems)

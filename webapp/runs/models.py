@@ -15,7 +15,9 @@ run = sa.Table(
     sa.Column("rule_version", sa.Integer, comment="null: the draft"),
     sa.Column("document", Json, nullable=False, comment="the rule as executed"),
     sa.Column("mode", sa.String(16), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False, comment="sync | replay | approved | undo | records | verify"),
+    sa.Column(
+        "kind", sa.String(16), nullable=False, comment="sync replay approved undo records part verify rebaseline"
+    ),
     sa.Column("parameters", NullableJson, comment="what a run other than a sync is about, such as the run it undoes"),
     sa.Column("selection", Json, comment="replay: ids of quarantined records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),

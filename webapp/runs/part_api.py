@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.runs import parts, reading
+from webapp.runs import parts, reading, rebaselines
 from webapp.runs.requests import MODES, RunRefused
 from webapp.runs.shapes import RUN, run_json
 from webapp.wake import announce
 from webapp.web.api import ApiError, RoomApi, operation
 
 _SIDE = {"enum": ["left", "right"]}
-RECORDS = {
+RECORDS: dict[str, Any] = {
     "type": "object",
     "required": ["rule", "records"],
     "additionalProperties": False,
@@ -30,7 +30,7 @@ RECORDS = {
         },
     },
 }
-PART = {
+PART: dict[str, Any] = {
     "type": "object",
     "required": ["rule"],
     "additionalProperties": False,
@@ -42,6 +42,18 @@ PART = {
         "field": {"type": "string", "description": "A field whose value lies from `from` to before `to`."},
         "from": {"type": "string"},
         "to": {"type": "string"},
+    },
+}
+REBASELINE = {
+    **PART,
+    "required": ["rule", "differing"],
+    "properties": {
+        **{name: part for name, part in PART["properties"].items() if name != "mode"},
+        "differing": {
+            "enum": list(rebaselines.DIFFERING),
+            "description": "Who is right where both sides differ; `cases`: decided as at their first meeting.",
+        },
+        "records": {**RECORDS["properties"]["records"], "description": "Single records, instead of a part."},
     },
 }
 
@@ -77,6 +89,24 @@ class PartApi(RoomApi):
         wanted = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
         mode = body.get("mode", "live")
         return self._started(lambda: parts.run_part(self.house, body["rule"], wanted, mode, self.actor))
+
+    @operation(
+        "POST",
+        "/rebaseline",
+        scope="runs:run",
+        summary="Simulate that both sides of a two-way rule count as they are now; approving the plan makes it so",
+        body=REBASELINE,
+        response=RUN,
+    )
+    def rebaseline(self) -> Any:
+        """Start the simulation of a re-baseline."""
+        body = self.body
+        part = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
+        if "records" in body and (body.get("where") or body.get("field")):
+            raise ApiError(422, "Name either `records` or a part of them.")
+        wanted = body.get("records") or (part if body.get("where") or body.get("field") else None)
+        asked = (body["rule"], body["differing"])
+        return self._started(lambda: rebaselines.request(self.house, *asked, self.actor, wanted))
 
     def _started(self, deed: Any) -> Any:
         try:

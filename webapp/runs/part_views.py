@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import abort, flash, redirect, request
@@ -64,44 +65,52 @@ class PartView(RoomView):
         return redirect(f"/runs/{run_id}")
 
     def _form(self, given: dict[str, str], error: str = "") -> Response:
-        with self.house.db.read() as tx:
-            row = rulebook.find(tx, given.get("rule", ""))
-        if row is None or row.published is None:
-            abort(404)
-        rule = parse_sync(row.published)
-        sides = parts.sides(rule)
-        values = {name: given.get(name, "") for name in FIELDS}
-        values["how"] = values["how"] if values["how"] in HOW else "keys"
-        names = {"left": _("Left: %(object)s", object=rule.left.object)}
-        names["right"] = _("Right: %(object)s", object=rule.right.object)
-        return self.page(
-            "runs/part.html",
-            409 if error else 200,
-            rule=row,
-            values=values,
-            error=error,
-            sides=[(side, names[side]) for side in sides],
-            fields=[("", _("Choose a field")), *((n, n) for n in self._fields(row, values["side"] or sides[0]))],
-            modes=[("live", _("Write the changes")), ("simulate", _("Only show what would change"))],
-        )
+        modes = [("live", _("Write the changes")), ("simulate", _("Only show what would change"))]
+        return self.page("runs/part.html", 409 if error else 200, error=error, modes=modes, **asked(self.house, given))
 
-    def _fields(self, row: rulebook.RuleRow, side: str) -> list[str]:
-        try:
-            return list(parts.schema_of(self.house, parse_sync(row.published or {}), side).names)
-        except ConnectorError:
-            return []
+
+def asked(house: House, given: dict[str, str], ways: Sequence[str] = HOW) -> dict[str, Any]:
+    """Return what a form needs that asks for some records of a rule; `ways` are those of naming them."""
+    with house.db.read() as tx:
+        row = rulebook.find(tx, given.get("rule", ""))
+    if row is None or row.published is None:
+        abort(404)
+    rule = parse_sync(row.published)
+    sides = parts.sides(rule)
+    values = {name: given.get(name, "") for name in FIELDS}
+    values["how"] = values["how"] if values["how"] in ways else ways[0]
+    names = {"left": _("Left: %(object)s", object=rule.left.object)}
+    names["right"] = _("Right: %(object)s", object=rule.right.object)
+    return {
+        "rule": row,
+        "values": values,
+        "sides": [(side, names[side]) for side in sides],
+        "fields": [("", _("Choose a field")), *((n, n) for n in _fields(house, row, values["side"] or sides[0]))],
+    }
+
+
+def _fields(house: House, row: rulebook.RuleRow, side: str) -> list[str]:
+    try:
+        return list(parts.schema_of(house, parse_sync(row.published or {}), side).names)
+    except ConnectorError:
+        return []
+
+
+def wanted(given: dict[str, str]) -> parts.Wanted | list[dict[str, str]]:
+    """Return which records a form names: by key, by a condition or by a range; raises `RunRefused`."""
+    how, side = given.get("how", "keys"), given.get("side") or None
+    if how == "where":
+        return parts.Wanted(side, where=given.get("where", "").strip() or None)
+    if how == "range":
+        return parts.Wanted(side, None, *((given.get(name, "").strip() or None) for name in ("field", "start", "end")))
+    named = parts.named(given.get("keys", ""), side or "left")
+    if not named:
+        raise RunRefused(msg("Name at least one key."))
+    return named
 
 
 def _start(house: House, given: dict[str, str], actor: Actor) -> int:
-    rule, how = given.get("rule", ""), given.get("how", "keys")
-    side = given.get("side") or None
-    if how == "keys":
-        wanted = parts.named(given.get("keys", ""), side or "left")
-        if not wanted:
-            raise RunRefused(msg("Name at least one key."))
-        return parts.run_records(house, rule, wanted, actor)
-    if how == "where":
-        part = parts.Wanted(side, where=given.get("where", "").strip() or None)
-    else:
-        part = parts.Wanted(side, None, *((given.get(name, "").strip() or None) for name in ("field", "start", "end")))
-    return parts.run_part(house, rule, part, given.get("mode", "live"), actor)
+    rule, which = given.get("rule", ""), wanted(given)
+    if isinstance(which, parts.Wanted):
+        return parts.run_part(house, rule, which, given.get("mode", "live"), actor)
+    return parts.run_records(house, rule, which, actor)

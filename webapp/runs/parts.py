@@ -12,6 +12,7 @@ from connectors.errors import ConnectorError
 from rules.documents import parse_sync
 from rules.documents.sync import Direction, SyncRule
 from rules.language.problems import ExpressionError
+from rules.reconcile.agreement import executed
 from rules.schema import Schema
 from rules.text import Message, msg
 from webapp.connections.probing import object_schema
@@ -42,7 +43,7 @@ class Wanted:
 
 def sides(rule: SyncRule) -> tuple[str, ...]:
     """Return the sides that a rule reads."""
-    if rule.direction is Direction.TWO_WAY:
+    if executed(rule).direction is Direction.TWO_WAY:
         return ("left", "right")
     return ("right",) if rule.direction is Direction.RIGHT_TO_LEFT else ("left",)
 
@@ -72,7 +73,7 @@ def run_part(house: House, name: str, wanted: Wanted, mode: str, actor: Actor) -
     if side not in sides(rule):
         raise RunRefused(msg("'{name}' reads {side} only.", name=name, side=sides(rule)[0]))
     parameters = {**wanted.parameters, "side": side}
-    _check(house, rule, parameters)
+    check(house, rule, parameters)
     with house.db.begin() as tx:
         row = published(tx, name)
         head = {"rule_id": row.id, "rule_name": row.name, "rule_version": row.published_version}
@@ -96,7 +97,8 @@ def schema_of(house: House, rule: SyncRule, side: str) -> Schema:
     return object_schema(house, part.connection, part.object)
 
 
-def _check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
+def check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
+    """Raise `RunRefused` where parameters describe no part of a side, or one that cannot be told."""
     span = parameters["range"]
     if not parameters["where"] and not (span and (span["from"] or span["to"])):
         raise RunRefused(msg("Say which part: a condition, or a field with where it begins or ends."))

@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents import DocumentError, digest, parse_sync
+from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -24,7 +26,7 @@ from webapp.runs.reading import ACTIVE, RunRow, get
 
 MODES = ("simulate", "shadow", "live")
 SIDES = ("left", "right")
-_SOURCE = {"left_to_right": "left", "right_to_left": "right"}
+_SOURCE = {Direction.LEFT_TO_RIGHT: "left", Direction.RIGHT_TO_LEFT: "right"}
 
 
 class RunRefused(Exception):
@@ -111,7 +113,7 @@ def records(house: House, rule_name: str, wanted: Sequence[Mapping[str, str]], a
 
 def _refuse_other_side(document: Mapping[str, Any], name: str, chosen: Sequence[Mapping[str, str]]) -> None:
     """Raise `RunRefused` for records of a side that a rule which flows one way does not read."""
-    source = _SOURCE.get(document.get("direction", ""))
+    source = _SOURCE.get(executed_way(document))
     if source and any(one["side"] != source for one in chosen):
         raise RunRefused(msg("'{name}' reads {side} only; name the record by its key there.", name=name, side=source))
 
@@ -137,7 +139,7 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
     }
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
-    after |= {"of": values["parameters"]["of"]} if "of" in (values.get("parameters") or {}) else {}
+    after |= {name: part for name, part in (values.get("parameters") or {}).items() if name in ("of", "differing")}
     record(tx, actor, now, Event(Tag.RUN_REQUESTED, Subject("rule", values["rule_name"]), None, after, run_id=run_id))
     return run_id
 

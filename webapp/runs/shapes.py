@@ -10,7 +10,7 @@ from webapp.runs import reading
 from webapp.runs.requests import MODES
 from webapp.web.api import ApiError
 
-KINDS = ("sync", "replay", "approved", "undo", "records", "part", "verify")
+KINDS = ("sync", "replay", "approved", "undo", "records", "part", "verify", "rebaseline")
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
 RUN = {
     "type": "object",

@@ -21,6 +21,7 @@ from webapp.runs.links import hindrance, last_runs, table_hits
 from webapp.runs.part_views import PartView
 from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
+from webapp.runs.rebaseline_views import RebaselineView
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
@@ -199,4 +200,14 @@ class RunsView(RoomView):
             abort(404)
 
 
-VIEWS = (RunsView, PartView, PlanView, VerificationView, WarningsView, ExplanationView, ComparisonView, QuarantineView)
+VIEWS = (
+    RunsView,
+    PartView,
+    RebaselineView,
+    PlanView,
+    VerificationView,
+    WarningsView,
+    ExplanationView,
+    ComparisonView,
+    QuarantineView,
+)

@@ -270,3 +270,20 @@ def test_merge_fields() -> None:
         MergeField("2", "d", None, normal, True, newer),
         MergeField("3", None, "f", normal, True, newer),
     )
+
+
+@pytest.mark.parametrize("base", ["l", "r", None, ...])
+@pytest.mark.parametrize(("wins", "expected"), [("left", "l"), ("right", "r")])
+def test_a_side_that_wins_is_right_whatever_was_agreed_on(wins: str, expected: str, base: Any):
+    """Where both differ, the other side gets its value, be it empty; no policy and no person is asked."""
+    assert one("manual", "l", "r", base, wins=wins) == (expected, expected, False)
+    assert one("max", "l", "r", base, wins=wins) == (expected, expected, False)
+    empty = None if wins == "left" else "r"
+    assert one("manual", None, "r", base, wins=wins) == (empty, empty, False)
+
+
+def test_a_side_that_wins_leaves_alone_what_agrees_and_weak_fields():
+    """What both agree on by the mappings is not written, and a weak field only fills what is empty."""
+    assert one("manual", "same", "same", "other", wins="right") == ("same", "same", False)
+    weak = setting(field("manual", strength="weak"), [("l", "r", ...)], wins="right")
+    assert after(weak) == [("l", "r", False)]

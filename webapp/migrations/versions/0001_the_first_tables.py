@@ -458,7 +458,7 @@ def upgrade() -> None:
     sa.Column('rule_version', sa.Integer(), nullable=True, comment='null: the draft'),
     sa.Column('document', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='the rule as executed'),
     sa.Column('mode', sa.String(length=16), nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync | replay | approved | undo | records | verify'),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='sync replay approved undo records part verify rebaseline'),
     sa.Column('parameters', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what a run other than a sync is about, such as the run it undoes'),
     sa.Column('selection', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='replay: ids of quarantined records'),
     sa.Column('state', sa.String(length=16), nullable=False),

@@ -54,9 +54,10 @@ class Approval(StoredRun):
     def ended(self, tx: sa.Connection, ends: Ends) -> None:
         """Move cursors to where the plan ended, unless a record was left out that the next run has to meet again.
 
-        The plan of a part of the records says nothing of the others, so it moves no cursor and settles nothing else.
+        The plan of a part of the records, or of a re-baseline, says nothing of the others, so it moves no cursor and
+        settles nothing else.
         """
-        if self.stored("kind").kind == "part":
+        if self.stored("kind").kind != "sync":
             return
         moved = sa.exists().where(run_record.c.run_id == self.claim.run_id, run_record.c.situation == MOVED)
         if tx.scalar(sa.select(moved)):

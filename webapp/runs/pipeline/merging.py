@@ -43,6 +43,7 @@ class Merging:
     base: pl.DataFrame
     known: pl.Series
     resolvers: tuple[Resolver, ...] = ()
+    wins: str | None = None
     left: pl.DataFrame = field(init=False)
     right: pl.DataFrame = field(init=False)
     gives: dict[str, pl.DataFrame] = field(init=False)
@@ -84,7 +85,7 @@ class Merging:
         return Pairs(
             self.left, self.right, self.gives["left"], self.gives["right"], self.agreed_on, self.known,
             self.applies["left"], self.applies["right"],
-            _newer(rule, self.left, self.right), rule.conflict.tie.value, chosen,
+            _newer(rule, self.left, self.right), rule.conflict.tie.value, chosen, wins=self.wins,
         )  # fmt: skip
 
     def conflicts(self) -> dict[int, tuple[str, str]]:
@@ -123,13 +124,14 @@ class Merging:
         height = self.rows.len()
         take = [said[row]["take"] if row in said else None for row in range(height)]
         frame = pl.DataFrame({"take": pl.Series(take, dtype=pl.String)})
-        if item.left is None or "value" not in take:
+        name = item.left or self.view.rule.fields[int(item.name)].left
+        if name is None or "value" not in take:
             return frame
         views = {self.view.name: self.view, self.other.name: self.other}
-        values = _typed(views["left"].schema.select((item.left,)), item.left, said, height)
+        values = _typed(views["left"].schema.select((name,)), name, said, height)
         frame = frame.with_columns(values.alias("to_left"))
         if item.right is not None:
-            given, _, errors = views["left"].gives(self.left.with_columns(values.alias(item.left)), self.fields)
+            given, _, errors = views["left"].gives(self.left.with_columns(values.alias(name)), self.fields)
             frame = frame.with_columns(given[item.name].alias("to_right"))
             for error in errors:
                 if take[error.row] == "value":
@@ -141,7 +143,7 @@ class Merging:
 
         What a person still has to settle keeps its old baseline and no hash, so that the pair is looked at again.
         """
-        after = {"left": self._after("left"), "right": self._after("right")}
+        after = {"left": self.after("left"), "right": self.after("right")}
         given = {name: self._given_after(name, after[name]) for name in after}
         columns = []
         for side, mark in (("left", "l:"), ("right", "r:")):
@@ -159,7 +161,7 @@ class Merging:
         hashes = {name: values.set(held, None) for name, values in hashes.items()}
         return pl.DataFrame(columns), pl.DataFrame(hashes)
 
-    def _after(self, side: str) -> pl.DataFrame:
+    def after(self, side: str) -> pl.DataFrame:
         """Return the records of a side as they are when all writes have been done."""
         records: pl.DataFrame = getattr(self, side)
         return records.with_columns(values.alias(name) for name, (_, values) in getattr(self.merged, side).items())
@@ -217,7 +219,7 @@ def _given(
     view: View, fields: tuple[MergeField, ...], met: Met, rows: pl.Series
 ) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
     targets = {item.name: view.writes(item) for item in fields}
-    columns = {n: met.mapped.records[t][rows] for n, t in targets.items() if t in met.mapped.records.columns}
+    columns = {n: values[rows] for n, values in view.given(met.draft.records, met.mapped.records, fields)}
     applies = {n: met.mapped.applies[t][rows] for n, t in targets.items() if t in met.mapped.applies}
     return pl.DataFrame(columns), applies
 
