@@ -50,6 +50,9 @@ class Entry:
     first_at: datetime
     last_at: datetime
     resolved_by: str | None
+    waits_rule: str | None
+    waits_side: str | None
+    waits_key: str | None
 
     @property
     def values(self) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from functools import cached_property
 import polars as pl
 import sqlalchemy as sa
 
+from rules.documents.sync import Direction
 from rules.mapping.references import Standing
+from rules.reconcile.agreement import executed_way
 from rules.reconcile.situations import Outcome
 from webapp.rulebook import linking
 from webapp.rulebook.linking import Connect, Document
@@ -58,10 +60,11 @@ class Linked:
     def _rows(self) -> pl.DataFrame:
         """Return left_key, right_key and op of what is linked, sleeps or is to stay alone."""
         with self._connect() as tx:
-            if self._document.get("direction") == "two_way":
+            way = executed_way(self._document)
+            if way is Direction.TWO_WAY:
                 return Pairs.load(tx, self._rule_id, "").rows.filter(pl.col("op") != GONE)
-            links = Links.load(tx, self._rule_id).rows
-        if self._document.get("direction") == "right_to_left":  # links name the key of the source first
+            links = Links.load(tx, self._rule_id, reverse=way is Direction.RIGHT_TO_LEFT).rows
+        if way is Direction.RIGHT_TO_LEFT:  # links name the key of the source first
             links = links.select(left_key="right_key", right_key="left_key")
         return links.with_columns(op=pl.lit(None, dtype=pl.String))
 
@@ -74,7 +77,7 @@ class Linked:
         """Yield the keys for which a live run has written to a partner once."""
         r = run_record.c
         name = str(self._document.get("name"))
-        mine = (r.rule_name == name, r.left_key.in_(keys), r.side == side, r.right_key.is_not_null())
+        mine = (r.rule_name == name, r.left_key.in_(keys), r.side == side, r.right_key.is_not(None))
         query = sa.select(r.left_key).join(run, run.c.id == r.run_id).where(*mine, r.outcome.in_(_LINKED))
         yield from tx.scalars(query.where(run.c.rule_id == self._rule_id, run.c.mode == "live").distinct())
 
