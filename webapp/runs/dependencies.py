@@ -1,0 +1,103 @@
+"""Runs that follow from the order of rules: what a rule depends on first, and records that wait for other records."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from rules.text import msg
+from webapp.extensions import Actor, House
+from webapp.rulebook import reading as rulebook
+from webapp.rulebook.linking import Shelf
+from webapp.rulebook.relations import all_before, published_graph
+from webapp.runs import ordering
+from webapp.runs.models import quarantine, run
+from webapp.runs.pipeline.journal import Claim
+from webapp.runs.reading import ACTIVE
+from webapp.runs.requests import RunRefused, records, start
+
+RETRY = Actor("system", "Dependants")
+_MOST = 1000
+"""So many records are retried at once; the next run of their rule retries them all."""
+
+log = logging.getLogger(__name__)
+
+
+def start_in_order(house: House, name: str, mode: str, actor: Actor) -> list[int]:
+    """Request runs of all rules that come before a rule, then of itself; return their numbers, its own the last.
+
+    Each waits for those of the rules before its own, and is called off unless they end well. A whole live run that is
+    at work already counts as the run of its rule. Raises `RunRefused`.
+    """
+    if mode != "live":
+        raise RunRefused(msg("Rules run in order live only: a simulation links nothing that others could follow."))
+    with house.db.begin() as tx:
+        row = rulebook.find(tx, name)
+        numbers: dict[str, int] = {}
+        graph = published_graph(tx)
+        for one in all_before(tx, name, (row.published or {}) if row else {}):
+            numbers[one] = _at_work(tx, one) or start(house, one, mode, actor, tx=tx)  # a running one waits no more
+            ordering.wait_for(tx, numbers[one], [numbers[n] for n in graph.get(one, ()) if n in numbers], well=True)
+        run_id = start(house, name, mode, actor, tx=tx)
+        ordering.wait_for(tx, run_id, numbers.values(), well=True)
+        return [*numbers.values(), run_id]
+
+
+def _at_work(tx: sa.Connection, name: str) -> int | None:
+    mine = (run.c.rule_name == name, run.c.mode == "live", run.c.kind == "sync", run.c.state.in_(ACTIVE))
+    found = tx.scalar(sa.select(run.c.id).where(*mine))
+    return None if found is None else int(found)
+
+
+def retry_dependants(house: House, claim: Claim) -> list[int]:
+    """Request runs over the parked records that wait for records which a run has linked; return their numbers.
+
+    A rule that is paused, at work or about to run is left alone: its next run retries them anyway.
+    """
+    if not claim.live or claim.kind == "verify":
+        return []
+    with house.db.read() as tx:
+        if tx.scalar(sa.select(run.c.state).where(run.c.id == claim.run_id)) != "succeeded":
+            return []
+        waiting = _waiting(tx, claim.rule_name)
+        ready = _ready(house, claim.rule_name, waiting) if waiting else []
+    started = []
+    for name in dict.fromkeys(row.rule_name for row in ready):
+        wanted = [{"side": row.side, "key": row.left_key} for row in ready if row.rule_name == name]
+        run_id = _retry(house, name, wanted[:_MOST])
+        started += [] if run_id is None else [run_id]
+    return started
+
+
+def _waiting(tx: sa.Connection, name: str) -> list[sa.Row[Any]]:
+    q = quarantine.c
+    columns = (q.rule_name, q.side, q.left_key, q.waits_side, q.waits_key)
+    query = sa.select(*columns).where(q.waits_rule == name, q.state == "open").order_by(q.id)
+    return list(tx.execute(query.limit(10 * _MOST)))
+
+
+def _ready(house: House, name: str, waiting: list[sa.Row[Any]]) -> list[sa.Row[Any]]:
+    """Return the entries whose records are linked by now."""
+    table = Shelf(house.db.read)[name]
+    found = []
+    for side in ("left", "right"):
+        rows = [row for row in waiting if row.waits_side == side]
+        partners = table.partners(side, pl.Series([row.waits_key for row in rows], dtype=pl.String))
+        found += [row for row, partner in zip(rows, partners, strict=True) if partner is not None]
+    return found
+
+
+def _retry(house: House, name: str, wanted: list[dict[str, str]]) -> int | None:
+    with house.db.begin() as tx:
+        row = rulebook.find(tx, name)
+        busy = sa.select(run.c.id).where(run.c.rule_name == name, run.c.mode == "live", run.c.state.in_(ACTIVE))
+        if row is None or row.published is None or row.state != rulebook.ACTIVE or tx.scalar(busy) is not None:
+            return None
+        try:
+            return records(house, name, wanted, RETRY, tx)
+        except RunRefused as refusal:
+            log.info("rule %s: records that wait were not retried: %s", name, refusal.message)
+            return None
