@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from config import Settings
 from webapp.events.sources import register
 from webapp.extensions import House, open_house
-from webapp.runs import service_levels
+from webapp.runs import ordering, service_levels
 from webapp.runs.claims import lapsed
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
@@ -41,7 +41,7 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
     told, until = run_table.c.announced_at, run_table.c.lease_until
     # what was announced later than now was announced before the clock was set back
     long_ago = sa.or_(told.is_(None), told < now - AGAIN, told > now + AGAIN)
-    waiting = sa.and_(run_table.c.state == "queued", long_ago)
+    waiting = sa.and_(run_table.c.state == "queued", long_ago, ordering.free())
     left_behind = sa.and_(
         run_table.c.state == "running",
         lapsed(until, now, house.settings.lease_seconds),
@@ -63,6 +63,7 @@ def turn(house: House, connection: redis.Redis) -> None:
     try:
         fire_due(house)
         expire_due(house)
+        ordering.call_off(house)
         announce_waiting(house, connection)
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents.lookup import KIND as LOOKUP
+from rules.documents.relations import before
 from webapp.rulebook.errors import RuleMissing
 from webapp.rulebook.models import rule, rule_version
 
@@ -73,7 +74,7 @@ class VersionRow:
 
 @dataclass(frozen=True)
 class ScheduledRule:
-    """An active rule with a schedule, for the dispatcher."""
+    """An active rule with a schedule, for the dispatcher; `before` are the rules that come directly before it."""
 
     rule_id: int
     name: str
@@ -81,6 +82,7 @@ class ScheduledRule:
     cron: str
     timezone: str
     misfire: str
+    before: tuple[str, ...] = ()
 
 
 _ROWS = (
@@ -174,7 +176,8 @@ def scheduled(tx: sa.Connection) -> list[ScheduledRule]:
     for row in tx.execute(query.order_by(rule.c.id)).mappings():
         if plan := row["document"].get("schedule"):
             timezone, misfire = plan.get("timezone", "UTC"), plan.get("misfire", "once")
-            found.append(ScheduledRule(row["rule_id"], row["name"], row["version"], plan["cron"], timezone, misfire))
+            head = (row["rule_id"], row["name"], row["version"], plan["cron"], timezone, misfire)
+            found.append(ScheduledRule(*head, before(row["document"])))
     return found
 
 

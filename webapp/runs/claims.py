@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
+from webapp.runs import ordering
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
 
@@ -45,7 +46,7 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
             "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
             "ended_at": None,
         }
-        if tx.execute(sa.update(run).where(run.c.id == run_id, free, ~busy).values(taken)).rowcount != 1:
+        if tx.execute(sa.update(run).where(run.c.id == run_id, free, ~busy, ordering.free()).values(taken)).rowcount != 1:
             return None
         tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id)))
         row = tx.execute(sa.select(run).where(run.c.id == run_id)).one()

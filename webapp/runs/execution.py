@@ -21,6 +21,7 @@ from webapp.connections.probing import object_schema
 from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
+from webapp.runs.dependencies import retry_dependants
 from webapp.runs.models import installation
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
@@ -52,6 +53,7 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
             state, message = ending
             with house.db.begin() as tx:
                 Journal(house, claimed).end(tx, state, message)
+    retry_dependants(house, claimed)
     return True
 
 

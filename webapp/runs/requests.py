@@ -17,6 +17,7 @@ from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.library import pins
+from webapp.runs import ordering
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_log
 from webapp.runs.pipeline.chunk import add_counts
@@ -79,7 +80,10 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
         "mode": mode,
         "kind": "sync",
     }
-    return insert(house, tx, values, actor)
+    run_id = insert(house, tx, values, actor)
+    if mode == "live":
+        ordering.hold(tx, run_id, row.name, values["document"] or {})
+    return run_id
 
 
 def replay(house: House, rule_name: str, entries: tuple[int, ...], actor: Actor, tx: sa.Connection) -> int:

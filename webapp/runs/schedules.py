@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from cronsim import CronSim, CronSimError
 
+from rules.documents.relations import in_turn
 from webapp.extensions import Actor, House
 from webapp.rulebook.reading import ScheduledRule, scheduled
+from webapp.runs import ordering
 from webapp.runs.models import schedule_slot
 from webapp.runs.requests import RunRefused, start
 
@@ -46,7 +48,9 @@ def fire_due(house: House) -> list[int]:
         past = sa.select(schedule_slot.c.rule_id, sa.func.max(schedule_slot.c.slot).label("last"))
         fired = past.where(schedule_slot.c.slot <= now).group_by(schedule_slot.c.rule_id)
         last = {row.rule_id: row.last for row in tx.execute(fired)}
-    started = [_fire(house, rule, last.get(rule.rule_id), now) for rule in rules]
+    by_name = {rule.name: rule for rule in rules}
+    ordered = in_turn(list(by_name), {rule.name: rule.before for rule in rules})  # what comes after waits for what runs
+    started = [_fire(house, by_name[name], last.get(by_name[name].rule_id), now) for name in ordered if name in by_name]
     return [run_id for run_id in started if run_id is not None]
 
 
@@ -76,10 +80,12 @@ def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetim
 
 def _start(house: House, tx: sa.Connection, name: str) -> int | None:
     try:
-        return start(house, name, "live", SCHEDULE, tx=tx)
+        run_id = start(house, name, "live", SCHEDULE, tx=tx)
+        ordering.wait_for(tx, run_id, (), well=True)
     except RunRefused as refusal:
         log.info("rule %s: not started on schedule: %s", name, refusal.message)
         return None
+    return run_id
 
 
 def _begin(house: House, rule: ScheduledRule, now: datetime) -> None:
