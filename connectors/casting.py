@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import polars as pl
@@ -42,6 +43,8 @@ EXPECTED: dict[FieldType, str] = {
     FieldType.JSON: N_("Field '{field}' holds '{value}', which is not JSON."),
 }
 
+_REMEMBERED = 200
+"""Bytes of the longest JSON text that is remembered."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _DECODER = msgspec.json.Decoder(float_hook=msgspec.Raw)
 
@@ -91,6 +94,16 @@ def canonical(text: str) -> str | None:
         return _ENCODER.encode(_DECODER.decode(text)).decode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
+
+
+_known = lru_cache(2**16)(canonical)
+
+
+def canonical_all(texts: pl.Series) -> pl.Series:
+    """Return JSON texts as `canonical` does; short ones are remembered, as they often stand in many records."""
+    known = _known if (texts.str.len_bytes().max() or 0) <= _REMEMBERED else canonical  # type: ignore[operator]
+    made = [None if text is None else known(text) for text in texts.to_list()]
+    return pl.Series(texts.name, made, dtype=pl.String)
 
 
 def _misfits(column: pl.Series, done: pl.Series, field: Field) -> list[int]:

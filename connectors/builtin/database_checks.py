@@ -6,6 +6,8 @@ Finding these here, a column at a time, also names the field, which drivers ofte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import cast
 
 import polars as pl
 
@@ -32,7 +34,8 @@ def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, limits: Li
     names = [key] if op is Op.DELETE else records.columns
     for name in names:
         field, values = schema[name], records[name]
-        if (op is not Op.CREATE and name == key) or not (field.nullable or field.generated):
+        needed = (op is not Op.CREATE and name == key) or not (field.nullable or field.generated)
+        if needed and values.null_count():
             _note(found, values.is_null(), Refusal(_empty(field), name))
         for mask, message in _findings(field, values, limits):
             _note(found, mask, Refusal(message, name))
@@ -44,7 +47,7 @@ def refusals(schema: Schema, op: Op, key: str, records: pl.DataFrame, limits: Li
 
 
 def _note(found: dict[int, Refusal], mask: pl.Series, refusal: Refusal) -> None:
-    for row in mask.fill_null(value=False).arg_true().to_list():
+    for row in mask.fill_null(value=False).arg_true().to_list() if mask.any() else ():
         found.setdefault(row, refusal)
 
 
@@ -69,7 +72,7 @@ def _empty(field: Field) -> Message:
 
 
 def _length(field: Field, values: pl.Series) -> Iterator[Finding]:
-    if field.length is not None and values.dtype == pl.String:
+    if field.length is not None and values.dtype == pl.String and _most(values.str.len_bytes()) > field.length:
         text = msg("'{field}' takes at most {length} characters.", field=field.name, length=field.length)
         yield values.str.len_chars() > field.length, text
 
@@ -81,7 +84,7 @@ def _bytes(field: Field, values: pl.Series) -> Iterator[Finding]:
 
 
 def _digits(field: Field, values: pl.Series) -> Iterator[Finding]:
-    if not values.dtype.is_decimal() or field.scale is None:
+    if not isinstance(values.dtype, pl.Decimal) or field.scale is None or _is_small(field, values):
         return
     parts = values.cast(pl.String).str.strip_chars("-").str.split_exact(".", 1).struct.unnest()
     whole, fraction = parts.to_series(0), parts.to_series(1).fill_null("")
@@ -91,6 +94,21 @@ def _digits(field: Field, values: pl.Series) -> Iterator[Finding]:
         most = field.precision - field.scale
         text = msg("'{field}' takes at most {digits} digits before the point.", field=field.name, digits=most)
         yield whole.str.strip_chars_start("0").str.len_chars() > most, text
+
+
+def _is_small(field: Field, values: pl.Series) -> bool:
+    """Tell whether a column's own type and its greatest numbers say that no number has too many digits."""
+    if not isinstance(values.dtype, pl.Decimal) or field.scale is None or values.dtype.scale > field.scale:
+        return False
+    if field.precision is None:
+        return True
+    least, most = cast("tuple[Decimal | None, Decimal | None]", (values.min(), values.max()))
+    limit = 10 ** (field.precision - field.scale)
+    return least is None or most is None or (-limit < least and most < limit)
+
+
+def _most(sizes: pl.Series) -> int:
+    return cast("int", sizes.max() or 0)
 
 
 def _fractions(field: Field, values: pl.Series) -> Iterator[Finding]:

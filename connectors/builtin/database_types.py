@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from connectors.casting import canonical
+from connectors.casting import canonical_all
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 
 _PRECISION = 38
@@ -234,12 +234,7 @@ def _instant(raw: pl.Series, _: Field) -> pl.Series:
 
 
 def _json(raw: pl.Series, _: Field) -> pl.Series:
-    different = raw.unique().drop_nulls()
-    if different.len() * 2 > raw.len():
-        return pl.Series(raw.name, [None if text is None else canonical(text) for text in raw], dtype=pl.String)
-    made = pl.Series(raw.name, [canonical(text) for text in different], dtype=pl.String)
-    # the same few documents often stand in many records
-    return raw.replace_strict(different, made, default=None, return_dtype=pl.String)
+    return canonical_all(raw)
 
 
 _PARSERS: Mapping[FieldType, Callable[[pl.Series, Field], pl.Series]] = {

@@ -7,7 +7,8 @@ packed: `packable` says no to any other type of column and to values outside a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -29,7 +30,10 @@ NEGATIVE = 0x4000
 
 _ROWS = 10_000
 _NULL = 0xFFFF_FFFF
+_LENGTH = 4
 _DIGITS = 4
+_SAME = 64
+"""Texts of one length, if it is no longer, are packed as numbers are."""
 _MOST_SCALE = 18  # a fraction fits into 64 bits
 _MOST_WHOLE = 10**18
 _JSONB_VERSION = 1
@@ -50,9 +54,14 @@ def packable(records: pl.DataFrame, table: Table) -> bool:
 def packed(records: pl.DataFrame, table: Table) -> Iterator[memoryview]:
     """Yield records in the binary format, some thousand rows at a time, without head and tail."""
     for part in records.iter_slices(_ROWS):
-        pieces = [_constant(np.full(part.height, part.width, ">i2"))]
+        pieces, block = list[pa.Array](), [_Cell(np.full((part.height, 1), part.width, ">i2").view(np.uint8))]
         for values in part:
-            pieces += _pieces(values, table.by_name[values.name])
+            cell, body = _field(values, table.by_name[values.name])
+            block.append(cell)
+            if body is not None:
+                pieces += _joined(block), body
+                block = []
+        pieces += [_joined(block)] if block else []
         joined = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
         offsets = np.frombuffer(joined.buffers()[1], np.int64)
         yield memoryview(joined.buffers()[2])[: offsets[part.height]]
@@ -92,14 +101,23 @@ def _between(values: pl.Series, first: Any, last: Any) -> bool:
     return low is None or bool(first <= low and high <= last)
 
 
-def _pieces(values: pl.Series, column: Column) -> list[pa.Array]:
+@dataclass(frozen=True)
+class _Cell:
+    """Bytes of all rows, as many for each; of a null only the first four, its length, are kept."""
+
+    bytes: Array
+    nulls: Array | None = None
+
+
+def _field(values: pl.Series, column: Column) -> tuple[_Cell, pa.Array | None]:
+    """Return a field with its length: all of it in cells of one size, or only what stands before bytes that differ."""
     if column.native == "numeric":
-        return [_numeric(values)]
+        return _numeric(values), None
     if column.native == "uuid":
         return _lengthy(values.str.replace_all("-", "", literal=True).str.decode("hex"))
     if column.native in _FIXED:
         kind, numbers = _FIXED[column.native]
-        return [_fixed(numbers(values), kind, _nulls(values))]
+        return _fixed(numbers(values), kind, _nulls(values)), None
     return _lengthy(values, versioned=column.native == "jsonb")
 
 
@@ -107,77 +125,102 @@ def _nulls(values: pl.Series) -> Array | None:
     return values.is_null().to_numpy() if values.null_count() else None
 
 
-def _lengthy(values: pl.Series, *, versioned: bool = False) -> list[pa.Array]:
-    """Return the lengths and the bytes of texts or bytes; a `jsonb` begins with the number of its form."""
-    sizes = values.str.len_bytes() if values.dtype == pl.String else values.bin.size()
+def _lengthy(values: pl.Series, *, versioned: bool = False) -> tuple[_Cell, pa.Array | None]:
+    """Return the lengths of texts or bytes, and them; a `jsonb` begins with the number of its form."""
     body = values.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_binary())
     body = pc.fill_null(body, b"") if body.null_count else body
-    if not versioned:
-        return [_constant(sizes.fill_null(_NULL).to_numpy().astype(">u4")), body]
-    head = np.empty(values.len(), dtype=[("size", ">u4"), ("version", "u1")])
-    head["size"], head["version"] = sizes.fill_null(0).to_numpy() + 1, _JSONB_VERSION
-    return [_cut(head, 4, _nulls(values)), body]
+    ends = np.frombuffer(body.buffers()[1], np.int64)[body.offset : body.offset + len(body) + 1]
+    sizes, nulls = np.diff(ends), _nulls(values)
+    size = int(sizes.max(initial=0))
+    if 0 < size <= _SAME and not versioned and (sizes if nulls is None else sizes[~nulls]).min() == size:
+        cells = np.zeros(len(sizes), dtype=[("size", ">u4"), ("value", f"V{size}")])
+        cells["size"] = size
+        cells["value"][... if nulls is None else ~nulls] = np.frombuffer(body.buffers()[2], np.uint8)[
+            ends[0] : ends[-1]
+        ].view(f"V{size}")
+        return _cell(cells, nulls), None
+    head = np.empty(len(sizes), dtype=[("size", ">u4"), ("version", "u1")][: 1 + versioned])
+    head["size"] = sizes + versioned
+    if versioned:
+        head["version"] = _JSONB_VERSION
+    return _cell(head, nulls), body
 
 
-def _fixed(numbers: Array, kind: str, nulls: Array | None) -> pa.Array:
+def _fixed(numbers: Array, kind: str, nulls: Array | None) -> _Cell:
     """Return numbers of one size with their lengths before them."""
     cells = np.empty(len(numbers), dtype=[("size", ">u4"), ("value", kind)])
     cells["size"], cells["value"] = np.dtype(kind).itemsize, numbers
-    return _cut(cells, 4, nulls)
+    return _cell(cells, nulls)
 
 
-def _numeric(values: pl.Series) -> pa.Array:
+def _numeric(values: pl.Series) -> _Cell:
     """Return decimals as digits of base 10,000; leading and trailing zeros are PostgreSQL's to strip."""
     scale: int = values.dtype.scale  # type: ignore[attr-defined]
+    digits, negative = _groups(values, scale)
+    shape = [("size", ">u4"), ("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
+    cells = np.empty(values.len(), dtype=[*shape, ("digits", ">i2", (len(digits),))])
+    cells["size"], cells["count"] = 8 + 2 * len(digits), len(digits)
+    cells["weight"], cells["scale"] = len(digits) + scale // -_DIGITS - 1, scale
+    cells["sign"] = np.where(negative, NEGATIVE, 0)
+    for place, digit in enumerate(reversed(digits)):
+        cells["digits"][:, place] = digit
+    return _cell(cells, _nulls(values))
+
+
+def _groups(values: pl.Series, scale: int) -> tuple[list[Array], Array]:
+    """Return the groups of four digits, the last one first, and which numbers are negative."""
+    behind = -(scale // -_DIGITS)
     number, power = pl.col(values.name).to_physical().fill_null(0), 10**scale
+    more, physical = 10 ** (behind * _DIGITS - scale), values.to_physical().fill_null(0)
+    if _between(physical, -_MOST_WHOLE // more, _MOST_WHOLE // more):
+        units = physical.cast(pl.Int64).to_numpy()
+        return _split(np.abs(units) * more, behind), units < 0
     parts = values.to_frame().select(
         fraction=(number.abs() % power).cast(pl.Int64),
         whole=(number.abs() // power).cast(pl.Int64),
         negative=number < 0,
     )
-    fraction, whole = parts["fraction"].to_numpy(), parts["whole"].to_numpy()
+    fraction, short = parts["fraction"].to_numpy(), scale % _DIGITS
     digits: list[Array] = []
-    short = scale % _DIGITS
     if short:
         digits.append(fraction % 10**short * 10 ** (_DIGITS - short))
         fraction = fraction // 10**short
-    for _ in range(scale // _DIGITS):
-        digits.append(fraction % GROUP)
-        fraction = fraction // GROUP
-    behind = len(digits)
-    while whole.any():
-        digits.append(whole % GROUP)
-        whole = whole // GROUP
-    shape = [("size", ">u4"), ("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
-    cells = np.empty(values.len(), dtype=[*shape, ("digits", ">i2", (len(digits),))])
-    cells["size"], cells["count"] = 8 + 2 * len(digits), len(digits)
-    cells["weight"], cells["scale"] = len(digits) - behind - 1, scale
-    cells["sign"] = np.where(parts["negative"].to_numpy(), NEGATIVE, 0)
-    for place, digit in enumerate(reversed(digits)):
-        cells["digits"][:, place] = digit
-    return _cut(cells, 4, _nulls(values))
+    return digits + _split(fraction, scale // _DIGITS) + _split(parts["whole"].to_numpy(), 0), parts[
+        "negative"
+    ].to_numpy()
 
 
-def _cut(cells: Array, kept: int, nulls: Array | None) -> pa.Array:
-    """Return cells as bytes; of those that are null only the length, -1, is kept."""
-    if nulls is None:
-        return _constant(cells)
-    width = cells.dtype.itemsize
-    cells["size"][nulls] = _NULL
-    wanted = np.ones((len(cells), width), dtype=bool)
-    wanted[nulls, kept:] = False
-    flat = cells.view(np.uint8).reshape(-1, width)[wanted]
-    return _binary(np.cumsum(np.where(nulls, kept, width), dtype=np.int64), flat)
+def _split(rest: Array, least: int) -> list[Array]:
+    """Return the digits of numbers, the last one first, and at least so many."""
+    digits: list[Array] = []
+    while len(digits) < least or rest.any():
+        higher = rest // GROUP
+        digits.append(rest - higher * GROUP)
+        rest = higher
+    return digits
 
 
-def _constant(cells: Array) -> pa.Array:
-    return _binary(np.arange(1, len(cells) + 1, dtype=np.int64) * cells.dtype.itemsize, cells)
+def _cell(cells: Array, nulls: Array | None) -> _Cell:
+    if nulls is not None:
+        cells["size"][nulls] = _NULL
+    return _Cell(cells.view(np.uint8).reshape(len(cells), -1), nulls)
 
 
-def _binary(ends: Array, data: Array) -> pa.Array:
-    offsets = np.concatenate((np.zeros(1, np.int64), ends))
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(ends), buffers, null_count=0)
+def _joined(block: Sequence[_Cell]) -> pa.Array:
+    """Return cells that stand side by side as bytes; of those that are null only the length, -1, is kept."""
+    cells = np.concatenate([cell.bytes for cell in block], axis=1)
+    height, width = cells.shape
+    sizes, wanted, start = np.full(height, width, np.int64), None, 0
+    for cell in block:
+        size = cell.bytes.shape[1]
+        if cell.nulls is not None and size > _LENGTH:
+            wanted = np.ones(cells.shape, dtype=bool) if wanted is None else wanted
+            wanted[cell.nulls, start + _LENGTH : start + size] = False
+            sizes -= np.where(cell.nulls, size - _LENGTH, 0)
+        start += size
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells if wanted is None else cells[wanted])]
+    return pa.Array.from_buffers(pa.large_binary(), height, buffers, null_count=0)
 
 
 def _filled(values: pl.Series) -> Array:
