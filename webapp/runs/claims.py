@@ -46,7 +46,8 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
             "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
             "ended_at": None,
         }
-        if tx.execute(sa.update(run).where(run.c.id == run_id, free, ~busy, ordering.free()).values(taken)).rowcount != 1:
+        allowed = (run.c.id == run_id, free, ~busy, ordering.free())
+        if tx.execute(sa.update(run).where(*allowed).values(taken)).rowcount != 1:
             return None
         tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id)))
         row = tx.execute(sa.select(run).where(run.c.id == run_id)).one()

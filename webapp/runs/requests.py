@@ -27,6 +27,8 @@ from webapp.runs.reading import ACTIVE, RunRow, get
 
 MODES = ("simulate", "shadow", "live")
 SIDES = ("left", "right")
+RETRY = Actor("system", "Dependants")
+"""Asks for runs over parked records once the records that they refer to are linked."""
 _SOURCE = {Direction.LEFT_TO_RIGHT: "left", Direction.RIGHT_TO_LEFT: "right"}
 
 
@@ -206,7 +208,7 @@ def refuse_while_paused(tx: sa.Connection, rule_id: int, name: str) -> None:
 def refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
     """Raise `RunRefused` while a live run of the rule waits or works."""
     live = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
-    working = tx.scalar(sa.select(run.c.id).where(*live))
+    working = tx.scalar(sa.select(run.c.id).where(*live, run.c.requested_by != RETRY.name))  # those only take turns
     if working:
         text = "Run {run} of '{name}' is still at work. Wait for it, or cancel it."
         raise RunRefused(msg(text, run=working, name=name))
