@@ -7,7 +7,7 @@ from typing import Any
 from tests.runs.conftest import ADMIN, World
 from webapp.connections.probing import object_schema
 from webapp.rulebook import services as rulebook
-from webapp.runs import quarantine, reading
+from webapp.runs import ordering, quarantine, reading
 from webapp.runs.requests import start
 
 CUSTOMERS: dict[str, Any] = {
@@ -71,6 +71,18 @@ class Shop:
         run_id = start(self.world.house, rule, mode, ADMIN)
         assert self.world.work(run_id)
         return self.world.look(run_id)
+
+    def settle(self) -> list[reading.RunRow]:
+        """Carry out what waits, as workers and the dispatcher would, and return it."""
+        done: list[reading.RunRow] = []
+        while True:
+            ordering.call_off(self.world.house)
+            with self.world.house.db.read() as tx:
+                queued = [row.id for row in reading.listing(tx, state="queued")]
+            worked = [number for number in reversed(queued) if self.world.work(number)]
+            if not worked:
+                return done
+            done += [self.world.look(number) for number in worked]
 
     def parked(self, rule: str = "orders") -> list[quarantine.Entry]:
         with self.world.house.db.read() as tx:

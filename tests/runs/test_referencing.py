@@ -41,3 +41,15 @@ def test_an_order_waits_for_its_customer_and_nothing_else_does(shop: Shop):
     shop.run("customers")
     assert numbers(shop.run("orders")) == {"read": 3, "created": 2, "unchanged": 1}
     assert shop.parked() == []
+
+
+def test_what_waits_is_retried_as_soon_as_its_customer_is_linked(shop: Shop):
+    """A run that links customers asks for a run over just the orders that waited for them."""
+    shop.run("orders")
+    shop.run("customers")
+    retried = shop.settle()
+    assert [(run.rule_name, run.kind, numbers(run)) for run in retried] == [
+        ("orders", "records", {"read": 2, "created": 2})
+    ]
+    assert shop.parked() == []
+    assert len(shop.sales()) == 3

@@ -17,9 +17,8 @@ from webapp.runs import ordering
 from webapp.runs.models import quarantine, run
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.reading import ACTIVE
-from webapp.runs.requests import RunRefused, records, start
+from webapp.runs.requests import RETRY, RunRefused, records, start
 
-RETRY = Actor("system", "Dependants")
 _MOST = 1000
 """So many records are retried at once; the next run of their rule retries them all."""
 
