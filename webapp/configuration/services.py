@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents import ABSENT, Difference, differences
+from rules.documents.relations import before
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -152,6 +153,8 @@ def _write_all(writing: Writing, stated: Sequence[Stated]) -> list[Step]:
 
 def _needs(one: Stated) -> list[str]:
     """Return the names of the documents of the same kind that this one refers to."""
+    if one.kind == "sync":
+        return list(before(one.document))
     fields = one.document.get("fields") if one.kind == "entity" else None
     return [str(f["entity"]) for f in fields or () if isinstance(f, Mapping) and f.get("entity")]
 
@@ -173,11 +176,19 @@ def _step(writing: Writing, kind: str, name: str, before: Mapping[str, Any] | No
 def _prune(writing: Writing, stated: Sequence[Stated]) -> Iterator[Step]:
     kept = {(one.kind, one.name) for one in stated}
     for kind in reversed(list(KINDS)):
-        for name in reversed(KINDS[kind].names(writing.tx)):
+        for name in _last_first(writing, kind):
             if (kind, name) not in kept:
                 with places.refusals(partial(_nowhere, f"{kind} {name}")):
                     KINDS[kind].delete(writing, name)
                 yield Step(kind, name, "deleted")
+
+
+def _last_first(writing: Writing, kind: str) -> list[str]:
+    """Return the names of what is stored of a kind, those that need others before these."""
+    names = KINDS[kind].names(writing.tx)
+    if kind != "sync":
+        return names[::-1]
+    return in_order({name: list(before(KINDS[kind].read(writing.tx, name) or {})) for name in names})[::-1]
 
 
 def _nowhere(what: str, _path: str, message: Message) -> Mistake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
 from webapp.extensions import House
 from webapp.rulebook.library import library
+from webapp.rulebook.relations import check_relations
 
 SIDES = ("left", "right")
 
@@ -61,6 +63,8 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found += _unable(rule, seen)
     others = _others(house, rule, tx)
     found += _outages(rule, others)
+    with house.db.read() if tx is None else nullcontext(tx) as reading:
+        found += check_relations(reading, document)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
     if rule.tests and left is not None and right is not None and not errors(found):

@@ -24,7 +24,7 @@ from webapp.connections import services as connections
 from webapp.entities import quality
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
-from webapp.rulebook import entity_lookups, hooks, usage
+from webapp.rulebook import entity_lookups, hooks, relations, usage
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.fitting import check, check_askers
 from webapp.rulebook.kinds import KINDS, SYNC
@@ -83,6 +83,7 @@ quality.mapped_fields.append(usage.mapped_fields)
 hooks.deletion.append(entity_lookups.asked_by_entities)
 object_quality.uses_of.append(usage.uses_of_object)
 hooks.deletion.append(usage.asked_by_rules)
+hooks.deletion.append(relations.named_by_rules)
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED = frozenset({"new", "objects", "check"})
