@@ -145,7 +145,7 @@ def referring(
         fields: the fields that values come from and go to.
     """
     if name not in links:
-        return msg("There is no sync rule called '{name}'. Choose a rule whose records the field refers to.", name=name)
+        return msg("There is no sync rule called '{name}'.", name=name)
     table: LinkTable = links[name]
     side = side_of(table.ends, *ends)
     if side is None:

@@ -63,10 +63,10 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found += _unable(rule, seen)
     others = _others(house, rule, tx)
     found += _outages(rule, others)
-    with house.db.read() if tx is None else nullcontext(tx) as reading:
-        found += check_relations(reading, document)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
+    with house.db.read() if tx is None else nullcontext(tx) as reading:
+        found += [problem for problem in check_relations(reading, document) if problem not in found]
     if rule.tests and left is not None and right is not None and not errors(found):
         found += SyncTests(rule, left, right, known, house.clock()).run().problems()
     return found
