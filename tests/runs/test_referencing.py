@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.runs.conftest import World, numbers
-from tests.runs.linked import CUSTOMERS, ORDERS, Shop
+from tests.runs.conftest import ADMIN, World, numbers
+from tests.runs.linked import CUSTOMERS, Shop
+from webapp.runs import quarantine
 
 
 @pytest.fixture
@@ -53,3 +52,111 @@ def test_what_waits_is_retried_as_soon_as_its_customer_is_linked(shop: Shop):
     ]
     assert shop.parked() == []
     assert len(shop.sales()) == 3
+
+
+TWO_WAY = {"direction": "two_way", "conflict": {"default": "left"}}
+
+
+@pytest.fixture
+def both(world: World) -> Shop:
+    """Return two customers and two orders that both sides agree on, and rules that flow both ways."""
+    shop = Shop(world, **TWO_WAY)
+    shop.people((1, "a@x", "Ann"), (2, "b@x", "Bob"))
+    shop.purchases((10, 1, 5), (11, 2, 6))
+    shop.run("customers")
+    shop.run("orders")
+    return shop
+
+
+def _agree(shop: Shop) -> bool:
+    """Tell whether all orders name the same customers on both sides."""
+    left = shop.world.crm("SELECT o.id, p.mail, o.amount FROM purchase o LEFT JOIN person p ON p.id = o.person_id")
+    right = shop.world.erp("SELECT o.id, p.email, o.total FROM sale o LEFT JOIN partner p ON p.no = o.partner_no")
+    return sorted(left) == sorted(right)
+
+
+def test_two_way_references_flow_from_either_side(both: Shop):
+    """A new order of the right side names the left customer's key, and a changed customer of an order flows back."""
+    keys = both.numbers()
+    assert _agree(both)
+    both.world.erp("INSERT INTO sale VALUES (?, ?, ?)", (20, keys["b@x"], 9))
+    both.world.erp(f"UPDATE sale SET partner_no = {keys['b@x']} WHERE id = 10")
+    both.run("orders")
+    assert both.world.crm("SELECT * FROM purchase ORDER BY id") == [(10, 2, 5), (11, 2, 6), (20, 2, 9)]
+    assert _agree(both)
+    assert numbers(both.run("orders")) == {"read": 6, "unchanged": 6}
+
+
+def test_two_way_orders_wait_on_either_side(both: Shop):
+    """An order of a customer that only the right side has waits until the customer is linked."""
+    both.world.erp("INSERT INTO partner VALUES (?, ?, ?)", (500, "c@x", "Cid"))
+    both.world.erp("INSERT INTO sale VALUES (?, ?, ?)", (30, 500, 1))
+    assert numbers(both.run("orders")) == {"read": 5, "unchanged": 4, "quarantined": 1}
+    assert [(e.side, e.left_key, e.waits_side, e.waits_key) for e in both.parked()] == [("right", "30", "right", "500")]
+    both.run("customers")
+    both.settle()
+    assert both.parked() == []
+    assert _agree(both)
+    assert numbers(both.run("orders")) == {"read": 6, "unchanged": 6}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_customer_made_again_under_another_key_takes_its_orders_along(both: Shop, side: str):
+    """Where a customer is made again with a new key, its orders of that side follow, though nobody has touched them."""
+    gone = "deleted_right" if side == "right" else "deleted_left"
+    both.publish(CUSTOMERS, **TWO_WAY, deletes={"detect": "full_scan"}, situations={gone: "recreate"})
+    system, table, key = (both.world.erp, "partner", "no") if side == "right" else (both.world.crm, "person", "id")
+    mail = "email" if side == "right" else "mail"
+    old = system(f"SELECT {key} FROM {table} WHERE {mail} = 'b@x'")[0][0]
+    system(f"DELETE FROM {table} WHERE {mail} = 'b@x'")
+    system(f"INSERT INTO {table} ({key}, {mail}) VALUES (?, ?)", (900, "other@x"))
+    both.run("customers")
+    assert system(f"SELECT {key} FROM {table} WHERE {mail} = 'b@x'") not in ([], [(old,)])
+    for _ in range(3):
+        both.run("orders")
+    assert _agree(both)
+    assert both.parked() == []
+
+
+def test_a_customer_whose_link_was_removed_is_said_so(shop: Shop):
+    """An order whose customer was deleted says that its link was removed, not that it is still to come."""
+    shop.publish(CUSTOMERS, deletes={"detect": "full_scan"}, situations={"deleted_left": "delete"})
+    shop.run("customers")
+    shop.run("orders")
+    shop.world.crm("DELETE FROM person WHERE id = 2")
+    shop.run("customers")
+    assert numbers(shop.run("orders")) == {"read": 3, "unchanged": 2, "quarantined": 1}
+    assert "was linked but is not any more" in str(shop.parked()[0].reason)
+
+
+def test_a_customer_in_quarantine_keeps_its_orders_waiting_until_it_is_replayed(shop: Shop):
+    """The order says that its customer is in quarantine; replaying the customer lets the order go on by itself."""
+    shop.publish(CUSTOMERS, validations=[{"name": "named", "check": "name != 'Bob'"}])
+    shop.run("customers")
+    shop.run("orders")
+    parked = shop.parked()
+    assert [str(e.reason) for e in parked] == [
+        "It waits for person 2 of the rule 'customers', which is in quarantine itself."
+    ]
+    customer = shop.parked("customers")[0]
+    house = shop.world.house
+    quarantine.edit(house, customer.id, {**customer.values, "name": "Robert"}, customer.version, ADMIN)
+    quarantine.replay(house, "customers", [customer.id], ADMIN)
+    assert [(run.rule_name, run.kind) for run in shop.settle()] == [("customers", "replay"), ("orders", "records")]
+    assert shop.parked() == []
+    assert shop.parked("customers") == []
+
+
+def test_text_and_number_keys_meet_exactly(world: World):
+    """Keys that are numbers on one side and text on the other meet by value; what is no number is told as such."""
+    shop = Shop(world, partner_no="TEXT", **TWO_WAY)
+    shop.people((1, "a@x", "Ann"))
+    shop.purchases((10, 1, 5))
+    shop.run("customers")
+    shop.run("orders")
+    assert shop.sales() == [(10, "101", 5)]
+    shop.world.erp("INSERT INTO sale VALUES (?, ?, ?)", (20, "0101", 1), (21, "C-7", 2))
+    shop.run("orders")
+    assert world.crm("SELECT person_id FROM purchase WHERE id = 20") == [(1,)]
+    assert [(e.left_key, e.stage) for e in shop.parked()] == [("21", "map")]
+    assert numbers(shop.run("orders")) == {"read": 5, "unchanged": 4, "quarantined": 1}
