@@ -6,6 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lo
 SOURCES := $(shell find webapp/static/src -type f 2>/dev/null) webapp/static/build.mjs
 CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=
+ARGS ?=
 
 .DELETE_ON_ERROR:
 .PHONY: run demo test soak check bench assets docs lock migration clean help
@@ -76,8 +77,8 @@ docs: .venv/.test ## write the parts of the documentation that are made from cod
 	@$(BIN)/python -m tests.rules.reference
 	@$(BIN)/python -m tests.docs.reference
 
-bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web
-	@$(BIN)/syncline bench $(SUITE)
+bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|w1 ARGS=...
+	@$(BIN)/syncline bench $(SUITE) $(ARGS)
 
 lock: .venv/.test ## write down the versions that are installed now
 	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > requirements.lock.new

@@ -1,76 +1,125 @@
 """Workload W1: runs of rules against `psql` binary COPY piped into COPY, in turns on the same machine.
 
-Usage: python -m benchmarks.w1 [--rows N] [--turns N] [--case NAME]... docs/benchmarks.md says what is measured.
+Usage: python -m benchmarks.w1 [--rows N] [--turns N] [--case NAME]... [--peers] [--together]; see docs/benchmarks.md.
 Each scenario begins with the pipe into a fresh target, then plays its cases with a fresh installation and databases.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
+from benchmarks import w1_elsewhere as elsewhere
+from benchmarks import w1_peers as peers
 from benchmarks.w1_bed import SETTINGS, Bed, bed, customers_table, psql
 from benchmarks.w1_cases import SCENARIOS, Scenario
-from benchmarks.w1_product import installation
+from benchmarks.w1_movers import MOVERS
+from benchmarks.w1_product import Installation, installation
 from benchmarks.w1_report import Figure, Report
 from benchmarks.w1_spent import Meter, Spent
 
 CASES = tuple(case for scenario in SCENARIOS for case in scenario.cases if case.listed)
-NAMES = tuple(case.name for case in CASES)
+AUDIT, AUDIT_GOAL, TITLE_OF_AUDIT = "audit", 8, "audit's share of CPU, first load with 8 expressions"
+NAMES = (*(case.name for case in CASES), AUDIT, *elsewhere.CASES)
 
 
-def pipe(place: Bed) -> Spent:
-    """Return what `psql` takes into a fresh target."""
-    place.renew(*customers_table("customers"))
-    place.settle()
-    return Meter().of(place.pipe)
+@dataclass
+class Turn:
+    """All wanted cases once; with `shared`, in one installation, which is quicker and less exact."""
+
+    place: Bed
+    wanted: Sequence[str]
+    report: Report
+    shared: Installation | None = None
+    known: dict[str, Spent] = field(default_factory=dict)
+
+    def play(self) -> None:
+        """Play all scenarios."""
+        for scenario in SCENARIOS:
+            names = [case.name for case in scenario.cases if case.name in self.wanted]
+            if names:
+                self._scenario(scenario, names)
+        for name in elsewhere.CASES:
+            if name in self.wanted:
+                with self._installation() as product:
+                    elsewhere.load(name, self.place, self.report, product)
+        for mover in MOVERS:
+            if mover.name in self.wanted:
+                peers.compare(mover, self.place, self.report, self.known)
+
+    def _scenario(self, scenario: Scenario, names: Sequence[str]) -> None:
+        self._pipe()
+        scenario.prepare(self.place)
+        with self._installation() as product:
+            for case, ran in scenario.play((self.place, product), names[-1]):
+                self.known[case.name] = ran.spent
+                if case.name in names:
+                    base = self.known[case.of] if case.of else None
+                    told = {"of": "the clean first load"} if case.of not in ("", "psql") else {}
+                    self.report.add(Figure(case.name, case.title, case.goal, ran.spent, base, **told))
+                if case.name == "first_load" and AUDIT in self.wanted:
+                    self._audit(product, ran.row.id, ran.spent)
+
+    def _pipe(self) -> None:
+        """Measure what `psql` takes into a fresh target."""
+        self.place.renew(*customers_table("customers"))
+        self.place.settle()
+        spent = self.known["psql"] = Meter().of(self.place.pipe)
+        print(f"  {'(psql)':22} {spent.wall:7.2f} s, {spent.cpu:7.2f} CPU s", flush=True)
+
+    def _audit(self, product: Installation, run_id: int, spent: Spent) -> None:
+        """Measure what the first load has spent on proving what it did."""
+        argv = [sys.executable, "-m", "benchmarks.w1_audit", product.house.settings.database_url, str(run_id)]
+        found = subprocess.run(argv, check=True, capture_output=True, text=True)
+        self.report.result(TITLE_OF_AUDIT, 100 * float(found.stdout) / spent.cpu, "% of CPU time", AUDIT_GOAL)
+
+    @contextlib.contextmanager
+    def _installation(self) -> Iterator[Installation]:
+        if self.shared is not None:
+            yield self.shared
+            return
+        with installation() as product:
+            yield product
 
 
-def play(scenario: Scenario, wanted: Sequence[str], place: Bed, report: Report, known: dict[str, Spent]) -> None:
-    """Play the cases of a scenario that are wanted; `known` are the times of this turn."""
-    names = [case.name for case in scenario.cases if case.name in wanted]
-    if not names:
-        return
-    known["psql"] = pipe(place)
-    print(f"  {'(psql)':22} {known['psql'].wall:7.2f} s, {known['psql'].cpu:7.2f} CPU s", flush=True)
-    scenario.prepare(place)
-    with installation() as product:
-        for case, ran in scenario.play((place, product), names[-1]):
-            known[case.name] = ran.spent
-            if case.name in names:
-                base = known[case.of] if case.of else None
-                told = {"of": "the clean first load"} if case.of not in ("", "psql") else {}
-                report.add(Figure(case.name, case.title, case.goal, ran.spent, base, **told))
-
-
-def chosen(asked: Sequence[str]) -> list[str]:
+def chosen(asked: Sequence[str], *, others: bool) -> list[str]:
     """Return the cases that are asked for and those that they are compared with."""
-    found = [case for case in CASES if not asked or case.name in asked]
-    return [case.name for case in CASES if case in found or case.name in {one.of for one in found}]
+    names = asked or [*NAMES, *(peers.NAMES if others else ())]
+    needed = {case.of for case in CASES if case.name in names}
+    needed |= {"first_load"} if AUDIT in names else set()
+    needed |= set(peers.OURS) if set(peers.NAMES) & set(names) else set()
+    return [name for name in (*NAMES, *peers.NAMES) if name in names or name in needed]
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Run the cases in turns and print what they took."""
-    wanted = chosen(arguments.case)
+    wanted = chosen(arguments.case, others=arguments.peers)
     report = Report(arguments.rows)
     print(f"{arguments.rows:,} customers, {psql()}")
     print("PostgreSQL: " + ", ".join(f"{name}={value}" for name, value in SETTINGS.items()), flush=True)
-    with bed(arguments.rows) as place:
+    with bed(arguments.rows) as place, contextlib.ExitStack() as stack:
+        shared = stack.enter_context(installation()) if arguments.together else None
         for turn in range(arguments.turns):
             print(f"turn {turn + 1} of {arguments.turns}", flush=True)
-            known: dict[str, Spent] = {}
-            for scenario in SCENARIOS:
-                play(scenario, wanted, place, report, known)
+            Turn(place, wanted, report, shared).play()
     report.end()
 
 
 def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Return what is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.w1")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--case", action="append", default=[], choices=NAMES)
-    return parser.parse_args(argv)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.w1", description="Workload W1 against psql.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="how many records")
+    parser.add_argument("--turns", type=int, default=3, help="how often each case is measured; the median counts")
+    parser.add_argument("--case", action="append", default=[], choices=(*NAMES, *peers.NAMES), help="only these")
+    parser.add_argument("--peers", action="store_true", help="compare with other programs as well")
+    parser.add_argument("--together", action="store_true", help="one turn in one installation: quick, to try it out")
+    arguments = parser.parse_args(argv)
+    arguments.turns = 1 if arguments.together else arguments.turns
+    return arguments
 
 
 if __name__ == "__main__":

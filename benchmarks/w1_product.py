@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,13 @@ class Installation:
     bell: redis.Redis
     worker: subprocess.Popen[bytes]
     folder: Path
+    connected: set[str] = field(default_factory=set)
 
     def connect(self, name: str, connector: str, settings: Mapping[str, Any]) -> None:
-        """Connect a system."""
+        """Connect a system, unless it is connected."""
+        if name in self.connected:
+            return
+        self.connected.add(name)
         document = {"kind": "connection", "name": name, "connector": connector, "settings": dict(settings)}
         connections.create(self.house, document, BENCH)
 

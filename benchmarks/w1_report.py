@@ -48,7 +48,7 @@ class Report:
 
     rows: int
     figures: dict[str, list[Figure]] = field(default_factory=dict)
-    others: list[dict[str, Any]] = field(default_factory=list)
+    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, figure: Figure) -> None:
@@ -67,14 +67,21 @@ class Report:
         print(f"  {line}", flush=True)
         self.notes.append(line)
 
-    def result(self, case: str, value: float, unit: str, **more: Any) -> None:
-        """Take up a result of another kind than a run; `more` are goal, met, ratio, peers."""
-        self.others.append({**_head(case, value, unit), **more})
+    def result(
+        self, case: str, value: float, unit: str, goal: float | None, others: dict[str, float] | None = None
+    ) -> None:
+        """Take up a result of another kind than a run; the median of all turns counts.
+
+        With `others`, the seconds of other programs, the value has to reach the goal instead of staying below it.
+        """
+        print(f"  {case}: {value:.2f} {unit}", flush=True)
+        head = {**_head(case, round(value, 3), unit), "goal": goal, "peers": others or {}}
+        self.others.setdefault(case, []).append({**head, "ratio": round(value, 3) if others else None})
 
     def end(self) -> None:
         """Print the table and the results."""
         lines = [line for found in self.figures.values() for line in self._lines(found)]
-        results = [*lines, *self.others]
+        results = [*lines, *map(_middle, self.others.values())]
         width = max((len(one["case"]) for one in results), default=0)
         print()
         for one in results:
@@ -99,6 +106,14 @@ class Report:
 
 def _median(found: list[Figure], of: Callable[[Figure], float]) -> float:
     return round(statistics.median(of(figure) for figure in found), 3)
+
+
+def _middle(found: list[dict[str, Any]]) -> dict[str, Any]:
+    value = statistics.median(one["value"] for one in found)
+    if not found[0]["peers"]:
+        return {**found[0], "value": value, **_goal(value, found[0]["goal"])}
+    met = None if found[0]["goal"] is None else value >= found[0]["goal"]
+    return {**found[0], "value": value, "ratio": value, "met": met}
 
 
 def _goal(value: float, goal: float | None) -> dict[str, Any]:

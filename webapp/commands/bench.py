@@ -18,6 +18,8 @@ SUITES: dict[str, tuple[str, ...]] = {
     "sync": ("sync",),
     "connectors": ("connectors",),
     "web": ("entities", "web"),
+    "correlation": ("correlation",),
+    "w1": ("w1",),
 }
 BENCHMARKS = ROOT / "benchmarks"
 RESULT = '{"suite":'
@@ -26,24 +28,32 @@ RESULT = '{"suite":'
 
 @click.command()
 @click.argument("suite", required=False, type=click.Choice(list(SUITES)))
+@click.option("--rows", type=click.IntRange(min=1000), help="w1: how many records (1,000,000).")
+@click.option("--turns", type=click.IntRange(min=1), help="w1: how often each case is measured (3).")
+@click.option("--case", "cases", multiple=True, help="w1: only this case; can be given more than once.")
+@click.option("--peers", is_flag=True, help="w1: compare with other programs as well, installed at first use.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json", help="The file to write."
 )
-def bench(suite: str | None, *, output: Path) -> None:
-    """Measure: all suites, or one of rules, sync, connectors and web."""
+def bench(suite: str | None, *, output: Path, peers: bool, cases: tuple[str, ...], **numbers: int | None) -> None:
+    """Measure: all suites, or one of rules, sync, connectors, web, correlation and w1."""
+    asked = [f"--{name}={value}" for name, value in numbers.items() if value is not None]
+    asked += [*(f"--case={name}" for name in cases), *(["--peers"] if peers else [])]
+    if asked and suite != "w1":
+        raise Failed(f"{asked[0]} belongs to the suite w1: syncline bench w1 {asked[0]}")
     modules = [name for key in ([suite] if suite else SUITES) for name in SUITES[key]]
     present = [name for name in modules if (BENCHMARKS / f"{name}.py").exists()]
     if not present:
         raise Failed(f"There are no benchmarks of {suite or 'any suite'} in {BENCHMARKS}.")
-    results = [result for name in present for result in _run(name)]
+    results = [result for name in present for result in _run(name, asked)]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
     click.echo(f"{len(results)} results written to {output}")
 
 
-def _run(name: str) -> list[dict[str, Any]]:
+def _run(name: str, asked: list[str]) -> list[dict[str, Any]]:
     """Run a benchmark, show what it says and return its results."""
-    argv = [sys.executable, "-m", f"benchmarks.{name}"]
+    argv = [sys.executable, "-m", f"benchmarks.{name}", *asked]
     results = []
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own scripts
         for line in process.stdout or ():
