@@ -1,9 +1,9 @@
-"""Writing changes in one transaction: in bulk, and by halves where a record is refused.
+"""Writing changes in one transaction: in bulk, and by small parts where a record is refused.
 
 A refused batch is rolled back to its savepoint. Where the database can tell itself which of many records it takes,
-it does so and tells what is wrong with the others. Else the batch is tried again in halves, down
-to the one record, so that n records with k bad ones take about k·log(n) attempts. All others become durable, and the
-order of the records is kept.
+it does so and tells what is wrong with the others. Else the batch is tried again in small parts, and the records of a
+part that fails one by one, so that n records with k bad ones take about n / 32 + 32·k attempts. All others become
+durable, and the order of the records is kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from connectors.spi import Failure
 from rules.schema import Change, Op
 from rules.text import msg
 
-_MANY = 16
+_MANY, _PART = 16, 32
 _ROW = "syncline row"
 """The name of the column that numbers the records; no field is called like that."""
 
@@ -90,13 +90,16 @@ class Writer:
                 bad.setdefault(row, Refusal(unfit(field, values[row]), name))
         for row, refusal in bad.items():
             self._refuse(row, refusal)
-        rows = pl.Series(_ROW, range(change.records.height), dtype=pl.Int64)
-        return pl.DataFrame([*columns, rows]).filter(~rows.is_in(list(bad)))
+        records = pl.DataFrame(columns).with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
+        return records.filter(~records[_ROW].is_in(list(bad))) if bad else records
 
     def _create(self, change: Change, records: pl.DataFrame) -> pl.Series | None:
         field = self._table.schema[change.key]
         if change.key in change.records.columns or not (field.generated or field.has_default):
-            self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records, each=self._each)
+            first = self._loader.each_first
+            if not (first and not records.is_empty() and self._each(records)):
+                each = None if first else self._each
+                self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records, each)
             return None
         keys: list[Any] = [None] * change.records.height
         make: Attempt = lambda part: self._loader.create_with_keys(part.drop(_ROW), change.key)  # noqa: E731
@@ -126,7 +129,9 @@ class Writer:
                 if found is not None and None in found.values():
                     savepoint.rollback()
                     return False
-        except self._errors:
+        except self._errors as error:
+            if self._loader.each_first and self._flavor.refusal(getattr(error, "orig", None) or error) is None:
+                raise
             return False
         for row, refusal in (found or {}).items():
             assert refusal is not None  # noqa: S101 - looked at above
@@ -152,8 +157,9 @@ class Writer:
             return []
         if each is not None and records.height >= _MANY and each(records):
             return []
-        half = records.height // 2
-        return [*self._attempt(do, records.head(half)), *self._attempt(do, records.tail(-half))]
+        # few records are refused as a rule: a part without one costs a call, a part with one a call for each record
+        size = _PART if records.height > _PART else 1
+        return [made for part in records.iter_slices(size) for made in self._attempt(do, part)]
 
     def _refuse(self, row: int, refusal: Refusal) -> None:
         self._failures.append(Failure(self._index, row, refusal.message, refusal.field))

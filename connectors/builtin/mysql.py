@@ -21,12 +21,16 @@ from connectors.builtin.database_settings import (
     server_settings,
 )
 from connectors.builtin.mysql_flavor import MySQLFlavor
+from connectors.builtin.mysql_wire import Wire
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import ConnectorSpec
 from rules.text import N_, msg
 
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SESSION = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION'"
+_SESSION = (
+    "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',"
+    " sql_notes = 1, max_error_count = 65535"
+)
 _TEXTUAL = (
     FIELD_TYPE.DECIMAL,
     FIELD_TYPE.NEWDECIMAL,
@@ -37,6 +41,7 @@ _TEXTUAL = (
 )
 # what we parse ourselves, exactly, stays text
 _CONVERSIONS: dict[Any, Any] = {**conversions, **dict.fromkeys(_TEXTUAL, str)}
+_OURS = {"time_zone", "sql_mode", "sql_notes", "max_error_count"}
 _PROTOCOL, _REFUSED = 10, 255
 _HEADER = 5
 
@@ -71,10 +76,11 @@ class MySQL(ServerDatabase):
 
     def open(self) -> pymysql.Connection[Any]:
         """Return a new connection to an address that may be reached."""
-        connection = pymysql.Connection(
+        connection = Wire(
             host=self.host, port=self.port, user=self.settings["user"], database=self.settings["database"],
             password=(self.settings.get("password") or "").encode(), charset="utf8mb4", conv=_CONVERSIONS,
-            client_flag=CLIENT.FOUND_ROWS, init_command=_SESSION, program_name="syncline", defer_connect=True,
+            client_flag=CLIENT.FOUND_ROWS | CLIENT.LOCAL_FILES, init_command=_SESSION, program_name="syncline",
+            defer_connect=True,
             auth_plugin_map={"mysql_clear_password": _NoClearText, "dialog": _NoClearText}, **self._tls(),
         )  # fmt: skip
         options, network = self._options(), self._socket()
@@ -136,7 +142,7 @@ class MySQL(ServerDatabase):
         options = self.settings.get("options") or {}
         if not isinstance(options, dict) or not all(_OPTION.fullmatch(str(name)) for name in options):
             raise Misconfigured(msg("The session settings have to be an object of names and values."))
-        return {name: value for name, value in options.items() if name.lower() not in {"time_zone", "sql_mode"}}
+        return {name: value for name, value in options.items() if name.lower() not in _OURS}
 
 
 _KEEPALIVE = (

@@ -119,7 +119,7 @@ def _column(row: sa.Row[Any], *, json: bool) -> Column:
         generated=serial or " generated" in extra, label=_text(row.label),
         has_default=serial or (standard is not None and standard.upper() != "NULL"),
     )  # fmt: skip
-    return Column(field, native, computed=" generated" in extra)
+    return Column(field, native, cast=_text(row.column_type), computed=" generated" in extra)
 
 
 def _scale(row: sa.Row[Any], kind: FieldType) -> int | None:

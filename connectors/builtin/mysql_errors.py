@@ -9,6 +9,7 @@ import pymysql
 
 from connectors.builtin.database_check import NoDatabase, Untrusted
 from connectors.builtin.database_flavor import Refusal
+from connectors.builtin.mysql_wire import FILE_ASKED
 from connectors.errors import AuthFailed, ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from rules.text import Message, msg
 
@@ -34,6 +35,7 @@ _NUMBERS: dict[int, tuple[type[ConnectorError], Message]] = {
     **dict.fromkeys((1051, 1146), (ObjectMissing, msg("A table or view does not exist (any more)."))),
     1054: (ObjectMissing, msg("A field does not exist (any more).")),
     1049: (NoDatabase, msg("The server has no database of this name.")),
+    FILE_ASKED: (Misconfigured, msg("The server asks for a file of this machine, which it does not get.")),
     2026: (Untrusted, msg("The server offers no encryption, but the settings ask for it.")),
     # 1305: a deadlock undid the whole transaction, and with it the savepoint that we then want to go back to
     **dict.fromkeys((1205, 1213, 1305), (Unavailable, _LOCKED)),
@@ -47,6 +49,9 @@ _ABOUT_A_RECORD = {
     1048, 1062, 1118, 1138, 1169, 1216, 1217, 1231, 1264, 1265, 1292, 1300, 1364, 1366, 1367, 1406, 1411, 1416, 1451,
     1452, 1557, 1586, 1644, 1690, 1761, 1762, 3140, 3141, 3156, 3819, 3903, 4025,
 }  # fmt: skip
+
+LEFT_OUT = {1022, 1062, 1169, 1216, 1452, 1557, 1586, 1761, 1762, 3819, 4025}
+"""A load that warns of one of these has left the row out and changed no value."""
 
 _CLIENT_ERRORS = {0, *range(2000, 3000)}
 """The driver's own errors: the server did not answer at all."""

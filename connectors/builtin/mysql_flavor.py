@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,19 +11,17 @@ import pymysql
 import sqlalchemy as sa
 
 from connectors.builtin import mysql_catalog, mysql_errors
-from connectors.builtin.database_flavor import Flavor, Loader, Refusal, many
-from connectors.builtin.database_rows import RowLoader
+from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, many
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
+from connectors.builtin.mysql_cells import Rows, column_of_cells, unpack
 from connectors.builtin.mysql_filter import MySQLTests
-from connectors.errors import ConnectorError, Misconfigured
+from connectors.builtin.mysql_load import GEOMETRIES
+from connectors.builtin.mysql_wire import Received, Wire
+from connectors.builtin.mysql_write import MySQLLoader
+from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
-from rules.text import msg
 
-_GEOMETRIES = {
-    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
-}  # fmt: skip
-_ROWS, _BYTES = 400, 500_000
 _SORTED_AS_TEXT = {"enum", "set", "json"}
 
 
@@ -55,7 +52,7 @@ class MySQLFlavor(Flavor):
     def wire(self, column: Column) -> sa.ColumnElement[Any]:
         """Select single floats with all their digits and geometries as text."""
         own: sa.ColumnElement[Any] = sa.column(column.name)
-        if column.native in _GEOMETRIES:
+        if column.native in GEOMETRIES:
             return sa.func.ST_AsText(own)
         return _number(own, column)
 
@@ -91,6 +88,18 @@ class MySQLFlavor(Flavor):
             return decode(column.field, values)
         return truths(column.name, decode(Field(column.name, FieldType.INTEGER), values))
 
+    def fetch(
+        self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
+    ) -> Fetched:
+        """Return what a query gives as columns made of what came over the wire."""
+        found = received(connection, statement)
+        cells = None if found is None else unpack(found, len(columns) + len(places))
+        if found is None or cells is None:
+            return super().fetch(connection, statement, columns, places)
+        typed = tuple(column_of_cells(*pair) for pair in zip(cells, columns, strict=False))
+        rows = Rows(cells, found)
+        return Fetched(typed, len(rows), rows[-1][len(columns) :] if len(rows) else (), rows)
+
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Do not wait for locks for ever, and free them if this process stops."""
         seconds = max(1, round(timeout))
@@ -101,47 +110,13 @@ class MySQLFlavor(Flavor):
         return MySQLLoader(self, connection, source, table)
 
 
-class MySQLLoader(RowLoader):
-    """Writes rows; keys come from AUTO_INCREMENT, in MariaDB from any default."""
-
-    def update_found(self, records: pl.DataFrame, key: str) -> None:
-        """Update some hundred records a statement; keys that are texts go one by one, as collations may not mix."""
-        if self.table.by_name[key].field.type is not FieldType.INTEGER:
-            super().update_found(records, key)
-            return
-        quote = self.connection.dialect.identifier_preparer.quote
-        names = [quote(name) for name in records.columns]
-        table = quote(self.table.name)
-        first = ", ".join(f"%s AS v{i}" for i in range(len(names)))
-        other = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
-        values = ", ".join(f"{table}.{name} = given.v{i}" for i, name in enumerate(names) if records.columns[i] != key)
-        at = records.columns.index(key)
-        for part in _slices(records):
-            rows = zip(*map(self._values, part.get_columns()), strict=True)
-            self.connection.exec_driver_sql(
-                f"UPDATE {table} JOIN (SELECT {first}{other * (part.height - 1)}) AS given"  # noqa: S608 - quoted names
-                f" ON {table}.{names[at]} = given.v{at} SET {values}",
-                tuple(itertools.chain.from_iterable(rows)),
-            )
-
-    def create_one(self, record: dict[str, Any], key: str) -> Any:
-        """Insert a record and return its key."""
-        values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
-        statement: Any = sa.insert(self.source).values(values)
-        if self.table.by_name[key].field.generated:
-            return self.connection.execute(statement).lastrowid
-        if getattr(self.connection.dialect, "is_mariadb", False):
-            return self.connection.execute(statement.returning(sa.column(key))).scalar_one()
-        raise Misconfigured(
-            msg("MySQL does not tell the value it gave '{field}'.", field=key),
-            msg("Map a value to the field."),
-        )
-
-
-def _slices(records: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield parts that stay far below the size of a packet."""
-    width = max(1, int(records.estimated_size()) // max(1, records.height))
-    return records.iter_slices(max(1, min(_ROWS, _BYTES // width)))
+def received(connection: sa.Connection, statement: sa.Select[Any]) -> Received | None:
+    """Return the result of a query as it comes over the wire."""
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+    given = tuple(compiled.params[name] for name in compiled.positiontup or ())
+    driver: Wire = connection.connection.driver_connection  # type: ignore[assignment]
+    with driver.cursor() as cursor:
+        return driver.receive(cursor.mogrify(str(compiled), given))
 
 
 def _number(own: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:

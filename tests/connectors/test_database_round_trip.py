@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -51,14 +51,14 @@ records = st.lists(record, min_size=1, max_size=6)
 
 @pytest.fixture(scope="module")
 def postgresql(module_postgres_url: str) -> Iterator[Database]:
-    _create(module_postgres_url, test_postgresql.NATIVE)
+    create(module_postgres_url, test_postgresql.NATIVE)
     with PostgreSQL(settings_of(module_postgres_url), Context()) as source:
         yield source
 
 
 @pytest.fixture(scope="module")
 def mysql(module_mariadb_url: str) -> Iterator[Database]:
-    _create(module_mariadb_url, test_mysql.NATIVE)
+    create(module_mariadb_url, test_mysql.NATIVE)
     with MySQL(settings_of(module_mariadb_url), Context()) as source:
         yield source
 
@@ -67,12 +67,13 @@ def mysql(module_mariadb_url: str) -> Iterator[Database]:
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     folder: Path = tmp_path_factory.mktemp("sqlite")
     (folder / "any.db").touch()
-    _create(f"sqlite:///{folder / 'any.db'}", test_sqlite.NATIVE)
+    create(f"sqlite:///{folder / 'any.db'}", test_sqlite.NATIVE)
     with SQLite({"path": "any.db"}, Context(file_roots=(folder,))) as source:
         yield source
 
 
-def _create(url: str, native: dict[FieldType, str]) -> None:
+def create(url: str, native: Mapping[FieldType, str]) -> None:
+    """Create a table with a column of each type."""
     columns = ", ".join(f"f_{kind} {native[kind].replace('20, 4', '30, 5')}" for kind in FieldType)
     run(url, f"CREATE TABLE t (id bigint PRIMARY KEY, {columns})")
 

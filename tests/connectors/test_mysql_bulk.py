@@ -1,0 +1,276 @@
+"""Loads from memory and results read as columns give exactly what single statements give."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.builtin import database_read, mysql_write
+from connectors.builtin.database_types import Column
+from connectors.builtin.mysql import MySQL
+from connectors.builtin.mysql_cells import column_of_cells, unpack
+from connectors.builtin.mysql_wire import Received
+from connectors.spi import Context, Failure, Page, ReadRequest
+from rules.schema import Change, Field, FieldType, Op
+from tests.connectors import test_database_round_trip as round_trip
+from tests.connectors import test_mysql
+from tests.connectors.databases import everything, rows, run, settings_of
+
+NEVER = 10**9
+
+
+@pytest.fixture(scope="module")
+def filled(module_mariadb_url: str) -> Iterator[MySQL]:
+    """A table with a column of each type."""
+    round_trip.create(module_mariadb_url, test_mysql.NATIVE)
+    with MySQL(settings_of(module_mariadb_url), Context()) as source:
+        yield source
+
+
+@pytest.fixture
+def source(mariadb_url: str) -> Iterator[MySQL]:
+    """The connector on a fresh database."""
+    with MySQL(settings_of(mariadb_url), Context()) as source:
+        yield source
+
+
+@contextlib.contextmanager
+def at_once(count: int) -> Iterator[None]:
+    """From so many records on, load them and read them as columns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mysql_write, "_LOADED", count)
+        patch.setattr(database_read, "BULK", count)
+        yield
+
+
+def both(source: MySQL, url: str, statements: list[str], records: pl.DataFrame) -> tuple[list[Any], list[Any]]:
+    """Create the records in one table by statements and in another by a load; return reasons and rows of each."""
+    found: list[tuple[Any, ...]] = []
+    for count in (NEVER, 1):
+        run(url, "DROP TABLE IF EXISTS t", *statements)
+        with at_once(count):
+            schema = source.schema("t")
+            failures = source.write("t", schema, [Change(Op.CREATE, "id", records)]).failures
+            found.append((told(failures), everything(source, "t").sort("id").rows()))
+    first, second = found
+    return list(first), list(second)
+
+
+def told(failures: tuple[Failure, ...]) -> list[tuple[int, str | None, str]]:
+    """Return where failures are and what they say."""
+    return [(failure.row, failure.field, str(failure.message)) for failure in failures]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(round_trip.record, min_size=1, max_size=12))
+def test_any_records_come_back(filled: MySQL, data: list[dict[str, object]]) -> None:
+    """What is not refused is read again exactly, both ways of writing refuse the same, and both ways read the same."""
+    schema = filled.schema("t")
+    frame = pl.DataFrame([{"id": i, **record} for i, record in enumerate(data)], schema=schema.dtypes())
+    found = []
+    for count in (NEVER, 1):
+        with at_once(count):
+            with filled.transaction() as connection:
+                connection.exec_driver_sql("DELETE FROM t")
+            failures = filled.write("t", schema, [Change(Op.CREATE, "id", frame)]).failures
+            found.append((told(failures), everything(filled, "t").sort("id").rows()))
+    assert found[0] == found[1]
+    with at_once(NEVER):
+        assert everything(filled, "t").sort("id").rows() == found[1][1]
+    refused = {row for row, _, _ in found[0][0]}
+    kept = frame.filter(~pl.col("id").is_in(refused))
+    assert [repr(row) for row in found[1][1]] == [repr(row) for row in kept.rows()]
+
+
+BAD: list[dict[str, Any]] = [
+    {}, {"parent": 7}, {"code": "a"}, {"code": "A"}, {"age": 3}, {"price": "1000.00"}, {"price": "1.005"},
+    {"name": "long"}, {"name": None}, {"old": "客"}, {"kind": "c"}, {"age": 70_000}, {"at": 1}, {"name": "客客😀"},
+    {"kind": "B"}, {"seen": 4_000_000_000}, {"small": 255}, {"small": -1}, {"flags": 16}, {"flags": 15},
+    {"single": 1e39}, {"name": "NULL"}, {"name": '"\\,'}, {"parent": None}, {"code": 'x"\n\\N'}, {"id": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [[number] for number in range(len(BAD))] + [list(range(len(BAD)))])
+def test_the_reasons_are_those_of_single_statements(source: MySQL, mariadb_url: str, bad: list[int]) -> None:
+    """Each kind of bad value alone and all together: a load refuses the same records in the same words."""
+    run(mariadb_url, "CREATE TABLE parents (id int PRIMARY KEY)", "INSERT INTO parents VALUES (1)")
+    table = (
+        "CREATE TABLE t (id int PRIMARY KEY, parent int, code varchar(10) UNIQUE, age smallint,"
+        " CONSTRAINT grown CHECK (age >= 18), price decimal(5, 2), name varchar(3) NOT NULL,"
+        " old varchar(9) CHARACTER SET latin1, kind enum('a', 'b'), at datetime, seen timestamp NULL,"
+        " small tinyint unsigned, flags bit(4), single float, FOREIGN KEY (parent) REFERENCES parents (id))"
+    )
+    good: dict[str, Any] = {
+        "parent": 1, "code": None, "age": 20, "price": "1.00", "name": "ok", "old": "ä", "kind": "a", "at": 0,
+        "seen": 1_000_000_000, "small": 1, "flags": 1, "single": 0.5,
+    }  # fmt: skip
+    changes = [{}, *(BAD[number] for number in bad), {}]
+    made = [{"id": i, **good, **change} for i, change in enumerate(changes)]
+    records = pl.DataFrame(made, infer_schema_length=None).with_columns(
+        pl.col("price").cast(pl.Decimal(38, 3)),
+        at=pl.datetime(2024, 1, 1) + pl.duration(microseconds="at"),
+        seen=pl.from_epoch("seen").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+    )
+    by_statements, by_load = both(source, mariadb_url, [table], records)
+    assert by_load == by_statements
+
+
+def test_a_trigger_may_refuse(source: MySQL, mariadb_url: str) -> None:
+    """What no look at the table tells ends a load, and the records go one by one."""
+    table = "CREATE TABLE t (id int PRIMARY KEY, v varchar(9))"
+    trigger = (
+        "CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW IF NEW.v = 'no' THEN SIGNAL SQLSTATE '45000'"
+        " SET MESSAGE_TEXT = 'not this one'; END IF"
+    )
+    records = pl.DataFrame({"id": range(50), "v": ["no" if i % 20 == 3 else "yes" for i in range(50)]})
+    by_statements, by_load = both(source, mariadb_url, [table, trigger], records)
+    assert by_load == by_statements
+    assert [row for row, _, _ in by_load[0]] == [3, 23, 43]
+
+
+def test_keys_that_are_there_already(source: MySQL, mariadb_url: str) -> None:
+    """Keys of the table and keys twice in a batch are refused; the next batch looks before it loads."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (5, 0), (1000000, 0)")
+    schema = source.schema("t")
+    with at_once(1):
+        for start in (0, 20):
+            ids = [*range(start, start + 20), start + 7, 1_000_000]
+            change = Change(Op.CREATE, "id", pl.DataFrame({"id": ids, "v": ids}))
+            refused = [failure.row for failure in source.write("t", schema, [change]).failures]
+            assert refused == ([5, 20, 21] if start == 0 else [20, 21])
+    assert len(rows(mariadb_url, "SELECT id FROM t")) == 41
+
+
+def test_text_keys_are_compared_by_the_server(source: MySQL, mariadb_url: str) -> None:
+    """Keys that differ in case or by spaces at the end are the same to the server, so a load leaves them out."""
+    table = "CREATE TABLE t (id varchar(9) COLLATE utf8mb4_general_ci PRIMARY KEY, v int UNIQUE)"
+    ids = ["a", "A", "b", "c ", "c", "d"]
+    records = pl.DataFrame({"id": ids, "v": [1, 2, 3, 4, 5, 3]})
+    by_statements, by_load = both(source, mariadb_url, [table], records)
+    assert by_load == by_statements
+    assert [row for row, _, _ in by_load[0]] == [1, 4, 5]
+
+
+def test_a_server_that_takes_no_load(mariadb_url: str, source: MySQL) -> None:
+    """Where the server forbids it, records are written by statements, and that is asked once a connection."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY, v varchar(9))", "SET GLOBAL local_infile = 0")
+    records = pl.DataFrame({"id": range(20), "v": ["x"] * 20})
+    try:
+        with at_once(1):
+            schema = source.schema("t")
+            for part in records.iter_slices(10):
+                assert not source.write("t", schema, [Change(Op.CREATE, "id", part)]).failures
+    finally:
+        run(mariadb_url, "SET GLOBAL local_infile = 1")
+    assert everything(source, "t").sort("id").equals(records.cast({"id": pl.Int64}))
+
+
+@pytest.mark.parametrize("kind", ["view", "geometry", "pair"])
+def test_tables_that_are_not_loaded(mariadb_url: str, source: MySQL, kind: str) -> None:
+    """Views and geometries take no load; keys of two fields are loaded, but not looked for."""
+    tables = {
+        "view": ["CREATE TABLE b (id int PRIMARY KEY, v text, w int)", "CREATE OR REPLACE VIEW t AS SELECT * FROM b"],
+        "geometry": ["CREATE TABLE t (id int PRIMARY KEY, v point, w int)"],
+        "pair": ["CREATE TABLE t (id int, v varchar(9), w int, PRIMARY KEY (id, w))"],
+    }
+    run(mariadb_url, *tables[kind])
+    records = pl.DataFrame(
+        {"id": [1, 2, 2], "v": [None, None, None], "w": [1, 1, 1]}, schema_overrides={"v": pl.String}
+    )
+    with at_once(1):
+        failures = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", records)]).failures
+        found = everything(source, "t")
+    assert [failure.row for failure in failures] == [2]
+    assert found.sort("id")["id"].to_list() == [1, 2]
+
+
+def test_what_cannot_be_read_is_told_alike(mariadb_url: str, source: MySQL) -> None:
+    """Dates that do not exist, durations, large numbers: the same rejects, whichever way a page is read."""
+    run(
+        mariadb_url,
+        "SET sql_mode = ''",
+        "CREATE TABLE s (id int PRIMARY KEY, d date, w datetime(3), t time, b boolean, big bigint unsigned, f float,"
+        " e enum('b', 'a'), g point, j json, s timestamp NULL, n decimal(60, 30), y year, m bit(9), r varbinary(300))",
+        """INSERT INTO s VALUES (1, '2024-02-29', '2024-01-01 10:00:00.125', '23:59:59', 1, 9223372036854775807, 0.1,
+           'a', ST_PointFromText('POINT(1 2)'), '{"b": 1.0, "a": 12345678901234567890.5}', '2024-01-01 00:00:00', 1.5,
+           2024, 300, REPEAT('x', 300))""",
+        "INSERT INTO s (id, d) VALUES (2, '0000-00-00'), (3, '2024-02-00'), (30, '9999-12-31')",
+        "INSERT INTO s (id, w) VALUES (4, '0000-00-00 00:00:00')",
+        "INSERT INTO s (id, t) VALUES (5, '24:00:00'), (6, '-01:00:00'), (7, '100:00:00')",
+        "INSERT INTO s (id, b) VALUES (8, 2), (9, -1)",
+        "INSERT INTO s (id, big) VALUES (10, 9223372036854775808), (11, 18446744073709551615)",
+        "INSERT INTO s (id, n) VALUES (12, 100000000000000000000.5), (13, -99999999.000000000000000000000000000001)",
+        "INSERT INTO s (id, r) VALUES (14, REPEAT('ab', 120)), (15, ''), (16, 'twelve bytes')",
+    )
+    schema, found = source.schema("s"), list[list[Page]]()
+    for count in (NEVER, 1):
+        with at_once(count):
+            found.append(list(source.read(ReadRequest("s", schema, page_size=5))))
+    slow, fast = found
+    assert len(slow) == len(fast) > 3
+    for one, other in zip(slow, fast, strict=True):
+        assert one.records.equals(other.records)
+        assert one.position == other.position
+        assert [(r.place, r.field, str(r.message), r.raw) for r in one.rejects] == [
+            (r.place, r.field, str(r.message), r.raw) for r in other.rejects
+        ]
+
+
+def test_texts_of_all_lengths(mariadb_url: str, source: MySQL) -> None:
+    """Lengths are told in one, three or four bytes, and a row that takes several packets is read in another way."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY, v longtext)")
+    lengths = [0, 12, 13, 250, 251, 252, 65_535, 65_536, 70_000]
+    values = [*("客" * (n // 3) + "x" * (n % 3) for n in lengths), None]
+    records = pl.DataFrame({"id": range(len(values)), "v": values})
+    with at_once(1):
+        source.write("t", source.schema("t"), [Change(Op.CREATE, "id", records)])
+        assert everything(source, "t").equals(records.cast({"id": pl.Int64}))
+        large = 17 * 2**20
+        run(mariadb_url, f"SET GLOBAL max_allowed_packet = {4 * large}")
+        run(mariadb_url, f"INSERT INTO t VALUES (100, REPEAT('a', {large}))")
+        with MySQL(settings_of(mariadb_url), Context()) as again:
+            found = everything(again, "t")
+    assert found["v"].str.len_bytes().to_list()[-1] == large
+
+
+def test_moments_of_all_days() -> None:
+    """Each day from year 1 to 9999 and each fraction is read as what it is, and no other day."""
+    days = pl.date_range(dt.date(1, 1, 1), dt.date(9999, 12, 31), eager=True)
+    assert _read(days.dt.strftime("%Y-%m-%d").str.zfill(10).to_list(), "date").to_list() == days.to_list()
+    wrong = ["2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-32", "0000-01-01", "20240101--"]
+    assert _read(wrong, "date").to_list() == [None] * len(wrong)
+
+
+def _read(texts: list[str], native: str) -> pl.Series:
+    raw, starts = bytearray(), []
+    for text in texts:
+        starts.append(len(raw))
+        raw += bytes([len(text)]) + text.encode()
+    cells = unpack(Received(raw, starts, [(None, None)]), 1)
+    assert cells is not None
+    return column_of_cells(cells[0], Column(Field("d", FieldType.DATE), native)).values
+
+
+def test_a_lost_connection_while_reading(mariadb_url: str, source: MySQL) -> None:
+    """A session that ends while a page is read is reported, and the next read works."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT seq FROM seq_1_to_20")
+    with at_once(1):
+        pages = source.read(ReadRequest("t", source.schema("t"), page_size=10))
+        next(pages)
+        run(mariadb_url, *(f"KILL {number}" for (number,) in rows(mariadb_url, _OTHERS)))
+        with pytest.raises(Exception, match="lost"):
+            list(pages)
+        assert everything(source, "t").height == 20
+
+
+_OTHERS = (
+    "SELECT id FROM information_schema.processlist"
+    " WHERE db = DATABASE() AND id <> CONNECTION_ID() AND command = 'Sleep'"
+)
