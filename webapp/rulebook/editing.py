@@ -56,6 +56,7 @@ class Row:
     default: str = ""
     place: int | None = None
     suggested: bool = False
+    reference: str = ""
 
     @property
     def required(self) -> bool:
@@ -65,7 +66,8 @@ class Row:
     @property
     def special(self) -> bool:
         """Tell whether the row says more than where its value comes from."""
-        return self.strength != "normal" or self.on != BOTH or bool(self.when) or self.on_error != PARK
+        said = self.strength != "normal" or self.on != BOTH or self.on_error != PARK
+        return said or bool(self.when) or bool(self.reference)
 
 
 def is_two_way(document: Mapping[str, Any]) -> bool:
@@ -100,6 +102,7 @@ def _row(name: str, field: Field | None, found: tuple[int, Mapping[str, Any]] | 
         str(entry.get("on_error", PARK)),
         default_text(entry.get("default")),
         place,
+        reference=str(entry.get("reference") or ""),
     )
 
 
@@ -128,7 +131,8 @@ def _in_order(form: Form, old: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _row_of(form: Form, number: str) -> dict[str, str]:
     names = ("source", "expression", "strength", "on", "when", "on_error", "default")
-    return {name: form.get(f"{name}-{number}", "").strip() for name in names}
+    row = {name: form.get(f"{name}-{number}", "").strip() for name in names}
+    return row | ({"reference": form[f"reference-{number}"]} if f"reference-{number}" in form else {})
 
 
 def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow) -> Document | None:
@@ -137,9 +141,11 @@ def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow
     entry = {**deepcopy(dict(old)), flow.target: name}
     if row["source"] == EXPRESSION:
         entry[flow.expression] = row["expression"]
+        entry.pop("reference", None)
     else:
         entry.pop(flow.expression, None)
         entry[flow.source] = row["source"]
+        set_or_drop(entry, "reference", row.get("reference", entry.get("reference")) or None, None)
     set_or_drop(entry, "strength", row["strength"] or "normal", "normal")
     set_or_drop(entry, "when", row["when"], "")
     set_on_error(entry, row)
@@ -169,6 +175,7 @@ def default_text(value: Any) -> str:
 _FIRST = (
     "left",
     "right",
+    "reference",
     "to_right",
     "to_left",
     "direction",

@@ -21,6 +21,7 @@ from webapp.rulebook.pages import RulePage
 from webapp.rulebook.pairs import SIDES
 from webapp.rulebook.pairs_live import summary, tried_pairs
 from webapp.rulebook.samples import COUNT, Samples, samples
+from webapp.rulebook.relations_form import connections_of
 from webapp.rulebook.trial import Objects, Result, try_row
 from webapp.rulebook.validation_trial import Examples, examples
 from webapp.web.language import translated
@@ -56,7 +57,7 @@ class LiveView(RulePage):
         target = look(self.house, document, flow.target).schema or Schema(())
         known = library(self.house)
         given = examples(found, listed(document, "decisions"), known, self.house.clock())
-        objects = Objects(given.schema, target, given.records.head(COUNT), known)
+        objects = Objects(given.schema, target, given.records.head(COUNT), known, connections_of(document))
         lines = rows(document, target)
         typed = {request.form[key]: key.removeprefix("target-") for key in request.form if key.startswith("target-")}
         shown = [
@@ -85,7 +86,7 @@ class LiveView(RulePage):
         found = {side: self._samples(document, side) for side in SIDES}
         decided = examples(found["left"], listed(document, "decisions"), known, self.house.clock())
         given = {"left": decided, "right": Examples(found["right"].schema, found["right"].many)}
-        shown = tried_pairs(request.form, given, known)
+        shown = tried_pairs(request.form, given, known, connections_of(document))
         most = max(side.records.height for side in found.values())
         chosen = min(max(request.form.get("sample", 0, type=int), 0), max(most - 1, 0))
         problem = next((side.problem for side in found.values() if side.problem), None)
@@ -105,6 +106,7 @@ def _as_typed(row: Row, number: str) -> Row:
         row,
         source=source,
         expression=request.form.get(f"expression-{number}", "").strip() if source == EXPRESSION else "",
+        reference=request.form.get(f"reference-{number}", row.reference),
     )
 
 

@@ -50,11 +50,12 @@ class Pair:
     default: str = ""
     place: int | None = None
     suggested: bool = False
+    reference: str = ""
 
     @property
     def written(self) -> bool:
         """Tell whether somebody has written an expression for the pair."""
-        return any((self.to_right, self.to_left, self.when, self.when_left, self.resolve))
+        return any((self.to_right, self.to_left, self.when, self.when_left, self.resolve, self.reference))
 
     def row(self, side: str, field: Field | None) -> Row | None:
         """Return how the field of a side gets its value, as the trial asks it; None where nothing flows there."""
@@ -62,7 +63,7 @@ class Pair:
         name, source, expression = getattr(self, side), getattr(self, way.source), getattr(self, way.expression)
         if not name or self.direction == _AGAINST[side] or not (source or expression):
             return None
-        return Row(name, field, EXPRESSION if expression else source, expression)
+        return Row(name, field, EXPRESSION if expression else source, expression, reference=self.reference)
 
 
 def pairs(document: Mapping[str, Any]) -> list[Pair]:
@@ -91,6 +92,7 @@ def _pair(entry: Mapping[str, Any], place: int) -> Pair:
         on_error=text("on_error", PARK),
         default=default_text(entry.get("default")),
         place=place,
+        reference=text("reference"),
     )
 
 
@@ -132,6 +134,8 @@ def _entry(old: Mapping[str, Any], form: Form, number: str) -> Document | None:
     entry = deepcopy(dict(old))
     for name in ("left", "right", "conflict", *_TEXTS):
         set_or_drop(entry, name, typed[name], "")
+    if f"reference-{number}" in form:
+        set_or_drop(entry, "reference", form[f"reference-{number}"], "")
     if entry.get("conflict") != EXPRESSION_POLICY:
         entry.pop("resolve", None)
     set_or_drop(entry, "direction", typed["direction"] or BOTH, BOTH)

@@ -32,13 +32,15 @@ class ShownPair:
         return any(tried.problems or tried.failed for _icon, _label, tried in self.ways)
 
 
-def tried_pairs(form: Form, given: Mapping[str, Examples], library: Library) -> list[ShownPair]:
+def tried_pairs(
+    form: Form, given: Mapping[str, Examples], library: Library, connections: tuple[str, str] = ("left", "right")
+) -> list[ShownPair]:
     """Return what each submitted pair gives to both sides; `given` are the first records of each side."""
-    return [ShownPair(number, _ways(form, number, given, library)) for number in numbers(form)]
+    return [ShownPair(number, _ways(form, number, given, library, connections)) for number in numbers(form)]
 
 
 def _ways(
-    form: Form, number: str, given: Mapping[str, Examples], library: Library
+    form: Form, number: str, given: Mapping[str, Examples], library: Library, connections: tuple[str, str]
 ) -> tuple[tuple[str, str, Tried], ...]:
     pair, labels = pair_of(form, number), {"right": _("To the right"), "left": _("To the left")}
     found = []
@@ -46,7 +48,7 @@ def _ways(
         row = pair.row(side, _field(given[side].schema, getattr(pair, side)))
         if row is not None:
             source = given[way.source]
-            objects = Objects(source.schema, given[side].schema, source.records.head(COUNT), library)
+            objects = Objects(source.schema, given[side].schema, source.records.head(COUNT), library, connections)
             found.append((_ICONS[side], labels[side], try_row(row, way, objects)))
     return tuple(found)
 

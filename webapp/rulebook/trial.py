@@ -45,12 +45,13 @@ class Tried:
 
 @dataclass(frozen=True)
 class Objects:
-    """The records to try on and the fields on both sides."""
+    """The records to try on and the fields on both sides; `connections` are those of the left and the right side."""
 
     source: Schema
     target: Schema
     records: pl.DataFrame
     library: Library = EMPTY
+    connections: tuple[str, str] = ("left", "right")
 
 
 def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
@@ -86,13 +87,15 @@ def _mapped(row: Row, flow: Flow, objects: Objects) -> tuple[list[Any], dict[int
     """Map the records with a rule of this one field, so that types are converted as in a run."""
     entry: dict[str, Any] = {flow.target: row.name}
     entry[flow.expression if row.source == EXPRESSION else flow.source] = row.expression or row.source
+    if row.reference and row.source != EXPRESSION:
+        entry["reference"] = row.reference
     direction = Direction.RIGHT_TO_LEFT if flow.source == "right" else Direction.LEFT_TO_RIGHT
     schemas = {flow.source: objects.source, flow.target: objects.target}
     key = {side: next(iter(schema.names), "") for side, schema in schemas.items()}
     rule = SyncRule(
         name="trial",
-        left=Side("left", "left"),
-        right=Side("right", "right"),
+        left=Side(objects.connections[0], "left"),
+        right=Side(objects.connections[1], "right"),
         direction=direction,
         key=KeyPair(key["left"], key["right"]),
         fields=(FieldMap(**entry),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webapp.rulebook import demands, timetable, two_way_words
+from webapp.rulebook import demands, relations_form, timetable, two_way_words
 from webapp.rulebook.editing import listed, part_of
 from webapp.rulebook.pairs import SIDES, Pair, pairs
 from webapp.rulebook.shares import percent
@@ -22,7 +22,7 @@ def sentences(document: Document, names: Mapping[str, str]) -> list[str]:
     first = _("Keeps %(left)s and %(right)s the same, both ways.", left=names["left"], right=names["right"])
     runs = _("It runs %(when)s.", when=timetable.words(part_of(document, "schedule")))
     rest = (_scopes, _partners, _alone, _changes, _conflicts, _deletions, _found_how)
-    told = [first, runs, *demands.sentences(document)]
+    told = [first, runs, *relations_form.sentences(document), *demands.sentences(document)]
     return [*told, *(sentence for tell in rest for sentence in tell(document, names)), *_limits(document)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import FieldType, Schema
-from webapp.rulebook import demands, timetable, two_way_summary, two_way_words
+from webapp.rulebook import demands, relations_form, timetable, two_way_summary, two_way_words
 from webapp.rulebook.editing import EXPRESSION, PARK, Flow, Row, is_two_way, part_of, rows
 from webapp.rulebook.pairs import Pair, pairs
 from webapp.rulebook.translation import translate as _
@@ -37,6 +37,7 @@ def summary(document: Document) -> list[str]:
     source, target = side_name(document, flow.source), side_name(document, flow.target)
     sentences = [_("Brings records of %(source)s to %(target)s.", source=source, target=target)]
     sentences.append(_("It runs %(when)s.", when=timetable.words(part_of(document, "schedule"))))
+    sentences += relations_form.sentences(document)
     where = part_of(document, flow.source).get("where")
     if where:
         sentences.append(_("Only records that meet this condition count: %(where)s", where=where))
