@@ -35,7 +35,7 @@ from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
 from webapp.rulebook.source import Mark, SyntaxProblem
 from webapp.rulebook.two_way_form import with_direction
-from webapp.rulebook.two_way_views import behaviour_context, save_two_way, show_two_way
+from webapp.rulebook.two_way_views import behaviour_context, referable, save_two_way, show_two_way, with_after
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -87,6 +87,7 @@ class FieldsView(RulePage):
             "source_choices": _source_choices(source_seen.schema, document, flow),
             "functions": functions(),
             "scope": scope_address(document, flow.source, decided=True),
+            "references": referable(self, document),
             "suggested": context.pop("suggested", set()),
             "stale": context.pop("stale", None),
             "unsaved": context.pop("unsaved", False),
@@ -118,7 +119,7 @@ class BehaviourView(RulePage):
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
         document = with_promises(with_limits(document, request.form), request.form)
-        document = with_direction(document, request.form)
+        document = with_direction(with_after(document), request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
         return redirect(after_saving(name, "behaviour", ""))

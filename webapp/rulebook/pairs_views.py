@@ -17,6 +17,7 @@ from webapp.rulebook.pages import RulePage, after_saving, outages
 from webapp.rulebook.pairs import SIDES, Pair, lost, open_fields, pairs, with_pairs, with_proposed, without
 from webapp.rulebook.scopes import resolve_address, scope_address
 from webapp.rulebook.services import RuleRow
+from webapp.rulebook.two_way_views import referable
 
 
 def show_pairs(
@@ -40,6 +41,7 @@ def show_pairs(
         "fresh": range(len(known) - proposed, len(known)),
         "schemas": schemas,
         "choices": {side: _choices(document, side, schemas[side]) for side in SIDES},
+        "references": referable(page, document),
         "still_open": {side: open_fields(document, side, seen[side].schema) for side in SIDES},
         "outages": outages(*seen.values()),
         "functions": functions(),

@@ -17,6 +17,7 @@ from webapp.rulebook.limits_form import guard_lines
 from webapp.rulebook.pages import RulePage, after_saving, outages
 from webapp.rulebook.pairs import SIDES
 from webapp.rulebook.promises_form import promises
+from webapp.rulebook.relations_form import before_choices, named_after, reference_choices, with_order
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import defaults_of, two_way_choices
@@ -65,7 +66,7 @@ def save_two_way(page: RulePage, rule: RuleRow) -> Response:
     document = with_two_way(rule.document, request.form, timetable.cron_of(plan), schemas, keep=step)
     if step:
         return show_two_way(page, rule, stepped(document, do, request.form))
-    document = with_direction(document, request.form)
+    document = with_direction(with_after(document), request.form)
     if stale := page.save(rule, document):
         return show_two_way(page, rule, document, 409, stale)
     return redirect(after_saving(rule.name, "behaviour", ""))
@@ -85,8 +86,26 @@ def behaviour_context(page: RulePage, document: dict[str, Any]) -> dict[str, Any
         "zone": schedule.get("timezone") or page.house.settings.timezone,
         "zones": timetable.zones(),
         "timetable": timetable,
+        "before_choices": _before_choices(page, document),
+        "named_after": named_after(document),
         "directions": [(value, label) for value, _icon, label, _text in two_way_words.rule_directions()],
     }
+
+
+def referable(page: RulePage, document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the rules whose records the fields of a rule may refer to."""
+    with page.house.db.read() as tx:
+        return reference_choices(tx, document)
+
+
+def with_after(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with the rules that the submitted form says come before it."""
+    return with_order(document, request.form.getlist("after"), asked="after_asked" in request.form)
+
+
+def _before_choices(page: RulePage, document: dict[str, Any]) -> list[tuple[str, str]]:
+    with page.house.db.read() as tx:
+        return before_choices(tx, document)
 
 
 def _situations(document: dict[str, Any]) -> list[dict[str, Any]]:
