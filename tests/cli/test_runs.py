@@ -222,3 +222,18 @@ fields:
     assert "syncline approve" in one
     assert syncline.ok(*asked, "--where", "no > 1", "--wait", "--json").json["counts"]["read"] == 1
     assert syncline(*asked, "--where", "no > 1", "--record", "left:1").code == 1
+
+
+def test_a_shadow_run_is_compared_with_a_live_one(syncline: CommandLine, systems: Path) -> None:
+    """The command names each record that came to something else, and says where there is nothing to compare."""
+    syncline.ok("run", "items", "--mode", "shadow", "--wait")
+    assert "No live run of 'items'" in syncline("runs", "compare", "1").err
+    (systems / "inbox" / "items.csv").write_text("no,title,price\n1,Tea,3.50\n2,Müsli,4\n", "utf-8")
+    syncline.ok("run", "items", "--wait")
+    found = syncline.ok("runs", "compare", "1", "--json").json
+    assert (found["live"], found["counts"]["same"], found["counts"]["differs"]) == (2, 1, 1)
+    told = syncline.ok("runs", "compare", "1", "2").out
+    assert "differs 1: created -> created" in told
+    assert "title: '茶' -> 'Tea'" in told
+    assert "only shadow 3" in told
+    assert "not a shadow run" in syncline("runs", "compare", "2").err

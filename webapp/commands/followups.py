@@ -1,4 +1,4 @@
-"""`syncline approve` and `runs undo`: what follows a run."""
+"""`syncline approve`, `runs undo` and `runs compare`: what follows a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import click
 
 from webapp.commands.runs import follow, runs
 from webapp.commands.session import Failed, current, json_option, print_json
-from webapp.runs import followups, reading, undo_preview
+from webapp.runs import followups, reading, shadows, undo_preview
+from webapp.runs.shadows import Compared, Kind, Wanted
 from webapp.runs.undo_preview import Preview
 
 
@@ -50,3 +51,37 @@ def _print_preview(found: Preview) -> None:
         click.echo(f"    {sample.key}: {sample.reason}")
     if not found.complete:
         click.echo(f"The last {found.looked_at} of {found.records} records were looked up.")
+
+
+@runs.command()
+@click.argument("shadow", type=int)
+@click.argument("live", type=int, required=False)
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default=None, help="Only such records.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0, shadows.MOST), help="Records to show.")
+@json_option
+def compare(shadow: int, live: int | None, *, kind: str | None, limit: int, as_json: bool) -> None:
+    """Compare the run SHADOW, record by record, with the run LIVE: the next live one of its rule unless said."""
+    with current().house.db.read() as tx:
+        ours = reading.get(tx, shadow)
+        runs = [reading.get(tx, live)] if live else shadows.candidates(tx, ours)
+        reason = shadows.hindrance(ours, *runs[:1])
+        if reason is not None:
+            raise Failed(str(reason))
+        if not runs:
+            raise Failed(f"No live run of '{ours.rule_name}' has ended since run {shadow}.")
+        found = shadows.compared(tx, ours, runs[0], Wanted(kind or "", limit=limit))
+    if as_json:
+        about = {"shadow": shadow, "live": runs[0].id, "counts": found.counts, "matching": found.matching}
+        print_json({**about, "records": [one.to_json() for one in found.records]})
+        return
+    told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in found.counts.items() if number)
+    click.echo(f"Shadow run {shadow} against live run {runs[0].id} of {ours.rule_name}: {told or 'no records'}")
+    for one in found.records:
+        _print_compared(one)
+
+
+def _print_compared(one: Compared) -> None:
+    outcomes = (deed.outcome if deed else "not met" for deed in (one.shadow, one.live))
+    click.echo(f"{one.kind.value.replace('_', ' ')} {one.key}: {' -> '.join(outcomes)}")
+    for name, ours, theirs in one.fields:
+        click.echo(f"    {name}: {ours!r} -> {theirs!r}")

@@ -11,6 +11,7 @@ from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.quarantine_remap import Remap, remap
 from webapp.runs.requests import MODES, RunRefused, cancel, pause, resume, start
+from webapp.runs.shadow_api import ShadowApi
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.runs.verification_api import VerificationApi
 from webapp.wake import announce
@@ -306,4 +307,4 @@ def _warning(row: validations.RunWarning) -> dict[str, Any]:
     return {**told, "reason": str(row.message)}
 
 
-API = (RunsApi, PartApi, PlanApi, VerificationApi, QuarantineApi)
+API = (RunsApi, PartApi, PlanApi, ShadowApi, VerificationApi, QuarantineApi)

@@ -23,6 +23,7 @@ from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.rebaseline_views import RebaselineView
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
+from webapp.runs.shadow_views import ShadowView
 from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
@@ -205,6 +206,7 @@ VIEWS = (
     PartView,
     RebaselineView,
     PlanView,
+    ShadowView,
     VerificationView,
     WarningsView,
     ExplanationView,
