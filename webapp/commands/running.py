@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from webapp import wake
 from webapp.commands.session import Session
-from webapp.runs import execution, reading
+from webapp.runs import execution, ordering, reading
 from webapp.runs.reading import RunRow
 from webapp.supervisor import instance
 
@@ -35,8 +35,12 @@ def finish(session: Session, run_id: int, progress: Progress = lambda _row: None
         if not row.active:
             return row
         if row.state == "queued" and time.monotonic() - started >= patience:
-            execution.execute(house, run_id, f"cli-{os.getpid()}")
-            patience = PATIENCE
+            ordering.call_off(house)
+            with house.db.read() as tx:
+                first = ordering.next_up(tx, run_id)
+            if not execution.execute(house, first, f"cli-{os.getpid()}"):
+                time.sleep(POLL)
+            patience = PATIENCE if first == run_id else patience
         else:
             time.sleep(POLL)
 

@@ -9,7 +9,7 @@ import click
 from rules.text import Message
 from webapp.commands import running
 from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
-from webapp.runs import parts, reading, requests
+from webapp.runs import dependencies, parts, reading, requests
 from webapp.runs.reading import RunRow
 
 MODES = ("simulate", "shadow", "live")
@@ -19,15 +19,22 @@ MODES = ("simulate", "shadow", "live")
 @click.argument("rule")
 @click.option("--mode", type=click.Choice(MODES), default="live", show_default=True, help="What is done with changes.")
 @click.option("--record", "record", multiple=True, metavar="SIDE:KEY", help="Only this record, such as left:42.")
+@click.option("--with-dependencies", is_flag=True, help="First run the rules that come before it, in their order.")
 @click.option("--wait", is_flag=True, help="Wait for the end; carries the run out itself where no worker does.")
 @json_option
-def run(rule: str, *, mode: str, record: tuple[str, ...], wait: bool, as_json: bool) -> None:
+def run(  # noqa: PLR0913 - each is an option
+    rule: str, *, mode: str, record: tuple[str, ...], with_dependencies: bool, wait: bool, as_json: bool
+) -> None:
     """Run a published rule and print its counts; with --wait the exit code is zero only if the run ended well."""
     session = current()
     if record and mode != "live":
         raise Failed("Single records run live only; leave --mode out.")
+    if record and with_dependencies:
+        raise Failed("Single records run without other rules; leave --with-dependencies out.")
     if record:
         run_id = parts.run_records(session.house, rule, named(record), session.actor)
+    elif with_dependencies:
+        run_id = dependencies.start_in_order(session.house, rule, mode, session.actor)[-1]
     else:
         run_id = requests.start(session.house, rule, mode, session.actor)
     follow(session, run_id, wait=wait, as_json=as_json)

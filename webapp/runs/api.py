@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from webapp.runs import explanation, quarantine, reading, validations
+from webapp.runs.dependencies import start_in_order
 from webapp.runs.explanation import NotExplained
 from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
@@ -25,6 +26,7 @@ START = {
         "rule": {"type": "string"},
         "mode": {"enum": list(MODES), "default": "live"},
         "draft": {"type": "boolean"},
+        "with_dependencies": {"type": "boolean", "description": "First run the rules that come before it."},
     },
 }
 REPLAY = {
@@ -68,6 +70,9 @@ def _entry(entry: quarantine.Entry) -> dict[str, Any]:
         "state",
         "attempts",
         "version",
+        "waits_rule",
+        "waits_side",
+        "waits_key",
     )
     values = {name: getattr(entry, name) for name in names}
     return {**values, "reason": str(entry.reason), "record": entry.values, "last_at": entry.last_at}
@@ -102,13 +107,17 @@ class RunsApi(RoomApi):
         """Start a run."""
         body = self.body
         try:
-            run_id = start(
-                self.house, body["rule"], body.get("mode", "live"), self.actor, draft=body.get("draft", False)
-            )
+            run_id = self._start(body)
         except RunRefused as refusal:
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
         return self._found(run_id), 201
+
+    def _start(self, body: dict[str, Any]) -> int:
+        name, mode = body["rule"], body.get("mode", "live")
+        if body.get("with_dependencies"):
+            return start_in_order(self.house, name, mode, self.actor)[-1]
+        return start(self.house, name, mode, self.actor, draft=body.get("draft", False))
 
     @operation("GET", "/<int:run_id>", scope="runs:read", summary="Get a run", response=RUN)
     def get(self, run_id: int) -> Any:

@@ -14,6 +14,7 @@ from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
 from webapp.runs import followups, plans, reading, trends, validations
 from webapp.runs.comparison_views import ComparisonView
+from webapp.runs.dependencies import start_in_order
 from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
@@ -71,7 +72,10 @@ class RunsView(RoomView):
         """Start a run and go to its page."""
         name, mode = request.form.get("rule", ""), request.form.get("mode", "live")
         try:
-            run_id = start(self.house, name, mode, self.actor, draft=mode == "simulate")
+            if request.form.get("dependencies") and mode == "live":
+                run_id = start_in_order(self.house, name, mode, self.actor)[-1]
+            else:
+                run_id = start(self.house, name, mode, self.actor, draft=mode == "simulate")
         except RunRefused as refusal:
             flash(translated(refusal.message), "danger")
             return redirect(f"/rules/{name}" if name else "/rules/")
