@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from rules.decisions.asking import compile_decisions
+from rules.documents.check_asked import check_asked, check_decisions, check_validated
 from rules.documents.check_correlation import check_correlation
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, connections, flows, object_name
-from rules.documents.problems import DocumentError, DocumentProblem, errors
+from rules.documents.problems import DocumentProblem, errors
 from rules.documents.support import unsupported
 from rules.documents.sync import Action, Detect, DetectBy, On, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
 from rules.mapping.steps import Step, Surroundings, build_step, condition, no_field
+from rules.reconcile.agreement import executed
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
 from rules.validations import checks
@@ -39,14 +40,16 @@ def check_sync(
     `others` gives the fields of the objects that validations refer to, as far as they are known.
     """
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
-    found = [*unsupported(rule), *check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
+    found = [*unsupported(rule), *check_asked(rule)]
+    rule = executed(rule)
+    found += [*check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
     for side in schemas:
         found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas, library)]
     found += check_correlation(rule, schemas)
-    decided, wrong = _decisions(rule, schemas, library)
+    decided, wrong = check_decisions(rule, schemas, library)
     found += wrong
     wrong = list(errors(wrong))
-    found += [] if wrong else _validations(rule, decided, library, others)
+    found += [] if wrong else check_validated(rule, decided, library, others)
     for flow in flows(rule):
         found += _doubled(flow)
         if flow.source in schemas and flow.target in schemas:
@@ -103,34 +106,6 @@ def _where(rule: SyncRule, side: SideName, schemas: Schemas, library: Library) -
     if isinstance(made, list):
         return made
     return [DocumentProblem.of(f"{side.value}/where", problem) for problem in made.warnings]
-
-
-def _decisions(rule: SyncRule, schemas: Schemas, library: Library) -> tuple[Schemas, list[DocumentProblem]]:
-    """Return the schemas with the outputs of decision tables, and what is wrong with how these are asked."""
-    side = flows(rule)[0].source
-    if side not in schemas or not rule.decisions:
-        return schemas, []
-    try:
-        questions, schema = compile_decisions(rule.decisions, schemas[side], library, object_name(rule, side))
-    except DocumentError as error:
-        return schemas, list(error.problems)
-    warnings = [
-        DocumentProblem.of(f"decisions/{number}/inputs/{name}", problem)
-        for number, question in enumerate(questions)
-        for name, program in question.inputs
-        for problem in program.warnings
-    ]
-    return {**schemas, side: schema}, warnings
-
-
-def _validations(
-    rule: SyncRule, schemas: Schemas, library: Library, others: checks.Others | None
-) -> Iterator[DocumentProblem]:
-    side = flows(rule)[0].source
-    if side in schemas:
-        yield from checks.check_validations(
-            rule.validations, schemas[side], object_name(rule, side), library=library, others=others
-        )
 
 
 def _doubled(flow: Flow) -> Iterator[DocumentProblem]:

@@ -20,6 +20,7 @@ from rules.language.library import EMPTY, Library
 from rules.language.problems import Severity
 from rules.mapping.policies import written
 from rules.mapping.steps import no_field
+from rules.reconcile.agreement import executed
 from rules.reconcile.merge import MAKES_VALUES, MergeField, merge_fields
 from rules.reconcile.resolve import compile_resolvers
 from rules.schema import Field, FieldType, Schema
@@ -42,7 +43,10 @@ _DEACTIVATED: Mapping[str, tuple[SideName, ...]] = {
 
 
 def check_two_way(rule: SyncRule, schemas: Schemas, library: Library = EMPTY) -> Iterator[DocumentProblem]:
-    """Yield what keeps a two-way rule from settling what it meets; what is not known of the fields is not checked."""
+    """Yield what keeps a rule that is executed both ways from settling what it meets.
+
+    What is not known of the fields is not checked.
+    """
     if rule.direction is not Direction.TWO_WAY:
         return
     if rule.situations.linked_unchanged is Action.UPDATE:
@@ -51,6 +55,8 @@ def check_two_way(rule: SyncRule, schemas: Schemas, library: Library = EMPTY) ->
     for item in merge_fields(rule):
         if item.left is not None and item.right is not None:
             yield from _pair(rule, item, schemas)
+        elif item.guarded:
+            yield from _one_way(rule, item, schemas)
     yield from _newer(rule, schemas)
     if SideName.LEFT in schemas:
         yield from _resolvers(rule, schemas[SideName.LEFT], library)
@@ -69,6 +75,16 @@ def _pair(rule: SyncRule, item: MergeField, schemas: Schemas) -> Iterator[Docume
     yield from _resolve(path, pair, item)
     if pair.reference is not None and pair.conflict in MAKES_VALUES:
         text = N_("The field refers to records, so its values are not compared or joined. Choose who wins.")
+        yield DocumentProblem(f"{path}/conflict", msg(text))
+    if item.policy in _ORDERING or item.policy is ConflictPolicy.UNION:
+        yield from _types(rule, item, schemas)
+
+
+def _one_way(rule: SyncRule, item: MergeField, schemas: Schemas) -> Iterator[DocumentProblem]:
+    """Check a field that flows the way of a rule which flows one way."""
+    path, pair = f"fields/{item.name}", rule.fields[int(item.name)]
+    if item.policy is ConflictPolicy.EXPRESSION and pair.conflict is not None:
+        text = N_("Conflicts are settled by an expression only where a field flows both ways. Choose who wins.")
         yield DocumentProblem(f"{path}/conflict", msg(text))
     if item.policy in _ORDERING or item.policy is ConflictPolicy.UNION:
         yield from _types(rule, item, schemas)
@@ -151,7 +167,7 @@ def _newer(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
 
 
 def _by_age(item: MergeField) -> bool:
-    both = item.left is not None and item.right is not None and item.on_update
+    both = (item.guarded or (item.left is not None and item.right is not None)) and item.on_update
     return both and item.policy is ConflictPolicy.NEWER and item.strength is not Strength.WEAK
 
 
@@ -168,7 +184,7 @@ def _resolvers(rule: SyncRule, left: Schema, library: Library) -> Iterator[Docum
 
 def check_deactivation(rule: SyncRule, schemas: Schemas) -> Iterator[DocumentProblem]:
     """Yield what keeps a rule from deactivating records where it says so."""
-    wanted = {side for name in _DEACTIVATED for side in _deactivated(rule, name)}
+    wanted = {side for name in _DEACTIVATED for side in _deactivated(executed(rule), name)}
     for side in SideName:
         path, found = f"deletes/deactivate/{side.value}", getattr(rule.deletes.deactivate, side.value)
         if found is None and side in wanted:

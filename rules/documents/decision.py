@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rules.documents.shape import NAME, entry
+from rules.documents.shape import NAME, SIDES, entry
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Decision:
     inputs: Mapping[str, str] | None = entry(
         "Input of the table -> expression over the record's fields; the field of the same name if left out.", None
     )
+    side: str | None = entry("The side whose records are asked; the one that is read first if left out.", None, enum=SIDES)
 
     @property
     def prefix(self) -> str:

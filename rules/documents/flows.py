@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rules.documents.sync import Direction, FieldDirection, FieldMap, On, OnError, SideName, Strength, SyncRule
 
@@ -49,6 +49,17 @@ def flows(rule: SyncRule) -> tuple[Flow, ...]:
         Direction.RIGHT_TO_LEFT: (left,),
         Direction.TWO_WAY: (right, left),
     }[rule.direction]
+
+
+def seen_from(rule: SyncRule, side: SideName) -> SyncRule:
+    """Return the rule as if it only flowed away from a side, with the decisions and validations about its records."""
+    first = flows(rule)[0].source.value
+    return replace(
+        rule,
+        direction=Direction.LEFT_TO_RIGHT if side is SideName.LEFT else Direction.RIGHT_TO_LEFT,
+        decisions=tuple(one for one in rule.decisions if (one.side or first) == side.value),
+        validations=tuple(one for one in rule.validations if (one.side or first) == side.value),
+    )
 
 
 def _entries(rule: SyncRule, way: FieldDirection) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from typing import Any
 
 _METADATA = "document"
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+SIDES = ["left", "right"]
 REQUIRED: Any = MISSING
 
 

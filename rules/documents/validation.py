@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rules.documents.problems import DocumentProblem
-from rules.documents.shape import NAME, entry
+from rules.documents.shape import NAME, SIDES, entry
 from rules.text import N_, msg
 
 _DEEDS = ("check", "unique", "reference")
@@ -46,6 +46,12 @@ class Validation:
         OnFailure.QUARANTINE,
     )
     message: str = entry("What people read when it is not met.", "", maxLength=500)
+    side: str | None = entry(
+        "The side whose records are asked, as they are read and as they would be written; the one that is read first if "
+        "left out. Rules only.",
+        None,
+        enum=SIDES,
+    )
 
 
 def meaning(validations: Sequence[Validation], path: str = "validations") -> Iterator[DocumentProblem]:

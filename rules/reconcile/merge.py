@@ -293,7 +293,7 @@ def _ruled(pairs: Pairs, item: MergeField, conflict: pl.Series) -> pl.DataFrame:
 
 
 def _question(pairs: Pairs, item: MergeField) -> Question:
-    """Return what both sides say; where a field flows one way, what its source gives stands for what that side holds."""
+    """Return what both sides say; of a field that flows one way, its source says what it gives."""
     to_right = pairs.to_right[item.name] if item.right is not None else pairs.left[str(item.left)]
     to_left = pairs.to_left[item.name] if item.left is not None else pairs.right[str(item.right)]
     return Question(

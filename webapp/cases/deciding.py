@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.text import Message, msg
 from webapp.cases import history, services
 from webapp.cases.history import Deed
@@ -25,7 +27,7 @@ AT_ONCE = 200
 """So many cases are decided in one transaction, so that runs need not wait long for theirs."""
 MOST = 5_000
 """So many cases are decided at one go."""
-_READ = {"left_to_right": "left", "": "left", "right_to_left": "right"}
+_READ = {Direction.LEFT_TO_RIGHT: "left", Direction.RIGHT_TO_LEFT: "right"}
 """The side that a rule which flows one way reads; it is asked for records by their keys there."""
 
 
@@ -164,8 +166,8 @@ def _request(house: House, tx: sa.Connection, cases: Sequence[Waiting], actor: A
     """Request the run over the records of cases of one rule; None where the rule cannot run now."""
     name = cases[0].pair.rule_name
     rule = rulebook.find(tx, name)
-    direction = str((rule.published or {}).get("direction", "") if rule else "")
-    records = [one for one in _records([one.pair for one in cases]) if _READ.get(direction, one["side"]) == one["side"]]
+    read = _READ.get(executed_way(rule.published)) if rule is not None and rule.published else None
+    records = [one for one in _records([one.pair for one in cases]) if read in (None, one["side"])]
     try:
         run_id = requests.records(house, name, records, actor, tx)
     except RunRefused:

@@ -14,6 +14,7 @@ from rules.documents.sync import Direction, SyncRule
 from rules.language import ExpressionError
 from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
+from rules.reconcile.agreement import executed
 from rules.schema import Schema
 from rules.text import Message, msg
 from webapp.cases.words import other, present
@@ -98,7 +99,7 @@ def _gives(known: Known, side: str, record: Mapping[str, Any]) -> dict[str, Writ
     if errors:
         return {}
     try:
-        rule = _one_way(parse_sync(known.document), side)
+        rule = _one_way(executed(parse_sync(known.document)), side)
         mapping = compile_mapping(rule, known.schemas["left"], known.schemas["right"], known.library)
         mapped = mapping.apply(batch)
     except (DocumentError, ExpressionError, pl.exceptions.PolarsError):

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -81,7 +82,7 @@ def pauses(tx: sa.Connection, row: RunRow) -> bool:
 
 def repeats(document: Mapping[str, Any]) -> bool:
     """Tell whether the next run of a rule writes again what was undone: where values flow one way only."""
-    return str(document.get("direction")) != Direction.TWO_WAY
+    return executed_way(document) is not Direction.TWO_WAY
 
 
 def _follow(house: House, tx: sa.Connection, row: RunRow, kind: str, actor: Actor) -> int:

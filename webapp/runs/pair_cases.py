@@ -16,6 +16,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.schema import Field, Schema
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
@@ -198,7 +200,8 @@ def schemas_of(tx: sa.Connection, run_id: int, document: Mapping[str, Any]) -> d
     noted = tx.scalar(sa.select(run.c.schemas).where(run.c.id == run_id)) or []
     if not noted:
         return {}
-    places = ("target", "source") if document.get("direction") == "right_to_left" else ("source", "target")
+    away = executed_way(document) is Direction.RIGHT_TO_LEFT
+    places = ("target", "source") if away else ("source", "target")
     return {side: Schema.from_json(noted[-1][place]) for side, place in zip(("left", "right"), places, strict=True)}
 
 

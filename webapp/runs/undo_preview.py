@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from connectors.errors import ConnectorError
 from connectors.spi import WriteResult
 from rules.documents import DocumentError, parse_sync
+from rules.reconcile.agreement import executed
 from rules.reconcile.situations import UNDONE, Outcome
 from rules.text import Message
 from webapp.connections.opening import open_connector
@@ -97,7 +98,7 @@ def preview(house: House, row: RunRow) -> Preview:
         library(house, kept.uses),
     )
     try:
-        rule = parse_sync(kept.document)
+        rule = executed(parse_sync(kept.document))
         with contextlib.ExitStack() as stack:
             ends = opened(stack, house, rule, Run(row.rule_id, kept.document, kept.uses), systems)
             for number in numbers:

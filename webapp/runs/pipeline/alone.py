@@ -84,10 +84,9 @@ class Alone:
     def created(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return links and baselines of records that are made on the other side; keys that it gives come later."""
         rows = self._is(*_MADE).arg_true()
-        made = self._made(rows)
-        own_given = {item.name: self.view.writes(item) for item in self.fields}
-        mapped = self.met.mapped.records
-        gives = {n: mapped[target][rows] for n, target in own_given.items() if target in mapped.columns}
+        made = self.made(rows)
+        given = self.view.given(self.met.draft.records, self.met.mapped.records, self.fields)
+        gives = {name: values[rows] for name, values in given}
         theirs, _, _ = self.other.gives(made, self.fields)
         marks = {"left": "l:", "right": "r:"}
         columns = [series.alias(f"{marks[self.view.name]}{name}") for name, series in gives.items()]
@@ -103,7 +102,7 @@ class Alone:
         ).with_columns(op=pl.lit(LINK))
         return links.select(*PAIRS), pl.DataFrame([keys, *columns])
 
-    def _made(self, rows: pl.Series) -> pl.DataFrame:
+    def made(self, rows: pl.Series) -> pl.DataFrame:
         """Return the new records of the other side as far as the rule fills them."""
         mapped, applies = self.met.mapped.records[rows], self.met.mapped.applies
         columns = []

@@ -185,10 +185,9 @@ class Deciding:
         if self.planner.found is not None and self.situation[row] in (REVIEW, Situation.DISPUTED):
             details["candidates"] = self._candidates(self.keys[row])
         elif self.met.there[row]:
-            names = self.other.schema.names
-            partner = waiting.records_of(self.met.partners.select(names)[[row]])[0]
-            candidate = {"key": key_text(self.met.partners[self.other.key])[row], "confidence": 1.0, "record": partner}
-            details["candidates"] = [candidate]
+            possible = self.met.possible(row).select(self.other.schema.names)
+            listed = zip(key_text(possible[self.other.key]), waiting.records_of(possible), strict=True)
+            details["candidates"] = [{"key": key, "confidence": 1.0, "record": record} for key, record in listed]
         return waiting.text(details)
 
     def _candidates(self, key: str) -> list[dict[str, Any]]:

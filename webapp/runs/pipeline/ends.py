@@ -168,7 +168,7 @@ def opened_one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, ru
     own = Held(reader, flow.source, schemas[0], flow.source_key)
     other = Held(writer, flow.target, schemas[1], flow.target_key)
     with house.db.read() as tx:
-        links = Links.load(tx, run.rule_id)
+        links = Links.load(tx, run.rule_id, reverse=flow.reverse)
     return OneWayEnds(rule, (own, other), links, _fields(rule, schemas, systems, reverse=flow.reverse))
 
 

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from connectors.spi import Fence
 from rules.documents import parse_sync
-from rules.documents.sync import Side
+from rules.documents.sync import Direction, Side
+from rules.reconcile.agreement import executed
 from webapp.extensions import House
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline.both import Both
@@ -28,10 +29,11 @@ from webapp.runs.pipeline.writing import Target
 def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Links], scope: str) -> None:
     """Check in or forget the chunks that other runs of the claim's rule had planned for the target behind `side`."""
     for other in stopped(house, claim):
-        there = Sides.of(parse_sync(other.document)).target
+        rule = executed(parse_sync(other.document))
+        there = Sides.of(rule).target
         journal = Journal(house, other, holder=claim)
         chunk = journal.planned()
-        if chunk is None or (there.connection, there.object) != (side.connection, side.object):
+        if chunk is None or rule.direction is Direction.TWO_WAY or (there.connection, there.object) != (side.connection, side.object):
             continue  # of another target a resume takes care: its fence stays where it is
         found = target.recover(chunk, Fence(scope, claim.token, other.run_id, chunk.no))
         if found is None:
@@ -56,7 +58,7 @@ def settle_both(house: House, claim: Claim, both: Both, fence: Fence, retry: Ret
 
 
 def _ends(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    rule = parse_sync(document)
+    rule = executed(parse_sync(document))
     sides = ((side.connection, side.object) for side in (rule.left, rule.right))
     return (rule.direction, *sides)
 

@@ -9,7 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from rules.documents.policies import Drift, GuardAction, Metric
-from rules.documents.sync import SideName, SyncRule
+from rules.documents.sync import Direction, SideName, SyncRule
 from rules.reconcile.drift import drifted
 from rules.reconcile.guards import blanked, tripped
 from rules.reconcile.situations import Outcome
@@ -98,7 +98,7 @@ def changed_fields(
     tx: sa.Connection, claim: Claim, rule: SyncRule, schemas: Mapping[SideName, Schema], tell: Tell
 ) -> Message | None:
     """Tell which fields have changed since the last run of this version; return why the run has to stop, if so."""
-    before = _last(tx, claim)
+    before = _last(tx, claim, reverse=rule.direction is Direction.RIGHT_TO_LEFT)
     if before is None:
         return None
     found = drifted(rule, before, schemas)
@@ -108,7 +108,7 @@ def changed_fields(
     return next((one.message for one in found if one.do is Drift.SUSPEND), None)
 
 
-def _last(tx: sa.Connection, claim: Claim) -> dict[SideName, Schema] | None:
+def _last(tx: sa.Connection, claim: Claim, *, reverse: bool) -> dict[SideName, Schema] | None:
     """Return the fields of both sides as the last run of the same version has noted them."""
     mine = (run.c.rule_id == claim.rule_id, run.c.id < claim.run_id, run.c.kind == "sync", run.c.schemas.is_not(None))
     version = tx.scalar(sa.select(run.c.rule_version).where(run.c.id == claim.run_id))
@@ -119,7 +119,5 @@ def _last(tx: sa.Connection, claim: Claim) -> dict[SideName, Schema] | None:
     found = inputs.schemas_of(row.schemas, row.chunks) if row is not None and row.schemas else None
     if found is None:
         return None
-    reverse = claim.document.get("direction") == "right_to_left"
-    return dict(
-        zip((SideName.RIGHT, SideName.LEFT) if reverse else (SideName.LEFT, SideName.RIGHT), found, strict=True)
-    )
+    order = (SideName.LEFT, SideName.RIGHT)
+    return dict(zip(order[::-1] if reverse else order, found, strict=True))

@@ -10,6 +10,7 @@ import polars as pl
 from rules.documents.defaults import actions
 from rules.documents.sync import Action
 from rules.mapping.results import Mapped
+from rules.reconcile.agreement import AgreeingRule
 from rules.reconcile.one_way import FOUND, PARTNER, TIMES, key_text
 from rules.reconcile.one_way import meet as join
 from rules.reconcile.situations import APART, Situation
@@ -38,6 +39,12 @@ class Met:
     partners: pl.DataFrame
     there: pl.Series
     times: pl.Series
+    sought: pl.Series
+    offers: pl.DataFrame
+
+    def possible(self, row: int) -> pl.DataFrame:
+        """Return the records of the other side that fit a record."""
+        return self.offers.filter(pl.col(PARTNER) == self.sought[row]).drop(PARTNER)
 
     @property
     def linked(self) -> pl.Series:
@@ -78,7 +85,10 @@ def meet(
     sought, found = planner.partners(draft, partner, mapped.records, wanted)
     met = join(sought, found)
     partners = met.drop(PARTNER, TIMES, FOUND)
-    return Met(draft, numbers, keys, known, asked.batch, in_scope, mapped, partners, met[FOUND], met[TIMES])
+    there = met[FOUND]
+    return Met(
+        draft, numbers, keys, known, asked.batch, in_scope, mapped, partners, there, met[TIMES], sought, found
+    )
 
 
 def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Series) -> pl.Series:
@@ -90,7 +100,8 @@ def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Seri
     partner_in = _partner_in_scope(met, other)
     here = pl.repeat(value=True, n=met.keys.len(), dtype=pl.Boolean, eager=True)
     sides = (here, met.there) if view.name == "left" else (met.there, here)
-    lost = gone(*sides, changed, changed, actions(view.rule))["situation"]
+    edited = changed & False if _unguarded(view) else changed
+    lost = gone(*sides, edited, edited, actions(view.rule))["situation"]
     alone = Situation.UNMATCHED_LEFT if view.name == "left" else Situation.UNMATCHED_RIGHT
     disputed = (met.times > 1).fill_null(value=False) | pairs.taken(other.name, there_key).fill_null(value=False)
     table = pl.DataFrame(
@@ -122,6 +133,18 @@ def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Seri
         .otherwise(pl.lit(alone.value))
         .alias("situation")
     ).to_series()
+
+
+def _unguarded(view: View) -> bool:
+    """Tell whether edits on a side do not count against deletions on the other one.
+
+    They do not on the source of a rule that flows one way and says nothing about edits against deletions: what is gone
+    from its target is `deleted_right` (or `deleted_left`).
+    """
+    rule = view.rule
+    return (
+        isinstance(rule, AgreeingRule) and view.name == rule.source.value and rule.situations.edit_vs_delete is None
+    )
 
 
 def _partner_in_scope(met: Met, other: View) -> pl.Series:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
 from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.turning import flowed, turned
 
 _KEPT = 16
 _SEGMENT_ROWS = 20_000
@@ -45,14 +46,16 @@ class Pairs:
         pairs = cls(rule_id, scheme)
         columns = (link_segment.c.id, link_segment.c.scheme, link_segment.c.rows, link_segment.c.blob)
         rows = tx.execute(sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id))
-        parts = [pairs._part(row) for row in rows]
+        ways = flowed(tx, rule_id)
+        parts = [pairs._part(row, reverse=ways.get(row.id, False)) for row in rows]
         pairs._frame = _settle(pl.concat([pairs._frame, *parts]))
         return pairs
 
-    def _part(self, row: Any) -> pl.DataFrame:
+    def _part(self, row: Any, *, reverse: bool) -> pl.DataFrame:
         self._sizes[row.id] = row.rows
         frame = unpack(row.blob)["links"]
         if "op" not in frame.columns:  # links of the time when the rule flowed one way
+            frame = turned(frame) if reverse else frame
             frame = frame.with_columns(
                 op=pl.when(pl.col("right_key").is_null()).then(pl.lit(GONE)).otherwise(pl.lit(LINK))
             )

@@ -163,8 +163,7 @@ class Planner:
     ) -> tuple[pl.Series, pl.DataFrame]:
         """Return the text under which each record's partner is sought, and the partners found in the target."""
         key = self.sides.target_key
-        own = _own_keys(mapped, key)
-        by_key = pl.select(pl.coalesce(known, own)).to_series()
+        by_key = pl.select(pl.coalesce(known, key_text(mapped[key]))).to_series() if key in mapped.columns else known
         sought = ("k:" + by_key).set(~wanted, None)
         found = [self._lookup(key, by_key.filter(wanted), "k:")]
         for tier, (source_field, target_field) in enumerate(self.matches):

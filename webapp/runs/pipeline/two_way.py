@@ -82,7 +82,7 @@ class TwoWayPlanner:
         targets = [(item, view.writes(item)) for item in self.fields]
         found = [(item.name, other.schema[target]) for item, target in targets if target in view.mapping.names]
         kept = ((item, view.holds(item)) for item, target in targets if item.guarded and target is None)
-        found += [(item.name, view.schema[own]) for item, own in kept if own in view.schema]
+        found += [(item.name, view.schema[own]) for item, own in kept if own is not None]
         return Schema(tuple(Field(name, f.type, scale=f.scale) for name, f in found))
 
     def plan(self, side: str, page: Page, no: int, first: int) -> Chunk:
