@@ -84,7 +84,7 @@ def _start(house: House, tx: sa.Connection, rule_name: str, mode: str, actor: Ac
     }
     run_id = insert(house, tx, values, actor)
     if mode == "live":
-        ordering.hold(tx, run_id, row.name, values["document"] or {})
+        ordering.hold(tx, run_id, row.name, row.published or {})
     return run_id
 
 
