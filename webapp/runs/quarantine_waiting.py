@@ -1,0 +1,39 @@
+"""Parked records that wait for other records: what one waits for, and what waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from webapp.runs.models import quarantine
+from webapp.runs.quarantine import Entry, get
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The record that a parked one waits for: its rule, side and key, and its own entry where it is parked itself."""
+
+    rule: str
+    side: str
+    key: str
+    entry: int | None
+
+
+def waits_for(tx: sa.Connection, entry: Entry) -> Waits | None:
+    """Return what a parked record waits for, None where it waits for no record or not any more."""
+    if entry.state != "open" or entry.waits_rule is None or entry.waits_side is None or entry.waits_key is None:
+        return None
+    q = quarantine.c
+    mine = (q.rule_name == entry.waits_rule, q.side == entry.waits_side, q.left_key == entry.waits_key)
+    found = tx.scalar(sa.select(q.id).where(*mine, q.state == "open"))
+    return Waits(entry.waits_rule, entry.waits_side, entry.waits_key, found)
+
+
+def dependants(tx: sa.Connection, entry: Entry, limit: int = 20) -> tuple[list[Entry], int]:
+    """Return the first parked records that wait for a parked one, and how many there are."""
+    q = quarantine.c
+    mine = (q.waits_rule == entry.rule_name, q.waits_side == entry.side, q.waits_key == entry.left_key)
+    query = sa.select(q.id).where(*mine, q.state == "open").order_by(q.id)
+    ids = list(tx.scalars(query))
+    return [get(tx, number) for number in ids[:limit]], len(ids)
