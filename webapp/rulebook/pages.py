@@ -16,6 +16,7 @@ from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.findings import Findings, sentence, tab_of
 from webapp.rulebook.kind import RuleKind
 from webapp.rulebook.kinds import kind_of
+from webapp.rulebook.relations import all_before
 from webapp.rulebook.services import RuleRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView
@@ -49,12 +50,18 @@ class RulePage(RoomView):
             "tabs": _tabs(rule, tab),
             "steps": steps(2 if tab == "fields" else 3) if in_setup() else None,
             "setup": in_setup(),
+            "comes_after": self._comes_after(rule),
             "wording": wording,
             "field_text": field_text,
             "sentence": sentence,
             "tab_of": tab_of,
         }
         return self.page(template, status, **shared, **context)
+
+    def _comes_after(self, rule: RuleRow) -> list[str]:
+        """Return the rules that run before a published one, in their order."""
+        with self.house.db.read() as tx:
+            return all_before(tx, rule.name, rule.published or {})
 
     def save(self, rule: RuleRow, document: dict[str, Any]) -> StaleDraft | None:
         """Save the draft that a form was made from; returns what to show when somebody else was faster."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.runs import explanation, quarantine, reading, validations
+from webapp.runs import explanation, ordering, quarantine, reading, validations
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.explanation import NotExplained
 from webapp.runs.part_api import PartApi
@@ -222,7 +222,8 @@ class RunsApi(RoomApi):
     def _found(self, run_id: int) -> dict[str, Any]:
         try:
             with self.house.db.read() as tx:
-                return run_json(reading.get(tx, run_id))
+                waits = [number for number, _rule, _state in ordering.awaited(tx, run_id)]
+                return {**run_json(reading.get(tx, run_id)), "waits_for": waits}
         except reading.RunMissing as missing:
             raise ApiError(404, missing.message) from None
 

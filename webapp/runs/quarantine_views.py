@@ -24,6 +24,7 @@ from webapp.runs.labels import choices, labels, place_words
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.quarantine_export import csv_lines, json_lines
 from webapp.runs.quarantine_remap import Remap
+from webapp.runs.quarantine_waiting import dependants, waits_for
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
@@ -187,9 +188,10 @@ class QuarantineView(RoomView):
         entry = self._entry(entry_id)
         with self.house.db.read() as tx:
             past = [reading.with_differences(row) for row in reading.history(tx, entry.rule_name, entry.left_key, 20)]
+            awaited, (waiting, number) = waits_for(tx, entry), dependants(tx, entry)
         values = entry.values or self._blank(entry)
         context = {"entry": entry, "values": values, "original": entry.original, "history": past, "error": error}
-        context["place"] = place_words(entry.place)
+        context |= {"place": place_words(entry.place), "awaited": awaited, "waiting": waiting, "waiting_number": number}
         return self.page("quarantine/show.html", 409 if error else 200, **context)
 
     def _blank(self, entry: quarantine.Entry) -> dict[str, Any]:

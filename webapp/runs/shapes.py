@@ -22,6 +22,7 @@ RUN = {
         "of": {"type": ["integer", "null"], "description": "The run whose plan it carries out, or which it undoes."},
         "state": {"enum": list(reading.STATES)},
         "counts": COUNTS,
+        "waits_for": {"type": "array", "items": {"type": "integer"}, "description": "Runs that have to end first."},
         "message": {"type": ["string", "null"]},
     },
 }

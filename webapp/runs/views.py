@@ -12,7 +12,7 @@ from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import followups, plans, reading, trends, validations
+from webapp.runs import followups, ordering, plans, reading, trends, validations
 from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.downloads import failed_lines, outcome_lines
@@ -95,6 +95,7 @@ class RunsView(RoomView):
                 return redirect(f"/runs/{run_id}/comparison")
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
+            waits = ordering.awaited(tx, run_id)
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
@@ -109,6 +110,7 @@ class RunsView(RoomView):
             outcomes=choices(OUTCOMES, _("All")),
             after=after,
             tallies=tallies,
+            waits=waits,
             about=about,
             left=left,
             repeats=repeats,
@@ -123,7 +125,8 @@ class RunsView(RoomView):
         """Return the moving part of a run's page; the whole page is loaded again once the run has ended."""
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
-        answer = self.page("runs/progress.html", run=row)
+            waits = ordering.awaited(tx, run_id)
+        answer = self.page("runs/progress.html", run=row, waits=waits)
         if not row.active:
             answer.headers["HX-Refresh"] = "true"
         return answer
