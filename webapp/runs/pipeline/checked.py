@@ -51,7 +51,9 @@ class Checked:
 def together(one: Checked, other: Checked) -> Checked:
     """Return the verdicts on some records and on others, or on the same ones as they are to be written."""
     tallies = pl.concat([one.tallies, other.tallies]).group_by("validation", "severity", maintain_order=True).sum()
-    warned = pl.concat([one.warned, other.warned]).unique(["validation", "record_no"], keep="first", maintain_order=True)
+    warned = pl.concat([one.warned, other.warned]).unique(
+        ["validation", "record_no"], keep="first", maintain_order=True
+    )
     return Checked(tallies, _capped(warned), pl.concat([one.marks, other.marks]))
 
 

@@ -33,7 +33,11 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
         there = Sides.of(rule).target
         journal = Journal(house, other, holder=claim)
         chunk = journal.planned()
-        if chunk is None or rule.direction is Direction.TWO_WAY or (there.connection, there.object) != (side.connection, side.object):
+        if (
+            chunk is None
+            or rule.direction is Direction.TWO_WAY
+            or (there.connection, there.object) != (side.connection, side.object)
+        ):
             continue  # of another target a resume takes care: its fence stays where it is
         found = target.recover(chunk, Fence(scope, claim.token, other.run_id, chunk.no))
         if found is None:

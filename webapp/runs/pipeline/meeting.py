@@ -100,7 +100,7 @@ def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Seri
     partner_in = _partner_in_scope(met, other)
     here = pl.repeat(value=True, n=met.keys.len(), dtype=pl.Boolean, eager=True)
     sides = (here, met.there) if view.name == "left" else (met.there, here)
-    edited = changed & False if _unguarded(view) else changed
+    edited = ~here if _unguarded(view) else changed
     lost = gone(*sides, edited, edited, actions(view.rule))["situation"]
     alone = Situation.UNMATCHED_LEFT if view.name == "left" else Situation.UNMATCHED_RIGHT
     disputed = (met.times > 1).fill_null(value=False) | pairs.taken(other.name, there_key).fill_null(value=False)
@@ -142,9 +142,7 @@ def _unguarded(view: View) -> bool:
     from its target is `deleted_right` (or `deleted_left`).
     """
     rule = view.rule
-    return (
-        isinstance(rule, AgreeingRule) and view.name == rule.source.value and rule.situations.edit_vs_delete is None
-    )
+    return isinstance(rule, AgreeingRule) and view.name == rule.source.value and rule.situations.edit_vs_delete is None
 
 
 def _partner_in_scope(met: Met, other: View) -> pl.Series:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
 from connectors.spi import Connector
-from rules.documents.sync import Direction, SyncRule
+from rules.documents.flows import seen_from
+from rules.documents.sync import SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import Mapping as FieldMapping
 from rules.mapping import compile_mapping
@@ -19,8 +20,6 @@ from rules.schema import Schema
 from rules.trace import read_fields
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.sides import OTHER
-
-_WAYS = {"left": Direction.LEFT_TO_RIGHT, "right": Direction.RIGHT_TO_LEFT}
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,24 @@ class View:
         """Return by field pair what records give to the other side, where they leave it alone, and what fails."""
         mapped = self.mapping.apply(self.mapping.ask(records, self.planner.at).batch)
         targets = {field.name: self.writes(field) for field in fields}
-        columns = {name: mapped.records[target] for name, target in targets.items() if target in mapped.records.columns}
+        columns = dict(self.given(records, mapped.records, fields))
         applies = {name: mapped.applies[target] for name, target in targets.items() if target in mapped.applies}
         return pl.DataFrame(columns), applies, mapped.errors
+
+    def given(
+        self, records: pl.DataFrame, mapped: pl.DataFrame, fields: tuple[MergeField, ...]
+    ) -> Iterator[tuple[str, pl.Series]]:
+        """Yield by field pair what records give to the other side; the target of a field that flows one way itself."""
+        for field in fields:
+            target = self.writes(field)
+            if target in mapped.columns:
+                yield field.name, mapped[target]
+            elif field.guarded and (own := self.holds(field)) is not None:
+                yield field.name, records[own]
+
+    def holds(self, field: MergeField) -> str | None:
+        """Return the field of this side that a field pair writes when the other side changes."""
+        return field.left if self.name == "left" else field.right
 
     def writes(self, field: MergeField) -> str | None:
         """Return the field of the other side that a field pair writes when this side changes."""
@@ -80,9 +94,8 @@ def views(
 
 
 def one_way(rule: SyncRule, side: str) -> SyncRule:
-    """Return the rule as if it only flowed away from a side; decisions and validations are about the left side."""
-    plain = replace(rule, direction=_WAYS[side])
-    return plain if side == "left" else replace(plain, decisions=(), validations=())
+    """Return the rule as if it only flowed away from a side, with the decisions and validations about its records."""
+    return seen_from(rule, SideName(side))
 
 
 def _view(
