@@ -25,7 +25,7 @@ from connectors.builtin.database_types import (
     truths,
     wire_value,
 )
-from connectors.builtin.postgresql_flavor import array_literal
+from connectors.builtin.postgresql_literals import array_literal
 from rules.schema import Field, FieldType
 
 CHINA = dt.timezone(dt.timedelta(hours=8))
