@@ -139,3 +139,25 @@ event_lease = sa.Table(
     sa.Column("clock", UtcDateTime, comment="the moment up to which events and timers were seen"),
     sa.Column("ticket", BigId, nullable=False, comment="the last that was given to an attempt of an action"),
 )
+
+notice_wish = sa.Table(
+    "notice_wish",
+    metadata,
+    sa.Column("username", sa.String(128), primary_key=True),
+    sa.Column("wishes", Json, nullable=False, comment="what to be told of by e-mail: assigned opened parked stopped"),
+)
+
+notice = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("uid", sa.String(200), nullable=False, unique=True, comment="names what it tells of"),
+    sa.Column("username", sa.String(128), nullable=False, index=True),
+    sa.Column("lines", Json, nullable=False, comment="what it tells, as messages with the pages where that stands"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False, comment="not tried before"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime, index=True, comment="sent or given up"),
+    sa.Column("problem", NullableJson, comment="why the last attempt failed, as a Message"),
+)

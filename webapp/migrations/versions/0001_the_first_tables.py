@@ -362,6 +362,27 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_link_segment'))
     )
     op.create_index(op.f('ix_link_segment_rule_id'), 'link_segment', ['rule_id'], unique=False)
+    op.create_table('notice',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('uid', sa.String(length=200), nullable=False, comment='names what it tells of'),
+    sa.Column('username', sa.String(length=128), nullable=False),
+    sa.Column('lines', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='what it tells, as messages with the pages where that stands'),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=False, comment='not tried before'),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('sent_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True, comment='sent or given up'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the last attempt failed, as a Message'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_notice')),
+    sa.UniqueConstraint('uid', name=op.f('uq_notice_uid'))
+    )
+    op.create_index(op.f('ix_notice_ended_at'), 'notice', ['ended_at'], unique=False)
+    op.create_index(op.f('ix_notice_username'), 'notice', ['username'], unique=False)
+    op.create_table('notice_wish',
+    sa.Column('username', sa.String(length=128), nullable=False),
+    sa.Column('wishes', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='what to be told of by e-mail: assigned opened parked stopped'),
+    sa.PrimaryKeyConstraint('username', name=op.f('pk_notice_wish'))
+    )
     op.create_table('pair_case',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -671,6 +692,10 @@ def downgrade() -> None:
     op.drop_index('uq_pair_case_waiting', table_name='pair_case', sqlite_where=sa.text("state <> 'settled'"), postgresql_where=sa.text("state <> 'settled'"))
     op.drop_index(op.f('ix_pair_case_rule_name'), table_name='pair_case')
     op.drop_table('pair_case')
+    op.drop_table('notice_wish')
+    op.drop_index(op.f('ix_notice_username'), table_name='notice')
+    op.drop_index(op.f('ix_notice_ended_at'), table_name='notice')
+    op.drop_table('notice')
     op.drop_index(op.f('ix_link_segment_rule_id'), table_name='link_segment')
     op.drop_table('link_segment')
     op.drop_table('installation')
