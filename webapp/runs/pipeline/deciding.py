@@ -195,7 +195,8 @@ class Deciding:
         listed = self.planner.found.candidates(self.view.name, key) if self.planner.found else pl.DataFrame()
         values = key_values(listed["key"], self.other.schema[self.other.key].dtype).alias(self.other.key)
         system = self.view.planner.target
-        records = system.lookup(self.other.object, self.other.schema, self.other.key, values)
+        thing = (self.other.object, self.other.schema, self.other.key, values)
+        records = self.view.planner.retry(lambda: system.lookup(*thing))
         plain = dict(zip(key_text(records[self.other.key]), waiting.records_of(records), strict=True))
         return [
             {"key": row["key"], "confidence": row["confidence"], "tier": row["tier"], "record": plain[row["key"]]}

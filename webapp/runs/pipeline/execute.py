@@ -96,6 +96,7 @@ class Execution:
             heed_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True)))
             mapping = compile_mapping(self.rule, *ordered, systems.library)
             planner = Planner(self.rule, mapping, writer, schemas)
+            planner.retry = self.retry
             planner.replaying = self.claim.kind in ("replay", "records")
             planner.asks_links = self.claim.kind != "sync"
             if self.claim.kind == "part":
@@ -274,7 +275,7 @@ class Execution:
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> None:
         if chunk.outcomes.is_empty() and not chunk.left_out:
             return
-        side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key)
+        side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
         chunk = imaged(chunk, lambda _own: side)
         self._guard(chunk)
         if self.claim.live:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,6 +12,7 @@ from rules.documents.sync import Side
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
 from webapp.runs.pipeline.codec import from_texts
+from webapp.runs.pipeline.retry import at_once
 
 KEY = "__key"
 _ROW = "__row"
@@ -26,6 +27,7 @@ class Held:
     side: Side
     schema: Schema
     key: str
+    retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
 
     @property
     def place(self) -> str:
@@ -39,7 +41,8 @@ class Held:
             wanted = {name, self.key, *names}
             schema = schema.select(tuple(n for n in schema.names if n in wanted))
         values = key_values(texts.drop_nulls().unique(), schema[name].dtype).drop_nulls().alias(name)
-        found = schema.empty() if values.is_empty() else self.connector.lookup(self.side.object, schema, name, values)
+        thing = (self.side.object, schema, name, values)
+        found = schema.empty() if values.is_empty() else self.retry(lambda: self.connector.lookup(*thing))
         return found.with_columns(key_text(found[name]).alias(KEY))
 
     def beside(self, texts: pl.Series, names: Sequence[str]) -> pl.DataFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import polars as pl
 
+from connectors.errors import RecordRejected
 from connectors.spi import Connector, Page
 from rules.decisions.asking import Asked
 from rules.documents.defaults import actions
@@ -26,7 +27,9 @@ from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.outcomes import reasons, rejected
+from webapp.runs.pipeline.retry import at_once
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.unreadable import Look, found_by_halves, park_unreadable
 from webapp.runs.pipeline.validating import Validating
 
 _OUTCOME_OF: Mapping[str, Outcome] = {
@@ -67,6 +70,7 @@ class Planner:
         self.matches = self.sides.matches(rule)
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
+        self.retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
         self.replaying = False
         self.asks_links = False
         self.validating: Validating | None = None
@@ -165,22 +169,26 @@ class Planner:
         key = self.sides.target_key
         by_key = pl.select(pl.coalesce(known, key_text(mapped[key]))).to_series() if key in mapped.columns else known
         sought = ("k:" + by_key).set(~wanted, None)
-        found = [self._lookup(key, by_key.filter(wanted), "k:")]
+        bad: dict[str, RecordRejected] = {}
+        found = [self._lookup(key, by_key.filter(wanted), "k:", bad)]
         for tier, (source_field, target_field) in enumerate(self.matches):
             mark, texts = f"{tier}:", key_text(draft.records[source_field])
             values = key_text(key_values(texts, self.target_schema[target_field].dtype))
             open_ = wanted & sought.is_null() & (values != "").fill_null(value=False)
-            found.append(self._lookup(target_field, values.filter(open_), mark))
-            hits = open_ & (mark + values).is_in(found[-1][PARTNER].implode())
+            found.append(self._lookup(target_field, values.filter(open_), mark, bad))
+            there = pl.concat([found[-1][PARTNER], pl.Series([*bad], dtype=pl.String)])
+            hits = open_ & (mark + values).is_in(there.implode())
             sought = sought.zip_with(~hits, mark + values)
+        park_unreadable(draft, sought, bad, self.sides.target.object)
         return sought, pl.concat(found)
 
-    def _lookup(self, name: str, texts: pl.Series, mark: str) -> pl.DataFrame:
+    def _lookup(self, name: str, texts: pl.Series, mark: str, bad: dict[str, RecordRejected]) -> pl.DataFrame:
         values = key_values(texts.drop_nulls().unique(), self.target_schema[name].dtype).drop_nulls().alias(name)
-        if values.is_empty():
-            found = self.target_schema.empty()
-        else:
-            found = self.target.lookup(self.sides.target.object, self.target_schema, name, values)
+        found = self.target_schema.empty()
+        if not values.is_empty():
+            thing = (self.sides.target.object, self.target_schema, name)
+            look: Look = lambda part: self.retry(lambda: self.target.lookup(*thing, part))  # noqa: E731
+            found = pl.concat([found, *found_by_halves(look, values, bad, mark)])
         return found.with_columns((mark + key_text(found[name])).alias(PARTNER))
 
     def _park_cases(self, draft: Draft, decision: Decision) -> None:

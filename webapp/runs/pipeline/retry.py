@@ -13,6 +13,11 @@ T = TypeVar("T")
 LONGEST = 60.0
 
 
+def at_once(work: Callable[[], T]) -> T:
+    """Return what `work` returns, without trying again."""
+    return work()
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often to try again, whether waits grow, and how to wait (seconds) and tell (error, attempt, seconds)."""

@@ -64,7 +64,7 @@ class TwoWayExecution(Execution):
             )
             both = views(self.rule, schemas, connectors, systems.library)
             for view in both.values():
-                view.planner.at = self.claim.requested_at
+                view.planner.retry, view.planner.at = self.retry, self.claim.requested_at
                 view.planner.full = self._reads(view.name) is DetectBy.FULL
                 view.planner.replaying = self.claim.kind != "sync"
                 view.planner.validating = self._validating(systems, view.mapping.source, stack, view.planner.rule)
@@ -298,7 +298,7 @@ class TwoWayExecution(Execution):
 
     def _held(self, side: str) -> Held:
         view, part = self.planner.views[side], self.rule.left if side == "left" else self.rule.right
-        return Held(self.connectors[side], part, view.schema, view.key)
+        return Held(self.connectors[side], part, view.schema, view.key, self.retry)
 
     def _record(self, chunk: Chunk) -> None:
         self.journal.check_in(chunk, self.both.links)
