@@ -22,6 +22,8 @@ from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from connectors.errors import RecordRejected
+from connectors.lookups import whole
 from rules.predicate import Predicate
 from rules.schema import Change, Schema
 from rules.text import Message
@@ -262,9 +264,15 @@ class Connector(ABC):
         """Yield pages until the scan is complete; at least one page, even if it is empty."""
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
-        """Return the records whose `key` field is among `values` (any order, absent ones missing)."""
-        pages = [p.records for p in self.read(ReadRequest(name, schema))]
-        return pl.concat(pages).filter(pl.col(key).is_in(values.implode()))
+        """Return the records whose `key` field is among `values` (any order, absent ones missing).
+
+        Raises `RecordRejected` where one of them is there and cannot be read.
+        """
+        pages = list(self.read(ReadRequest(name, schema)))
+        found = pl.concat([p.records for p in pages]).filter(pl.col(key).is_in(values.implode()))
+        bad = next((RecordRejected(r.message, field=r.field, object_name=name) for p in pages for r in p.rejects), None)
+        alone = schema.select((key,))
+        return whole(found, alone, values, bad, lambda: self.lookup(name, alone, key, values))
 
     def filterable(self, request: ReadRequest) -> Predicate | None:  # noqa: ARG002 - for systems that filter
         """Return what of the request's filter the system does itself (a wider one), None for nothing.

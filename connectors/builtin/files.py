@@ -21,6 +21,7 @@ from connectors.builtin.files_options import SPEC, Options
 from connectors.builtin.files_read import Reading, matching
 from connectors.casting import SHOWN, short
 from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.lookups import whole
 from connectors.sampling import Sample, schema_of
 from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from rules.schema import Change, Schema
@@ -94,8 +95,10 @@ class Files(Connector):
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose key is among the values, from an index that is kept in memory."""
         with told(name):
-            frames = [matching(found, schema, key, values) for found in self._files(name)]
-            return pl.concat([schema.empty(), *frames])
+            files, alone = list(self._files(name)), schema.select((key,))
+            found = pl.concat([schema.empty(), *(matching(file, schema, key, values) for file in files)])
+            bad = next((file.unread[schema.fields] for file in files if schema.fields in file.unread), None)
+            return whole(found, alone, values, bad, lambda: self.lookup(name, alone, key, values))
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
         """Make the changes durable in the journal of the file."""

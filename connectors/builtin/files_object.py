@@ -21,7 +21,7 @@ from connectors.builtin.files_refusal import refusal
 from connectors.builtin.files_xlsx import XlsxFile
 from connectors.builtin.files_xml import XmlFile
 from connectors.casting import numbered, typed
-from connectors.errors import Fenced, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import Fenced, Misconfigured, ObjectMissing, RecordRejected, Unavailable
 from connectors.spi import Failure, Fence, WriteResult
 from rules.schema import Change, Schema
 from rules.text import msg
@@ -57,6 +57,8 @@ class FileObject:
         self._known = _Known()
         self._source: tuple[Fingerprint, Source] | None = None
         self._index: dict[object, pl.DataFrame] = {}
+        self.unread: dict[object, RecordRejected] = {}
+        """What is wrong with a record of the file that an index with these fields leaves out."""
 
     def source(self) -> Source:
         """Return the file, opened in its format."""
@@ -84,8 +86,12 @@ class FileObject:
         source = self.source()
         if schema.fields not in self._index:
             pages = source.pages(schema, 0, 1, 50_000)
-            frames = [typed(p.columns, schema, numbered(p.places, source.place, p.texts))[0] for p in pages]
-            self._index[schema.fields] = pl.concat([schema.empty(), *frames], rechunk=True)
+            parts = [typed(p.columns, schema, numbered(p.places, source.place, p.texts)) for p in pages]
+            self._index[schema.fields] = pl.concat([schema.empty(), *(part[0] for part in parts)], rechunk=True)
+            bad = [reject for part in parts for reject in part[1][:1]]
+            self.unread.pop(schema.fields, None)
+            for reject in bad[:1]:
+                self.unread[schema.fields] = RecordRejected(reject.message, field=reject.field, object_name=self.name)
         return self._index[schema.fields]
 
     def write(self, schema: Schema, changes: Sequence[Change], fence: Fence | None) -> WriteResult:

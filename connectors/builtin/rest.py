@@ -19,7 +19,7 @@ from connectors.builtin.rest_read import Reading
 from connectors.builtin.rest_write import Writing
 from connectors.casting import SHOWN, short
 from connectors.egress import check_host
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing
+from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, RecordRejected
 from connectors.http_client import shown
 from connectors.json_records import member, sample_of
 from connectors.sampling import schema_of
@@ -98,8 +98,12 @@ class Rest(Connector):
         if not described.item or key != described.key or len(wanted) > _FEW:
             return super().lookup(name, schema, key, values)
         found = [record for value in wanted if (record := self._item(described, value)) is not None]
-        pages = Reading(self.calls, described, ReadRequest(name, schema)).typed(found)
-        return pages.records
+        page = Reading(self.calls, described, ReadRequest(name, schema)).typed(found)
+        if page.rejects:
+            raise RecordRejected(page.rejects[0].message, field=page.rejects[0].field, object_name=name)
+        if not page.records[key].is_in(wanted.cast(page.records[key].dtype).implode()).fill_null(value=False).all():
+            raise RecordRejected(msg("The service answers with another record than the one asked for."), field=key)
+        return page.records
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
         """Write one record after the other; the records that the service refuses are returned."""
