@@ -8,7 +8,15 @@ from rules.text import N_
 CATEGORY = N_("Databases")
 
 CAPABILITIES = Capabilities(
-    create=True, update=True, delete=True, cursor=True, lookup=True, transactions=True, generates_keys=True, filter=True
+    create=True,
+    update=True,
+    delete=True,
+    cursor=True,
+    lookup=True,
+    transactions=True,
+    generates_keys=True,
+    concurrent=True,
+    filter=True,
 )
 
 OWN_TABLE_SETTING = Setting(

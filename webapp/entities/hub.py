@@ -57,6 +57,7 @@ _CAPABILITIES = Capabilities(
     lookup=True,
     transactions=True,
     generates_keys=True,
+    concurrent=True,
     filter=True,
 )
 

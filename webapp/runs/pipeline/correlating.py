@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from connectors.spi import ReadRequest
+from connectors.spi import Connector, ReadRequest
 from rules.documents.sync import SyncRule
 from rules.reconcile.correlate import Correlator
 from rules.reconcile.one_way import key_text
@@ -18,8 +19,14 @@ from rules.reconcile.situations import REVIEW, Situation
 from rules.schema import Schema
 from rules.text import N_, msg
 from webapp.runs.pipeline.journal import Journal
+from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.pairs import Pairs
+from webapp.runs.pipeline.reading import whole
+from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import OTHER
+
+if TYPE_CHECKING:
+    from webapp.runs.pipeline.planning import Planner
 
 _OPEN = ("left_key", "right_key", "confidence", "tier")
 
@@ -94,6 +101,20 @@ def correlate(
         for part, name in ((found.disputed, Situation.DISPUTED.value), (found.doubtful, REVIEW))
     ]
     return Found(found.links, pl.concat(marked), sum(skipped.records for skipped in found.skipped))
+
+
+def for_one_way(planner: Planner, connectors: tuple[Connector, Connector], links: Links, retry: Retry) -> Found | None:
+    """Return partners that look-ups by value do not find, for a one-way rule; the connectors are source and target."""
+    sides = planner.sides
+    names = ("right", "left") if sides.reverse else ("left", "right")
+    ends = (
+        End(planner.source_schema, sides.source.object, sides.source_key, lambda keys: links.find(keys).is_not_null()),
+        End(planner.whole_target, sides.target.object, sides.target_key, links.taken),
+    )
+    systems = dict(zip(names, connectors, strict=True))
+    return correlate(
+        planner.rule, dict(zip(names, ends, strict=True)), lambda side, asked: whole(systems[side], asked, retry)
+    )
 
 
 def _unlinked(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import polars as pl
@@ -13,7 +14,6 @@ import sqlalchemy as sa
 
 from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
-from rules.documents.policies import ErrorAction
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import Mapping as FieldMapping
@@ -23,13 +23,13 @@ from rules.text import N_, Message, msg
 from rules.trace import read_fields
 from webapp.connections.references import References
 from webapp.extensions import House
-from webapp.runs.models import quarantine, rule_cursor, run
-from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.models import quarantine, run
+from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump, touched
-from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
-from webapp.runs.pipeline.correlating import End, correlate
+from webapp.runs.pipeline.codec import plain_value, typed_value
+from webapp.runs.pipeline.correlating import for_one_way
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
@@ -38,11 +38,12 @@ from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
+from webapp.runs.pipeline.overlap import Behind, ahead, closed
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
-from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
-from webapp.runs.pipeline.refusals import stopping_error
+from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.validating import Validating
@@ -80,6 +81,7 @@ class Execution:
         self.scope = f"{installation}:{claim.rule_name}"
         transient = rule.errors.transient
         self.numbered = 0
+        self._behind: Behind[bool] = Behind(off=True)
         self._aside = False
         self._parked: Parked | None = None
         self._library = EMPTY
@@ -108,7 +110,21 @@ class Execution:
                 links = Links.load(tx, self.claim.rule_id, reverse=self.sides.reverse)
             self.limits = Limits(self.rule, len(links), self.journal.log)
             self._library = systems.library
+            self._overlap(planner, systems, stack)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
+
+    def _overlap(self, planner: Planner, systems: Systems, stack: contextlib.ExitStack) -> None:
+        """Decide about a page while the chunk before is written, where the one cannot change the other.
+
+        Where partners are found by value, a record may find what the chunk before creates. The planner looks things up
+        over a connection of its own, which sees what is committed.
+        """
+        concurrent = planner.target.spec.capabilities.concurrent
+        if self.claim.kind != "sync" or planner.matches or self.rule.correlate or not concurrent:
+            return
+        planner.target = stack.enter_context(systems.connect(self.sides.target.connection))
+        self._behind = Behind()
+        stack.callback(self._behind.close)
 
     def _validating(
         self, systems: Systems, schema: Schema, stack: contextlib.ExitStack, rule: SyncRule | None = None
@@ -138,18 +154,29 @@ class Execution:
             self._correlate(reader, planner, target, links)
             cursor = self._cursor(planner.source_schema)
             high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
-            for page in self._pages(reader, planner, links, cursor):
-                first = self._first(page)
-                chunk = planner.plan(page, self.journal.chunks + 1, first, links)
-                high = high if self._aside else highest(page, cursor, high)
-                kept = inputs.keep(page, self.kept, first)
-                self._finish_chunk(replace(chunk, high=plain_value(high), inputs=kept), planner, target, links)
-                stopping.check()
+            with closed(self._pages(reader, planner, links, cursor)) as read:
+                for no, page in enumerate(read, self.journal.chunks + 1):
+                    high = high if self._aside else highest(page, cursor, high)
+                    self._handle(page, no, plain_value(high), planner, target)
+                    stopping.check()
+            self._behind.wait()
             self._remove_absent(reader, planner, target, links)
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
             raise
         self._end(target, links, cursor)
+
+    def _handle(self, page: Page, no: int, high: Any, planner: Planner, target: Target[Links]) -> None:
+        """Decide about a page while the chunk before it is written, and let its own be written."""
+        first, links = self._first(page), target.links
+        chunk = planner.plan(page, no, first, links)
+        kept = inputs.keep(page, self.kept, first)
+        if self._behind.wait():  # not all of the chunk before was taken: what was decided meanwhile may differ
+            chunk = planner.plan(page, no, first, links)
+        chunk = replace(chunk, high=high, inputs=kept)
+        self.numbered += chunk.read
+        planner.expect(chunk)
+        self._behind.start(partial(self._finish_chunk, chunk, planner, target, links))
 
     def _place(self, target: Target[Links]) -> None:
         if self.claim.live:
@@ -206,9 +233,10 @@ class Execution:
     def _sent(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Iterator[Page]:
         """Yield what the source sends, then the linked records that it has left out."""
         position = self._position or {}
-        for page in pages(reader, request, self.retry):
+        for page in ahead(pages(reader, request, self.retry)):
             yield page
             position = page.position
+        self._behind.wait()  # the following goes by what the run has met
         for records in unseen(reader, request, planner, links, self.retry):
             yield again(records, position)
         if self._parked is not None:
@@ -238,6 +266,8 @@ class Execution:
         half = self.journal.planned()
         if half is not None:
             settled = target.apply(half, self._fence(half), self.retry, again=True)
+            self.numbered += settled.read
+            planner.expect(settled)
             self._check_in(settled, planner, links)
             self._position, self._high = half.position, half.high
         self._heed()
@@ -272,9 +302,11 @@ class Execution:
         with self.house.db.read() as tx:
             self.journal.heed(tx)
 
-    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> None:
+    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> bool:
+        """Write a chunk and check it in; return whether the target has refused some of it."""
         if chunk.outcomes.is_empty() and not chunk.left_out:
-            return
+            return False
+        parked = chunk.outcomes["stage"].count()
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
         chunk = imaged(chunk, lambda _own: side)
         self._guard(chunk)
@@ -287,21 +319,13 @@ class Execution:
             plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
+        return chunk.outcomes["stage"].count() > parked
 
     def _correlate(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
         """Find the partners of records without a link that look-ups by value do not find."""
         if not self.rule.correlate or self.claim.kind == "replay":
             return
-        source, other = ("right", "left") if self.sides.reverse else ("left", "right")
-        systems = {source: reader, other: target.connector}
-        here, there = self.sides.source.object, self.sides.target.object
-        ends = {
-            source: End(
-                planner.source_schema, here, self.sides.source_key, lambda keys: links.find(keys).is_not_null()
-            ),
-            other: End(planner.whole_target, there, self.sides.target_key, links.taken),
-        }
-        planner.found = correlate(self.rule, ends, lambda side, asked: whole(systems[side], asked, self.retry))
+        planner.found = for_one_way(planner, (reader, target.connector), links, self.retry)
         if planner.found is not None:
             planner.matches = ()
             planner.found.tell(self.journal)
@@ -311,7 +335,8 @@ class Execution:
         if self.claim.kind != "sync":
             return
         position, high = self.journal.place
-        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size)
+        cursor, size = self._cursor(planner.source_schema), self.house.settings.page_size
+        absent = Absent(self.rule, planner, reader, self.retry, size, cursor)
         for chunk in absent.chunks(links, self.journal, self.limits):
             self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
 
@@ -323,27 +348,17 @@ class Execution:
 
     def _check_in(self, chunk: Chunk, planner: Planner, links: Links) -> None:
         self.journal.check_in(chunk, links)
-        self.numbered += chunk.read
-        planner.remember(chunk.outcomes, chunk.checked.marks)
+        planner.confirm(chunk.outcomes)
         self._met(chunk.outcomes)
         self._heed()
         self._stop(chunk)
 
     def _stop(self, chunk: Chunk) -> None:
         """Stop the run behind a chunk where the rule says so."""
-        stop = stopping_error(self.rule, chunk)
-        if stop is not None and self.claim.strict:
-            raise Suspended(stop)
         parked = self.journal.counts["quarantined"]
-        if parked and self.rule.errors.data is ErrorAction.SUSPEND and self.claim.strict:
-            raise Suspended(msg("{count} records were refused, and the rule says to stop then.", count=parked))
-        if parked >= self.rule.errors.stop_after:
-            text = msg(
-                "{count} records were refused; the rule stops at {limit}.",
-                count=parked,
-                limit=self.rule.errors.stop_after,
-            )
-            raise Suspended(text)
+        stop = stop_behind(self.rule, chunk, parked, strict=self.claim.strict)
+        if stop is not None:
+            raise Suspended(stop)
 
     def _fence(self, chunk: Chunk) -> Fence:
         return Fence(self.scope, self.claim.token, self.claim.run_id, chunk.no)
@@ -354,22 +369,13 @@ class Execution:
         detect = self.sides.detect
         since = self.claim.since
         if since is None and detect.field is not None and self.claim.chunks == 0:
-            since = self._stored_cursor()
+            with self.house.db.read() as tx:
+                since = cursors.stored(tx, self.claim, cursors.name_of(self.sides))
             if since is not None:
                 self.journal.note(since=since)
         return cursor_of(
             detect, self.sides.source_key, typed_value(schema, detect.field, since) if detect.field else None
         )
-
-    @property
-    def _cursor_source(self) -> str:
-        source = self.sides.source
-        return str(column_text(f"{source.connection}/{source.object}/{self.sides.detect.field}"))
-
-    def _stored_cursor(self) -> Any:
-        mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._cursor_source)
-        with self.house.db.read() as tx:
-            return tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
 
     def _end(self, target: Target[Links], links: Links, cursor: Cursor | None) -> None:
         self._place(target)
@@ -379,21 +385,11 @@ class Execution:
                 if cursor is None:
                     settle_rest(tx, self.claim, self.house.clock())
                 else:
-                    self._advance(tx)
+                    cursors.advance(tx, self.claim, cursors.name_of(self.sides))
                 if self._parked is not None:
                     settle_entries(tx, self._parked.gone(tx), self.house.clock())
                 links.compact(tx, self.claim.run_id)
             self.journal.end(tx, "succeeded", None)
-
-    def _advance(self, tx: sa.Connection) -> None:
-        """Move the cursor now that all data up to it is durable."""
-        high = tx.scalar(sa.select(run.c.high).where(run.c.id == self.claim.run_id))
-        if high is None:
-            return
-        mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._cursor_source)
-        tx.execute(sa.delete(rule_cursor).where(*mine))
-        row = {"rule_id": self.claim.rule_id, "source": self._cursor_source, "value": high, "run_id": self.claim.run_id}
-        tx.execute(sa.insert(rule_cursor).values(row))
 
     def _tell(self, error: Retriable, attempt: int, seconds: float) -> None:
         text = N_("{error} Trying again in {seconds} s (attempt {attempt} of {times}).")

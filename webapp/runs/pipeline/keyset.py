@@ -15,7 +15,7 @@ class MetKeys:
     """Hashes of keys, and a small number for each."""
 
     def __init__(self) -> None:
-        self._runs: list[pl.DataFrame] = []
+        self._runs: tuple[pl.DataFrame, ...] = ()  # replaced as a whole: one thread may add while others look up
 
     def __len__(self) -> int:
         return sum(run.height for run in self._runs)
@@ -24,10 +24,12 @@ class MetKeys:
         """Take note of keys; those that are null are left out."""
         run = pl.DataFrame({"hash": keys.hash(), "found": found.cast(pl.UInt8)}, schema=_FRAME)
         run = run.filter(keys.is_not_null()).sort("hash")
-        while self._runs and self._runs[-1].height <= run.height:
-            run = pl.concat([self._runs.pop(), run]).sort("hash", maintain_order=True)
+        runs = self._runs
+        while runs and runs[-1].height <= run.height:
+            run = pl.concat([runs[-1], run]).sort("hash", maintain_order=True)
+            runs = runs[:-1]
         if run.height:
-            self._runs.append(run)
+            self._runs = (*runs, run)
 
     def find(self, keys: pl.Series) -> pl.Series:
         """Return the number of each key, null for those that have not been added."""

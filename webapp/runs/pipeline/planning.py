@@ -67,6 +67,7 @@ class Planner:
         self.whole_target = target_schema
         self.target_schema = target_schema.select(tuple(n for n in target_schema.names if n in sought))
         self.seen, self.met = KeySet(), KeySet()
+        self._coming = KeySet(), KeySet()
         self.matches = self.sides.matches(rule)
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
@@ -99,16 +100,32 @@ class Planner:
         chunk = _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
         return replace(chunk, hits=asked.hits(in_scope))
 
-    def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
-        """Take note of keys and unique values that the run has handled, so that a second one is noticed.
+    def expect(self, chunk: Chunk) -> None:
+        """Take note of a chunk that is about to be written: what it is going to hold counts as met from now on."""
+        if self.validating is not None:
+            self.validating.remember(chunk.checked.marks)
+        if self._notes:
+            self._coming = KeySet(chunk.outcomes["left_key"]), KeySet(_held(chunk.outcomes))
+
+    def confirm(self, outcomes: pl.DataFrame) -> None:
+        """Take note of keys that the run has handled, so that a second one is noticed.
 
         The keys of a replay are not: links tell what its records would take from others.
         """
+        if self._notes:
+            self.seen.add(outcomes["left_key"])
+            self.met.add(_held(outcomes))
+            self._coming = KeySet(), KeySet()  # last, as another thread may be asking
+
+    def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
+        """Take note of a chunk that was done earlier."""
         if self.validating is not None:
             self.validating.remember(marks)
-        if self.full and not self.replaying:
-            self.seen.add(outcomes["left_key"])
-            self.met.add(outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"])
+        self.confirm(outcomes)
+
+    @property
+    def _notes(self) -> bool:
+        return self.full and not self.replaying
 
     def _named(self, draft: Draft, known: pl.Series, keys: pl.Series, in_scope: pl.Series) -> pl.Series:
         """Return the keys of partners by link, or as comparing all with all has found them; park what is in doubt."""
@@ -131,7 +148,7 @@ class Planner:
         name = self.sides.source_key
         for row in keys.is_null().arg_true():
             draft.park(row, "match", msg("The key field '{field}' is empty.", field=name), name)
-        repeated = (~keys.is_first_distinct() & keys.is_not_null()) | self.seen.has(keys)
+        repeated = (~keys.is_first_distinct() & keys.is_not_null()) | self._coming[0].has(keys) | self.seen.has(keys)
         for row in repeated.arg_true():
             text = msg(
                 "The key '{key}' occurs more than once in {object}.", key=keys[row], object=self.sides.source.object
@@ -217,7 +234,7 @@ class Planner:
             draft.park(row, "match", text, key)
         holds = acts | (decision.found["situation"] == Situation.LINKED_UNCHANGED).fill_null(value=False)
         right = pl.select(pl.coalesce(partner, own)).to_series().set(~(holds & draft.usable), None)
-        again = ~right.is_first_distinct() | self.met.has(right)
+        again = ~right.is_first_distinct() | self._coming[1].has(right) | self.met.has(right)
         if self.asks_links:
             again |= links.taken(right) & (decision.found["situation"] == Situation.UNLINKED).fill_null(value=False)
         for row in (again & right.is_not_null()).arg_true():
@@ -233,6 +250,11 @@ class Planner:
 def without_deletes(actions: Mapping[str, str]) -> dict[str, str]:
     """Return actions of which none deletes."""
     return {name: Action.IGNORE.value if action == Action.DELETE else action for name, action in actions.items()}
+
+
+def _held(outcomes: pl.DataFrame) -> pl.Series:
+    """Return the keys of the target's records that outcomes have as partners."""
+    return outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
 
 
 def _own_keys(mapped: pl.DataFrame, key: str) -> pl.Series:

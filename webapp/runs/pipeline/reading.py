@@ -82,9 +82,10 @@ def whole(source: Connector, request: ReadRequest, retry: Retry) -> pl.DataFrame
 
 def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:
     """Return the highest cursor value read so far."""
-    if cursor is None or page.records.is_empty():
+    if cursor is None:
         return high
-    values = [v for v in (page.records[cursor.field].max(), high) if v is not None]
+    told = [page.records] if page.deleted is None else [page.records, page.deleted]
+    values = [v for v in (*(frame[cursor.field].max() for frame in told), high) if v is not None]
     return max(values) if values else None
 
 

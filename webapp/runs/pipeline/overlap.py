@@ -1,0 +1,60 @@
+"""Reading, deciding and writing at the same time: each in a thread of its own, one page or chunk apart.
+
+The work on columns, on sockets and on files leaves the interpreter to the other threads, so two processors are enough
+to read the next page and to decide about it while a chunk is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+_END = object()
+
+
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """Yield what an iterator yields; the next item is made in a thread while the caller works on one."""
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        coming = pool.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = pool.submit(next, items, _END)
+            yield item  # type: ignore[misc]
+
+
+@contextmanager
+def closed(items: Iterator[T]) -> Generator[Iterator[T]]:
+    """Lend items, and close what makes them behind the block, also where that ends early."""
+    try:
+        yield items
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
+class Behind(Generic[T]):
+    """At most one piece of work that goes on in a thread while the caller prepares the next; with `off` at once."""
+
+    def __init__(self, *, off: bool = False) -> None:
+        self._pool = None if off else ThreadPoolExecutor(1, "write-behind")
+        self._coming: Future[T] | None = None
+
+    def start(self, work: Callable[[], T]) -> None:
+        """Begin a piece of work; the one before must have been waited for."""
+        if self._pool is not None:
+            self._coming = self._pool.submit(work)
+            return
+        self._coming = Future()
+        self._coming.set_result(work())
+
+    def wait(self) -> T | None:
+        """Return what the work at hand returned, None where there is none; raises what it raised."""
+        coming, self._coming = self._coming, None
+        return None if coming is None else coming.result()
+
+    def close(self) -> None:
+        """Let the work at hand end; what it raises is raised by `wait` only."""
+        if self._pool is not None:
+            self._pool.shutdown()
