@@ -83,6 +83,10 @@ class Capabilities:
     """`write` is atomic and knows fences."""
     generates_keys: bool = False
     """`write` returns keys that the system made for created records."""
+    deletions: bool = False
+    """`read` by a cursor names the records that were deleted since."""
+    concurrent: bool = False
+    """Several can work on one system at a time; each sees what the others have committed."""
     filter: bool = False
     """`read` leaves out records by a filter and counts them, so that they need not be sent."""
 
@@ -180,6 +184,9 @@ class Page:
     """One batch; `position` lets a later read go on behind it. `first` is the 1-based number of its first record.
 
     `left_out` counts the records that the request's filter left out between the page before and the place behind this.
+    `deleted` names records that are gone (`Capabilities.deletions`): rows of the request's schema whose key is there, and
+    whose other fields are null where they are not known. What a later page says of a key holds; one page names a key
+    either here or among its records.
     """
 
     records: pl.DataFrame
@@ -187,6 +194,7 @@ class Page:
     rejects: tuple[Reject, ...] = ()
     first: int | None = None
     left_out: int = 0
+    deleted: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
