@@ -24,6 +24,18 @@ from rules.validations import Compiled
 
 
 @dataclass(frozen=True)
+class LinkTrace:
+    """The link that gave a value: the rule that holds it, the key it was asked for, the key that is linked to it now.
+
+    `partner` is None where that record has no link.
+    """
+
+    rule: str
+    key: str | None
+    partner: str | None
+
+
+@dataclass(frozen=True)
 class FieldTrace:
     """How a target field got its value.
 
@@ -49,11 +61,12 @@ class FieldTrace:
     strength: Strength = Strength.NORMAL
     replaced: Message | None = None
     stops: bool = False
+    link: LinkTrace | None = None
 
     @property
     def converted(self) -> bool:
         """Tell whether the value became one of another type."""
-        return self.given_type is not self.type and self.value is not None
+        return self.link is None and self.given_type is not self.type and self.value is not None
 
     def to_json(self) -> dict[str, Any]:
         """Return the field as plain data."""
@@ -70,6 +83,7 @@ class FieldTrace:
             "value": plain(self.value),
             "error": None if self.error is None else {"detail": str(self.error), "column": self.column},
             "replaced": None if self.replaced is None else str(self.replaced),
+            "link": None if self.link is None else vars(self.link),
         }
 
 
@@ -170,6 +184,7 @@ class RecordTracer:
             step.entry.strength,
             found.message if found is not None and error is None else None,
             step.entry.on_error is OnError.STOP,
+            _link(step, batch),
         )
 
     def step(self, program: Program, record: pl.DataFrame) -> Step:
@@ -177,6 +192,13 @@ class RecordTracer:
         if program.text not in self._tracers:
             self._tracers[program.text] = Tracer(program.text, self.mapping.source, self._library)
         return _settled(self._tracers[program.text].trace(record), program, record)
+
+
+def _link(step: FieldStep, batch: pl.DataFrame) -> LinkTrace | None:
+    if step.reference is None:
+        return None
+    key = step.reference.keys(batch[step.source.name], step.source)[0]
+    return LinkTrace(step.reference.rule, key[0], step.reference.table.partners(step.reference.side, key)[0])
 
 
 def complete(records: pl.DataFrame, source: Schema) -> pl.DataFrame:
