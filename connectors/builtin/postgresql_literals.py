@@ -63,7 +63,8 @@ def any_of(column: Column, texts: pl.Series) -> sa.ColumnElement[bool]:
     if column.native.endswith("[]"):  # an array of arrays is something else
         given = sa.func.unnest(*rows_of(texts)).table_valued("value", name="wanted").render_derived()
         return own.in_(sa.select(cast(given.c.value, column)))
-    found: sa.ColumnElement[Any] = sa.literal(array_literal(texts))
+    # without a type of its own the parameter is one of the array's type: a constant that is hashed, not searched
+    found: sa.ColumnElement[Any] = sa.literal(array_literal(texts), sa.types.NullType())
     if column.native == postgresql_catalog.MONEY:
         found = sa.cast(found, ARRAY(sa.Numeric))
     return own == sa.func.any(sa.cast(found, _Named(column.cast + "[]")))
