@@ -15,7 +15,7 @@ from rules.text import msg
 from tests.runs.conftest import ADMIN, RULE, numbers
 from tests.runs.test_crash import Killed, dies
 from webapp.dispatcher import announce_waiting
-from webapp.runs import quarantine
+from webapp.runs import hooks, quarantine
 from webapp.runs.claims import claim
 from webapp.runs.models import run as run_table
 from webapp.runs.pipeline.journal import Journal
@@ -254,3 +254,15 @@ def test_of_many_requests_at_once_one_is_taken(world):
         (run_id,) = [found for found in pool.map(ask, range(8)) if found]
         claims = list(pool.map(lambda n: claim(world.house, run_id, f"w{n}"), range(8)))
     assert len([found for found in claims if found]) == 1
+
+
+def test_a_run_that_stops_early_tells_its_true_counts(world, monkeypatch):
+    """Whoever hears that a run was suspended, and the audit, get the counts of all that it has done by then."""
+    told = []
+    monkeypatch.setattr(hooks, "ended", [lambda _tx, ended: told.append(ended.counts)])
+    world.pages_of(1).customers("Ada", None)
+    world.rule(errors={"data": "suspend"})
+    run = world.run()
+    assert run.state == "suspended"
+    assert told == [run.counts]
+    assert run.counts["created"] == run.counts["quarantined"] == 1

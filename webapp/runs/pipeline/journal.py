@@ -243,10 +243,12 @@ class Journal:
         values = {"state": state, "ended_at": now, "lease_until": None, "message": told}
         if tx.execute(sa.update(run).where(*mine).values(values)).rowcount != 1:
             raise Fenced
-        self._audit(tx, Tag.RUN_ENDED, {"state": state, "counts": self.counts, "message": str(message or "")})
+        stored = tx.scalar(sa.select(run.c.counts).where(run.c.id == self.claim.run_id)) or {}
+        counts = chunks.add_counts([stored])  # those of the journal may be older, where another one has counted
+        self._audit(tx, Tag.RUN_ENDED, {"state": state, "counts": counts, "message": str(message or "")})
         claim = self.claim
         head = (claim.run_id, claim.rule_name, claim.mode, state, claim.token)
-        told_of = hooks.Ended(*head, self.counts, str(message or ""), now)
+        told_of = hooks.Ended(*head, counts, str(message or ""), now)
         for tell in hooks.ended:
             tell(tx, told_of)
 
