@@ -54,6 +54,7 @@ class Settings:
     page_size: int
     smtp_url: str
     mail_from: str
+    console_url: str
     event_days: int
     plan_days: int
 
@@ -237,11 +238,18 @@ SETTINGS: tuple[Variable, ...] = (
     Variable(
         "SYNCLINE_SMTP_URL",
         "",
-        "Mail server for e-mails of event rules: smtp://user@host:587 (encrypted where the server can) or "
-        "smtps://user@host:465. The password is in the variable SYNCLINE_SMTP_PASSWORD. Empty: no e-mails.",
+        "Mail server for e-mails of event rules and notices to users: smtp://user@host:587 (encrypted where the server "
+        "can) or smtps://user@host:465. The password is in the variable SYNCLINE_SMTP_PASSWORD. Empty: no e-mails.",
         _url("smtp", "smtps"),
     ),
     Variable("SYNCLINE_MAIL_FROM", "", "Sender of e-mails, such as Syncline <syncline@example.com>.", str),
+    Variable(
+        "SYNCLINE_CONSOLE_URL",
+        "",
+        "Address of the console as people reach it, for links in e-mails: https://syncline.example.com. "
+        "Empty: SYNCLINE_HOST and SYNCLINE_PORT.",
+        _url("http", "https"),
+    ),
     Variable(
         "SYNCLINE_EVENT_DAYS",
         "90",
@@ -298,6 +306,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     values = {v.name.removeprefix("SYNCLINE_").lower(): _read(v, environ) for v in SETTINGS}
     evaluation = values["profile"] == "evaluation"
     data: Path = values["data"]
+    values["console_url"] = values["console_url"].rstrip("/") or f"http://{values['host']}:{values['port']}"
     values["database_url"] = values["database_url"] or f"sqlite:///{data / 'syncline.db'}"
     values["file_roots"] = values["file_roots"] or ((data,) if evaluation else ())
     values["egress_allow"] = values["egress_allow"] or (LOOPBACK_AND_PRIVATE if evaluation else ())

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.cases import history
+from webapp.cases import history, hooks
 from webapp.cases.models import case_comment, case_item
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
@@ -127,7 +127,17 @@ def open_case(house: House, new: NewCase, actor: Actor, tx: sa.Connection | None
         case_id = int(row.inserted_primary_key[0])  # type: ignore[index]
         record(own, actor, now, Event(Tag.CASE_OPENED, _subject(case_id), None, values))
         history.note(own, [case_id], history.Deed("opened", now, actor.name))
+        about = (new.kind, new.title, new.subject, new.rule_name, new.assignee)
+        for tell in hooks.opened:
+            tell(own, hooks.Opened(case_id, *about, actor, now))
+        _tell_assigned(own, [case_id], new.assignee, actor, now)
         return case_id
+
+
+def _tell_assigned(tx: sa.Connection, cases: Sequence[int], assignee: str | None, actor: Actor, at: datetime) -> None:
+    if assignee and cases:
+        for tell in hooks.assigned:
+            tell(tx, hooks.Assigned(tuple(cases), assignee, actor, at))
 
 
 def get(tx: sa.Connection, case_id: int) -> Case:
@@ -187,6 +197,7 @@ def assign_many(house: House, wanted: Wanted, assignee: str | None, actor: Actor
             tx.execute(sa.update(case_item).where(case_item.c.id.in_(ids)).values(after))
             history.note(tx, ids, history.Deed("assigned", now, actor.name, told=after))
         record(tx, actor, now, *events)
+        _tell_assigned(tx, [row.id for row in rows], assignee, actor, now)
     return len(rows)
 
 
@@ -222,6 +233,7 @@ def assign(house: House, case_id: int, assignee: str | None, actor: Actor) -> No
         now = house.clock()
         record(tx, actor, now, Event(Tag.CASE_ASSIGNED, _subject(case_id), before, after))
         history.note(tx, [case_id], history.Deed("assigned", now, actor.name, told=after))
+        _tell_assigned(tx, [case_id], assignee, actor, now)
 
 
 def close(house: House, case_id: int, resolution: str, actor: Actor, tx: sa.Connection | None = None) -> None:

@@ -22,6 +22,7 @@ from webapp.rulebook.translation import translate as _
 RECENT = 20
 MOST = 60
 RUNS = ("run.succeeded", "run.failed", "run.suspended", "run.cancelled")
+WAITING = ("case.opened", "case.assigned", "quarantine.added")
 LEVELS = ("rule.late", "rule.failing", "rule.recovered")
 
 
@@ -34,7 +35,7 @@ def choices(house: House) -> dict[str, Any]:
         own = [f"record.{name}.{deed}" for name in held for deed in ("created", "updated", "deleted")]
         known = connections.list_connections(tx)
         return {
-            "types": [*sorted({*reading.event_types(tx), *listened}), *own, *RUNS, *LEVELS],
+            "types": [*sorted({*reading.event_types(tx), *listened}), *own, *RUNS, *WAITING, *LEVELS],
             "entities": held,
             "connections": [
                 (HUB, _("Entities of Syncline")),

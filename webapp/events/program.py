@@ -18,6 +18,7 @@ from webapp.entities import hub
 from webapp.events import retention, sources
 from webapp.events.doers import Doers
 from webapp.events.keeper import Keeper
+from webapp.events.postman import Postman
 from webapp.extensions import House, open_house
 
 POLL = 0.25
@@ -42,11 +43,14 @@ def work(house: House, stop: threading.Event) -> None:
     """Work on events and actions until told to stop."""
     name = f"{os.uname().nodename}:{os.getpid()}"
     keeper, doers, sweeper = Keeper(house, name), Doers(house, name), retention.Sweeper(house)
+    postman = Postman(house)
+    postman.start()
     try:
         while not stop.is_set():
             if not turn(keeper, doers, sweeper):
                 stop.wait(POLL)
     finally:
+        postman.close()
         doers.close()
         keeper.close()
 

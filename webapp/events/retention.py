@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from webapp.events.models import event, event_action, event_kept, event_match, event_process, event_timer
+from webapp.events.models import event, event_action, event_kept, event_match, event_process, event_timer, notice
 from webapp.extensions import House
 from webapp.rulebook.models import rule
 
@@ -45,6 +45,7 @@ def sweep(house: House) -> int:
         tx.execute(sa.delete(event_match).where(event_match.c.recorded_at < old, ~waiting))
         known = sa.exists().where(event_match.c.id == event_action.c.match_id)
         tx.execute(sa.delete(event_action).where(event_action.c.ended_at < old, ~known))
+        tx.execute(sa.delete(notice).where(notice.c.at < old))
     return forgotten
 
 

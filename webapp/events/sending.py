@@ -61,15 +61,25 @@ def _signature(house: House, secret: str, body: bytes) -> str:
 
 
 def mail(house: House, action: Action, letter: Mapping[str, Any]) -> dict[str, Any]:
-    """Send an e-mail; raises `ConnectorError`."""
+    """Send the e-mail of an action; raises `ConnectorError`."""
+    return deliver(house, letter, idempotency_key(house, action))
+
+
+def can_mail(house: House) -> bool:
+    """Tell whether e-mails can be sent: a mail server and a sender are set."""
+    return bool(house.settings.smtp_url and house.settings.mail_from)
+
+
+def deliver(house: House, letter: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Send an e-mail, `to`, `subject` and `text`, under a name that tells it apart; raises `ConnectorError`."""
     settings = house.settings
-    if not settings.smtp_url or not settings.mail_from:
+    if not can_mail(house):
         text = N_("E-mails cannot be sent: SYNCLINE_SMTP_URL and SYNCLINE_MAIL_FROM are not set.")
         raise Misconfigured(msg(text), msg("Ask the operator to set them."))
     message = EmailMessage()
     message["From"], message["To"] = settings.mail_from, ", ".join(letter["to"])
     message["Subject"] = " ".join(letter["subject"].split())
-    message["Message-ID"] = f"<{idempotency_key(house, action)}@syncline>"
+    message["Message-ID"] = f"<{name}@syncline>"
     message.set_content(letter["text"])
     try:
         _deliver(settings, message)

@@ -2,8 +2,8 @@
 
 `record.customer.created`, `.updated` and `.deleted` hold the record's id and values (of a changed record what was
 before as well); `run.succeeded`, `run.failed` and so on hold the run's number, rule, mode and counts; `rule.late`,
-`rule.failing` and `rule.recovered` hold the rule whose service level is not met, or met again, and why. They are stored
-only while a rule listens to them.
+`rule.failing` and `rule.recovered` hold the rule whose service level is not met, or met again, and why. What waits for
+people is told of in `waiting`. They are stored only while a rule listens to them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents.event_rule import KIND
 from webapp.entities import frames, history, records, storage
 from webapp.entities import hooks as entity_hooks
 from webapp.entities.hooks import Changed
-from webapp.events import deeds
+from webapp.events import waiting
 from webapp.events.intake import Incoming, store
-from webapp.events.models import event_action, event_kept
-from webapp.extensions import Actor
-from webapp.rulebook.models import rule, rule_version
-from webapp.rulebook.reading import ACTIVE
+from webapp.events.listening import depth_of, listened
 from webapp.runs import hooks as run_hooks
 from webapp.runs.hooks import Ended, LevelMoved
 
@@ -35,19 +31,7 @@ def register() -> None:
         run_hooks.levels.append(level_moved)
     if run_ended not in run_hooks.ended:
         run_hooks.ended.append(run_ended)
-
-
-def listened(tx: sa.Connection) -> set[str]:
-    """Return the types of events that active rules listen to, older versions with something open included."""
-    table = rule_version
-    older = sa.exists().where(event_kept.c.rule_id == rule.c.id, event_kept.c.version == table.c.version)
-    query = (
-        sa.select(table.c.document)
-        .join(rule, rule.c.id == table.c.rule_id)
-        .where(rule.c.kind == KIND, rule.c.state == ACTIVE)
-        .where(sa.or_(table.c.version == rule.c.published_version, older))
-    )
-    return {listen["type"] for document in tx.scalars(query) for listen in document.get("events", {}).values()}
+    waiting.register()
 
 
 def records_changed(tx: sa.Connection, changed: Changed) -> None:
@@ -55,7 +39,7 @@ def records_changed(tx: sa.Connection, changed: Changed) -> None:
     kind = f"record.{changed.entity}.{changed.deed}"
     if changed.ids and kind in listened(tx):
         whole = _whole(tx, changed) if changed.deed == "updated" else {}
-        depth = _depth(tx, changed.actor)
+        depth = depth_of(tx, changed.actor)
         store(tx, _records(changed, kind, depth, whole), f"entity:{changed.entity}", changed.at)
 
 
@@ -95,12 +79,3 @@ def level_moved(tx: sa.Connection, moved: LevelMoved) -> None:
         data = {"rule": moved.rule_name, "state": moved.state, "message": " ".join(moved.reasons)}
         uid = f"service/{moved.rule_name}/{moved.state}/{moved.at.isoformat()}"
         store(tx, [Incoming(uid, kind, moved.at, data)], "rule", moved.at)
-
-
-def _depth(tx: sa.Connection, actor: Actor) -> int:
-    """Return how many actions of event rules stand behind what an actor does."""
-    if actor.kind != "system" or not (actor.id or "").startswith(deeds.ORIGIN):
-        return 0
-    action_id = int(str(actor.id).removeprefix(deeds.ORIGIN))
-    depth = tx.scalar(sa.select(event_action.c.depth).where(event_action.c.id == action_id))
-    return int(depth or 0) + 1

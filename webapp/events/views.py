@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from webapp.events.editor_views import EventRuleView
 from webapp.events.event_views import EventsView
+from webapp.events.notice_views import NoticeView
 from webapp.events.simulation_views import SimulationView
 from webapp.events.work_views import WorkView
 
-VIEWS = (EventRuleView, SimulationView, WorkView, EventsView)
+VIEWS = (EventRuleView, SimulationView, WorkView, EventsView, NoticeView)
