@@ -11,6 +11,7 @@ from webapp.commands.session import current, json_option, print_json
 from webapp.runs import explanation
 from webapp.runs import explanation_words as words
 from webapp.runs.explanation import Explanation
+from webapp.runs.explanation_pairs import Story
 
 _ROWS = 20
 
@@ -42,6 +43,8 @@ def _story(it: Explanation) -> Iterator[str]:
     if it.trace is not None:
         yield from _trace(it.trace)
     yield from _partner(it)
+    if it.story is not None:
+        yield from _both(it, it.story)
     if it.result.reason is not None:
         yield ""
         yield f"Reason: {it.result.field + ': ' if it.result.field else ''}{it.result.reason}"
@@ -130,14 +133,34 @@ def _partner(it: Explanation) -> Iterator[str]:
         yield f"  {then}"
 
 
-def _differences(it: Explanation) -> Iterator[str]:
-    names = list(dict.fromkeys([*it.result.before, *it.result.after]))
-    if names:
+def _both(it: Explanation, story: Story) -> Iterator[str]:
+    if story.partner is not None:
         yield ""
-        yield "Changes"
-    for name in names:
-        before = f"{_value(it.result.before[name])} -> " if name in it.result.before else ""
-        yield f"  {name}: {before}{_value(it.result.after.get(name))}"
+        yield "Its partner"
+        yield from (f"  {name} = {_value(value)}" for name, value in story.partner.read.items())
+    yield from (["", "Field by field"] if story.fields else [])
+    for told in story.fields:
+        yield f"  {' / '.join(dict.fromkeys(told.fields.values()))}"
+        for side, name in it.names.items():
+            if side in told.holds:
+                gives = f", gives {_value(told.gives[side])}" if side in told.gives else ""
+                agreed = f", agreed on {_value(told.base[side])}" if side in told.base else ""
+                yield f"    {name}: {_value(told.holds[side])}{gives}{agreed}"
+        yield f"    > {told.words(it.names)}"
+
+
+def _differences(it: Explanation) -> Iterator[str]:
+    for was, now, side in (
+        (it.result.before, it.result.after, it.sides.target),
+        (it.result.own_before, it.result.own_after, it.sides.source),
+    ):
+        names = list(dict.fromkeys([*was, *now]))
+        if names:
+            yield ""
+            yield f"Changes in {side.connection} {side.object}" if it.result.own_after else "Changes"
+        for name in names:
+            before = f"{_value(was[name])} -> " if name in was else ""
+            yield f"  {name}: {before}{_value(now.get(name))}"
 
 
 def _value(value: object) -> str:

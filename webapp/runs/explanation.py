@@ -7,7 +7,7 @@ did is checked against what the run stored (`proofs`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,24 +16,27 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from rules.documents import DocumentError, actions, parse_sync
-from rules.documents.sync import SyncRule
+from rules.documents.flows import seen_from
+from rules.documents.sync import Direction, SideName, SyncRule
 from rules.language.library import Library
 from rules.mapping import Mapping as FieldMapping
 from rules.mapping import compile_mapping
+from rules.reconcile.agreement import executed
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 from rules.trace import DecisionTrace, RecordTrace, RecordTracer, complete
 from rules.validations import compile_validations
 from webapp.extensions import House
-import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from webapp.rulebook.library import library, version_numbers
 from webapp.runs import reading, unsent
+from webapp.runs.explanation_pairs import PairStory, Story
 from webapp.runs.models import run, run_chunk, run_record
-from webapp.runs.pipeline import inputs, made
+from webapp.runs.pipeline import inputs, made, pair_inputs
 from webapp.runs.pipeline.codec import column_text, to_texts
-from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.sides import OTHER, Sides
 from webapp.runs.reading import RunRow
 
 _KEPT_NOTHING = msg(
@@ -69,6 +72,9 @@ class Result:
     before: dict[str, Any]
     after: dict[str, Any]
     raw: str | None
+    side: str
+    own_before: dict[str, Any]
+    own_after: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
@@ -102,6 +108,16 @@ class Explanation:
     proofs: tuple[Proof, ...] = ()
     others: tuple[int, ...] = ()
     versions: Mapping[str, int] = field(default_factory=dict)
+    story: Story | None = None
+    """Two-way: what the partner gave, and how each field was decided."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return what people call the two sides."""
+        left, right = self.rule.left, self.rule.right
+        if left.connection == right.connection:
+            return {"left": left.object, "right": right.object}
+        return {"left": left.connection, "right": right.connection}
 
     @cached_property
     def sides(self) -> Sides:
@@ -133,6 +149,8 @@ class Explanation:
             "untold": None if self.untold is None else str(self.untold),
             "proofs": [proof.to_json() for proof in self.proofs],
             "proven": self.proven,
+            "partner": None if self.story is None or self.story.partner is None else self.story.partner.to_json(),
+            "fields": [] if self.story is None else [told.to_json(self.names) for told in self.story.fields],
             "others": list(self.others),
             "tables": {
                 told.table: self.versions.get(told.table) for told in (self.trace.decisions if self.trace else ())
@@ -164,7 +182,10 @@ def _of_unsent(house: House, row: RunRow, rule: SyncRule, key: str, left_out: in
     for tracer, record in unsent.found_now(house, row, rule, key):
         trace = tracer.trace(record, row.requested_at)
         if not trace.in_scope:
-            result = Result(0, key, None, situation, action, outcome, None, None, None, None, {}, {}, None)
+            side = Sides.of(rule).source_name
+            result = Result(
+                0, key, None, situation, action, outcome, None, None, None, None, {}, {}, None, side, {}, {}
+            )
             return Explanation(row, rule, result, trace, unsent.sentence(left_out))
     return None
 
@@ -177,9 +198,11 @@ def _no_record(key: str, row: RunRow) -> Message:
 
 
 def _explained(house: House, tx: sa.Connection, row: RunRow, number: int, others: tuple[int, ...]) -> Explanation:
-    columns = (run.c.document, run.c.schemas, run.c.uses, run.c.requested_at)
+    columns = (run.c.document, run.c.schemas, run.c.uses, run.c.requested_at, run.c.kind, run.c.parameters)
     stored = tx.execute(sa.select(*columns).where(run.c.id == row.id)).one()
-    rule = parse_sync(stored.document)
+    rule = executed(parse_sync(stored.document))
+    if rule.direction is Direction.TWO_WAY:
+        return _explained_pair(house, tx, row, (stored, rule), (number, *others))
     found = inputs.of_record(tx, row.id, number)
     result = _result(tx, row.id, number, None if found is None else found[0], rule)
     if found is None:
@@ -192,6 +215,40 @@ def _explained(house: House, tx: sa.Connection, row: RunRow, number: int, others
     return again.explain(Explanation(row, rule, result, None, None, (), others), found[1])
 
 
+def _explained_pair(
+    house: House, tx: sa.Connection, row: RunRow, executing: tuple[Any, SyncRule], numbers: tuple[int, ...]
+) -> Explanation:
+    """Return why a run that works on both sides did what it did to a record that it had read on one of them."""
+    (stored, rule), (number, *others) = executing, numbers
+    found = pair_inputs.of_record(tx, row.id, number)
+    result = _result(tx, row.id, number, None if found is None else found.chunk, rule)
+    told = Explanation(row, seen_from(rule, SideName(result.side)), result, None, None, (), tuple(others))
+    schemas = None if found is None else inputs.schemas_of(stored.schemas, found.chunk)
+    if found is None or schemas is None:
+        untold = _UNREAD if result.stage == "read" else _OLDER if rule.explain else _KEPT_NOTHING
+        return replace(told, untold=untold)
+    tables, versions = library(house, stored.uses, tx), version_numbers(tx, stored.uses)
+    seen = schemas if result.side == "left" else schemas[::-1]
+    told = Again(told.rule, seen, tables, versions, stored.requested_at, both=True).explain(told, found.record)
+    if told.trace is None:
+        return told
+    wins = (stored.parameters or {}).get("differing") if stored.kind == "rebaseline" else None
+    sides = dict(zip(OTHER, schemas, strict=True))
+    pairs = PairStory(rule, sides, tables, stored.requested_at, wins if wins in OTHER else None)
+    story = pairs.tell(result.side, found)
+    return replace(told, story=story, proofs=(*told.proofs, *_pair_proofs(result, pairs, story)))
+
+
+def _pair_proofs(result: Result, pairs: PairStory, story: Story) -> Iterator[Proof]:
+    if story.fields and result.outcome == Outcome.UPDATED and result.situation in _MERGED:
+        stored = {OTHER[result.side]: result.after, result.side: result.own_after}
+        same = all(pairs.again(story, side) == after for side, after in stored.items())
+        yield Proof(msg("Each field is decided again as the run stored it, on both sides."), same)
+
+
+_MERGED = (Situation.LINKED_CHANGED, Situation.LINKED_CONFLICT, Situation.UNLINKED)
+
+
 @dataclass(frozen=True)
 class Again:
     """What a record is worked out with once more: the rule, the fields and tables as the run had them, its moment."""
@@ -201,6 +258,8 @@ class Again:
     library: Library
     versions: dict[str, int]
     at: datetime
+    both: bool = False
+    """The rule works on both sides, so a record may end as it did because of its partner."""
 
     def explain(self, told: Explanation, record: pl.DataFrame) -> Explanation:
         """Return the explanation with the trace of the record and what it proves."""
@@ -213,33 +272,60 @@ class Again:
             return replace(told, untold=msg(text, problem=error.problems[0].message))
         trace = RecordTracer(mapping, self.schemas[0], self.library, checks).trace(record, self.at)
         batch = mapping.ask(complete(record, self.schemas[0]), self.at).batch
-        proofs = tuple(_proofs(told.result, trace, mapping, batch))
+        proofs = tuple(_proofs(told.result, trace, mapping, batch, both=self.both))
         return replace(told, trace=trace, proofs=proofs, versions=self.versions)
 
 
-def _proofs(result: Result, trace: RecordTrace, mapping: FieldMapping, batch: pl.DataFrame) -> Iterator[Proof]:
+def _proofs(
+    result: Result, trace: RecordTrace, mapping: FieldMapping, batch: pl.DataFrame, *, both: bool
+) -> Iterator[Proof]:
     if result.stage == "scope":
         same = trace.where_error is not None and _same(trace.where_error, result.reason)
-        yield Proof(msg("The condition fails again, for the reason that the run stored."), same)
+        if same or not both:
+            yield Proof(msg("The condition fails again, for the reason that the run stored."), same)
         return
-    if result.situation is not None:
-        was_in = result.situation != Situation.OUT_OF_SCOPE
+    was_in = result.situation != Situation.OUT_OF_SCOPE
+    if result.situation is not None and (was_in or not both or not trace.in_scope):
         yield Proof(msg("The condition comes to the same answer that the run stored."), trace.in_scope is was_in)
-    if result.stage == "map":
-        failed = trace.failed
-        same = failed is not None and failed.name == result.field and _same(failed.error, result.reason)
-        yield Proof(msg("The same field fails again, for the reason that the run stored."), same)
-    elif result.stage == "validate":
-        met = [told.met for told in trace.validations if told.asked]
-        yield Proof(msg("A validation is not met, as in the run."), not all(met) or None in met)
-    elif result.stage == "decide":
-        same = trace.undecided is not None and _same(trace.undecided.error, result.reason)
-        yield Proof(msg("The same decision fails again, for the reason that the run stored."), same)
-    elif result.after and result.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.QUARANTINED):
+    if result.stage in _STAGES:
+        yield from (proof for proof in _STAGES[result.stage](result, trace) if proof.holds or not both)
+    elif result.after and result.outcome in (_MADE if both else _WRITTEN):
         again = json.loads(to_texts(mapping.apply(batch).records.select(list(result.after)))[0])
         yield Proof(msg("The values come out as the run stored them."), again == result.after)
     elif trace.in_scope and result.outcome == Outcome.UNCHANGED:
         yield Proof(msg("The values come out without an error, as in the run."), trace.failed is None)
+
+
+def _unmapped(result: Result, trace: RecordTrace) -> Iterator[Proof]:
+    failed = trace.failed
+    same = failed is not None and failed.name == result.field and _same(failed.error, result.reason)
+    yield Proof(msg("The same field fails again, for the reason that the run stored."), same)
+
+
+def _waited(_result: Result, trace: RecordTrace) -> Iterator[Proof]:
+    still = any(field.link is not None and field.error is not None for field in trace.fields)
+    text = N_("It still waits for the record.") if still else N_("The record that it waited for is linked by now.")
+    yield Proof(msg(text), holds=True)
+
+
+def _invalid(_result: Result, trace: RecordTrace) -> Iterator[Proof]:
+    met = [told.met for told in trace.validations if told.asked]
+    yield Proof(msg("A validation is not met, as in the run."), not all(met) or None in met)
+
+
+def _undecided(result: Result, trace: RecordTrace) -> Iterator[Proof]:
+    same = trace.undecided is not None and _same(trace.undecided.error, result.reason)
+    yield Proof(msg("The same decision fails again, for the reason that the run stored."), same)
+
+
+_STAGES: Mapping[str | None, Callable[[Result, RecordTrace], Iterator[Proof]]] = {
+    "map": _unmapped,
+    "reference": _waited,
+    "validate": _invalid,
+    "decide": _undecided,
+}
+_MADE = (Outcome.CREATED,)
+_WRITTEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.QUARANTINED)
 
 
 def _same(message: Message | None, stored: Message | None) -> bool:
@@ -256,11 +342,13 @@ def _result(tx: sa.Connection, run_id: int, number: int, chunk: int | None, rule
 
 def _read(row: dict[str, Any], rule: SyncRule) -> Result:
     reason = json.loads(row["reason"]) if row["reason"] else None
-    changes = {name: json.loads(row[name]) if row[name] else {} for name in ("before", "after")}
+    told_of = ("before", "after", "own_before", "own_after")
+    changes = {name: json.loads(row[name]) if row[name] else {} for name in told_of}
     action = actions(rule).get(row["situation"]) if row["situation"] else None
     names = ("record_no", "left_key", "right_key", "situation", "outcome", "stage", "field", "place", "raw")
     told = None if reason is None else Message.from_json(reason)
-    return Result(**{n: row[n] for n in names}, **changes, action=action.value if action else None, reason=told)
+    values: dict[str, Any] = {"action": action.value if action else None, "reason": told, "side": row["side"] or "left"}
+    return Result(**{n: row[n] for n in names}, **changes, **values)
 
 
 def _outcomes(tx: sa.Connection, run_id: int, chunk: int | None) -> Iterator[pl.DataFrame]:

@@ -75,6 +75,7 @@ class Deciding:
         rows = self.merging.rows
         answers = {at: a for at, (_, seen) in conflicts.items() if (a := _fits(asked.get(int(rows[at])), seen))}
         self.merging.choose(answers)
+        self.answers = answers
         self.situation = self._situation(found)
         self.action = self._action()
         self._ask(conflicts, asked)

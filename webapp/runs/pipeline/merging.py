@@ -85,7 +85,7 @@ class Merging:
         return Pairs(
             self.left, self.right, self.gives["left"], self.gives["right"], self.agreed_on, self.known,
             self.applies["left"], self.applies["right"],
-            _newer(rule, self.left, self.right), rule.conflict.tie.value, chosen, wins=self.wins,
+            newer(rule, self.left, self.right), rule.conflict.tie.value, chosen, wins=self.wins,
         )  # fmt: skip
 
     def conflicts(self) -> dict[int, tuple[str, str]]:
@@ -244,7 +244,7 @@ def _typed(schema: Schema, name: str, said: Mapping[int, Mapping[str, Any]], hei
     return from_texts(texts, schema)[0][name]
 
 
-def _newer(rule: SyncRule, left: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
+def newer(rule: SyncRule, left: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
     """Return which record of each pair is newer beyond the skew, null where that cannot be said."""
     names = (rule.detect.left.field, rule.detect.right.field)
     nothing = pl.repeat(None, left.height, dtype=pl.String, eager=True)

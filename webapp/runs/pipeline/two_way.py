@@ -18,6 +18,7 @@ from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
+from webapp.runs.pipeline import pair_inputs
 from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
 from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.deciding import Asked, Deciding
@@ -65,13 +66,12 @@ class TwoWayPlanner:
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.holding = False
         """Writes are held back: what has been dealt with still looks as before when its partner is read."""
+        self.keeping = False
+        """The values that are looked at are kept, so that each pair can be explained."""
         self.anew: Callable[..., Deciding] | None = None
         """Decides about all records, changed or not, in another way than runs do."""
         self.actions = {name: action.value for name, action in actions(rule).items()}
-        self.fields: tuple[MergeField, ...] = merge_fields(rule)
-        if self.actions[Situation.LINKED_CONFLICT] == Action.UPDATE:
-            winner = ConflictPolicy((flows_away_from(rule) or SideName.LEFT).value)
-            self.fields = tuple(replace(item, policy=winner) for item in self.fields)
+        self.fields: tuple[MergeField, ...] = settled_fields(rule)
         self.resolvers = compile_resolvers(rule, views["left"].schema, library)
         self.ids = field_ids(rule)
         self.given = {"l:": self._given("left"), "r:": self._given("right")}
@@ -100,6 +100,15 @@ class TwoWayPlanner:
             return None
         names = {f"{mark}{number}": f"{mark}{name}" for mark in ("l:", "r:") for number, name in self.ids.items()}
         return baselines.rename({old: new for old, new in names.items() if old in baselines.columns})
+
+
+def settled_fields(rule: SyncRule) -> tuple[MergeField, ...]:
+    """Return the field pairs of a rule; where conflicts are to be updated, the left side (or the source) wins them."""
+    found = merge_fields(rule)
+    if actions(rule)[Situation.LINKED_CONFLICT] is not Action.UPDATE:
+        return found
+    winner = ConflictPolicy((flows_away_from(rule) or SideName.LEFT).value)
+    return tuple(replace(item, policy=winner) for item in found)
 
 
 class _Page:
@@ -136,6 +145,7 @@ class _Page:
             waiting=deciding.waiting,
             answered=tuple(deciding.answered),
             records=self.records.with_row_index(ROW),
+            inputs=pair_inputs.kept(deciding, rest, self.records, self.first) if self.planner.keeping else None,
         )
 
     def _still(self, draft: Draft, known: pl.DataFrame) -> pl.Series:

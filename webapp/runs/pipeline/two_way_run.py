@@ -73,7 +73,7 @@ class TwoWayExecution(Execution):
                 pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))
                 asked = _asked(tx, self.claim.rule_id)
             self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked, systems.library)
-            self.planner.holding = not self.claim.live
+            self.planner.holding, self.planner.keeping = not self.claim.live, self.rule.explain
             self._library = systems.library
             if self.claim.kind == "part":
                 self.planner.actions = without_deletes(self.planner.actions)
@@ -290,6 +290,7 @@ class TwoWayExecution(Execution):
         if self.claim.live:
             if chunk.writes:
                 self.journal.plan(chunk)
+                chunk = replace(chunk, inputs=None)
             chunk = self.both.apply(chunk, self._fence(chunk), self.retry)
         else:
             plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
