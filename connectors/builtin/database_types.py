@@ -21,6 +21,7 @@ from rules.schema import FREE_SCALE, Field, FieldType, Schema
 _PRECISION = 38
 _DATE, _TIME, _STAMP = "%Y-%m-%d", "%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"
 _WRITE_TIME, _WRITE_STAMP = "%H:%M:%S%.6f", "%Y-%m-%d %H:%M:%S%.6f"
+_UTC = "+00:00"
 _ZONED = r"[+-]\d\d(?::?\d\d)?$"
 
 
@@ -222,7 +223,9 @@ def _local(raw: pl.Series, _: Field) -> pl.Series:
     return raw.str.replace("T", " ", literal=True).str.to_datetime(_STAMP, strict=False, time_unit="us")
 
 
-def _instant(raw: pl.Series, _: Field) -> pl.Series:
+def _instant(raw: pl.Series, field: Field) -> pl.Series:
+    if raw.str.ends_with(_UTC).all():  # the usual form, told without a look for others
+        return _local(raw.str.strip_suffix(_UTC), field).dt.replace_time_zone("UTC")
     text = raw.str.replace("T", " ", literal=True).str.replace("Z", "", literal=True)
     zone = text.str.extract(f"({_ZONED})")
     # sessions run in UTC, so zones other than +00 only come from values that a system keeps as text

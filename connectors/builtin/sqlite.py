@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connectors.builtin import sqlite_stage
 from connectors.builtin.database import WRITES, Database
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
@@ -71,6 +72,7 @@ class SQLite(Database):
         )  # fmt: skip
         connection.text_factory = _text
         connection.execute("PRAGMA foreign_keys = ON")
+        sqlite_stage.prepare(connection)
         return connection
 
     def prepare(self, engine: sa.Engine) -> None:

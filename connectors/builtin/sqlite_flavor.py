@@ -6,36 +6,26 @@ digits. A date-time cursor works over texts, so its column has to be written in 
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin import sqlite_catalog, sqlite_errors
-from connectors.builtin.database_flavor import Flavor, Loader, Refusal, RefusedError, many
-from connectors.builtin.database_rows import RowLoader
-from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
+from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, RefusedError, many
+from connectors.builtin.database_types import Column, Decoded, Table
 from connectors.builtin.sqlite_filter import SQLiteTests
+from connectors.builtin.sqlite_values import decoded, stored
+from connectors.builtin.sqlite_write import SQLiteLoader
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
-from rules.schema import Field, FieldType
-from rules.text import msg
+from rules.schema import FieldType
 
 _COPY = "syncline copy"
-_FLOAT_DIGITS = 15
-_LEAST, _MOST = -(2**63), 2**63 - 1
-_NO_TRUTH = -1
+_NO_UTF8 = "Could not decode to UTF-8"
 _STAMPS = {FieldType.DATETIME, FieldType.LOCAL_DATETIME, FieldType.TIME}
-_NUMBERS_AS_TEXT = {FieldType.TEXT, FieldType.DECIMAL, FieldType.JSON}
-_KEEPS_TEXT = {sqlite_catalog.TEXT, sqlite_catalog.BLOB}
-_NUMERIC = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$")
-
-_OTHER_TYPES = {FieldType.INTEGER: int, FieldType.FLOAT: float, FieldType.BINARY: bytes}
-_FINE: Mapping[FieldType, set[type]] = {kind: {_OTHER_TYPES.get(kind, str)} for kind in FieldType}
 
 
 class SQLiteFlavor(Flavor):
@@ -68,28 +58,36 @@ class SQLiteFlavor(Flavor):
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
         """Compare with the values that SQLite can hold; the others cannot be there."""
-        return sa.column(column.name).in_(many([v for v in _stored(column, values) if not isinstance(v, Refusal)]))
+        return sa.column(column.name).in_(many([v for v in stored(column, values) if not isinstance(v, Refusal)]))
 
     def parameters(self, column: Column, values: pl.Series) -> Sequence[Any]:
         """Return typed values as SQLite stores them; raises `RefusedError` for those it would change."""
-        stored = _stored(column, values)
-        for value in stored:
+        found = stored(column, values)
+        for value in found:
             if isinstance(value, Refusal):
                 raise RefusedError(value)
-        return stored
+        return found
 
     def decode(self, column: Column, values: Sequence[Any]) -> Decoded:
         """Return the values of a column, where each is of the type that the column declares."""
-        kind, types = column.field.type, set(map(type, values)) - {type(None)}
-        if kind is FieldType.BOOLEAN:
-            whole = [value if value is None or type(value) is int else _NO_TRUTH for value in values]
-            return truths(column.name, decode(Field(column.name, FieldType.INTEGER), whole))
-        if types <= _FINE[kind]:
-            return decode(column.field, _padded(values) if kind in _STAMPS else values)
-        kept = [None if value is None else _read(kind, value) for value in values]
-        done = decode(column.field, kept)
-        lost = pl.Series([k is None and v is not None for k, v in zip(kept, values, strict=True)], dtype=pl.Boolean)
-        return Decoded(done.values, lost if done.bad is None else lost | done.bad)
+        return decoded(column, values)
+
+    def fetch(
+        self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
+    ) -> Fetched:
+        """Return what a query gives, where all texts are UTF-8, which need not be asked of each text then."""
+        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        own, driver.text_factory = driver.text_factory, str
+        try:
+            rows = driver.execute(*_asked(connection, statement)).fetchall()
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith(_NO_UTF8):
+                raise
+        else:
+            return self.fetched(rows, columns)
+        finally:
+            driver.text_factory = own
+        return super().fetch(connection, statement, columns, places)
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Nothing: the driver waits for the lock, which `BEGIN IMMEDIATE` has taken."""
@@ -98,8 +96,7 @@ class SQLiteFlavor(Flavor):
         self, connection: sa.Connection, statement: sa.Select[Any], size: int
     ) -> Iterator[Sequence[Sequence[Any]]]:
         """Read from a copy of the result: a query that stays open keeps all others from writing to the file."""
-        asked = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
-        given = tuple(asked.params[name] for name in asked.positiontup or ())
+        asked, given = _asked(connection, statement)
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS temp."{_COPY}"')
         connection.exec_driver_sql(f'CREATE TEMP TABLE "{_COPY}" AS {asked}', given)
         connection.commit()
@@ -111,63 +108,7 @@ class SQLiteFlavor(Flavor):
         return SQLiteLoader(self, connection, source, table)
 
 
-class SQLiteLoader(RowLoader):
-    """Writes rows."""
-
-    def create_one(self, record: dict[str, Any], key: str) -> Any:
-        """Insert a record and return its key."""
-        values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
-        return self.connection.execute(sa.insert(self.source).values(values).returning(sa.column(key))).scalar_one()
-
-
-def _read(kind: FieldType, value: Any) -> Any:
-    """Return a value of another type as a wire value of the field's type, or None where that would be a guess."""
-    if kind is FieldType.FLOAT:
-        return float(value) if isinstance(value, (int, float)) and float(value) == value else None
-    if kind in _NUMBERS_AS_TEXT and isinstance(value, (int, float)):
-        return repr(value)
-    return value if type(value) in _FINE[kind] else None
-
-
-def _padded(values: Sequence[Any]) -> Sequence[Any]:
-    """Return date-times with the seconds and the midnight that SQLite's own functions understand when left out."""
-    text = pl.Series(values, dtype=pl.String)
-    text = text.str.replace(r"^(\d{4}-\d\d-\d\d)$", "$1 00:00:00")
-    return text.str.replace(r"^((?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d)([Z+-].*)?$", "${1}:00$2").to_list()
-
-
-def _stored(column: Column, values: pl.Series) -> Sequence[Any]:
-    if values.dtype.is_temporal():
-        text = to_wire(values)
-        if values.dtype != pl.Date:
-            text = text.str.replace(r"\.?0+$", "")
-        return (text + "+00:00" if column.field.type is FieldType.DATETIME else text).to_list()
-    if values.dtype.is_decimal():
-        return [None if value is None else _number(column, value) for value in values]
-    if values.dtype == pl.String and column.native not in _KEEPS_TEXT:
-        return [None if value is None else _text(column, value) for value in values]
-    return values.to_list()
-
-
-def _number(column: Column, value: Decimal) -> int | float | Refusal:
-    if value == value.to_integral_value() and _LEAST <= value <= _MOST:
-        return int(value)
-    digits = len("".join(map(str, value.as_tuple().digits)).strip("0"))
-    if digits > _FLOAT_DIGITS:
-        return Refusal(
-            msg("SQLite keeps at most 15 digits of the number in '{field}'.", field=column.name), column.name
-        )
-    return float(value)
-
-
-def _text(column: Column, value: str) -> str | Refusal:
-    """Refuse a text that looks like a number and that a column without text affinity would turn into another one."""
-    if not _NUMERIC.match(value):
-        return value
-    number = float(value)
-    whole = number.is_integer() and _LEAST <= int(number) <= _MOST
-    if value == (str(int(Decimal(value))) if whole else repr(number)):
-        return value
-    return Refusal(
-        msg("The column of '{field}' would turn the text into another number.", field=column.name), column.name
-    )
+def _asked(connection: sa.Connection, statement: sa.Select[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return a statement and its parameters as the driver takes them."""
+    compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
+    return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup or ())
