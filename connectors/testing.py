@@ -19,9 +19,11 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"connectors.testing_{part}" for part in ("sample", "read", "filter", "write")))
+_PARTS = ("sample", "read", "deletions", "filter", "write")
+pytest.register_assert_rewrite(*(f"connectors.testing_{part}" for part in _PARTS))
 
-from connectors.testing_filter import FilterLaws  # noqa: E402 - after the registration
+from connectors.testing_deletions import DeletionLaws  # noqa: E402 - after the registration
+from connectors.testing_filter import FilterLaws  # noqa: E402
 from connectors.testing_read import CursorLaws, SpecLaws  # noqa: E402
 from connectors.testing_sample import EXTREMES, KEY, TITLE, VERSION, Settings, name_of  # noqa: E402
 from connectors.testing_write import FenceLaws  # noqa: E402
@@ -29,5 +31,5 @@ from connectors.testing_write import FenceLaws  # noqa: E402
 __all__ = ["EXTREMES", "KEY", "TITLE", "VERSION", "ConnectorConformance", "Settings", "name_of"]
 
 
-class ConnectorConformance(SpecLaws, CursorLaws, FilterLaws, FenceLaws):
+class ConnectorConformance(SpecLaws, CursorLaws, DeletionLaws, FilterLaws, FenceLaws):
     """Every promise of a connector as a test; inherit it and fill in the hooks."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rules.documents.check_asked import check_asked, check_decisions, check_validated
 from rules.documents.check_correlation import check_correlation
+from rules.documents.check_deletes import check_deletes
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, connections, flows, object_name
@@ -43,6 +44,7 @@ def check_sync(
     found = [*unsupported(rule), *check_asked(rule)]
     rule = executed(rule)
     found += [*check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
+    found += check_deletes(rule, schemas, library)
     for side in schemas:
         found += [*_key(rule, side, schemas), *_detect(rule, side, schemas), *_where(rule, side, schemas, library)]
     found += check_correlation(rule, schemas)

@@ -8,7 +8,6 @@ from dataclasses import fields
 from rules.documents.problems import DocumentProblem
 from rules.documents.sync import (
     Action,
-    DeleteDetect,
     DetectBy,
     Direction,
     Situations,
@@ -16,6 +15,7 @@ from rules.documents.sync import (
     Transaction,
 )
 from rules.text import N_, Message, msg
+
 
 def unsupported(rule: SyncRule) -> list[DocumentProblem]:
     """Return one problem for everything the rule asks for that this version does not execute yet."""
@@ -40,11 +40,6 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
         yield _not_yet("situations/linked_unchanged", msg(text, **values))
 
 
-def _deletes(rule: SyncRule) -> Iterator[DocumentProblem]:
-    if rule.deletes.detect not in (DeleteDetect.NONE, DeleteDetect.FULL_SCAN):
-        text = N_("Noticing deletions by {how} is not available yet in this version. Use full_scan.")
-        yield _not_yet("deletes/detect", msg(text, how=rule.deletes.detect.value))
-
 def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
     if rule.transaction is not Transaction.NONE:
         text = N_("'{kind}' is not available yet in this version. Use none.")
@@ -54,7 +49,6 @@ def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
 _CHECKS: tuple[Callable[[SyncRule], Iterator[DocumentProblem]], ...] = (
     _detection,
     _situations,
-    _deletes,
     _transaction,
 )
 SITUATIONS = tuple(item.name for item in fields(Situations))

@@ -340,6 +340,14 @@ class Deletes:
     """How deletions are noticed, and what is written instead of deleting."""
 
     detect: DeleteDetect = entry("none: not at all; event, tombstone, full_scan: how.", DeleteDetect.NONE)
+    when: str | None = entry(
+        "tombstone: a condition that holds for deleted records; asked of the source, of the left side in a two-way rule.",
+        None,
+        minLength=1,
+    )
+    when_right: str | None = entry(
+        "tombstone: the same, asked of the right side's records of a two-way rule.", None, minLength=1
+    )
     require_complete_scan: bool = entry("full_scan: only after a scan proven complete.", True)
     deactivate: Deactivations = entry("deactivate: what is written.", Deactivations())
 

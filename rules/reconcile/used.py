@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from rules.documents.flows import Flow, flows
 from rules.documents.sync import Direction, SideName, SyncRule
+from rules.reconcile.tombstones import tombstones
 from rules.schema import Schema
-from rules.trace import read_fields
+from rules.trace import named_fields, read_fields
 
 
 def used_fields(
@@ -24,6 +25,9 @@ def used_fields(
             first = flow.source is flows(rule)[0].source
             found[flow.source] |= set(read_fields(_alone(rule, flow), schemas[flow.source], asked if first else ()))
         found.get(flow.target, set()).update(entry.target for entry in flow.entries)
+    for side, mark in tombstones(rule).items():
+        if side in schemas:
+            found[side] |= named_fields(mark.text, schemas[side])
     return {side: frozenset(names) & frozenset(schemas[side].names) for side, names in found.items()}
 
 

@@ -13,8 +13,10 @@ from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
 from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, parse_sync
 from rules.documents.check import check_sync
+from rules.documents.sync import DeleteDetect, SideName
 from rules.documents.validation import Reference
 from rules.language.library import Library
+from rules.reconcile.tombstones import told
 from rules.schema import Schema
 from rules.testing import SyncTests
 from rules.text import N_, Message, msg
@@ -142,8 +144,22 @@ def _abilities(connector: str) -> Capabilities | None:
         return None  # a connector that cannot be loaded is told of where its schema is asked for
 
 
+def _untold(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProblem]:
+    """Yield which systems do not tell of deletions, where the rule waits for that."""
+    for side in SIDES:
+        able = seen[side].abilities
+        asked = rule.deletes.detect is DeleteDetect.EVENT and told(rule, SideName(side))
+        if asked and able is not None and not able.deletions:
+            text = N_(
+                "The connection '{name}' does not tell of deletions. Let the rule notice them by reading everything, or"
+                " by a mark in the records."
+            )
+            yield DocumentProblem("deletes/detect", msg(text, name=getattr(rule, side).connection))
+
+
 def _unable(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProblem]:
     """Yield what the rule wants of a system that its connector cannot do."""
+    yield from _untold(rule, seen)
     source, target = ("right", "left") if rule.direction == "right_to_left" else ("left", "right")
     able = seen[target].abilities
     side = getattr(rule, target)

@@ -26,6 +26,7 @@ from webapp.runs.models import installation
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
+from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
@@ -68,7 +69,7 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
         rule = executed(parse_sync(claimed.document))
         both_ways = rule.direction is Direction.TWO_WAY
         work = _WORK.get(claimed.kind, TwoWayExecution if both_ways else Execution)
-        work(house, claimed, rule, wait, installation_id(house)).run(systems)
+        work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
     except Fenced:
         raise
     except Cancelled:

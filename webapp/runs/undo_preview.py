@@ -25,7 +25,7 @@ from webapp.runs.models import run
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
 from webapp.runs.pipeline.ends import Run
 from webapp.runs.pipeline.execute import Systems
-from webapp.runs.pipeline.opening import opened
+from webapp.runs.pipeline.opening import living, opened
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
 from webapp.runs.reading import RunRow
@@ -100,7 +100,7 @@ def preview(house: House, row: RunRow) -> Preview:
     try:
         rule = executed(parse_sync(kept.document))
         with contextlib.ExitStack() as stack:
-            ends = opened(stack, house, rule, Run(row.rule_id, kept.document, kept.uses), systems)
+            ends = opened(stack, house, rule, Run(row.rule_id, kept.document, kept.uses), living(systems, rule))
             for number in numbers:
                 if found.looked_at >= LOOKED_AT:
                     break

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from connectors.errors import Misconfigured
-from connectors.spi import Connector, Page, ReadRequest
-from rules.documents.sync import Action, DeleteDetect, SyncRule
+from connectors.spi import Connector, Cursor, Page, ReadRequest
+from rules.documents.sync import Action, DeleteDetect, SideName, SyncRule
 from rules.mapping.policies import written
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import Situation
+from rules.reconcile.tombstones import told
 from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
 from webapp.runs.pipeline.chunk import Chunk, Write
@@ -30,6 +31,7 @@ from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import pages
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.told import Told
 
 ACTS = (Action.DELETE, Action.DEACTIVATE, Action.UNLINK)
 """What can be done with the target's records of what is gone."""
@@ -45,6 +47,7 @@ class Absent:
     reader: Connector
     retry: Retry
     page_size: int
+    cursor: Cursor | None = None
 
     @property
     def action(self) -> Action | None:
@@ -54,6 +57,10 @@ class Absent:
 
     def keys(self, links: Links) -> pl.Series | None:
         """Return the keys of the linked records that are gone; None where the scan has left something open."""
+        sides, schema = self.planner.sides, self.planner.source_schema
+        if told(self.rule, SideName(sides.source_name)):
+            side = Told(self.reader, sides.source.object, schema, sides.source_key, self.page_size, self.retry)
+            return side.gone(self.cursor, lambda keys: links.find(keys).is_not_null())
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
         present = KeySet()
         for page in pages(self.reader, request, self.retry):
@@ -71,7 +78,7 @@ class Absent:
 
     def chunks(self, links: Links, journal: Journal, limits: Limits) -> Iterator[Chunk]:
         """Yield what is done about the records that are gone; they are not read, so they have no number."""
-        if self.rule.deletes.detect is not DeleteDetect.FULL_SCAN or self.action is None:
+        if self.rule.deletes.detect is DeleteDetect.NONE or self.action is None:
             return
         gone = self.keys(links)
         if gone is None:

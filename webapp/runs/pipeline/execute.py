@@ -46,6 +46,7 @@ from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.told import note_high
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
 
@@ -305,6 +306,8 @@ class Execution:
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> bool:
         """Write a chunk and check it in; return whether the target has refused some of it."""
         if chunk.outcomes.is_empty() and not chunk.left_out:
+            if chunk.high is not None:
+                note_high(self.journal, chunk.high)
             return False
         parked = chunk.outcomes["stage"].count()
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
@@ -335,8 +338,8 @@ class Execution:
         if self.claim.kind != "sync":
             return
         position, high = self.journal.place
-        cursor, size = self._cursor(planner.source_schema), self.house.settings.page_size
-        absent = Absent(self.rule, planner, reader, self.retry, size, cursor)
+        cursor = self._cursor(planner.source_schema)
+        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size, cursor)
         for chunk in absent.chunks(links, self.journal, self.limits):
             self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
 

@@ -139,6 +139,7 @@ class _Page:
             tuple(Write(w.change, rest[w.rows].alias("row"), own=w.own) for w in deciding.writes),
             deciding.links if deciding.links is not None else pl.DataFrame(schema=PAIRS),
             dict(self.page.position),
+            left_out=self.page.left_out,
             checked=deciding.draft.checked,
             side=self.view.name,
             baseline=self.planner.stored(deciding.baselines),

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,11 +15,12 @@ import sqlalchemy as sa
 
 from connectors.spi import Cursor, Fence, Page, ReadRequest
 from rules.documents import digest
-from rules.documents.sync import Action, DetectBy, SideName
+from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
 from rules.reconcile.agreement import looks_at_all, scans
 from rules.reconcile.baseline import scheme
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
+from rules.reconcile.tombstones import told
 from rules.schema import Schema
 from webapp.runs import pair_cases
 from webapp.runs.models import quarantine, rule_cursor
@@ -43,6 +45,7 @@ from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import without_deletes
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
 from webapp.runs.pipeline.sides import OTHER
+from webapp.runs.pipeline.told import Notices, Told
 from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
@@ -124,6 +127,7 @@ class TwoWayExecution(Execution):
         self._highs: dict[str, Any] = dict(self.claim.high or {})
         self._seen = {"left": KeySet(), "right": KeySet()}
         self._retried: dict[str, Parked] = {}
+        self._notices: dict[str, Notices] = {}
         for outcomes, marks in self.journal.handled():
             self._recall(outcomes, marks)
             self.numbered += outcomes["record_no"].count()
@@ -147,7 +151,12 @@ class TwoWayExecution(Execution):
     def _scan(self) -> None:
         """Find the linked records that are gone: read the keys of both sides, all of them or none."""
         for side, view in self.planner.views.items():
-            if self.claim.kind != "sync" or not scans(self.rule, side):
+            if self.claim.kind != "sync":
+                continue
+            if told(self.rule, SideName(side)):
+                self.planner.memory.absent[side] = self._listen(view)
+                continue
+            if not scans(self.rule, side):
                 continue
             linked = self.planner.pairs.linked(side)["own"]
             if not linked.is_empty():
@@ -157,6 +166,17 @@ class TwoWayExecution(Execution):
                     continue
                 self.planner.memory.absent[side] = KeySet(linked.filter(~present.has(linked)))
         self._guard_deletions()
+
+    def _listen(self, view: View) -> KeySet:
+        """Return the linked records of a side that are gone by what it tells since the last run."""
+        side = Told(
+            self.connectors[view.name], view.object, view.schema, view.key, self.house.settings.page_size, self.retry
+        )
+        events = self.rule.deletes.detect is DeleteDetect.EVENT
+        matters = partial(self.planner.pairs.taken, view.name)
+        gone = side.gone(self._cursor_on(view), None if events else matters)
+        self._notices[view.name] = Notices(view.key, gone, matters, events=events, resumed=self.claim.chunks > 0)
+        return KeySet(gone.filter(matters(gone)))
 
     def _guard_deletions(self) -> None:
         """Stop before the first deletion where there are too many: they are all known by now."""
@@ -237,7 +257,7 @@ class TwoWayExecution(Execution):
         position = at or {}
         read = self._reads(view.name) is not None
         for page in pages(self.connectors[view.name], request, self.retry) if read else ():
-            yield page
+            yield self._notices[view.name].there(page) if view.name in self._notices else page
             position = page.position
         self._aside = True  # what is looked up says nothing of how far the side has been read
         for records in chain(self._widowed(view), self._again(view)):
@@ -283,7 +303,7 @@ class TwoWayExecution(Execution):
                 yield found
 
     def _do(self, chunk: Chunk) -> None:
-        if chunk.read == 0:
+        if chunk.read == 0 and not chunk.left_out:
             return
         chunk = imaged(chunk, lambda own: self._held(chunk.side if own else OTHER[chunk.side]))
         self._guard(chunk)
@@ -345,7 +365,7 @@ class TwoWayExecution(Execution):
                 settle_entries(tx, self._retried[side].gone(tx), self.house.clock())
             if self._reads(side) is DetectBy.FULL:
                 settle_rest(tx, self.claim, self.house.clock(), side)
-            elif high is not None:
+            elif high is not None and not (side in self._notices and self._notices[side].late):
                 mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(side))
                 tx.execute(sa.delete(rule_cursor).where(*mine))
                 row = {"rule_id": self.claim.rule_id, "source": self._source(side), "value": high}

@@ -231,7 +231,7 @@ class Comparer:
         met = self.met.find(keys)
         has_link, apart = self.book.known(keys)
         inside = pl.repeat(value=True, n=keys.len(), dtype=pl.Boolean, eager=True)
-        broken = inside & False
+        broken = ~inside
         if end.scope is not None:
             inside, errors = end.scope.where(records)
             for error in errors:
