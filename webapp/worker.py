@@ -5,6 +5,7 @@ Redis may bring a number twice or never: the claim in the database decides who w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -57,7 +58,8 @@ class RunWorker(Worker):
         """Pass the request on to the child."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         if self.horse_pid:
-            os.kill(self.horse_pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended at this very moment
+                os.kill(self.horse_pid, signal.SIGTERM)
 
 
 def run(settings: Settings, name: str) -> None:
