@@ -165,7 +165,7 @@ def many(values: Sequence[Any]) -> sa.BindParameter[Any]:
 class Loader(ABC):
     """Writes batches into one table inside a transaction; a refused record fails the whole call."""
 
-    each_first: ClassVar[bool] = False
+    each_first: bool = False
     """`create_each` costs no more than `create`, so it is tried first."""
 
     def __init__(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> None:

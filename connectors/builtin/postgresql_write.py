@@ -1,172 +1,123 @@
-"""Writing batches into PostgreSQL: by COPY, by COPY into a table of our own and one statement, or as arrays."""
+"""Writing batches into PostgreSQL: by COPY, and where there is more to do than to insert, by way of a `Stage`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 import psycopg
 import sqlalchemy as sa
-from psycopg import sql
+from psycopg import errors, sql
 
-from connectors.builtin import postgresql_errors
-from connectors.builtin.database_flavor import Loader, Refusal, RefusedError
-from connectors.builtin.database_types import Column, Table
-from connectors.builtin.postgresql_literals import cast, rows_of, to_text_values
-from connectors.builtin.postgresql_pack import HEAD, TAIL, packable, packed
-from rules.schema import FieldType
-from rules.text import msg
+from connectors.builtin import postgresql_stage
+from connectors.builtin.database_flavor import Refusal
+from connectors.builtin.database_types import Table
+from connectors.builtin.postgresql_arrays import ArrayLoader, Wire, present_of
+from connectors.builtin.postgresql_each import Doubtful
+from connectors.builtin.postgresql_stage import Names, Stage, copy_in
 
-_PACKED = 200
-"""From so many records on the binary form is faster."""
-_OWN = "syncline_rows"
-_STAGE = (
-    "CREATE TEMPORARY TABLE {own} ON COMMIT DROP AS SELECT {fields} FROM {to} WITH NO DATA",
-    "ALTER TABLE {own} ADD syncline_row integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ADD syncline_refused text[]",
-)
-_REFUSED = "SELECT syncline_row, syncline_refused FROM {own} WHERE syncline_refused IS NOT NULL"
-# a part without a bad record costs one subtransaction, not one a record; no column has a variable's name
-_EACH = """DECLARE
-  r record; syncline_first integer := 1; syncline_part integer := 31; syncline_most integer;
-  syncline_state text; syncline_text text; syncline_detail text;
-  syncline_field text; syncline_rule text; syncline_table text;
-BEGIN
-  SELECT max(syncline_row) INTO syncline_most FROM {own};
-  WHILE syncline_first <= syncline_most LOOP
-    BEGIN
-      INSERT INTO {to} ({fields}) SELECT {fields} FROM {own}
-      WHERE syncline_row BETWEEN syncline_first AND syncline_first + syncline_part ORDER BY syncline_row;
-    EXCEPTION WHEN OTHERS THEN
-      FOR r IN SELECT * FROM {own}
-      WHERE syncline_row BETWEEN syncline_first AND syncline_first + syncline_part ORDER BY syncline_row LOOP
-        BEGIN
-          INSERT INTO {to} ({fields}) VALUES ({values});
-        EXCEPTION WHEN OTHERS THEN
-          GET STACKED DIAGNOSTICS syncline_state = RETURNED_SQLSTATE, syncline_text = MESSAGE_TEXT,
-            syncline_detail = PG_EXCEPTION_DETAIL, syncline_field = COLUMN_NAME,
-            syncline_rule = CONSTRAINT_NAME, syncline_table = TABLE_NAME;
-          UPDATE {own} SET syncline_refused = ARRAY[syncline_state, syncline_text, syncline_detail,
-            syncline_field, syncline_rule, syncline_table] WHERE syncline_row = r.syncline_row;
-        END;
-      END LOOP;
-    END;
-    syncline_first := syncline_first + syncline_part + 1;
-  END LOOP;
-END"""
+_TEMPORARY = "syncline temporary"
+"""Noted of a connection: whether its user may make temporary tables."""
+_MAY_MAKE = sa.text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+_MERGED_KEYS = 16
+"""From so many records on, keys that are no numbers are asked for at once."""
+_MERGE_VERSION = 170_000
+"""MERGE tells since PostgreSQL 17 what it has inserted."""
+_DONE = """WITH done AS ({change})
+SELECT (SELECT count(*) FROM done), ARRAY(SELECT {number} FROM {own} AS o
+  WHERE NOT EXISTS (SELECT FROM done WHERE done.{number} = o.{number}) ORDER BY 1)"""
+_UPDATE = """UPDATE {to} AS syncline_to SET {values} FROM {own} AS syncline_given
+  WHERE syncline_to.{key} = syncline_given.{key} RETURNING syncline_given.{number}"""
+_DELETE = """DELETE FROM {to} AS syncline_to USING {own} AS syncline_given
+  WHERE syncline_to.{key} = syncline_given.{key} RETURNING syncline_given.{number}"""
+_PRESENT = """SELECT syncline_given.{number} FROM {to} AS syncline_to, {own} AS syncline_given
+  WHERE syncline_to.{key} = syncline_given.{key} FOR UPDATE OF syncline_to"""
+_MERGE = """MERGE INTO {to} AS syncline_to USING (SELECT * FROM {own} ORDER BY {number}) AS syncline_given ON false
+  WHEN NOT MATCHED THEN INSERT ({fields}) VALUES ({given}) RETURNING syncline_given.{number}, {wire}"""
 
 
-class PostgreSQLLoader(Loader):
-    """Writes batches by COPY, or by statements over arrays where rows have to be told apart."""
+class PostgreSQLLoader(ArrayLoader):
+    """Writes batches by COPY, or few records as arrays."""
 
-    def __init__(
-        self,
-        connection: sa.Connection,
-        source: sa.TableClause,
-        table: Table,
-        wire: Callable[[Column], sa.ColumnElement[Any]],
-    ) -> None:
-        super().__init__(connection, source, table)
-        self._wire = wire
+    def __init__(self, connection: sa.Connection, source: sa.TableClause, table: Table, wire: Wire) -> None:
+        super().__init__(connection, source, table, wire)
+        self._driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        self._stage = Stage(self._driver, source.schema, table)
+        self._doubtful = Doubtful(connection, self._stage, table)
+        self.each_first = self._doubtful.expected
 
     def create(self, records: pl.DataFrame) -> None:
         """Insert by COPY; views and tables with row security do not take it."""
         if not self.table.bulk or not records.width:
-            self._insert(records, None)
+            super().create(records)
             return
-        self._copy(records, sql.Identifier(*filter(None, (self.source.schema, self.table.name))))
+        copy_in(self._driver, records, self.table, self._stage.to)
 
     def create_each(self, records: pl.DataFrame) -> Mapping[int, Refusal | None] | None:
-        """Insert inside the server, from a table of its own that ends with this."""
-        if not self.table.bulk or not records.width:
+        """Insert the records that nothing speaks against by COPY, and the others one by one inside the server."""
+        if not self.table.bulk or not records.width or not self._may_stage():
             return None
-        driver: psycopg.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
-        own = sql.Identifier("pg_temp", _OWN)
-        names: dict[str, sql.Composable] = {
-            "to": sql.Identifier(*filter(None, (self.source.schema, self.table.name))),
-            "own": own,
-            "fields": sql.SQL(", ").join(map(sql.Identifier, records.columns)),
-            "values": sql.SQL(", ").join(sql.Identifier("r", name) for name in records.columns),
-        }
-        for statement in _STAGE:
-            driver.execute(sql.SQL(statement).format(**names))
-        self._copy(records, own)
-        driver.execute(sql.SQL("DO {}").format(sql.Literal(sql.SQL(_EACH).format(**names).as_string(driver))))
-        refused = driver.execute(sql.SQL(_REFUSED).format(**names)).fetchall()
-        driver.execute(sql.SQL("DROP TABLE {own}").format(**names))
-        return {row - 1: postgresql_errors.noted(postgresql_errors.Diagnosis(*said)) for row, said in refused}
-
-    def _copy(self, records: pl.DataFrame, into: sql.Identifier) -> None:
-        names = sql.SQL(", ").join(map(sql.Identifier, records.columns))
-        place = sql.SQL("COPY {} ({}) FROM STDIN ").format(into, names)
-        driver: psycopg.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
-        if records.height >= _PACKED and packable(records, self.table):
-            with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT binary)")) as copy:
-                copy.write(HEAD)
-                for part in packed(records, self.table):
-                    copy.write(part)
-                copy.write(TAIL)
-            return
-        texts = pl.DataFrame([self._texts(records[name]) for name in records.columns])
-        with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT csv, NULL '')")) as copy:
-            # every text is quoted and a null is not, so the empty text stays apart from null
-            copy.write(texts.write_csv(include_header=False, quote_style="non_numeric", null_value=""))
+        return self._doubtful.create(records, self.create)
 
     def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:
-        """Insert and return the keys; serial numbers ascend in the order of the records, others come one by one."""
-        if self.table.by_name[key].field.type is FieldType.INTEGER:
-            return sorted(self._insert(records, key))
-        return [self._insert(records.slice(row, 1), key)[0] for row in range(records.height)]
+        """Insert and return the keys, each with the number of its record."""
+        wire = self._key_text(key) if self._driver.info.server_version >= _MERGE_VERSION else None
+        if wire is None or not records.width or not self._is_staged(records.height, _MERGED_KEYS):
+            return super().create_with_keys(records, key)
+        given = sql.SQL(", ").join(sql.Identifier("syncline_given", name) for name in records.columns)
+        try:
+            with self.connection.begin_nested(), self._stage.holding(records) as names:
+                rows = self._stage.rows(_MERGE, {**names, "given": given, "wire": wire})
+        except errors.FeatureNotSupported:  # a table with rules
+            return super().create_with_keys(records, key)
+        return [made for _, made in sorted(rows, key=lambda row: row[0])]
 
     def update(self, records: pl.DataFrame, key: str) -> pl.Series:
-        """Update from arrays; each record tells by its number whether it was there."""
-        given = self._given(records)
-        values = {self.source.c[name]: self._value(given, records, name) for name in records.columns if name != key}
-        statement = sa.update(self.source).values(values)
-        return self._there(statement.where(self._is_key(given, records, key)).returning(given.c.n), records.height)
+        """Update from a stage."""
+        if not self._is_staged(records.height):
+            return super().update(records, key)
+        pair = sql.SQL("{} = {}")
+        values = [
+            pair.format(sql.Identifier(name), sql.Identifier("syncline_given", name))
+            for name in records.columns
+            if name != key
+        ]
+        return self._merged(records, key, _UPDATE, {"values": sql.SQL(", ").join(values)})
 
     def present(self, keys: pl.Series) -> pl.Series:
         """Find and lock records by key."""
-        given = self._given(keys.to_frame())
-        condition = self._is_key(given, keys.to_frame(), keys.name)
-        statement = sa.select(given.c.n).select_from(self.source, given).where(condition)
-        return self._there(statement.with_for_update(of=self.source), keys.len())
+        if not self._is_staged(keys.len()):
+            return super().present(keys)
+        return self._merged(keys.to_frame(), keys.name, _PRESENT)
 
     def delete(self, keys: pl.Series) -> pl.Series:
-        """Delete from an array of keys."""
-        given = self._given(keys.to_frame())
-        condition = self._is_key(given, keys.to_frame(), keys.name)
-        return self._there(sa.delete(self.source).where(condition).returning(given.c.n), keys.len())
+        """Delete by the keys in a stage."""
+        if not self._is_staged(keys.len()):
+            return super().delete(keys)
+        return self._merged(keys.to_frame(), keys.name, _DELETE)
 
-    def _insert(self, records: pl.DataFrame, key: str | None) -> list[Any]:
-        given = self._given(records)
-        chosen = [self._value(given, records, name) for name in records.columns]
-        statement: Any = sa.insert(self.source).from_select(
-            records.columns, sa.select(*chosen).select_from(given).order_by(given.c.n)
-        )
-        if key is None:
-            self.connection.execute(statement)
-            return []
-        wire = self._wire(self.table.by_name[key])
-        return [row[0] for row in self.connection.execute(statement.returning(wire))]
+    def _merged(self, records: pl.DataFrame, key: str, change: str, more: Names | None = None) -> pl.Series:
+        with self._stage.holding(records, [key]) as own:
+            names = {**own, **(more or {}), "key": sql.Identifier(key)}
+            ((done, missing),) = self._stage.rows(_DONE, {**names, "change": sql.SQL(change).format(**names)})
+        return present_of(done, missing, records.height)
 
-    def _there(self, statement: Any, count: int) -> pl.Series:
-        numbers = [row[0] for row in self.connection.execute(statement)]
-        if len(numbers) != len(set(numbers)):
-            raise RefusedError(Refusal(msg("More than one record has this key.")))
-        found = set(numbers)
-        return pl.Series([row + 1 in found for row in range(count)], dtype=pl.Boolean)
+    def _key_text(self, key: str) -> sql.Composable | None:
+        """Return a key in its form on the wire, or None if that is more than a text."""
+        column = self.table.by_name[key]
+        wire = self.wire(column)
+        own = sql.Identifier("syncline_to", key)
+        if isinstance(wire, sa.ColumnClause):
+            return own
+        plain = isinstance(wire, sa.Cast) and isinstance(wire.clause, sa.ColumnClause)
+        return sql.SQL("CAST({} AS text)").format(own) if plain else None
 
-    def _given(self, records: pl.DataFrame) -> Any:
-        names = [f"c{i}" for i in range(records.width)]
-        arrays = rows_of(*(self._texts(records[name]) for name in records.columns))
-        return sa.func.unnest(*arrays).table_valued(*names, with_ordinality="n", name="given").render_derived()
+    def _is_staged(self, height: int, least: int | None = None) -> bool:
+        return height >= (postgresql_stage.PACKED if least is None else least) and self.table.bulk and self._may_stage()
 
-    def _value(self, given: Any, records: pl.DataFrame, name: str) -> sa.ColumnElement[Any]:
-        return cast(given.c[f"c{records.columns.index(name)}"], self.table.by_name[name])
-
-    def _is_key(self, given: Any, records: pl.DataFrame, key: str) -> sa.ColumnElement[bool]:
-        return self.source.c[key] == self._value(given, records, key)
-
-    def _texts(self, values: pl.Series) -> pl.Series:
-        return to_text_values(values, self.table.by_name[values.name])
+    def _may_stage(self) -> bool:
+        known = self.connection.info
+        if _TEMPORARY not in known:
+            known[_TEMPORARY] = bool(self.connection.execute(_MAY_MAKE).scalar())
+        return bool(known[_TEMPORARY])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.builtin import database_read, database_write, postgresql_write
+from connectors.builtin import database_read, database_write, postgresql_stage
 from connectors.builtin.database_cells import PADDING, NotPlainError
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_copy import copied
@@ -121,7 +121,7 @@ def test_each_column_written_alike(source: PostgreSQL, value: st.DataObject, nam
     found = []
     for least in (0, 10**9):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(postgresql_write, "_PACKED", least)
+            patch.setattr(postgresql_stage, "PACKED", least)
             failures = source.write("again", source.schema("again"), [Change(Op.CREATE, "id", read)]).failures
         with source.transaction() as connection:
             texts = connection.exec_driver_sql(f"SELECT id, {name}::text FROM again ORDER BY id").fetchall()
