@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.customers import SCHEMA
 from benchmarks.environments import environment
 
 HERE = Path(__file__).parent
@@ -114,6 +115,7 @@ def _psycopg(url: str, version: str) -> str:
 
 def _catalog(path: Path, method: str) -> None:
     """Write what `tap-postgres --discover` would give for the customers, selected."""
+    text: dict[str, Any]
     text, number, moment = {"type": ["string", "null"]}, {"type": ["number", "null"]}, "date-time"
     kinds: dict[str, dict[str, Any]] = {
         "id": {"type": ["integer"]}, "level": {"type": ["integer", "null"]}, "is_active": {"type": ["boolean", "null"]},
@@ -121,8 +123,6 @@ def _catalog(path: Path, method: str) -> None:
         **dict.fromkeys(("credit_limit", "balance", "score"), number),
         **{name: {**text, "format": moment} for name in ("created_at", "updated_at")},
     }  # fmt: skip
-    from benchmarks.customers import SCHEMA  # noqa: PLC0415 - only this mover needs the fields
-
     properties = {name: kinds.get(name, text) for name in SCHEMA.names}
     method_of = {"replication-method": method, **({"replication-key": "updated_at"} if method == "INCREMENTAL" else {})}
     table = {"inclusion": "available", "selected": True, "table-key-properties": ["id"], "schema-name": "public"}
@@ -131,7 +131,11 @@ def _catalog(path: Path, method: str) -> None:
         {"breadcrumb": ["properties", name], "metadata": {"inclusion": "available", "selected": True}}
         for name in properties
     ]
-    head = {"tap_stream_id": "public-customers", "stream": "public-customers", "table_name": "customers"}
+    head: dict[str, Any] = {
+        "tap_stream_id": "public-customers",
+        "stream": "public-customers",
+        "table_name": "customers",
+    }
     head |= {
         "key_properties": ["id"],
         "replication_method": method,
