@@ -341,7 +341,7 @@ class Deletes:
 
     detect: DeleteDetect = entry("none: not at all; event, tombstone, full_scan: how.", DeleteDetect.NONE)
     when: str | None = entry(
-        "tombstone: a condition that holds for deleted records; asked of the source, of the left side in a two-way rule.",
+        "tombstone: a condition that holds for deleted records of the source, or of the left side in a two-way rule.",
         None,
         minLength=1,
     )

@@ -12,6 +12,7 @@ from rules.documents import Located
 from rules.schema import Schema
 from webapp.rulebook import services, source, timetable, wording
 from webapp.rulebook.checking import look
+from webapp.rulebook.deletions_form import with_deletes
 from webapp.rulebook.editing import (
     EXPRESSION,
     Flow,
@@ -35,7 +36,15 @@ from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
 from webapp.rulebook.source import Mark, SyntaxProblem
 from webapp.rulebook.two_way_form import with_direction
-from webapp.rulebook.two_way_views import behaviour_context, referable, save_two_way, show_two_way, with_after
+from webapp.rulebook.two_way_views import (
+    behaviour_context,
+    deletes_context,
+    referable,
+    save_two_way,
+    schemas_of,
+    show_two_way,
+    with_after,
+)
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -119,6 +128,7 @@ class BehaviourView(RulePage):
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
         document = with_promises(with_limits(document, request.form), request.form)
+        document = with_deletes(document, request.form, schemas_of(self, document))
         document = with_direction(with_after(document), request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
@@ -130,6 +140,7 @@ class BehaviourView(RulePage):
         schema = seen.schema or Schema(())
         shown = {
             **behaviour_context(self, document),
+            **deletes_context(self, document, flow.source, flow.target),
             "flow": flow,
             "where": part_of(document, flow.source).get("where") or "",
             "source_schema": schema,

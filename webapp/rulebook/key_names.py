@@ -153,6 +153,7 @@ def _key_names() -> dict[str, str]:
         "auto_link": _("Link by itself from"),
         "review": _("Ask a person from"),
         "deletes": _("Deletions"),
+        "when_right": _("Deleted on the right if"),
         "deactivate": _("What “deactivate” writes"),
         "value": _("Value"),
         "guards": _("Limits"),

@@ -5,15 +5,12 @@ Shares of 1 are shown and typed as percent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 
-from rules.schema import FieldType, Schema
+from webapp.rulebook.deletions_form import Schemas, set_deletes
 from webapp.rulebook.editing import (
     Document,
     Form,
-    default_text,
-    number_or_text,
     part_of,
     set_errors,
     set_or_drop,
@@ -27,7 +24,6 @@ from webapp.rulebook.situations import defaults_of
 from webapp.rulebook.tiers_form import with_tiers
 
 DIRECTIONS = ("left_to_right", "right_to_left", "two_way")
-Schemas = Mapping[str, Schema | None]
 
 
 def with_two_way(document: Document, form: Form, cron: str | None, schemas: Schemas, *, keep: bool = False) -> Document:
@@ -39,7 +35,7 @@ def with_two_way(document: Document, form: Form, cron: str | None, schemas: Sche
     _set_detection(new, form)
     _set_situations(new, form)
     _set_conflict(new, form)
-    _set_deletes(new, form, schemas)
+    set_deletes(new, form, schemas)
     new = with_promises(with_limits(with_tiers(new, form, keep=keep), form), form)
     set_or_drop(new, "auto_link", share(form.get("auto_link", ""), new.get("auto_link"), 0.95), 0.95)
     set_or_drop(new, "review", share(form.get("review", ""), new.get("review"), 0.6), 0.6)
@@ -86,26 +82,3 @@ def _set_conflict(document: Document, form: Form) -> None:
     set_or_drop(conflict, "skew", form.get("conflict_skew", "").strip() or "2s", "2s")
     set_or_drop(conflict, "tie", form.get("conflict_tie") or "left", "left")
     set_or_drop(document, "conflict", conflict, {})
-
-
-def _set_deletes(document: Document, form: Form, schemas: Schemas) -> None:
-    deletes = part_of(document, "deletes")
-    set_or_drop(deletes, "detect", form.get("deletes_detect") or deletes.get("detect", "none"), "none")
-    deactivate = part_of(deletes, "deactivate")
-    for side in SIDES:
-        old, field = part_of(deactivate, side), form.get(f"deactivate_field_{side}", "")
-        text = form.get(f"deactivate_value_{side}", "").strip()
-        set_or_drop(deactivate, side, _deactivation(old, field, text, schemas.get(side)), {})
-    set_or_drop(deletes, "deactivate", deactivate, {})
-    set_or_drop(document, "deletes", deletes, {})
-
-
-def _deactivation(old: Document, field: str, text: str, schema: Schema | None) -> Document:
-    if not field:
-        return {}
-    if field == old.get("field") and text == default_text(old.get("value")):
-        return old
-    known = schema[field].type if schema and field in schema else FieldType.TEXT
-    if known is FieldType.BOOLEAN and text.lower() in {"true", "false"}:
-        return {"field": field, "value": text.lower() == "true"}
-    return {"field": field, "value": number_or_text(text, 0) if known is FieldType.INTEGER and text else text}

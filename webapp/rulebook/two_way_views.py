@@ -41,6 +41,7 @@ def show_two_way(
         "situations": _situations(document),
         "detect": {side: part_of(part_of(document, "detect"), side) for side in SIDES},
         "deletes": part_of(document, "deletes"),
+        "asked_sides": SIDES,
         "deactivate": {side: part_of(part_of(part_of(document, "deletes"), "deactivate"), side) for side in SIDES},
         "conflict": part_of(document, "conflict"),
         "tiers": listed(document, "correlate"),
@@ -106,6 +107,26 @@ def with_after(document: dict[str, Any]) -> dict[str, Any]:
 def _before_choices(page: RulePage, document: dict[str, Any]) -> list[tuple[str, str]]:
     with page.house.db.read() as tx:
         return before_choices(tx, document)
+
+
+def schemas_of(page: RulePage, document: dict[str, Any]) -> dict[str, Schema]:
+    """Return the fields of both sides, none where they are not known."""
+    return {side: look(page.house, document, side).schema or Schema(()) for side in SIDES}
+
+
+def deletes_context(page: RulePage, document: dict[str, Any], source: str, target: str) -> dict[str, Any]:
+    """Return what the page of a rule that flows one way needs for deletions in its source."""
+    deletes = part_of(document, "deletes")
+    gone = next(one for one in _situations(document) if one["name"] == f"deleted_{source}")
+    return {
+        "deletes": deletes,
+        "deactivate": {target: part_of(part_of(deletes, "deactivate"), target)},
+        "asked_sides": (source,),
+        "schemas": schemas_of(page, document),
+        "scopes": {source: scope_address(document, source)},
+        "gone": gone,
+        "default_text": default_text,
+    }
 
 
 def _situations(document: dict[str, Any]) -> list[dict[str, Any]]:

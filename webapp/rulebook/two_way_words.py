@@ -138,6 +138,16 @@ def noticing() -> list[tuple[str, str, str]]:
             _("By reading everything"),
             _("A record that a complete read does not meet is gone. An interrupted read never counts."),
         ),
+        (
+            "tombstone",
+            _("By a mark in the record"),
+            _("The system keeps deleted records and says so in a field. Quick, also where only what is new is read."),
+        ),
+        (
+            "event",
+            _("By what the system tells"),
+            _("For systems that list what was deleted beside what has changed."),
+        ),
     ]
 
 

@@ -306,8 +306,7 @@ class Execution:
     def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> bool:
         """Write a chunk and check it in; return whether the target has refused some of it."""
         if chunk.outcomes.is_empty() and not chunk.left_out:
-            if chunk.high is not None:
-                note_high(self.journal, chunk.high)
+            note_high(self.journal, chunk.high)
             return False
         parked = chunk.outcomes["stage"].count()
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)

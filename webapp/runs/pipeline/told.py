@@ -83,5 +83,6 @@ def deleted_keys(page: Page, key: str) -> pl.Series:
 
 def note_high(journal: Journal, high: Any) -> None:
     """Note how far a page without records has moved the cursor, by the deletions that it tells of."""
-    journal.place = (journal.place[0], high)
-    journal.note(high=high)
+    if high is not None:
+        journal.place = (journal.place[0], high)
+        journal.note(high=high)
