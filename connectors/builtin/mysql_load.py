@@ -19,6 +19,8 @@ _STATEMENT = (
     "LOAD DATA LOCAL INFILE 'syncline' INTO TABLE {table} CHARACTER SET utf8mb4"
     " FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' ({places}){sets}"
 )
+NO_LOADS = {1148, 3948, 4166}
+"""The server's numbers for a load that it does not allow."""
 _NULL = "NULL"
 """Without quotes it is no text."""
 GEOMETRIES = {

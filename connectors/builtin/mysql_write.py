@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from connectors.builtin import mysql_errors, mysql_load
 from connectors.builtin.database_flavor import Refusal
 from connectors.builtin.database_rows import RowLoader
+from connectors.builtin.mysql_stage import Stage
 from connectors.builtin.mysql_wire import Loaded, Wire
 from connectors.errors import Misconfigured
 from rules.schema import FieldType
@@ -21,12 +22,12 @@ from rules.text import msg
 _ROWS, _BYTES = 400, 500_000
 _LOADED = 100
 """From so many records on, loading them is faster."""
+_STAGED = 500
+"""From so many records on, a temporary table is faster."""
 _DENSE = 4
 """Keys are looked for between the first and the last of them if there is no more than so much room for others."""
 _NO_LOAD, _WARY = "syncline no load", "syncline wary"
 """Noted of a connection: the server takes no load, and the tables that have refused records."""
-_NO_LOADS = {1148, 3948, 4166}
-"""The server's numbers for a load that it does not allow."""
 
 
 class MySQLLoader(RowLoader):
@@ -61,6 +62,26 @@ class MySQLLoader(RowLoader):
         left_out = self._left_out(good, loaded)
         return None if left_out is None else held_back | records[self.table.key[0]].is_in(left_out.implode())
 
+    def update(self, records: pl.DataFrame, key: str) -> pl.Series:
+        """Set the fields of the records that are there: many by one statement."""
+        stage = self._stage(records, key)
+        if stage is None:
+            return super().update(records, key)
+        there = stage.there(records.height)
+        stage.update([name for name in records.columns if name != key])
+        stage.drop()
+        return there
+
+    def delete(self, keys: pl.Series) -> pl.Series:
+        """Delete the records that are there: many by one statement."""
+        stage = self._stage(keys.to_frame(), keys.name)
+        if stage is None:
+            return super().delete(keys)
+        there = stage.there(keys.len())
+        stage.delete()
+        stage.drop()
+        return there
+
     def update_found(self, records: pl.DataFrame, key: str) -> None:
         """Update some hundred records a statement; keys that are texts go one by one, as collations may not mix."""
         if self.table.by_name[key].field.type is not FieldType.INTEGER:
@@ -94,6 +115,13 @@ class MySQLLoader(RowLoader):
             msg("Map a value to the field."),
         )
 
+    def _stage(self, records: pl.DataFrame, key: str) -> Stage | None:
+        fits = records.height >= _STAGED and Stage.fits(self.connection, self.table, key)
+        if not fits or not mysql_load.loadable(records, self.table):
+            return None
+        stage = Stage(self.connection, self.table, key)
+        return stage if stage.put(records) else None
+
     @property
     def _wary(self) -> set[str]:
         found: set[str] = self.connection.info.setdefault(_WARY, set())
@@ -126,7 +154,7 @@ class MySQLLoader(RowLoader):
         try:
             return driver.load(statement, mysql_load.content(records, columns))
         except pymysql.Error as error:
-            if error.args and error.args[0] in _NO_LOADS:
+            if error.args and error.args[0] in mysql_load.NO_LOADS:
                 self.connection.info[_NO_LOAD] = True
             elif mysql_errors.refusal(error) is None:
                 raise

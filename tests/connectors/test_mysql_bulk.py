@@ -46,6 +46,7 @@ def at_once(count: int) -> Iterator[None]:
     """From so many records on, load them and read them as columns."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mysql_write, "_LOADED", count)
+        patch.setattr(mysql_write, "_STAGED", count)
         patch.setattr(database_read, "BULK", count)
         yield
 
@@ -82,11 +83,29 @@ def test_any_records_come_back(filled: MySQL, data: list[dict[str, object]]) -> 
             failures = filled.write("t", schema, [Change(Op.CREATE, "id", frame)]).failures
             found.append((told(failures), everything(filled, "t").sort("id").rows()))
     assert found[0] == found[1]
+    check_updates(filled, frame)
     with at_once(NEVER):
         assert everything(filled, "t").sort("id").rows() == found[1][1]
     refused = {row for row, _, _ in found[0][0]}
     kept = frame.filter(~pl.col("id").is_in(refused))
     assert [repr(row) for row in found[1][1]] == [repr(row) for row in kept.rows()]
+
+
+def check_updates(source: MySQL, frame: pl.DataFrame) -> None:
+    """Update and delete in both ways; records that are not there are told alike."""
+    schema, before, found = source.schema("t"), everything(source, "t").sort("id"), list[Any]()
+    moved = pl.concat([before, frame.head(1).with_columns(id=pl.lit(99, pl.Int64))]).with_columns(
+        pl.exclude("id").shuffle(7)
+    )
+    for count in (NEVER, 1):
+        with at_once(count):
+            updated = source.write("t", schema, [Change(Op.UPDATE, "id", moved)]).failures
+            after = everything(source, "t").sort("id").rows()
+            gone = source.write("t", schema, [Change(Op.DELETE, "id", moved.tail(2).select("id"))]).failures
+            found.append((told(updated), after, told(gone), everything(source, "t").sort("id").rows()))
+            again = [Change(Op.DELETE, "id", before.select("id")), Change(Op.CREATE, "id", before)]
+            source.write("t", schema, again)
+    assert found[0] == found[1]
 
 
 BAD: list[dict[str, Any]] = [
@@ -156,6 +175,46 @@ def test_text_keys_are_compared_by_the_server(source: MySQL, mariadb_url: str) -
     by_statements, by_load = both(source, mariadb_url, [table], records)
     assert by_load == by_statements
     assert [row for row, _, _ in by_load[0]] == [1, 4, 5]
+
+
+def test_updates_by_text_keys(mariadb_url: str, source: MySQL) -> None:
+    """Keys are the same byte by byte only; what an update may not do is told of the record, and no other is lost."""
+    run(
+        mariadb_url,
+        "CREATE TABLE t (id varchar(9) COLLATE utf8mb4_general_ci PRIMARY KEY, v int UNIQUE, CHECK (v < 100))",
+        "INSERT INTO t VALUES ('Abc', 1), ('x', 2), ('客', 3), ('y ', 4), ('z', 5)",
+    )
+    schema, found = source.schema("t"), list[Any]()
+    ids = ["abc", "x", "客", "y", "z", "none"]
+    for count in (NEVER, 1):
+        with at_once(count):
+            made = []
+            for values in ([11, 12, 13, 14, 15, 16], [1, 13, 12, 4, 200, 6], [1, 2, 3, 4, 5, 6]):
+                change = Change(Op.UPDATE, "id", pl.DataFrame({"id": ids, "v": values}))
+                made.append(told(source.write("t", schema, [change]).failures))
+            found.append((made, rows(mariadb_url, "SELECT * FROM t ORDER BY id")))
+    assert found[0] == found[1]
+
+
+def test_a_user_without_temporary_tables(mariadb_url: str) -> None:
+    """Who may not create them updates by other statements."""
+    name = settings_of(mariadb_url)["database"]
+    run(
+        mariadb_url,
+        "CREATE TABLE t (id int PRIMARY KEY, v int)",
+        "INSERT INTO t VALUES (1, 1), (2, 2)",
+        f"CREATE USER {name} IDENTIFIED BY 'x'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.t TO {name}",
+    )
+    login = {**settings_of(mariadb_url), "user": name, "password": "x"}
+    try:
+        with at_once(1), MySQL(login, Context()) as source:
+            for value in (5, 6):
+                change = Change(Op.UPDATE, "id", pl.DataFrame({"id": [1, 2], "v": [value, value]}))
+                assert not source.write("t", source.schema("t"), [change]).failures
+    finally:
+        run(mariadb_url, f"DROP USER {name}")
+    assert rows(mariadb_url, "SELECT v FROM t") == [(6,), (6,)]
 
 
 def test_a_server_that_takes_no_load(mariadb_url: str, source: MySQL) -> None:
