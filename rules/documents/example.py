@@ -11,6 +11,9 @@ from typing import Any
 from rules.documents.shape import entry
 
 
+TO_RIGHT, TO_LEFT = "to_right", "to_left"
+
+
 class Ending(StrEnum):
     """What becomes of the record of a test."""
 
@@ -29,3 +32,8 @@ class RuleTest:
     expect: Mapping[str, Any] | None = entry("Field -> value of the record that is written.", None)
     ending: Ending = entry("What becomes of the record.", Ending.MAPPED)
     error: str | None = entry("A part of the reason why the record is not written.", None, minLength=1)
+    direction: str | None = entry(
+        "to_left: `given` is a record of the right side; the way that the rule flows if left out, to_right if both.",
+        None,
+        enum=[TO_RIGHT, TO_LEFT],
+    )

@@ -10,7 +10,7 @@ from rules.language.library import Library
 from rules.language.program import Program
 from rules.mapping import Mapping
 from rules.testing.results import Aspect, Coverage, Point
-from rules.trace import RecordTrace, Role, State, Step, Tracer
+from rules.trace import RecordTrace, Role, State, Step, Tracer, ValidationTrace
 from rules.validations import Compiled
 
 _BOTH = (Aspect.TRUE, Aspect.FALSE)
@@ -32,14 +32,18 @@ class Reach:
             self.step(f"{self._side.value}/where", trace.where, condition=True)
         if not trace.in_scope:
             return
-        for validation in trace.validations:
-            self._conditions(f"validations/{validation.name}", when=validation.when, check=validation.check)
+        self.asked(trace.validations)
         for field in trace.fields:
             self._conditions(field.path, when=field.when)
             if field.expression is not None:
                 self.step(field.path, field.expression)
             if field.applies and field.error is None:
                 self._shown.add((field.path, 0, Aspect.VALUE))
+
+    def asked(self, validations: Iterable[ValidationTrace]) -> None:
+        """Take note of validations that were asked of a record."""
+        for validation in validations:
+            self._conditions(f"validations/{validation.name}", when=validation.when, check=validation.check)
 
     def _conditions(self, path: str, **steps: Step | None) -> None:
         for key, step in steps.items():

@@ -11,12 +11,12 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents import decision_table
-from rules.documents.example import Ending
+from rules.documents.example import TO_LEFT, Ending
 from rules.schema import Schema
 from rules.testing import SyncTests, TestResult
 from webapp.rulebook import tests_form as forms
 from webapp.rulebook import wording
-from webapp.rulebook.editing import Flow, part_of
+from webapp.rulebook.editing import part_of
 from webapp.rulebook.errors import StaleDraft
 from webapp.rulebook.kind import listed
 from webapp.rulebook.pages import RulePage
@@ -41,17 +41,28 @@ class Form:
     used: frozenset[str]
     written: tuple[str, ...]
 
+    ways: tuple[str, ...] = ()
+    way: str = ""
+
     @classmethod
-    def of(cls, tests: Tests) -> Form:
-        """Return the form for the tests of a document."""
+    def of(cls, tests: Tests, direction: str | None = None) -> Form:
+        """Return the form for the tests of a document, of a rule in one of its directions."""
         runner = tests.runner
         if isinstance(runner, SyncTests):
-            return cls(tests, False, runner.source, runner.target, frozenset(runner.read), runner.names)
+            way, names = runner.way(direction), runner.ways
+            chosen = direction if direction in names else names[0]
+            return cls(tests, False, way.source, way.target, frozenset(way.read), way.names, names, str(chosen))
         return cls(tests, True, runner.source, runner.target, frozenset(runner.source.names), runner.target.names)
 
     def read(self) -> Test:
         """Return the test that was submitted."""
-        return forms.read_form(request.form, self.source, self.target, self.written, table=self.table)
+        test = forms.read_form(request.form, self.source, self.target, self.written, table=self.table)
+        return {**test, "direction": self.way} if self.ways and self.way != self.ways[0] else test
+
+    @property
+    def side(self) -> str:
+        """Return the side whose records go in."""
+        return "right" if self.way == TO_LEFT else "left"
 
 
 class TestsView(RulePage):
@@ -76,6 +87,7 @@ class TestsView(RulePage):
             "endings": _endings(rule),
             "shown": forms.text_of,
             "tests": _held(rule),
+            "ways": dict(_ways(rule, ("to_right", "to_left"))) if rule.kind != decision_table.KIND else {},
         }
         return self.frame("rulebook/tests.html", rule, "tests", **context)
 
@@ -85,8 +97,9 @@ class TestsView(RulePage):
     def new(self, name: str) -> Response:
         """Show the form of a new test; `sample` fills it from a record of the source."""
         rule = self._rule(name)
-        chosen = request.args.get("sample", type=int)
-        return self._form(rule, None, {"name": "", "given": {}}, sample=chosen, untouched=chosen is None)
+        chosen, direction = request.args.get("sample", type=int), request.args.get("direction")
+        test = {"name": "", "given": {}, **({"direction": direction} if direction else {})}
+        return self._form(rule, None, test, sample=chosen, untouched=chosen is None)
 
     @expose("/<name>/tests/new", methods=["POST"])
     @has_access
@@ -133,7 +146,7 @@ class TestsView(RulePage):
         """Return what the typed test comes to."""
         rule = self._rule(name)
         try:
-            form = Form.of(prepare(self.house, rule.document))
+            form = Form.of(prepare(self.house, rule.document), request.form.get("direction"))
         except Untestable as error:
             return self.page("rulebook/_test_result.html", problem=translated(error.message), result=None)
         result = _result(form, form.read())
@@ -142,7 +155,7 @@ class TestsView(RulePage):
     def _save(self, name: str, number: int | None) -> Response:
         rule = self._rule(name)
         try:
-            form = Form.of(prepare(self.house, rule.document))
+            form = Form.of(prepare(self.house, rule.document), request.form.get("direction"))
         except Untestable as error:
             flash(translated(error.message), "danger")
             return redirect(f"/rules/{name}/tests")
@@ -160,7 +173,7 @@ class TestsView(RulePage):
 
     def _form(self, rule: RuleRow, number: int | None, test: Test, status: int = 200, **context: Any) -> Response:
         try:
-            form = Form.of(prepare(self.house, rule.document))
+            form = Form.of(prepare(self.house, rule.document), test.get("direction"))
         except Untestable as error:
             flash(translated(error.message), "warning")
             return redirect(f"/rules/{rule.name}/tests")
@@ -178,6 +191,8 @@ class TestsView(RulePage):
             "records": records,
             "result": None if untouched else _result(form, test),
             "is_table": form.table,
+            "way": form.way,
+            "ways": _ways(rule, form.ways),
             "plain": shown,
             "stale": stale,
         }
@@ -187,7 +202,7 @@ class TestsView(RulePage):
         """Return the source's first records in short, and the values of the chosen one; nothing to who may not look."""
         if form.table or not can("read", "Records"):
             return [], {}
-        part = part_of(rule.document, Flow.of(rule.document).source)
+        part = part_of(rule.document, form.side)
         found = samples(self.house, str(part.get("connection", "")), str(part.get("object", ""))).many.head(SAMPLES)
         rows = list(found.iter_rows(named=True))
         short = [" · ".join(str(shown(value)) for value in list(row.values())[:4] if value is not None) for row in rows]
@@ -222,7 +237,7 @@ def _result(form: Form, test: Test) -> TestResult:
 def _as_found(form: Form, test: Test) -> Test:
     """Return the test that expects what comes out now."""
     result = _result(form, test)
-    kept: Test = {name: test[name] for name in ("name", "given", "day") if name in test}
+    kept: Test = {name: test[name] for name in ("name", "given", "day", "direction") if name in test}
     if result.problem is not None and not result.found and result.reason is None:
         return test
     if result.ending is Ending.MAPPED:
@@ -241,6 +256,16 @@ def _wrong(document: Test, test: Test, number: int | None) -> dict[str, str]:
     if document.get("kind") == decision_table.KIND and "expect" not in test and not test.get("error"):
         return {"error": _("Write a part of the error that is expected.")}
     return {}
+
+
+def _ways(rule: RuleRow, ways: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the directions to choose from; none where there is only one."""
+    sides = {"to_right": ("left", "right"), "to_left": ("right", "left")}
+    places = {way: [wording.side_name(rule.document, side) for side in sides[way]] for way in ways}
+    label = _("From %(source)s to %(target)s")
+    return (
+        [(way, label % {"source": places[way][0], "target": places[way][1]}) for way in ways] if len(ways) > 1 else []
+    )
 
 
 def _endings(rule: RuleRow) -> list[tuple[str, str]]:
