@@ -60,6 +60,26 @@ def test_a_run_prints_its_counts(syncline: CommandLine, systems: Path) -> None:
     assert "3 read, 2 unchanged, 1 quarantined" in syncline.ok("runs").out
 
 
+def test_rules_run_behind_those_that_they_depend_on(syncline: CommandLine, systems: Path) -> None:
+    """`--with-dependencies` runs what comes before a rule first and ends badly where that does; a circle is refused."""
+    two = FILES.replace("name: items", "name: first", 1).replace(
+        "left: {connection", "after: [items]\nleft: {connection"
+    )
+    (systems / "both.yaml").write_text(two.replace("name: first", "name: later"), "utf-8")
+    syncline.ok("apply", systems / "both.yaml")
+    answer = syncline.ok("run", "later", "--with-dependencies", "--wait", "--json").json
+    assert (answer["rule"], answer["counts"]["unchanged"]) == ("later", 2)
+    assert [run["rule"] for run in syncline.ok("runs", "--json").json] == ["later", "items"]
+    (systems / "inbox" / "items.csv").rename(systems / "inbox" / "gone.csv")
+    failed = syncline("run", "later", "--with-dependencies", "--wait")
+    assert failed.code == 1
+    assert "which comes before it, did not end well" in failed.err
+    circle = FILES.replace("left: {connection", "after: [later]\nleft: {connection")
+    (systems / "circle.yaml").write_text(circle, "utf-8")
+    assert "Each would have to run after the other" in syncline("apply", systems / "circle.yaml").err
+    assert syncline("run", "later", "--with-dependencies", "--record", "left:1").code == 1
+
+
 def test_without_waiting_the_run_stays_queued(syncline: CommandLine, systems: Path) -> None:
     """A run that nobody carries out is told on stderr, can be listed, cancelled, and is refused a second time."""
     answer = syncline.ok("run", "items", "--json")
