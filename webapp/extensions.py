@@ -99,10 +99,16 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         engine = sa.create_engine(
-            parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, json_serializer=to_json
+            parsed,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            json_serializer=to_json,
+            hide_parameters=True,  # an error that is logged shows no values of records
         )
         return Database(engine)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False}, json_serializer=to_json)
+    arguments = {"timeout": 30, "check_same_thread": False}
+    engine = sa.create_engine(parsed, connect_args=arguments, json_serializer=to_json, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)

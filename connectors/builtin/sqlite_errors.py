@@ -35,6 +35,7 @@ _CONSTRAINTS: Mapping[str, Message] = {
 
 def fault(error: BaseException, object_name: str | None) -> ConnectorError:
     """Return a driver's error in our words."""
+    error = _first(error)
     name, text = _name(error), str(error)
     for prefix, (kind, message) in _CODES.items():
         if name.startswith(prefix):
@@ -44,6 +45,13 @@ def fault(error: BaseException, object_name: str | None) -> ConnectorError:
     if "no such column" in text or "has no column" in text:
         return ObjectMissing(msg("A field does not exist (any more)."), object_name=object_name)
     return Misconfigured(msg("The database refuses this."), msg("It says: {text}", text=text), object_name=object_name)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error that came first: on a full disk SQLite ends the transaction, and then going back in it fails."""
+    while str(error).startswith("no such savepoint") and error.__context__ is not None:
+        error = getattr(error.__context__, "orig", None) or error.__context__
+    return error
 
 
 def refusal(error: BaseException) -> Refusal | None:

@@ -168,6 +168,23 @@ def test_values_of_another_type_are_rejected(url: str, source: SQLite) -> None:
     assert told == {(f"id {number}", field) for field, numbers in expected.items() for number in numbers}
 
 
+def test_a_full_disk_is_told(url: str, source: SQLite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not grow is an error to try again after, not a record that is refused; nothing is written."""
+    run(url, "CREATE TABLE f (id INTEGER PRIMARY KEY, name TEXT)")
+    connect = SQLite.open
+
+    def small(self: SQLite) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.execute("PRAGMA max_page_count = 5")
+        return connection
+
+    monkeypatch.setattr(SQLite, "open", small)
+    records = pl.DataFrame({"id": range(100), "name": ["n" * 1000] * 100})
+    with pytest.raises(Unavailable, match="no room left"):
+        source.write("f", source.schema("f"), [Change(Op.CREATE, "id", records)])
+    assert rows(url, "SELECT count(*) FROM f") == [(0,)]
+
+
 def test_a_table_without_a_key_is_read_while_it_is_written(url: str, source: SQLite) -> None:
     """Between two of its pages others write, ourselves included; the read shows what was there when it began."""
     run(

@@ -82,13 +82,22 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
         return "failed", _sentence(error)
     except DocumentError as error:
         return "failed", msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
-    except Exception:
+    except Exception as error:
         log.exception("run %s failed", claimed.run_id)
-        text = N_(
-            "Something unexpected happened; the log of the worker names it under run {run}. Try to resume the run."
-        )
-        return "failed", msg(text, run=claimed.run_id)
+        return "failed", _unexpected(error, claimed.run_id)
     return None
+
+
+def _unexpected(error: Exception, run_id: int) -> Message:
+    """Return what to say of an error that no system has told; that of our own database heals when it has room again."""
+    if isinstance(error, sa.exc.OperationalError):
+        text = N_(
+            "Syncline's own database could not take what the run noted: {problem}. See that it can be reached and has "
+            "room, then resume the run."
+        )
+        return msg(text, problem=str(error.orig))
+    text = N_("Something unexpected happened; the log of the worker names it under run {run}. Try to resume the run.")
+    return msg(text, run=run_id)
 
 
 def _sentence(error: Suspended | ConnectorError) -> Message:
