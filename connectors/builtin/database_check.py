@@ -30,6 +30,10 @@ class ServerDatabase(Database):
     def offers_tls(self, connection: socket.socket) -> bool | None:
         """Tell whether a fresh TCP connection offers encryption; None: another kind of server listens there."""
 
+    def slow_writes(self) -> Message | None:
+        """Return why many records are written more slowly than need be; None where they are not."""
+        return None
+
     @property
     def host(self) -> str:
         """Return the host without stray spaces."""
@@ -141,11 +145,15 @@ class _ConnectionTest:
         count = sum(found.writable for found in self._objects)
         if not count:
             return msg("This user may only read.")
-        return msg("{count} tables and views can be written.", count=count)
+        written, slow = msg("{count} tables and views can be written.", count=count), self._database.slow_writes()
+        return written if slow is None else _joined(written, slow)
 
 
 def _told(error: ConnectorError) -> Message:
     if error.remedy is None:
         return error.message
-    values = {**error.message.values, **error.remedy.values}
-    return Message(f"{error.message.template} {error.remedy.template}", values)
+    return _joined(error.message, error.remedy)
+
+
+def _joined(first: Message, second: Message) -> Message:
+    return Message(f"{first.template} {second.template}", {**first.values, **second.values})

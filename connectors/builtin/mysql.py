@@ -24,8 +24,9 @@ from connectors.builtin.mysql_flavor import MySQLFlavor
 from connectors.builtin.mysql_wire import Wire
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import ConnectorSpec
-from rules.text import N_, msg
+from rules.text import N_, Message, msg
 
+_SLOW = msg("The server does not allow 'local_infile', which would make writing many records faster.")
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SESSION = (
     "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',"
@@ -100,6 +101,12 @@ class MySQL(ServerDatabase):
             return _greets(connection) and bool(_capabilities(connection) & CLIENT.SSL)
         except (TimeoutError, ConnectionError):
             return None
+
+    def slow_writes(self) -> Message | None:
+        """Tell of a server that takes no load from memory."""
+        with self.session() as connection:
+            allowed = connection.exec_driver_sql("SELECT @@local_infile").scalar()
+        return None if allowed else _SLOW
 
     def _socket(self) -> socket.socket:
         """Connect to the checked address, keep the connection alive, and see that MySQL is there."""

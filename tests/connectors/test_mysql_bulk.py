@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
+import pymysql
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,8 @@ from connectors.builtin import database_read, mysql_write
 from connectors.builtin.database_types import Column
 from connectors.builtin.mysql import MySQL
 from connectors.builtin.mysql_cells import column_of_cells, unpack
-from connectors.builtin.mysql_wire import Received
+from connectors.builtin.mysql_wire import Loaded, Received
+from connectors.errors import Misconfigured
 from connectors.spi import Context, Failure, Page, ReadRequest
 from rules.schema import Change, Field, FieldType, Op
 from tests.connectors import test_database_round_trip as round_trip
@@ -223,6 +227,10 @@ def test_a_server_that_takes_no_load(mariadb_url: str, source: MySQL) -> None:
     records = pl.DataFrame({"id": range(20), "v": ["x"] * 20})
     try:
         with at_once(1):
+            assert str(list(source.check())[-1].detail) == (
+                "1 tables and views can be written."
+                " The server does not allow 'local_infile', which would make writing many records faster."
+            )
             schema = source.schema("t")
             for part in records.iter_slices(10):
                 assert not source.write("t", schema, [Change(Op.CREATE, "id", part)]).failures
@@ -315,6 +323,45 @@ def _read(texts: list[str], native: str) -> pl.Series:
     cells = unpack(Received(raw, starts, [(None, None)]), 1)
     assert cells is not None
     return column_of_cells(cells[0], Column(Field("d", FieldType.DATE), native)).values
+
+
+def test_a_server_gets_no_file() -> None:
+    """A server that asks for a file of this machine gets none, and is told apart from one that is away."""
+    received, good = list[bytes](), b"\0\0\0\2\0\0\0"
+
+    def serve(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            greeting = b"\x0a8.0.0\0" + bytes(4) + b"12345678\0" + b"\xff\xf7" + b"\x2d\x02\0" + b"\xff\x81" + b"\x15"
+            send(client, 0, greeting + bytes(10) + b"123456789012\0" + b"mysql_native_password\0")
+            for number, answer in ((2, good), (1, good), (1, b"\xfb/etc/passwd")):
+                client.recv(4096)
+                send(client, number, answer)
+            received.append(client.recv(4096))
+
+    def send(client: socket.socket, number: int, payload: bytes) -> None:
+        client.sendall(len(payload).to_bytes(3, "little") + bytes([number]) + payload)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        login = {"host": "127.0.0.1", "port": listener.getsockname()[1], "database": "d", "user": "u", "password": "p"}
+        source = MySQL({**login, "tls": "disable"}, Context(timeout=3))
+        with source, pytest.raises(Misconfigured, match="asks for a file"):
+            source.objects()
+        thread.join()
+    assert received == [b""]
+
+
+def test_a_load_that_the_server_does_not_start(mariadb_url: str, source: MySQL) -> None:
+    """A statement that is no load is answered like any other, and a load into nothing is an error."""
+    with source.session() as connection:
+        wire: Any = connection.connection.driver_connection
+        assert wire.load("SET @a = 1", memoryview(b"")) == Loaded(0, 0)
+        with pytest.raises(pymysql.Error):
+            wire.receive("SELECT * FROM nothing")
+        with pytest.raises(pymysql.Error, match="Subquery returns more"):
+            wire.receive("SELECT seq, IF(seq > 5, (SELECT seq FROM seq_1_to_3), 1) FROM seq_1_to_9")
 
 
 def test_a_lost_connection_while_reading(mariadb_url: str, source: MySQL) -> None:
