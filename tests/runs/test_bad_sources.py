@@ -11,13 +11,14 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.builtin import rest_calls
 from tests.connectors.conftest import Answer, Handler, Received, WebServer
-from tests.runs.conftest import ADMIN, World, numbers
+from tests.runs.conftest import ADMIN, World, numbers, open_world
 from webapp.connections import services as connections
 from webapp.runs.requests import resume
 
@@ -123,6 +124,13 @@ WRONG: dict[str, Callable[[Answer], Answer]] = {
     "a sign-in that ran out": lambda _: Answer(401, {"error": "who are you"}),
     "gone": lambda _: Answer(404, {"error": "gone"}),
 }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return a world on SQLite: nothing here depends on the metadata database."""
+    with open_world(tmp_path / "data") as made:
+        yield made
 
 
 @pytest.fixture

@@ -25,6 +25,13 @@ LONG = "n" * 2000
 SIZE = "10m"
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return a world on SQLite: nothing here depends on the metadata database."""
+    with open_world(tmp_path / "data") as made:
+        yield made
+
+
 def prepare(world: World, direction: str) -> int:
     world.erp("DROP TABLE client")
     world.erp("CREATE TABLE client (no INTEGER, title TEXT, tel TEXT, memo TEXT)")

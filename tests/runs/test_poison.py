@@ -6,11 +6,13 @@ and once it is good again it goes on as if nothing was.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.runs.conftest import World, numbers
+from tests.runs.conftest import World, numbers, open_world
 
 LEFT = "CREATE TABLE l (id {key}, name TEXT, born DATE, size INTEGER)"
 RIGHT = "CREATE TABLE r (no {key}, title TEXT CHECK (length(title) < 20), birth DATE, tall INTEGER)"
@@ -27,6 +29,13 @@ BAD: dict[str, tuple[str, Any]] = {
 }
 OTHER = {"id": "no", "name": "title", "born": "birth", "size": "tall"}
 SIDES = {"left": ("l", "id"), "right": ("r", "no")}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return a world on SQLite: nothing here depends on the metadata database."""
+    with open_world(tmp_path / "data") as made:
+        yield made
 
 
 class Both:
