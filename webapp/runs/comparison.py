@@ -18,8 +18,10 @@ import sqlalchemy as sa
 from rules.decisions import compile_table
 from rules.documents import DocumentError, decision_table, parse_sync
 from rules.documents.decision_table import DecisionTable, parse_decision_table
-from rules.documents.sync import SyncRule
+from rules.documents.flows import flows, seen_from
+from rules.documents.sync import SideName, SyncRule
 from rules.language.library import Library
+from rules.reconcile.agreement import executed
 from rules.reconcile.one_way import key_text
 from rules.testing.given import Misfit, record
 from rules.testing.replay import Change, Kind, Version, compare
@@ -249,35 +251,46 @@ class _Work:
                 text = N_("There is no run {run} of the rule '{rule}'.")
                 raise NotComparable(msg(text, run=number, rule=self.wish.rule))
             known = library(self.house, row.uses)
-            seen: tuple[Version, Version] | None = None
+            rule, seen = executed(parse_sync(row.document)), dict[str, tuple[Version, Version] | None]()
             for chunk in inputs.stored(tx, number):
                 schemas = inputs.schemas_of(row.schemas, chunk.no)
                 if schemas is None:
                     continue
-                executed = parse_sync(row.document)
-                ordered = schemas[::-1] if Sides.of(executed).reverse else schemas
+                side = chunk.side or Sides.of(rule).source_name
+                read = seen_from(rule, SideName(side))
+                ordered = schemas[::-1] if chunk.side is None and side == "right" else schemas
                 fields = Fields(*ordered, frozenset(chunk.records.columns))
-                seen = seen or self._versions(executed, fields, known)
-                keys = key_text(chunk.records[Sides.of(executed).source_key])
-                yield Batch(number, *seen, chunk.records, keys, chunk.first, row.requested_at)
-            if seen is None:
+                if side not in seen:
+                    seen[side] = self._versions(read, fields, known)
+                versions = seen[side]
+                if versions is not None:
+                    keys = key_text(chunk.records[Sides.of(read).source_key])
+                    yield Batch(number, *versions, chunk.records, keys, chunk.first, row.requested_at)
+            if seen and not any(seen.values()):
+                raise NotComparable(msg("The two versions read different sides, so they have no records in common."))
+            if not seen:
                 raise NotComparable(msg("Run {run} has kept no values. Choose another run.", run=number))
 
-    def _versions(self, executed: SyncRule, fields: Fields, known: Library) -> tuple[Version, Version]:
+    def _versions(self, read: SyncRule, fields: Fields, known: Library) -> tuple[Version, Version] | None:
+        """Return both versions for the side that a rule was read on; None where there is nothing to compare there."""
         if self.is_table:
+            if all(decision.table != self.wish.rule for decision in read.decisions):
+                return None
             tables = [_with(known, parse_decision_table(document)) for document in (self._old, self._new)]
-            asked = [AskedVersion(self.wish.rule, executed, fields, tables_) for tables_ in tables]
+            asked = [AskedVersion(self.wish.rule, read, fields, tables_) for tables_ in tables]
             return asked[0], asked[1]
-        was, now = (parse_sync(document) for document in (self._old, self._new))
-        if Sides.of(was).reverse != Sides.of(now).reverse:
-            raise NotComparable(msg("The two versions read different sides, so they have no records in common."))
+        side = SideName(Sides.of(read).source_name)
+        was, now = (_away(executed(parse_sync(document)), side) for document in (self._old, self._new))
+        if was is None or now is None:
+            return None
         (was, out), (now, more) = reduced(was, fields), reduced(now, fields)
-        self.left_out = tuple(dict.fromkeys((*out, *more)))
+        out = tuple(dict.fromkeys((*out, *more)))
+        self.left_out = tuple(dict.fromkeys((*self.left_out, *out)))
         published = library(self.house)  # tables that the run did not ask, and a draft may
         both = replace(
             known, lookups=_both(known.lookups, published.lookups), tables=_both(known.tables, published.tables)
         )
-        old, new = (SyncVersion(without(rule, self.left_out), fields, both) for rule in (was, now))
+        old, new = (SyncVersion(without(rule, out), fields, both) for rule in (was, now))
         return old, new
 
     def _tests(self) -> Batch:
@@ -295,6 +308,12 @@ class _Work:
         was, now = (TableVersion(compile_table(table, library=known)) for table in (old, new))
         keys = pl.Series([name for name, _values in given], dtype=pl.String)
         return Batch(None, was, now, pl.concat(rows), keys, 1, today)
+
+
+def _away(rule: SyncRule, side: SideName) -> SyncRule | None:
+    """Return a rule as it maps the records of a side, None where it takes nothing from them."""
+    maps = any(flow.source is side and flow.entries for flow in flows(rule))
+    return seen_from(rule, side) if maps else None
 
 
 def _document(tx: sa.Connection, row: RuleRow, which: str) -> dict[str, Any]:

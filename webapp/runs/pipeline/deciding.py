@@ -13,7 +13,7 @@ from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import APART, REVIEW, Situation
 from rules.text import msg
 from webapp.runs.pair_cases import pair_name
-from webapp.runs.pipeline import waiting
+from webapp.runs.pipeline import hits, waiting
 from webapp.runs.pipeline.alone import Alone
 from webapp.runs.pipeline.assembling import FLOWS, MADE, Assembly
 from webapp.runs.pipeline.chunk import WAITING, Write
@@ -58,6 +58,7 @@ class Deciding:
         self.waiting = pl.DataFrame(schema=WAITING)
         self.answered: list[str] = []
         self.details: dict[int, tuple[str, str]] = {}
+        self.hits = hits.nothing()
 
     def work(self) -> None:
         """Decide about all records."""
@@ -66,6 +67,7 @@ class Deciding:
         asked = self._asked()
         self.named = {**self._found(), **_named(asked)}
         self.met = meet(self.view, self.draft, self.numbers, self.keys, self.known, self.named)
+        self.hits = self.met.hits
         self._miss_named(_named(asked))
         self.base = self.planner.baseline(self.view.name, self.keys, self.known["segment"])
         found = situations(self.met, self.view, self.other, self.planner.pairs, self._changed())

@@ -14,6 +14,8 @@ from rules.schema import Schema
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.codec import digest, pack, unpack
 
+SIDE = "side"
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -31,6 +33,8 @@ class Stored:
     no: int
     first: int
     records: pl.DataFrame
+    side: str | None = None
+    """The side that was read, in runs that work on both."""
 
 
 def keep(page: Page, names: Sequence[str], first: int) -> Inputs | None:
@@ -57,10 +61,10 @@ def seal(tx: sa.Connection, run_id: int, no: int) -> str | None:
     return tx.scalar(sa.select(run_input.c.digest).where(run_input.c.run_id == run_id, run_input.c.no == no))
 
 
-def of_chunk(tx: sa.Connection, run_id: int, no: int) -> pl.DataFrame | None:
+def of_chunk(tx: sa.Connection, run_id: int, no: int) -> Stored | None:
     """Return the values of a chunk, None where they are not stored."""
-    blob = tx.scalar(sa.select(run_input.c.blob).where(run_input.c.run_id == run_id, run_input.c.no == no))
-    return None if blob is None else unpack(blob)["inputs"]
+    row = tx.execute(sa.select(run_input).where(run_input.c.run_id == run_id, run_input.c.no == no)).one_or_none()
+    return None if row is None else Stored(no, row.first, unpack(row.blob)["inputs"])
 
 
 def of_record(tx: sa.Connection, run_id: int, number: int) -> tuple[int, pl.DataFrame] | None:
@@ -77,7 +81,8 @@ def stored(tx: sa.Connection, run_id: int) -> Iterator[Stored]:
     numbers = tx.scalars(sa.select(run_input.c.no).where(run_input.c.run_id == run_id).order_by(run_input.c.no)).all()
     for number in numbers:
         row = tx.execute(sa.select(run_input).where(run_input.c.run_id == run_id, run_input.c.no == number)).one()
-        yield Stored(number, row.first, unpack(row.blob)["inputs"])
+        frames = unpack(row.blob)
+        yield Stored(number, row.first, frames["inputs"], frames[SIDE][SIDE][0] if SIDE in frames else None)
 
 
 def noted(known: Sequence[Mapping[str, Any]] | None, chunk: int, schemas: tuple[Schema, Schema]) -> list[Any] | None:

@@ -41,6 +41,7 @@ class Met:
     times: pl.Series
     sought: pl.Series
     offers: pl.DataFrame
+    hits: pl.DataFrame
 
     def possible(self, row: int) -> pl.DataFrame:
         """Return the records of the other side that fit a record."""
@@ -86,9 +87,8 @@ def meet(
     met = join(sought, found)
     partners = met.drop(PARTNER, TIMES, FOUND)
     there = met[FOUND]
-    return Met(
-        draft, numbers, keys, known, asked.batch, in_scope, mapped, partners, there, met[TIMES], sought, found
-    )
+    about = (partners, there, met[TIMES], sought, found, asked.hits(in_scope))
+    return Met(draft, numbers, keys, known, asked.batch, in_scope, mapped, *about)
 
 
 def situations(met: Met, view: View, other: View, pairs: Pairs, changed: pl.Series) -> pl.Series:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.chunk import ROW
 from webapp.runs.pipeline.codec import pack, unpack
-from webapp.runs.pipeline.inputs import Inputs
+from webapp.runs.pipeline.inputs import SIDE, Inputs
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.deciding import Deciding
@@ -45,7 +45,7 @@ def kept(deciding: Deciding, rows: pl.Series, records: pl.DataFrame, first: int)
     """Return what is kept of a page; `rows` are the places of the records in `deciding` among all of them."""
     if records.is_empty():
         return None
-    frames = {"inputs": records.select(_names(deciding.view))}
+    frames = {"inputs": records.select(_names(deciding.view)), SIDE: pl.DataFrame({SIDE: [deciding.view.name]})}
     if not deciding.keys.is_empty():
         frames |= _pairs(deciding, rows)
     return Inputs(first, records.height, pack(frames))

@@ -145,6 +145,7 @@ class _Page:
             baseline=self.planner.stored(deciding.baselines),
             waiting=deciding.waiting,
             answered=tuple(deciding.answered),
+            hits=deciding.hits,
             records=self.records.with_row_index(ROW),
             inputs=pair_inputs.kept(deciding, rest, self.records, self.first) if self.planner.keeping else None,
         )
