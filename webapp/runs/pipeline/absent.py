@@ -24,8 +24,7 @@ from webapp.runs.pipeline.chunk import Chunk, Write
 from webapp.runs.pipeline.journal import Journal, Suspended
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.limits import Limits
-from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
-from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.links import Links, unlinked
 from webapp.runs.pipeline.named import Lookup
 from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.planning import Planner
@@ -107,7 +106,7 @@ class Absent:
         side = "right" if sides.reverse else "left"
         frame = pl.DataFrame({"left_key": keys, "right_key": partners})
         outcomes = outcomes_of(frame.with_columns(situation=pl.lit(situation), side=pl.lit(side)))
-        links = frame.select("left_key", right_key=pl.lit(None, dtype=pl.String)).select(*LINK_SCHEMA)
+        links = unlinked(frame)
         rows = pl.int_range(keys.len(), dtype=pl.UInt32, eager=True).alias("row")
         writes = () if action is Action.UNLINK else (Write(self._change(partners), rows),)
         return Chunk(no, outcomes, writes, links)

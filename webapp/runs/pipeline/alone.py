@@ -16,8 +16,8 @@ from rules.schema import Change, Op
 from rules.text import Message
 from webapp.runs.pipeline.chunk import PAIRS, Write
 from webapp.runs.pipeline.meeting import Met
+from webapp.runs.pipeline.one_way_chunk import groups
 from webapp.runs.pipeline.pairs import APART, GONE, LINK
-from webapp.runs.pipeline.planning import groups
 from webapp.runs.pipeline.views import View
 
 _MADE = (Action.CREATE.value, Action.RECREATE.value)

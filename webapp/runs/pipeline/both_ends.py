@@ -31,9 +31,9 @@ from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.meeting import linked
 from webapp.runs.pipeline.pairs import APART, GONE, LINK, Pairs
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.two_way import TwoWayPlanner
-from webapp.runs.pipeline.two_way_run import scheme_of
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
 

@@ -62,8 +62,8 @@ def nothing() -> Checked:
     return Checked(*(pl.DataFrame(schema=schema) for schema in _FRAMES.values()))
 
 
-def of_verdicts(verdicts: Verdicts, severities: Mapping[str, str], first: int, keys: pl.Series) -> Checked:
-    """Return the verdicts on a batch whose first record has the run-wide number `first`."""
+def of_verdicts(verdicts: Verdicts, severities: Mapping[str, str], numbers: pl.Series, keys: pl.Series) -> Checked:
+    """Return the verdicts on a batch whose records have these places in the run."""
     tallies = [
         {"validation": name, "severity": severities[name], "asked": tally.asked, "failed": tally.failed}
         for name, tally in verdicts.tallies.items()
@@ -71,7 +71,7 @@ def of_verdicts(verdicts: Verdicts, severities: Mapping[str, str], first: int, k
     warned = [
         {
             "validation": verdict.validation.name,
-            "record_no": first + verdict.row,
+            "record_no": numbers[verdict.row],
             "left_key": keys[verdict.row],
             "field": verdict.field,
             "reason": json.dumps(verdict.reason.to_json(), ensure_ascii=False),

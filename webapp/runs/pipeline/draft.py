@@ -24,12 +24,23 @@ class Parked:
 
 @dataclass
 class Draft:
-    """A page on its way to a chunk; `parked` maps a row to why it cannot go on, `checked` is what validations said."""
+    """A page on its way to a chunk; `parked` maps a row to why it cannot go on, `checked` is what validations said.
+
+    `numbers` are the places of its records in the run, and `behind` is the place behind the page's last record.
+    """
 
     records: pl.DataFrame
-    first: int
+    numbers: pl.Series
     checked: Checked = field(default_factory=nothing)
     parked: dict[int, Parked] = field(default_factory=dict)
+    behind: int = 0
+
+    def only(self, mask: pl.Series) -> Draft:
+        """Return the draft of some of its records."""
+        rows = mask.arg_true()
+        places = {int(row): at for at, row in enumerate(rows.to_list())} if self.parked else {}
+        parked = {places[row]: why for row, why in self.parked.items() if row in places}
+        return Draft(self.records[rows], self.numbers[rows], self.checked, parked, self.behind)
 
     def park(self, row: int, stage: str, message: Message, name: str | None = None) -> None:
         """Park a record; the first reason stays."""

@@ -24,7 +24,7 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.journal import Links as Book
 from webapp.runs.pipeline.leftovers import settle_leftovers
-from webapp.runs.pipeline.links import SCHEMA, Links
+from webapp.runs.pipeline.links import Links, unlinked
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.writing import Target
@@ -133,7 +133,7 @@ class OneWayEnds(Ends):
 
     def unlinked(self, links: pl.DataFrame) -> pl.DataFrame:
         """Return the links with null keys of the target."""
-        return links.select(*SCHEMA).with_columns(right_key=pl.lit(None, dtype=pl.String))
+        return unlinked(links)
 
     def agreed(self, chunk: Chunk) -> Chunk:
         """Return the chunk as it is: a rule that flows one way keeps no baseline."""

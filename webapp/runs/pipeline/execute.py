@@ -16,11 +16,9 @@ from connectors.errors import Retriable
 from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
-from rules.mapping import Mapping as FieldMapping
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import N_, Message, msg
-from rules.trace import read_fields
 from webapp.connections.references import References
 from webapp.extensions import House
 from webapp.runs.models import quarantine, run
@@ -37,7 +35,7 @@ from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.links import Links
-from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
+from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected
 from webapp.runs.pipeline.overlap import Behind, ahead, closed
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
@@ -45,7 +43,9 @@ from webapp.runs.pipeline.planning import Planner, without_deletes
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.steady import steady
 from webapp.runs.pipeline.told import note_high
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
@@ -106,9 +106,10 @@ class Execution:
                 planner.actions = without_deletes(planner.actions)
             planner.at = self.claim.requested_at
             planner.validating = self._validating(systems, mapping.source, stack)
-            self._keep(schemas, mapping)
+            self._keep(schemas, planner)
             with self.house.db.read() as tx:
-                links = Links.load(tx, self.claim.rule_id, reverse=self.sides.reverse)
+                scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
+                links = Links.load(tx, self.claim.rule_id, scheme, reverse=self.sides.reverse)
             self.limits = Limits(self.rule, len(links), self.journal.log)
             self._library = systems.library
             self._overlap(planner, systems, stack)
@@ -120,8 +121,7 @@ class Execution:
         Where partners are found by value, a record may find what the chunk before creates. The planner looks things up
         over a connection of its own, which sees what is committed.
         """
-        concurrent = planner.target.spec.capabilities.concurrent
-        if self.claim.kind != "sync" or planner.matches or self.rule.correlate or not concurrent:
+        if self.claim.kind != "sync" or not planner.apart:
             return
         planner.target = stack.enter_context(systems.connect(self.sides.target.connection))
         self._behind = Behind()
@@ -137,12 +137,11 @@ class Execution:
         stack.callback(references.close)
         return Validating(rule, schema, references, systems.library)
 
-    def _keep(self, schemas: tuple[Schema, Schema], mapping: FieldMapping) -> None:
+    def _keep(self, schemas: tuple[Schema, Schema], planner: Planner) -> None:
         """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
         if not self.rule.explain:
             return
-        asked = (name for question in mapping.questions for name in question.fields)
-        self.kept = read_fields(self.rule, schemas[0], asked)
+        self.kept = planner.read
         noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, schemas)
         if noted is not None:
             self.journal.note(schemas=noted)
@@ -151,8 +150,12 @@ class Execution:
         links = target.links
         try:
             self._take_up(planner, target, links)
-            self._expect(reader)
+            number = expected(self.claim, reader, self.sides, self.retry)
+            if number is not None:
+                self.journal.note(expected=number)
             self._correlate(reader, planner, target, links)
+            if self.full and self.claim.kind == "sync":
+                planner.steady = steady(planner, links, self.retry)
             cursor = self._cursor(planner.source_schema)
             high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
             with closed(self._pages(reader, planner, links, cursor)) as read:
@@ -171,13 +174,12 @@ class Execution:
         """Decide about a page while the chunk before it is written, and let its own be written."""
         first, links = self._first(page), target.links
         chunk = planner.plan(page, no, first, links)
-        kept = inputs.keep(page, self.kept, first)
         if self._behind.wait():  # not all of the chunk before was taken: what was decided meanwhile may differ
             chunk = planner.plan(page, no, first, links)
-        chunk = replace(chunk, high=high, inputs=kept)
+        chunk = replace(chunk, high=high)
         self.numbered += chunk.read
         planner.expect(chunk)
-        self._behind.start(partial(self._finish_chunk, chunk, planner, target, links))
+        self._behind.start(partial(self._finish_chunk, chunk, planner, target, links, (page, first)))
 
     def _place(self, target: Target[Links]) -> None:
         if self.claim.live:
@@ -245,18 +247,6 @@ class Execution:
             for records in self._parked.pages(self._lookup(reader, planner)):
                 yield Page(records, position)
 
-    def _expect(self, reader: Connector) -> None:
-        """Note how many records are to come, where that is known, so that progress has an end."""
-        number: int | None = len(self.claim.selection)
-        if self.claim.kind == "records":
-            number = len(asked_keys(self.claim.parameters, self.sides.source_name))
-        elif self.claim.kind != "replay":
-            if self.claim.chunks or not self.full or self.claim.kind != "sync":
-                return
-            found = self.retry(reader.objects)
-            number = next((o.records for o in found if o.name == self.sides.source.object), None)
-        self.journal.note(expected=number)
-
     def _take_up(self, planner: Planner, target: Target[Links], links: Links) -> None:
         """Go on where an earlier worker stopped: its finished chunks, and the one it was about to write."""
         self._position, self._high = self.claim.position, self.claim.high
@@ -303,8 +293,16 @@ class Execution:
         with self.house.db.read() as tx:
             self.journal.heed(tx)
 
-    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> bool:
+    def _finish_chunk(
+        self,
+        chunk: Chunk,
+        planner: Planner,
+        target: Target[Links],
+        links: Links,
+        read: tuple[Page, int] | None = None,
+    ) -> bool:
         """Write a chunk and check it in; return whether the target has refused some of it."""
+        chunk = chunk if read is None else replace(chunk, inputs=inputs.keep(read[0], self.kept, read[1]))
         if chunk.outcomes.is_empty() and not chunk.left_out:
             note_high(self.journal, chunk.high)
             return False

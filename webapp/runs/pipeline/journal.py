@@ -165,7 +165,12 @@ class Journal:
             if chunk.records is not None:
                 return chunk
             kept = inputs.of_chunk(tx, self.claim.run_id, found.no)
-        return chunk if kept is None else replace(chunk, records=kept.with_row_index(chunks.ROW))
+        if kept is None:
+            return chunk
+        places = chunk.outcomes["record_no"] - kept.first
+        rows = ((places >= 0) & (places < kept.records.height)).arg_true()
+        read = kept.records[places[rows]].with_columns(rows.cast(pl.UInt32).alias(chunks.ROW))
+        return replace(chunk, records=read)
 
     def drop_plan(self) -> None:
         """Forget the chunk that was planned and has not reached the target; it is decided anew."""

@@ -1,4 +1,4 @@
-"""Keys that a run has met, as hashes: nine bytes a key, however many there are.
+"""Keys that a run has met, as hashes: nine bytes a key (with a number of eight bytes, sixteen).
 
 They lie in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980), so that a
 look-up asks only a handful of them. Hashes are those of this process and are never stored.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import polars as pl
 
-_FRAME = {"hash": pl.UInt64(), "found": pl.UInt8()}
-
 
 class MetKeys:
-    """Hashes of keys, and a small number for each."""
+    """Hashes of keys, and a number for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: pl.DataType | None = None) -> None:
+        self._dtype = dtype or pl.UInt8()
         self._runs: tuple[pl.DataFrame, ...] = ()  # replaced as a whole: one thread may add while others look up
 
     def __len__(self) -> int:
@@ -22,7 +21,7 @@ class MetKeys:
 
     def add(self, keys: pl.Series, found: pl.Series) -> None:
         """Take note of keys; those that are null are left out."""
-        run = pl.DataFrame({"hash": keys.hash(), "found": found.cast(pl.UInt8)}, schema=_FRAME)
+        run = pl.DataFrame({"hash": keys.hash(), "found": found.cast(self._dtype)})
         run = run.filter(keys.is_not_null()).sort("hash")
         runs = self._runs
         while runs and runs[-1].height <= run.height:
@@ -34,7 +33,7 @@ class MetKeys:
     def find(self, keys: pl.Series) -> pl.Series:
         """Return the number of each key, null for those that have not been added."""
         hashes = keys.hash()
-        number = pl.repeat(None, keys.len(), dtype=pl.UInt8, eager=True)
+        number = pl.repeat(None, keys.len(), dtype=self._dtype, eager=True)
         for run in self._runs:
             at = run["hash"].search_sorted(hashes, side="left").clip(0, run.height - 1)
             same = (run["hash"].gather(at) == hashes) & keys.is_not_null()

@@ -6,6 +6,8 @@ with its checkpoint and any worker on any machine can go on. A segment with a nu
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import polars as pl
 import sqlalchemy as sa
 
@@ -15,37 +17,58 @@ from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.turning import flowed, turned
 
-SCHEMA = {"left_key": pl.String(), "right_key": pl.String()}
+SCHEMA = {
+    "left_key": pl.String(),
+    "right_key": pl.String(),
+    "left_hash": pl.UInt64(),  # of both records as the rule has left them; see `steady`
+    "right_hash": pl.UInt64(),
+}
+_SPARE = 2
+_MOST = 50
+"""The log is rewritten when it has twice as many rows as there are links, or so many segments."""
 
 
 class Links:
     """The links of one rule, as of the last committed chunk."""
 
-    def __init__(self, rule_id: int, frame: pl.DataFrame, segments: int) -> None:
+    def __init__(self, rule_id: int, frame: pl.DataFrame, segments: Sequence[int], scheme: str = "") -> None:
         self.rule_id = rule_id
+        self.scheme = scheme
         self._frame = frame
-        self._segments = segments
+        self._rows = list(segments)
         self._known = KeySet(frame["left_key"])
 
     @classmethod
-    def load(cls, tx: sa.Connection, rule_id: int, *, reverse: bool = False) -> Links:
-        """Return the links of a rule; later segments win. `reverse` tells that it flows to the left."""
+    def load(cls, tx: sa.Connection, rule_id: int, scheme: str = "", *, reverse: bool = False) -> Links:
+        """Return the links of a rule; later segments win. `reverse` tells that it flows to the left.
+
+        Hashes that were made in another way than `scheme` names are forgotten.
+        """
         columns = (link_segment.c.id, link_segment.c.blob)
         query = sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
         ways = flowed(tx, rule_id)
         parts = [
-            _plain(unpack(row.blob)["links"], reverse=reverse, was=ways.get(row.id, reverse))
+            _plain(_hashed(unpack(row.blob), scheme), reverse=reverse, was=ways.get(row.id, reverse))
             for row in tx.execute(query)
         ]
         frame = _settle(pl.concat(parts)) if parts else pl.DataFrame(schema=SCHEMA)
-        return cls(rule_id, frame, len(parts))
+        return cls(rule_id, frame, [part.height for part in parts], scheme)
 
     def find(self, left_keys: pl.Series) -> pl.Series:
         """Return the right key of each left key, null where there is no link."""
-        if not self._known.has(left_keys).any():
-            return pl.repeat(None, left_keys.len(), dtype=pl.String, eager=True).alias("right_key")
+        return self.known(left_keys)["right_key"]
+
+    def known(self, left_keys: pl.Series) -> pl.DataFrame:
+        """Return the right key and the hashes of each left key, nulls where there is no link."""
         asked = pl.DataFrame({"left_key": left_keys})
-        return asked.join(self._frame, on="left_key", how="left", maintain_order="left")["right_key"]
+        if not self._known.has(left_keys).any():
+            return unlinked(asked).drop("left_key")
+        return asked.join(self._frame, on="left_key", how="left", maintain_order="left").drop("left_key")
+
+    @property
+    def hashed(self) -> int:
+        """Return how many links have hashes."""
+        return int(self._frame["right_hash"].count())
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -65,7 +88,7 @@ class Links:
         """Write a chunk's links that are new, changed or (null right key) gone, in the caller's transaction."""
         if not chunk.links.is_empty():
             self._insert(tx, run_id, chunk.links)
-            self._segments += 1
+            self._rows.append(chunk.links.height)
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
@@ -78,19 +101,28 @@ class Links:
         self._known.add(delta["left_key"])
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
-        """Replace the log by one segment."""
-        if self._segments < 2:
+        """Replace the log by one segment, if that is worth while."""
+        if len(self._rows) < 2 or (sum(self._rows) < _SPARE * len(self) and len(self._rows) < _MOST):
             return
         tx.execute(sa.delete(link_segment).where(link_segment.c.rule_id == self.rule_id))
         self._insert(tx, run_id, self._frame)
-        self._segments = 1
+        self._rows = [len(self)]
 
     def __len__(self) -> int:
         return self._frame.height
 
     def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame) -> None:
-        values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": pack({"links": frame})}
+        blob = pack({"links": frame, "scheme": pl.DataFrame({"scheme": [self.scheme]})})
+        values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": blob}
         tx.execute(sa.insert(link_segment).values(values))
+
+
+def _hashed(frames: Mapping[str, pl.DataFrame], scheme: str) -> pl.DataFrame:
+    """Return the links of a segment, with the hashes that they have in a scheme."""
+    links, names = frames["links"], ("left_hash", "right_hash")
+    if scheme and "scheme" in frames and frames["scheme"]["scheme"][0] == scheme:
+        return links
+    return links.with_columns(pl.lit(None, dtype=pl.UInt64).alias(name) for name in names)
 
 
 def _plain(frame: pl.DataFrame, *, reverse: bool, was: bool) -> pl.DataFrame:
@@ -104,6 +136,12 @@ def _plain(frame: pl.DataFrame, *, reverse: bool, was: bool) -> pl.DataFrame:
         right = pl.when(pl.col("op") == "link").then("right_key").alias("right_key")
         frame = frame.filter(pl.col("left_key").is_not_null()).with_columns(right)
     return frame.select(*SCHEMA)
+
+
+def unlinked(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what says of left keys that they have no link any more."""
+    none = {name: pl.lit(None, dtype=dtype) for name, dtype in SCHEMA.items() if name != "left_key"}
+    return frame.select("left_key", **none)
 
 
 def _settle(log: pl.DataFrame) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Connector
+from rules.documents.sync import DetectBy
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
 from webapp.runs.models import quarantine
@@ -20,6 +21,7 @@ from webapp.runs.pipeline.codec import column_text
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.sides import Sides
 
 _CUT = 255
 """A key that fills its column may have been cut, and cannot be looked up."""
@@ -29,6 +31,17 @@ def asked_keys(parameters: Mapping[str, Any] | None, side: str) -> pl.Series:
     """Return the keys of a side that a run was asked for, each once."""
     entries = (parameters or {}).get("records", [])
     return pl.Series(list(dict.fromkeys(e["key"] for e in entries if e["side"] == side)), dtype=pl.String)
+
+
+def expected(claim: Claim, reader: Connector, sides: Sides, retry: Retry) -> int | None:
+    """Return how many records are to come, where that is known, so that progress has an end."""
+    if claim.kind == "replay":
+        return len(claim.selection)
+    if claim.kind == "records":
+        return len(asked_keys(claim.parameters, sides.source_name))
+    if claim.chunks or sides.detect.by is not DetectBy.FULL or claim.kind != "sync":
+        return None
+    return next((o.records for o in retry(reader.objects) if o.name == sides.source.object), None)
 
 
 class Lookup:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 import polars as pl
 
@@ -15,36 +16,24 @@ from rules.documents.defaults import actions
 from rules.documents.sync import Action, DetectBy, SyncRule
 from rules.mapping import Mapping as FieldMapping
 from rules.reconcile.one_way import PARTNER, Batch, Decision, decide, key_text, key_values
-from rules.reconcile.situations import REJECTED, Outcome, Situation
-from rules.schema import Change, Op, Schema
+from rules.reconcile.situations import Outcome, Situation
+from rules.schema import Schema
 from rules.text import Message, msg
+from rules.trace import read_fields
 from webapp.runs.pipeline.checked import of_verdicts
-from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
-from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.keyset import KeySet
-from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import Links
-from webapp.runs.pipeline.outcomes import reasons, rejected
+from webapp.runs.pipeline.one_way_chunk import OUTCOME_OF, Assembly, own_keys
 from webapp.runs.pipeline.retry import at_once
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.steady import Hashing, Steady, hashing, unchanged
 from webapp.runs.pipeline.unreadable import Look, found_by_halves, park_unreadable
 from webapp.runs.pipeline.validating import Validating
 
-_OUTCOME_OF: Mapping[str, Outcome] = {
-    Action.CREATE: Outcome.CREATED,
-    Action.RECREATE: Outcome.CREATED,
-    Action.UPDATE: Outcome.UPDATED,
-    Action.MERGE: Outcome.UPDATED,
-    Action.LINK_UPDATE: Outcome.UPDATED,
-    Action.LINK: Outcome.SKIPPED,
-    Action.IGNORE: Outcome.SKIPPED,
-    Action.UNLINK: Outcome.SKIPPED,
-    Action.DELETE: Outcome.SKIPPED,
-    Action.CASE: Outcome.QUARANTINED,
-}
-_WRITES = tuple(a for a, o in _OUTCOME_OF.items() if o in (Outcome.CREATED, Outcome.UPDATED))
+_WRITES = tuple(a for a, o in OUTCOME_OF.items() if o in (Outcome.CREATED, Outcome.UPDATED))
 _HOLDS = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.UNCHANGED.value)
 
 
@@ -69,6 +58,8 @@ class Planner:
         self.seen, self.met = KeySet(), KeySet()
         self._coming = KeySet(), KeySet()
         self.matches = self.sides.matches(rule)
+        self.steady: Steady | None = None
+        """What is as the rule has left it needs no second look; None where all records are looked at."""
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
@@ -79,9 +70,23 @@ class Planner:
 
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
-        draft = Draft(page.records, first)
+        behind = first + page.records.height
+        whole = Draft(page.records, pl.int_range(first, behind, dtype=pl.Int64, eager=True), behind=behind)
         keys = key_text(page.records[self.sides.source_key])
-        self.check_keys(draft, keys)
+        self.check_keys(whole, keys)
+        found = links.known(keys)
+        if self.steady is None:
+            return self._decided(whole, keys, found, links, (no, page))
+        still = self.steady.mask(page.records, found) & whole.usable
+        chunk = self._decided(whole.only(~still), keys.filter(~still), found.filter(~still), links, (no, page))
+        rest = unchanged(whole.numbers.filter(still), keys.filter(still), found["right_key"].filter(still), self._side)
+        return replace(chunk, outcomes=pl.concat([chunk.outcomes, rest]))
+
+    def _decided(
+        self, draft: Draft, keys: pl.Series, found: pl.DataFrame, links: Links, place: tuple[int, Page]
+    ) -> Chunk:
+        """Return the chunk of records of which something may have changed."""
+        known = found["right_key"]
         in_scope = self.scope(draft)
         asked = self.decide(draft, in_scope)
         self.validate(draft, asked.batch, in_scope, keys)
@@ -89,7 +94,6 @@ class Planner:
         for error in mapped.errors:
             if in_scope[error.row]:
                 draft.park(error.row, error.stage, error.message, error.field)
-        known = links.find(keys)
         named = self._named(draft, known, keys, in_scope)
         wanted = draft.usable & in_scope
         partner, partners = self.partners(draft, named, mapped.records, wanted)
@@ -97,7 +101,7 @@ class Planner:
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
         self._check_partners(draft, batch, decision, links)
-        chunk = _Assembly(self, draft, keys, known, batch, decision).chunk(no, page)
+        chunk = Assembly(self, draft, keys, found, batch, decision).chunk(*place)
         return replace(chunk, hits=asked.hits(in_scope))
 
     def expect(self, chunk: Chunk) -> None:
@@ -122,6 +126,27 @@ class Planner:
         if self.validating is not None:
             self.validating.remember(marks)
         self.confirm(outcomes)
+
+    @cached_property
+    def read(self) -> tuple[str, ...]:
+        """Return the fields of the source that the rule looks at."""
+        asked = (name for question in self.mapping.questions for name in question.fields)
+        return tuple(read_fields(self.rule, self.source_schema, asked))
+
+    @property
+    def apart(self) -> bool:
+        """Tell whether what a page comes to does not depend on whether the page before is written yet."""
+        by_value = self.matches or self.rule.correlate
+        return not by_value and self.target.spec.capabilities.concurrent
+
+    @cached_property
+    def hashing(self) -> Hashing | None:
+        """Return how the records of both sides are hashed, None where that would not tell enough."""
+        return hashing(self)
+
+    @property
+    def _side(self) -> str:
+        return "right" if self.sides.reverse else "left"
 
     @property
     def _notes(self) -> bool:
@@ -175,7 +200,7 @@ class Planner:
         if self.validating is None:
             return
         verdicts = self.validating.ask(records, draft.usable & in_scope, keys)
-        draft.checked = of_verdicts(verdicts, self.validating.severities, draft.first, keys)
+        draft.checked = of_verdicts(verdicts, self.validating.severities, draft.numbers, keys)
         for row, verdict in verdicts.blocking.items():
             draft.fail(row, verdict)
 
@@ -220,7 +245,7 @@ class Planner:
         not: the record that a link names may be gone from the source.
         """
         key, target = self.sides.target_key, self.sides.target.object
-        partner, own = key_text(decision.partners[key]), _own_keys(batch.mapped, key)
+        partner, own = key_text(decision.partners[key]), own_keys(batch.mapped, key)
         acts = decision.found["action"].is_in(_WRITES).fill_null(value=False)
         moved = acts & decision.found["changed"].list.contains(key).fill_null(value=False)
         for row in moved.arg_true():
@@ -257,151 +282,9 @@ def _held(outcomes: pl.DataFrame) -> pl.Series:
     return outcomes.filter(pl.col("outcome").is_in(_HOLDS))["right_key"]
 
 
-def _own_keys(mapped: pl.DataFrame, key: str) -> pl.Series:
-    """Return the keys that the rule itself gives to records of the target."""
-    return key_text(mapped[key]) if key in mapped.columns else pl.Series([None] * mapped.height, dtype=pl.String)
-
-
 def _why(situation: Situation, target: str) -> Message:
     if situation is Situation.DISPUTED:
         return msg("More than one record of {target} fits; make the match unique.", target=target)
     if situation is Situation.DELETED_RIGHT:
         return msg("Its record in {target} is gone; decide whether to create it again.", target=target)
     return msg("The rule wants a person to decide about this record ({situation}).", situation=situation.value)
-
-
-@dataclass
-class _Assembly:
-    """Puts a chunk together from what was decided."""
-
-    planner: Planner
-    draft: Draft
-    keys: pl.Series
-    known: pl.Series
-    batch: Batch
-    decision: Decision
-
-    def chunk(self, no: int, page: Page) -> Chunk:
-        outcomes = self._outcomes()
-        writes = (*self._creates(outcomes), *self._updates(outcomes), *self._deletes(outcomes))
-        outcomes = pl.concat([self._with_texts(outcomes, writes), self._rejected(page)])
-        links = self._links(outcomes)
-        outcomes = outcomes.with_columns(pl.col("situation").replace(self.planner.sides.mirrored))
-        place = dict(page.position)
-        draft = self.draft
-        chunk = Chunk(no, outcomes, writes, links, place, checked=draft.checked, left_out=page.left_out)
-        return replace(chunk, records=draft.records.with_row_index(ROW))
-
-    def _outcomes(self) -> pl.DataFrame:
-        found, draft = self.decision.found, self.draft
-        right = key_text(self.decision.partners[self.planner.sides.target_key])
-        own = self.planner.sides.target_key
-        mapped = self.batch.mapped
-        given = _own_keys(mapped, own)
-        outcome = found["action"].replace_strict({a: o.value for a, o in _OUTCOME_OF.items()}, default=None)
-        frame = found.with_columns(
-            record_no=pl.int_range(draft.first, draft.first + found.height, dtype=pl.Int64, eager=True),
-            left_key=self.keys,
-            right_key=pl.when(outcome == Outcome.CREATED).then(given).otherwise(pl.coalesce(right, self.known, given)),
-            outcome=outcome,
-            usable=draft.usable,
-            same=found["changed"].list.len() == 0,
-        )
-        unchanged = (pl.col("outcome") == Outcome.UPDATED) & pl.col("same") | (
-            pl.col("situation") == Situation.LINKED_UNCHANGED
-        )
-        return frame.with_columns(
-            situation=pl.when(draft.rejected).then(pl.lit(REJECTED)).otherwise("situation"),
-            outcome=pl.when(draft.rejected)
-            .then(pl.lit(Outcome.SKIPPED.value))
-            .when(~pl.col("usable"))
-            .then(pl.lit(Outcome.QUARANTINED.value))
-            .when(unchanged)
-            .then(pl.lit(Outcome.UNCHANGED.value))
-            .otherwise("outcome"),
-        )
-
-    def _creates(self, outcomes: pl.DataFrame) -> Iterator[Write]:
-        mask = outcomes["outcome"] == Outcome.CREATED
-        names = [f.name for f in self.planner.fields if f.on_create]
-        left_alone = [n for n in names if n in self.batch.applies]
-        rows = mask.arg_true()
-        signature = (
-            pl.DataFrame({n: self.batch.applies[n] for n in left_alone}).with_row_index("row") if left_alone else None
-        )
-        for applies, part in groups(rows, signature):
-            kept = [n for n in names if applies.get(n, True)]
-            records = self.batch.mapped.select(kept)[part]
-            yield Write(Change(Op.CREATE, self.planner.sides.target_key, records), part)
-
-    def _updates(self, outcomes: pl.DataFrame) -> Iterator[Write]:
-        key = self.planner.sides.target_key
-        rows = (outcomes["outcome"] == Outcome.UPDATED).arg_true()
-        if rows.is_empty():
-            return
-        sets = outcomes.select(fields=pl.col("changed").list.join("\x1f"))[rows].with_columns(row=rows)
-        for (fields,), part in sets.group_by("fields", maintain_order=True):
-            names = str(fields).split("\x1f")
-            values = self.batch.mapped.select(names)[part["row"]]
-            values.insert_column(0, self.decision.partners[key][part["row"]])
-            yield Write(Change(Op.UPDATE, key, values), part["row"])
-
-    def _deletes(self, outcomes: pl.DataFrame) -> Iterator[Write]:
-        key = self.planner.sides.target_key
-        mask = (outcomes["action"] == Action.DELETE) & outcomes["usable"] & self.known.is_not_null()
-        rows = mask.fill_null(value=False).arg_true()
-        if not rows.is_empty():
-            values = key_values(self.known[rows], self.planner.target_schema[key].dtype).alias(key)
-            yield Write(Change(Op.DELETE, key, values.to_frame()), rows)
-
-    def _with_texts(self, outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
-        """Add before and after of what is updated; of created records they are made when somebody wants to read."""
-        texts: dict[str, list[str | None]] = {"before": [None] * outcomes.height, "after": [None] * outcomes.height}
-        for write in writes:
-            if write.change.op is Op.UPDATE:
-                names = [n for n in write.change.records.columns if n != write.change.key]
-                _put(texts["after"], write.rows, to_texts(write.change.records.select(names)))
-                _put(texts["before"], write.rows, to_texts(self.decision.partners.select(names)[write.rows]))
-        added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
-        added += reasons(self.draft.parked, outcomes["record_no"]).values()
-        nothing = {name: pl.lit(None, dtype=pl.String) for name in ("record", "raw", "own_before", "own_after")}
-        side = pl.lit("right" if self.planner.sides.reverse else "left")
-        return outcomes.with_columns(*added, **nothing, side=side).select(*OUTCOMES)
-
-    def _rejected(self, page: Page) -> pl.DataFrame:
-        side = "right" if self.planner.sides.reverse else "left"
-        return rejected(page, side, self.draft.first + self.draft.records.height)
-
-    def _links(self, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """Return the links that are new or gone; those of created records get their right key when it is written."""
-        head = outcomes.head(self.draft.records.height).with_columns(
-            known=self.known, action=self.decision.found["action"]
-        )
-        met = head.filter(
-            pl.col("outcome").is_in([Outcome.UPDATED, Outcome.UNCHANGED, Outcome.CREATED])
-            | (pl.col("action") == Action.LINK),
-            pl.col("known").ne_missing(pl.col("right_key")),
-        )
-        gone = head.filter(
-            pl.col("situation") == Situation.OUT_OF_SCOPE,
-            pl.col("action").is_in([Action.UNLINK, Action.DELETE]),
-            pl.col("known").is_not_null(),
-        ).with_columns(right_key=pl.lit(None, dtype=pl.String))
-        return pl.concat([met.select(*LINK_SCHEMA), gone.select(*LINK_SCHEMA)])
-
-
-def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
-    for row, value in zip(rows.to_list(), values, strict=True):
-        target[row] = value
-
-
-def groups(rows: pl.Series, signature: pl.DataFrame | None) -> Iterator[tuple[dict[str, bool], pl.Series]]:
-    """Yield rows that set the same fields together, with which of the conditional fields they set."""
-    if rows.is_empty():
-        return
-    if signature is None:
-        yield {}, rows
-        return
-    names = [n for n in signature.columns if n != "row"]
-    for values, part in signature[rows].group_by(names, maintain_order=True):
-        yield dict(zip(names, values, strict=True)), part["row"]

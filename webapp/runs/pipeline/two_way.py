@@ -16,7 +16,7 @@ from rules.reconcile.baseline import field_ids
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
-from rules.reconcile.situations import Outcome, Situation
+from rules.reconcile.situations import Situation
 from rules.schema import Field, Schema
 from webapp.runs.pipeline import pair_inputs
 from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
@@ -25,9 +25,10 @@ from webapp.runs.pipeline.deciding import Asked, Deciding
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.merging import based
-from webapp.runs.pipeline.outcomes import outcomes_of, rejected
+from webapp.runs.pipeline.outcomes import rejected
 from webapp.runs.pipeline.pairs import LINK, Pairs
 from webapp.runs.pipeline.sides import OTHER
+from webapp.runs.pipeline.steady import unchanged
 from webapp.runs.pipeline.views import View
 
 
@@ -123,7 +124,7 @@ class _Page:
         self.numbers = pl.int_range(first, first + self.records.height, dtype=pl.Int64, eager=True)
 
     def chunk(self, no: int) -> Chunk:
-        whole = Draft(self.records, self.first)
+        whole = Draft(self.records, self.numbers)
         self.view.planner.check_keys(whole, self.keys)
         known = self.planner.pairs.find(self.view.name, self.keys)
         still = self._still(whole, known)
@@ -163,20 +164,10 @@ class _Page:
 
     def _unchanged(self, still: pl.Series, known: pl.DataFrame) -> pl.DataFrame:
         rows = still.arg_true()
-        frame = pl.DataFrame(
-            {"record_no": self.numbers[rows], "left_key": self.keys[rows], "right_key": known["partner"][rows]}
-        )
-        given = {
-            "situation": Situation.LINKED_UNCHANGED.value,
-            "outcome": Outcome.UNCHANGED.value,
-            "side": self.view.name,
-        }
-        return outcomes_of(frame.with_columns(**{name: pl.lit(value) for name, value in given.items()}))
+        return unchanged(self.numbers[rows], self.keys[rows], known["partner"][rows], self.view.name)
 
     def _deciding(self, whole: Draft, known: pl.DataFrame, rows: pl.Series) -> Deciding:
-        places = {int(row): at for at, row in enumerate(rows.to_list())}
-        draft = Draft(self.records[rows], self.first)
-        draft.parked = {places[row]: parked for row, parked in whole.parked.items() if row in places}
+        draft = whole.only(pl.int_range(self.keys.len(), eager=True).is_in(rows.implode()))
         sides = (self.view, self.other)
         decide = self.planner.anew or Deciding
         return decide(self.planner, sides, draft, self.numbers[rows], self.keys[rows], known[rows])

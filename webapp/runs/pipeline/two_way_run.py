@@ -14,10 +14,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Cursor, Fence, Page, ReadRequest
-from rules.documents import digest
 from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
 from rules.reconcile.agreement import looks_at_all, scans
-from rules.reconcile.baseline import scheme
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
 from rules.reconcile.tombstones import told
@@ -44,13 +42,12 @@ from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import without_deletes
 from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
+from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.told import Notices, Told
 from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
-
-_ASIDE = ("schedule", "service", "tests", "label", "guards", "errors", "explain")
 
 
 class TwoWayExecution(Execution):
@@ -383,12 +380,6 @@ class TwoWayExecution(Execution):
         chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))
         self.planner.pairs.append(tx, self.claim.run_id, chunk)
         self.planner.pairs.merge(chunk)
-
-
-def scheme_of(document: Mapping[str, Any], uses: Any, schemas: Mapping[str, Schema]) -> str:
-    """Return the name of how records are hashed: another rule, other tables or other fields look at all anew."""
-    kept = {name: part for name, part in document.items() if name not in _ASIDE}
-    return scheme((digest(kept), json.dumps(uses, sort_keys=True)), schemas)
 
 
 def _asked(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:

@@ -28,8 +28,8 @@ from webapp.runs.pipeline.codec import column_text, to_texts
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.pairs import Pairs
+from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
-from webapp.runs.pipeline.two_way_run import scheme_of
 from webapp.runs.pipeline.verifying_ends import Book, End, OneWayBook, TwoWayBook, opened
 from webapp.runs.pipeline.verifying_fields import Sum
 from webapp.runs.pipeline.verifying_pages import Compared, Comparer, Found, Result, Waiting

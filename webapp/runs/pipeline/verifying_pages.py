@@ -97,7 +97,7 @@ class Comparer:
         planner = end.planner
         assert planner is not None  # noqa: S101 - the first side always gives
         keys = key_text(records[end.key])
-        draft = Draft(records, number)
+        draft = Draft(records, pl.int_range(number, number + records.height, dtype=pl.Int64, eager=True))
         planner.check_keys(draft, keys)
         for row in self.own.find(keys).is_not_null().arg_true():
             text = msg("The key '{key}' occurs more than once in {object}.", key=keys[row], object=end.object)

@@ -17,7 +17,6 @@ from rules.text import msg
 from webapp.runs.pipeline.checked import warnings_frame
 from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
-from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.made import Made
 from webapp.runs.pipeline.retry import Retry
 
@@ -185,12 +184,13 @@ def _made(writes: tuple[Write, ...], outcomes: pl.DataFrame) -> Iterator[Made]:
 def _linked(links: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Return the links of a chunk with the keys that the target has given to what was created."""
     made = outcomes.filter(pl.col("outcome") == Outcome.CREATED, pl.col("right_key").is_not_null())
-    made = made.select(*LINK_SCHEMA)
-    if "op" in links.columns:
-        known = links.join(made, on="left_key", how="left", suffix="_made", maintain_order="left")
-        known = known.with_columns(right_key=pl.coalesce("right_key_made", "right_key")).select(links.columns)
-        return known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
-    return links.join(made, on="left_key", how="anti").vstack(made)
+    known = links.join(
+        made.select("left_key", "right_key"), on="left_key", how="left", suffix="_made", maintain_order="left"
+    )
+    known = known.with_columns(right_key=pl.coalesce("right_key_made", "right_key")).select(links.columns)
+    if "op" not in links.columns:
+        return known
+    return known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
 
 
 def _agreed(chunk: Chunk, kept: pl.Expr) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import polars as pl
 from rules.reconcile.one_way import key_text
 from webapp.runs.pipeline.alone import Alone
 from webapp.runs.pipeline.assembling import FLOWS, MADE
-from webapp.runs.pipeline.checked import Checked, of_verdicts, together
+from webapp.runs.pipeline.checked import of_verdicts, together
 from webapp.runs.pipeline.merging import any_of
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.views import View
@@ -32,11 +32,9 @@ def _ask(deciding: Deciding, view: View, validating: Validating) -> None:
     batch = view.mapping.ask(records, view.planner.at).batch
     every = pl.repeat(value=True, n=len(rows), dtype=pl.Boolean, eager=True)
     verdicts = validating.ask(batch, every, key_text(records[view.key]))
-    told = of_verdicts(verdicts, validating.severities, 0, deciding.keys[rows])
-    numbers = deciding.numbers[rows]
-    warned = told.warned.with_columns(numbers.gather(told.warned["record_no"]).alias("record_no"))
+    told = of_verdicts(verdicts, validating.severities, deciding.numbers[rows], deciding.keys[rows])
     draft = deciding.draft
-    draft.checked = together(draft.checked, Checked(told.tallies, warned, told.marks))
+    draft.checked = together(draft.checked, told)
     for row, verdict in verdicts.blocking.items():
         draft.fail(int(rows[row]), verdict)
 
