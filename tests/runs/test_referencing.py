@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 from tests.runs.conftest import ADMIN, World, numbers
-from tests.runs.linked import CUSTOMERS, Shop
-from webapp.runs import quarantine
+from tests.runs.linked import CUSTOMERS, ORDERS, Shop
+from webapp.connections.probing import object_schema
+from webapp.rulebook import services as rulebook
+from webapp.runs import quarantine, verification
+from webapp.runs.pipeline import referencing
+from webapp.runs.requests import cancel, start
 
 
 @pytest.fixture
@@ -160,3 +165,73 @@ def test_text_and_number_keys_meet_exactly(world: World):
     assert world.crm("SELECT person_id FROM purchase WHERE id = 20") == [(1,)]
     assert [(e.left_key, e.stage) for e in shop.parked()] == [("21", "map")]
     assert numbers(shop.run("orders")) == {"read": 5, "unchanged": 4, "quarantined": 1}
+
+
+def test_what_waits_is_tried_again_by_cursor_too(shop: Shop):
+    """A run by cursor looks up the orders that wait, though the cursor is past them."""
+    shop.publish(ORDERS, detect={"left": {"by": "cursor", "field": "id"}})
+    assert numbers(shop.run("orders")) == {"read": 3, "created": 1, "quarantined": 2}
+    house = shop.world.house
+    shop.run("customers")
+    cancel(house, shop.world.look(3).id, ADMIN)  # the retry at once
+    assert numbers(shop.run("orders"))["created"] == 2
+    assert shop.parked() == []
+
+
+def test_a_simulation_and_a_comparison_go_through_the_same_links(both: Shop):
+    """A comparison of both systems takes linked keys for equal, and a simulation writes nothing."""
+    assert numbers(both.run("orders", "simulate")) == {"read": 4, "unchanged": 4}
+    number = verification.request(both.world.house, "orders", ADMIN)
+    assert both.world.work(number)
+    with both.world.house.db.read() as tx:
+        found = verification.find(tx, number)
+    assert found is not None
+    assert found.agrees
+
+
+def test_employees_name_managers_of_their_own_rule(world: World):
+    """Records that refer to records of their own rule arrive level by level, or at once with an empty field first."""
+    world.crm(
+        "CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER)",
+    )
+    world.erp("CREATE TABLE worker (no TEXT PRIMARY KEY, chief TEXT)")
+    world.crm("INSERT INTO staff VALUES (?, ?)", (1, 2), (2, 3), (3, None))
+    for connection, name in (("crm", "staff"), ("erp", "worker")):
+        object_schema(world.house, connection, name)
+    document = {
+        "kind": "sync", "name": "staff", "left": {"connection": "crm", "object": "staff"},
+        "right": {"connection": "erp", "object": "worker"}, "key": {"left": "id", "right": "no"},
+        "fields": [
+            {"left": "id", "right": "no", "to_right": "'W' + string(id)"},
+            {"left": "boss", "right": "chief", "reference": "staff"},
+        ],
+    }  # fmt: skip
+    rulebook.create(world.house, document, ADMIN)
+    rulebook.publish(world.house, "staff", ADMIN)
+    counts = []
+    for _ in range(4):
+        run_id = start(world.house, "staff", "live", ADMIN)
+        assert world.work(run_id)
+        counts.append(numbers(world.look(run_id)))
+    assert counts[0] == {"read": 3, "created": 1, "quarantined": 2}
+    assert counts[-1] == {"read": 3, "unchanged": 3}
+    assert world.erp("SELECT * FROM worker ORDER BY no") == [("W1", "W2"), ("W2", "W3"), ("W3", None)]
+
+
+def test_keys_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch):
+    """Where all keys have the same hash, each still finds its own partner and strangers find none."""
+    keys, others = pl.Series(["a", "b", "c"]), pl.Series(["1", "x", "3"])
+    plain = referencing._Index(keys, others)
+    assert plain.find(pl.Series(["c", None, "d", "a"])).to_list() == ["3", None, None, "1"]
+    monkeypatch.setattr(pl.Series, "hash", lambda values: pl.Series([7] * values.len(), dtype=pl.UInt64))
+    same = referencing._Index(keys, others)
+    assert same.find(pl.Series(["c", None, "d", "a", "b"])).to_list() == ["3", None, None, "1", "x"]
+
+
+def test_numbers_are_found_only_as_they_are_spelled():
+    """Keys that are whole numbers are kept as such; a key that is spelled otherwise is another key."""
+    index = referencing._Index(pl.Series(["1", "20", "-3"]), pl.Series(["5", "6", "7"]))
+    assert index.find(pl.Series(["-3", "01", "20", None, "x", "0"])).to_list() == ["7", None, "6", None, None, None]
+    assert referencing._Index(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).find(
+        pl.Series(["1"])
+    ).to_list() == [None]
