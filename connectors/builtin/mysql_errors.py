@@ -50,7 +50,8 @@ _ABOUT_A_RECORD = {
     1452, 1557, 1586, 1644, 1690, 1761, 1762, 3140, 3141, 3156, 3819, 3903, 4025,
 }  # fmt: skip
 
-LEFT_OUT = {1022, 1062, 1169, 1216, 1452, 1557, 1586, 1761, 1762, 3819, 4025}
+_REPEATED = {1022, 1062, 1169, 1557, 1586}
+LEFT_OUT = {*_REPEATED, 1216, 1452, 1761, 1762, 3819, 4025}
 """A load that warns of one of these has left the row out and changed no value."""
 
 _CLIENT_ERRORS = {0, *range(2000, 3000)}
@@ -88,9 +89,14 @@ def refusal(error: BaseException) -> Refusal | None:
     return Refusal(_sentence(number, text, field), field)
 
 
+def is_repeated(error: BaseException | None) -> bool:
+    """Tell whether a record is refused because another one has the same values."""
+    return error is not None and _parts(error)[0] in _REPEATED
+
+
 def _sentence(number: int, text: str, field: str | None) -> Message:
     index, rule = _INDEX.search(text), _RULE.search(text)
-    if number in {1062, 1169, 1586} and index:
+    if number in _REPEATED and index:
         return msg("A record with the same values exists already ({rule}).", rule=index[1])
     if number in {1048, 1364} and field:
         return msg("'{field}' must not be empty.", field=field)

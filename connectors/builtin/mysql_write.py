@@ -60,7 +60,12 @@ class MySQLLoader(RowLoader):
             return None if loaded is None else held_back
         self._wary.add(self.table.name)
         left_out = self._left_out(good, loaded)
-        return None if left_out is None else held_back | records[self.table.key[0]].is_in(left_out.implode())
+        if left_out is None:
+            return None
+        keys = records[self.table.key[0]]
+        missing = keys.is_in(left_out.implode())
+        # a key that comes again is next if its first record is refused
+        return None if (missing & held_back).any() else held_back | missing
 
     def update(self, records: pl.DataFrame, key: str) -> pl.Series:
         """Set the fields of the records that are there: many by one statement."""
@@ -189,8 +194,8 @@ class MySQLLoader(RowLoader):
         return pl.concat(found)
 
     def _one_by_one(self, records: pl.DataFrame, chosen: pl.Series) -> dict[int, Refusal | None]:
-        """Insert records one by one and return why some are refused."""
-        refused: dict[int, Refusal | None] = {}
+        """Insert records one by one and return why some are refused; None where a later record may be the reason."""
+        refused, doubtful = dict[int, Refusal | None](), mysql_load.doubtful(records, self.table)
         for row in chosen.arg_true():
             try:
                 self.create(records.slice(row, 1))
@@ -198,7 +203,8 @@ class MySQLLoader(RowLoader):
                 refusal = mysql_errors.refusal(error.orig) if error.orig else None
                 if refusal is None:
                     raise
-                refused[row] = refusal
+                late = doubtful[row] and mysql_errors.is_repeated(error.orig)
+                refused[row] = None if late else refusal
         return refused
 
 

@@ -40,13 +40,15 @@ class SQLiteLoader(RowLoader):
         columns = [self.table.by_name[name] for name in records.columns]
         found = [sqlite_values.plain(column, records[column.name]) for column in columns]
         plain = [values for values in found if values is not None]
-        if len(plain) == len(columns) and self._staged(records.columns, plain):
-            return {}
+        if records.height >= _STAGED and len(plain) == len(columns):
+            rows = self._staged(records, plain)
+            if rows is not None:
+                return self._row_by_row(records.columns, [values.gather(rows).to_list() for values in plain], rows)
         stored = [
             sqlite_values.stored(column, records[column.name]) if values is None else values.to_list()
             for column, values in zip(columns, found, strict=True)
         ]
-        return self._row_by_row(records.columns, stored)
+        return self._row_by_row(records.columns, stored, range(records.height))
 
     def create_one(self, record: dict[str, Any], key: str) -> Any:
         """Insert a record and return its key."""
@@ -67,32 +69,58 @@ class SQLiteLoader(RowLoader):
         quote = self.connection.dialect.identifier_preparer.quote
         return f"INSERT INTO main.{quote(self.table.name)} ({', '.join(map(quote, names))})"
 
-    def _staged(self, names: list[str], columns: list[pl.Series]) -> bool:
-        """Insert from a stage; False if some record is refused, and then none is inserted."""
-        if columns[0].len() < _STAGED or self.table.name in self._wary:
-            return False
-        chosen = ", ".join(f"c{number}" for number in range(len(columns)))
-        source = f"{sqlite_stage.SCHEMA}.{sqlite_stage.TABLE}"
-        sqlite_stage.put(self._driver, columns)
+    def _staged(self, records: pl.DataFrame, columns: list[pl.Series]) -> list[int] | None:
+        """Insert from a stage; return the rows that are left over, or None if nothing is inserted."""
+        wary = self.table.name in self._wary
+        key = records.get_column(self.table.key[0], default=None) if len(self.table.key) == 1 else None
+        if wary and (key is None or not (key.dtype.is_integer() or key.dtype == pl.String)):
+            return None
+        first = key.is_first_distinct() if wary and key is not None else None
+        sqlite_stage.put(self._driver, columns if first is None else [values.filter(first) for values in columns])
         try:
-            self._driver.execute(f"{self._into(names)} SELECT {chosen} FROM {source} ORDER BY rowid")  # noqa: S608 - quoted
-        except sqlite3.Error as error:
-            if sqlite_errors.refusal(error) is None:
+            with self.connection.begin_nested() as savepoint:
+                left = (
+                    self._copied(records.columns) if key is None or first is None else self._chosen(records, key, first)
+                )
+                if left is None:
+                    savepoint.rollback()
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or sqlite_errors.refusal(error.orig) is None:
                 raise
-            self._wary.add(self.table.name)
-            return False
+            left = None
         finally:
             sqlite_stage.clear(self._driver)
-        return True
+        if left is not None or wary:
+            return left
+        self._wary.add(self.table.name)
+        return self._staged(records, columns)
 
-    def _row_by_row(self, names: list[str], columns: list[Sequence[Any]]) -> dict[int, Refusal | None]:
-        """Insert the rows and return why some are refused."""
+    def _copied(self, names: list[str]) -> list[int]:
+        self.connection.exec_driver_sql(f"{self._into(names)} {_select(len(names))}")
+        return []
+
+    def _chosen(self, records: pl.DataFrame, key: pl.Series, first: pl.Series) -> list[int] | None:
+        """Insert those that can be inserted; the others are told by their keys, if those do."""
+        quote = self.connection.dialect.identifier_preparer.quote
+        into = self._into(records.columns).replace("INSERT", "INSERT OR IGNORE", 1)
+        made = f"{into} {_select(records.width)} RETURNING {quote(key.name)}"
+        keys = [row[0] for row in self.connection.exec_driver_sql(made)]
+        inserted = key.is_in(pl.Series(keys, dtype=key.dtype).implode())
+        # a key that comes again is next if its first record is refused
+        sure = inserted.filter(~first).all() and (first & inserted).sum() == len(keys)
+        return (~(first & inserted)).arg_true().to_list() if sure else None
+
+    def _row_by_row(
+        self, names: list[str], columns: list[Sequence[Any]], numbers: Sequence[int]
+    ) -> dict[int, Refusal | None]:
+        """Insert rows and return why some are refused, each by its number."""
         refused = _refused(columns)
-        rows = [row for row in range(len(columns[0])) if row not in refused] if refused else None
-        if rows is not None:
-            columns = [[values[row] for row in rows] for values in columns]
+        kept = [row for row in range(len(numbers)) if row not in refused] if refused else range(len(numbers))
+        if refused:
+            columns = [[values[row] for row in kept] for values in columns]
+        told: dict[int, Refusal | None] = {numbers[row]: refusal for row, refusal in refused.items()}
         statement = f"{self._into(names)} VALUES ({', '.join('?' * len(names))})"
-        first, count = iter(columns[0]), len(columns[0])
+        first = iter(columns[0])
         left = zip(first, *columns[1:], strict=True)
         while operator.length_hint(first):
             try:
@@ -101,15 +129,19 @@ class SQLiteLoader(RowLoader):
                 refusal = sqlite_errors.refusal(error)
                 if refusal is None:
                     raise
-                # the row that was taken last
-                row = count - operator.length_hint(first) - 1
-                refused[row if rows is None else rows[row]] = refusal
-        return refused
+                # of the row that was taken last
+                told[numbers[kept[len(kept) - operator.length_hint(first) - 1]]] = refusal
+        return told
 
 
-def _refused(columns: list[Sequence[Any]]) -> dict[int, Refusal | None]:
+def _select(width: int) -> str:
+    chosen = ", ".join(f"c{number}" for number in range(width))
+    return f"SELECT {chosen} FROM {sqlite_stage.SCHEMA}.{sqlite_stage.TABLE} WHERE true ORDER BY rowid"  # noqa: S608 - our names
+
+
+def _refused(columns: list[Sequence[Any]]) -> dict[int, Refusal]:
     """Return the rows with a value that SQLite would change, and the first reason of each."""
-    found: dict[int, Refusal | None] = {}
+    found: dict[int, Refusal] = {}
     for values in columns:
         if Refusal in set(map(type, values)):
             for row, value in enumerate(values):

@@ -112,6 +112,30 @@ def check_updates(source: MySQL, frame: pl.DataFrame) -> None:
     assert found[0] == found[1]
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abcd"), st.sampled_from("xXy")), max_size=6), max_size=3
+    )
+)
+def test_batches_in_order(filled: MySQL, batches: list[list[tuple[int, str, str]]]) -> None:
+    """Whichever way batches with repeated keys and values are written, the same records win and are kept."""
+    found = []
+    for count in (NEVER, 1):
+        with filled.transaction() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS o")
+            table = "CREATE TABLE o (id int PRIMARY KEY, v char(1) UNIQUE, e enum('x', 'y'), CHECK (v <> 'd'))"
+            connection.exec_driver_sql(table)
+        reasons = []
+        with at_once(count):
+            for batch in batches:
+                records = pl.DataFrame(batch, schema={"id": pl.Int64, "v": pl.String, "e": pl.String}, orient="row")
+                change = Change(Op.CREATE, "id", records)
+                reasons.append(told(filled.write("o", filled.schema("o"), [change]).failures))
+            found.append((reasons, everything(filled, "o").sort("id").rows()))
+    assert found[0] == found[1]
+
+
 BAD: list[dict[str, Any]] = [
     {}, {"parent": 7}, {"code": "a"}, {"code": "A"}, {"age": 3}, {"price": "1000.00"}, {"price": "1.005"},
     {"name": "long"}, {"name": None}, {"old": "客"}, {"kind": "c"}, {"age": 70_000}, {"at": 1}, {"name": "客客😀"},

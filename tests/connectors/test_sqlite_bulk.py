@@ -127,6 +127,27 @@ def test_triggers_see_one_record_at_a_time(source: SQLite, url: str, more: str) 
     assert len(first[1]) == 38
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", "c", "bad"])), max_size=6), max_size=3)
+)
+def test_batches_in_order(filled: SQLite, batches: list[list[tuple[int, str]]]) -> None:
+    """Whichever way batches with repeated keys and values are written, the same records win and are kept."""
+    found = []
+    for way in WAYS:
+        with filled.transaction() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS o")
+            connection.exec_driver_sql("CREATE TABLE o (id INTEGER PRIMARY KEY, v TEXT UNIQUE, CHECK (v <> 'bad'))")
+        told = []
+        with writing(way):
+            for batch in batches:
+                records = pl.DataFrame(batch, schema={"id": pl.Int64, "v": pl.String}, orient="row")
+                failures = filled.write("o", filled.schema("o"), [Change(Op.CREATE, "id", records)]).failures
+                told.append([(failure.row, failure.field, str(failure.message)) for failure in failures])
+            found.append((told, everything(filled, "o").rows()))
+    assert found[0] == found[1] == found[2]
+
+
 def test_a_table_that_has_refused_is_written_row_by_row(source: SQLite, url: str) -> None:
     """After a refusal the stage is not tried again; both batches are complete."""
     run(url, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE)")
