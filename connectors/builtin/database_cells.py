@@ -71,14 +71,16 @@ def fixed(cells: Cells, kind: pa.DataType, values: Array) -> pl.Series:
 
 
 def text(cells: Cells) -> pl.Series:
-    """Return a field as texts."""
-    try:
-        return binary(cells).cast(pl.String)
-    except pl.exceptions.PolarsError as error:
-        raise NotPlainError from error
+    """Return a field as texts; the system that sent them has made sure that they are UTF-8."""
+    return _views(cells, pa.string_view())
 
 
 def binary(cells: Cells) -> pl.Series:
+    """Return a field as bytes."""
+    return _views(cells, pa.binary_view())
+
+
+def _views(cells: Cells, kind: pa.DataType) -> pl.Series:
     """Return views into the bytes that came; short ones hold their bytes themselves, with zeros behind them."""
     size = np.maximum(cells.size, 0)
     views = np.empty((len(size), 4), "<i4")
@@ -93,7 +95,7 @@ def binary(cells: Cells) -> pl.Series:
     if long.any():
         views[:, 2][long] = 0
         views[:, 3][long] = cells.at[long]
-    return _series(pa.binary_view(), cells.nulls, views, cells.raw)
+    return _series(kind, cells.nulls, views, cells.raw)
 
 
 def _series(kind: pa.DataType, nulls: Array | None, values: Array, *more: Raw) -> pl.Series:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -241,3 +245,67 @@ def test_without_temporary_tables(source: PostgreSQL, module_postgres_url: str) 
         result = modest.write("few", modest.schema("few"), [Change(Op.CREATE, "id", frame)])
     assert [failure.row for failure in result.failures] == [40]
     run(module_postgres_url, "DROP OWNED BY modest", "DROP ROLE modest")
+
+
+def test_waits_let_other_threads_go_on(source: PostgreSQL, module_postgres_url: str) -> None:
+    """A connector that was opened here reads and writes in another thread, and while it waits this one goes on."""
+    run(
+        module_postgres_url,
+        "DROP TABLE IF EXISTS shared",
+        "CREATE TABLE shared (id bigint PRIMARY KEY, note text)",
+        "INSERT INTO shared SELECT n, 'x' FROM generate_series(1, 2000) n",
+        "CREATE VIEW slow AS SELECT id, note, pg_sleep(0.4)::text AS late FROM shared WHERE id = 1",
+        """CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END$$""",
+        "CREATE TRIGGER dawdle AFTER INSERT ON shared EXECUTE FUNCTION dawdle()",
+    )
+    table, schema = source._table("slow"), source.schema("shared")
+    assert everything(source, "shared").height == 2000
+
+    def read() -> None:
+        statement = source._reader(ReadRequest("slow", table.schema))._select(())
+        with source.session() as connection:
+            found = copied(connection, statement, table.columns, ())
+        assert found is not None
+        assert found.height == 1
+
+    def write() -> None:
+        frame = pl.DataFrame({"id": range(5000, 5500), "note": "y"})
+        assert not source.write("shared", schema, [Change(Op.CREATE, "id", frame)]).failures
+
+    for work in (read, write):
+        with ThreadPoolExecutor(1) as pool:
+            done, ticks = pool.submit(work), 0
+            while not done.done():
+                time.sleep(0.01)
+                ticks += 1
+            done.result()
+        assert ticks > 5
+    assert everything(source, "shared").height == 2500
+
+
+def test_texts_without_an_encoding(source: PostgreSQL, module_postgres_url: str) -> None:
+    """What is no UTF-8 never comes as text: a server looks at the texts of a database without an encoding itself."""
+    run_alone(module_postgres_url, "CREATE DATABASE plain_bytes ENCODING 'SQL_ASCII' TEMPLATE template0")
+    try:
+        url = str(sa.make_url(module_postgres_url).set(database="plain_bytes").render_as_string(hide_password=False))
+        run_alone(url, "CREATE TABLE words (id integer PRIMARY KEY, word text)")
+        run_alone(url, "INSERT INTO words VALUES (1, '客户 wörter')")
+        with PostgreSQL({**source.settings, "database": "plain_bytes"}, Context()) as other:
+            table = other._table("words")
+            statement = other._reader(ReadRequest("words", table.schema))._select(())
+            with other.session() as connection:
+                found = copied(connection, statement, table.columns, ())
+                assert found is not None
+                assert found.columns[1].values.to_list() == ["客户 wörter"]
+            run_alone(url, "INSERT INTO words SELECT 2, convert_from('\\xff41'::bytea, 'SQL_ASCII')")
+            with pytest.raises(Misconfigured, match="22021"), other.session() as connection:
+                copied(connection, statement, table.columns, ())
+    finally:
+        run_alone(module_postgres_url, "DROP DATABASE plain_bytes WITH (FORCE)")
+
+
+def run_alone(url: str, statement: str) -> None:
+    """Run a statement that takes no transaction."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, client_encoding="UTF8") as connection:
+        connection.execute(statement.encode())
