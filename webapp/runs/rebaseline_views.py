@@ -49,7 +49,7 @@ class RebaselineView(RoomView):
             abort(404)
         (left, left_name), (right, right_name) = about["sides"]
         choices = [
-            ("cases", _("Decide as at their first meeting; what is open waits as cases")),
+            ("cases", _("As at the first meeting, else a case")),
             (left, _("%(side)s is right", side=left_name)),
             (right, _("%(side)s is right", side=right_name)),
         ]

@@ -42,7 +42,9 @@ class ShadowView(RoomView):
             asked = request.args.get("live", type=int)
             live = next((one for one in runs if one.id == asked), runs[0] if runs else None)
             found = shadows.compared(tx, row, live, wanted) if live else None
+            both_ways = reading.document(tx, run_id).get("direction") == "two_way"
         context: dict[str, Any] = {"run": row, "live": live, "runs": runs, "found": found, "wanted": wanted}
+        context |= {"both_ways": both_ways}
         more = found is not None and min(found.matching, shadows.MOST) > page * PAGE
         kinds = [
             ("", _("All that are not the same")),
