@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from babel.support import NullTranslations, Translations
 
 from connectors.errors import ConnectorError, Retriable
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.access import models as access
 from webapp.events import notices, sending
 from webapp.events.models import notice
@@ -29,6 +29,8 @@ AT_ONCE = 20
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 KEPT = timedelta(days=3)
 """After this time a notice that could not be sent is given up."""
+
+_FOOTER = N_("You get this because of your notifications:")
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ def _letter(house: House, one: Notice, to: str, language: str | None) -> dict[st
     words = Translations.load(TRANSLATIONS, [language or house.settings.language])
     base = house.settings.console_url
     told = [(_said(words, line.message), f"{base}{line.path}") for line in one.lines]
-    footer = f"{words.gettext('You get this because of your notifications:')}\n{base}/notices/"
+    footer = f"{words.gettext(_FOOTER)}\n{base}/notices/"
     body = "\n\n".join([*(f"{text}\n{address}" for text, address in told), footer])
     return {"to": [to], "subject": told[0][0], "text": body}
 

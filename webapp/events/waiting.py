@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.cases import hooks as case_hooks
 from webapp.cases.hooks import Assigned, Opened
 from webapp.events import notices
@@ -67,10 +67,10 @@ def _lines(ended: Ended, opened: int, parked: int) -> Iterator[tuple[Wish, Line]
     if ended.state == "suspended":
         yield Wish.STOPPED, Line(msg("Run {run} of {rule} waits. {why}", run=run, rule=rule, why=ended.message), page)
     if opened:
-        text = "New cases of {rule}: {count} (run {run})"
+        text = N_("New cases of {rule}: {count} (run {run})")
         yield Wish.OPENED, Line(msg(text, count=opened, rule=rule, run=run), f"/cases/?rule={quote(rule)}")
     if parked:
-        text = "New in the quarantine of {rule}: {count} (run {run})"
+        text = N_("New in the quarantine of {rule}: {count} (run {run})")
         yield Wish.PARKED, Line(msg(text, count=parked, rule=rule, run=run), _parked_at(ended))
 
 

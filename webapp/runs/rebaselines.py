@@ -7,7 +7,7 @@ from typing import Any
 
 from rules.documents import parse_sync
 from rules.documents.sync import Direction
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.extensions import Actor, House
 from webapp.runs import parts
 from webapp.runs.parts import Wanted
@@ -32,7 +32,7 @@ def request(
     Raises `RunRefused`.
     """
     if differing not in DIFFERING:
-        text = "'{choice}' does not say who is right where both sides differ; use left, right or cases."
+        text = N_("'{choice}' does not say who is right where both sides differ; use left, right or cases.")
         raise RunRefused(msg(text, choice=differing))
     with house.db.read() as tx:
         row = parts.published(tx, name)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from rules.documents import DocumentError, digest, parse_sync
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -201,7 +201,7 @@ def refuse_while_paused(tx: sa.Connection, rule_id: int, name: str) -> None:
     paused = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state == "suspended", run.c.pause_by.is_not(None))
     found = tx.execute(sa.select(run.c.id, run.c.pause_by).where(*paused)).first()
     if found:
-        text = "Run {run} of '{name}' was paused by {who}. Resume it, or cancel it."
+        text = N_("Run {run} of '{name}' was paused by {who}. Resume it, or cancel it.")
         raise RunRefused(msg(text, run=found.id, name=name, who=found.pause_by))
 
 
@@ -210,7 +210,7 @@ def refuse_while_at_work(tx: sa.Connection, rule_id: int, name: str) -> None:
     live = (run.c.rule_id == rule_id, run.c.mode == "live", run.c.state.in_(ACTIVE))
     working = tx.scalar(sa.select(run.c.id).where(*live, run.c.requested_by != RETRY.name))  # those only take turns
     if working:
-        text = "Run {run} of '{name}' is still at work. Wait for it, or cancel it."
+        text = N_("Run {run} of '{name}' is still at work. Wait for it, or cancel it.")
         raise RunRefused(msg(text, run=working, name=name))
 
 

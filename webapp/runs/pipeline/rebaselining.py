@@ -18,7 +18,7 @@ from connectors.spi import Cursor, Page, ReadRequest
 from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.runs.pipeline.deciding import Asked, Deciding
 from webapp.runs.pipeline.meeting import linked
 from webapp.runs.pipeline.merging import Merging
@@ -109,5 +109,5 @@ class Rebaselining(TwoWayExecution):
 
     def _tell_alone(self, keys: pl.Series) -> None:
         if not keys.is_empty():
-            text = "These records have no partner, so there is nothing to agree on: {keys}"
+            text = N_("These records have no partner, so there is nothing to agree on: {keys}")
             self.journal.log("warning", msg(text, keys=", ".join(keys.head(20))))
