@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.cases import history
@@ -85,7 +85,7 @@ def _changed(
         yield from _thresholds(document, pair)
     elif action := _ACTIONS.get(pair.situation, {}).get(answer[RECORD]):
         document["situations"] = {**(document.get("situations") or {}), pair.situation: action}
-        text = "Whenever this is found, without asking: {deed}."
+        text = N_("Whenever this is found, without asking: {deed}.")
         yield msg(text, deed=deed_label(answer[RECORD], pair, names))
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.schema import Field, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, Actor
@@ -165,7 +165,7 @@ def checked_choice(tx: sa.Connection, row: PairCase, choice: Mapping[str, Any]) 
     if row.state == "settled":
         raise AnswerRefused(msg("This record is settled already; nothing is left to decide."))
     if choice.get("seen", row.seen) != row.seen:
-        text = "The values of this record have changed since you looked. Look at them again before you decide."
+        text = N_("The values of this record have changed since you looked. Look at them again before you decide.")
         raise AnswerRefused(msg(text))
     document, types = _asked_under(tx, row)
     plain = {name: part for name, part in choice.items() if name != "seen"}

@@ -17,7 +17,7 @@ from typing import Any
 
 from rules.decoding import decode
 from rules.schema import Field
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 
 LEFT, RIGHT, VALUE = "left", "right", "value"
 FIELDS, RECORD = "fields", "record"
@@ -145,8 +145,8 @@ def _fits(value: Any, field: Field, number: str, label: str) -> None:
     try:
         decode(field, value)
     except (ValueError, TypeError, InvalidOperation):
-        text = "'{value}' is not a value of type {type}."
+        text = N_("'{value}' is not a value of type {type}.")
         raise ChoiceRefused(msg(text, value=str(value), type=field.type.value), number) from None
     if isinstance(value, str) and field.length is not None and len(value) > field.length:
-        text = "'{field}' takes at most {limit} characters."
+        text = N_("'{field}' takes at most {limit} characters.")
         raise ChoiceRefused(msg(text, field=label, limit=field.length), number)

@@ -111,7 +111,7 @@ def _parked(tx: sa.Connection, promised: ServiceLevel, rule_id: int, ended: Any)
     if isinstance(promised.at_most_failed, int):
         parked = _count(tx, quarantine, quarantine.c.rule_id == rule_id, quarantine.c.state == "open")
         if parked > promised.at_most_failed:
-            text = "Records in quarantine: {count}; at most {most} may be there."
+            text = N_("Records in quarantine: {count}; at most {most} may be there.")
             yield msg(text, count=parked, most=promised.at_most_failed)
     elif promised.at_most_failed is not None and ended is not None:
         share, counts = Fraction(promised.at_most_failed.removesuffix("%")) / 100, ended.counts
@@ -125,12 +125,12 @@ def _waiting(tx: sa.Connection, promised: ServiceLevel, rule_id: int, now: datet
     """Yield that too many pairs wait for a person, or one for too long."""
     mine = (pair_case.c.rule_id == rule_id, pair_case.c.state == "open")
     if promised.at_most_waiting is not None and (waiting := _count(tx, pair_case, *mine)) > promised.at_most_waiting:
-        text = "Pairs of records that wait for a person: {count}; at most {most} may."
+        text = N_("Pairs of records that wait for a person: {count}; at most {most} may.")
         yield msg(text, count=waiting, most=promised.at_most_waiting)
     if promised.deciding_time is not None:
         old = _count(tx, pair_case, *mine, pair_case.c.first_at < now - promised.deciding_time)
         if old:
-            text = "Pairs of records that have waited for a person for more than {time}: {count}."
+            text = N_("Pairs of records that have waited for a person for more than {time}: {count}.")
             yield msg(text, count=old, time=promised.decided_within)
 
 
