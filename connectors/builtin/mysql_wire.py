@@ -7,7 +7,6 @@ the connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +73,8 @@ class Wire(_Driver):  # type: ignore[misc]
     def _rows(self) -> tuple[bytearray, list[int]] | None:
         """Read packets until the last one of a result."""
         raw, starts, at, split = bytearray(), list[int](), 0, False
-        for part in self._parts():
-            raw += part
+        while True:
+            raw += self._part()
             end = len(raw)
             while at + _HEADER <= end:
                 size = int.from_bytes(raw[at : at + 3], "little")
@@ -90,20 +89,19 @@ class Wire(_Driver):  # type: ignore[misc]
                 split = split or size == _LARGEST
                 starts.append(begin)
                 at = begin + size
-        raise AssertionError  # the parts only end with an error
 
-    def _parts(self) -> Iterator[bytes]:
-        """Yield what has come, as soon as it has."""
-        while True:
-            try:
-                part = self._rfile.read1(_RECEIVED)
-            except OSError as error:
-                self._force_close()
-                raise pymysql.OperationalError(CR.CR_SERVER_LOST, str(error)) from error
-            if not part:
-                self._force_close()
-                raise pymysql.OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
-            yield part
+    def _part(self) -> bytes:
+        """Return what has come, as soon as something has."""
+        try:
+            part: bytes = self._rfile.read1(_RECEIVED)
+        except OSError as error:
+            part, told = b"", str(error)
+        else:
+            told = "Lost connection to MySQL server during query"
+        if not part:
+            self._force_close()
+            raise pymysql.OperationalError(CR.CR_SERVER_LOST, told)
+        return part
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
         """Turn a server away that asks for a file."""

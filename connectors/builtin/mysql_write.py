@@ -55,7 +55,7 @@ class MySQLLoader(RowLoader):
         """Load records; return which are not loaded, None where that cannot be told."""
         held_back = self._held_back(records)
         good = records.filter(~held_back)
-        loaded = self._load(good)
+        loaded = self._load(good) if good.height else Loaded(0, 0)
         if loaded is None or loaded == Loaded(good.height, 0):
             return None if loaded is None else held_back
         self._wary.add(self.table.name)

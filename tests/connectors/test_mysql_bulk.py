@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.builtin import database_read, mysql_write
+from connectors.builtin import database_read, mysql_cells, mysql_write
 from connectors.builtin.database_types import Column
 from connectors.builtin.mysql import MySQL
-from connectors.builtin.mysql_cells import column_of_cells, unpack
+from connectors.builtin.mysql_cells import Rows, column_of_cells, unpack
 from connectors.builtin.mysql_wire import Loaded, Received
-from connectors.errors import Misconfigured
+from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import Context, Failure, Page, ReadRequest
 from rules.schema import Change, Field, FieldType, Op
 from tests.connectors import test_database_round_trip as round_trip
@@ -386,6 +386,50 @@ def test_a_load_that_the_server_does_not_start(mariadb_url: str, source: MySQL) 
             wire.receive("SELECT * FROM nothing")
         with pytest.raises(pymysql.Error, match="Subquery returns more"):
             wire.receive("SELECT seq, IF(seq > 5, (SELECT seq FROM seq_1_to_3), 1) FROM seq_1_to_9")
+
+
+def test_a_table_that_is_gone(mariadb_url: str, source: MySQL) -> None:
+    """An error that is no record's ends a load, an insert, an update, a deletion and a page as a whole."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY, v tinyint)")
+    schema = source.schema("t")
+    run(mariadb_url, "DROP TABLE t")
+    with at_once(1):
+        for op, value in ((Op.CREATE, 1), (Op.CREATE, 1000), (Op.UPDATE, 1), (Op.DELETE, 1)):
+            with pytest.raises(ObjectMissing):
+                source.write("t", schema, [Change(op, "id", pl.DataFrame({"id": [1], "v": [value]}))])
+        with pytest.raises(ObjectMissing):
+            list(source.read(ReadRequest("t", schema)))
+
+
+def test_unsigned_numbers(mariadb_url: str, source: MySQL) -> None:
+    """Numbers below zero are held back from a column that takes none, and refused one by one."""
+    run(mariadb_url, "CREATE TABLE t (id bigint unsigned PRIMARY KEY, v smallint unsigned)")
+    records = pl.DataFrame({"id": [1, -1, 2**63 - 1, 4], "v": [1, 1, 65_535, 65_536]})
+    with at_once(1):
+        failures = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", records)]).failures
+    assert [(failure.row, failure.field) for failure in failures] == [(1, "id"), (3, "v")]
+
+
+def test_bytes_that_are_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths that lead out of what came, and too much for places in it, are not taken for rows."""
+    assert unpack(Received(bytearray(b"\x03ab"), [0], [(None, None)]), 1) is None
+    cells = unpack(Received(bytearray(b"\x02ab\xfb"), [0, 3], [("ascii", None)]), 1)
+    assert cells is not None
+    found = Rows(cells, Received(bytearray(), [], [("ascii", None)]))
+    assert found[0:2] == [("ab",), (None,)]
+    assert _read(["2024-01-01", "2024-01-01 00:00:00"], "date").to_list() == [dt.date(2024, 1, 1), None]
+    monkeypatch.setattr(mysql_cells, "_MOST_PLACES", 10)
+    assert unpack(Received(bytearray(b"\x02ab"), [0], [(None, None)]), 1) is None
+
+
+def test_a_page_too_large_for_places_is_read_by_rows(
+    mariadb_url: str, source: MySQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the bytes of a page are too many, the driver reads its rows."""
+    run(mariadb_url, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    monkeypatch.setattr(mysql_cells, "_MOST_PLACES", 10)
+    with at_once(1):
+        assert everything(source, "t")["id"].to_list() == [1, 2]
 
 
 def test_a_lost_connection_while_reading(mariadb_url: str, source: MySQL) -> None:

@@ -17,6 +17,7 @@ from connectors.builtin import database_read, sqlite_write
 from connectors.builtin.database_types import Column
 from connectors.builtin.sqlite import SQLite
 from connectors.builtin.sqlite_values import decoded, plain
+from connectors.errors import ObjectMissing
 from connectors.spi import Context, ReadRequest
 from rules.schema import Change, Field, FieldType, Op
 from tests.connectors import test_database_round_trip as round_trip
@@ -158,6 +159,37 @@ def test_a_table_that_has_refused_is_written_row_by_row(source: SQLite, url: str
     assert [failure.row for failure in first] == [1]
     assert [failure.row for failure in second] == list(range(10))
     assert rows(url, "SELECT count(*) FROM t") == [(9,)]
+
+
+def test_a_table_that_is_gone(source: SQLite, url: str) -> None:
+    """An error that is no record's ends a write and a page as a whole, and leaves no stage behind."""
+    run(url, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+    schema, change = source.schema("t"), Change(Op.CREATE, "id", pl.DataFrame({"id": [1], "v": ["x"]}))
+    run(url, "DROP TABLE t")
+    for way in WAYS:
+        with writing(way), pytest.raises(ObjectMissing):
+            source.write("t", schema, [change])
+        with writing(way), pytest.raises(ObjectMissing):
+            list(source.read(ReadRequest("t", schema)))
+
+
+def test_keys_that_do_not_tell(source: SQLite, url: str) -> None:
+    """Keys of two fields, or none among the records, tell no rows apart, so these are written row by row."""
+    run(
+        url,
+        "CREATE TABLE t (id INT, v TEXT, PRIMARY KEY (id, v))",
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, v TEXT UNIQUE)",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, v TEXT REFERENCES n (v))",
+    )
+    with writing("staged"):
+        for name, fields in (("t", ["id", "v"]), ("n", ["id", "v"]), ("p", ["id", "v"])):
+            records = pl.DataFrame({"id": [1, 2, 2], "v": ["x", "y", "y"]}).select(fields)
+            for expected in ([2], [0, 1, 2]):
+                made = source.write(name, source.schema(name), [Change(Op.CREATE, "id", records)]).failures
+                assert [failure.row for failure in made] == expected
+        records = pl.DataFrame({"id": [7, 8], "v": ["x", "gone"]})
+        made = source.write("p", source.schema("p"), [Change(Op.CREATE, "id", records)]).failures
+        assert [failure.row for failure in made] == [1]
 
 
 def test_nothing_is_kept_of_a_stage(source: SQLite, url: str) -> None:
