@@ -236,3 +236,25 @@ def test_keeping_values_is_switched_in_the_form(made, admin_client):
         assert admin_client.post("/rules/customers/behaviour", data=form).status_code == 302
         with made.db.read() as tx:
             assert services.get(tx, "customers").document.get("explain") is wanted
+
+
+BOTH = [
+    {"left": "id", "right": "no"},
+    {"left": "name", "right": "title", "to_right": "name.trim()", "to_left": "title"},
+]
+
+
+def test_a_test_of_the_other_direction(console, admin_client):
+    """A rule that flows both ways has a switch; the form has the fields of the side that goes in, and keeps the way."""
+    services.create(console, document(direction="two_way", fields=BOTH), ANNA)
+    assert "direction=to_left" in admin_client.get("/rules/customers/tests/new").text
+    address = "/rules/customers/tests/new?direction=to_left"
+    form = filled(admin_client, address, {"title": "Ada"}, {"name": "Ada"}, direction="to_left")
+    assert "The test passes." in admin_client.post("/rules/customers/tests/try", data=form).text
+    assert admin_client.post("/rules/customers/tests/new", data=form).status_code == 302
+    (test,) = kept(console)
+    assert test == {"name": "a test", "given": {"title": "Ada"}, "expect": {"name": "Ada"}, "direction": "to_left"}
+    listing = admin_client.get("/rules/customers/tests").text
+    assert "Passes" in listing
+    assert "to crm" in listing
+    assert 'name="direction" value="to_left"' in admin_client.get("/rules/customers/tests/0").text

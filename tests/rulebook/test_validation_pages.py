@@ -158,3 +158,25 @@ def test_what_a_validation_refers_to_is_in_use(made: House):
     with made.db.read() as tx:
         assert services.using_connection(tx, "erp") == ["customers"]
         assert services.using_object(tx, "erp", "customers.csv") == ["customers"]
+
+
+def test_validations_of_a_rule_that_flows_both_ways_name_their_side(admin_client: FlaskClient, console: House):
+    """Each validation says whose records it is about; it is counted there, and kept when the page is saved."""
+    right = {"name": "title", "check": "title != null", "side": "right"}
+    services.create(console, document(direction="two_way", validations=[PHONE, right]), ANNA)
+    text = admin_client.get(ADDRESS).text
+    assert text.count("Asked of records of") == 2
+    form = form_of(admin_client, ADDRESS)
+    assert form["validations-1-side"] == "right"
+    counted = admin_client.post(f"{ADDRESS}/try", data=form)
+    assert counted.status_code == 200
+    assert "validation-count-1" in counted.text
+    assert admin_client.post(ADDRESS, data={**form, "do": "save"}).status_code == 302
+    assert row(console).document["validations"] == [PHONE, right]
+    step = admin_client.post(f"{ADDRESS}/step", data={**form, "do": "side:1"})
+    assert "data-validation open" in step.text
+
+
+def test_a_rule_that_flows_one_way_is_not_asked_for_sides(admin_client: FlaskClient, made: House):
+    """Where only one side is read there is nothing to choose."""
+    assert "Asked of records of" not in admin_client.get(ADDRESS).text

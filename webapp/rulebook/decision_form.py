@@ -23,6 +23,7 @@ class AskedTable:
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[str, ...]
     known: bool
+    side: str = ""
 
 
 def tables(rules: Sequence[RuleRow]) -> dict[str, RuleRow]:
@@ -49,6 +50,8 @@ def _document(form: Mapping[str, str], number: int) -> dict[str, Any]:
     name = form.get(f"{start}name", "").strip()
     if name and name != decision["table"]:
         decision["name"] = name
+    if form.get(f"{start}side"):
+        decision["side"] = form[f"{start}side"]
     given = {k.removeprefix(f"{start}input-"): form[k].strip() for k in form if k.startswith(f"{start}input-")}
     inputs = {column: text for column, text in given.items() if text and text != column}
     return {**decision, **({"inputs": inputs} if inputs else {})}
@@ -64,4 +67,4 @@ def _asked(item: Mapping[str, Any], known: Mapping[str, RuleRow]) -> AskedTable:
     outputs = tuple(str(column.get("name")) for column in published.get("outputs", ()))
     inputs = tuple((column, str(given.get(column) or "")) for column in columns)
     name = str(item.get("name") or "")
-    return AskedTable(table, name, row.label if row else "", inputs, outputs, row is not None)
+    return AskedTable(table, name, row.label if row else "", inputs, outputs, row is not None, str(item.get("side") or ""))

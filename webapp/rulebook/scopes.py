@@ -14,7 +14,7 @@ from rules.text import Message, msg
 from webapp.entities import frames, listing, storage
 from webapp.extensions import House
 from webapp.rulebook import reading
-from webapp.rulebook.editing import listed
+from webapp.rulebook.editing import Flow, listed
 from webapp.rulebook.library import library
 from webapp.rulebook.samples import COUNT, READ, Samples, samples
 from webapp.rulebook.validation_trial import examples
@@ -54,6 +54,8 @@ def scope_address(document: Mapping[str, Any], side: str, *, decided: bool = Fal
     asked = {"connection": named.get("connection") or "", "object": named.get("object") or ""}
     if decided and document.get("decisions"):
         asked["rule"] = str(document.get("name") or "")
+        if any(decision.get("side") for decision in listed(document, "decisions")):
+            asked["side"] = side
     return f"/expressions/?{urlencode(asked)}"
 
 
@@ -85,7 +87,9 @@ def _of_connection(house: House, asked: Asked) -> Scope:
         return Scope(found.schema, found.many, found.problem)
     with house.db.read() as tx:
         draft = reading.draft(tx, str(asked["rule"])) or {}
-    given = examples(found, listed(draft, "decisions"), library(house), house.clock())
+    side, first = asked.get("side"), Flow.of(draft).source
+    decisions = [one for one in listed(draft, "decisions") if not side or (one.get("side") or first) == side]
+    given = examples(found, decisions, library(house), house.clock())
     return Scope(given.schema, given.records)
 
 

@@ -9,13 +9,16 @@ from flask import redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from rules.documents import DocumentError
+from rules.documents.sync import Direction
+from rules.reconcile.agreement import executed_way
 from rules.schema import Schema
 from rules.text import Message
 from webapp.connections import services as connections
 from webapp.entities import storage
 from webapp.rulebook import decision_form, services, validation_trial, wording
-from webapp.rulebook.checking import look
-from webapp.rulebook.editing import Flow, part_of, set_or_drop
+from webapp.rulebook.checking import SIDES, look
+from webapp.rulebook.editing import Flow, is_two_way, part_of, set_or_drop
 from webapp.rulebook.findings import Findings
 from webapp.rulebook.language_help import functions
 from webapp.rulebook.library import library
@@ -75,20 +78,35 @@ class ValidationsView(RulePage):
     def try_validations(self, name: str) -> Response:
         """Return how many of the first records meet each validation of the submitted form."""
         document = self.rule(name).document
-        part = part_of(document, Flow.of(document).source)
         items = form.documents_of(form.rows_of(request.form))
         if not can("read", "Records"):
             return self.page("rulebook/_validation_counts.html", counts=[], summary="")
-        found = samples(self.house, str(part.get("connection", "")), str(part.get("object", "")))
-        counts: list[validation_trial.Count] = []
-        if found.problem is None:
-            known = library(self.house)
-            decisions = decision_form.documents_of(request.form)
-            given = validation_trial.examples(found, decisions, known, self.house.clock())
-            counts = validation_trial.counts(self.house, items, given, known)
-        told = _("Counted in the first %(count)d records.", count=found.many.height)
-        told = translated(found.problem) if found.problem else told
+        counts, told = self._counted(document, items)
         return self.page("rulebook/_validation_counts.html", counts=counts, summary=told if items else "")
+
+    def _counted(
+        self, document: dict[str, Any], items: list[dict[str, Any]]
+    ) -> tuple[list[validation_trial.Count], str]:
+        """Return how many of the first records of their sides meet the validations, and a sentence about that."""
+        first, known = Flow.of(document).source, library(self.house)
+        decisions = decision_form.documents_of(request.form)
+        counts = [validation_trial.Count()] * len(items)
+        told = ""
+        for side in dict.fromkeys((first, *SIDES)):
+            mine = [number for number, item in enumerate(items) if (item.get("side") or first) == side]
+            part = part_of(document, side)
+            found = samples(self.house, str(part.get("connection", "")), str(part.get("object", ""))) if mine else None
+            if found is None:
+                continue
+            told = _("Counted in the first %(count)d records.", count=found.many.height)
+            if found.problem:
+                return [], translated(found.problem)
+            asked = [decision for decision in decisions if (decision.get("side") or first) == side]
+            given = validation_trial.examples(found, asked, known, self.house.clock())
+            tried = validation_trial.counts(self.house, [items[number] for number in mine], given, known)
+            for number, count in zip(mine, tried, strict=True):
+                counts[number] = count
+        return counts, told
 
     def _form(
         self, rule: RuleRow, document: dict[str, Any], rows: list[form.Row], status: int = 200, **context: Any
@@ -117,6 +135,8 @@ class ValidationsView(RulePage):
     def _choices(self, document: dict[str, Any]) -> dict[str, Any]:
         flow = Flow.of(document)
         schema = look(self.house, document, flow.source).schema or Schema(())
+        both = _works_on_both(document)
+        other = look(self.house, document, flow.target).schema if both else None
         with self.house.db.read() as tx:
             names = [row.name for row in connections.list_connections(tx)]
             objects = connections.known_objects(tx)
@@ -124,13 +144,30 @@ class ValidationsView(RulePage):
         return {
             "flow": flow,
             "source_schema": schema,
-            "fields": wording.field_choices(schema)[1:],
+            "fields": list(
+                dict(wording.field_choices(schema)[1:] + wording.field_choices(other or Schema(()))[1:]).items()
+            ),
+            "sides": _sides(document, flow) if both else [],
+            "scopes": {side: scope_address(document, side, decided=True) for side in SIDES},
             "connections": [(name, _("Entities of Syncline") if name == "hub" else name) for name in names],
             "objects": [*entities, *((name, connection) for connection, name in objects)],
             "scope": scope_address(document, flow.source, decided=True),
             "severities": validation_words.in_a_run(),
             "deeds": validation_words.short(),
         }
+
+
+def _works_on_both(document: dict[str, Any]) -> bool:
+    """Tell whether records of both sides are looked at; a draft that is no rule yet is taken at its word."""
+    try:
+        return executed_way(document) is Direction.TWO_WAY
+    except DocumentError:
+        return is_two_way(document)
+
+
+def _sides(document: dict[str, Any], flow: Flow) -> list[tuple[str, str]]:
+    """Return the sides whose records can be asked; the one that is read first needs not be named."""
+    return [("", wording.side_name(document, flow.source)), (flow.target, wording.side_name(document, flow.target))]
 
 
 def _document(document: dict[str, Any], rows: list[form.Row], deed: str) -> dict[str, Any]:

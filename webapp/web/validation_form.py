@@ -46,7 +46,7 @@ def rows_from(validations: Any) -> list[Row]:
 
 
 def moved(rows: Sequence[Row], deed: str) -> tuple[list[Row], int | None]:
-    """Return the rows after `add:check`, `up:3`, `down:3` or `remove:3`, and which one to show open."""
+    """Return the rows after `add:check`, `up:3`, `down:3`, `remove:3` or `side:3`, and which one to show open."""
     word, _, rest = deed.partition(":")
     changed = list(rows)
     if word == "add":
@@ -54,6 +54,8 @@ def moved(rows: Sequence[Row], deed: str) -> tuple[list[Row], int | None]:
     number = int(rest) if rest.isdigit() else -1
     if not 0 <= number < len(changed):
         return changed, None
+    if word == "side":
+        return changed, number
     row = changed.pop(number)
     if word == "remove":
         return changed, None
@@ -93,9 +95,7 @@ def _document(row: Row, number: int, taken: set[str]) -> dict[str, Any]:
         document["when"] = row["when"]
     if row.get("severity", "quarantine") != "quarantine":
         document["severity"] = row["severity"]
-    if row.get("message"):
-        document["message"] = row["message"]
-    return document
+    return {**document, **{key: row[key] for key in ("message", "side") if row.get(key)}}
 
 
 def _name(row: Row, number: int, taken: set[str]) -> str:
@@ -113,7 +113,7 @@ def _row(item: Mapping[str, Any]) -> Row:
     reference = held if isinstance(held, Mapping) else {}
     ask = "reference" if "reference" in item else "unique" if item.get("unique") else "check"
     unique = item.get("unique")
-    texts = {key: str(item.get(key) or "") for key in ("name", "check", "when", "message")}
+    texts = {key: str(item.get(key) or "") for key in ("name", "check", "when", "message", "side")}
     pointed = {key: str(reference.get(key) or "") for key in _REFERENCE}
     names = [str(name) for name in unique] if isinstance(unique, Sequence) and not isinstance(unique, str) else []
     return {**texts, **pointed, "ask": ask, "unique": names, "severity": str(item.get("severity") or "quarantine")}
