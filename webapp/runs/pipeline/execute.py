@@ -216,7 +216,7 @@ class Execution:
             yield Page(found, {"looked_up": done})
 
     def _tell_unclear(self, number: int) -> None:
-        text = "For {count} records it cannot be said whether they belong to the part; they were left out."
+        text = N_("For {count} records it cannot be said whether they belong to the part; they were left out.")
         self.journal.log("warning", msg(text, count=number))
 
     def _tell_missing(self, lookup: Lookup, texts: pl.Series, found: pl.DataFrame) -> None:
