@@ -34,7 +34,11 @@ LEFT = Schema(
     ("id",),
 )
 DOCUMENT = {
+    "kind": "sync",
     "name": "customers",
+    "left": {"connection": "crm", "object": "customer"},
+    "right": {"connection": "erp", "object": "client"},
+    "key": {"left": "id", "right": "no"},
     "direction": "two_way",
     "fields": [{"left": "id", "right": "no"}, {"left": "name", "right": "title"}, {"left": "price", "right": "cost"}],
 }
@@ -309,5 +313,5 @@ def test_the_left_side_of_a_rule_that_flows_left(world: World) -> None:
     noted = [{"chunk": 1, "source": Schema(()).to_json(), "target": LEFT.to_json()}]
     run_id = make_run(world, schemas=noted, document={**DOCUMENT, "direction": "right_to_left"})
     with world.house.db.read() as tx:
-        schemas = pair_cases.schemas_of(tx, run_id, {"direction": "right_to_left"})
+        schemas = pair_cases.schemas_of(tx, run_id, {**DOCUMENT, "direction": "right_to_left"})
         assert (schemas["left"].names, schemas["right"].names) == (("id", "name", "price"), ())
