@@ -74,6 +74,12 @@ def test_rules_run_behind_those_that_they_depend_on(syncline: CommandLine, syste
     failed = syncline("run", "later", "--with-dependencies", "--wait")
     assert failed.code == 1
     assert "which comes before it, did not end well" in failed.err
+    other_way = FILES.replace("name: items", "name: a_last").replace(
+        "left: {connection", "after: [b_first]\nleft: {connection"
+    )
+    first = FILES.replace("name: items", "name: b_first")
+    (systems / "order.yaml").write_text(f"{other_way}---\n{first[first.index('kind: sync') :]}", "utf-8")
+    syncline.ok("apply", systems / "order.yaml")  # what comes first is published first, wherever it stands
     circle = FILES.replace("left: {connection", "after: [later]\nleft: {connection")
     (systems / "circle.yaml").write_text(circle, "utf-8")
     assert "Each would have to run after the other" in syncline("apply", systems / "circle.yaml").err

@@ -117,6 +117,12 @@ def test_runs_in_order_by_page_and_api(shop: Shop, admin_client: FlaskClient):  
     assert f"/runs/{number - 1}" in page
     assert "Waiting for" in text(admin_client, f"{where}/progress")
     assert [run.rule_name for run in shop.settle()] == ["customers", "orders"]
+    answer = admin_client.post("/api/v1/runs/", json={"rule": "orders", "with_dependencies": True})
+    assert (answer.status_code, answer.json["waits_for"]) == (201, [answer.json["run"] - 1])
+    refused = {"rule": "orders", "mode": "simulate", "with_dependencies": True}
+    assert admin_client.post("/api/v1/runs/", json=refused).status_code == 409
+    refused = admin_client.post("/runs/start", data={"rule": "orders", "mode": "live", "dependencies": "1"})
+    assert refused.location == "/rules/orders"
 
 
 def test_the_explanation_of_an_order_names_the_link(shop: Shop, admin_client: FlaskClient):  # noqa: F811
