@@ -20,8 +20,8 @@ from webapp.rulebook.library import library
 from webapp.rulebook.pages import RulePage
 from webapp.rulebook.pairs import SIDES
 from webapp.rulebook.pairs_live import summary, tried_pairs
-from webapp.rulebook.samples import COUNT, Samples, samples
 from webapp.rulebook.relations_form import connections_of
+from webapp.rulebook.samples import COUNT, Samples, samples
 from webapp.rulebook.trial import Objects, Result, try_row
 from webapp.rulebook.validation_trial import Examples, examples
 from webapp.web.language import translated
