@@ -88,7 +88,10 @@ def left_behind(
     if how is None:
         none = pl.repeat(None, records.height, dtype=pl.UInt64, eager=True)
         return pl.DataFrame({"left_hash": none, "right_hash": none})
-    agreed = outcomes["outcome"].is_in([Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED])
+    ends = [Outcome.UPDATED, Outcome.UNCHANGED]
+    if all(field.on_create for field in fields if field.on_update):
+        ends.append(Outcome.CREATED)  # else the next run still has something to write
+    agreed = outcomes["outcome"].is_in(ends)
     after = _after(batch, decision, outcomes["outcome"], {field.name: field for field in fields}, how.written)
     hashes = {"left_hash": how.source(records), "right_hash": how.target(after)}
     return pl.DataFrame({name: values.set(~agreed, None) for name, values in hashes.items()})
