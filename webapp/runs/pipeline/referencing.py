@@ -24,6 +24,7 @@ from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.pairs import APART, GONE, Pairs
 
 _OTHER = {"left": "right", "right": "left"}
+_KEYS = ("left_key", "right_key")
 _ASKED = 500
 _LINKED = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.DELETED.value)
 
@@ -59,7 +60,7 @@ class Linked:
     def _alone(self) -> pl.DataFrame:
         """Return the keys of the records that are to stay alone."""
         rows = self._rows()
-        return rows.filter(pl.col("op") == APART, pl.any_horizontal(pl.col("left_key", "right_key").is_null()))
+        return rows.filter(pl.col("op") == APART, pl.any_horizontal(pl.col(_KEYS).is_null()))
 
     def _rows(self) -> pl.DataFrame:
         """Return left_key, right_key and op of what is linked, sleeps or is to stay alone."""
@@ -67,7 +68,7 @@ class Linked:
             way = executed_way(self._document)
             if way is Direction.TWO_WAY:
                 return Pairs.load(tx, self._rule_id, "").rows.filter(pl.col("op") != GONE)
-            links = Links.load(tx, self._rule_id, reverse=way is Direction.RIGHT_TO_LEFT).rows
+            links = Links.load(tx, self._rule_id, reverse=way is Direction.RIGHT_TO_LEFT).rows.select(_KEYS)
         if way is Direction.RIGHT_TO_LEFT:  # links name the key of the source first
             links = links.select(left_key="right_key", right_key="left_key")
         return links.with_columns(op=pl.lit(None, dtype=pl.String))
