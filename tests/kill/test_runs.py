@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +13,17 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import redis
 
 import config
 from tests.servers import Server, postgres_database
-from tests.supervisor.conftest import Installation, _end, wait_for
+from tests.supervisor.conftest import ROOT, Installation, _end, environ, wait_for
 from webapp.connections import services as connections
 from webapp.extensions import Actor, House, open_house
 from webapp.rulebook import services as rulebook
 from webapp.runs import reading
 from webapp.runs.requests import start
+from webapp.supervisor.valkey import answers
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 ADMIN = Actor("cli", "test")
@@ -148,6 +152,46 @@ def test_the_run_is_taken_up_within_two_leases(scene):
     scene.assert_exact(scene.end(run_id))
     assert chunks >= 3
     assert waited < 2 * 3 + 6, "two leases, and the start of a worker on a busy machine"
+
+
+def test_a_worker_that_is_paused_past_its_lease_writes_no_more(scene):
+    """A worker is stopped in the middle of a run, another one ends it, then the first one wakes: it changes nothing."""
+    run_id = scene.prepare("paused")
+    scene.middle(run_id)
+    first = scene.installation.child("worker")
+    family = [first, *first.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    more = environ(scene.installation.data, scene.installation.port, **scene.installation.more)
+    other = subprocess.Popen([sys.executable, "-m", "webapp.cli", "worker"], env=more, cwd=ROOT)
+    try:
+        run = scene.end(run_id)
+        assert run.attempts == 2
+        scene.assert_exact(run)
+    finally:
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+        other.terminate()
+        other.wait(60)
+    time.sleep(2)
+    scene.assert_exact(scene.look(run_id))
+
+
+def test_what_valkey_holds_is_lost(scene):
+    """Valkey is emptied, killed and emptied again while a run waits and works: the run is announced anew and ends."""
+    run_id = scene.prepare("flushed")
+    client = redis.Redis.from_url(scene.house.settings.redis)
+    client.flushall()
+    scene.middle(run_id)
+    client.flushall()
+    victim = scene.installation.child("redis")
+    kill(victim)
+    wait_for(lambda: (now := scene.installation.child("redis")) is not None and now.pid != victim.pid, what="Valkey")
+    wait_for(lambda: answers(scene.house.settings.redis), what="Valkey to answer")
+    client.flushall()
+    client.close()
+    scene.assert_exact(scene.end(run_id))
 
 
 def test_a_stopped_installation_goes_on_where_it_was(scene):
