@@ -10,11 +10,12 @@ import pytest
 from rules.documents import errors
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.linked import CUSTOMERS, ORDERS, Shop
+from webapp import dispatcher
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.errors import NotPublishable, RuleBusy
 from webapp.runs import ordering
 from webapp.runs.dependencies import start_in_order
-from webapp.runs.requests import RunRefused, cancel, start
+from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.schedules import fire_due
 
 EVERY_MINUTE = {"cron": "* * * * *"}
@@ -165,3 +166,27 @@ def test_a_rule_that_others_follow_cannot_be_deleted(shop: Shop):
     """Who deletes a rule is told which rule comes after it."""
     with pytest.raises(RuleBusy, match="The rule 'orders' comes after 'customers'"):
         rulebook.delete(shop.world.house, "customers", ADMIN)
+
+
+def test_the_dispatcher_announces_a_run_once_nothing_is_before_it(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """A run that waits is not put into the queue; when the runs before it have ended well it is."""
+    announced: list[int] = []
+    monkeypatch.setattr(dispatcher, "queue", lambda _: None)
+    monkeypatch.setattr(dispatcher, "enqueue", lambda _, run_id: announced.append(run_id))
+    customers, orders = start_in_order(shop.world.house, "orders", "live", ADMIN)
+    dispatcher.turn(shop.world.house, None)  # type: ignore[arg-type] - nothing is sent
+    assert announced == [customers]
+    assert shop.world.work(customers)
+    dispatcher.turn(shop.world.house, None)  # type: ignore[arg-type]
+    assert announced == [customers, orders]
+
+
+def test_a_paused_run_keeps_those_behind_it_waiting(shop: Shop):
+    """A run that a person has paused is going on later, so what comes after it is not called off."""
+    customers, orders = start_in_order(shop.world.house, "orders", "live", ADMIN)
+    pause(shop.world.house, customers, ADMIN)
+    assert shop.world.look(customers).paused
+    assert ordering.call_off(shop.world.house) == []
+    assert not shop.world.work(orders)
+    resume(shop.world.house, customers, ADMIN)
+    assert [run.rule_name for run in shop.settle()] == ["customers", "orders"]
