@@ -92,6 +92,22 @@ def test_a_run_that_is_paused_while_its_worker_is_dead_finishes_its_chunk_first(
     assert (row.paused, row.counts["created"], len(pages.clients())) == (True, 2, 2)
 
 
+def test_a_resumed_run_that_is_paused_in_the_queue_finishes_its_chunk_first(pages, monkeypatch):
+    """A run that failed while it wrote a chunk does not rest before that chunk is whole."""
+    pages.rule()
+    run_id = pages.request()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "check_in", lambda *_: 1 / 0)
+        pages.work(run_id)
+    assert pages.look(run_id).state == "failed"
+    resume(pages.house, run_id, ADMIN)
+    pause(pages.house, run_id, ADMIN)
+    assert (pages.look(run_id).state, pages.look(run_id).pause_by) == ("queued", "ada")
+    assert pages.work(run_id)
+    row = pages.look(run_id)
+    assert (row.paused, row.counts["created"], len(pages.clients())) == (True, 2, 2)
+
+
 def test_who_paused_and_resumed_is_kept(pages, monkeypatch):
     """The log and the audit name both deeds."""
     pages.rule()

@@ -19,7 +19,7 @@ from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.library import pins
 from webapp.runs import ordering
 from webapp.runs.claims import one_at_a_time
-from webapp.runs.models import run, run_log
+from webapp.runs.models import run, run_chunk, run_log
 from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.pipeline.journal import paused_by
 from webapp.runs.plans import forget
@@ -176,12 +176,18 @@ def pause(house: House, run_id: int, actor: Actor) -> None:
             raise RunRefused(reason)
         now = house.clock()
         values: dict[str, Any] = {"pause_by": actor.name[:128]}
-        if row.state == "queued":
+        if row.state == "queued" and not _begun(tx, run_id):
             values |= {"state": "suspended", "ended_at": now, "message": paused_by(actor.name[:128]).to_json()}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(**values))
         line = msg("{name} paused the run.", name=actor.name).to_json()
         tx.execute(sa.insert(run_log).values(run_id=run_id, at=now, level="info", message=line))
         record(tx, actor, now, Event(Tag.RUN_PAUSED, Subject("rule", row.rule_name), run_id=run_id))
+
+
+def _begun(tx: sa.Connection, run_id: int) -> bool:
+    """Tell whether a chunk may be half-way in a system: a worker finishes it before the run rests."""
+    half = sa.exists().where(run_chunk.c.run_id == run_id, run_chunk.c.state == "planned")
+    return bool(tx.scalar(sa.select(half)))
 
 
 def _not_to_pause(row: RunRow) -> Message | None:
