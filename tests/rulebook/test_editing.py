@@ -240,3 +240,16 @@ def test_the_summary_tells_decisions_and_validations() -> None:
     assert [text for text in told if "parked until" in text and "“3 < size(name)” and 2 more." in text]
     both = summary({**DOCUMENT, "decisions": [{"table": "a"}, {"table": "b"}], "validations": "nothing"})
     assert "For each record these decision tables are asked: a, b." in both
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"linked_conflict": "case", "disputed": "case"}, {"linked_conflict": "case", "disputed": "case"}),
+        ({"linked_conflict": "", "edit_vs_delete": "recreate"}, {"edit_vs_delete": "recreate"}),
+    ],
+)
+def test_what_one_way_rules_may_ask_people(form: dict[str, str], said: dict[str, str]):
+    """What a rule that flows one way only looks for if it says so is noted when chosen, and dropped when not."""
+    made = with_behaviour({**DOCUMENT, "situations": {"linked_conflict": "merge"}}, form, None)
+    assert made["situations"] == said | ({} if "linked_conflict" in form else {"linked_conflict": "merge"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.schema import Field, Schema
-from webapp.rulebook.situations import SHOWN, defaults_of
+from webapp.rulebook.situations import ASKED, SHOWN, defaults_of
 from webapp.rulebook.suggest import ENOUGH, likeness, suggest
 
 Document = dict[str, Any]
@@ -251,6 +251,9 @@ def _set_situations(document: Document, form: Form) -> None:
     for name in SHOWN:
         if form.get(name) and (name in chosen or form[name] != usual[name]):
             chosen[name] = form[name]
+    for name in ASKED:
+        if name in form:
+            set_or_drop(chosen, name, form[name], "")
     set_or_drop(document, "situations", chosen, {})
 
 

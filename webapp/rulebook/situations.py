@@ -10,12 +10,15 @@ from rules.documents import actions, unsupported
 from rules.documents.sync import Action, Direction, KeyPair, Side, Situations, SyncRule
 
 SHOWN = ("unmatched_left", "unmatched_right", "linked_changed", "out_of_scope")
+ASKED = ("linked_conflict", "disputed", "edit_vs_delete")
+"""What a rule that flows one way looks for only if it says what is to be done then."""
 
 
 def choices() -> dict[str, tuple[str, ...]]:
     """Return situation -> the actions that the document allows and this version can carry out."""
     allowed = {f.name: tuple(f.metadata["document"][1].get("enum", ())) for f in fields(Situations)}
-    return {name: tuple(action for action in allowed[name] if _possible(name, action)) for name in SHOWN}
+    shown = (*SHOWN, *ASKED)
+    return {name: tuple(action for action in allowed[name] if _possible(name, action)) for name in shown}
 
 
 def two_way_choices() -> dict[str, tuple[str, ...]]:

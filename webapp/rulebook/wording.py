@@ -125,13 +125,24 @@ def situations(
         ),
         "linked_changed": _("A record of %(source)s that has changed", source=source),
         "out_of_scope": _("A record of %(source)s that no longer meets the condition", source=source),
+        "linked_conflict": _("A field that was changed in %(target)s as well", target=target),
+        "edit_vs_delete": _("A record that was changed on one side and is gone from the other"),
+        "disputed": _("A record with several possible partners in %(target)s", target=target),
+    }
+    unsaid = {
+        "linked_conflict": _("%(source)s wins", source=source),
+        "edit_vs_delete": _("As if it had not been changed"),
+        "disputed": _("Park it in the quarantine"),
     }
     return [
         {
             "name": name,
             "question": question,
-            "value": chosen.get(name) or defaults.get(name, ""),
-            "choices": [(action, _choice(name, action)) for action in allowed.get(name, ())],
+            "value": chosen.get(name) or ("" if name in unsaid else defaults.get(name, "")),
+            "choices": [
+                *([("", unsaid[name])] if name in unsaid else []),
+                *((action, _choice(name, action)) for action in allowed.get(name, ())),
+            ],
         }
         for name, question in questions.items()
         if len(allowed.get(name, ())) > 1
