@@ -50,5 +50,5 @@ class Logged(SQLite):
         for page in super().read(ReadRequest(log, fields, since, after, request.page_size)):
             names = [name for name in fields.names if name in request.schema]
             rows = pl.concat([request.schema.empty(), page.records.select(names)], how="diagonal_relaxed")
-            deleted = rows.cast(dict(request.schema.dtypes()))
+            deleted = rows.cast(pl.Schema(request.schema.dtypes()))
             yield Page(request.schema.empty(), {"gone": dict(page.position)}, deleted=deleted)

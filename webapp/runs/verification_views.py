@@ -78,7 +78,7 @@ class VerificationView(RoomView):
             rule=row,
             values=values,
             error=error,
-            read=side_names(rule)[first],
+            read_first=(first, side_names(rule)[first]),
             fields=[("", _("Choose a field")), *((name, name) for name in fields)],
             earlier=earlier,
         )
