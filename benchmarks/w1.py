@@ -100,8 +100,9 @@ def main(arguments: argparse.Namespace) -> None:
     wanted = chosen(arguments.case, others=arguments.peers)
     report = Report(arguments.rows)
     print(f"{arguments.rows:,} customers, {psql()}")
-    print("PostgreSQL: " + ", ".join(f"{name}={value}" for name, value in SETTINGS.items()), flush=True)
-    with bed(arguments.rows) as place, contextlib.ExitStack() as stack:
+    told = ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
+    print(f"PostgreSQL: {'in memory' if arguments.together else told}", flush=True)
+    with bed(arguments.rows, durable=not arguments.together) as place, contextlib.ExitStack() as stack:
         shared = stack.enter_context(installation()) if arguments.together else None
         for turn in range(arguments.turns):
             print(f"turn {turn + 1} of {arguments.turns}", flush=True)
@@ -116,7 +117,9 @@ def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3, help="how often each case is measured; the median counts")
     parser.add_argument("--case", action="append", default=[], choices=(*NAMES, *peers.NAMES), help="only these")
     parser.add_argument("--peers", action="store_true", help="compare with other programs as well")
-    parser.add_argument("--together", action="store_true", help="one turn in one installation: quick, to try it out")
+    parser.add_argument(
+        "--together", action="store_true", help="one turn in one installation, in memory: to try it out"
+    )
     arguments = parser.parse_args(argv)
     arguments.turns = 1 if arguments.together else arguments.turns
     return arguments

@@ -115,7 +115,7 @@ def psql() -> str:
 
 
 @contextmanager
-def bed(rows: int) -> Iterator[Bed]:
-    """Start the server, on the disk, and fill the source."""
-    with postgres(on_disk=True, **SETTINGS) as server:
+def bed(rows: int, *, durable: bool = True) -> Iterator[Bed]:
+    """Start the server, on the disk unless only the benchmark itself is tried out, and fill the source."""
+    with postgres(on_disk=durable, **(SETTINGS if durable else {})) as server:
         yield Bed(server, rows)

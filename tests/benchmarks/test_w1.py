@@ -23,7 +23,7 @@ INSTALLED = {"sqlite": "adbc"}
 
 def _results(*arguments: str) -> list[dict[str, Any]]:
     argv = [sys.executable, "-m", "benchmarks.w1", "--rows=2000", "--together", *arguments]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"suite":')]
 
