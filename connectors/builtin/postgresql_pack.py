@@ -28,7 +28,7 @@ GROUP = 10_000
 """The base of the digits of a `numeric`."""
 NEGATIVE = 0x4000
 
-_ROWS = 10_000
+_ROWS, _BYTES = 25_000, 16 * 2**20
 _NULL = 0xFFFF_FFFF
 _LENGTH = 4
 _DIGITS = 4
@@ -52,8 +52,9 @@ def packable(records: pl.DataFrame, table: Table) -> bool:
 
 
 def packed(records: pl.DataFrame, table: Table) -> Iterator[memoryview]:
-    """Yield records in the binary format, some thousand rows at a time, without head and tail."""
-    for part in records.iter_slices(_ROWS):
+    """Yield records in the binary format, some megabytes at a time, without head and tail."""
+    width = records.estimated_size() // max(1, records.height)
+    for part in records.iter_slices(int(min(_ROWS, _BYTES // (width + 1) + 1))):
         pieces, block = list[pa.Array](), [_Cell(np.full((part.height, 1), part.width, ">i2").view(np.uint8))]
         for values in part:
             cell, body = _field(values, table.by_name[values.name])
