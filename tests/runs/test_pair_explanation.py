@@ -11,6 +11,7 @@ from tests.runs.conftest import ADMIN, World
 from tests.runs.test_two_way import FIELDS, _rule, _waiting, synced
 from webapp.runs import pair_cases
 from webapp.runs.explanation import Explanation, explain
+from webapp.runs.explanation_words import deed
 
 __all__ = ["synced"]
 
@@ -46,6 +47,7 @@ def test_a_change_on_each_side(synced: World):
         "Each field is decided again as the run stored it, on both sides."
     )
     assert found.to_json()["fields"][1]["how"] == "flows"
+    assert str(deed(found)) == "It was updated in erp › client and crm › customer."
 
 
 def test_a_record_that_was_read_on_the_right(synced: World):

@@ -66,7 +66,11 @@ def deed(explanation: Explanation) -> Message:
     if result.outcome == Outcome.SKIPPED and result.situation in _SKIPPED:
         return msg(_SKIPPED[result.situation])
     done, would = _DEEDS[Outcome(result.outcome)]
-    return msg(done if explanation.run.mode == "live" else would, target=f"{target.connection} › {target.object}")
+    places = [target] if result.after or result.before or not result.own_after else []
+    places += [explanation.sides.source] if result.own_after else []
+    names = [f"{place.connection} › {place.object}" for place in places]
+    place = msg("{one} and {other}", one=names[0], other=names[1]) if len(names) > 1 else names[0]
+    return msg(done if explanation.run.mode == "live" else would, target=place)
 
 
 def found(explanation: Explanation) -> Message | None:
