@@ -52,6 +52,7 @@ class PlanView(RoomView):
             wanted=wanted,
             after=after,
             until=plans.expires(row, days),
+            listed=reading.LISTED if reading.unlisted(row.counts) else None,
             words=situations(),
             outcomes=choices(("created", "updated", "deleted", "quarantined"), _("All")),
             **context,

@@ -105,6 +105,7 @@ class RunsView(RoomView):
             "runs/show.html",
             run=row,
             records=[reading.with_differences(record) for record in found[:PAGE]],
+            listed=reading.LISTED if reading.unlisted(row.counts) else None,
             more=found[PAGE - 1].id if len(found) > PAGE else None,
             chosen={"outcome": outcome or "", "key": key or ""},
             outcomes=choices(OUTCOMES, _("All")),
