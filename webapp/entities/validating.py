@@ -47,6 +47,9 @@ def _plain(entity: Entity, validation: Validation, path: str) -> Iterator[Docume
     if validation.reference is not None and validation.reference.connection != HUB:
         text = N_("A validation of an entity refers to another entity; leave the connection away.")
         yield DocumentProblem(f"{path}/reference/connection", msg(text))
+    if validation.side is not None:
+        text = N_("A validation of an entity is about the entity's own records; leave the side away.")
+        yield DocumentProblem(f"{path}/side", msg(text))
     for number, name in enumerate(validation.unique):
         owner = entity.owner_of.get(name)
         if owner is not None and owner.kind in UNINDEXED_KINDS:

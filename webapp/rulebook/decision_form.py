@@ -67,4 +67,6 @@ def _asked(item: Mapping[str, Any], known: Mapping[str, RuleRow]) -> AskedTable:
     outputs = tuple(str(column.get("name")) for column in published.get("outputs", ()))
     inputs = tuple((column, str(given.get(column) or "")) for column in columns)
     name = str(item.get("name") or "")
-    return AskedTable(table, name, row.label if row else "", inputs, outputs, row is not None, str(item.get("side") or ""))
+    return AskedTable(
+        table, name, row.label if row else "", inputs, outputs, row is not None, str(item.get("side") or "")
+    )
