@@ -231,3 +231,46 @@ def test_fence_and_stage_are_one(target: PostgreSQL, monkeypatch: pytest.MonkeyP
         with pytest.raises(Fenced):
             target.write("many", schema, [Change(op, "id", frame)], Fence("stage", 6, 1, 2))
     assert everything(target, "many")["note"].to_list() == [None] * 3
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.data(), name=st.sampled_from(NAMES))
+def test_each_column_created_alike(target: PostgreSQL, value: st.DataObject, name: str) -> None:
+    """What a column of any type holds after a create is the same in the binary form and as texts."""
+    records = value.draw(st.lists(st.none() | VALUES[name], min_size=1, max_size=8))
+    fill(target, [{**dict.fromkeys(VALUES), name: found} for found in records])
+    read = pages(target, NEVER)[0].records.select("id", name)
+    found = []
+    for least in (0, NEVER):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(postgresql_stage, "PACKED", least)
+            failures = target.write("again", target.schema("again"), [Change(Op.CREATE, "id", read)]).failures
+        with target.transaction() as connection:
+            texts = connection.exec_driver_sql(f"SELECT id, {name}::text FROM again ORDER BY id").fetchall()
+            connection.exec_driver_sql("TRUNCATE again")
+        found.append((failures, texts))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ["free", "deep", "money", "data", "tag"])
+def test_wide_values_created_alike(target: PostgreSQL, name: str) -> None:
+    """Numbers of many digits, documents and identifiers arrive as they are, with and without nulls."""
+    values = {
+        "free": ["12345678901234.000000000000000001", "-0.000000000000000001", "99999999999999999", None, "0"],
+        "deep": ["1234567.000000000000000000000000000001", None, "-7"],
+        "money": ["123456789012.34", "-0.01", None, "10000", "0.10"],
+        "data": ['{"a": [1.50, null, "é客😀"]}', None, "[]"],
+        "tag": ["00000000-0000-0000-0000-00000000000a", None, "ffffffff-ffff-ffff-ffff-ffffffffffff"],
+    }[name]
+    fill(target, [{**dict.fromkeys(VALUES), name: value} for value in values])
+    read = pages(target, NEVER)[0].records.select("id", name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgresql_stage, "PACKED", 0)
+        assert not target.write("again", target.schema("again"), [Change(Op.CREATE, "id", read)]).failures
+    with target.transaction() as connection:
+        statement = (
+            f"SELECT count(*) FROM again JOIN many USING (id) WHERE again.{name} IS NOT DISTINCT FROM many.{name}"
+        )
+        same = connection.exec_driver_sql(statement).scalar()
+        connection.exec_driver_sql("TRUNCATE again")
+    assert same == len(values)
