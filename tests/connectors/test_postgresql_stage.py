@@ -274,3 +274,13 @@ def test_wide_values_created_alike(target: PostgreSQL, name: str) -> None:
         same = connection.exec_driver_sql(statement).scalar()
         connection.exec_driver_sql("TRUNCATE again")
     assert same == len(values)
+
+
+def test_a_check_that_cannot_be_asked(target: PostgreSQL, module_postgres_url: str) -> None:
+    """A check that fails instead of saying no refuses the record for which it fails, and no other."""
+    run(module_postgres_url, "CREATE TABLE odd (id bigint PRIMARY KEY, size integer CHECK (100 / size > 0))")
+    for first in (0, 100):
+        frame = pl.DataFrame({"id": range(first, first + 40), "size": [0 if n == 33 else 1 for n in range(40)]})
+        failures = target.write("odd", target.schema("odd"), [Change(Op.CREATE, "id", frame)]).failures
+        assert [failure.row for failure in failures] == [33]
+    assert everything(target, "odd").height == 78
