@@ -1,12 +1,19 @@
-"""Keys that a run has met, as hashes: nine bytes a key (with a number of eight bytes, sixteen).
+"""Keys that a run has met, as hashes: nine bytes a key (with a number of eight bytes, sixteen), however many there are.
 
 They lie in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980), so that a
-look-up asks only a handful of them. Hashes are those of this process and are never stored.
+look-up asks only a handful of them. Before them stands a table of bits that tells most keys that are not there at once
+(Bloom, 1970). Hashes are those of this process and are never stored.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+
+_BITS = 25
+"""The table has 2 to the power of this many bits, 4 MB."""
+_SMALL = 100_000
+"""With fewer keys no table is needed."""
 
 
 class MetKeys:
@@ -33,12 +40,15 @@ class MetKeys:
     def find(self, keys: pl.Series) -> pl.Series:
         """Return the number of each key, null for those that have not been added."""
         hashes = keys.hash()
+        order = hashes.arg_sort()  # neighbours lie near each other in the runs, which is what a look-up costs
+        wanted = hashes[order]
         number = pl.repeat(None, keys.len(), dtype=self._dtype, eager=True)
         for run in self._runs:
-            at = run["hash"].search_sorted(hashes, side="left").clip(0, run.height - 1)
-            same = (run["hash"].gather(at) == hashes) & keys.is_not_null()
-            number = number.zip_with(~same, run["found"].gather(at))
-        return number
+            at = run["hash"].search_sorted(wanted, side="left").clip(0, run.height - 1)
+            same = run["hash"].gather(at) == wanted
+            if same.any():
+                number = number.zip_with(~same, run["found"].gather(at))
+        return number[order.arg_sort()].set(keys.is_null(), None) if keys.len() else number
 
 
 class KeySet:
@@ -46,6 +56,7 @@ class KeySet:
 
     def __init__(self, keys: pl.Series | None = None) -> None:
         self._keys = MetKeys()
+        self._table: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = None
         if keys is not None:
             self.add(keys)
 
@@ -55,7 +66,35 @@ class KeySet:
     def add(self, keys: pl.Series) -> None:
         """Add keys; those that are null are left out."""
         self._keys.add(keys, pl.repeat(0, keys.len(), dtype=pl.UInt8, eager=True))
+        if self._table is not None:
+            _mark(self._table, keys.drop_nulls().hash())
+        elif len(self._keys) >= _SMALL:
+            table = np.zeros(1 << (_BITS - 3), dtype=np.uint8)
+            for run in self._keys._runs:  # noqa: SLF001 - the same module
+                _mark(table, run["hash"])
+            self._table = table
 
     def has(self, keys: pl.Series) -> pl.Series:
         """Return a mask of the keys that are in the set; false for nulls."""
-        return self._keys.find(keys).is_not_null()
+        table = self._table
+        if table is None:
+            return self._keys.find(keys).is_not_null()
+        place, bit = _places(keys.hash())
+        rows = pl.Series(np.flatnonzero(table[place] & bit), dtype=pl.UInt32)
+        found = pl.repeat(value=False, n=keys.len(), dtype=pl.Boolean, eager=True)
+        return found.scatter(rows, self._keys.find(keys[rows]).is_not_null()) if rows.len() else found
+
+
+def _mark(table: np.ndarray[tuple[int], np.dtype[np.uint8]], hashes: pl.Series) -> None:
+    place, bit = _places(hashes)
+    np.bitwise_or.at(table, place, bit)
+
+
+def _places(
+    hashes: pl.Series,
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    """Return for each hash the byte of the table and the bit in it."""
+    upper = hashes.to_numpy() >> np.uint64(64 - _BITS)
+    return (upper >> np.uint64(3)).astype(np.int64), np.left_shift(
+        1, (upper & np.uint64(7)).astype(np.uint8), dtype=np.uint8
+    )

@@ -22,7 +22,7 @@ from webapp.runs.pipeline.codec import from_texts
 from webapp.runs.pipeline.retry import Retry
 
 FIRST = 1_000
-PAGE_BYTES = 16 * 1024 * 1024
+PAGE_BYTES = 8 * 1024 * 1024
 
 
 def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
