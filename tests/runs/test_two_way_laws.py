@@ -39,7 +39,7 @@ Side = dict[int, Record]
 TABLE = "CREATE TABLE {0} ({1} INTEGER{2}, a TEXT, b TEXT, memo TEXT, changed INTEGER)"
 STAMP = (
     "CREATE TRIGGER {0}_{2} AFTER {2} ON {0} BEGIN"
-    " UPDATE {0} SET changed = (SELECT coalesce(max(changed), 0) + 1 FROM {0}) WHERE {1} = new.{1}; END"
+    " INSERT INTO tick VALUES (NULL); UPDATE {0} SET changed = (SELECT max(n) FROM tick) WHERE {1} = new.{1}; END"
 )
 TABLES = {"left": ("l", "id"), "right": ("r", "no")}
 VALUES = st.sampled_from([None, "", "x", "y", "é", "😀"])
@@ -80,6 +80,7 @@ class History:
         self.disturbed, self.mirrored = disturbed, mirrored
         for side, (table, key) in TABLES.items():
             self.sql(side, TABLE.format(table, key, " PRIMARY KEY" if side in asked["unique"] else ""))
+            self.sql(side, "CREATE TABLE tick (n INTEGER PRIMARY KEY AUTOINCREMENT)")  # goes on also when all is gone
             for event in ("INSERT", "UPDATE"):
                 self.sql(side, STAMP.format(table, key, event))
         world.rule(
