@@ -83,6 +83,19 @@ def test_a_conflict_says_which_policy_decided(synced: World, policy: str | None,
     assert str(found.story.fields[2].words(found.names)) == words  # type: ignore[union-attr]
 
 
+def test_the_times_of_change_are_kept_where_the_newer_record_wins(synced: World):
+    """Where the newer record wins, the explanation knows both times of change, although no field maps them."""
+    synced.crm("ALTER TABLE customer ADD COLUMN at DATETIME")
+    synced.erp("ALTER TABLE client ADD COLUMN at DATETIME")
+    moments = {side: {"by": "full", "field": "at"} for side in ("left", "right")}
+    _rule(synced, conflict={"default": "newer"}, detect=moments)
+    synced.crm("UPDATE customer SET phone = '1', at = '2026-01-01 08:00:00' WHERE id = 1")
+    synced.erp("UPDATE client SET tel = '2', at = '2026-01-02 08:00:00' WHERE no = 1")
+    found = _told(synced, synced.run().id, "1")
+    assert _hows(found)[2] is How.SETTLED
+    assert dict(found.story.fields[2].writes) == {"left": "2"}  # type: ignore[union-attr]
+
+
 def test_an_answer_is_named(synced: World):
     """Where a person has decided, the explanation says so."""
     synced.crm("UPDATE customer SET phone = '1' WHERE id = 1")

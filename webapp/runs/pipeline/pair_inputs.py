@@ -7,13 +7,14 @@ agreed on before, and what a person had answered.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import sqlalchemy as sa
 
+from rules.documents.sync import ConflictPolicy
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.chunk import ROW
 from webapp.runs.pipeline.codec import pack, unpack
@@ -52,8 +53,16 @@ def kept(deciding: Deciding, rows: pl.Series, records: pl.DataFrame, first: int)
 
 
 def _names(view: View) -> list[str]:
-    wanted = {view.key, *view.used}
+    wanted = {view.key, *view.used, *_moments(view)}
     return [name for name in view.schema.names if name in wanted]
+
+
+def _moments(view: View) -> Iterator[str]:
+    """Yield the time of change where it decides which record wins; no field pair has to name it."""
+    rule = view.rule
+    name = getattr(rule.detect, view.name).field
+    if name is not None and ConflictPolicy.NEWER in {pair.conflict or rule.conflict.default for pair in rule.fields}:
+        yield name
 
 
 def _pairs(deciding: Deciding, rows: pl.Series) -> dict[str, pl.DataFrame]:
