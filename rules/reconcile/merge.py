@@ -83,6 +83,11 @@ class Merged:
     changed_right: pl.Series
     situation: pl.Series
     held: pl.DataFrame
+    stays: Mapping[str, pl.DataFrame]
+    """By side, where what that side gives keeps its part of the baseline: where it is held and that side has changed it.
+
+    At the first meeting the other side has nothing in the baseline; what it gives then must not look like a change.
+    """
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,10 @@ def merge(pairs: Pairs, fields: Sequence[MergeField]) -> Merged:
         changed_right=changed_right.alias("changed_right"),
         situation=_situation(conflict, changed_left | changed_right | any_write),
         held=pl.DataFrame({name: made.held for name, made in writes.items()}),
+        stays={
+            "left": pl.DataFrame({name: made.held & made.change.left for name, made in writes.items()}),
+            "right": pl.DataFrame({name: made.held & made.change.right for name, made in writes.items()}),
+        },
     )
 
 

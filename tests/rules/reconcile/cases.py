@@ -77,8 +77,8 @@ def rebased(pairs: Pairs, merged: Merged) -> Pairs:
     after = paired(left, right, pairs.base, pairs.known | True)
     columns = []
     for name in merged.held.columns:
-        held = merged.held[name]
-        for prefix, gives in (("l", after.to_right), ("r", after.to_left)):
+        for side, gives in (("left", after.to_right), ("right", after.to_left)):
+            prefix, held = side[0], merged.stays[side][name]
             before = pairs.base[f"{prefix}:{name}"]
             columns.append(before.zip_with(held, gives[name]).alias(f"{prefix}:{name}"))
     kept = {"applies_right": pairs.applies_right, "applies_left": pairs.applies_left}

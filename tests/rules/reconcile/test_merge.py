@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from rules.documents import parse_sync
 from rules.documents.sync import ConflictPolicy, Strength
 from rules.reconcile.merge import MergeField, merge, merge_fields
-from tests.rules.reconcile.cases import DECIMAL, Setting, field, paired, setting
+from tests.rules.reconcile.cases import DECIMAL, Setting, field, paired, rebased, setting
 
 NAN = float("nan")
 
@@ -191,6 +191,17 @@ def test_conditions() -> None:
     neither = setting(field(), rows, applies_right={"0": no}, applies_left={"0": no})
     assert after(neither) == [("new", "old", False), ("old", "new", False), ("l", "r", False)]
     assert neither.merged().held["0"].to_list() == [True, True, True]
+
+
+def test_what_is_held_back_at_the_first_meeting_does_not_look_like_a_change_of_the_other_side() -> None:
+    """The empty text that should have been filled does not come back and empty the side that filled it."""
+    no, yes = pl.Series([False]), pl.Series([True])
+    found = setting(field("right"), [("a", "", ...)], applies_right={"0": no}, applies_left={"0": yes})
+    assert after(found) == [("a", "", False)]
+    again = replace(found, pairs=rebased(found.pairs, found.merged()))
+    assert after(again) == [("a", "", False)]
+    free = replace(again, pairs=replace(again.pairs, applies_right={"0": yes}))
+    assert after(free) == [("a", "a", False)]
 
 
 def test_answers_go_before_everything() -> None:

@@ -149,7 +149,7 @@ class Merging:
         for side, mark in (("left", "l:"), ("right", "r:")):
             for name in given[side].columns:
                 now, before = given[side][name], self.base[f"{mark}{name}"]
-                held = self.merged.held[name] if name in self.merged.held.columns else None
+                held = self.merged.stays[side][name] if name in self.merged.held.columns else None
                 columns.append(
                     (now if held is None else before.cast(now.dtype, strict=False).zip_with(held, now)).alias(
                         f"{mark}{name}"
