@@ -184,9 +184,9 @@ class Page:
     """One batch; `position` lets a later read go on behind it. `first` is the 1-based number of its first record.
 
     `left_out` counts the records that the request's filter left out between the page before and the place behind this.
-    `deleted` names records that are gone (`Capabilities.deletions`): rows of the request's schema whose key is there, and
-    whose other fields are null where they are not known. What a later page says of a key holds; one page names a key
-    either here or among its records.
+    `deleted` names records that are gone (`Capabilities.deletions`): rows of the request's schema whose key is there,
+    and whose other fields are null where they are not known. What a later page says of a key holds; one page names a
+    key either here or among its records.
     """
 
     records: pl.DataFrame

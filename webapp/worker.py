@@ -17,6 +17,8 @@ from rq.serializers import JSONSerializer
 
 import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
 from config import Settings, from_environment
+from rules.documents.shape import json_schema
+from rules.documents.sync import SyncRule
 from webapp.cases import pairs
 from webapp.entities import hub
 from webapp.events import sources
@@ -73,4 +75,5 @@ def run(settings: Settings, name: str) -> None:
         log_job_description=False,
     )
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    json_schema(SyncRule)  # the types of documents are worked out once, for all children
     worker.work(with_scheduler=False, logging_level="WARNING")

@@ -19,7 +19,9 @@ class Decision:
     inputs: Mapping[str, str] | None = entry(
         "Input of the table -> expression over the record's fields; the field of the same name if left out.", None
     )
-    side: str | None = entry("The side whose records are asked; the one that is read first if left out.", None, enum=SIDES)
+    side: str | None = entry(
+        "The side whose records are asked; the one that is read first if left out.", None, enum=SIDES
+    )
 
     @property
     def prefix(self) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from rules.documents.shape import entry
 
-
 TO_RIGHT, TO_LEFT = "to_right", "to_left"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -30,9 +31,12 @@ def required(item: Field[Any]) -> bool:
     return item.default is MISSING
 
 
+_hints = functools.cache(typing.get_type_hints)
+
+
 def hints(cls: type) -> dict[str, Any]:
     """Return key -> type of a document dataclass."""
-    return typing.get_type_hints(cls)
+    return _hints(cls)
 
 
 def json_schema(cls: type, **extra: Any) -> dict[str, Any]:

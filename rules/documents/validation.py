@@ -47,8 +47,8 @@ class Validation:
     )
     message: str = entry("What people read when it is not met.", "", maxLength=500)
     side: str | None = entry(
-        "The side whose records are asked, as they are read and as they would be written; the one that is read first if "
-        "left out. Rules only.",
+        "The side whose records are asked, as they are read and as they would be written; the one that is read first "
+        "if left out. Rules only.",
         None,
         enum=SIDES,
     )

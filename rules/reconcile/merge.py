@@ -84,7 +84,7 @@ class Merged:
     situation: pl.Series
     held: pl.DataFrame
     stays: Mapping[str, pl.DataFrame]
-    """By side, where what that side gives keeps its part of the baseline: where it is held and that side has changed it.
+    """By side, where what it gives keeps its part of the baseline: where that is held and the side has changed it.
 
     At the first meeting the other side has nothing in the baseline; what it gives then must not look like a change.
     """

@@ -22,9 +22,7 @@ MODES = ("simulate", "shadow", "live")
 @click.option("--with-dependencies", is_flag=True, help="First run the rules that come before it, in their order.")
 @click.option("--wait", is_flag=True, help="Wait for the end; carries the run out itself where no worker does.")
 @json_option
-def run(
-    rule: str, *, mode: str, record: tuple[str, ...], with_dependencies: bool, wait: bool, as_json: bool
-) -> None:
+def run(rule: str, *, mode: str, record: tuple[str, ...], with_dependencies: bool, wait: bool, as_json: bool) -> None:
     """Run a published rule and print its counts; with --wait the exit code is zero only if the run ended well."""
     session = current()
     if record and mode != "live":

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from webapp.runs import followups, plans, reading, undo_preview
 from webapp.runs.labels import choices, situations
+from webapp.runs.pipeline.journal import LISTED
 from webapp.runs.plans import Wanted
 from webapp.runs.requests import RunRefused
 from webapp.runs.undo_preview import NotPreviewed
@@ -52,7 +53,7 @@ class PlanView(RoomView):
             wanted=wanted,
             after=after,
             until=plans.expires(row, days),
-            listed=reading.LISTED if reading.unlisted(row.counts) else None,
+            listed=LISTED if reading.unlisted(row.counts) else None,
             words=situations(),
             outcomes=choices(("created", "updated", "deleted", "quarantined"), _("All")),
             **context,

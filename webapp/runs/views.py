@@ -20,6 +20,7 @@ from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs, table_hits
 from webapp.runs.part_views import PartView
+from webapp.runs.pipeline.journal import LISTED
 from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.rebaseline_views import RebaselineView
@@ -105,7 +106,7 @@ class RunsView(RoomView):
             "runs/show.html",
             run=row,
             records=[reading.with_differences(record) for record in found[:PAGE]],
-            listed=reading.LISTED if reading.unlisted(row.counts) else None,
+            listed=LISTED if reading.unlisted(row.counts) else None,
             more=found[PAGE - 1].id if len(found) > PAGE else None,
             chosen={"outcome": outcome or "", "key": key or ""},
             outcomes=choices(OUTCOMES, _("All")),
