@@ -84,6 +84,20 @@ def test_a_live_run_that_did_the_same_agrees(world):
     assert _compared(world, shadow, live).records == ()
 
 
+def test_a_pair_that_waits_for_a_person_is_no_difference(world):
+    """What a shadow run meets again from the other side waits there too, as in a live run."""
+    world.rule(direction="two_way", fields=FIELDS)
+    world.customers("Ann", "Bob")
+    world.run()
+    world.crm("UPDATE customer SET name = 'Annie' WHERE id = 1")
+    world.erp("UPDATE client SET title = 'Anna' WHERE no = 1")
+    shadow, live = world.run("shadow"), world.run()
+    assert shadow.counts == live.counts
+    assert live.counts["cases"] == 1
+    found = _compared(world, shadow, live)
+    assert [one.kind.value for one in found.records] == []
+
+
 def test_only_live_runs_behind_it_are_offered(world):
     """The next live run comes first; simulations, other rules and runs before it are no choice."""
     world.customers("Ann")

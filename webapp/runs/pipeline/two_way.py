@@ -16,7 +16,7 @@ from rules.reconcile.baseline import field_ids
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
-from rules.reconcile.situations import Situation
+from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
 from webapp.runs.pipeline import pair_inputs
 from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
@@ -164,7 +164,12 @@ class _Page:
 
     def _unchanged(self, still: pl.Series, known: pl.DataFrame) -> pl.DataFrame:
         rows = still.arg_true()
-        return unchanged(self.numbers[rows], self.keys[rows], known["partner"][rows], self.view.name)
+        frame = unchanged(self.numbers[rows], self.keys[rows], known["partner"][rows], self.view.name)
+        waits = self.planner.memory.waits[self.view.name].has(self.keys[rows])
+        return frame.with_columns(  # a simulation that has dealt with a pair from its other side
+            outcome=pl.when(waits).then(pl.lit(Outcome.SKIPPED.value)).otherwise("outcome"),
+            situation=pl.when(waits).then(pl.lit(Situation.LINKED_CONFLICT.value)).otherwise("situation"),
+        )
 
     def _deciding(self, whole: Draft, known: pl.DataFrame, rows: pl.Series) -> Deciding:
         draft = whole.only(pl.int_range(self.keys.len(), eager=True).is_in(rows.implode()))
