@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 
 from tests.events.test_actions import Mailbox
 from tests.runs.conftest import World, world  # noqa: F401 - two systems and a rule
+from tests.runs.test_crash import Killed, dies
 from tests.runs.test_two_way import FIELDS
 from tests.webapp.conftest import add_user, admin_client, app, client, settings, text  # noqa: F401 - fixtures
 from webapp.access import models as access
@@ -25,6 +26,8 @@ from webapp.events import notices, postman, waiting
 from webapp.events.models import event, notice
 from webapp.extensions import Actor
 from webapp.runs import hooks as run_hooks
+from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import resume
 
 BOB = Actor("user", "bob", "2")
@@ -238,3 +241,44 @@ def test_the_hooks_are_hung_in_once(told: World):
     before = len(run_hooks.ended), len(case_hooks.assigned)
     waiting.register()
     assert (len(run_hooks.ended), len(case_hooks.assigned)) == before
+
+
+@pytest.mark.parametrize("crash", [True, False])
+def test_a_change_of_worker_loses_nothing(told: World, monkeypatch: pytest.MonkeyPatch, crash: bool):  # noqa: FBT001
+    """What was parked before a worker died, or gave its run back, is told when another one ends the run; just once."""
+    told.rule()
+    told.pages_of(1).customers(None, "Ann", None)
+    run_id = told.request()
+    with monkeypatch.context() as patch:
+        if crash:
+            dies(patch, Journal, "check_in", 2, before=False)
+            with pytest.raises(Killed):
+                told.work(run_id)
+            told.shift += timedelta(seconds=told.house.settings.lease_seconds + 1)
+        else:
+            patch.setattr(stopping, "_requested", replaced := type(stopping._requested)())
+            replaced.set()
+            told.work(run_id)
+    assert _events(told, "quarantine.added") == []
+    assert told.work(run_id, "w2")
+    assert [one["records"] for one in _events(told, "quarantine.added")] == [2]
+
+
+def test_a_run_that_is_suspended_then_changes_its_worker_tells_each_once(told: World, monkeypatch: pytest.MonkeyPatch):
+    """What was told when it was suspended is not told again, and what came before the worker died is."""
+    told.rule(errors={"data": "suspend"})
+    told.pages_of(1).customers(None, None, "Ann", None)
+    run_id = told.request()
+    assert told.work(run_id)
+    assert [one["records"] for one in _events(told, "quarantine.added")] == [1]
+    resume(told.house, run_id, BOB)
+    with monkeypatch.context() as patch:
+        dies(patch, Journal, "check_in", 1, before=False)
+        with pytest.raises(Killed):
+            told.work(run_id)
+    told.shift += timedelta(seconds=told.house.settings.lease_seconds + 1)
+    for _ in range(3):
+        told.work(run_id, "w2")
+        if told.look(run_id).state == "suspended":
+            resume(told.house, run_id, BOB)
+    assert sum(one["records"] for one in _events(told, "quarantine.added")) == 3

@@ -24,6 +24,7 @@ from webapp.events.notices import Line, Wish
 from webapp.runs import hooks as run_hooks
 from webapp.runs.hooks import Ended
 from webapp.runs.models import pair_case, quarantine, run_chunk
+from webapp.runs.models import run as run_table
 
 OPENED, ASSIGNED, ADDED = "case.opened", "case.assigned", "quarantine.added"
 
@@ -79,8 +80,12 @@ def _parked_at(ended: Ended) -> str:
 
 
 def _since(tx: sa.Connection, ended: Ended) -> datetime | None:
-    """Return when the run checked in its first chunk since it was last taken up: what was before has been told of."""
-    mine = (run_chunk.c.run_id == ended.run_id, run_chunk.c.token == ended.token, run_chunk.c.state == "done")
+    """Return when the run checked in its first chunk since it last ended: what was before has been told of.
+
+    A worker that dies or gives its run back tells nothing, so what counts is what was told, not who has worked.
+    """
+    told = sa.select(run_table.c.told_chunks).where(run_table.c.id == ended.run_id).scalar_subquery()
+    mine = (run_chunk.c.run_id == ended.run_id, run_chunk.c.no > told, run_chunk.c.state == "done")
     found: datetime | None = tx.scalar(sa.select(sa.func.min(run_chunk.c.at)).where(*mine))
     return found
 

@@ -43,6 +43,14 @@ run = sa.Table(
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("pause_by", sa.String(128), comment="who has asked it to stop between two chunks, until it is resumed"),
     sa.Column("schemas", Json, comment="fields of source and target, and from which chunk on they were so"),
+    sa.Column(
+        "told_chunks",
+        sa.Integer,
+        nullable=False,
+        default=0,
+        server_default="0",
+        comment="up to which chunk people have been told what it found",
+    ),
 )
 
 run_wait = sa.Table(

@@ -505,6 +505,7 @@ def upgrade() -> None:
     sa.Column('cancel_requested', sa.Boolean(), nullable=False),
     sa.Column('pause_by', sa.String(length=128), nullable=True, comment='who has asked it to stop between two chunks, until it is resumed'),
     sa.Column('schemas', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='fields of source and target, and from which chunk on they were so'),
+    sa.Column('told_chunks', sa.Integer(), server_default='0', nullable=False, comment='up to which chunk people have been told what it found'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run'))
     )
     op.create_index(op.f('ix_run_rule_id'), 'run', ['rule_id'], unique=False)

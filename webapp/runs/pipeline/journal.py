@@ -256,6 +256,7 @@ class Journal:
         told_of = hooks.Ended(*head, counts, str(message or ""), now)
         for tell in hooks.ended:
             tell(tx, told_of)
+        tx.execute(sa.update(run).where(run.c.id == claim.run_id).values(told_chunks=run.c.chunks))
 
     def _head(self, chunk: Chunk) -> dict[str, Any]:
         return {
