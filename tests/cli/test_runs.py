@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.installation import CommandLine
+from webapp.runs import reading
 
 FILES = """
 {kind: connection, name: inbox, connector: files, settings: {path: inbox, format: csv}}
@@ -263,3 +264,22 @@ def test_a_shadow_run_is_compared_with_a_live_one(syncline: CommandLine, systems
     assert "title: '茶' -> 'Tea'" in told
     assert "only shadow 3" in told
     assert "not a shadow run" in syncline("runs", "compare", "2").err
+
+
+def test_who_waits_behind_a_paused_run_is_told(syncline: CommandLine, systems: Path) -> None:
+    """`run --wait` says which run it waits for, and ends with an error where a person has paused that one."""
+    later = FILES.replace("name: items", "name: later").replace(
+        "left: {connection", "after: [items]\nleft: {connection"
+    )
+    (systems / "later.yaml").write_text(later, "utf-8")
+    syncline.ok("apply", systems / "later.yaml")
+    syncline.ok("run", "later", "--with-dependencies")
+    for run in ("1", "2"):
+        syncline.ok("runs", "pause", run)
+    answer = syncline("runs", "resume", "2", "--wait")
+    assert answer.code == 1
+    assert "Run 2 waits for run 1 of the rule 'items'" in answer.err
+    assert "has paused. Resume it with 'syncline runs resume 1', or cancel it" in answer.err
+    syncline.ok("runs", "resume", "1", "--wait")
+    with syncline.house.db.read() as tx:
+        assert reading.get(tx, 2).state == "queued"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from rules.documents import errors
 from tests.runs.conftest import ADMIN, World, numbers
@@ -15,6 +16,9 @@ from webapp.rulebook import services as rulebook
 from webapp.rulebook.errors import NotPublishable, RuleBusy
 from webapp.runs import ordering
 from webapp.runs.dependencies import start_in_order
+from webapp.runs.models import run as run_table
+from webapp.runs.pipeline import stopping
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.schedules import fire_due
 
@@ -190,3 +194,60 @@ def test_a_paused_run_keeps_those_behind_it_waiting(shop: Shop):
     assert not shop.world.work(orders)
     resume(shop.world.house, customers, ADMIN)
     assert [run.rule_name for run in shop.settle()] == ["customers", "orders"]
+
+
+def _left_behind(shop: Shop, run: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run lose its worker before its first chunk is checked in."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "check_in", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            shop.world.work(run)
+
+
+def _given_back(shop: Shop, run: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker of a run be asked to stop while it checks the first chunk in."""
+    shop.purchases((11, 1, 5), (12, 1, 5), (13, 1, 5))
+    shop.world.pages_of(1)
+    check_in = Journal.check_in
+
+    def stops(self: Journal, chunk: Any, links: Any) -> None:
+        check_in(self, chunk, links)
+        stopping.request_stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "check_in", stops)
+        try:
+            assert shop.world.work(run)
+        finally:
+            stopping._requested.clear()
+    assert _states(shop, [run]) == [("orders", "queued")]
+
+
+@pytest.mark.parametrize("stop", [_left_behind, _given_back])
+def test_a_run_that_has_begun_waits_for_no_later_one(shop: Shop, monkeypatch: pytest.MonkeyPatch, stop: Any):
+    """A half-done run whose worker is gone goes on, though what comes before it was requested since and failed."""
+    shop.publish({**CUSTOMERS, "name": "after_orders", "after": ["orders"]})
+    orders = start(shop.world.house, "orders", "live", ADMIN)
+    stop(shop, orders, monkeypatch)
+    customers, shared, last = start_in_order(shop.world.house, "after_orders", "live", ADMIN)
+    assert (shared, _awaited(shop, orders)) == (orders, [])
+    cancel(shop.world.house, customers, ADMIN)
+    assert ordering.call_off(shop.world.house) == [last]
+    shop.world.shift += timedelta(minutes=10)
+    assert shop.world.work(orders, "w2")
+    assert _states(shop, [orders]) == [("orders", "succeeded")]
+
+
+@pytest.mark.parametrize("stop", [_left_behind, _given_back])
+def test_a_run_that_has_begun_is_neither_blocked_nor_called_off(shop: Shop, monkeypatch: pytest.MonkeyPatch, stop: Any):
+    """What a run had to wait for is of no account once it has begun, even where that is resumed and ends badly then."""
+    customers, orders = start_in_order(shop.world.house, "orders", "live", ADMIN)
+    assert shop.world.work(customers)
+    stop(shop, orders, monkeypatch)
+    with shop.world.house.db.begin() as tx:
+        tx.execute(sa.update(run_table).where(run_table.c.id == customers).values(state="failed"))
+    assert ordering.call_off(shop.world.house) == []
+    assert _awaited(shop, orders) == []
+    shop.world.shift += timedelta(minutes=10)
+    assert shop.world.work(orders, "w2")
+    assert _states(shop, [orders]) == [("orders", "succeeded")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.webapp.conftest import admin_client, app, client, client_of, events, 
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
 from webapp.runs.models import run_chunk, run_log
+from webapp.runs.pipeline import absent, execute, two_way_run
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.schedules import fire_due
@@ -163,6 +166,71 @@ def test_a_pause_is_no_failure(pages, monkeypatch):
     _paused_behind(pages, monkeypatch, 1)
     with pages.house.db.read() as tx:
         assert [level.state for level in levels(tx, pages.now())] == ["met"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"errors": {"stop_after": 1}}])
+def test_a_run_that_stops_for_another_reason_is_not_paused(pages, monkeypatch, changes: dict[str, Any]):
+    """A run that fails, or that its rule stops, while a pause was asked has not gone well, and says so."""
+    pages.rule(service={"fresh_within": "1d"}, **changes)
+    pages.run()
+    pages.customers("H", None, first=8)
+    run_id, finish = pages.request(), Journal.plan
+
+    def pauses(self: Journal, chunk: Any) -> None:
+        pause(pages.house, run_id, ADMIN)
+        finish(self, chunk) if changes else 1 / 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "plan", pauses)
+        if changes:
+            patch.setattr(Journal, "heed", lambda *_: None)  # it was asked a moment too late
+        assert pages.work(run_id)
+    row = pages.look(run_id)
+    assert (row.state, row.paused, row.pause_by) == ("suspended" if changes else "failed", False, None)
+    with pages.house.db.read() as tx:
+        assert [level.state for level in levels(tx, pages.now())] == ["failing"]
+
+
+@pytest.mark.parametrize(("ask", "state"), [(pause, "suspended"), (cancel, "cancelled")])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_run_stops_behind_a_page_without_records(pages, monkeypatch, ask: Any, state: str, both_ways: bool):
+    """Where a source sends pages that hold nothing, a run that is asked to stop does not read on to their end."""
+    pages.rule(**({"direction": "two_way", "fields": FIELDS} if both_ways else {}))
+    run_id = pages.request()
+    room = two_way_run if both_ways else execute
+    read = room.pages
+
+    def empty(*args: Any) -> Iterator[Any]:
+        for number, page in enumerate(read(*args)):
+            if number == 0:
+                ask(pages.house, run_id, ADMIN)
+            yield replace(page, records=page.records.clear())
+
+    monkeypatch.setattr(room, "pages", empty)
+    assert pages.work(run_id)
+    assert pages.look(run_id).state == state
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_run_stops_while_it_looks_for_what_is_gone(pages, monkeypatch, both_ways: bool):
+    """A run that is paused while it reads the keys of a side stops behind the page of keys at hand."""
+    changes = {"direction": "two_way", "fields": FIELDS} if both_ways else {}
+    pages.rule(**changes, situations={"deleted_left": "delete"}, deletes={"detect": "full_scan"})
+    pages.run()
+    room, seen = two_way_run if both_ways else absent, []
+    run_id, read = pages.request(), room.pages
+
+    def pauses(source: Any, request: Any, retry: Any) -> Iterator[Any]:
+        for page in read(source, request, retry):
+            if len(request.schema.fields) == 1:
+                seen.append(page)
+                if len(seen) == 1:
+                    pause(pages.house, run_id, ADMIN)
+            yield page
+
+    monkeypatch.setattr(room, "pages", pauses)
+    assert pages.work(run_id)
+    assert (pages.look(run_id).paused, len(seen)) == (True, 1)
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
             == "running",  # one that was left behind goes first: its chunk may be half-way into the target
         )
         left = lapsed(run.c.lease_until, now, house.settings.lease_seconds)
-        free = sa.or_(run.c.state == "queued", sa.and_(run.c.state == "running", left))
+        waiting = sa.and_(run.c.state == "queued", ordering.free())
+        free = sa.or_(waiting, sa.and_(run.c.state == "running", left))
         taken = {
             "state": "running",
             "attempts": run.c.attempts + 1,
@@ -46,7 +47,7 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
             "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
             "ended_at": None,
         }
-        allowed = (run.c.id == run_id, free, ~busy, ordering.free())
+        allowed = (run.c.id == run_id, free, ~busy)
         if tx.execute(sa.update(run).where(*allowed).values(taken)).rowcount != 1:
             return None
         tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id)))

@@ -38,8 +38,10 @@ def start_in_order(house: House, name: str, mode: str, actor: Actor) -> list[int
         numbers: dict[str, int] = {}
         graph = published_graph(tx)
         for one in all_before(tx, name, (row.published or {}) if row else {}):
-            numbers[one] = _at_work(tx, one) or start(house, one, mode, actor, tx=tx)  # a running one waits no more
-            ordering.wait_for(tx, numbers[one], [numbers[n] for n in graph.get(one, ()) if n in numbers], well=True)
+            working = _at_work(tx, one)
+            numbers[one] = working or start(house, one, mode, actor, tx=tx)
+            if working is None:  # what others have asked for, or works already, does not wait for what is new
+                ordering.wait_for(tx, numbers[one], [numbers[n] for n in graph.get(one, ()) if n in numbers], well=True)
         run_id = start(house, name, mode, actor, tx=tx)
         ordering.wait_for(tx, run_id, numbers.values(), well=True)
         return [*numbers.values(), run_id]

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -43,6 +44,14 @@ _WORK: dict[str, type[Execution | StoredRun]] = {
 }
 
 
+class Ending(NamedTuple):
+    """How a run stops early."""
+
+    state: str
+    message: Message | None = None
+    paused: bool = False
+
+
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
     """Carry out a run that waits or was left behind; return False where it was not free."""
     claimed = claim(house, run_id, worker)
@@ -51,15 +60,15 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
     with contextlib.suppress(Fenced), held(house, claimed):
         ending = _carry_out(house, claimed, wait)
         if ending is not None:
-            state, message = ending
+            state, message, paused = ending
             with house.db.begin() as tx:
-                Journal(house, claimed).end(tx, state, message)
+                Journal(house, claimed).end(tx, state, message, paused=paused)
     retry_dependants(house, claimed)
     return True
 
 
-def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> tuple[str, Message | None] | None:
-    """Return state and message of a run that stops early; None when it has ended well."""
+def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> Ending | None:
+    """Return how a run that stops early ends; None when it has ended well."""
     systems = Systems(
         lambda name: open_connector(house, name),
         lambda name, thing: object_schema(house, name, thing, refresh=True),
@@ -73,18 +82,19 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> t
     except Fenced:
         raise
     except Cancelled:
-        return "cancelled", None
+        return Ending("cancelled")
     except Stopped:
         Journal(house, claimed).release()
     except (Suspended, AuthFailed, Forbidden) as error:
-        return "suspended", _sentence(error)
+        return Ending("suspended", _sentence(error), paused=getattr(error, "paused", False))
     except ConnectorError as error:
-        return "failed", _sentence(error)
+        return Ending("failed", _sentence(error))
     except DocumentError as error:
-        return "failed", msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
+        text = N_("The rule cannot be executed: {problem}")
+        return Ending("failed", msg(text, problem=str(error.problems[0].message)))
     except Exception as error:
         log.exception("run %s failed", claimed.run_id)
-        return "failed", _unexpected(error, claimed.run_id)
+        return Ending("failed", _unexpected(error, claimed.run_id))
     return None
 
 

@@ -1,7 +1,7 @@
 """Runs that wait for others: a row a pair, so that the order of a round survives restarts.
 
 A run that waits stays queued. Nobody announces or claims it before the runs that it waits for have ended; where they
-had to end well and have not, it is called off.
+had to end well and have not, it is called off. One that has begun waits for none any more: it may be half-done.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from webapp.runs.models import run, run_wait
 _ACTIVE = ("queued", "running")
 _first = run.alias("first")
 _GOES_ON = sa.or_(_first.c.state.in_(_ACTIVE), sa.and_(run_wait.c.well, _first.c.state != "succeeded"))
+_NOT_BEGUN = run.c.started_at.is_(None)
 _ENDED_BADLY = sa.or_(
     _first.c.state.in_(("failed", "cancelled")), sa.and_(_first.c.state == "suspended", _first.c.pause_by.is_(None))
 )
@@ -29,7 +30,7 @@ _ENDED_BADLY = sa.or_(
 def free() -> sa.ColumnElement[bool]:
     """Tell of a run whether it waits for no other one (any more)."""
     waits = sa.exists().where(run_wait.c.run_id == run.c.id, run_wait.c.for_run == _first.c.id, _GOES_ON)
-    return ~waits.correlate(run)
+    return sa.or_(~_NOT_BEGUN, ~waits.correlate(run))
 
 
 def hold(tx: sa.Connection, run_id: int, name: str, document: Document, *, well: bool = False) -> list[int]:
@@ -60,7 +61,7 @@ def awaited(tx: sa.Connection, run_id: int) -> list[tuple[int, str, str]]:
         sa.select(*columns).join(run_wait, run_wait.c.for_run == _first.c.id).join(run, run.c.id == run_wait.c.run_id)
     )
     goes_on = sa.or_(_first.c.state.in_(_ACTIVE), sa.and_(run_wait.c.well, _first.c.state != "succeeded"))
-    mine = query.where(run.c.id == run_id, run.c.state == "queued", goes_on)
+    mine = query.where(run.c.id == run_id, run.c.state == "queued", _NOT_BEGUN, goes_on)
     return [(row.id, row.rule_name, row.state) for row in tx.execute(mine.order_by(_first.c.id))]
 
 
@@ -77,7 +78,7 @@ def call_off(house: House) -> list[int]:
         for run_id, name, why in found:
             with house.db.begin() as tx:
                 values = {"state": "cancelled", "ended_at": house.clock(), "message": why.to_json()}
-                mine = (run.c.id == run_id, run.c.state == "queued")
+                mine = (run.c.id == run_id, run.c.state == "queued", _NOT_BEGUN)
                 if tx.execute(sa.update(run).where(*mine).values(values)).rowcount == 1:
                     after = {"message": str(why)}
                     event = Event(Tag.RUN_CANCELLED, Subject("rule", name), None, after, run_id=run_id)
@@ -93,8 +94,8 @@ def _in_vain(house: House) -> list[tuple[int, str, Message]]:
         .join(run_wait, run_wait.c.run_id == run.c.id)
         .join(_first, run_wait.c.for_run == _first.c.id)
     )
-    query = query.where(run.c.state == "queued", run_wait.c.well, _ENDED_BADLY).order_by(run.c.id, _first.c.id)
+    query = query.where(run.c.state == "queued", _NOT_BEGUN, run_wait.c.well, _ENDED_BADLY)
     text = N_("It was not started, since run {run} of the rule '{rule}', which comes before it, did not end well.")
     with house.db.read() as tx:
-        rows = {row.id: row for row in tx.execute(query)}
+        rows = {row.id: row for row in tx.execute(query.order_by(run.c.id, _first.c.id))}
     return [(row.id, row.rule_name, msg(text, run=row.other, rule=row.before)) for row in rows.values()]

@@ -6,7 +6,7 @@ taken for gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -47,6 +47,8 @@ class Absent:
     retry: Retry
     page_size: int
     cursor: Cursor | None = None
+    heed: Callable[[], None] = lambda: None
+    """Stops the run behind a page of keys where someone has asked for it."""
 
     @property
     def action(self) -> Action | None:
@@ -66,6 +68,7 @@ class Absent:
             if page.rejects:
                 return None
             present.add(self._texts(page))
+            self.heed()
         return links.keys.filter(~present.has(links.keys))
 
     @property

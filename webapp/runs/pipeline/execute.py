@@ -305,6 +305,7 @@ class Execution:
         chunk = chunk if read is None else replace(chunk, inputs=inputs.keep(read[0], self.kept, read[1]))
         if chunk.outcomes.is_empty() and not chunk.left_out:
             note_high(self.journal, chunk.high)
+            self._heed()
             return False
         parked = chunk.outcomes["stage"].count()
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
@@ -336,7 +337,7 @@ class Execution:
             return
         position, high = self.journal.place
         cursor = self._cursor(planner.source_schema)
-        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size, cursor)
+        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size, cursor, self._heed)
         for chunk in absent.chunks(links, self.journal, self.limits):
             self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
 

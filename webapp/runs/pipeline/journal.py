@@ -57,9 +57,11 @@ def paused_by(name: str) -> Message:
 class Suspended(Exception):
     """The run stops and waits for a person."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, paused: bool = False) -> None:
         super().__init__(str(message))
         self.message = message
+        self.paused = paused
+        """Whether it is a person who has paused it."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Journal:
         if cancelled:
             raise Cancelled
         if pause_by is not None:
-            raise Suspended(paused_by(pause_by))
+            raise Suspended(paused_by(pause_by), paused=True)
 
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
@@ -240,12 +242,16 @@ class Journal:
         with self.house.db.begin() as tx:
             self.guard(tx, state="queued", announced_at=None)
 
-    def end(self, tx: sa.Connection, state: str, message: Message | None) -> None:
-        """End the run in the caller's transaction; raises `Fenced` if it is no longer ours."""
+    def end(self, tx: sa.Connection, state: str, message: Message | None, *, paused: bool = False) -> None:
+        """End the run in the caller's transaction; raises `Fenced` if it is no longer ours.
+
+        Unless it has `paused`, a pause that was asked for has come too late and counts no more.
+        """
         now = self.house.clock()
         mine = (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
         told = message.to_json() if message else None
         values = {"state": state, "ended_at": now, "lease_until": None, "message": told}
+        values |= {} if paused else {"pause_by": None}
         if tx.execute(sa.update(run).where(*mine).values(values)).rowcount != 1:
             raise Fenced
         stored = tx.scalar(sa.select(run.c.counts).where(run.c.id == self.claim.run_id)) or {}

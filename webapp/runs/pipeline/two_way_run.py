@@ -212,6 +212,7 @@ class TwoWayExecution(Execution):
             if page.rejects:
                 return None
             found.add(key_text(page.records[view.key]))
+            self._heed()
         return found
 
     def _pass(self, side: str) -> None:
@@ -301,6 +302,7 @@ class TwoWayExecution(Execution):
 
     def _do(self, chunk: Chunk) -> None:
         if chunk.read == 0 and not chunk.left_out:
+            self._heed()
             return
         chunk = imaged(chunk, lambda own: self._held(chunk.side if own else OTHER[chunk.side]))
         self._guard(chunk)
