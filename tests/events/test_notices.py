@@ -244,7 +244,7 @@ def test_the_hooks_are_hung_in_once(told: World):
 
 
 @pytest.mark.parametrize("crash", [True, False])
-def test_a_change_of_worker_loses_nothing(told: World, monkeypatch: pytest.MonkeyPatch, crash: bool):  # noqa: FBT001
+def test_a_change_of_worker_loses_nothing(told: World, monkeypatch: pytest.MonkeyPatch, crash: bool):
     """What was parked before a worker died, or gave its run back, is told when another one ends the run; just once."""
     told.rule()
     told.pages_of(1).customers(None, "Ann", None)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.linked import CUSTOMERS, ORDERS, Shop
 from webapp.connections.probing import object_schema
 from webapp.rulebook import services as rulebook
-from webapp.runs import quarantine, verification
+from webapp.runs import models, quarantine, reading, verification
 from webapp.runs.pipeline import referencing
+from webapp.runs.pipeline.execute import Execution
 from webapp.runs.requests import cancel, start
 
 
@@ -235,3 +239,80 @@ def test_numbers_are_found_only_as_they_are_spelled():
     assert referencing._Index(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).find(
         pl.Series(["1"])
     ).to_list() == [None]
+
+
+def _staff(world: World, **changes: Any) -> Shop:
+    """Return employees 1, and 2 whose boss is 1; 1 has a bad name and is parked, so that 2 waits for it."""
+    shop = Shop(world)
+    world.crm("CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER, name TEXT)")
+    world.erp("CREATE TABLE worker (no INTEGER PRIMARY KEY, chief INTEGER, name TEXT NOT NULL)")
+    world.crm("INSERT INTO staff VALUES (?, ?, ?)", (1, None, "Nil"), (2, 1, "Bea"))
+    for connection, name in (("crm", "staff"), ("erp", "worker")):
+        object_schema(world.house, connection, name)
+    names = {"left": "name", "right": "name"}
+    document = {
+        "kind": "sync", "name": "staff", "left": {"connection": "crm", "object": "staff"},
+        "right": {"connection": "erp", "object": "worker"}, "key": {"left": "id", "right": "no"},
+        "fields": [{"left": "id", "right": "no"}, {"left": "boss", "right": "chief", "reference": "staff"}, names],
+        "validations": [{"name": "named", "check": "name != 'Nil'"}],
+    }  # fmt: skip
+    shop.publish(document, **changes)
+    shop.run("staff")
+    assert {e.left_key for e in shop.parked("staff")} == {"1", "2"}
+    return shop
+
+
+def _replay_first(shop: Shop) -> None:
+    """Correct employee 1 and replay it."""
+    entry = next(e for e in shop.parked("staff") if e.left_key == "1")
+    house = shop.world.house
+    quarantine.edit(house, entry.id, {**entry.values, "name": "Ada"}, entry.version, ADMIN)
+    quarantine.replay(house, "staff", [entry.id], ADMIN)
+
+
+def _settle(shop: Shop) -> list[str]:
+    """Carry out what waits, three times at the most, and return the kinds of the runs."""
+    kinds = []
+    for _ in range(3):
+        with shop.world.house.db.read() as tx:
+            queued = [row.id for row in reading.listing(tx, state="queued")]
+        for number in queued:
+            assert shop.world.work(number)
+            kinds.append(shop.world.look(number).kind)
+    return kinds
+
+
+@pytest.mark.parametrize("changes", [{}, TWO_WAY], ids=["one way", "two-way"])
+def test_what_waits_and_is_deleted_meanwhile_is_settled(world: World, changes: dict[str, Any]):
+    """A record that is gone from its source when it is retried waits no more, and is asked for just once."""
+    shop = _staff(world, **changes)
+    world.crm("DELETE FROM staff WHERE id = 2")
+    _replay_first(shop)
+    assert _settle(shop) == ["replay", "records"]
+    assert shop.parked("staff") == []
+
+
+def test_what_cannot_be_looked_up_is_not_asked_for(world: World):
+    """An entry that is known by its place waits for the next run of its rule: no run could look it up."""
+    shop = _staff(world)
+    with world.house.db.begin() as tx:
+        tx.execute(sa.update(models.quarantine).where(models.quarantine.c.left_key == "2").values(stage="repeated"))
+    _replay_first(shop)
+    assert _settle(shop) == ["replay"]
+    assert [e.left_key for e in shop.parked("staff")] == ["2"]
+
+
+def test_what_was_linked_while_the_rule_was_at_work_is_retried_when_it_ends(shop: Shop, monkeypatch: Any):
+    """A rule that is busy when the customers are linked has read the links already; its end asks for the retry."""
+    end = Execution._end
+
+    def meanwhile(self: Execution, *args: Any) -> None:
+        if self.claim.rule_name == "orders":
+            shop.run("customers")
+        end(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Execution, "_end", meanwhile)
+        assert numbers(shop.run("orders")) == {"read": 3, "created": 1, "quarantined": 2}
+    assert [(run.rule_name, run.kind) for run in shop.settle()] == [("orders", "records")]
+    assert shop.parked() == []

@@ -16,6 +16,7 @@ from webapp.rulebook.relations import all_before, published_graph
 from webapp.runs import ordering
 from webapp.runs.models import quarantine, run
 from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.named import has_key
 from webapp.runs.reading import ACTIVE
 from webapp.runs.requests import RETRY, RunRefused, records, start
 
@@ -54,17 +55,19 @@ def _at_work(tx: sa.Connection, name: str) -> int | None:
 
 
 def retry_dependants(house: House, claim: Claim) -> list[int]:
-    """Request runs over the parked records that wait for records which a run has linked; return their numbers.
+    """Request runs over the parked records that wait for records which are linked by now; return their numbers.
 
-    A rule that is paused, at work or about to run is left alone: its next run retries them anyway.
+    Those that wait for records of the rule that has run, and those of that rule itself: what they wait for may have
+    been linked while it was at work. A rule that is paused, at work or about to run is left alone: its next run retries
+    them anyway. What the run itself was asked for is not asked for again, since nothing would come of it.
     """
     if not claim.live or claim.kind == "verify":
         return []
     with house.db.read() as tx:
         if tx.scalar(sa.select(run.c.state).where(run.c.id == claim.run_id)) != "succeeded":
             return []
-        waiting = _waiting(tx, claim.rule_name)
-        ready = _ready(house, claim.rule_name, waiting) if waiting else []
+        waiting = _waiting(tx, claim)
+    ready = _ready(house, waiting)
     started = []
     for name in dict.fromkeys(row.rule_name for row in ready):
         wanted = [{"side": row.side, "key": row.left_key} for row in ready if row.rule_name == name]
@@ -73,20 +76,23 @@ def retry_dependants(house: House, claim: Claim) -> list[int]:
     return started
 
 
-def _waiting(tx: sa.Connection, name: str) -> list[sa.Row[Any]]:
+def _waiting(tx: sa.Connection, claim: Claim) -> list[sa.Row[Any]]:
+    """Return the entries that a run concerns and that can be looked up, but for those that it was asked for."""
     q = quarantine.c
-    columns = (q.rule_name, q.side, q.left_key, q.waits_side, q.waits_key)
-    query = sa.select(*columns).where(q.waits_rule == name, q.state == "open").order_by(q.id)
-    return list(tx.execute(query.limit(10 * _MOST)))
+    columns = (q.rule_name, q.side, q.left_key, q.place, q.stage, q.waits_rule, q.waits_side, q.waits_key)
+    mine = sa.or_(q.waits_rule == claim.rule_name, q.rule_name == claim.rule_name)
+    query = sa.select(*columns).where(mine, q.waits_rule.is_not(None), q.state == "open").order_by(q.id)
+    asked = {(claim.rule_name, one["side"], one["key"]) for one in (claim.parameters or {}).get("records", [])}
+    rows = tx.execute(query.limit(10 * _MOST))
+    return [row for row in rows if has_key(row) and (row.rule_name, row.side, row.left_key) not in asked]
 
 
-def _ready(house: House, name: str, waiting: list[sa.Row[Any]]) -> list[sa.Row[Any]]:
+def _ready(house: House, waiting: list[sa.Row[Any]]) -> list[sa.Row[Any]]:
     """Return the entries whose records are linked by now."""
-    table = Shelf(house.db.read)[name]
-    found = []
-    for side in ("left", "right"):
-        rows = [row for row in waiting if row.waits_side == side]
-        partners = table.partners(side, pl.Series([row.waits_key for row in rows], dtype=pl.String))
+    shelf, found = Shelf(house.db.read), []
+    for rule, side in dict.fromkeys((row.waits_rule, row.waits_side) for row in waiting if row.waits_rule in shelf):
+        rows = [row for row in waiting if (row.waits_rule, row.waits_side) == (rule, side)]
+        partners = shelf[rule].partners(side, pl.Series([row.waits_key for row in rows], dtype=pl.String))
         found += [row for row, partner in zip(rows, partners, strict=True) if partner is not None]
     return found
 

@@ -35,7 +35,7 @@ from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.links import Links
-from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected
+from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected, unmet
 from webapp.runs.pipeline.overlap import Behind, ahead, closed
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
@@ -390,6 +390,7 @@ class Execution:
                 if self._parked is not None:
                     settle_entries(tx, self._parked.gone(tx), self.house.clock())
                 links.compact(tx, self.claim.run_id)
+            settle_entries(tx, unmet(tx, self.claim), self.house.clock())
             self.journal.end(tx, "succeeded", None)
 
     def _tell(self, error: Retriable, attempt: int, seconds: float) -> None:

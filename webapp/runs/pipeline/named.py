@@ -13,7 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Connector
-from rules.documents.sync import DetectBy
+from rules.documents.sync import DetectBy, SideName
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
 from webapp.runs.models import quarantine
@@ -79,7 +79,7 @@ class Parked:
         q = quarantine.c
         mine = (q.rule_id == claim.rule_id, q.side == side, q.state == "open", q.run_id != claim.run_id)
         rows = tx.execute(sa.select(q.left_key, q.place, q.stage).where(*mine).order_by(q.id))
-        self._keys = dict.fromkeys(row.left_key for row in rows if _has_key(row))
+        self._keys = dict.fromkeys(row.left_key for row in rows if has_key(row))
         self._gone: list[str] = []
 
     def met(self, keys: Sequence[str | None] | pl.Series) -> None:
@@ -112,7 +112,23 @@ class Parked:
         return [row.id for row in rows if row.left_key in set(self._gone)]
 
 
-def _has_key(row: Any) -> bool:
+def unmet(tx: sa.Connection, claim: Claim) -> list[int]:
+    """Return the entries of records that a live run was asked for and has neither settled nor parked again.
+
+    The source has no such record any more, or the rule leaves it out: nothing of it is left to be written.
+    """
+    if not claim.live or claim.kind != "records":
+        return []
+    q, found = quarantine.c, []
+    mine = (q.rule_id == claim.rule_id, q.state == "open", q.run_id != claim.run_id)
+    for side in SideName:
+        asked = set(asked_keys(claim.parameters, side.value))
+        rows = tx.execute(sa.select(q.id, q.left_key, q.place, q.stage).where(*mine, q.side == side.value))
+        found += [row.id for row in rows if row.left_key in asked and has_key(row)]
+    return found
+
+
+def has_key(row: Any) -> bool:
     """Tell whether an entry is known by the key of its record, whole, and not by its place."""
     by_place = row.stage == "repeated" or row.left_key.startswith(f"({row.place})")
     return not by_place and len(row.left_key) < _CUT and "\ufffd" not in row.left_key

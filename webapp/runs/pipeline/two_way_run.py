@@ -36,7 +36,7 @@ from webapp.runs.pipeline.journal import Cancelled, Suspended
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.limits import Limits, heed_drift
-from webapp.runs.pipeline.named import Lookup, Parked, asked_keys
+from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, unmet
 from webapp.runs.pipeline.pairs import GONE, Pairs
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
@@ -354,6 +354,7 @@ class TwoWayExecution(Execution):
                     self._settle_sides(tx)
                 self._forget_lost(tx)
                 self.planner.pairs.compact(tx, self.claim.run_id)
+            settle_entries(tx, unmet(tx, self.claim), self.house.clock())
             self.journal.end(tx, "succeeded", None)
 
     def _settle_sides(self, tx: sa.Connection) -> None:
