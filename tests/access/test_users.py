@@ -88,6 +88,7 @@ def test_user_is_added_in_the_console(app: Flask, house: House, admin_client: Fl
         ("first_name", ""),
         ("email", "nobody"),
         ("email", "ADMIN@localhost"),
+        *(("email", f"a@b{sign}corp") for sign in ' ,;:<>[]()"\\'),
         ("roles", []),
     ],
 )

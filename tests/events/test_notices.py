@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,22 +14,27 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from rules.text import msg
 from tests.events.test_actions import Mailbox
 from tests.runs.conftest import World, world  # noqa: F401 - two systems and a rule
 from tests.runs.test_crash import Killed, dies
 from tests.runs.test_two_way import FIELDS
-from tests.webapp.conftest import add_user, admin_client, app, client, settings, text  # noqa: F401 - fixtures
+from tests.webapp.conftest import add_user, admin_client, app, client, settings, sign_in, text  # noqa: F401 - fixtures
 from webapp.access import models as access
+from webapp.access import users
 from webapp.cases import hooks as case_hooks
 from webapp.cases import pairs
 from webapp.cases import services as cases
-from webapp.events import notices, postman, waiting
+from webapp.events import notices, postman, sending, waiting
 from webapp.events.models import event, notice
-from webapp.extensions import Actor
+from webapp.events.notices import Line
+from webapp.extensions import SYSTEM, Actor
 from webapp.runs import hooks as run_hooks
+from webapp.runs import ordering
+from webapp.runs.models import run, run_wait
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.journal import Journal
-from webapp.runs.requests import resume
+from webapp.runs.requests import cancel, resume
 
 BOB = Actor("user", "bob", "2")
 
@@ -203,6 +209,133 @@ def test_who_is_gone_gets_nothing(told: World, box: Mailbox):
     assert postman.send_due(told.house) == 0
     assert box.letters == []
     assert _notices(told)[0].ended_at is not None
+
+
+def _given(told: World, *names: str) -> list[int]:
+    """Give each of these people, who wish to be told, a case; return the cases."""
+    ada, numbers = Actor("user", "carl", "1"), []
+    for name in names:
+        notices.wish(told.house, name, ["assigned"])
+        numbers.append(cases.open_case(told.house, cases.NewCase("manual", "New", assignee=name), ada))
+    return numbers
+
+
+def test_an_address_that_breaks_a_letter_holds_up_no_other(told: World, box: Mailbox):
+    """A notice that cannot be written is given up and says so; the next one goes out."""
+    _given(told, "bob", "ada")
+    with told.house.db.begin() as tx:
+        tx.execute(sa.update(access.user).where(access.user.c.username == "bob").values(email="a@[corp"))
+    assert postman.send_due(told.house) == 1
+    assert [to for to, _, _ in _letters(box)] == ["ada@example.com"]
+    first, second = _notices(told)
+    assert first.ended_at is not None
+    assert first.problem["template"] == "The e-mail could not be written: {reason}"
+    assert second.problem is None
+
+
+def test_the_database_being_away_gives_no_notice_up(told: World, box: Mailbox, monkeypatch: pytest.MonkeyPatch):
+    """It is not the notice's fault; the postman looks at it again, whatever goes wrong."""
+    _given(told, "bob")
+    errors: list[Exception] = [sa.exc.OperationalError("x", {}, Exception("away")), RuntimeError("odd")]
+    send, deliver = postman.send_due, sending.deliver
+
+    def breaks(*args: Any) -> Any:
+        raise sa.exc.OperationalError("x", {}, Exception("away"))
+
+    monkeypatch.setattr(sending, "deliver", breaks)
+    with pytest.raises(sa.exc.OperationalError):
+        send(told.house)
+    assert _notices(told)[0].ended_at is None
+    told.shift += timedelta(minutes=5)
+    monkeypatch.setattr(sending, "deliver", deliver)
+    monkeypatch.setattr(postman, "EVERY", 0.01)
+
+    def first_breaks(house: Any) -> int:
+        if errors:
+            raise errors.pop()
+        return send(house)
+
+    monkeypatch.setattr(postman, "send_due", first_breaks)
+    man = postman.Postman(told.house)
+    man.start()
+    for _ in range(500):
+        if _notices(told)[0].sent_at:
+            break
+        man._stop.wait(0.01)
+    man.close()
+    assert len(box.letters) == 1
+
+
+def _becomes(told: World, name: str, *roles: str) -> None:
+    with told.house.db.read() as tx:
+        user = users.get_user(tx, tx.scalar(sa.select(access.user.c.id).where(access.user.c.username == name)))
+    new = users.NewUser(name, "N", "", user.email, roles)
+    users.update_user(told.house, user.id, new, SYSTEM)
+
+
+def test_who_may_no_longer_read_a_room_is_not_told_of_it(told: World, box: Mailbox, app: Flask):  # noqa: F811
+    """Only lines about what the roles of now let somebody read are sent and shown; a notice without any is given up."""
+    _given(told, "bob")
+    _becomes(told, "bob", "Viewer")
+    assert postman.send_due(told.house) == 0
+    assert _notices(told)[0].ended_at is not None
+    assert "may not read" in _notices(told)[0].problem["template"]
+    page = sign_in(app.test_client(), "bob")
+    assert "carl" not in text(page, "/notices/")
+    _becomes(told, "bob", "Operator")
+    assert "carl" in text(page, "/notices/")
+    lines = [Line(msg("secret"), "/quarantine/?rule=x&run=1"), Line(msg("open"), "/runs/1")]
+    _becomes(told, "bob", "Viewer")
+    with told.house.db.begin() as tx:
+        notices.add(tx, "both", "bob", lines, told.now())
+    assert postman.send_due(told.house) == 1
+    ((_, subject, body),) = _letters(box)
+    assert subject == "open"
+    assert "secret" not in body
+    assert "secret" not in text(page, "/notices/")
+
+
+def test_nobody_inherits_notices_with_a_name(told: World):
+    """With a user go their wishes and notices; the next user of that name begins with none."""
+    _given(told, "bob", "ada")
+    with told.house.db.read() as tx:
+        bob = tx.scalar(sa.select(access.user.c.id).where(access.user.c.username == "bob"))
+    users.delete_user(told.house, bob, SYSTEM)
+    assert [one.username for one in _notices(told)] == ["ada"]
+    with told.house.db.read() as tx:
+        assert set(notices.wishes(tx)) == {"ada"}
+
+
+def test_a_run_that_is_called_off_is_told_of(told: World, box: Mailbox):
+    """With the reason; who cancels a run by hand gives none, and nobody is told."""
+    notices.wish(told.house, "ada", ["stopped"])
+    told.rule()
+    cancel(told.house, told.request(), BOB)
+    first, second = told.request("simulate"), told.request()
+    with told.house.db.begin() as tx:
+        tx.execute(sa.insert(run_wait).values(run_id=second, for_run=first, well=True))
+        tx.execute(sa.update(run).where(run.c.id == first).values(state="failed"))
+    assert ordering.call_off(told.house) == [second]
+    assert postman.send_due(told.house) == 1
+    ((_, subject, _),) = _letters(box)
+    assert subject.startswith(f"Run {second} of customers was cancelled. It was not started, since run {first}")
+
+
+def test_a_password_is_not_sent_in_clear(told: World, box: Mailbox, monkeypatch: pytest.MonkeyPatch):
+    """Without encryption nobody signs in at a mail server of another machine; at one of this machine they do."""
+    _given(told, "bob")
+    url = told.house.settings.smtp_url.replace("//", "//syncline@")
+    told.house = replace(told.house, settings=replace(told.house.settings, smtp_url=url))
+    signed: list[str] = []
+    monkeypatch.setattr(smtplib.SMTP, "login", lambda _self, user, _password: signed.append(user))
+    monkeypatch.setattr(sending, "_on_this_machine", lambda _connection: False)
+    assert postman.send_due(told.house) == 0
+    assert (signed, box.letters) == ([], [])
+    assert "offers no encryption" in _notices(told)[0].problem["template"]
+    monkeypatch.undo()
+    monkeypatch.setattr(smtplib.SMTP, "login", lambda _self, user, _password: signed.append(user))
+    sending.deliver(told.house, {"to": ["b@example.com"], "subject": "s", "text": "t"}, "x")
+    assert (signed, len(box.letters)) == (["syncline"], 1)
 
 
 def test_the_postman_sends_by_himself(told: World, box: Mailbox, monkeypatch: pytest.MonkeyPatch):

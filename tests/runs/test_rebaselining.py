@@ -270,5 +270,13 @@ def test_programs_ask_for_it(ruled: House, admin_client: FlaskClient):  # noqa: 
     assert admin_client.post(path, json={**asked, **one}).status_code == 201
     assert admin_client.post(path, json={**asked, "where": "id > 3"}).status_code == 201
     assert admin_client.post(path, json={**asked, **one, "where": "id > 3"}).status_code == 422
+    for part in (
+        {"side": "left"},
+        {"from": "1"},
+        {"to": "9"},
+        {"where": "id > 3", "from": "1"},
+        {**one, "side": "left"},
+    ):
+        assert admin_client.post(path, json={**asked, **part}).status_code == 422, part
     assert admin_client.post(path, json={**asked, "rule": "plain"}).status_code == 409
     assert admin_client.post(path, json={**asked, "differing": "newest"}).status_code == 422

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from werkzeug.security import check_password_hash
 
 from rules.text import msg
-from webapp.access import models, roles
+from webapp.access import hooks, models, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
@@ -25,7 +25,7 @@ from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,63}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_EMAIL = re.compile(r"""[^@\s,;:<>\[\]()"\\]+@[^@\s,;:<>\[\]()"\\]+""")
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,8 @@ def delete_user(house: House, user_id: int, actor: Actor) -> str:
             (models.user, "id"),
         ):
             tx.execute(sa.delete(table).where(table.c[column] == user_id))
+        for forget in hooks.deleted:
+            forget(tx, old.username)
         _require_administrator(tx)
         before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
         record(tx, actor, house.clock(), Event(Tag.USER_DELETED, Subject("user", old.username), before=before))

@@ -41,10 +41,12 @@ def backfill(rule: str, *, wait: bool, as_json: bool, **asked: str | None) -> No
 def rebaseline(rule: str, *, record: tuple[str, ...], wait: bool, as_json: bool, **asked: str | None) -> None:
     """Simulate that both sides of a two-way rule count as they are now; `approve` then carries that out."""
     session = current()
-    part = _part(asked) if asked["where"] or asked["span"] else None
-    if record and part:
+    part = _part(asked)
+    if record and part != Wanted():
         raise Failed("Name either records or a part of them.")
-    wanted = named(record) if record else part
+    if part.incomplete:
+        raise click.UsageError("Name --where or --range with --side, and a FIELD in --range.")
+    wanted = named(record) if record else None if part == Wanted() else part
     run_id = rebaselines.request(session.house, rule, str(asked["differing"]), session.actor, wanted)
     follow(session, run_id, wait=wait, as_json=as_json)
     if not as_json:

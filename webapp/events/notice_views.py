@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from webapp.access import users
+from webapp.access.security import granted
 from webapp.events import notices, sending
 from webapp.events.notices import Wish
 from webapp.web.views import RoomView, expose, signed_in
@@ -28,7 +29,7 @@ class NoticeView(RoomView):
         name = current_user.username
         with self.house.db.read() as tx:
             wishes = notices.wishes(tx).get(name, frozenset())
-            sent = notices.latest(tx, name)
+            sent = notices.latest(tx, name, granted())
             address = users.get_user(tx, current_user.id).email
         context: dict[str, Any] = {"wishes": wishes, "notices": sent, "address": address}
         return self.page("events/notices.html", choices=_choices(), mailing=sending.can_mail(self.house), **context)

@@ -5,8 +5,8 @@ A notice is put into the box in the transaction of what it tells of; `postman` s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,11 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import Message
+from webapp.access.roles import READ, permission_name
 from webapp.events.models import notice, notice_wish
 from webapp.extensions import House
 from webapp.rulebook.models import rule, rule_version
 
 SHOWN = 20
+_ROOMS = {"runs": "Runs", "cases": "Cases", "quarantine": "Quarantine"}
+"""By the first part of a page's address, what has to be readable for a line about it."""
 
 
 class Wish(StrEnum):
@@ -77,6 +80,22 @@ def owners(tx: sa.Connection, rule_name: str) -> set[str]:
     return {str(name) for name in tx.scalars(made.union(published))}
 
 
+def forget(tx: sa.Connection, username: str) -> None:
+    """Remove what a deleted user wished for and was told of, so that nobody inherits it with the name."""
+    for table in (notice, notice_wish):
+        tx.execute(sa.delete(table).where(table.c.username == username))
+
+
+def readable(one: Notice, granted: Collection[tuple[str, str]]) -> Notice:
+    """Return a notice with only those lines whose page may be read under these permissions."""
+    rooms = {room for action, room in granted if action == permission_name(READ)}
+    return replace(one, lines=tuple(line for line in one.lines if _room(line.path) in rooms))
+
+
+def _room(path: str) -> str | None:
+    return _ROOMS.get(path.partition("?")[0].strip("/").partition("/")[0])
+
+
 def add(tx: sa.Connection, uid: str, username: str, lines: Sequence[Line], at: datetime) -> None:
     """Put a notice into the box, in the caller's transaction; nothing where there is nothing to tell."""
     if not lines:
@@ -94,7 +113,8 @@ def of(row: sa.RowMapping) -> Notice:
     return Notice(**values, lines=lines, problem=Message.from_json(problem) if problem else None)
 
 
-def latest(tx: sa.Connection, username: str) -> list[Notice]:
-    """Return the latest notices to a user."""
+def latest(tx: sa.Connection, username: str, granted: Collection[tuple[str, str]]) -> list[Notice]:
+    """Return the latest notices to a user, as far as they may be read under these permissions."""
     query = sa.select(notice).where(notice.c.username == username).order_by(notice.c.id.desc()).limit(SHOWN)
-    return [of(row) for row in tx.execute(query).mappings()]
+    found = (readable(of(row), granted) for row in tx.execute(query).mappings())
+    return [one for one in found if one.lines]

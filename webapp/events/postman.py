@@ -16,6 +16,7 @@ from babel.support import NullTranslations, Translations
 from connectors.errors import ConnectorError, Retriable
 from rules.text import N_, Message, msg
 from webapp.access import models as access
+from webapp.access import services
 from webapp.events import notices, sending
 from webapp.events.models import notice
 from webapp.events.notices import Notice
@@ -58,6 +59,8 @@ class Postman:
                 send_due(self._house)
             except sa.exc.SQLAlchemyError as error:
                 log.warning("The notices will be looked at again: %s", error)
+            except Exception:
+                log.exception("The notices will be looked at again.")
 
 
 def send_due(house: House) -> int:
@@ -67,7 +70,7 @@ def send_due(house: House) -> int:
     query = sa.select(notice).where(notice.c.ended_at.is_(None), notice.c.due_at <= house.clock())
     with house.db.read() as tx:
         found = [notices.of(row) for row in tx.execute(query.order_by(notice.c.due_at).limit(AT_ONCE)).mappings()]
-    return sum(_send(house, one) for one in found if _claim(house, one))
+    return sum(_sent(house, one) for one in found if _claim(house, one))
 
 
 def _claim(house: House, one: Notice) -> bool:
@@ -79,16 +82,33 @@ def _claim(house: House, one: Notice) -> bool:
         return tx.execute(sa.update(notice).where(*mine).values(values)).rowcount == 1
 
 
+def _sent(house: House, one: Notice) -> bool:
+    """Send a notice; one that cannot even be written as an e-mail is given up, so that it holds up no other."""
+    try:
+        return _send(house, one)
+    except sa.exc.SQLAlchemyError:
+        raise
+    except Exception as error:
+        log.exception("notice %s", one.id)
+        text = N_("The e-mail could not be written: {reason}")
+        return _end(house, one, msg(text, reason=f"{type(error).__name__}: {error}"), given_up=True)
+
+
 def _send(house: House, one: Notice) -> bool:
     with house.db.read() as tx:
         query = access.users().where(access.user.c.username == one.username, access.user.c.active)
         user = tx.execute(query).mappings().one_or_none()
+        granted = services.permissions_of(tx, user["id"]) if user else ()
     if user is None or not user["email"]:
         return _end(
             house, one, msg("There is no active user {name} with an address.", name=one.username), given_up=True
         )
+    shown = notices.readable(one, granted)
+    if not shown.lines:
+        text = N_("{name} may not read any more what this tells.")
+        return _end(house, one, msg(text, name=one.username), given_up=True)
     try:
-        sending.deliver(house, _letter(house, one, user["email"], user["language"]), message_id(house, one))
+        sending.deliver(house, _letter(house, shown, user["email"], user["language"]), message_id(house, one))
     except ConnectorError as error:
         late = house.clock() - one.at > KEPT
         log.info("notice %s: %s", one.id, error)

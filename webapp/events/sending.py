@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import smtplib
 import socket
@@ -122,5 +123,21 @@ def _deliver(settings: config.Settings, message: EmailMessage) -> None:
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=ssl.create_default_context())
         if url.username:
+            _check_private(server, host)
             server.login(unquote(url.username), config.smtp_password())
         server.send_message(message)
+
+
+def _check_private(server: smtplib.SMTP, host: str) -> None:
+    """Refuse to send a password over a network in clear."""
+    connection = server.sock
+    if isinstance(connection, ssl.SSLSocket) or (connection is not None and _on_this_machine(connection)):
+        return
+    raise Misconfigured(
+        msg("The mail server {host} offers no encryption, so the password is not sent to it.", host=host),
+        msg("Ask the operator to use smtps:// in SYNCLINE_SMTP_URL, or to leave the user out of it."),
+    )
+
+
+def _on_this_machine(connection: socket.socket) -> bool:
+    return ipaddress.ip_address(connection.getpeername()[0]).is_loopback

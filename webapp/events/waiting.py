@@ -15,6 +15,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from rules.text import N_, msg
+from webapp.access import hooks as access_hooks
 from webapp.cases import hooks as case_hooks
 from webapp.cases.hooks import Assigned, Opened
 from webapp.events import notices
@@ -35,6 +36,8 @@ def register() -> None:
         run_hooks.ended.append(run_ended)
         case_hooks.opened.append(case_opened)
         case_hooks.assigned.append(cases_assigned)
+    if notices.forget not in access_hooks.deleted:
+        access_hooks.deleted.append(notices.forget)
 
 
 def run_ended(tx: sa.Connection, ended: Ended) -> None:
@@ -67,6 +70,11 @@ def _lines(ended: Ended, opened: int, parked: int) -> Iterator[tuple[Wish, Line]
         )
     if ended.state == "suspended":
         yield Wish.STOPPED, Line(msg("Run {run} of {rule} waits. {why}", run=run, rule=rule, why=ended.message), page)
+    if ended.state == "cancelled" and ended.message:  # by Syncline: whoever cancels a run gives no reason
+        yield (
+            Wish.STOPPED,
+            Line(msg("Run {run} of {rule} was cancelled. {why}", run=run, rule=rule, why=ended.message), page),
+        )
     if opened:
         text = N_("New cases of {rule}: {count} (run {run})")
         yield Wish.OPENED, Line(msg(text, count=opened, rule=rule, run=run), f"/cases/?rule={quote(rule)}")

@@ -16,6 +16,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
 from webapp.rulebook.relations import all_before
+from webapp.runs import endings
 from webapp.runs.models import run, run_wait
 
 _ACTIVE = ("queued", "running")
@@ -83,6 +84,7 @@ def call_off(house: House) -> list[int]:
                     after = {"message": str(why)}
                     event = Event(Tag.RUN_CANCELLED, Subject("rule", name), None, after, run_id=run_id)
                     record(tx, SYSTEM, house.clock(), event)
+                    endings.tell(tx, run_id, house.clock(), why)
                     called.append(run_id)
     return called
 

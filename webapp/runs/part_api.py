@@ -102,9 +102,11 @@ class PartApi(RoomApi):
         """Start the simulation of a re-baseline."""
         body = self.body
         part = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
-        if "records" in body and (body.get("where") or body.get("field")):
+        if "records" in body and part != parts.Wanted():
             raise ApiError(422, "Name either `records` or a part of them.")
-        wanted = body.get("records") or (part if body.get("where") or body.get("field") else None)
+        if part.incomplete:
+            raise ApiError(422, "Name a `where` or a `field` with `side`, and a `field` with `from` and `to`.")
+        wanted = body.get("records") or (None if part == parts.Wanted() else part)
         asked = (body["rule"], body["differing"])
         return self._started(lambda: rebaselines.request(self.house, *asked, self.actor, wanted))
 

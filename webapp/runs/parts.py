@@ -35,6 +35,13 @@ class Wanted:
     end: str | None = None
 
     @property
+    def incomplete(self) -> bool:
+        """Tell whether bounds or a side are given without what they belong to: taken at its word, that means all."""
+        if self.start or self.end:
+            return not self.field
+        return bool(self.side and not (self.where or self.field))
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Return what the run keeps of it."""
         span = {"field": self.field, "from": self.start, "to": self.end} if self.field else None

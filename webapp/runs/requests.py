@@ -17,7 +17,7 @@ from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.library import pins
-from webapp.runs import ordering
+from webapp.runs import endings, ordering
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_chunk, run_log
 from webapp.runs.pipeline.chunk import add_counts
@@ -29,6 +29,7 @@ MODES = ("simulate", "shadow", "live")
 SIDES = ("left", "right")
 RETRY = Actor("system", "Dependants")
 """Asks for runs over parked records once the records that they refer to are linked."""
+_TOLD = ("of", "differing", "side", "where", "range", "sample")
 _SOURCE = {Direction.LEFT_TO_RIGHT: "left", Direction.RIGHT_TO_LEFT: "right"}
 
 
@@ -145,9 +146,17 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
     }
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
-    after |= {name: part for name, part in (values.get("parameters") or {}).items() if name in ("of", "differing")}
+    after |= _about(values.get("parameters") or {})
     record(tx, actor, now, Event(Tag.RUN_REQUESTED, Subject("rule", values["rule_name"]), None, after, run_id=run_id))
     return run_id
+
+
+def _about(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit log keeps of what a run is for; keys may tell of people, so only their digest."""
+    told = {name: parameters[name] for name in _TOLD if parameters.get(name) is not None}
+    if chosen := parameters.get("records"):
+        told |= {"records": len(chosen), "records_digest": digest({"records": chosen})}
+    return told
 
 
 def cancel(house: House, run_id: int, actor: Actor) -> None:
@@ -157,11 +166,12 @@ def cancel(house: House, run_id: int, actor: Actor) -> None:
         row = get(tx, run_id)
         if row.state not in ACTIVE and row.state not in ("suspended", "failed"):
             raise RunRefused(msg("Run {run} has ended already.", run=run_id))
-        values = (
-            {"cancel_requested": True} if row.state == "running" else {"state": "cancelled", "ended_at": house.clock()}
-        )
+        now, works = house.clock(), row.state == "running"
+        values = {"cancel_requested": True} if works else {"state": "cancelled", "ended_at": now}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(**values))
-        record(tx, actor, house.clock(), Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
+        record(tx, actor, now, Event(Tag.RUN_CANCELLED, Subject("rule", row.rule_name), run_id=run_id))
+        if not works:
+            endings.tell(tx, run_id, now)
 
 
 def pause(house: House, run_id: int, actor: Actor) -> None:
@@ -176,12 +186,15 @@ def pause(house: House, run_id: int, actor: Actor) -> None:
             raise RunRefused(reason)
         now = house.clock()
         values: dict[str, Any] = {"pause_by": actor.name[:128]}
-        if row.state == "queued" and not _begun(tx, run_id):
-            values |= {"state": "suspended", "ended_at": now, "message": paused_by(actor.name[:128]).to_json()}
+        at_once, why = row.state == "queued" and not _begun(tx, run_id), paused_by(actor.name[:128])
+        if at_once:
+            values |= {"state": "suspended", "ended_at": now, "message": why.to_json()}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(**values))
         line = msg("{name} paused the run.", name=actor.name).to_json()
         tx.execute(sa.insert(run_log).values(run_id=run_id, at=now, level="info", message=line))
         record(tx, actor, now, Event(Tag.RUN_PAUSED, Subject("rule", row.rule_name), run_id=run_id))
+        if at_once:
+            endings.tell(tx, run_id, now, why)
 
 
 def _begun(tx: sa.Connection, run_id: int) -> bool:

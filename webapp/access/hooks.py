@@ -1,0 +1,10 @@
+"""Where rooms above the access hang in what they keep by user name. Filled once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+deleted: list[Callable[[sa.Connection, str], None]] = []
+"""Each is called with the user name in the transaction that deletes the user: another one may take the name."""
