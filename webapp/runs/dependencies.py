@@ -83,7 +83,7 @@ def _waiting(tx: sa.Connection, claim: Claim) -> list[sa.Row[Any]]:
     mine = sa.or_(q.waits_rule == claim.rule_name, q.rule_name == claim.rule_name)
     query = sa.select(*columns).where(mine, q.waits_rule.is_not(None), q.state == "open").order_by(q.id)
     asked = {(claim.rule_name, one["side"], one["key"]) for one in (claim.parameters or {}).get("records", [])}
-    rows = tx.execute(query.limit(10 * _MOST))
+    rows: list[sa.Row[Any]] = list(tx.execute(query.limit(10 * _MOST)))
     return [row for row in rows if has_key(row) and (row.rule_name, row.side, row.left_key) not in asked]
 
 
