@@ -11,7 +11,7 @@ from webapp.audit import queries
 from webapp.runs import hooks, ordering, parts, verification
 from webapp.runs.hooks import Ended
 from webapp.runs.models import run, run_wait
-from webapp.runs.requests import cancel, pause, resume
+from webapp.runs.requests import RunRefused, cancel, pause, resume
 
 
 @pytest.fixture
@@ -57,6 +57,13 @@ def test_a_run_that_is_called_off_tells_why(world: World, heard: list[Ended]):
     (one,) = heard
     assert (one.run_id, one.state) == (second, "cancelled")
     assert one.message.startswith(f"It was not started, since run {first} of the rule 'customers'")
+
+
+def test_bounds_without_a_field_are_no_part(world: World):
+    """They are not left out, which would run the rule over more than was asked for."""
+    world.rule()
+    with pytest.raises(RunRefused, match="Say which part"):
+        parts.run_part(world.house, "customers", parts.Wanted("left", "id > 1", None, "1", "9"), "live", ADMIN)
 
 
 def test_the_audit_log_keeps_what_a_run_was_asked_for(world: World):

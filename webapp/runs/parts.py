@@ -23,6 +23,8 @@ from webapp.runs import requests
 from webapp.runs.pipeline.part import Part
 from webapp.runs.requests import MODES, RunRefused, insert
 
+_WHICH = msg("Say which part: a condition, or a field with where it begins or ends.")
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -79,6 +81,8 @@ def run_part(house: House, name: str, wanted: Wanted, mode: str, actor: Actor) -
     side = wanted.side or sides(rule)[0]
     if side not in sides(rule):
         raise RunRefused(msg("'{name}' reads {side} only.", name=name, side=sides(rule)[0]))
+    if (wanted.start or wanted.end) and not wanted.field:
+        raise RunRefused(_WHICH)
     parameters = {**wanted.parameters, "side": side}
     check(house, rule, parameters)
     with house.db.begin() as tx:
@@ -108,7 +112,7 @@ def check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
     """Raise `RunRefused` where parameters describe no part of a side, or one that cannot be told."""
     span = parameters["range"]
     if not parameters["where"] and not (span and (span["from"] or span["to"])):
-        raise RunRefused(msg("Say which part: a condition, or a field with where it begins or ends."))
+        raise RunRefused(_WHICH)
     try:
         schema = schema_of(house, rule, parameters["side"])
     except ConnectorError as error:
