@@ -262,6 +262,19 @@ def test_the_cursor_moves_to_where_the_plan_ended(world):
     assert world.run().counts["created"] == 1
 
 
+def test_pages_on_which_nothing_is_found_leave_no_hole_in_a_plan(world):
+    """By cursor: nothing new is read, and a parked record that has been mended is in the plan all the same."""
+    world.customers("Ada", "far too long a name for this target")
+    world.rule(detect=CURSOR)
+    assert numbers(world.run()) == {"read": 2, "created": 1, "quarantined": 1}
+    world.crm("UPDATE customer SET name = 'Bea' WHERE id = 2")
+    world.crm("DELETE FROM customer WHERE id = 1")
+    sim = world.run("simulate")
+    run = approved(world, sim.id)
+    assert (run.state, run.message) == ("succeeded", None)
+    assert ("Bea",) in [row[1:2] for row in world.clients()]
+
+
 def test_the_cursor_stays_where_a_record_was_left_out(world):
     """By cursor: a record that was left out is met again by the next run, so nothing is lost."""
     world.customers("Ada", "Bea")

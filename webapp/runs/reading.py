@@ -188,8 +188,8 @@ def records(
             sa.or_(run_record.c.left_key == column_text(key), run_record.c.right_key == column_text(key))
         )
     found = [RecordRow(*row) for row in tx.execute(query.order_by(run_record.c.id).limit(limit))]
-    if key and not found and not after and outcome in (None, "", "created") and unlisted(get(tx, run_id).counts):
-        return list(_in_chunks(tx, run_id, key))
+    if key and not after and outcome in (None, "", "created") and unlisted(get(tx, run_id).counts):
+        found += _unlisted(tx, run_id, key, found)
     return found
 
 
@@ -201,9 +201,15 @@ def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[Re
     found = [RecordRow(*row) for row in tx.execute(query)]
     large = [row.id for row in tx.execute(sa.select(run.c.id, run.c.counts).where(run.c.rule_name == rule))
              if unlisted(add_counts([row.counts]))]  # fmt: skip
-    for run_id in set(large) - {row.run_id for row in found}:
-        found += _in_chunks(tx, run_id, key)
+    for run_id in large:
+        found += _unlisted(tx, run_id, key, found)
     return sorted(found, key=lambda row: (row.run_id, row.id), reverse=True)[:limit]
+
+
+def _unlisted(tx: sa.Connection, run_id: int, key: str, listed: Sequence[RecordRow]) -> list[RecordRow]:
+    """Return the created records with a key that are not listed."""
+    known = {row.record_no for row in listed if row.run_id == run_id}
+    return [row for row in _in_chunks(tx, run_id, key) if row.record_no not in known]
 
 
 def _in_chunks(tx: sa.Connection, run_id: int, key: str) -> Iterator[RecordRow]:

@@ -122,7 +122,7 @@ def test_the_fields_that_tables_read_are_kept():
     mapping = compile_mapping(rule, SOURCE, TARGET, LIBRARY)
     asked = [name for question in mapping.questions for name in question.fields]
     assert read_fields(rule, SOURCE, asked) == ("id", "name", "country")
-    assert SyncTests(rule, SOURCE, TARGET, LIBRARY, AT).read == ("id", "name", "country")
+    assert SyncTests(rule, SOURCE, TARGET, LIBRARY, AT).way().read == ("id", "name", "country")
 
 
 def test_a_record_without_a_decision_is_parked_in_tests():

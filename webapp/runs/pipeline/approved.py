@@ -30,10 +30,12 @@ class Approval(StoredRun):
 
     def chunks(self, ends: Ends) -> Iterator[Chunk]:
         """Yield the chunks of the plan that are still to be written, without the records that have moved."""
-        sim = self.stored("chunks", "high")
-        watch = Watch(ends)
-        for number in range(self.journal.chunks + 1, sim.chunks + 1):
-            chunk = self._planned(number, sim.high)
+        high, watch = self.stored("high").high, Watch(ends)
+        mine = (run_chunk.c.run_id == self.of, run_chunk.c.no > self.journal.chunks)
+        with self.house.db.read() as tx:
+            numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
+        for number in numbers:  # pages on which nothing was found have left gaps
+            chunk = self._planned(number, high)
             yield without(chunk, self.retry(lambda chunk=chunk: watch.moved(chunk)))  # type: ignore[misc]
 
     def _planned(self, number: int, high: Any) -> Chunk:

@@ -17,7 +17,7 @@ from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
-from rules.schema import Schema
+from rules.schema import Op, Schema
 from rules.text import N_, Message, msg
 from webapp.connections.references import References
 from webapp.extensions import House
@@ -121,8 +121,8 @@ class Execution:
         Where partners are found by value, a record may find what the chunk before creates. The planner looks things up
         over a connection of its own, which sees what is committed.
         """
-        if self.claim.kind != "sync" or not planner.apart:
-            return
+        if self.claim.kind != "sync" or not self.full or not planner.apart:
+            return  # by cursor a record that changes meanwhile comes again, maybe on the next page
         planner.target = stack.enter_context(systems.connect(self.sides.target.connection))
         self._behind = Behind()
         stack.callback(self._behind.close)
@@ -158,12 +158,11 @@ class Execution:
                 planner.steady = steady(planner, links, self.retry)
             cursor = self._cursor(planner.source_schema)
             high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
-            with closed(self._pages(reader, planner, links, cursor)) as read:
+            with self._behind, closed(self._pages(reader, planner, links, cursor)) as read:
                 for no, page in enumerate(read, self.journal.chunks + 1):
                     high = high if self._aside else highest(page, cursor, high)
                     self._handle(page, no, plain_value(high), planner, target)
                     stopping.check()
-            self._behind.wait()
             self._remove_absent(reader, planner, target, links)
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
@@ -174,7 +173,7 @@ class Execution:
         """Decide about a page while the chunk before it is written, and let its own be written."""
         first, links = self._first(page), target.links
         chunk = planner.plan(page, no, first, links)
-        if self._behind.wait():  # not all of the chunk before was taken: what was decided meanwhile may differ
+        if self._behind.wait():  # refused or deleted records: what was decided meanwhile may differ
             chunk = planner.plan(page, no, first, links)
         chunk = replace(chunk, high=high)
         self.numbered += chunk.read
@@ -301,13 +300,14 @@ class Execution:
         links: Links,
         read: tuple[Page, int] | None = None,
     ) -> bool:
-        """Write a chunk and check it in; return whether the target has refused some of it."""
+        """Write a chunk and check it in; return whether the next page may find something else than it has."""
         chunk = chunk if read is None else replace(chunk, inputs=inputs.keep(read[0], self.kept, read[1]))
         if chunk.outcomes.is_empty() and not chunk.left_out:
             note_high(self.journal, chunk.high)
             self._heed()
             return False
         parked = chunk.outcomes["stage"].count()
+        deletes = any(write.change.op is Op.DELETE for write in chunk.writes)
         side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
         chunk = imaged(chunk, lambda _own: side)
         self._guard(chunk)
@@ -320,7 +320,7 @@ class Execution:
             plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
-        return chunk.outcomes["stage"].count() > parked
+        return deletes or chunk.outcomes["stage"].count() > parked
 
     def _correlate(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
         """Find the partners of records without a link that look-ups by value do not find."""

@@ -19,11 +19,15 @@ SIDE = "side"
 
 @dataclass(frozen=True)
 class Inputs:
-    """The values of one chunk: the number of its first record, how many there are, and the blob that holds them."""
+    """The values of one chunk: the number of its first record, how many there are, and the blob that holds them.
+
+    `fields` are those that it holds of every record.
+    """
 
     first: int
     records: int
     blob: bytes
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def keep(page: Page, names: Sequence[str], first: int) -> Inputs | None:
     """Return the named values of a page; None where it has no records or nothing is to be kept."""
     if not names or page.records.is_empty():
         return None
-    return Inputs(first, page.records.height, pack({"inputs": page.records.select(names)}))
+    return Inputs(first, page.records.height, pack({"inputs": page.records.select(names)}), tuple(names))
 
 
 def store(tx: sa.Connection, run_id: int, no: int, inputs: Inputs) -> None:

@@ -150,8 +150,7 @@ class Journal:
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
-            records = None if chunk.inputs else chunks.touched(chunk)  # what is kept anyway need not be kept twice
-            plan = chunks.dump(chunk, records, self._packed)
+            plan = chunks.dump(chunk, None if _kept_whole(chunk) else chunks.touched(chunk), self._packed)
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=plan, **self._head(chunk)))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
@@ -295,3 +294,10 @@ class Journal:
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:
         subject = Subject("rule", self.claim.rule_name)
         record(tx, SYSTEM, self.house.clock(), Event(tag, subject, None, after, run_id=self.claim.run_id))
+
+
+def _kept_whole(chunk: Chunk) -> bool:
+    """Tell whether the values that are kept of a chunk are all that was read, so that they need not be kept twice."""
+    if chunk.inputs is None or chunk.records is None:
+        return False
+    return set(chunk.records.columns) <= {chunks.ROW, *chunk.inputs.fields}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Fence
@@ -19,6 +20,7 @@ from rules.reconcile.agreement import executed
 from webapp.extensions import House
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline.both import Both
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
@@ -43,7 +45,7 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
         if found is None:
             journal.drop_plan()
         else:
-            journal.check_in(found, target.links)
+            journal.check_in(_without_hashes(found), target.links)
 
 
 def settle_both(house: House, claim: Claim, both: Both, fence: Fence, retry: Retry) -> None:
@@ -58,7 +60,13 @@ def settle_both(house: House, claim: Claim, both: Both, fence: Fence, retry: Ret
         if found is None:
             journal.drop_plan()
         else:
-            journal.check_in(found, both.links)
+            journal.check_in(_without_hashes(found), both.links)
+
+
+def _without_hashes(chunk: Chunk) -> Chunk:
+    """Return the chunk without hashes, which may be those of another version of the rule; all is looked at again."""
+    names = [name for name in ("left_hash", "right_hash") if name in chunk.links.columns]
+    return replace(chunk, links=chunk.links.with_columns(pl.lit(None, dtype=pl.UInt64).alias(name) for name in names))
 
 
 def _ends(document: Mapping[str, Any]) -> tuple[Any, ...]:

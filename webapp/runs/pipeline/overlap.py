@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 _END = object()
@@ -40,6 +40,14 @@ class Behind(Generic[T]):
     def __init__(self, *, off: bool = False) -> None:
         self._pool = None if off else ThreadPoolExecutor(1, "write-behind")
         self._coming: Future[T] | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the work at hand: what it raises comes before what has ended the block."""
+        self.wait()
 
     def start(self, work: Callable[[], T]) -> None:
         """Begin a piece of work; the one before must have been waited for."""

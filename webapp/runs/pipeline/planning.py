@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -35,6 +35,24 @@ from webapp.runs.pipeline.validating import Validating
 
 _WRITES = tuple(a for a, o in OUTCOME_OF.items() if o in (Outcome.CREATED, Outcome.UPDATED))
 _HOLDS = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.UNCHANGED.value)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """Records of a page as they were looked at: in scope or not, with the outputs of decision tables, their links."""
+
+    draft: Draft
+    keys: pl.Series
+    in_scope: pl.Series
+    batch: pl.DataFrame
+    found: pl.DataFrame
+
+    def only(self, mask: pl.Series) -> _Looked:
+        """Return some of the records."""
+        if mask.all():
+            return self
+        rest = (part.filter(mask) for part in (self.keys, self.in_scope, self.batch, self.found))
+        return _Looked(self.draft.only(mask), *rest)  # type: ignore[arg-type]
 
 
 class Planner:
@@ -74,23 +92,28 @@ class Planner:
         whole = Draft(page.records, pl.int_range(first, behind, dtype=pl.Int64, eager=True), behind=behind)
         keys = key_text(page.records[self.sides.source_key])
         self.check_keys(whole, keys)
-        found = links.known(keys)
-        if self.steady is None:
-            return self._decided(whole, keys, found, links, (no, page))
-        still = self.steady.mask(page.records, found) & whole.usable
-        chunk = self._decided(whole.only(~still), keys.filter(~still), found.filter(~still), links, (no, page))
-        rest = unchanged(whole.numbers.filter(still), keys.filter(still), found["right_key"].filter(still), self._side)
-        return replace(chunk, outcomes=pl.concat([chunk.outcomes, rest]))
+        in_scope = self.scope(whole)
+        asked = self.decide(whole, in_scope)
+        self.validate(whole, asked.batch, in_scope, keys)
+        looked = _Looked(whole, keys, in_scope, asked.batch, links.known(keys))
+        still = self._still(looked, page.records)
+        partners = looked.found["right_key"].filter(still)
+        chunk = self._decided(looked.only(~still), partners, links, (no, page))
+        rest = unchanged(whole.numbers.filter(still), keys.filter(still), partners, self._side)
+        return replace(chunk, outcomes=pl.concat([chunk.outcomes, rest]), hits=asked.hits(in_scope))
 
-    def _decided(
-        self, draft: Draft, keys: pl.Series, found: pl.DataFrame, links: Links, place: tuple[int, Page]
-    ) -> Chunk:
-        """Return the chunk of records of which something may have changed."""
-        known = found["right_key"]
-        in_scope = self.scope(draft)
-        asked = self.decide(draft, in_scope)
-        self.validate(draft, asked.batch, in_scope, keys)
-        mapped = self.mapping.apply(asked.batch)
+    def _still(self, looked: _Looked, records: pl.DataFrame) -> pl.Series:
+        """Return a mask of the records that are as the rule has left them, and whose partner nobody else has taken."""
+        if self.steady is None:
+            return pl.repeat(value=False, n=records.height, dtype=pl.Boolean, eager=True)
+        partner = looked.found["right_key"]
+        taken = self._coming[1].has(partner) | self.met.has(partner)
+        return self.steady.mask(records, looked.found) & looked.draft.usable & ~taken
+
+    def _decided(self, looked: _Looked, steady: pl.Series, links: Links, place: tuple[int, Page]) -> Chunk:
+        """Return the chunk of records of which something may have changed; `steady` are the partners of the others."""
+        draft, keys, in_scope, known = looked.draft, looked.keys, looked.in_scope, looked.found["right_key"]
+        mapped = self.mapping.apply(looked.batch)
         for error in mapped.errors:
             if in_scope[error.row]:
                 draft.park(error.row, error.stage, error.message, error.field)
@@ -100,9 +123,8 @@ class Planner:
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
         self._park_cases(draft, decision)
-        self._check_partners(draft, batch, decision, links)
-        chunk = Assembly(self, draft, keys, found, batch, decision).chunk(*place)
-        return replace(chunk, hits=asked.hits(in_scope))
+        self._check_partners(draft, batch, decision, (links, steady))
+        return Assembly(self, draft, keys, looked.found, batch, decision).chunk(*place)
 
     def expect(self, chunk: Chunk) -> None:
         """Take note of a chunk that is about to be written: what it is going to hold counts as met from now on."""
@@ -238,13 +260,14 @@ class Planner:
         for row, situation in cases.select("row", "situation").iter_rows():
             draft.park(row, "match", _why(Situation(situation), self.sides.target.object))
 
-    def _check_partners(self, draft: Draft, batch: Batch, decision: Decision, links: Links) -> None:
+    def _check_partners(self, draft: Draft, batch: Batch, decision: Decision, others: tuple[Links, pl.Series]) -> None:
         """Park records that would change their partner's key, or write to the partner of another record.
 
         A run over some records does not meet the others of its rule and asks the links instead. A run over all does
         not: the record that a link names may be gone from the source.
         """
         key, target = self.sides.target_key, self.sides.target.object
+        links, steady = others
         partner, own = key_text(decision.partners[key]), own_keys(batch.mapped, key)
         acts = decision.found["action"].is_in(_WRITES).fill_null(value=False)
         moved = acts & decision.found["changed"].list.contains(key).fill_null(value=False)
@@ -260,6 +283,7 @@ class Planner:
         holds = acts | (decision.found["situation"] == Situation.LINKED_UNCHANGED).fill_null(value=False)
         right = pl.select(pl.coalesce(partner, own)).to_series().set(~(holds & draft.usable), None)
         again = ~right.is_first_distinct() | self._coming[1].has(right) | self.met.has(right)
+        again |= right.is_in(steady.implode()).fill_null(value=False)
         if self.asks_links:
             again |= links.taken(right) & (decision.found["situation"] == Situation.UNLINKED).fill_null(value=False)
         for row in (again & right.is_not_null()).arg_true():

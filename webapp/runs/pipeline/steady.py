@@ -62,8 +62,7 @@ class Steady:
 def hashing(planner: Planner) -> Hashing | None:
     """Return how the records of a rule are hashed; None where more than its two records decides about a pair."""
     rule, key = planner.rule, planner.sides.target_key
-    beyond = rule.decisions or any(pair.reference for pair in rule.fields)
-    if beyond or any(one.unique or one.reference for one in rule.validations):
+    if rule.decisions or any(pair.reference for pair in rule.fields):
         return None
     return Hashing(planner.read, tuple(name for name in planner.target_schema.names if name != key))
 
@@ -72,7 +71,10 @@ def steady(planner: Planner, links: Links, retry: Retry) -> Steady | None:
     """Return what the target holds, if most of what is read from a whole source will be as it was."""
     if planner.hashing is None or links.hashed < LEAST or not planner.target.spec.capabilities.concurrent:
         return None
-    thing = (planner.sides.target.object, planner.target_schema, planner.sides.target_key)
+    key = planner.sides.target_key
+    if planner.whole_target.key != (key,):
+        return None  # two records of the target may have one key, which only a look-up tells
+    thing = (planner.sides.target.object, planner.target_schema, key)
     return scanned(planner.hashing, planner.target, thing, 2 * links.hashed, retry)
 
 
@@ -93,7 +95,8 @@ def left_behind(
         ends.append(Outcome.CREATED)  # else the next run still has something to write
     agreed = outcomes["outcome"].is_in(ends)
     after = _after(batch, decision, outcomes["outcome"], {field.name: field for field in fields}, how.written)
-    hashes = {"left_hash": how.source(records), "right_hash": how.target(after)}
+    nothing = pl.repeat(0, records.height, dtype=pl.UInt64, eager=True)  # where the rule writes the key only
+    hashes = {"left_hash": how.source(records), "right_hash": how.target(after) if how.written else nothing}
     return pl.DataFrame({name: values.set(~agreed, None) for name, values in hashes.items()})
 
 

@@ -189,7 +189,8 @@ def _linked(links: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     )
     known = known.with_columns(right_key=pl.coalesce("right_key_made", "right_key")).select(links.columns)
     if "op" not in links.columns:
-        return known
+        again = made.join(links, on="left_key", how="anti")  # what an undone deletion has created again
+        return pl.concat([known, again.select(known.columns[:2])], how="diagonal")
     return known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
 
 
