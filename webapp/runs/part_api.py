@@ -86,8 +86,7 @@ class PartApi(RoomApi):
     def part(self) -> Any:
         """Start a run over the records that meet a condition or lie in a range."""
         body = self.body
-        wanted = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
-        mode = body.get("mode", "live")
+        wanted, mode = self._wanted(), body.get("mode", "live")
         return self._started(lambda: parts.run_part(self.house, body["rule"], wanted, mode, self.actor))
 
     @operation(
@@ -101,7 +100,7 @@ class PartApi(RoomApi):
     def rebaseline(self) -> Any:
         """Start the simulation of a re-baseline."""
         body = self.body
-        part = parts.Wanted(*(body.get(name) for name in ("side", "where", "field", "from", "to")))
+        part = self._wanted()
         if "records" in body and part != parts.Wanted():
             raise ApiError(422, "Name either `records` or a part of them.")
         if part.incomplete:
@@ -109,6 +108,9 @@ class PartApi(RoomApi):
         wanted = body.get("records") or (None if part == parts.Wanted() else part)
         asked = (body["rule"], body["differing"])
         return self._started(lambda: rebaselines.request(self.house, *asked, self.actor, wanted))
+
+    def _wanted(self) -> parts.Wanted:
+        return parts.Wanted(*(self.body.get(name) for name in ("side", "where", "field", "from", "to")))
 
     def _started(self, deed: Any) -> Any:
         try:

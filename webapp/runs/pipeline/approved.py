@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from rules.reconcile.situations import MOVED
 from rules.text import msg
-from webapp.runs.models import rule_cursor, run, run_chunk, run_input, run_record
+from webapp.runs.models import run, run_chunk, run_input, run_record
+from webapp.runs.pipeline import cursors
 from webapp.runs.pipeline.chunk import Chunk, load
 from webapp.runs.pipeline.codec import typed_value
 from webapp.runs.pipeline.ends import CursorEnd, Ends
@@ -71,13 +72,10 @@ class Approval(StoredRun):
             self._advance(tx, cursor)
 
     def _advance(self, tx: sa.Connection, cursor: CursorEnd) -> None:
-        mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == cursor.name)
-        known = tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
+        known = cursors.stored(tx, self.claim, cursor.name)
         if cursor.value is None or (known is not None and _value(cursor, known) >= _value(cursor, cursor.value)):
             return
-        tx.execute(sa.delete(rule_cursor).where(*mine))
-        row = {"rule_id": self.claim.rule_id, "source": cursor.name, "value": cursor.value}
-        tx.execute(sa.insert(rule_cursor).values(**row, run_id=self.claim.run_id))
+        cursors.put(tx, self.claim, cursor.name, cursor.value)
 
 
 def _value(cursor: CursorEnd, value: Any) -> Any:

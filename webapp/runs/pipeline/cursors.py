@@ -1,4 +1,4 @@
-"""How far the source of a one-way rule has been read, as of its last run."""
+"""How far the sources of a rule that are read by cursor have been read, as of its last run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ def stored(tx: sa.Connection, claim: Claim, name: str) -> Any:
 def advance(tx: sa.Connection, claim: Claim, name: str) -> None:
     """Move the cursor to where the run has ended, now that all data up to there is durable."""
     high = tx.scalar(sa.select(run.c.high).where(run.c.id == claim.run_id))
-    if high is None:
-        return
+    if high is not None:
+        put(tx, claim, name, high)
+
+
+def put(tx: sa.Connection, claim: Claim, name: str, value: Any) -> None:
+    """Set the value of the cursor."""
     tx.execute(sa.delete(rule_cursor).where(rule_cursor.c.rule_id == claim.rule_id, rule_cursor.c.source == name))
-    row = {"rule_id": claim.rule_id, "source": name, "value": high, "run_id": claim.run_id}
+    row = {"rule_id": claim.rule_id, "source": name, "value": value, "run_id": claim.run_id}
     tx.execute(sa.insert(rule_cursor).values(row))

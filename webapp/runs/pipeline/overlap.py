@@ -54,8 +54,9 @@ class Behind(Generic[T]):
         if self._pool is not None:
             self._coming = self._pool.submit(work)
             return
-        self._coming = Future()
-        self._coming.set_result(work())
+        done: Future[T] = Future()
+        done.set_result(work())
+        self._coming = done
 
     def wait(self) -> T | None:
         """Return what the work at hand returned, None where there is none; raises what it raised."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from rules.text import Message
 from webapp.extensions import Database
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import from_texts
+from webapp.runs.pipeline.overlap import closed
 from webapp.runs.pipeline.retry import Retry
 
 FIRST = 1_000
@@ -45,7 +45,7 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
     failures = 0
     while True:
         try:
-            with contextlib.closing(_read(source, replace(request, after=after, page_size=size))) as read:
+            with closed(source.read(replace(request, after=after, page_size=size))) as read:
                 for page in read:
                     yield page
                     after, failures = page.position, 0
@@ -60,10 +60,6 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
             if failures > retry.times:
                 raise
             retry.pause(error, failures)
-
-
-def _read(source: Connector, request: ReadRequest) -> Generator[Page]:
-    yield from source.read(request)
 
 
 def _fitting(page: Page, size: int, most: int) -> int:

@@ -21,8 +21,8 @@ from rules.reconcile.situations import Situation
 from rules.reconcile.tombstones import told
 from rules.schema import Schema
 from webapp.runs import pair_cases
-from webapp.runs.models import quarantine, rule_cursor
-from webapp.runs.pipeline import inputs, stopping
+from webapp.runs.models import quarantine
+from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import UNREADABLE
 from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump, touched
@@ -335,8 +335,7 @@ class TwoWayExecution(Execution):
         since = (self.claim.since or {}).get(view.name)
         if since is None and self.claim.chunks == 0:
             with self.house.db.read() as tx:
-                mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(view.name))
-                since = tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
+                since = cursors.stored(tx, self.claim, self._source(view.name))
         self._since = {**getattr(self, "_since", {}), view.name: since}
         self.journal.note(since=self._since)
         return cursor_of(detect, view.key, typed_value(view.schema, detect.field, since))
@@ -366,10 +365,7 @@ class TwoWayExecution(Execution):
             if self._reads(side) is DetectBy.FULL:
                 settle_rest(tx, self.claim, self.house.clock(), side)
             elif high is not None and not (side in self._notices and self._notices[side].late):
-                mine = (rule_cursor.c.rule_id == self.claim.rule_id, rule_cursor.c.source == self._source(side))
-                tx.execute(sa.delete(rule_cursor).where(*mine))
-                row = {"rule_id": self.claim.rule_id, "source": self._source(side), "value": high}
-                tx.execute(sa.insert(rule_cursor).values(**row, run_id=self.claim.run_id))
+                cursors.put(tx, self.claim, self._source(side), high)
 
     def _forget_lost(self, tx: sa.Connection) -> None:
         """Forget links of which both records are gone."""

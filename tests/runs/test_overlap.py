@@ -1,0 +1,60 @@
+"""Laws of work that overlaps: nothing is lost, nothing waits for what will never come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from webapp.runs.pipeline.overlap import Behind, ahead, closed
+
+
+def broken() -> int:
+    """End as a full disk does."""
+    raise OSError("The disk is full.")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("off", [True, False])
+def test_work_that_fails_ends_the_block_with_its_error(off: bool):
+    """What a piece of work raises reaches the caller, at once or when the block ends."""
+    behind: Behind[int] = Behind(off=off)
+    with pytest.raises(OSError, match="The disk is full"), behind:
+        behind.start(broken)
+    behind.close()
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("off", [True, False])
+def test_work_that_succeeds_is_handed_over_once(off: bool):
+    """The result of a piece of work is returned by the first wait, and by no other."""
+    with Behind[int](off=off) as behind:
+        behind.start(lambda: 7)
+        assert behind.wait() == 7
+        assert behind.wait() is None
+    behind.close()
+
+
+@pytest.mark.timeout(10)
+def test_reading_ahead_keeps_order_and_closes_its_source():
+    """Items come in their order, an error at its place, and the source is closed where the reader stops early."""
+    ended = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(3)
+            raise OSError("The line is cut.")
+        finally:
+            ended.append(True)
+
+    got: list[int] = []
+    with pytest.raises(OSError, match="The line is cut"):
+        got.extend(ahead(source()))
+    assert (got, ended) == ([0, 1, 2], [True])
+
+    origin = source()
+    with closed(origin) as items:
+        for item in ahead(items):
+            if item == 1:
+                break
+    assert ended == [True, True]
