@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +101,58 @@ def test_a_target_that_cannot_be_written_is_refused(house: House) -> None:
     """The direction has to fit what the connector can do."""
     problems = services.check(house, document(detect={"right": {"by": "full"}}))
     assert [p for p in problems if p.path == "right/connection"] == []
+
+
+TO_RIGHT, TO_LEFT = ("id", "no", "both"), ("name", "title", "right_to_left")
+
+
+def _view(house: House, tmp_path: Path) -> None:
+    """Put a view, which can only be read, beside the table of the CRM."""
+    with sqlite3.connect(tmp_path / "systems" / "crm.db") as crm:
+        crm.execute("CREATE VIEW seen AS SELECT * FROM account")
+    crm.close()
+    connections.objects(house, "crm", refresh=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        (
+            {"direction": "two_way"},
+            {"fields/0/direction", "fields/1/direction", "situations/unmatched_right"},
+        ),
+        (
+            {
+                "direction": "two_way",
+                "fields": [{"left": n, "right": m, "direction": "left_to_right"} for n, m in (("id", "no"),)],
+                "situations": {"unmatched_right": "ignore", "deleted_left": "recreate"},
+            },
+            {"situations/deleted_left"},
+        ),
+        (
+            {
+                "direction": "two_way",
+                "fields": [{"left": "id", "right": "no", "direction": "left_to_right"}],
+                "situations": {"unmatched_right": "ignore"},
+            },
+            set(),
+        ),
+        (
+            {"fields": [{"left": n, "right": m, "direction": d} for n, m, d in (TO_RIGHT, TO_LEFT)]},
+            {"fields/1/direction"},
+        ),
+        ({}, set()),
+    ],
+)
+def test_what_flows_back_to_a_side_that_can_only_be_read_is_refused(
+    house: House, tmp_path: Path, changes: dict[str, Any], places: set[str]
+) -> None:
+    """Each field that flows to a view, and each situation that writes there, is told at its place."""
+    _view(house, tmp_path)
+    problems = services.check(house, document(left={"connection": "crm", "object": "seen"}, **changes))
+    found = {p.path: str(p.message) for p in problems if "can only be read" in str(p.message)}
+    assert set(found) == places
+    assert all("'seen' of the connection 'crm'" in text for text in found.values())
 
 
 def test_two_people_at_one_draft(house: House) -> None:

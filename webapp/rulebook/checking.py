@@ -13,9 +13,12 @@ from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
 from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, parse_sync
 from rules.documents.check import check_sync
-from rules.documents.sync import DeleteDetect, SideName
+from rules.documents.defaults import actions
+from rules.documents.flows import flows
+from rules.documents.sync import Action, DeleteDetect, SideName
 from rules.documents.validation import Reference
 from rules.language.library import Library
+from rules.reconcile.agreement import executed
 from rules.reconcile.tombstones import told
 from rules.schema import Schema
 from rules.testing import SyncTests
@@ -28,6 +31,12 @@ from webapp.rulebook.library import library
 from webapp.rulebook.relations import check_relations
 
 SIDES = ("left", "right")
+_WRITES_BACK = {
+    "unmatched_{other}": (Action.CREATE,),
+    "deleted_{own}": (Action.RECREATE,),
+    "deleted_{other}": (Action.DELETE, Action.DEACTIVATE),
+}
+"""Situation -> actions that write to the side `own`."""
 
 
 @dataclass(frozen=True)
@@ -161,19 +170,52 @@ def _unable(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProble
     """Yield what the rule wants of a system that its connector cannot do."""
     yield from _untold(rule, seen)
     source, target = ("right", "left") if rule.direction == "right_to_left" else ("left", "right")
-    able = seen[target].abilities
     side = getattr(rule, target)
-    if able and not (able.create or able.update):
+    why = _read_only(seen[target])
+    if why == "connection":
         text = N_(
             "Records cannot be written to the connection '{name}'. Choose another connection or the other direction."
         )
         yield DocumentProblem(f"{target}/connection", msg(text, name=side.connection))
-    elif not seen[target].writable:
+    elif why == "object":
         text = N_(
             "'{object}' of the connection '{name}' can only be read. Choose another object or the other direction."
         )
         yield DocumentProblem(f"{target}/object", msg(text, object=side.object, name=side.connection))
+    yield from _unable_back(rule, source, seen[source])
     reads = seen[source].abilities
     if reads and not reads.cursor and getattr(rule.detect, source).by == "cursor":
         text = N_("The connection '{name}' cannot read only what is new. Let the rule compare all records each time.")
         yield DocumentProblem(f"detect/{source}/by", msg(text, name=getattr(rule, source).connection))
+
+
+def _read_only(seen: Seen) -> str:
+    """Return what keeps a side from being written: its connection or its object; empty where nothing does."""
+    able = seen.abilities
+    if able and not (able.create or able.update):
+        return "connection"
+    return "" if seen.writable else "object"
+
+
+def _unable_back(rule: SyncRule, own: str, seen: Seen) -> Iterator[DocumentProblem]:
+    """Yield which fields and situations would write to the side that the rule reads first, which cannot be written."""
+    if not _read_only(seen):
+        return
+    whole, side = executed(rule), getattr(rule, own)
+    other = "right" if own == "left" else "left"
+    names = {"object": side.object, "name": side.connection}
+    for entry in (entry for flow in flows(whole) if flow.target.value == own for entry in flow.entries):
+        text = N_(
+            "The field flows to '{object}' of the connection '{name}', which can only be read. Let it flow the other"
+            " way only, or choose another object."
+        )
+        yield DocumentProblem(f"{entry.path}/direction", msg(text, **names))
+    said = actions(whole)
+    for template, writing in _WRITES_BACK.items():
+        situation = template.format(own=own, other=other)
+        if len(flows(whole)) > 1 and said[situation] in writing:
+            text = N_(
+                "This would write to '{object}' of the connection '{name}', which can only be read. Choose what does"
+                " not write there."
+            )
+            yield DocumentProblem(f"situations/{situation}", msg(text, **names))
