@@ -148,6 +148,11 @@ def get(tx: sa.Connection, case_id: int) -> Case:
     return Case(**row)
 
 
+def of_pair(tx: sa.Connection, pair: int) -> int | None:
+    """Return the case of a pair of records that waits, or has waited."""
+    return tx.scalar(sa.select(case_item.c.id).where(case_item.c.pair_id == pair))
+
+
 def listing(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[Case]:
     """Return cases, the latest first."""
     query = sa.select(case_item).where(*conditions(wanted)).order_by(case_item.c.id.desc()).limit(limit)

@@ -76,6 +76,15 @@ class CasesView(CasePage):
         """Show a case."""
         return self.case_page(number)
 
+    @expose("/pair/<int:pair>")
+    @has_access
+    @permission_name("read")
+    def of_pair(self, pair: int) -> Any:
+        """Go to the case of a pair of records that waits, or has waited."""
+        with self.house.db.read() as tx:
+            number = services.of_pair(tx, pair)
+        return redirect(f"/cases/{number}") if number is not None else abort(404)
+
     @expose("/<int:number>/comment", methods=["POST"])
     @has_access
     @permission_name("update")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from flask_babel import gettext as _
 
+from rules.documents.sync import SyncRule
 from rules.text import N_
 
 
@@ -62,6 +63,12 @@ def situations() -> dict[str, str]:
         "refused": _("Refused by the target"),
         "none": _("Could not be read or decided"),
     }
+
+
+def side_names(rule: SyncRule) -> dict[str, str]:
+    """Return what both sides of a rule are called."""
+    sides = {"left": rule.left, "right": rule.right}
+    return {name: f"{side.connection} · {side.object}" for name, side in sides.items()}
 
 
 _PLACE = re.compile(r"(record|line|row) (\d+)")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from webapp.extensions import Actor, House
-from webapp.runs import followups, plans, reading, undo_preview
+from webapp.runs import followups, plan_cases, plans, reading, undo_preview
 from webapp.runs.requests import RunRefused
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.runs.undo_preview import NotPreviewed
@@ -70,6 +70,29 @@ class PlanApi(RoomApi):
             rows = plans.records(tx, run_id, wanted, number_of(query["after"]) or 0, query["limit"] + 1)
         shown = rows[: query["limit"]]
         return listed([record_json(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
+
+    @operation(
+        "GET",
+        "/<int:run_id>/plan/cases",
+        scope="runs:read",
+        summary="List the pairs of a plan that would wait for a person",
+        query={
+            **PAGING,
+            "situation": {"type": "string", "default": "", "description": "Only pairs for which this was found."},
+            "field": {"type": "string", "default": "", "description": "Only pairs with this field in question."},
+        },
+        response=listing(RECORD),
+    )
+    def plan_cases(self, run_id: int) -> Any:
+        """Return pairs of a plan with the fields in question, or the possible partners."""
+        query = self.query
+        about = {"situation": query["situation"], "name": query["field"]}
+        with self.house.db.read() as tx:
+            self._simulation(tx, run_id)
+            after = number_of(query["after"]) or 0
+            found = plan_cases.listing(tx, run_id, **about, after=after, limit=query["limit"] + 1)
+        shown = found[: query["limit"]]
+        return listed([one.to_json() for one in shown], shown[-1].place if len(found) > len(shown) else None)
 
     @operation(
         "POST",

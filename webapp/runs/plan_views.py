@@ -9,9 +9,11 @@ from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.runs import followups, plans, reading, undo_preview
-from webapp.runs.labels import choices, situations
+from rules.documents import parse_sync
+from webapp.runs import followups, plan_cases, plans, reading, undo_preview
+from webapp.runs.labels import choices, side_names, situations
 from webapp.runs.pipeline.journal import LISTED
+from webapp.runs.plan_cases import CASES, PlanCase
 from webapp.runs.plans import Wanted
 from webapp.runs.requests import RunRefused
 from webapp.runs.undo_preview import NotPreviewed
@@ -21,6 +23,7 @@ from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
 SAMPLES = 3
+OUTCOMES = ("created", "updated", "deleted", "quarantined")
 
 
 class PlanView(RoomView):
@@ -45,7 +48,8 @@ class PlanView(RoomView):
                 "approvals": plans.about(tx, row, "approved"),
                 "hindrance": plans.hindrance(tx, row, self.house.clock(), days),
                 "fields": [("", _("All fields")), *((n, n) for n in plans.fields(reading.document(tx, run_id)))],
-                **self._records(tx, run_id, wanted, after),
+                **(_asked(tx, run_id, wanted, after) if wanted != Wanted() or after else _samples(tx, run_id)),
+                "sides": side_names(parse_sync(reading.document(tx, run_id))),
             }
         return self.page(
             "runs/plan.html",
@@ -55,24 +59,12 @@ class PlanView(RoomView):
             until=plans.expires(row, days),
             listed=LISTED if reading.unlisted(row.counts) else None,
             words=situations(),
-            outcomes=choices(("created", "updated", "deleted", "quarantined"), _("All")),
+            outcomes=[
+                *choices(("created", "updated", "deleted", "quarantined"), _("All")),
+                (CASES, _("Wait for a person")),
+            ],
             **context,
         )
-
-    @staticmethod
-    def _records(tx: sa.Connection, run_id: int, wanted: Wanted, after: int) -> dict[str, Any]:
-        """Return all records asked for, or a few of each kind where nothing in particular is asked for."""
-        if wanted != Wanted() or after:
-            found = plans.records(tx, run_id, wanted, after, PAGE + 1)
-            shown = [reading.with_differences(record) for record in found[:PAGE]]
-            more = found[PAGE - 1].id if len(found) > PAGE else None
-            return {"records": shown, "more": more, "total": plans.count(tx, run_id, wanted), "samples": []}
-        samples = []
-        for group in plans.groups(tx, run_id):
-            asked = Wanted(group.situation or "none", group.outcome)
-            some = plans.records(tx, run_id, asked, limit=SAMPLES)
-            samples.append((group, asked, [reading.with_differences(record) for record in some]))
-        return {"records": [], "more": None, "total": 0, "samples": samples}
 
     @expose("/<int:run_id>/approve", methods=["POST"])
     @has_access
@@ -119,6 +111,40 @@ class PlanView(RoomView):
             abort(404)
         announce(self.house.settings)
         return redirect(f"/runs/{new}")
+
+
+def _asked(tx: sa.Connection, run_id: int, wanted: Wanted, after: int) -> dict[str, Any]:
+    """Return all records asked for, a page of them, and behind the last one a few of the pairs that would wait."""
+    none = {"records": [], "samples": [], "cases": [], "waiting": 0}
+    about = (wanted.situation, wanted.field)
+    waiting = plan_cases.count(tx, run_id, *about) if wanted.outcome in ("", CASES) else 0
+    if wanted.outcome == CASES:
+        cases = _cases(tx, run_id, wanted, PAGE + 1, after)
+        more = cases[PAGE - 1].place if len(cases) > PAGE else None
+        return {**none, "cases": cases[:PAGE], "more": more, "total": waiting, "waiting": waiting}
+    found = plans.records(tx, run_id, wanted, after, PAGE + 1)
+    more = found[PAGE - 1].id if len(found) > PAGE else None
+    cases = _cases(tx, run_id, wanted, SAMPLES) if waiting and more is None else []
+    shown = {"records": [reading.with_differences(record) for record in found[:PAGE]], "more": more}
+    return {**none, **shown, "total": plans.count(tx, run_id, wanted), "cases": cases, "waiting": waiting}
+
+
+def _cases(tx: sa.Connection, run_id: int, wanted: Wanted, limit: int, after: int = 0) -> list[PlanCase]:
+    about = {"situation": wanted.situation, "name": wanted.field}
+    return plan_cases.listing(tx, run_id, **about, after=after, limit=limit)
+
+
+def _samples(tx: sa.Connection, run_id: int) -> dict[str, Any]:
+    """Return a few records of each kind."""
+    samples: list[tuple[Any, ...]] = []
+    for group in plans.groups(tx, run_id):
+        asked = Wanted(group.situation or "none", group.outcome)
+        if group.outcome == CASES:
+            samples.append((group, asked, _cases(tx, run_id, asked, SAMPLES)))
+            continue
+        some = plans.records(tx, run_id, asked, limit=SAMPLES)
+        samples.append((group, asked, [reading.with_differences(record) for record in some]))
+    return {"records": [], "cases": [], "more": None, "total": 0, "waiting": 0, "samples": samples}
 
 
 def _found(tx: sa.Connection, run_id: int) -> reading.RunRow:

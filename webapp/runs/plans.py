@@ -18,7 +18,7 @@ from rules.text import N_, Message, msg
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.library import pins
 from webapp.rulebook.usage import asks
-from webapp.runs import reading
+from webapp.runs import plan_cases, reading
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.reading import RECORD, RecordRow, RunRow
 
@@ -114,7 +114,7 @@ def forget(tx: sa.Connection, now: datetime, days: int) -> None:
 
 
 def groups(tx: sa.Connection, run_id: int) -> list[Group]:
-    """Return how many records a plan creates, updates, deletes, parks or leaves out, by what was found."""
+    """Return how many records a plan creates, updates, deletes, parks, leaves out or asks about, by what was found."""
     columns = (run_record.c.situation, run_record.c.outcome)
     query = sa.select(*columns, sa.func.count()).where(run_record.c.run_id == run_id).group_by(*columns)
     order = [outcome.value for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)]
@@ -125,6 +125,7 @@ def groups(tx: sa.Connection, run_id: int) -> list[Group]:
         numbers = Counter(one for part in reading.found(tx, run_id) for one in part.filter(outcome=made).rows())
         found = [group for group in found if group.outcome != made]
         found += [Group(situation, outcome, number) for (situation, outcome), number in numbers.items()]
+    found += [Group(name, plan_cases.CASES, number) for name, number in plan_cases.numbers(tx, run_id).items()]
     return sorted(found, key=lambda g: (rank.get(g.outcome, len(rank)), g.situation or "", g.outcome))
 
 

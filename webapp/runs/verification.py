@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from rules.text import msg
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
+from webapp.runs import pair_waits
 from webapp.runs.models import run, run_difference, run_verification
 from webapp.runs.parts import Wanted, check, sides
 from webapp.runs.pipeline.verifying import LISTED
@@ -21,7 +23,9 @@ from webapp.runs.requests import RunRefused, insert, records
 
 MOST = 100_000
 """The largest sample."""
-KINDS = ("differing", "only_left", "only_right")
+WAITING = "waiting"
+KINDS = ("differing", "only_left", "only_right", WAITING)
+"""What differences can be asked for; those that wait for a person are asked for apart."""
 FOUND = ("equal", "differing", "alone", "waiting", "quarantined", "out_of_scope", "left_alone")
 """What may be found for a record; the numbers of a side add up to what was read there."""
 
@@ -159,11 +163,28 @@ def settle(house: House, run_id: int, actor: Actor) -> int:
         return records(house, row.rule_name, found, actor, tx)
 
 
+def cases(tx: sa.Connection, row: RunRow, found: Sequence[Difference]) -> dict[int, int]:
+    """Return the pairs in which differences of a comparison wait for a person now, by their numbers."""
+    asked = {
+        one.no: [(side, key) for side, key in (("left", one.left_key), ("right", one.right_key)) if key is not None]
+        for one in found
+        if one.waits == "case"
+    }
+    known = pair_waits.pairs_with(tx, row.rule_id, [place for places in asked.values() for place in places])
+    ways = {number: [known[place] for place in places if place in known] for number, places in asked.items()}
+    return {number: pairs[0] for number, pairs in ways.items() if pairs}
+
+
 def differences(
     tx: sa.Connection, run_id: int, *, kind: str | None = None, after: int = 0, limit: int = 50
 ) -> list[Difference]:
     """Return listed differences of a comparison behind number `after`, in the order found."""
-    columns = [run_difference.c[name] for name in Difference.__dataclass_fields__]
-    query = sa.select(*columns).where(run_difference.c.run_id == run_id, run_difference.c.no > after)
-    query = query.where(run_difference.c.kind == kind) if kind else query
+    table = run_difference.c
+    columns = [table[name] for name in Difference.__dataclass_fields__]
+    query = sa.select(*columns).where(table.run_id == run_id, table.no > after)
+    if kind:
+        waits = table.waits == "case"
+        query = query.where(
+            waits if kind == WAITING else sa.and_(table.kind == kind, sa.func.coalesce(table.waits, "") != "case")
+        )
     return [Difference(*row) for row in tx.execute(query.order_by(run_difference.c.no).limit(limit))]

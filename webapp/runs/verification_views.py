@@ -10,12 +10,11 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from rules.documents import parse_sync
-from rules.documents.sync import SyncRule
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.runs import parts, proof, reading, verification
-from webapp.runs.labels import labels, situations
+from webapp.runs.labels import labels, side_names, situations
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
@@ -112,6 +111,7 @@ class VerificationView(RoomView):
             rule = parse_sync(reading.document(tx, run_id))
             listed = verification.differences(tx, run_id, kind=kind, after=after, limit=PAGE + 1)
             found = verification.find(tx, run_id)
+            cases = verification.cases(tx, row, listed[:PAGE])
             again = len(verification.disagreeing(tx, row)) if found is not None else 0
             earlier = [one for one in verification.history(tx, row.rule_id) if one[0].id != run_id]
         sides = side_names(rule)
@@ -120,6 +120,7 @@ class VerificationView(RoomView):
             run=row,
             found=found,
             differences=listed[:PAGE],
+            cases=cases,
             more=listed[PAGE - 1].no if len(listed) > PAGE else None,
             kind=kind or "",
             after=after,
@@ -160,12 +161,6 @@ def _found(tx: Any, run_id: int) -> reading.RunRow:
         abort(404)
 
 
-def side_names(rule: SyncRule) -> dict[str, str]:
-    """Return what both sides of a rule are called."""
-    sides = {"left": rule.left, "right": rule.right}
-    return {name: f"{side.connection} · {side.object}" for name, side in sides.items()}
-
-
 def _start(house: House, given: dict[str, str], actor: Actor) -> int:
     rule, how = given.get("rule", ""), given.get("how", "all")
     if how == "sample":
@@ -186,6 +181,7 @@ def _kinds(sides: dict[str, str]) -> dict[str, str]:
         "differing": _("Differ"),
         "only_left": _("Only in %(side)s", side=sides["left"]),
         "only_right": _("Only in %(side)s", side=sides["right"]),
+        verification.WAITING: _("Wait for a decision"),
     }
 
 
@@ -195,7 +191,7 @@ def _words() -> dict[str, tuple[str, str, str]]:
         "equal": (_("Agree"), "ok", _("Both systems hold what the rule says.")),
         "differing": (_("Differ"), "bad", _("A partner is there, and at least one field has another value.")),
         "alone": (_("Only here"), "bad", _("The other system has no partner, although the rule wants one.")),
-        "waiting": (_("Wait in a case"), "warn", _("They do not agree, and a person has been asked to decide.")),
+        "waiting": (_("Wait for a decision"), "warn", _("They do not agree, and a person has been asked to decide.")),
         "quarantined": (_("In quarantine"), "warn", _("They failed, or cannot be read or mapped as they are now.")),
         "out_of_scope": (_("Out of scope"), "muted", _("The rule's condition or a validation leaves them out.")),
         "left_alone": (_("Left alone"), "muted", _("They have no partner, and the rule wants none.")),

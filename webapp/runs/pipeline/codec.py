@@ -86,6 +86,12 @@ def columns_of(blob: bytes, frame: str, names: Sequence[str]) -> pl.DataFrame:
     return pl.read_ipc(io.BytesIO(body), columns=list(names))
 
 
+def frame_of(blob: bytes, frame: str) -> pl.DataFrame | None:
+    """Return one of the frames that `pack` was given, None where it is not among them; nothing else is read."""
+    body = next((body for name, body in _bodies(blob) if name == frame), None)
+    return None if body is None else pl.read_ipc(io.BytesIO(body))
+
+
 def _bodies(blob: bytes) -> Iterator[tuple[str, bytes]]:
     size = int.from_bytes(blob[:4], "big")
     at = 4 + size

@@ -21,6 +21,7 @@ from rules.documents.sync import Direction
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM
+from webapp.runs import pair_waits
 from webapp.runs.models import pair_case, quarantine, run_difference, run_verification
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import add_counts
@@ -233,10 +234,11 @@ def _clean(details: Mapping[str, Any]) -> Any:
 
 
 def _waiting(tx: sa.Connection, rule_id: int) -> Waiting:
-    cases = {}
+    cases, possible = {}, list(pair_waits.candidates(tx, rule_id))
     for side, column in (("left", pair_case.c.left_key), ("right", pair_case.c.right_key)):
         mine = (pair_case.c.rule_id == rule_id, pair_case.c.state != "settled", column.is_not(None))
-        cases[side] = pl.Series(tx.scalars(sa.select(column).where(*mine)).all(), dtype=pl.String)
+        named = [one.key for one in possible if one.side == side]
+        cases[side] = pl.Series([*tx.scalars(sa.select(column).where(*mine)), *named], dtype=pl.String)
     parked = {}
     for side in ("left", "right"):
         open_ = (quarantine.c.rule_id == rule_id, quarantine.c.state == "open", quarantine.c.side == side)
