@@ -152,7 +152,8 @@ def _guarded(rule: SyncRule, item: MergeField) -> bool:
 
 def merge(pairs: Pairs, fields: Sequence[MergeField]) -> Merged:
     """Return what is to be written to both sides of each pair, and what a person has to settle."""
-    writes = {item.name: _write(pairs, item) for item in fields}
+    write = _write if len(pairs.known) else _write_nothing  # the first load of a rule meets no pairs
+    writes = {item.name: write(pairs, item) for item in fields}
     none = _no(pairs)
     changed_left, changed_right, conflict, any_write = none, none, none, none
     for made in writes.values():
@@ -212,6 +213,19 @@ def _write(pairs: Pairs, item: MergeField) -> _Write:
         None if right is None else _written(right, _wanted(item.strength, right, flows_right), answers, SideName.RIGHT),
         None if left is None else _written(left, _wanted(item.strength, left, flows_left), answers, SideName.LEFT),
     )
+
+
+def _write_nothing(pairs: Pairs, item: MergeField) -> _Write:
+    """Return what one field writes where there are no pairs."""
+    none = _no(pairs)
+    sides = ((pairs.right, item.right, pairs.to_right), (pairs.left, item.left, pairs.to_left))
+    right, left = (
+        (none.alias("written"), _typed(records[name], given[item.name].dtype))
+        if item.on_update and name is not None
+        else None
+        for records, name, given in sides
+    )
+    return _Write(_Change(none, none, none, none), none, none, right, left)
 
 
 def _way(pairs: Pairs, item: MergeField, target: SideName) -> _Way | None:
