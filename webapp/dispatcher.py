@@ -19,6 +19,7 @@ from webapp.events.sources import register
 from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
 from webapp.runs.claims import lapsed
+from webapp.runs.dependencies import retry_forgotten
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
@@ -64,6 +65,7 @@ def turn(house: House, connection: redis.Redis) -> None:
         fire_due(house)
         expire_due(house)
         ordering.call_off(house)
+        retry_forgotten(house)
         announce_waiting(house, connection)
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)

@@ -63,7 +63,7 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
             state, message, paused = ending
             with house.db.begin() as tx:
                 Journal(house, claimed).end(tx, state, message, paused=paused)
-    retry_dependants(house, claimed)
+    retry_dependants(house, run_id)
     return True
 
 

@@ -61,6 +61,15 @@ run_wait = sa.Table(
     sa.Column("well", sa.Boolean, nullable=False, comment="it is called off unless the other one ends well"),
 )
 
+dependants_due = sa.Table(
+    "dependants_due",
+    metadata,
+    sa.Column(
+        "run_id", BigId, primary_key=True, autoincrement=False, comment="it ended well, and records wait for others"
+    ),
+    sa.Column("looked_at", UtcDateTime, nullable=False, comment="when somebody last saw which of them can go on"),
+)
+
 run_chunk = sa.Table(
     "run_chunk",
     metadata,

@@ -131,6 +131,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_connection')),
     sa.UniqueConstraint('name', name=op.f('uq_connection_name'))
     )
+    op.create_table('dependants_due',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='it ended well, and records wait for others'),
+    sa.Column('looked_at', UtcDateTime(), nullable=False, comment='when somebody last saw which of them can go on'),
+    sa.PrimaryKeyConstraint('run_id', name=op.f('pk_dependants_due'))
+    )
     op.create_table('entity',
     sa.Column('name', sa.String(length=40), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False, comment='the version in force'),
@@ -733,6 +738,7 @@ def downgrade() -> None:
     op.drop_table('entity_file')
     op.drop_table('entity_fence')
     op.drop_table('entity')
+    op.drop_table('dependants_due')
     op.drop_table('connection')
     op.drop_index('ix_case_item_state_id', table_name='case_item')
     op.drop_index(op.f('ix_case_item_rule_name'), table_name='case_item')

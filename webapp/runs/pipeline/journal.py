@@ -27,7 +27,7 @@ from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import Packed, column_text, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
-from webapp.runs.pipeline.parking import park, settle
+from webapp.runs.pipeline.parking import note_dependants, park, settle
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
 _SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
@@ -257,6 +257,8 @@ class Journal:
         counts = chunks.add_counts([stored])  # those of the journal may be older, where another one has counted
         self._audit(tx, Tag.RUN_ENDED, {"state": state, "counts": counts, "message": str(message or "")})
         claim = self.claim
+        if state == "succeeded":
+            note_dependants(tx, claim, now)
         head = (claim.run_id, claim.rule_name, claim.mode, state, claim.token)
         told_of = hooks.Ended(*head, counts, str(message or ""), now)
         for tell in hooks.ended:

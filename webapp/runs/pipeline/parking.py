@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rules.mapping.references import STAGE
 from rules.reconcile.situations import MOVED, Outcome
-from webapp.runs.models import quarantine
+from webapp.runs.models import dependants_due, quarantine
 from webapp.runs.pipeline.codec import column_text, reason_of
 
 if TYPE_CHECKING:
@@ -80,6 +80,18 @@ def settle_entries(tx: sa.Connection, entries: Sequence[int], now: datetime) -> 
     """Settle entries of which nothing is left to be written."""
     if entries:
         _resolve(tx, quarantine.c.id.in_(entries), now)
+
+
+def note_dependants(tx: sa.Connection, claim: Claim, now: datetime) -> None:
+    """Note, with the end of a run, that records wait which it may have linked the partners of.
+
+    Those that wait for records of its rule, and those of its rule itself: what they wait for may have been linked while
+    it was at work.
+    """
+    mine = sa.or_(quarantine.c.waits_rule == claim.rule_name, quarantine.c.rule_name == claim.rule_name)
+    waiting = sa.exists().where(mine, quarantine.c.waits_rule.is_not(None), quarantine.c.state == "open")
+    if claim.live and claim.kind != "verify" and tx.scalar(sa.select(waiting)):
+        tx.execute(sa.insert(dependants_due).values(run_id=claim.run_id, looked_at=now))
 
 
 def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:
