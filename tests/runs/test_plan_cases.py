@@ -123,3 +123,15 @@ def test_possible_partners_wait_in_a_comparison(app, admin_client, shop):  # noq
     assert len(records(admin_client.get(f"/runs/{run_id}/comparison?kind=waiting").text)) == 3
     listed = admin_client.get(f"/api/v1/runs/{run_id}/comparison/records?kind=waiting").json["items"]
     assert sorted(one["kind"] for one in listed) == ["differing", "only_left", "only_right"]
+
+
+def test_a_run_of_which_all_waits_leads_to_the_cases(app, admin_client, shop):  # noqa: F811
+    """Where nothing changed because all waits for people, the page says so and leads there, if one may read cases."""
+    sim = admin_client.get(f"/runs/{shop.run('simulate')}").text
+    assert "Records would wait for a person" in sim
+    assert "/plan?outcome=cases" in sim
+    run_id = shop.run("live")
+    page = admin_client.get(f"/runs/{run_id}").text
+    assert "Records wait for a person" in page
+    assert page.count('href="/cases/?rule=customers"') >= 2
+    assert "No record matches this filter" in admin_client.get(f"/runs/{run_id}?key=x").text
