@@ -7,7 +7,9 @@ and closed. It promises that
   with a position behind which a later `read` can go on; ending without an error means that the scan was complete;
 - a value that cannot be represented exactly becomes a `Reject`, never a guess;
 - `write` with `capabilities.transactions` is all or nothing for the good records of a call, and records the fence in
-  the same transaction, so that a call that is repeated after a crash can be recognised with `applied`.
+  the same transaction, so that a call that is repeated after a crash can be recognised with `applied`;
+- with `capabilities.messages`, `read` takes nothing away: messages stay in the system until `acknowledge` says that
+  what was read is durable. What is not acknowledged is read again, in its order: a message may be met twice, never lost.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
 from connectors.lookups import whole
 from rules.predicate import Predicate
@@ -89,6 +92,10 @@ class Capabilities:
     """Several can work on one system at a time; each sees what the others have committed."""
     filter: bool = False
     """`read` leaves out records by a filter and counts them, so that they need not be sent."""
+    capture: bool = False
+    """`read` is fed by the system's own log of changes, which names deleted records, too."""
+    messages: bool = False
+    """Objects hold messages, in their order: each is read until it is acknowledged, and none can be looked up."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,19 @@ class Cursor:
     since: Any = None
 
 
+@dataclass(frozen=True)
+class Capture:
+    """Read what changed by the system's own log: all records whose `key` it names behind `since`, as they are now.
+
+    `name` tells this reader from others. The log is read up to its end as of the first page. With `since` None all
+    records are read, and a later read goes on from a place before the first of them.
+    """
+
+    name: str
+    key: str
+    since: Mapping[str, Any] | None = None
+
+
 Position = Mapping[str, Any]
 """Where a page ended, as JSON values; made and read by the same connector only."""
 
@@ -167,6 +187,10 @@ class ReadRequest:
     page_size: int = DEFAULT_PAGE
     filter: Predicate | None = None
     """Records that do not meet it may be left out; only what `Connector.filterable` returned is asked for."""
+    capture: Capture | None = None
+    """Instead of a cursor: be fed by the system's log of changes."""
+    consume: bool = False
+    """Messages: what is read will be acknowledged; without it they are only looked at, and others may take them."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +210,11 @@ class Page:
     `left_out` counts the records that the request's filter left out between the page before and the place behind this.
     `deleted` names records that are gone (`Capabilities.deletions`): rows of the request's schema whose key is there,
     and whose other fields are null where they are not known. What a later page says of a key holds; one page names a
-    key either here or among its records.
+    key either here or among its records. A page of messages holds the last word of each key; the messages that it
+    takes the place of count as left out.
+
+    Of a read by capture, `captured` is where a later one goes on once all up to this page is durable, and `emptied`
+    says that all records were deleted at once, so that those that are gone are not named.
     """
 
     records: pl.DataFrame
@@ -195,6 +223,8 @@ class Page:
     first: int | None = None
     left_out: int = 0
     deleted: pl.DataFrame | None = None
+    captured: Mapping[str, Any] | None = None
+    emptied: bool = False
 
 
 @dataclass(frozen=True)
@@ -282,6 +312,13 @@ class Connector(ABC):
         alone = schema.select((key,))
         return whole(found, alone, values, bad, lambda: self.lookup(name, alone, key, values))
 
+    def acknowledge(self, name: str, position: Position) -> None:  # noqa: B027 - only messages are acknowledged
+        """Give up the messages of the pages up to this position: what became of them is durable.
+
+        Called behind each page, by the thread that reads. Where the acknowledgement gets lost (`Retriable`), the
+        messages are read once more.
+        """
+
     def filterable(self, request: ReadRequest) -> Predicate | None:  # noqa: ARG002 - for systems that filter
         """Return what of the request's filter the system does itself (a wider one), None for nothing.
 
@@ -292,6 +329,10 @@ class Connector(ABC):
 
     def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
+        raise NotImplementedError
+
+    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+        """Return an object's log of changes (`Capabilities.capture`)."""
         raise NotImplementedError
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:

@@ -87,21 +87,33 @@ class Reader:
         self, session: Session, key: str, values: pl.Series, only: sa.ColumnElement[bool] | None = None
     ) -> pl.DataFrame:
         """Return the records whose key is among the values, compared exactly, and which meet a condition."""
+        found, rejects = self.by_keys(session, key, values, only)
+        if rejects:
+            raise RecordRejected(rejects[0].message, field=rejects[0].field, object_name=self._table.name)
+        return found
+
+    def by_keys(
+        self, session: Session, key: str, values: pl.Series, only: sa.ColumnElement[bool] | None = None
+    ) -> tuple[pl.DataFrame, list[Reject]]:
+        """Return the records whose key is among the values, as `lookup` does, and those that cannot be read."""
         column = column_of(self._table, key)
         typed = values.cast(column.field.dtype, strict=False)
-        wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique()
-        found = [self._empty()]
+        wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique(maintain_order=True)
+        found, bad = [self._empty()], list[Reject]()
         for start in range(0, wanted.len(), self._flavor.lookup):
             some = wanted.slice(start, self._flavor.lookup)
             statement = self._select(()).where(self._flavor.among(column, some))
             statement = statement if only is None else statement.where(only)
             with session() as connection:
                 records, rejects = self._frame(self._fetch(connection, statement, (), some.len()))
-            if rejects:
-                raise RecordRejected(rejects[0].message, field=rejects[0].field, object_name=self._table.name)
+            bad += rejects
             # a database may compare texts without regard to case or trailing spaces
             found.append(records.filter(pl.col(key).is_in(some.implode())) if key in records.columns else records)
-        return pl.concat(found)
+        return pl.concat(found), bad
+
+    def only(self, schema: Schema) -> Reader:
+        """Return the reader of other fields of the table."""
+        return Reader(self._flavor, self._source, self._table, schema)
 
     def _by_key(self, session: Session, request: ReadRequest, after: Position) -> Iterator[Page]:
         phases = self._phases(request.cursor)

@@ -9,11 +9,13 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
-from connectors.builtin.database_check import ServerDatabase
+from connectors.builtin.database_captured import CapturedDatabase
+from connectors.builtin.database_changes import WindowLog
 from connectors.builtin.database_settings import (
     CAPABILITIES,
     CATEGORY,
@@ -22,10 +24,11 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
+from connectors.builtin.postgresql_changes import PostgreSQLLog
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
 from connectors.builtin.postgresql_probe import offers_tls
 from connectors.errors import Misconfigured
-from connectors.spi import ConnectorSpec, Setting
+from connectors.spi import Capture, ConnectorSpec, Setting
 from rules.text import N_, msg
 
 _TLS = {"prefer": "prefer", "require": "require", "verify": "verify-full", "disable": "disable"}
@@ -41,7 +44,7 @@ _SESSION = {
 _KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
-class PostgreSQL(ServerDatabase):
+class PostgreSQL(CapturedDatabase):
     """Tables and views of one schema of a PostgreSQL database."""
 
     spec = ConnectorSpec(
@@ -56,7 +59,7 @@ class PostgreSQL(ServerDatabase):
             OWN_TABLE_SETTING,
             OPTIONS_SETTING,
         ),
-        capabilities=CAPABILITIES,
+        capabilities=replace(CAPABILITIES, capture=True),
     )
     flavor = PostgreSQLFlavor()
     url = "postgresql+psycopg://"
@@ -73,15 +76,7 @@ class PostgreSQL(ServerDatabase):
     def open(self) -> psycopg.Connection:
         """Return a new connection to an address that may be reached."""
         settings = {**_SESSION, **self._options()}
-        address = self.address()
-        with self._authority() as authority:
-            connection = psycopg.connect(
-                host=self.host, hostaddr=address, port=self.port, dbname=self.settings["database"],
-                user=self.settings["user"], password=self.settings.get("password") or "", passfile=os.devnull,
-                sslmode=_TLS[self.settings.get("tls") or "prefer"], sslrootcert=authority, sslcertmode="disable",
-                gssencmode="disable", connect_timeout=max(2, round(self.context.timeout)), client_encoding="UTF8",
-                application_name="syncline", prepare_threshold=None, autocommit=True, **_KEEPALIVE,
-            )  # fmt: skip
+        connection = self._connect()
         try:
             calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
             connection.execute(f"SELECT {calls}".encode(), [part for pair in settings.items() for part in pair])
@@ -90,6 +85,33 @@ class PostgreSQL(ServerDatabase):
             raise
         connection.autocommit = False
         return connection
+
+    def log(self, name: str, capture: Capture) -> WindowLog:
+        """Return the log of a table."""
+        return PostgreSQLLog(self, name, capture, self.replication)
+
+    @contextlib.contextmanager
+    def replication(self) -> Iterator[psycopg.Connection]:
+        """Yield a connection of the replication protocol, which gives texts as all others do."""
+        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in _SESSION.items())
+        try:
+            with contextlib.closing(
+                self._connect(replication="database", options=f"{options} -c wal_sender_timeout=0")
+            ) as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise self.flavor.fault(error, None) from error
+
+    def _connect(self, **more: Any) -> psycopg.Connection:
+        address = self.address()
+        with self._authority() as authority:
+            return psycopg.connect(
+                host=self.host, hostaddr=address, port=self.port, dbname=self.settings["database"],
+                user=self.settings["user"], password=self.settings.get("password") or "", passfile=os.devnull,
+                sslmode=_TLS[self.settings.get("tls") or "prefer"], sslrootcert=authority, sslcertmode="disable",
+                gssencmode="disable", connect_timeout=max(2, round(self.context.timeout)), client_encoding="UTF8",
+                application_name="syncline", prepare_threshold=None, autocommit=True, **_KEEPALIVE, **more,
+            )  # fmt: skip
 
     def offers_tls(self, connection: socket.socket) -> bool | None:
         """Ask for encryption as every PostgreSQL client does."""

@@ -63,6 +63,7 @@ _STATES: dict[str, tuple[type[ConnectorError], Message]] = {
     "25006": (Forbidden, msg("The database is read-only, perhaps a replica.")),
     "25P03": (Unavailable, msg("The database ended a transaction that stood still for too long.")),
     "53": (Unavailable, msg("The database has no room or no free connections at the moment.")),
+    "55006": (Unavailable, msg("Something else uses this at the moment; it can be tried again.")),
     "55P03": (Unavailable, msg("Another transaction keeps records locked; it can be tried again.")),
     "57014": (Unavailable, msg("The database took too long and gave up.")),
     "57": (Unavailable, msg("The database is being stopped or restarted.")),
