@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import pytest
 
-_PARTS = ("sample", "read", "deletions", "filter", "write")
+_PARTS = ("sample", "read", "deletions", "filter", "messages", "write")
 pytest.register_assert_rewrite(*(f"connectors.testing_{part}" for part in _PARTS))
 
 from connectors.testing_deletions import DeletionLaws  # noqa: E402 - after the registration
 from connectors.testing_filter import FilterLaws  # noqa: E402
+from connectors.testing_messages import MessageLaws  # noqa: E402
 from connectors.testing_read import CursorLaws, SpecLaws  # noqa: E402
 from connectors.testing_sample import EXTREMES, KEY, TITLE, VERSION, Settings, name_of  # noqa: E402
 from connectors.testing_write import FenceLaws  # noqa: E402
@@ -31,5 +32,5 @@ from connectors.testing_write import FenceLaws  # noqa: E402
 __all__ = ["EXTREMES", "KEY", "TITLE", "VERSION", "ConnectorConformance", "Settings", "name_of"]
 
 
-class ConnectorConformance(SpecLaws, CursorLaws, DeletionLaws, FilterLaws, FenceLaws):
+class ConnectorConformance(SpecLaws, CursorLaws, DeletionLaws, FilterLaws, MessageLaws, FenceLaws):
     """Every promise of a connector as a test; inherit it and fill in the hooks."""
