@@ -54,7 +54,7 @@ class Service:
             return good
         self.asked += 1
         bad = self.faults(self.asked, good)
-        self.refused += bad is not None
+        self.refused += bad is not None and (bad.status, bad.payload()) != (good.status, good.payload())
         return good if bad is None else bad
 
     def _good(self, request: Received) -> Answer:
@@ -260,19 +260,23 @@ def _stays_broken(world: World, service: Service, fault: str, begins: Iterable[i
     for begin in begins:
         service.asked = 0
         service.faults = lambda number, good, begin=begin: answer(good) if number >= begin else None
-        before, run = service.refused, world.run()
+        kept, before, run = agreed(service), service.refused, world.run()
         if service.refused == before:  # a record less makes a request less
             assert run.state == "succeeded"
             continue
-        assert run.state in ("failed", "suspended"), (begin, run.state, numbers(run))
-        assert str(run.message)
         assert {1, 2, 3, 4, 6, 7, 8, 9} <= {row[0] for row in held(world)}, begin
-        assert len(service.rows) == RECORDS - 1
+        assert agreed(service) == kept, begin
         service.faults = lambda *_: None
-        resume(world.house, run.id, ADMIN)
-        assert world.work(run.id, "w2")
+        if run.state == "succeeded":  # of single records only it was not said whether they are there: these wait
+            assert numbers(run)["quarantined"], (begin, numbers(run))
+            run = world.run()
+        else:
+            assert run.state in ("failed", "suspended"), (begin, run.state, numbers(run))
+            assert str(run.message)
+            resume(world.house, run.id, ADMIN)
+            assert world.work(run.id, "w2")
         assert world.look(run.id).state == "succeeded"
-        assert held(world) == agreed(service), begin
+        assert (agreed(service), held(world)) == (kept, kept), begin
         assert not {"created", "updated", "deleted"} & set(numbers(world.run()))
         _disturb(service, begin)
 
