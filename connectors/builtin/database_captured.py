@@ -31,7 +31,7 @@ class CapturedDatabase(ServerDatabase):
             yield from super().read(request)
             return
         log = self.log(request.object, capture)
-        if capture.since is None:
+        if capture.since is None or "from" in (request.after or {}):
             yield from everything(super().read, request, log.start)
             return
         key = column_of(self._table(request.object), capture.key)

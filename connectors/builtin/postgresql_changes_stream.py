@@ -35,8 +35,7 @@ class Stream:
         """Begin behind a place; raises what the driver raises."""
         name = publication.replace('"', '""').replace("'", "''")
         command = (
-            f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)}"
-            f" (proto_version '1', publication_names '\"{name}\"')"
+            f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)} (proto_version '1', publication_names '\"{name}\"')"
         )
         result = self._wire.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rules.documents.sync import DeleteDetect, SideName, SyncRule
+from rules.documents.sync import DeleteDetect, DetectBy, SideName, SyncRule
 from rules.reconcile.agreement import flows_away_from
 
 
@@ -30,6 +30,13 @@ def tombstones(rule: SyncRule) -> Mapping[SideName, Tombstone]:
 
 def told(rule: SyncRule, side: SideName) -> bool:
     """Tell whether what is read of a side says which of its records are gone: by events or by tombstones."""
-    if rule.deletes.detect is DeleteDetect.EVENT:
+    if by_events(rule, side):
         return flows_away_from(rule) in (None, side)
     return side in tombstones(rule)
+
+
+def by_events(rule: SyncRule, side: SideName) -> bool:
+    """Tell whether a side's deletions are events: where the rule waits for these, and where a log names them anyway."""
+    captured = getattr(rule.detect, side.value).by is DetectBy.CDC
+    named = (DeleteDetect.EVENT, DeleteDetect.FULL_SCAN) if captured else (DeleteDetect.EVENT,)
+    return rule.deletes.detect in named

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from connectors.errors import Misconfigured
-from connectors.spi import Connector, Cursor, Page, ReadRequest
+from connectors.spi import Connector, Page, ReadRequest
 from rules.documents.sync import Action, DeleteDetect, SideName, SyncRule
 from rules.mapping.policies import written
 from rules.reconcile.one_way import key_text, key_values
@@ -28,7 +28,7 @@ from webapp.runs.pipeline.links import Links, unlinked
 from webapp.runs.pipeline.named import Lookup
 from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.planning import Planner
-from webapp.runs.pipeline.reading import pages
+from webapp.runs.pipeline.reading import Start, pages
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.told import Told
 
@@ -46,7 +46,7 @@ class Absent:
     reader: Connector
     retry: Retry
     page_size: int
-    cursor: Cursor | None = None
+    start: Start | None = None
     heed: Callable[[], None] = lambda: None
     """Stops the run behind a page of keys where someone has asked for it."""
 
@@ -61,7 +61,9 @@ class Absent:
         sides, schema = self.planner.sides, self.planner.source_schema
         if told(self.rule, SideName(sides.source_name)):
             side = Told(self.reader, sides.source.object, schema, sides.source_key, self.page_size, self.retry)
-            return side.gone(self.cursor, lambda keys: links.find(keys).is_not_null())
+            gone = side.gone(self.start, lambda keys: links.find(keys).is_not_null())
+            if gone is not None:
+                return gone
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
         present = KeySet()
         for page in pages(self.reader, request, self.retry):
@@ -91,10 +93,7 @@ class Absent:
             raise Suspended(stop)
         first = journal.chunks + 1
         for number, start in enumerate(range(0, gone.len(), self.page_size)):
-            keys = self._still_gone(gone[start : start + self.page_size])
-            partners = links.find(keys)
-            known = partners.is_not_null()
-            yield self._chunk(keys.filter(known), partners.filter(known), first + number)
+            yield self.chunk(self._still_gone(gone[start : start + self.page_size]), links, first + number)
 
     def _still_gone(self, keys: pl.Series) -> pl.Series:
         """Return the keys that no record has when each is asked for: a list may move while it is read."""
@@ -102,6 +101,12 @@ class Absent:
         lookup = Lookup(self.reader, thing, self.page_size, self.retry)
         there = [key_text(found[lookup.key]) for _, found in lookup.pages(keys)]
         return keys.filter(~keys.is_in(pl.concat(there).implode()))
+
+    def chunk(self, keys: pl.Series, links: Links, no: int) -> Chunk:
+        """Return what is done about records that are said to be gone."""
+        partners = links.find(keys)
+        known = partners.is_not_null()
+        return self._chunk(keys.filter(known), partners.filter(known), no)
 
     def _chunk(self, keys: pl.Series, partners: pl.Series, no: int) -> Chunk:
         sides, action = self.planner.sides, self.action

@@ -65,7 +65,8 @@ class Approval(StoredRun):
         moved = sa.exists().where(run_record.c.run_id == self.claim.run_id, run_record.c.situation == MOVED)
         if tx.scalar(sa.select(moved)):
             return
-        cursors, whole = ends.cursors(tx.scalar(sa.select(run.c.high).where(run.c.id == self.of)))
+        read = tx.execute(sa.select(run.c.high, run.c.since).where(run.c.id == self.of)).one()
+        cursors, whole = ends.cursors(read.high, read.since)
         for side in whole:
             settle_rest(tx, self.claim, self.house.clock(), side)
         for cursor in cursors:
@@ -73,10 +74,17 @@ class Approval(StoredRun):
 
     def _advance(self, tx: sa.Connection, cursor: CursorEnd) -> None:
         known = cursors.stored(tx, self.claim, cursor.name)
-        if cursor.value is None or (known is not None and _value(cursor, known) >= _value(cursor, cursor.value)):
+        if cursor.value is None or _is_past(cursor, known):
             return
         cursors.put(tx, self.claim, cursor.name, cursor.value)
 
 
+def _is_past(cursor: CursorEnd, known: Any) -> bool:
+    """Tell whether a side has been read further than the plan did, or (by log) otherwise than from where it began."""
+    if cursor.field is None:
+        return bool(known != cursor.since)
+    return known is not None and bool(_value(cursor, known) >= _value(cursor, cursor.value))
+
+
 def _value(cursor: CursorEnd, value: Any) -> Any:
-    return typed_value(cursor.held.schema, cursor.field, value)
+    return typed_value(cursor.held.schema, cursor.field or "", value)

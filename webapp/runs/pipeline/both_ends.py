@@ -22,7 +22,7 @@ from rules.reconcile.situations import UNDONE, Outcome
 from webapp.extensions import House
 from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
-from webapp.runs.pipeline.codec import column_text
+from webapp.runs.pipeline.cursors import field_of, name_of
 from webapp.runs.pipeline.ends import CursorEnd, Ends, Run
 from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.held import Held, there
@@ -89,17 +89,17 @@ class TwoWayEnds(Ends):
         """Let both sides put in place what has been written."""
         self.both.finish()
 
-    def cursors(self, high: Any) -> tuple[list[CursorEnd], list[str | None]]:
-        """Return the sides that are read by cursor, and the names of those that are read whole."""
+    def cursors(self, high: Any, since: Any) -> tuple[list[CursorEnd], list[str | None]]:
+        """Return the sides that are read by cursor or log, and the names of those that are read whole."""
         found: list[CursorEnd] = []
         whole: list[str | None] = []
         for name, side in self.held.items():
             detect = getattr(self.rule.detect, name)
-            if detect.by is not DetectBy.CURSOR:
+            if detect.by is DetectBy.FULL:
                 whole.append(name)
                 continue
-            place = str(column_text(f"{name}:{side.side.connection}/{side.side.object}/{detect.field}"))
-            found.append(CursorEnd(place, side, detect.field, (high or {}).get(name)))
+            place, ended = name_of(side.side, detect, name), (high or {}).get(name)
+            found.append(CursorEnd(place, side, field_of(detect), ended, (since or {}).get(name)))
         return found, whole
 
     def agreed(self, chunk: Chunk) -> Chunk:

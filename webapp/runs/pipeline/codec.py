@@ -59,7 +59,7 @@ def typed_value(schema: Schema, name: str, value: Any) -> Any:
 
 def plain_value(value: Any) -> Any:
     """Return the JSON form of a value."""
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int, str, dict)):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 

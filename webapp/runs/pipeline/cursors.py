@@ -6,16 +6,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.sync import Detect, DetectBy, Side
 from webapp.runs.models import rule_cursor, run
 from webapp.runs.pipeline.codec import column_text
 from webapp.runs.pipeline.journal import Claim
-from webapp.runs.pipeline.sides import Sides
+
+LOG = "(log)"
+"""Stands for the field where a side is fed by its system's log of changes."""
 
 
-def name_of(sides: Sides) -> str:
-    """Return the name under which the cursor of a rule's source is kept."""
-    source = sides.source
-    return str(column_text(f"{source.connection}/{source.object}/{sides.detect.field}"))
+def name_of(side: Side, detect: Detect, name: str = "") -> str:
+    """Return the name under which the cursor of a side is kept; `name` is that of the side where a rule reads both."""
+    field = field_of(detect) or LOG
+    return str(column_text(f"{name}:{side.connection}/{side.object}/{field}".removeprefix(":")))
+
+
+def field_of(detect: Detect) -> str | None:
+    """Return the field whose values tell how far a side has been read, None for a place in a log."""
+    return None if detect.by is DetectBy.CDC else detect.field
 
 
 def stored(tx: sa.Connection, claim: Claim, name: str) -> Any:

@@ -18,7 +18,7 @@ from rules.schema import Schema
 from rules.trace import read_fields
 from webapp.extensions import House
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import column_text
+from webapp.runs.pipeline.cursors import field_of, name_of
 from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Claim
@@ -41,12 +41,16 @@ class Run:
 
 @dataclass(frozen=True)
 class CursorEnd:
-    """A side that is read by cursor: under which name its place is kept, and the field; `part` of the run's `high`."""
+    """A side that is read by cursor or by log: under which name its place is kept, and the field (None: a log).
+
+    `value` is where the run has ended, `since` where it began.
+    """
 
     name: str
     held: Held
-    field: str
+    field: str | None
     value: Any
+    since: Any = None
 
 
 class LinkBook(Book, Protocol):
@@ -98,8 +102,11 @@ class Ends(ABC):
         """Let the sides put in place what has been written."""
 
     @abstractmethod
-    def cursors(self, high: Any) -> tuple[list[CursorEnd], list[str | None]]:
-        """Return the sides that are read by cursor, and the names of those that are read whole (None: the only one)."""
+    def cursors(self, high: Any, since: Any) -> tuple[list[CursorEnd], list[str | None]]:
+        """Return the sides that a run has read by cursor or log from `since` to `high`, and the names of the others.
+
+        The name of the only side that is read is None.
+        """
 
 
 class OneWayEnds(Ends):
@@ -151,13 +158,12 @@ class OneWayEnds(Ends):
         """Let the target put in place what has been written."""
         self.target.connector.finish(self.target.object)
 
-    def cursors(self, high: Any) -> tuple[list[CursorEnd], list[str | None]]:
-        """Return the source, if it is read by cursor."""
-        field, own = self.flow.detect.field, self.held[0]
-        if self.flow.detect.by is not DetectBy.CURSOR or field is None:
+    def cursors(self, high: Any, since: Any) -> tuple[list[CursorEnd], list[str | None]]:
+        """Return the source, if it is read by cursor or log."""
+        detect, own = self.flow.detect, self.held[0]
+        if detect.by is DetectBy.FULL:
             return [], [None]
-        name = str(column_text(f"{own.side.connection}/{own.side.object}/{field}"))
-        return [CursorEnd(name, own, field, high)], []
+        return [CursorEnd(name_of(own.side, detect), own, field_of(detect), high, since)], []
 
 
 def opened_one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:

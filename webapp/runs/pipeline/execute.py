@@ -13,7 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
-from connectors.spi import Connector, Cursor, Fence, Page, ReadRequest
+from connectors.spi import Connector, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
@@ -26,7 +26,7 @@ from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump, touched
-from webapp.runs.pipeline.codec import plain_value, typed_value
+from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.correlating import for_one_way
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
@@ -40,11 +40,12 @@ from webapp.runs.pipeline.overlap import Behind, ahead, closed
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
-from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed
+from webapp.runs.pipeline.reading import Start, begun, high_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.starting import Starts
 from webapp.runs.pipeline.steady import steady
 from webapp.runs.pipeline.told import note_high
 from webapp.runs.pipeline.validating import Validating
@@ -87,6 +88,7 @@ class Execution:
         self._parked: Parked | None = None
         self._library = EMPTY
         self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
+        self.starts = Starts(self.journal, installation, self.retry)
 
     def run(self, systems: Systems) -> None:
         """Carry the run to its end; raises what stops it (ConnectorError, Suspended, Cancelled)."""
@@ -156,8 +158,8 @@ class Execution:
             self._correlate(reader, planner, target, links)
             if self.full and self.claim.kind == "sync":
                 planner.steady = steady(planner, links, self.retry)
-            cursor = self._cursor(planner.source_schema)
-            high = typed_value(planner.source_schema, cursor.field, self._high) if cursor else None
+            cursor = self._cursor(reader, planner.source_schema)
+            high = high_of(planner.source_schema, cursor, self._high)
             with self._behind, closed(self._pages(reader, planner, links, cursor)) as read:
                 for no, page in enumerate(read, self.journal.chunks + 1):
                     high = high if self._aside else highest(page, cursor, high)
@@ -188,7 +190,7 @@ class Execution:
         """Return the number of the page's first record; that of a replayed record is its place in the selection."""
         return int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
 
-    def _pages(self, reader: Connector, planner: Planner, links: Links, cursor: Cursor | None) -> Iterator[Page]:
+    def _pages(self, reader: Connector, planner: Planner, links: Links, cursor: Start | None) -> Iterator[Page]:
         size, schema = self.house.settings.page_size, planner.source_schema
         if self.claim.kind == "replay":
             return replayed(
@@ -196,7 +198,8 @@ class Execution:
             )
         if self.claim.kind == "records":
             return self._named(self._lookup(reader, planner))
-        request = ReadRequest(self.sides.source.object, schema, cursor, self._position or None, size)
+        request = ReadRequest(self.sides.source.object, schema, after=self._position or None, page_size=size)
+        request = begun(request, cursor)
         if self.claim.kind == "part":
             return Part(self.claim.parameters or {}, schema, self._library).pages(
                 reader, request, self.retry, self._tell_unclear
@@ -336,7 +339,7 @@ class Execution:
         if self.claim.kind != "sync":
             return
         position, high = self.journal.place
-        cursor = self._cursor(planner.source_schema)
+        cursor = self._cursor(reader, planner.source_schema)
         absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size, cursor, self._heed)
         for chunk in absent.chunks(links, self.journal, self.limits):
             self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
@@ -364,29 +367,22 @@ class Execution:
     def _fence(self, chunk: Chunk) -> Fence:
         return Fence(self.scope, self.claim.token, self.claim.run_id, chunk.no)
 
-    def _cursor(self, schema: Schema) -> Cursor | None:
-        if self.claim.kind != "sync":
+    def _cursor(self, reader: Connector, schema: Schema) -> Start | None:
+        """Return where the source is read from, None for everything."""
+        if self.claim.kind != "sync" or self.full:
             return None
-        detect = self.sides.detect
-        since = self.claim.since
-        if since is None and detect.field is not None and self.claim.chunks == 0:
-            with self.house.db.read() as tx:
-                since = cursors.stored(tx, self.claim, cursors.name_of(self.sides))
-            if since is not None:
-                self.journal.note(since=since)
-        return cursor_of(
-            detect, self.sides.source_key, typed_value(schema, detect.field, since) if detect.field else None
-        )
+        sides = self.sides
+        return self.starts.one_way(reader, (sides.source, sides.source_key, sides.source_name), schema, sides.detect)
 
-    def _end(self, target: Target[Links], links: Links, cursor: Cursor | None) -> None:
+    def _end(self, target: Target[Links], links: Links, cursor: Start | None) -> None:
         self._place(target)
         with self.house.db.begin() as tx:
             self.journal.guard(tx, read_complete=True)
             if self.claim.live and self.claim.kind == "sync":
-                if cursor is None:
+                if self.full:
                     settle_rest(tx, self.claim, self.house.clock())
-                else:
-                    cursors.advance(tx, self.claim, cursors.name_of(self.sides))
+                elif cursor is not None:
+                    cursors.advance(tx, self.claim, cursors.name_of(self.sides.source, self.sides.detect))
                 if self._parked is not None:
                     settle_entries(tx, self._parked.gone(tx), self.house.clock())
                 links.compact(tx, self.claim.run_id)

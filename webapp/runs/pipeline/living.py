@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.changes import ChangeLog
+from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, Position, ReadRequest, Step, WriteResult
 from rules.predicate import Predicate
 from rules.schema import Change, Schema
 from webapp.runs.pipeline.part import Part
@@ -62,11 +63,12 @@ class Living(Connector):
             yield from self.system.read(request)
             return
         asked = replace(request, schema=mark.wider(request.schema))
-        if self.only_deleted and request.cursor is None:
+        if self.only_deleted and request.cursor is None and request.capture is None:
             asked = mark.part.request(self.system, asked)
         for page in self.system.read(asked):
             there, dead = mark.split(page.records)
             left = page.left_out + dead.height
+            dead = dead if page.deleted is None else pl.concat([dead.select(page.deleted.columns), page.deleted])
             yield replace(
                 page,
                 records=there.select(request.schema.names),
@@ -88,6 +90,14 @@ class Living(Connector):
             return self.system.left_out(request, key, values)
         found = self.system.left_out(replace(request, schema=mark.wider(request.schema)), key, values)
         return mark.split(found)[0].select(request.schema.names)
+
+    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+        """Return an object's log of changes."""
+        return self.system.change_log(name, capture)
+
+    def acknowledge(self, name: str, position: Position) -> None:
+        """Let the system give up messages."""
+        self.system.acknowledge(name, position)
 
     def check(self) -> Iterator[Step]:
         """Test the connection."""

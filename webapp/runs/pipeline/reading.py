@@ -11,18 +11,21 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import Retriable
-from connectors.spi import Connector, Cursor, Page, ReadRequest, Reject
+from connectors.spi import Capture, Connector, Cursor, Page, ReadRequest, Reject
 from rules.documents.sync import Detect, DetectBy
 from rules.schema import Schema
 from rules.text import Message
 from webapp.extensions import Database
 from webapp.runs.models import quarantine
-from webapp.runs.pipeline.codec import from_texts
+from webapp.runs.pipeline.codec import from_texts, typed_value
 from webapp.runs.pipeline.overlap import closed
 from webapp.runs.pipeline.retry import Retry
 
 FIRST = 1_000
 PAGE_BYTES = 8 * 1024 * 1024
+
+Start = Cursor | Capture
+"""Where a read begins that does not read everything."""
 
 
 def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
@@ -33,6 +36,16 @@ def cursor_of(detect: Detect, key: str, since: Any) -> Cursor | None:
     if isinstance(since, date) and not isinstance(since, datetime):
         start = since - max(detect.overlap_time, timedelta(days=1))
     return Cursor(detect.field, detect.tie or key, start)
+
+
+def begun(request: ReadRequest, start: Start | None) -> ReadRequest:
+    """Return a request that reads from a start on."""
+    return replace(request, capture=start) if isinstance(start, Capture) else replace(request, cursor=start)
+
+
+def high_of(schema: Schema, start: Start | None, stored: Any) -> Any:
+    """Return how far a run has read, as `highest` compares it."""
+    return typed_value(schema, start.field, stored) if isinstance(start, Cursor) else stored
 
 
 def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Page]:
@@ -76,10 +89,12 @@ def whole(source: Connector, request: ReadRequest, retry: Retry) -> pl.DataFrame
     return pl.concat([page.records for page in pages(source, request, retry)])
 
 
-def highest(page: Page, cursor: Cursor | None, high: Any) -> Any:
-    """Return the highest cursor value read so far."""
+def highest(page: Page, cursor: Start | None, high: Any) -> Any:
+    """Return the highest cursor value, or the furthest place in a log, read so far."""
     if cursor is None:
         return high
+    if isinstance(cursor, Capture):
+        return high if page.captured is None else dict(page.captured)
     told = [page.records] if page.deleted is None else [page.records, page.deleted]
     values = [v for v in (*(frame[cursor.field].max() for frame in told), high) if v is not None]
     return max(values) if values else None

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from connectors.spi import Cursor, Page, ReadRequest
+from connectors.spi import Page, ReadRequest
 from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
@@ -24,7 +24,7 @@ from webapp.runs.pipeline.meeting import linked
 from webapp.runs.pipeline.merging import Merging
 from webapp.runs.pipeline.named import asked_keys
 from webapp.runs.pipeline.part import Part
-from webapp.runs.pipeline.reading import pages
+from webapp.runs.pipeline.reading import Start, begun, pages
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.views import View
@@ -80,15 +80,16 @@ class Rebaselining(TwoWayExecution):
         if side == (self._wanted.get("side") or "left"):
             super()._pass(side)
 
-    def _pages_of(self, view: View, cursor: Cursor | None, at: Any) -> Iterator[Page]:
+    def _pages_of(self, view: View, cursor: Start | None, at: Any) -> Iterator[Page]:
         """Yield the linked records that are wanted."""
         for page in self._wanted_pages(view, cursor, at):
             keys = key_text(page.records[view.key])
             yield Page(page.records.filter(linked(self.planner.pairs.find(view.name, keys))), page.position)
 
-    def _wanted_pages(self, view: View, cursor: Cursor | None, at: Any) -> Iterator[Page]:
+    def _wanted_pages(self, view: View, cursor: Start | None, at: Any) -> Iterator[Page]:
         reader = self.connectors[view.name]
-        request = ReadRequest(view.object, view.schema, cursor, at or None, self.house.settings.page_size)
+        size = self.house.settings.page_size
+        request = begun(ReadRequest(view.object, view.schema, after=at or None, page_size=size), cursor)
         if self._wanted.get("records"):
             return self._named(view, (at or {}).get("looked_up", 0))
         if self._wanted.get("where") or self._wanted.get("range"):

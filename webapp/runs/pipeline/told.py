@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from connectors.spi import Connector, Cursor, Page, ReadRequest
+from connectors.spi import Capture, Connector, Cursor, Page, ReadRequest
 from rules.reconcile.one_way import key_text
 from rules.schema import Schema
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.living import Living
-from webapp.runs.pipeline.reading import pages
+from webapp.runs.pipeline.reading import Start, begun, pages
 from webapp.runs.pipeline.retry import Retry
 
 Matters = Callable[[pl.Series], pl.Series]
@@ -35,13 +35,21 @@ class Told:
     page_size: int
     retry: Retry
 
-    def gone(self, cursor: Cursor | None, matters: Matters | None = None) -> pl.Series:
-        """Return the keys of the records that are gone and have not come back; only those that matter, by a mask."""
-        needed = {self.key} if cursor is None else {self.key, cursor.field, cursor.tie}
+    def gone(self, start: Start | None, matters: Matters | None = None) -> pl.Series | None:
+        """Return the keys of the records that are gone and have not come back; only those that matter, by a mask.
+
+        None where a log of changes does not name them: it is read for the first time, or all were deleted at once.
+        """
+        if isinstance(start, Capture) and start.since is None:
+            return None
+        needed = {self.key, start.field, start.tie} if isinstance(start, Cursor) else {self.key}
         fields = self.schema.select(tuple(name for name in self.schema.names if name in needed))
         source = self.connector.deleted() if isinstance(self.connector, Living) else self.connector
         found: dict[str, None] = {}
-        for page in pages(source, ReadRequest(self.object, fields, cursor, page_size=self.page_size), self.retry):
+        request = begun(ReadRequest(self.object, fields, page_size=self.page_size), start)
+        for page in pages(source, request, self.retry):
+            if page.emptied:
+                return None
             keys = deleted_keys(page, self.key)
             found |= dict.fromkeys(keys if matters is None else keys.filter(matters(keys)))
             if found:
@@ -71,7 +79,7 @@ class Notices:
             records = records.filter(~keys.is_in(list(self._ahead)).fill_null(value=False))
         told = deleted_keys(page, self.key)
         self._ahead -= set(told.to_list())
-        self.late |= not set(told.filter(self._matters(told)).to_list()) <= self._known
+        self.late |= page.emptied or not set(told.filter(self._matters(told)).to_list()) <= self._known
         hidden = page.records.height - records.height
         return replace(page, records=records, left_out=page.left_out + hidden) if hidden else page
 

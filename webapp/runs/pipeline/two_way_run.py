@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.spi import Cursor, Fence, Page, ReadRequest
-from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
+from connectors.spi import Fence, Page, ReadRequest
+from rules.documents.sync import Action, DetectBy, SideName
 from rules.reconcile.agreement import looks_at_all, scans
 from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
-from rules.reconcile.tombstones import told
+from rules.reconcile.tombstones import by_events, told
 from rules.schema import Schema
 from webapp.runs import pair_cases
 from webapp.runs.models import quarantine
@@ -26,7 +26,7 @@ from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import UNREADABLE
 from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump, touched
-from webapp.runs.pipeline.codec import column_text, plain_value, typed_value
+from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import Asked
 from webapp.runs.pipeline.execute import Execution, Systems
@@ -41,7 +41,7 @@ from webapp.runs.pipeline.pairs import GONE, Pairs
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import without_deletes
-from webapp.runs.pipeline.reading import cursor_of, highest, pages, replayed, whole
+from webapp.runs.pipeline.reading import Start, begun, high_of, highest, pages, replayed, whole
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.told import Notices, Told
@@ -142,7 +142,7 @@ class TwoWayExecution(Execution):
         """Take note of the records that the run has handled."""
         side = str(outcomes["side"].drop_nulls().first() or "left")
         self.planner.views[side].planner.remember(outcomes, marks)
-        if self._detect(side).by is DetectBy.CURSOR:
+        if self._detect(side).by is not DetectBy.FULL:
             self._seen[side].add(outcomes["left_key"])
 
     def _scan(self) -> None:
@@ -150,30 +150,33 @@ class TwoWayExecution(Execution):
         for side, view in self.planner.views.items():
             if self.claim.kind != "sync":
                 continue
-            if told(self.rule, SideName(side)):
-                self.planner.memory.absent[side] = self._listen(view)
+            heard = told(self.rule, SideName(side))
+            if heard and self._listen(view):
                 continue
-            if not scans(self.rule, side):
+            if not heard and not scans(self.rule, side):
                 continue
-            linked = self.planner.pairs.linked(side)["own"]
-            if not linked.is_empty():
+            if len(self.planner.pairs):
                 present = self._keys(view)
                 if present is None:
                     self.journal.log("warning", UNREADABLE)
                     continue
-                self.planner.memory.absent[side] = KeySet(linked.filter(~present.has(linked)))
+                for linked in self.planner.pairs.linked(side):
+                    self.planner.memory.absent[side].add(linked["own"].filter(~present.has(linked["own"])))
         self._guard_deletions()
 
-    def _listen(self, view: View) -> KeySet:
-        """Return the linked records of a side that are gone by what it tells since the last run."""
+    def _listen(self, view: View) -> bool:
+        """Note the linked records of a side that are gone by what it tells since the last run; False: it cannot say."""
         side = Told(
             self.connectors[view.name], view.object, view.schema, view.key, self.house.settings.page_size, self.retry
         )
-        events = self.rule.deletes.detect is DeleteDetect.EVENT
+        events = by_events(self.rule, SideName(view.name))
         matters = partial(self.planner.pairs.taken, view.name)
         gone = side.gone(self._cursor_on(view), None if events else matters)
+        if gone is None:
+            return False
         self._notices[view.name] = Notices(view.key, gone, matters, events=events, resumed=self.claim.chunks > 0)
-        return KeySet(gone.filter(matters(gone)))
+        self.planner.memory.absent[view.name] = KeySet(gone.filter(matters(gone)))
+        return True
 
     def _guard_deletions(self) -> None:
         """Stop before the first deletion where there are too many: they are all known by now."""
@@ -224,7 +227,7 @@ class TwoWayExecution(Execution):
         at = self._place_in["at"] if self._place_in["side"] == side else None
         view = self.planner.views[side]
         cursor = self._cursor_on(view)
-        high = typed_value(view.schema, cursor.field, self._highs.get(side)) if cursor else None
+        high = high_of(view.schema, cursor, self._highs.get(side))
         for page in self._pages_of(view, cursor, at):
             first = self.numbered + 1
             if self.claim.kind == "replay":
@@ -237,7 +240,7 @@ class TwoWayExecution(Execution):
             self._do(replace(chunk, high=dict(self._highs)))
             stopping.check()
 
-    def _pages_of(self, view: View, cursor: Cursor | None, at: Any) -> Iterator[Page]:
+    def _pages_of(self, view: View, cursor: Start | None, at: Any) -> Iterator[Page]:
         size = self.house.settings.page_size
         if self.claim.kind == "replay":
             yield from replayed(
@@ -247,7 +250,7 @@ class TwoWayExecution(Execution):
         if self.claim.kind == "records":
             yield from self._named(view, (at or {}).get("looked_up", 0))
             return
-        request = ReadRequest(view.object, view.schema, cursor, at or None, size)
+        request = begun(ReadRequest(view.object, view.schema, after=at or None, page_size=size), cursor)
         if self.claim.kind == "part":
             part = Part(self.claim.parameters or {}, view.schema, self._library)
             yield from part.pages(self.connectors[view.name], request, self.retry, self._tell_unclear)
@@ -294,7 +297,7 @@ class TwoWayExecution(Execution):
         if not gone or self._reads(view.name) is DetectBy.FULL:
             return
         pairs = self.planner.pairs.linked(view.name)
-        lost = pairs["own"].filter(gone.has(pairs["other"]))
+        lost = pl.concat([part["own"].filter(gone.has(part["other"])) for part in pairs])
         unseen = lost.filter(~self._seen[view.name].has(lost))
         for _, found in self._lookup(view).pages(unseen):
             if not found.is_empty():
@@ -327,22 +330,16 @@ class TwoWayExecution(Execution):
         self._heed()
         self._stop(chunk)
 
-    def _cursor_on(self, view: View) -> Cursor | None:
-        detect = self._detect(view.name)
-        cursor = self._reads(view.name) is DetectBy.CURSOR
-        if self.claim.kind != "sync" or not cursor or detect.field is None:
+    def _cursor_on(self, view: View) -> Start | None:
+        if self.claim.kind != "sync" or self._reads(view.name) in (None, DetectBy.FULL):
             return None
-        since = (self.claim.since or {}).get(view.name)
-        if since is None and self.claim.chunks == 0:
-            with self.house.db.read() as tx:
-                since = cursors.stored(tx, self.claim, self._source(view.name))
-        self._since = {**getattr(self, "_since", {}), view.name: since}
-        self.journal.note(since=self._since)
-        return cursor_of(detect, view.key, typed_value(view.schema, detect.field, since))
+        part = self.rule.left if view.name == "left" else self.rule.right
+        place = (part, view.key, view.name)
+        return self.starts.of_both(self.connectors[view.name], place, view.schema, self._detect(view.name))
 
     def _source(self, side: str) -> str:
         part = self.rule.left if side == "left" else self.rule.right
-        return str(column_text(f"{side}:{part.connection}/{part.object}/{self._detect(side).field}"))
+        return cursors.name_of(part, self._detect(side), side)
 
     def _close(self) -> None:
         self._finish()
@@ -372,8 +369,10 @@ class TwoWayExecution(Execution):
         gone = self.planner.memory.absent
         if not (gone["left"] and gone["right"]):
             return
-        pairs = self.planner.pairs.linked("left")
-        lost = pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
+        lost = pl.concat(
+            pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
+            for pairs in self.planner.pairs.linked("left")
+        )
         nothing = pl.lit(None, dtype=pl.UInt64)
         links = lost.select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
         chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))
