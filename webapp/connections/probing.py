@@ -21,7 +21,7 @@ from webapp.audit.tags import Tag
 from webapp.connections import budget
 from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import KIND
-from webapp.connections.errors import sentence
+from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.models import connection, connection_object
 from webapp.connections.opening import HIDDEN, clear_settings, context, opened, redacted, redacted_step, secret_values
 from webapp.connections.store import ConnectionRow, get_connection, note_check
@@ -109,6 +109,14 @@ def object_schema(house: House, name: str, object_name: str, refresh: bool = Fal
     schema = _ask(house, row, lambda connector: connector.schema(object_name))
     _keep_schema(house, row, object_name, schema)
     return schema
+
+
+def holds_messages(house: House, name: str) -> bool:
+    """Tell whether the objects of a connection hold messages: their fields are as they were confirmed."""
+    try:
+        return connector_class(_row(house, name).connector).spec.capabilities.messages
+    except (ConnectionProblem, ConnectorError):
+        return False  # who opens it says what is wrong
 
 
 def preview(house: House, name: str, object_name: str, limit: int = 50) -> Preview:
@@ -220,8 +228,8 @@ def _keep_objects(house: House, row: ConnectionRow, found: list[ObjectInfo]) -> 
 
 
 def _keep_schema(house: House, row: ConnectionRow, object_name: str, schema: Schema) -> None:
-    if row.builtin:
-        return
+    if row.builtin or (not schema.fields and connector_class(row.connector).spec.capabilities.messages):
+        return  # a queue that happens to be empty says nothing of its messages
     with house.db.begin() as tx:
         if not _unchanged(tx, row):
             return

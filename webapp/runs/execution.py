@@ -14,11 +14,11 @@ import sqlalchemy as sa
 import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
-from rules.documents.sync import Direction
+from rules.documents.sync import Direction, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
-from webapp.connections.probing import object_schema
+from webapp.connections.probing import holds_messages, object_schema
 from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
@@ -27,8 +27,10 @@ from webapp.runs.models import installation
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
+from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
+from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
@@ -71,13 +73,12 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
     """Return how a run that stops early ends; None when it has ended well."""
     systems = Systems(
         lambda name: open_connector(house, name),
-        lambda name, thing: object_schema(house, name, thing, refresh=True),
+        lambda name, thing: object_schema(house, name, thing, refresh=not holds_messages(house, name)),
         library(house, claimed.uses),
     )
     try:
         rule = executed(parse_sync(claimed.document))
-        both_ways = rule.direction is Direction.TWO_WAY
-        work = _WORK.get(claimed.kind, TwoWayExecution if both_ways else Execution)
+        work = _WORK.get(claimed.kind) or _way(house, rule)
         work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
     except Fenced:
         raise
@@ -96,6 +97,13 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
         log.exception("run %s failed", claimed.run_id)
         return Ending("failed", _unexpected(error, claimed.run_id))
     return None
+
+
+def _way(house: House, rule: SyncRule) -> type[Execution]:
+    """Return how the records of a rule are read."""
+    if rule.direction is Direction.TWO_WAY:
+        return TwoWayExecution
+    return MessageExecution if holds_messages(house, Sides.of(rule).source.connection) else Execution
 
 
 def _unexpected(error: Exception, run_id: int) -> Message:

@@ -20,6 +20,7 @@ from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Schema
 from rules.text import Message, msg
 from rules.trace import read_fields
+from webapp.runs.pipeline import sent
 from webapp.runs.pipeline.checked import of_verdicts
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.correlating import Found
@@ -28,6 +29,7 @@ from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.one_way_chunk import OUTCOME_OF, Assembly, own_keys
 from webapp.runs.pipeline.retry import at_once
+from webapp.runs.pipeline.sent import Sent
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.steady import Hashing, Steady, hashing, unchanged
 from webapp.runs.pipeline.unreadable import Look, found_by_halves, park_unreadable
@@ -104,11 +106,12 @@ class Planner:
 
     def _still(self, looked: _Looked, records: pl.DataFrame) -> pl.Series:
         """Return a mask of the records that are as the rule has left them, and whose partner nobody else has taken."""
-        if self.steady is None:
+        steady = self.steady or self._as_sent
+        if steady is None:
             return pl.repeat(value=False, n=records.height, dtype=pl.Boolean, eager=True)
         partner = looked.found["right_key"]
         taken = self._coming[1].has(partner) | self.met.has(partner)
-        return self.steady.mask(records, looked.found) & looked.draft.usable & ~taken
+        return steady.mask(records, looked.found) & looked.draft.usable & ~taken
 
     def _decided(self, looked: _Looked, steady: pl.Series, links: Links, place: tuple[int, Page]) -> Chunk:
         """Return the chunk of records of which something may have changed; `steady` are the partners of the others."""
@@ -122,6 +125,8 @@ class Planner:
         partner, partners = self.partners(draft, named, mapped.records, wanted)
         batch = Batch(draft.usable, in_scope, known.is_not_null(), partner, mapped.records, mapped.applies, partners)
         decision = decide(batch, self.fields, self.actions)
+        if self._sends:
+            decision = sent.whole(decision, batch, self.fields, self.sides.target_key, self.actions)
         self._park_cases(draft, decision)
         self._check_partners(draft, batch, decision, (links, steady))
         return Assembly(self, draft, keys, looked.found, batch, decision).chunk(*place)
@@ -165,6 +170,16 @@ class Planner:
     def hashing(self) -> Hashing | None:
         """Return how the records of both sides are hashed, None where that would not tell enough."""
         return hashing(self)
+
+    @property
+    def _sends(self) -> bool:
+        """Tell whether the target takes messages, of which nothing can be asked later."""
+        return self.target.spec.capabilities.messages
+
+    @cached_property
+    def _as_sent(self) -> Sent | None:
+        """Return what tells that a record is as it was sent; None where that matters not, or cannot be told."""
+        return None if not self._sends or self.asks_links or self.hashing is None else Sent(self.hashing)
 
     @property
     def _side(self) -> str:
@@ -231,6 +246,8 @@ class Planner:
     ) -> tuple[pl.Series, pl.DataFrame]:
         """Return the text under which each record's partner is sought, and the partners found in the target."""
         key = self.sides.target_key
+        if self._sends:
+            return sent.partners(known, wanted, self.target_schema, key)
         by_key = pl.select(pl.coalesce(known, key_text(mapped[key]))).to_series() if key in mapped.columns else known
         sought = ("k:" + by_key).set(~wanted, None)
         bad: dict[str, RecordRejected] = {}
