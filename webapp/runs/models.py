@@ -276,6 +276,19 @@ rule_cursor = sa.Table(
     sa.Column("run_id", BigId, nullable=False),
 )
 
+kept_log = sa.Table(
+    "kept_log",
+    metadata,
+    sa.Column("rule_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("side", sa.String(8), primary_key=True),
+    sa.Column("rule_name", sa.String(64), nullable=False),
+    sa.Column("connection", sa.String(64), nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, comment="the field by which the log names records"),
+    sa.Column("name", sa.String(64), nullable=False, comment="under which the system keeps its log for this rule"),
+    sa.Column("kept_at", UtcDateTime, nullable=False),
+)
+
 schedule_slot = sa.Table(
     "schedule_slot",
     metadata,

@@ -356,6 +356,17 @@ def upgrade() -> None:
     sa.Column('uid', sa.String(length=32), nullable=False, comment="tells this installation's fences from others'"),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_installation'))
     )
+    op.create_table('kept_log',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('side', sa.String(length=8), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False, comment='the field by which the log names records'),
+    sa.Column('name', sa.String(length=64), nullable=False, comment='under which the system keeps its log for this rule'),
+    sa.Column('kept_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('rule_id', 'side', name=op.f('pk_kept_log'))
+    )
     op.create_table('link_segment',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -704,6 +715,7 @@ def downgrade() -> None:
     op.drop_table('notice')
     op.drop_index(op.f('ix_link_segment_rule_id'), table_name='link_segment')
     op.drop_table('link_segment')
+    op.drop_table('kept_log')
     op.drop_table('installation')
     op.drop_table('fence')
     op.drop_index('ix_event_timer_rule_id_version_key', table_name='event_timer')
