@@ -67,7 +67,7 @@ def told(world, run_id):
         columns = ("left_key", "right_key", "outcome", "situation", "before", "after", "field", "reason")
         query = sa.select(*(run_record.c[name] for name in columns)).where(run_record.c.run_id == run_id)
         shown = sorted(map(str, tx.execute(query)))
-    return run.state, numbers(run), world.clients(), links._frame.sort("left_key").rows(), parked, shown
+    return run.state, numbers(run), world.clients(), links.rows.sort("left_key").rows(), parked, shown
 
 
 def log(world, run_id):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import pack, unpack
-from webapp.runs.pipeline.keyset import KeySet
+from webapp.runs.pipeline.keyed_rows import KeyedRows
 from webapp.runs.pipeline.turning import flowed, turned
 
 SCHEMA = {
@@ -34,9 +34,8 @@ class Links:
     def __init__(self, rule_id: int, frame: pl.DataFrame, segments: Sequence[int], scheme: str = "") -> None:
         self.rule_id = rule_id
         self.scheme = scheme
-        self._frame = frame
         self._rows = list(segments)
-        self._known = KeySet(frame["left_key"])
+        self._links = KeyedRows(frame, "left_key")
 
     @classmethod
     def load(cls, tx: sa.Connection, rule_id: int, scheme: str = "", *, reverse: bool = False) -> Links:
@@ -51,7 +50,7 @@ class Links:
             _plain(_hashed(unpack(row.blob), scheme), reverse=reverse, was=ways.get(row.id, reverse))
             for row in tx.execute(query)
         ]
-        frame = _settle(pl.concat(parts)) if parts else pl.DataFrame(schema=SCHEMA)
+        frame = pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
         return cls(rule_id, frame, [part.height for part in parts], scheme)
 
     def find(self, left_keys: pl.Series) -> pl.Series:
@@ -60,29 +59,26 @@ class Links:
 
     def known(self, left_keys: pl.Series) -> pl.DataFrame:
         """Return the right key and the hashes of each left key, nulls where there is no link."""
-        asked = pl.DataFrame({"left_key": left_keys})
-        if not self._known.has(left_keys).any():
-            return unlinked(asked).drop("left_key")
-        return asked.join(self._frame, on="left_key", how="left", maintain_order="left").drop("left_key")
+        return self._links.find(left_keys)
 
     @property
     def hashed(self) -> int:
         """Return how many links have hashes."""
-        return int(self._frame["right_hash"].count())
+        return int(self.rows["right_hash"].count())
 
     @property
     def rows(self) -> pl.DataFrame:
         """Return all links."""
-        return self._frame
+        return self._links.all().filter(pl.col("right_key").is_not_null())
 
     @property
     def keys(self) -> pl.Series:
         """Return the left keys that have a link."""
-        return self._frame["left_key"]
+        return self.rows["left_key"]
 
     def taken(self, right_keys: pl.Series) -> pl.Series:
         """Return a mask of the right keys that have a link."""
-        return right_keys.is_in(self._frame["right_key"].implode())
+        return right_keys.is_in(self.rows["right_key"].implode())
 
     def append(self, tx: sa.Connection, run_id: int, chunk: Chunk) -> None:
         """Write a chunk's links that are new, changed or (null right key) gone, in the caller's transaction."""
@@ -92,24 +88,19 @@ class Links:
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
-        delta = chunk.links
-        if delta.is_empty():
-            return
-        fresh = delta["right_key"].null_count() == 0 and not self._known.has(delta["left_key"]).any()
-        both = pl.concat([self._frame, delta])
-        self._frame = both if fresh and delta["left_key"].is_unique().all() else _settle(both)
-        self._known.add(delta["left_key"])
+        self._links.add(chunk.links)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Replace the log by one segment, if that is worth while."""
         if len(self._rows) < 2 or (sum(self._rows) < _SPARE * len(self) and len(self._rows) < _MOST):
             return
+        links = self.rows
         tx.execute(sa.delete(link_segment).where(link_segment.c.rule_id == self.rule_id))
-        self._insert(tx, run_id, self._frame)
-        self._rows = [len(self)]
+        self._insert(tx, run_id, links)
+        self._rows = [links.height]
 
     def __len__(self) -> int:
-        return self._frame.height
+        return self.rows.height
 
     def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame) -> None:
         blob = pack({"links": frame, "scheme": pl.DataFrame({"scheme": [self.scheme]})})
@@ -142,8 +133,3 @@ def unlinked(frame: pl.DataFrame) -> pl.DataFrame:
     """Return what says of left keys that they have no link any more."""
     none = {name: pl.lit(None, dtype=dtype) for name, dtype in SCHEMA.items() if name != "left_key"}
     return frame.select("left_key", **none)
-
-
-def _settle(log: pl.DataFrame) -> pl.DataFrame:
-    latest = log.unique("left_key", keep="last", maintain_order=True)
-    return latest.filter(pl.col("right_key").is_not_null())
