@@ -1,0 +1,120 @@
+"""The process in which a worker carries out runs: forked before there is work, and kept for the runs that follow.
+
+Most of what a small run costs is paid by the first one of a process: threads, statements, connectors. A child that has
+grown, or that has seen something unexpected, leaves, and the next one is forked while the worker has nothing to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+GROWN = 192 * 1024
+"""A child whose peak memory has grown by more than this (in kB) since its birth leaves behind its run."""
+MOST = 1_000
+"""So many runs at the most, whatever they leave behind."""
+STAYS, LEAVES = b"+", b"-"
+
+Ended = tuple[int, int, resource.struct_rusage]
+
+
+class Order(NamedTuple):
+    """What the child is to do: the identity of a job and of its execution in Redis."""
+
+    job: str
+    execution: str
+
+
+@dataclass
+class Horse:
+    """The child as its parent sees it."""
+
+    pid: int
+    channel: socket.socket
+
+    @classmethod
+    def born(cls, live: Callable[[socket.socket], None]) -> Horse:
+        """Fork a child that lives by `live`, which is given its end of the channel."""
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:  # pragma: no cover - the child
+            try:
+                ours.close()
+                os.setpgrp()
+                live(theirs)
+            finally:
+                os._exit(1)
+        theirs.close()
+        return cls(pid, ours)
+
+    def send(self, order: Order) -> None:
+        """Give the child something to do; one that has died is noticed by whoever waits for it."""
+        try:
+            self.channel.sendall(json.dumps(order).encode() + b"\n")
+        except OSError:  # it has died
+            return
+
+    def wait(self) -> tuple[int, int, resource.struct_rusage | None]:
+        """Wait until the child has carried out its order or has died; return how it ended, as `os.wait4` says it.
+
+        The answer stays where it is until `settle` takes it, so that a wait may be broken off at any moment.
+        """
+        try:
+            select.select([self.channel], [], [])
+            if self.channel.recv(1, socket.MSG_PEEK):
+                return self.pid, os.EX_OK, None
+        except ConnectionResetError:  # it has died with an order unread
+            pass
+        return os.wait4(self.pid, 0)
+
+    def settle(self) -> bool:
+        """Take the answer; return whether the child stays for another order."""
+        try:
+            stays = self.channel.recv(1) == STAYS
+        except ConnectionResetError:
+            stays = False
+        if not stays:
+            self.close()
+            with contextlib.suppress(ChildProcessError):  # it has been waited for
+                os.waitpid(self.pid, 0)
+        return stays
+
+    def alive(self) -> bool:
+        """Tell whether the child, which has nothing to do, is still there."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
+
+    def close(self) -> None:
+        """Let the child go: it ends when it finds that no order can come any more."""
+        self.channel.close()
+
+
+def orders(channel: socket.socket, at_rest: Callable[[bool], None]) -> Iterator[Order]:
+    """Yield what a child is to do, and answer behind each order; ends when the child is to leave.
+
+    `at_rest` is told whenever the child begins (True) and ceases to have nothing to do.
+    """
+    born = peak()
+    at_rest(True)
+    for number, line in enumerate(channel.makefile("rb"), 1):
+        at_rest(False)
+        yield Order(*json.loads(line))
+        at_rest(True)
+        leaves = number >= MOST or peak() - born > GROWN
+        channel.sendall(LEAVES if leaves else STAYS)
+        if leaves:
+            return
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in kB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
