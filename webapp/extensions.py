@@ -93,6 +93,24 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
 
+_AWAY = ("08", "57P01", "57P02", "57P03", "53300")
+"""States in which PostgreSQL ends a connection or takes none: broken, stopped, crashed, starting, too many of them."""
+
+
+def away(error: BaseException) -> bool:
+    """Tell whether an error means that the metadata database does not answer for now, and not that it refuses."""
+    if isinstance(error, sa.exc.TimeoutError):  # none of our connections has become free
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):  # locked for longer than we wait
+        return (error.orig.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_AWAY)
+    return error.connection_invalidated or error.statement is None  # without a statement: it could not be opened
+
+
 def open_database(url: str, *, pool_size: int = 10) -> Database:
     """Return the database behind `url`; connects at first use."""
     parsed = sa.make_url(url)

@@ -46,7 +46,7 @@ from webapp.entities.models import entity_fence
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
 from webapp.entities.values import to_plain
-from webapp.extensions import SYSTEM, House
+from webapp.extensions import SYSTEM, House, away
 
 _CAPABILITIES = Capabilities(
     read=True,
@@ -60,6 +60,10 @@ _CAPABILITIES = Capabilities(
     concurrent=True,
     filter=True,
 )
+
+
+class HubAway(Unavailable):
+    """The metadata database, which is where entities are kept, does not answer for now."""
 
 
 class HubConnector(Connector):
@@ -182,7 +186,8 @@ class HubConnector(Connector):
             yield
         except (sa.exc.DBAPIError, psycopg.Error, sa.exc.TimeoutError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise Unavailable(msg("The database of Syncline does not answer: {reason}", reason=reason)) from error
+            kind = HubAway if away(error) else Unavailable
+            raise kind(msg("The database of Syncline does not answer: {reason}", reason=reason)) from error
 
 
 def hub_connector(house: House) -> type[Connector]:

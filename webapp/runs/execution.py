@@ -19,11 +19,13 @@ from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
 from webapp.connections.opening import open_connector
 from webapp.connections.probing import holds_messages, object_schema
+from webapp.entities.hub import HubAway
 from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.claims import claim, held
 from webapp.runs.dependencies import retry_dependants
 from webapp.runs.models import installation
+from webapp.runs.outages import given_back, is_outage
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
@@ -59,14 +61,25 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
     claimed = claim(house, run_id, worker)
     if claimed is None:
         return False
-    with contextlib.suppress(Fenced), held(house, claimed):
-        ending = _carry_out(house, claimed, wait)
-        if ending is not None:
-            state, message, paused = ending
-            with house.db.begin() as tx:
-                Journal(house, claimed).end(tx, state, message, paused=paused)
-    retry_dependants(house, run_id)
+    with given_back(house, claimed, wait):
+        with contextlib.suppress(Fenced), held(house, claimed):
+            ending = _carry_out(house, claimed, _rest(house, claimed, wait))
+            if ending is not None:
+                state, message, paused = ending
+                with house.db.begin() as tx:
+                    Journal(house, claimed).end(tx, state, message, paused=paused)
+        retry_dependants(house, run_id)
     return True
+
+
+def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callable[[float], None]:
+    """Return how to wait before a system is asked again: only who still holds the run goes on behind it."""
+
+    def rest(seconds: float) -> None:
+        wait(seconds)
+        Journal(house, claimed).note()
+
+    return rest
 
 
 def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> Ending | None:
@@ -80,7 +93,7 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
         rule = executed(parse_sync(claimed.document))
         work = _WORK.get(claimed.kind) or _way(house, rule)
         work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
-    except Fenced:
+    except (Fenced, HubAway):
         raise
     except Cancelled:
         return Ending("cancelled")
@@ -88,12 +101,11 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
         Journal(house, claimed).release()
     except (Suspended, AuthFailed, Forbidden) as error:
         return Ending("suspended", _sentence(error), paused=getattr(error, "paused", False))
-    except ConnectorError as error:
+    except (ConnectorError, DocumentError) as error:
         return Ending("failed", _sentence(error))
-    except DocumentError as error:
-        text = N_("The rule cannot be executed: {problem}")
-        return Ending("failed", msg(text, problem=str(error.problems[0].message)))
     except Exception as error:
+        if is_outage(error):
+            raise
         log.exception("run %s failed", claimed.run_id)
         return Ending("failed", _unexpected(error, claimed.run_id))
     return None
@@ -118,7 +130,9 @@ def _unexpected(error: Exception, run_id: int) -> Message:
     return msg(text, run=run_id)
 
 
-def _sentence(error: Suspended | ConnectorError) -> Message:
+def _sentence(error: Suspended | ConnectorError | DocumentError) -> Message:
+    if isinstance(error, DocumentError):
+        return msg(N_("The rule cannot be executed: {problem}"), problem=str(error.problems[0].message))
     remedy = getattr(error, "remedy", None)
     if remedy is None:
         return error.message

@@ -38,8 +38,8 @@ LISTED = 10_000
 class Links(Protocol):
     """What a run knows of linked records; both kinds of rules keep it in their own form."""
 
-    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, /) -> None:
-        """Write what a chunk changes, in the caller's transaction."""
+    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, packed: Packed | None = None, /) -> None:
+        """Write what a chunk changes, in the caller's transaction; `packed` are frames that are compressed already."""
 
     def merge(self, chunk: Chunk, /) -> None:
         """Take over what `append` has committed."""
@@ -211,7 +211,7 @@ class Journal:
         claim, now = self.claim, self.house.clock()
         settle(tx, claim, chunk.outcomes, now)
         park(tx, claim, chunk.outcomes, now)
-        links.append(tx, claim.run_id, chunk)
+        links.append(tx, claim.run_id, chunk, self._packed)
         pair_cases.wait(tx, claim.rule_id, claim.rule_name, claim.run_id, chunk.waiting, now)
         pair_cases.settle(tx, claim.rule_id, chunk.answered, claim.run_id, now, SYSTEM.name)
 
@@ -233,13 +233,18 @@ class Journal:
     def log(self, level: str, message: Message) -> None:
         """Add a line to the run's log; kept also when the run was taken over."""
         with self.house.db.begin() as tx:
-            line = {"run_id": self.claim.run_id, "at": self.house.clock(), "level": level, "message": message.to_json()}
-            tx.execute(sa.insert(run_log).values(line))
+            self._line(tx, level, message)
 
-    def release(self) -> None:
-        """Give the run back to the queue, to be worked on elsewhere."""
+    def _line(self, tx: sa.Connection, level: str, message: Message) -> None:
+        line = {"run_id": self.claim.run_id, "at": self.house.clock(), "level": level, "message": message.to_json()}
+        tx.execute(sa.insert(run_log).values(line))
+
+    def release(self, why: Message | None = None) -> None:
+        """Give the run back to the queue, to be worked on elsewhere; `why` is kept in its log."""
         with self.house.db.begin() as tx:
             self.guard(tx, state="queued", announced_at=None)
+            if why is not None:
+                self._line(tx, "warning", why)
 
     def end(self, tx: sa.Connection, state: str, message: Message | None, *, paused: bool = False) -> None:
         """End the run in the caller's transaction; raises `Fenced` if it is no longer ours.

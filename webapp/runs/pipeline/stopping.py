@@ -16,7 +16,12 @@ def request_stop() -> None:
     _requested.set()
 
 
+def requested() -> bool:
+    """Tell whether this process is to stop."""
+    return _requested.is_set()
+
+
 def check() -> None:
     """Raise `Stopped` if this process is to stop."""
-    if _requested.is_set():
+    if requested():
         raise Stopped
