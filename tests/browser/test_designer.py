@@ -25,7 +25,9 @@ class Held:
             route.continue_()
 
     def go(self) -> None:
-        while not self.routes:
+        for _ in range(500):
+            if self.routes:
+                break
             self.page.wait_for_timeout(20)
         self.routes.pop().continue_()
 
@@ -72,3 +74,41 @@ def test_typing_while_a_field_is_added_moved_or_removed_is_kept(watched, admin):
     held.go()
     expect(fields).to_have_count(start + 2)
     assert _labels(page)[start:] == ["First?", ""]
+
+
+def test_typing_while_a_validation_is_added_is_kept(watched, admin):
+    """Texts, choices and fields among several stay in the validation that they belong to."""
+    page: Page = watched.page
+    page.goto(f"{watched.home}/entities/new-entity")
+    validations = page.locator("[data-validation]")
+    page.locator("button[value='v-add:check']").click()
+    expect(validations).to_have_count(1)
+    held = Held(page)
+    page.locator("button[value='v-add:unique']").click()
+    page.locator("[name='validations-0-message']").press_sequentially("Name it")
+    page.locator("[name='validations-0-severity']").select_option("reject")
+    held.go()
+    expect(validations).to_have_count(2)
+    expect(page.locator("[name='validations-0-message']")).to_have_value("Name it")
+    expect(page.locator("[name='validations-0-severity']")).to_have_value("reject")
+    page.locator("button[value='v-down:0']").click()
+    page.locator("[name='validations-0-message']").press("End")
+    page.keyboard.type("!")
+    held.go()
+    expect(page.locator("[name='validations-1-message']")).to_have_value("Name it!")
+
+
+def test_steps_that_follow_each_other_fast_are_all_taken(watched, admin):
+    """Fields that are added while another one is still being added are added behind it."""
+    page: Page = watched.page
+    page.goto(f"{watched.home}/entities/new-entity")
+    fields = page.locator("[data-field]")
+    start = fields.count()
+    held = Held(page)
+    for kind in ("text", "date", "boolean"):
+        page.locator(f"button[value='add:{kind}']").click()
+    for _ in range(3):
+        held.go()
+    expect(fields).to_have_count(start + 3)
+    kinds = page.locator("[data-kind]").evaluate_all("selects => selects.map((select) => select.value)")
+    assert kinds[start:] == ["text", "date", "boolean"]

@@ -3,7 +3,7 @@ import { autosubmit } from "./autosubmit.js";
 import { caseTicks, decide } from "./cases.js";
 import { confirm } from "./confirm.js";
 import { copy } from "./copy.js";
-import { designer } from "./designer.js";
+import { designer, validationList } from "./designer.js";
 import { eventRule } from "./event_rule.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { picker } from "./picker.js";
@@ -35,6 +35,7 @@ export const controllers = {
   settings,
   theme,
   tick,
+  "validation-list": validationList,
 };
 
 export const components = {};
