@@ -8,6 +8,9 @@ CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=
 ARGS ?=
 
+# without it each of the many processes that tests start would compile the whole product anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: run demo test soak check bench assets docs lock migration clean help
 

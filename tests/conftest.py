@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
 from tests import houses, servers
@@ -59,6 +61,23 @@ def quick_passwords() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "generate_password_hash", quickly)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_routes() -> Iterator[None]:
+    """Compile what builds the URLs of a route once: nearly all that making a console costs, and many tests make one."""
+    made: dict[tuple[Any, ...], Callable[..., tuple[str, str]]] = {}
+    compiled = Rule._compile_builder
+
+    def quickly(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
+        if key not in made:
+            made[key] = compiled(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", quickly)
         yield
 
 
