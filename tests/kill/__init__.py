@@ -9,6 +9,8 @@ this table against the tests that there are.
 | a worker that dies at a named point | tests/runs/test_crash.py::test_a_killed_run_ends_like_an_undisturbed_one, tests/runs/test_two_way_crash.py::test_a_killed_two_way_run_ends_like_an_undisturbed_one, tests/runs/test_two_way_servers.py::test_a_worker_that_dies_doubles_nothing |
 | Valkey emptied and killed | tests/kill/test_runs.py::test_what_valkey_holds_is_lost |
 | kill -9 and restart of source and target at a named point | tests/kill/test_servers.py::test_the_database_is_killed |
+| kill -9 and restart of our own database, with or without the systems; a database that takes no connections for a while, at named points | tests/kill/test_servers.py::test_our_own_database_is_killed, tests/runs/test_outages.py::test_the_run_goes_on_by_itself, tests/runs/test_outages.py::test_it_stays_away_for_longer_than_the_lease |
+| a worker that dies between the end of a run and the retry of what waits for its records | tests/runs/test_dependants.py::test_a_worker_that_dies_behind_the_end_of_its_run |
 | random kills of all of them, seeded (soak) | tests/kill/test_random.py::test_random_kills |
 | kill -9 of the process that works on events, and of everything | tests/kill/test_events.py::test_the_process_is_killed_again_and_again, tests/kill/test_events.py::test_the_whole_installation_is_killed |
 | a restart of the installation | tests/kill/test_runs.py::test_a_stopped_installation_goes_on_where_it_was |

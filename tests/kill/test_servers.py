@@ -13,8 +13,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import pytest
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.errors import Unavailable
 from rules.text import msg
-from tests import servers
+from tests import houses, servers
 from tests.runs.conftest import ADMIN, World, numbers, open_world
 from webapp.connections import services as connections
 from webapp.runs.execution import execute
@@ -157,6 +158,55 @@ def assert_exact(world: World, mortal: Mortal, run_id: int) -> None:
     expected = [(number, f"n{number}") for number in range(1, RECORDS + 1) if number != 7]
     assert mortal.sql("SELECT no, title FROM r ORDER BY no") == expected
     assert not {"created", "updated", "deleted"} & set(numbers(world.run()))
+
+
+@pytest.fixture
+def own(tmp_path: Path, mortal: Mortal) -> Iterator[World]:
+    """Return a world whose metadata database is on the server, too."""
+    name = f"own_{tmp_path.name}"[:60].lower().replace("-", "_")
+    mortal.start()
+    with psycopg.connect(**mortal.login, autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {name}".encode())
+    s = mortal.server
+    url = f"postgresql+psycopg://{s.user}:{s.password}@{s.host}:{s.port}/{name}"
+    houses.prepare(url)
+    with open_world(tmp_path / "data", url) as made:
+        yield made
+    gc.collect()
+
+
+@pytest.mark.parametrize("direction", ["left_to_right", "two_way"])
+def test_our_own_database_is_killed(own: World, mortal: Mortal, monkeypatch: pytest.MonkeyPatch, direction: str):
+    """Our own database dies with both systems in each of several chunks: the run goes on by itself, and ends exactly.
+
+    Nobody resumes it: it is in the queue again, or its lease is over.
+    """
+    run_id, kills = prepare(own, mortal, direction), mortal.kills
+    deeds = [(PostgreSQL, "write"), (Journal, "_show"), (Journal, "plan"), (Journal, "end")]
+    with monkeypatch.context() as patch:
+        for owner, name in deeds:
+            patch.setattr(owner, name, _killing(mortal, getattr(owner, name)))
+        workers = 0
+        while own.look(run_id).active and workers < 20:
+            workers += 1
+            own.shift += timedelta(seconds=own.house.settings.lease_seconds + 1)
+            execute(own.house, run_id, f"w{workers}", wait=lambda _seconds: mortal.start())
+            mortal.start()
+    assert mortal.kills >= kills + len(deeds)
+    assert_exact(own, mortal, run_id)
+
+
+def _killing(mortal: Mortal, work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method during whose second call, or at the first one where there is no other, the server dies."""
+    calls: list[int] = []
+
+    def method(*args: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == (1 if work.__name__ == "end" else 2):
+            mortal.kill()
+        return work(*args, **more)
+
+    return method
 
 
 @pytest.mark.parametrize(
