@@ -17,7 +17,7 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
 from webapp.connections import services as connections
 from webapp.rulebook import services as rulebook
 from webapp.runs.execution import execute
-from webapp.runs.requests import start
+from webapp.runs.requests import cancel, start
 
 
 class Shop:
@@ -78,6 +78,16 @@ def test_the_plan_page_counts_and_shows_samples(admin_client, shop):  # noqa: F8
     assert "No record of the plan matches" in admin_client.get(f"/runs/{sim}/plan?field=nothing").text
     assert f'href="/runs/{sim}/plan"' in admin_client.get(f"/runs/{sim}").text
     assert admin_client.get(f"/runs/{shop.run('live')}/plan").status_code == 404
+
+
+def test_there_is_no_plan_before_the_simulation_has_ended(admin_client, shop):  # noqa: F811
+    """While it runs, its plan leads to the run; a plan that is not complete claims nothing."""
+    sim = start(shop.house, "customers", "simulate", ADMIN)
+    assert admin_client.get(f"/runs/{sim}/plan").headers["Location"] == f"/runs/{sim}"
+    cancel(shop.house, sim, ADMIN)
+    page = admin_client.get(f"/runs/{sim}/plan").text
+    assert "has not ended well" in page
+    assert "Nothing would change" not in page
 
 
 def test_a_plan_is_approved_on_its_page(app, admin_client, shop):  # noqa: F811

@@ -35,7 +35,7 @@ class PlanView(RoomView):
     @expose("/<int:run_id>/plan")
     @has_access
     @permission_name("read")
-    def plan(self, run_id: int) -> Response:
+    def plan(self, run_id: int) -> Any:
         """Show the plan of a simulation: how many records by what was found, samples, all of one kind or field."""
         wanted = Wanted(*(request.args.get(name, "") for name in ("situation", "outcome", "field")))
         after, days = request.args.get("after", 0, type=int), self.house.settings.plan_days
@@ -43,6 +43,8 @@ class PlanView(RoomView):
             row = _found(tx, run_id)
             if row.mode != "simulate":
                 abort(404)
+            if row.active:
+                return redirect(f"/runs/{run_id}")
             context = {
                 "groups": plans.groups(tx, run_id),
                 "approvals": plans.about(tx, row, "approved"),
