@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from rules.reconcile.baseline import folded
 from webapp.runs.pipeline import pairs as module
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
 from webapp.runs.pipeline.pairs import APART, GONE, LINK, Pairs
@@ -19,8 +20,7 @@ def chunk_of(rows):
 
 
 def known(pairs):
-    frame = pairs._frame.select("left_key", "right_key", "op")
-    return sorted(map(str, frame.rows()))
+    return sorted(map(str, pairs.rows.rows()))
 
 
 KEY = st.sampled_from("abcdef")
@@ -52,3 +52,34 @@ def test_what_is_compacted_is_known_as_before(world, runs, size):
         for row in log:
             plain.merge(chunk_of([row]))
         assert known(Pairs.load(tx, 1, "scheme")) == known(plain)
+
+
+AGREED = st.dictionaries(KEY, st.tuples(*[st.sampled_from([None, "x", "y"])] * 4), max_size=4)
+
+
+@limits(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chunks=st.lists(st.tuples(st.sampled_from(["left", "right"]), AGREED), max_size=5), put_together=st.booleans())
+def test_what_was_agreed_is_read_as_it_was_kept(world, chunks, put_together):
+    """Whatever both sides have given, alike or not, and however segments are put together, the baseline is read."""
+    names = ("l:a", "r:a", "l:b", "r:b")
+    with world.house.db.begin() as tx:
+        tx.execute(module.link_segment.delete())
+        pairs, expected = Pairs.load(tx, 1, "scheme"), {}
+        for number, (side, agreed) in enumerate(chunks, 1):
+            keys = [key if side == "left" else key.upper() for key in agreed]
+            links = chunk_of([(key, key.swapcase(), LINK) for key in keys]).links
+            values = pl.DataFrame(
+                [(key, *agreed[key.lower()]) for key in keys], schema=["left_key", *names], orient="row"
+            )
+            values = values.cast(dict.fromkeys(values.columns, pl.String))
+            chunk = Chunk(number, pl.DataFrame(), links=links, side=side, baseline=folded(values))
+            pairs.append(tx, 1, chunk)
+            pairs.merge(chunk)
+            expected |= agreed
+        if put_together:
+            pairs.compact(tx, 1)
+        for side, keys in (("left", list(expected)), ("right", [key.upper() for key in expected])):
+            asked = pl.Series(keys, dtype=pl.String)
+            found = pairs.baselines(tx, side, asked, pairs.find(side, asked)["segment"])
+            rows = [tuple(row.get(name) for name in names) for row in found.iter_rows(named=True)]
+            assert rows == list(expected.values())

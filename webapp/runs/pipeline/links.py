@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.codec import Packed, pack, unpack
 from webapp.runs.pipeline.keyed_rows import KeyedRows
 from webapp.runs.pipeline.turning import flowed, turned
 
@@ -22,7 +22,11 @@ SCHEMA = {
     "right_key": pl.String(),
     "left_hash": pl.UInt64(),  # of both records as the rule has left them; see `steady`
     "right_hash": pl.UInt64(),
+    "left_digest": pl.Int64(),  # the same, as the systems themselves make them; see `digests`
+    "right_digest": pl.Int64(),
 }
+_SCHEMES = {"scheme": "_hash", "digests": "_digest"}
+"""Where a segment notes how they were made, and the columns that they stand in."""
 _SPARE = 2
 _MOST = 50
 """The log is rewritten when it has twice as many rows as there are links, or so many segments."""
@@ -31,27 +35,31 @@ _MOST = 50
 class Links:
     """The links of one rule, as of the last committed chunk."""
 
-    def __init__(self, rule_id: int, frame: pl.DataFrame, segments: Sequence[int], scheme: str = "") -> None:
+    def __init__(
+        self, rule_id: int, frame: pl.DataFrame, segments: Sequence[int], schemes: tuple[str, str] = ("", "")
+    ) -> None:
         self.rule_id = rule_id
-        self.scheme = scheme
+        self.schemes = schemes
         self._rows = list(segments)
         self._links = KeyedRows(frame, "left_key")
 
     @classmethod
-    def load(cls, tx: sa.Connection, rule_id: int, scheme: str = "", *, reverse: bool = False) -> Links:
+    def load(
+        cls, tx: sa.Connection, rule_id: int, scheme: str = "", digests: str = "", *, reverse: bool = False
+    ) -> Links:
         """Return the links of a rule; later segments win. `reverse` tells that it flows to the left.
 
-        Hashes that were made in another way than `scheme` names are forgotten.
+        Hashes and digests that were made in other ways than `scheme` and `digests` name are forgotten.
         """
         columns = (link_segment.c.id, link_segment.c.blob)
         query = sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
         ways = flowed(tx, rule_id)
         parts = [
-            _plain(_hashed(unpack(row.blob), scheme), reverse=reverse, was=ways.get(row.id, reverse))
+            _plain(_hashed(unpack(row.blob), (scheme, digests)), reverse=reverse, was=ways.get(row.id, reverse))
             for row in tx.execute(query)
         ]
         frame = pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
-        return cls(rule_id, frame, [part.height for part in parts], scheme)
+        return cls(rule_id, frame, [part.height for part in parts], (scheme, digests))
 
     def find(self, left_keys: pl.Series) -> pl.Series:
         """Return the right key of each left key, null where there is no link."""
@@ -67,6 +75,11 @@ class Links:
         return int(self.rows["right_hash"].count())
 
     @property
+    def digested(self) -> int:
+        """Return how many links have digests of both sides."""
+        return int(self.rows.select((pl.col("left_digest") + pl.col("right_digest")).count()).item())
+
+    @property
     def rows(self) -> pl.DataFrame:
         """Return all links."""
         return self._links.all().filter(pl.col("right_key").is_not_null())
@@ -80,10 +93,10 @@ class Links:
         """Return a mask of the right keys that have a link."""
         return right_keys.is_in(self.rows["right_key"].implode())
 
-    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk) -> None:
+    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, packed: Packed | None = None) -> None:
         """Write a chunk's links that are new, changed or (null right key) gone, in the caller's transaction."""
         if not chunk.links.is_empty():
-            self._insert(tx, run_id, chunk.links)
+            self._insert(tx, run_id, chunk.links, packed)
             self._rows.append(chunk.links.height)
 
     def merge(self, chunk: Chunk) -> None:
@@ -102,18 +115,20 @@ class Links:
     def __len__(self) -> int:
         return self.rows.height
 
-    def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame) -> None:
-        blob = pack({"links": frame, "scheme": pl.DataFrame({"scheme": [self.scheme]})})
+    def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame, packed: Packed | None = None) -> None:
+        blob = pack({"links": frame, "scheme": pl.DataFrame(dict(zip(_SCHEMES, self.schemes, strict=True)))}, packed)
         values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": blob}
         tx.execute(sa.insert(link_segment).values(values))
 
 
-def _hashed(frames: Mapping[str, pl.DataFrame], scheme: str) -> pl.DataFrame:
-    """Return the links of a segment, with the hashes that they have in a scheme."""
-    links, names = frames["links"], ("left_hash", "right_hash")
-    if scheme and "scheme" in frames and frames["scheme"]["scheme"][0] == scheme:
-        return links
-    return links.with_columns(pl.lit(None, dtype=pl.UInt64).alias(name) for name in names)
+def _hashed(frames: Mapping[str, pl.DataFrame], schemes: tuple[str, str]) -> pl.DataFrame:
+    """Return the links of a segment, with the hashes and digests that they have in these schemes."""
+    links, made = frames["links"], frames.get("scheme", pl.DataFrame())
+    for kind, scheme in zip(_SCHEMES, schemes, strict=True):
+        if not scheme or kind not in made.columns or made[kind][0] != scheme:
+            names = [name for name in SCHEMA if name.endswith(_SCHEMES[kind])]
+            links = links.with_columns(pl.lit(None, dtype=SCHEMA[name]).alias(name) for name in names)
+    return links
 
 
 def _plain(frame: pl.DataFrame, *, reverse: bool, was: bool) -> pl.DataFrame:

@@ -7,21 +7,26 @@ hashes of all pairs are in memory while a run works; baselines are read segment 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
+from rules.reconcile.baseline import folded, unfolded
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
-from webapp.runs.pipeline.codec import pack, unpack
+from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.pair_index import APART, GONE, LINK, PairIndex
 from webapp.runs.pipeline.turning import flowed, turned
+
+__all__ = ["APART", "GONE", "LINK", "Pairs"]
 
 _KEPT = 16
 _SEGMENT_ROWS = 20_000
 _OTHER = {"left": "right", "right": "left"}
-LINK, APART, GONE = "link", "apart", "gone"
-_FRAME = {**PAIRS, "segment": pl.Int64()}
+_BOTH_KEYS, _AGREED = "baseline", "agreed:"
+"""How baselines are called that have both keys, and those of a chunk, which have the key of the side that was read."""
 
 
 class Pairs:
@@ -35,7 +40,7 @@ class Pairs:
     def __init__(self, rule_id: int, scheme: str) -> None:
         self.rule_id = rule_id
         self.scheme = scheme
-        self._frame = pl.DataFrame(schema=_FRAME)
+        self._index = PairIndex()
         self._sizes: dict[int, int] = {}
         self._cache: OrderedDict[int, pl.DataFrame] = OrderedDict()
         self._fresh: int | None = None
@@ -44,56 +49,54 @@ class Pairs:
     def load(cls, tx: sa.Connection, rule_id: int, scheme: str) -> Pairs:
         """Return the pairs of a rule; hashes made in another way are forgotten."""
         pairs = cls(rule_id, scheme)
-        columns = (link_segment.c.id, link_segment.c.scheme, link_segment.c.rows, link_segment.c.blob)
+        columns = (link_segment.c.id, link_segment.c.scheme, link_segment.c.rows)
         rows = tx.execute(sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id))
         ways = flowed(tx, rule_id)
-        parts = [pairs._part(row, reverse=ways.get(row.id, False)) for row in rows]
-        pairs._frame = _settle(pl.concat([pairs._frame, *parts]))
+        for row in rows.all():
+            pairs._sizes[row.id] = row.rows
+            pairs._index.add(pairs._part(tx, row, reverse=ways.get(row.id, False)), row.id)
         return pairs
 
-    def _part(self, row: Any, *, reverse: bool) -> pl.DataFrame:
-        self._sizes[row.id] = row.rows
-        frame = unpack(row.blob)["links"]
+    def _part(self, tx: sa.Connection, row: Any, *, reverse: bool) -> pl.DataFrame:
+        """Return the links of a segment; they are read one at a time, as all may be large together."""
+        frame = unpack(tx.scalar(sa.select(link_segment.c.blob).where(link_segment.c.id == row.id)) or b"")["links"]
         if "op" not in frame.columns:  # links of the time when the rule flowed one way
             frame = turned(frame) if reverse else frame
             frame = frame.with_columns(
                 op=pl.when(pl.col("right_key").is_null()).then(pl.lit(GONE)).otherwise(pl.lit(LINK))
             )
         missing = {name: pl.lit(None, dtype=dtype) for name, dtype in PAIRS.items() if name not in frame.columns}
-        frame = frame.with_columns(**missing, segment=pl.lit(row.id, dtype=pl.Int64))
+        frame = frame.with_columns(**missing)
         if row.scheme != self.scheme:
             frame = frame.with_columns(
                 left_hash=pl.lit(None, dtype=pl.UInt64), right_hash=pl.lit(None, dtype=pl.UInt64)
             )
-        return frame.select(*_FRAME)
+        return frame.select(*PAIRS)
 
     def __len__(self) -> int:
-        return int((self._frame["op"] == LINK).sum())
+        return len(self._index)
 
     @property
     def rows(self) -> pl.DataFrame:
         """Return both keys of all pairs, and what they are (`op`)."""
-        return self._frame.select("left_key", "right_key", "op")
+        none = pl.DataFrame(schema={name: PAIRS[name] for name in ("left_key", "right_key", "op")})
+        return pl.concat([none, *(part.select(none.columns) for part in self._index.slices())])
 
     def find(self, side: str, keys: pl.Series) -> pl.DataFrame:
         """Return what is known of records of a side, a row a key: partner, own_hash, other_hash, op, segment."""
         other = _OTHER[side]
         names = {"partner": f"{other}_key", "own_hash": f"{side}_hash", "other_hash": f"{other}_hash"}
-        here = self._frame.filter(pl.col(f"{side}_key").is_not_null())
-        known = here.select(
-            pl.col(f"{side}_key").alias("key"), "op", "segment", **{n: pl.col(c) for n, c in names.items()}
-        )
-        return pl.DataFrame({"key": keys}).join(known, on="key", how="left", maintain_order="left").drop("key")
+        return self._index.rows(self._index.find(side, keys)).select("op", "segment", **names)
 
     def taken(self, side: str, keys: pl.Series) -> pl.Series:
-        """Return a mask of the keys of a side that have a link."""
-        linked = self._frame.filter(pl.col("op") == LINK)[f"{side}_key"]
-        return keys.is_in(linked.implode())
+        """Return a mask of the keys of a side that have a link; null for those that are null."""
+        taken = self.find(side, keys)["op"].eq_missing(pl.Series([LINK]))
+        return taken.set(keys.is_null(), None)
 
-    def linked(self, side: str) -> pl.DataFrame:
-        """Return the keys of all linked pairs as `own` and `other`."""
-        linked = self._frame.filter(pl.col("op") == LINK)
-        return linked.select(own=f"{side}_key", other=f"{_OTHER[side]}_key")
+    def linked(self, side: str) -> Iterator[pl.DataFrame]:
+        """Yield the keys of all linked pairs as `own` and `other`, some at a time."""
+        for part in self._index.slices():
+            yield part.filter(pl.col("op") == LINK).select(own=f"{side}_key", other=f"{_OTHER[side]}_key")
 
     def baselines(self, tx: sa.Connection, side: str, keys: pl.Series, segments: pl.Series) -> pl.DataFrame:
         """Return what was agreed for records of a side: a row a key, null where nothing is known.
@@ -116,19 +119,22 @@ class Pairs:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
-        blob = tx.scalar(sa.select(link_segment.c.baseline).where(link_segment.c.id == number))
+        columns = (link_segment.c.blob, link_segment.c.baseline)
+        row = tx.execute(sa.select(*columns).where(link_segment.c.id == number)).one_or_none()
         empty = pl.DataFrame(schema={"left_key": pl.String(), "right_key": pl.String()})
-        frame = unpack(blob)["baseline"] if blob else empty
-        self._cache[number] = frame
+        self._cache[number] = frame = empty if row is None or row.baseline is None else _read(row.blob, row.baseline)
         while len(self._cache) > _KEPT:
             self._cache.popitem(last=False)
         return frame
 
-    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk) -> None:
-        """Write what a chunk changes, in the caller's transaction; `merge` takes it over once that has committed."""
+    def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, packed: Packed | None = None) -> None:
+        """Write what a chunk changes, in the caller's transaction; `merge` takes it over once that has committed.
+
+        `packed` has frames of the chunk that are compressed already.
+        """
         self._fresh = None
         if not chunk.links.is_empty():
-            self._fresh = self._insert(tx, run_id, _turned(chunk), _agreed(chunk))
+            self._fresh = self._insert(tx, run_id, _turned(chunk), (f"{_AGREED}{chunk.side}", chunk.baseline), packed)
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
@@ -137,12 +143,11 @@ class Pairs:
             return
         number = self._fresh if self._fresh is not None else -1
         self._sizes[number] = delta.height
-        delta = delta.with_columns(segment=pl.lit(number, dtype=pl.Int64)).select(*_FRAME)
-        self._frame = _settle(pl.concat([self._frame, delta]))
+        self._index.add(delta, number)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Drop segments that nothing needs any more, and put what is left of half-empty and small ones together."""
-        live = dict(self._frame.group_by("segment").len().iter_rows())
+        live = self._index.sizes()
         dead = [number for number in self._sizes if not live.get(number)]
         small = [
             n
@@ -157,7 +162,7 @@ class Pairs:
             self._sizes.pop(number, None)
             self._cache.pop(number, None)
         if any(live[number] < self._sizes[number] for number in live if number in self._sizes) and len(buried):
-            self._sizes[self._insert(tx, run_id, buried, None)] = buried.height
+            self._sizes[self._insert(tx, run_id, buried)] = buried.height
         for start in range(0, len(dead), 500):
             tx.execute(sa.delete(link_segment).where(link_segment.c.id.in_(dead[start : start + 500])))
 
@@ -168,39 +173,46 @@ class Pairs:
         for named in (unpack(blob)["links"] for blob in blobs if blob):
             for side, other in _OTHER.items():
                 keys = named.select(f"{side}_key").drop_nulls().unique(maintain_order=True)
-                gone = keys.join(self._frame, on=f"{side}_key", how="anti", maintain_order="left")
+                gone = keys.filter(self._index.find(side, keys.to_series()).is_null())
                 nothing = {n: pl.lit(None, dtype=PAIRS[n]) for n in (f"{other}_key", "left_hash", "right_hash")}
                 parts.append(gone.with_columns(**nothing, op=pl.lit(GONE)).select(*PAIRS))
         return pl.concat(parts).unique(maintain_order=True)
 
     def _rewrite(self, tx: sa.Connection, run_id: int, numbers: list[int]) -> None:
-        moved: list[pl.DataFrame] = []
-        room: list[pl.DataFrame] = []
+        room: list[pl.Series] = []
         for number in numbers:
-            part = self._frame.filter(pl.col("segment") == number)
-            if sum(p.height for p in room) + part.height > _SEGMENT_ROWS and room:
-                moved.append(self._together(tx, run_id, room))
+            part = self._index.inside(number)
+            if sum(p.len() for p in room) + part.len() > _SEGMENT_ROWS and room:
+                self._together(tx, run_id, room)
                 room = []
             room.append(part)
-        moved.append(self._together(tx, run_id, room))
-        rest = self._frame.filter(~pl.col("segment").is_in(numbers))
-        self._frame = pl.concat([rest, *moved])
+        self._together(tx, run_id, room)
 
-    def _together(self, tx: sa.Connection, run_id: int, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    def _together(self, tx: sa.Connection, run_id: int, parts: list[pl.Series]) -> None:
         both = ["left_key", "right_key"]
-        kept = [self._baseline(tx, int(p["segment"][0])).join(p.select(both), on=both, how="semi") for p in parts]
-        links = pl.concat(parts).drop("segment")
-        number = self._insert(tx, run_id, links, pl.concat(kept, how="diagonal_relaxed"))
+        rows = [self._index.rows(part) for part in parts]
+        kept = [self._baseline(tx, int(p["segment"][0])).join(p.select(both), on=both, how="semi") for p in rows]
+        links = pl.concat(rows).drop("segment")
+        agreed = folded(pl.concat(kept, how="diagonal_relaxed"))
+        number = self._insert(tx, run_id, links, (_BOTH_KEYS, agreed))
         self._sizes[number] = links.height
-        return links.with_columns(segment=pl.lit(number, dtype=pl.Int64)).select(*_FRAME)
+        self._index.move(pl.concat(parts), number)
 
-    def _insert(self, tx: sa.Connection, run_id: int, links: pl.DataFrame, baseline: pl.DataFrame | None) -> int:
+    def _insert(
+        self,
+        tx: sa.Connection,
+        run_id: int,
+        links: pl.DataFrame,
+        agreed: tuple[str, pl.DataFrame | None] = ("", None),
+        packed: Packed | None = None,
+    ) -> int:
+        name, baseline = agreed
         values = {
             "rule_id": self.rule_id,
             "run_id": run_id,
             "rows": links.height,
-            "blob": pack({"links": links}),
-            "baseline": None if baseline is None else pack({"baseline": baseline}),
+            "blob": pack({"links": links}, packed),
+            "baseline": None if baseline is None else pack({name: baseline}, packed),
             "scheme": self.scheme,
         }
         return int(tx.execute(sa.insert(link_segment).values(values)).inserted_primary_key[0])  # type: ignore[index]
@@ -214,19 +226,12 @@ def _turned(chunk: Chunk) -> pl.DataFrame:
     return chunk.links.rename(turned).select(*PAIRS)
 
 
-def _agreed(chunk: Chunk) -> pl.DataFrame | None:
-    """Return a chunk's baselines with both keys."""
-    if chunk.baseline is None:
-        return None
-    keys = chunk.links.select("left_key", "right_key")
-    both = keys.join(chunk.baseline, on="left_key", how="inner", maintain_order="left")
-    return both if chunk.side == "left" else both.rename({"left_key": "right_key", "right_key": "left_key"})
-
-
-def _settle(log: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that no later one takes the place of."""
-    numbered = log.with_row_index("at")
-    last = [
-        pl.col(name).is_null() | (pl.col("at") == pl.col("at").max().over(name)) for name in ("left_key", "right_key")
-    ]
-    return numbered.filter(*last, pl.col("op") != GONE).drop("at")
+def _read(blob: bytes, baseline: bytes) -> pl.DataFrame:
+    """Return the baselines of a segment with both keys; a chunk's own has that of the side that was read."""
+    ((name, frame),) = unpack(baseline).items()
+    frame = unfolded(frame)
+    if name == _BOTH_KEYS:
+        return frame
+    own = f"{name.removeprefix(_AGREED)}_key"
+    keys = unpack(blob)["links"].select("left_key", "right_key")
+    return keys.join(frame.rename({"left_key": own}), on=own, how="inner", maintain_order="left")

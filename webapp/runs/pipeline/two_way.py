@@ -12,7 +12,7 @@ from rules.documents.defaults import actions
 from rules.documents.sync import Action, ConflictPolicy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.reconcile.agreement import flows_away_from
-from rules.reconcile.baseline import field_ids
+from rules.reconcile.baseline import field_ids, folded
 from rules.reconcile.merge import MergeField, merge_fields
 from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
@@ -100,7 +100,7 @@ class TwoWayPlanner:
         if baselines is None:
             return None
         names = {f"{mark}{number}": f"{mark}{name}" for mark in ("l:", "r:") for number, name in self.ids.items()}
-        return baselines.rename({old: new for old, new in names.items() if old in baselines.columns})
+        return folded(baselines.rename({old: new for old, new in names.items() if old in baselines.columns}))
 
 
 def settled_fields(rule: SyncRule) -> tuple[MergeField, ...]:
@@ -164,7 +164,8 @@ class _Page:
 
     def _unchanged(self, still: pl.Series, known: pl.DataFrame) -> pl.DataFrame:
         rows = still.arg_true()
-        frame = unchanged(self.numbers[rows], self.keys[rows], known["partner"][rows], self.view.name)
+        links = pl.DataFrame({"left_key": self.keys[rows], "right_key": known["partner"][rows]})
+        frame = unchanged(self.numbers[rows], links, self.view.name)
         waits = self.planner.memory.waits[self.view.name].has(self.keys[rows])
         return frame.with_columns(  # a simulation that has dealt with a pair from its other side
             outcome=pl.when(waits).then(pl.lit(Outcome.SKIPPED.value)).otherwise("outcome"),

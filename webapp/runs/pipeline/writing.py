@@ -148,13 +148,13 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
             outcomes = _set(outcomes, "right_key", write.rows, key_text(made))
     lost = outcomes["left_key"][[row for row, _ in failed]] if failed else pl.Series([], dtype=pl.String)
     kept = ~pl.col("left_key").is_in(lost.implode())
-    links = _linked(links.filter(kept), outcomes)
+    links = _linked(links.filter(kept) if failed else links, outcomes)
     checked = chunk.checked.with_warnings(_warned(chunk, result)) if result.warnings else chunk.checked
     outcomes = _with_records(outcomes, chunk.records)
     made_ = tuple(_made(chunk.writes, outcomes))
     read = _without_images(outcomes, chunk.writes).filter(pl.col("outcome").is_not_null())
     whole = pl.concat([read, _deleted(chunk.writes, result, outcomes)])
-    told = {"checked": checked, "made": made_, "records": None, **_agreed(chunk, kept)}
+    told = {"checked": checked, "made": made_, "records": None, **(_agreed(chunk, kept) if failed else {})}
     return replace(chunk, outcomes=whole, links=links, writes=(), **told)
 
 
@@ -191,7 +191,8 @@ def _linked(links: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     if "op" not in links.columns:
         again = made.join(links, on="left_key", how="anti")  # what an undone deletion has created again
         return pl.concat([known, again.select(known.columns[:2])], how="diagonal")
-    return known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
+    known = known.filter((pl.col("op") != "link") | pl.col("right_key").is_not_null())
+    return links if known["right_key"].equals(links["right_key"]) else known  # it may be compressed already
 
 
 def _agreed(chunk: Chunk, kept: pl.Expr) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""The rows of a log of pairs that no later one takes the place of, found by the key of either side.
+
+Keys are found by hashes in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980),
+so that neither a look-up nor a new row touches all the others. What a hash names is compared with the key itself; keys
+whose hash another key has as well are listed beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from webapp.runs.pipeline.chunk import PAIRS
+
+LINK, APART, GONE = "link", "apart", "gone"
+_HELD = {**PAIRS, "op": pl.Enum([LINK, APART, GONE])}
+_SIDES = ("left", "right")
+_GROWS = 2
+"""Runs are merged with what comes behind them unless they are more than so many times as large."""
+_SPARE = 100_000
+"""The log is written anew when so many more than half of its rows count no more."""
+_SLICE = 100_000
+"""So many rows are looked at together where all are looked at."""
+
+Array = np.ndarray[Any, Any]
+_NOWHERE = np.iinfo(np.uint32).max
+
+
+class PairIndex:
+    """Rows of pairs; a row has the number of its place in the log, and that of the segment that holds it."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._blocks: list[pl.DataFrame] = []
+        self._frame = pl.DataFrame(schema=_HELD)
+        self._live = np.empty(0, dtype=bool)
+        self._segments = np.empty(0, dtype=np.int32)
+        self._sides = {side: _Keys() for side in _SIDES}
+
+    def add(self, rows: pl.DataFrame, segment: int) -> None:
+        """Add rows behind all others; those that they take the place of count no more."""
+        keys = [rows[f"{side}_key"] for side in _SIDES]
+        for side, named in zip(_SIDES, keys, strict=True):
+            self._live[_there(self.find(side, named))] = False
+        stays = keys[0].is_null() | keys[0].is_last_distinct()
+        stays &= (keys[1].is_null() | keys[1].is_last_distinct()) & (rows["op"] != GONE)
+        kept = rows if stays.all() else rows.filter(stays)
+        self._append(kept.select(pl.col(name).cast(dtype) for name, dtype in _HELD.items()), segment)
+        if np.count_nonzero(~self._live) > len(self._live) // 2 + _SPARE:
+            self._renew()
+
+    def find(self, side: str, keys: pl.Series) -> pl.Series:
+        """Return the row of each key of a side, null where there is none."""
+        at = self._sides[side].find(keys)
+        hit = np.flatnonzero(at != _NOWHERE)
+        places = pl.Series(at[hit])
+        same = (self._frame[f"{side}_key"].gather(places) == keys.gather(hit)).fill_null(value=False).to_numpy()
+        hit = hit[same & self._live[at[hit]]]
+        found = pl.repeat(None, keys.len(), dtype=pl.UInt32, eager=True).scatter(hit, at[hit])
+        odd = self._sides[side].odd
+        listed = {row: odd[key] for row, key in enumerate(keys) if key in odd} if odd else {}
+        listed = {row: at for row, at in listed.items() if self._live[at] and found[row] is None}
+        return found.scatter(list(listed), list(listed.values())) if listed else found
+
+    def rows(self, numbers: pl.Series) -> pl.DataFrame:
+        """Return rows by number with their `segment`, nulls where a number is null."""
+        there = numbers.is_not_null().arg_true()
+        segments = pl.repeat(None, numbers.len(), dtype=pl.Int64, eager=True)
+        segments = segments.scatter(there, pl.Series(self._segments[_there(numbers)], dtype=pl.Int64))
+        return self._frame.select(pl.all().gather(numbers)).with_columns(pl.col("op").cast(pl.String), segment=segments)
+
+    def slices(self) -> Iterator[pl.DataFrame]:
+        """Yield all rows that count, some at a time."""
+        for start in range(0, len(self._live), _SLICE):
+            yield self.rows(self._living(slice(start, start + _SLICE)))
+
+    def sizes(self) -> dict[int, int]:
+        """Return how many rows that count lie in each segment."""
+        numbers, rows = np.unique(self._segments[self._live], return_counts=True)
+        return dict(zip(numbers.tolist(), rows.tolist(), strict=True))
+
+    def inside(self, segment: int) -> pl.Series:
+        """Return the numbers of the rows that count in a segment."""
+        return pl.Series(np.flatnonzero(self._live & (self._segments == segment)), dtype=pl.UInt32)
+
+    def move(self, numbers: pl.Series, segment: int) -> None:
+        """Note that rows lie in another segment from now on."""
+        self._segments[numbers.to_numpy()] = segment
+
+    def __len__(self) -> int:
+        """Return how many pairs are linked."""
+        return int(np.count_nonzero((self._frame["op"] == LINK).to_numpy() & self._live))
+
+    def _living(self, part: slice) -> pl.Series:
+        return pl.Series(np.flatnonzero(self._live[part]) + part.start, dtype=pl.UInt32)
+
+    def _append(self, rows: pl.DataFrame, segment: int) -> None:
+        first = self._frame.height
+        for side, index in self._sides.items():
+            index.add(rows[f"{side}_key"], first, self._frame[f"{side}_key"])
+        while self._blocks and self._blocks[-1].height <= _GROWS * rows.height:
+            rows = pl.concat([self._blocks.pop(), rows], rechunk=True)
+        self._blocks.append(rows)
+        self._frame = pl.concat(self._blocks)
+        more = self._frame.height - first
+        self._live = np.concatenate([self._live, np.ones(more, dtype=bool)])
+        self._segments = np.concatenate([self._segments, np.full(more, segment, dtype=np.int32)])
+
+    def _renew(self) -> None:
+        """Write the log anew without the rows that count no more."""
+        frame, segments = self._frame.filter(self._live), self._segments[self._live]
+        self._clear()
+        self._append(frame, 0)
+        self._segments = segments
+
+
+class _Keys:
+    """Numbers of rows by hash of a key; in `odd` by key, where the hash names the row of another key."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[Array, Array]] = []
+        self.odd: dict[str, int] = {}
+
+    def find(self, keys: pl.Series) -> Array:
+        """Return the number that the hash of each key names, `_NOWHERE` if none."""
+        hashes = _hashes(keys)
+        order = np.argsort(hashes)  # neighbours lie near each other in the runs, which is what a look-up costs
+        wanted, found = hashes[order], np.full(len(hashes), _NOWHERE, dtype=np.uint32)
+        for run, numbers in self._runs:
+            at = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
+            same = run[at] == wanted
+            found[same] = numbers[at[same]]
+        back = np.empty_like(found)
+        back[order] = found
+        return back
+
+    def add(self, keys: pl.Series, first: int, known: pl.Series) -> None:
+        """Add keys, each only once, that the rows from number `first` on have; `known` has those of all before."""
+        there = np.flatnonzero(keys.is_not_null().to_numpy())
+        mine = keys.gather(there)
+        self._set_aside(mine, known)
+        hashes = _hashes(mine)
+        order = np.argsort(hashes, kind="stable")
+        run = hashes[order], (there[order] + first).astype(np.uint32)
+        again = np.flatnonzero(run[0][1:] == run[0][:-1])
+        self.odd |= {str(keys[int(at - first)]): int(at) for at in run[1][again]}
+        while self._runs and len(self._runs[-1][0]) <= _GROWS * len(run[0]):
+            run = _merged(self._runs.pop(), run)
+        if len(run[0]):
+            self._runs.append(_last_of_each(*run))
+
+    def _set_aside(self, keys: pl.Series, known: pl.Series) -> None:
+        """List the keys beside whose place others take now."""
+        at = self.find(keys)
+        hit = np.flatnonzero(at != _NOWHERE)
+        others = known.gather(pl.Series(at[hit]))
+        taken = (others != keys.gather(hit)).to_numpy()
+        self.odd |= dict(zip(others.filter(taken), at[hit][taken].tolist(), strict=True))
+
+
+def _hashes(keys: pl.Series) -> Array:
+    return keys.hash().to_numpy()
+
+
+def _merged(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+    hashes, numbers = (np.concatenate(parts) for parts in zip(one, other, strict=True))
+    order = np.argsort(hashes, kind="stable")  # both are sorted, so that they are only merged
+    return _last_of_each(hashes[order], numbers[order])
+
+
+def _last_of_each(hashes: Array, numbers: Array) -> tuple[Array, Array]:
+    last = np.append(hashes[1:] != hashes[:-1], [True])
+    return (hashes, numbers) if last.all() else (hashes[last], numbers[last])
+
+
+def _there(numbers: pl.Series) -> Array:
+    return numbers.drop_nulls().to_numpy()
