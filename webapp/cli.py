@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "cases": "cases:cases",
     "events": "events:events",
     "quarantine": "quarantine:quarantine",
+    "logs": "logs:logs",
     "connection": "connections:connection",
     "audit": "audit:audit",
     "secrets": "secrets:secrets",

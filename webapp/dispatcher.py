@@ -20,6 +20,7 @@ from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
 from webapp.runs.claims import lapsed
 from webapp.runs.dependencies import retry_forgotten
+from webapp.runs.log_keeping import Caretaker
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
@@ -29,7 +30,7 @@ from webapp.wake import LIST
 POLL = 1.0
 """Seconds between two looks into the database when nobody rings."""
 LOOK = 15.0
-"""Seconds between two looks at the service levels."""
+"""Seconds between two looks at the service levels, and at what systems keep for rules."""
 AGAIN = timedelta(seconds=15)
 """After this time a run that nobody has claimed is announced once more."""
 
@@ -71,10 +72,14 @@ def turn(house: House, connection: redis.Redis) -> None:
         log.warning("The dispatcher will try again: %s", error)
 
 
-def look_after(house: House) -> None:
-    """See whether rules keep their service levels; a database that does not answer is asked again later."""
+def look_after(house: House, caretaker: Caretaker) -> None:
+    """See whether rules keep their service levels, and whether logs are kept for nothing.
+
+    A database that does not answer is asked again later.
+    """
     try:
         service_levels.watch(house)
+        caretaker.look()
     except sa.exc.OperationalError as error:
         log.warning("The dispatcher will look at service levels again: %s", error)
 
@@ -96,10 +101,11 @@ def run(settings: Settings) -> None:
     house = open_house(settings)
     connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
     register()
+    caretaker = Caretaker(house)
     due = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
         if time.monotonic() >= due:
-            look_after(house)
+            look_after(house, caretaker)
             due = time.monotonic() + LOOK
         wait_for_ring(connection, stop)

@@ -82,11 +82,12 @@ class PostgreSQLLog(WindowLog):
         """Make what is missing of publication and slot; a slot that was lost is made anew."""
         for message in self.missing():
             raise Misconfigured(message, object_name=self._table)
-        published = self._publish()
+        fresh = self._publish()
         found = self._found()
-        if found is not None and found.here and not found.gone:
-            return published
+        if found is not None and found.here and not found.gone and not fresh:
+            return None
         if found is not None:
+            self._free(found)
             self._run("SELECT pg_drop_replication_slot(:slot)", slot=self._slot)
         self._run("SELECT pg_create_logical_replication_slot(:slot, 'pgoutput')", slot=self._slot)
         return msg(
@@ -192,16 +193,16 @@ class PostgreSQLLog(WindowLog):
             return msg("The table is not in the publication '{publication}' any more.", publication=self._publication)
         return None
 
-    def _publish(self) -> Message | None:
-        """See to it that the publication names the table."""
+    def _publish(self) -> bool:
+        """See to it that the publication names the table; tell whether it is new, so that no older log knows it."""
         published = self._published()
         if published:
-            return None
+            return False
         text = "ALTER PUBLICATION {} SET TABLE {}"
         if published is None:
             text = "CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)"
         self._define(SQL(text).format(Identifier(self._publication), Identifier(self._schema, self._table)))
-        return msg("The publication '{publication}' names the table now.", publication=self._publication)
+        return published is None
 
     def _published(self) -> bool | None:
         """Tell whether the publication names the table; None where there is no publication."""

@@ -28,8 +28,8 @@ def _not_yet(path: str, message: Message) -> DocumentProblem:
 
 def _detection(rule: SyncRule) -> Iterator[DocumentProblem]:
     for side, detect in (("left", rule.detect.left), ("right", rule.detect.right)):
-        if detect.by in (DetectBy.CDC, DetectBy.WEBHOOK):
-            text = N_("Finding changes by {by} is not available yet in this version. Use full or cursor.")
+        if detect.by is DetectBy.WEBHOOK:
+            text = N_("Finding changes by {by} is not available yet in this version. Use full, cursor or cdc.")
             yield _not_yet(f"detect/{side}/by", msg(text, by=detect.by.value))
 
 

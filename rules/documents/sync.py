@@ -173,7 +173,10 @@ class KeyPair:
 class Detect:
     """How changed records are found on one side."""
 
-    by: DetectBy = entry("full: read everything; cursor: read what is newer; cdc, webhook: be told.", DetectBy.FULL)
+    by: DetectBy = entry(
+        "full: read everything; cursor: read what is newer; cdc: follow the system's log of changes; webhook: be told.",
+        DetectBy.FULL,
+    )
     field: str | None = entry(
         "cursor: the field that grows with every change; conflict: newer compares it, however changes are found.",
         None,

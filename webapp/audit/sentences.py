@@ -60,6 +60,8 @@ SENTENCES: dict[str, str] = {
     Tag.RUN_UNDONE: N_("{actor} asked to undo run {run} of {subject}"),
     Tag.RUN_VERIFIED: N_("Run {run} compared both systems of {subject}"),
     Tag.RUN_DOWNLOADED: N_("{actor} downloaded results of run {run} of {subject}"),
+    Tag.LOG_KEPT: N_("A system keeps its log of changes for {subject}"),
+    Tag.LOG_LET_GO: N_("A system keeps its log of changes for {subject} no longer"),
     Tag.SERVICE_LATE: N_("The rule {subject} is late"),
     Tag.SERVICE_FAILING: N_("The rule {subject} is failing its service level"),
     Tag.SERVICE_MET: N_("The rule {subject} meets its service level again"),

@@ -60,6 +60,8 @@ class Tag(StrEnum):
     RUN_VERIFIED = "runs:run:verified"
     RUN_UNDONE = "runs:run:undone"
     RUN_DOWNLOADED = "runs:run:downloaded"
+    LOG_KEPT = "runs:log:kept"
+    LOG_LET_GO = "runs:log:let_go"
     SERVICE_LATE = "runs:service:late"
     SERVICE_FAILING = "runs:service:failing"
     SERVICE_MET = "runs:service:met"

@@ -15,7 +15,7 @@ from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, pa
 from rules.documents.check import check_sync
 from rules.documents.defaults import actions
 from rules.documents.flows import flows
-from rules.documents.sync import Action, DeleteDetect, SideName
+from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
 from rules.documents.validation import Reference
 from rules.language.library import Library
 from rules.reconcile.agreement import executed
@@ -27,7 +27,9 @@ from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
 from webapp.extensions import House
+from webapp.rulebook.capturing import check_captures
 from webapp.rulebook.library import library
+from webapp.rulebook.messaging import check_messages
 from webapp.rulebook.relations import check_relations
 
 SIDES = ("left", "right")
@@ -72,6 +74,10 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     seen = {side: look(house, document, side, tx) for side in SIDES}
     found = [DocumentProblem(f"{side}/{s.at}", s.problem) for side, s in seen.items() if s.problem]
     found += _unable(rule, seen)
+    found += check_captures(house, rule, {side: s.abilities for side, s in seen.items()}, ask=tx is None)
+    found += check_messages(
+        rule, {side: s.abilities for side, s in seen.items()}, {side: s.schema for side, s in seen.items()}
+    )
     others = _others(house, rule, tx)
     found += _outages(rule, others)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
@@ -158,7 +164,8 @@ def _untold(rule: SyncRule, seen: Mapping[str, Seen]) -> Iterator[DocumentProble
     for side in SIDES:
         able = seen[side].abilities
         asked = rule.deletes.detect is DeleteDetect.EVENT and told(rule, SideName(side))
-        if asked and able is not None and not able.deletions:
+        captured = getattr(rule.detect, side).by is DetectBy.CDC  # its log tells of them
+        if asked and able is not None and not able.deletions and not captured:
             text = N_(
                 "The connection '{name}' does not tell of deletions. Let the rule notice them by reading everything, or"
                 " by a mark in the records."

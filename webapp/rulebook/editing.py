@@ -258,6 +258,8 @@ def _set_situations(document: Document, form: Form) -> None:
 
 
 def _detect(form: Form) -> Document:
+    if form.get("detect") == "cdc":
+        return {"by": "cdc"}
     if form.get("detect") != "cursor":
         return {}
     found: Document = {"by": "cursor", "field": form.get("cursor_field", "")}

@@ -95,7 +95,11 @@ def _words() -> dict[str, dict[str, str]]:
         "strength": dict(wording.strength_choices()),
         "on_error": dict(wording.on_error_choices()),
         "data": refused,
-        "by": {"full": _("Compare all records"), "cursor": _("Read only what is new")},
+        "by": {
+            "full": _("Compare all records"),
+            "cursor": _("Read only what is new"),
+            "cdc": _("Follow the log of changes"),
+        },
         "direction": {
             "left_to_right": _("From left to right"),
             "right_to_left": _("From right to left"),

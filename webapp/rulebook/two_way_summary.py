@@ -122,6 +122,8 @@ def _found_how(document: Document, names: Mapping[str, str]) -> Iterator[str]:
         if told.get("by") == "cursor":
             field = told.get("field") or "?"
             yield _("Each run reads what is new in %(source)s, by the field %(field)s.", source=source, field=field)
+        elif told.get("by") == "cdc":
+            yield _("Each run reads what the log of %(source)s says has changed, deletions included.", source=source)
         else:
             yield _("Each run reads all records of %(source)s.", source=source)
 

@@ -79,6 +79,8 @@ def _found_how(document: Document, flow: Flow, source: str) -> str:
     if detect.get("by") == "cursor":
         field = detect.get("field") or "?"
         return _("Each run reads what is new in %(source)s, by the field %(field)s.", source=source, field=field)
+    if detect.get("by") == "cdc":
+        return _("Each run reads what the log of %(source)s says has changed, deletions included.", source=source)
     return _("Each run reads all records of %(source)s.", source=source)
 
 

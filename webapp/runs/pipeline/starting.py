@@ -7,7 +7,7 @@ from typing import Any
 from connectors.spi import Capture, Connector
 from rules.documents.sync import Detect, DetectBy, Side
 from rules.schema import Schema
-from webapp.runs.pipeline import cursors, following
+from webapp.runs.pipeline import cursors, following, kept_logs
 from webapp.runs.pipeline.codec import typed_value
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.reading import Start, cursor_of
@@ -30,7 +30,7 @@ class Starts:
         side, key, name = place
         if name not in self._known:
             since = self._since(cursors.name_of(side, detect), self._claim.since)
-            start = self._start(reader, (side.object, key, name), schema, (detect, since))
+            start = self._start(reader, ((side.connection, side.object), key, name), schema, (detect, since))
             self._known[name] = start
             noted = _begun(start, since)
             if noted != self._claim.since:
@@ -42,7 +42,7 @@ class Starts:
         side, key, name = place
         if name not in self._known:
             since = self._since(cursors.name_of(side, detect, name), (self._claim.since or {}).get(name))
-            start = self._start(reader, (side.object, key, name), schema, (detect, since))
+            start = self._start(reader, ((side.connection, side.object), key, name), schema, (detect, since))
             self._known[name] = start
             self._noted[name] = _begun(start, since)
             self._journal.note(since=self._noted)
@@ -56,16 +56,19 @@ class Starts:
             return cursors.stored(tx, self._claim, name)
 
     def _start(
-        self, reader: Connector, place: tuple[str, str, str], schema: Schema, found: tuple[Detect, Any]
+        self, reader: Connector, place: tuple[tuple[str, str], str, str], schema: Schema, found: tuple[Detect, Any]
     ) -> Start | None:
         detect, since = found
-        name, key, side = place
+        (connection, name), key, side = place
         if detect.by is not DetectBy.CDC:
             typed = typed_value(schema, detect.field, since) if detect.field else None
             return cursor_of(detect, key, typed)
         capture = Capture(following.name_of(self._installation, self._claim.rule_name, side), key, since)
         log, resumed = reader.change_log(name, capture), self._claim.chunks > 0
-        return self._retry(lambda: following.followed(log, capture, self._journal.log, resumed=resumed))
+        start = self._retry(lambda: following.followed(log, capture, self._journal.log, resumed=resumed))
+        if start.since is None:
+            kept_logs.note(self._journal, side, (connection, name), start)
+        return start
 
 
 def _begun(start: Start | None, since: Any) -> Any:
