@@ -194,10 +194,12 @@ def test_not_yet() -> None:
     """Everything that this version does not execute is listed at its path; the small document needs nothing of it."""
     assert unsupported(parse_sync(SMALL)) == []
     later = ["transaction"]
-    found = unsupported(parse_sync(WHOLE))
+    webhook = {**WHOLE, "detect": {**WHOLE["detect"], "right": {"by": "webhook"}}}
+    assert [p.path for p in unsupported(parse_sync(WHOLE))] == later
+    found = unsupported(parse_sync(webhook))
     assert [p.path for p in found] == ["detect/right/by", *later]
     assert all("not available yet in this version" in str(p.message) for p in found)
-    found = unsupported(parse_sync({**WHOLE, "direction": "left_to_right"}))
+    found = unsupported(parse_sync({**webhook, "direction": "left_to_right"}))
     assert [p.path for p in found] == ["detect/right/by", "situations/linked_unchanged", *later]
     assert all("not available yet in this version" in str(p.message) for p in found)
     assert unsupported(parse_sync({**SMALL, "deletes": {"detect": "full_scan"}})) == []
