@@ -21,6 +21,8 @@ BUILTIN: Mapping[str, str] = {
     "sqlite": "connectors.builtin.sqlite:SQLite",
     "files": "connectors.builtin.files:Files",
     "rest": "connectors.builtin.rest:Rest",
+    "amqp": "connectors.builtin.amqp:Amqp",
+    "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
 }
 
 _registered: dict[str, type[Connector]] = {}

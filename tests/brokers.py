@@ -84,12 +84,15 @@ def rabbitmq() -> Iterator[Broker]:
             "RABBITMQ_LOG_BASE": str(own), "RABBITMQ_LOGS": "-", "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "RABBITMQ_ALLOW_INPUT": "1",
             "RABBITMQ_DIST_PORT": str(servers.free_port()), "ERL_CRASH_DUMP_SECONDS": "0",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput -kernel inet_dist_use_interface {{127,0,0,1}} +S 1 -setcookie {secrets.token_hex(8)}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                f"-noinput +S 1 -kernel inet_dist_use_interface {{127,0,0,1}} -setcookie {secrets.token_hex(8)}"
+            ),
         }, "syncline")  # fmt: skip
         broker.tls_port, broker.certificate = servers.free_port(), certificate.read_text()
         (folder / "plugins").write_text("[].")
         (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = {servers.LOOPBACK}:{broker.port}\nlisteners.ssl.1 = {servers.LOOPBACK}:{broker.tls_port}\n"
+            f"listeners.tcp.1 = {servers.LOOPBACK}:{broker.port}\n"
+            f"listeners.ssl.1 = {servers.LOOPBACK}:{broker.tls_port}\n"
             f"ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\nssl_options.verify = verify_none\n"
             f"default_user = {broker.user}\ndefault_pass = {broker.password}\nloopback_users = none\n"
             "disk_free_limit.absolute = 10MB\n"

@@ -105,17 +105,24 @@ class Reading:
     def _page(self, rows: Sequence[Row], schema: Schema, position: Position) -> Page:
         there, rejects = self._typed([r for r in rows if r.problem is None and not r.gone], schema)
         gone, unkeyed = self._typed([r for r in rows if r.gone], self._keyed(schema))
-        broken = [Reject(r.place, text_of_body(r.message.body), r.problem) for r in rows if r.problem is not None]
+        broken = [
+            (row, Reject(row.place, text_of_body(row.message.body), row.problem))
+            for row in rows
+            if row.problem is not None
+        ]
         order = {id(row): number for number, row in enumerate(rows)}
+        told = sorted([*rejects, *unkeyed, *broken], key=lambda pair: order[id(pair[0])])
         last = self._last(there, gone, order, schema)
         records, deleted = (_kept(frame, chosen, order, last) for frame, chosen in (there, gone))
         deleted = deleted.select(pl.col(n).cast(d) for n, d in schema.dtypes().items())
         return Page(
-            records, position, (*rejects, *unkeyed, *broken), left_out=there[0].height - records.height,
+            records, position, tuple(reject for _, reject in told), left_out=there[0].height - records.height,
             deleted=deleted if deleted.height else None,
         )  # fmt: skip
 
-    def _typed(self, rows: Sequence[Row], schema: Schema) -> tuple[tuple[pl.DataFrame, list[Row]], list[Reject]]:
+    def _typed(
+        self, rows: Sequence[Row], schema: Schema
+    ) -> tuple[tuple[pl.DataFrame, list[Row]], list[tuple[Row, Reject]]]:
         """Return the records that fit with their rows, and rejects that hold their whole messages for the others."""
         as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
         records = [self.payload.columns(self.shown(row), schema) for row in rows]
@@ -123,7 +130,10 @@ class Reading:
         named = Places(lambda row: rows[row].place, lambda row: text_of_body(rows[row].message.body))
         frame, rejects, kept = typed(raw, schema, named)
         bad = (~kept).arg_true().to_list()
-        whole = [replace(r, raw=text_of_body(rows[row].message.body)) for r, row in zip(rejects, bad, strict=True)]
+        whole = [
+            (rows[row], replace(r, raw=text_of_body(rows[row].message.body)))
+            for r, row in zip(rejects, bad, strict=True)
+        ]
         return (frame, [row for row, keep in zip(rows, kept, strict=True) if keep]), whole
 
     def _keyed(self, schema: Schema) -> Schema:

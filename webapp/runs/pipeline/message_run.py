@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from connectors.errors import Retriable
 from connectors.spi import Connector, Page, ReadRequest
@@ -29,8 +30,12 @@ from webapp.runs.pipeline.writing import Target
 class MessageExecution(Execution):
     """One worker's work on one run that reads messages."""
 
+    def __init__(self, *run: Any) -> None:
+        super().__init__(*run)
+        self.full = False  # one key may have several messages, and there is no whole of them
+
     def _work(self, reader: Connector, planner: Planner, target: Target[Links]) -> None:
-        self.full = planner.full = False  # one key may have several messages, and there is no whole of them
+        planner.full = False
         self._reader = reader
         super()._work(reader, planner, target)
 
