@@ -19,7 +19,7 @@ column type, so that decimals, time zones, nulls and 4-byte Unicode survive from
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -122,7 +122,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain form; `from_json` reads it."""
-        return {"fields": [asdict(field) for field in self.fields], "key": list(self.key)}
+        return {"fields": [dict(vars(field)) for field in self.fields], "key": list(self.key)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,7 +33,34 @@ def sync_schema() -> dict[str, Any]:
 
 
 def parse_sync(document: Mapping[str, Any]) -> SyncRule:
-    """Return the rule that a document describes; raises `DocumentError`."""
+    """Return the rule that a document describes; raises `DocumentError`. Rules that were parsed lately are kept."""
+    try:
+        written = _Written(document)
+    except RecursionError:  # what is nested so deeply is no rule, and has no text
+        return _parse(document)
+    return _parsed(written)
+
+
+class _Written:
+    """A document, known by how it is written: equal values of different types are different documents."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self._text = repr(document)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Written) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@lru_cache(64)
+def _parsed(written: _Written) -> SyncRule:
+    return _parse(written.document)
+
+
+def _parse(document: Mapping[str, Any]) -> SyncRule:
     problems = validate(document, sync_schema())
     if problems:
         raise DocumentError(problems)

@@ -111,6 +111,21 @@ def object_schema(house: House, name: str, object_name: str, refresh: bool = Fal
     return schema
 
 
+def found_schema(house: House, name: str, object_name: str, connector: Connector) -> Schema:
+    """Return the fields of an object as an open connector finds them now, and keep them where they are others."""
+    row = _row(house, name)
+    try:
+        schema = budget.within(budget.SECONDS, row.title or row.connector, lambda: connector.schema(object_name))
+    except ConnectorError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a connector's own mistake: logged, and told as a sentence
+        spec = connector_class(row.connector).spec
+        raise _unexpected(row, error, secret_values(spec, clear_settings(house, row))) from None
+    if not row.builtin and _known_schema(house, row, object_name) != schema:
+        _keep_schema(house, row, object_name, schema)
+    return schema
+
+
 def holds_messages(house: House, name: str) -> bool:
     """Tell whether the objects of a connection hold messages: their fields are as they were confirmed."""
     try:

@@ -17,8 +17,7 @@ from rules.documents import DocumentError, parse_sync
 from rules.documents.sync import Direction, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
-from webapp.connections.opening import open_connector
-from webapp.connections.probing import holds_messages, object_schema
+from webapp.connections.probing import holds_messages
 from webapp.entities.hub import HubAway
 from webapp.extensions import House
 from webapp.rulebook.library import library
@@ -38,6 +37,7 @@ from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
+from webapp.runs.systems import Reached
 
 log = logging.getLogger(__name__)
 _WORK: dict[str, type[Execution | StoredRun]] = {
@@ -84,15 +84,12 @@ def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callab
 
 def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> Ending | None:
     """Return how a run that stops early ends; None when it has ended well."""
-    systems = Systems(
-        lambda name: open_connector(house, name),
-        lambda name, thing: object_schema(house, name, thing, refresh=not holds_messages(house, name)),
-        library(house, claimed.uses),
-    )
     try:
         rule = executed(parse_sync(claimed.document))
         work = _WORK.get(claimed.kind) or _way(house, rule)
-        work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
+        with Reached(house) as reached:
+            systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
+            work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
     except (Fenced, HubAway):
         raise
     except Cancelled:

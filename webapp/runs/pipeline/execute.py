@@ -16,7 +16,6 @@ from connectors.errors import Retriable
 from connectors.spi import Connector, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
-from rules.mapping import compile_mapping
 from rules.schema import Op, Schema
 from rules.text import N_, Message, msg
 from webapp.connections.references import References
@@ -27,6 +26,7 @@ from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
 from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import plain_value
+from webapp.runs.pipeline.compiled import compiled
 from webapp.runs.pipeline.correlating import for_one_way
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
@@ -99,7 +99,7 @@ class Execution:
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
             heed_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True)))
-            mapping = compile_mapping(self.rule, *ordered, systems.library)
+            mapping = compiled(self.rule, *ordered, systems.library)
             planner = Planner(self.rule, mapping, writer, schemas)
             planner.retry = self.retry
             planner.replaying = self.claim.kind in ("replay", "records")
