@@ -79,12 +79,17 @@ def _first_non_empty(question: Question) -> pl.DataFrame:
 
 def _max(question: Question) -> pl.DataFrame:
     left, right = _comparable(question.left), _comparable(question.to_left)
-    return _won(right.is_null() | (left > right).fill_null(value=False))
+    return _won(_alone(question, left, right) | (left > right).fill_null(value=False))
 
 
 def _min(question: Question) -> pl.DataFrame:
     left, right = _comparable(question.left), _comparable(question.to_left)
-    return _won(right.is_null() | (left < right).fill_null(value=False))
+    return _won(_alone(question, left, right) | (left < right).fill_null(value=False))
+
+
+def _alone(question: Question, left: pl.Series, right: pl.Series) -> pl.Series:
+    """Return where the left value wins as the right one has no order; what is no number wins over what is not there."""
+    return right.is_null() & (left.is_not_null() | question.left.is_not_null() | question.to_left.is_null())
 
 
 def _comparable(values: pl.Series) -> pl.Series:

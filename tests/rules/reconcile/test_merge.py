@@ -99,6 +99,9 @@ def test_numbers() -> None:
     assert one("manual", NAN, 2.0, NAN, pl.Float64) == (2.0, 2.0, False)
     assert one("max", NAN, 2.0, 1.0, pl.Float64) == (2.0, 2.0, False)
     assert one("min", 2.0, NAN, 1.0, pl.Float64) == (2.0, 2.0, False)
+    for values in ((None, NAN), (NAN, None)):  # whichever side it is on
+        left, right, open_ = one("max", *values, 1.5, pl.Float64)
+        assert (str(left), str(right), open_) == ("nan", "nan", False)
     assert one("max", 3, 2, 1, pl.Int64) == (3, 3, False)
     moments = datetime(2024, 1, 2), datetime(2024, 1, 1)
     assert one("min", *moments, datetime(2023, 1, 1), pl.Datetime("us")) == (moments[1], moments[1], False)
