@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import pytest
 
-_PARTS = ("sample", "read", "deletions", "filter", "messages", "write")
+_PARTS = ("sample", "read", "changes", "deletions", "filter", "messages", "write")
 pytest.register_assert_rewrite(*(f"connectors.testing_{part}" for part in _PARTS))
 
-from connectors.testing_deletions import DeletionLaws  # noqa: E402 - after the registration
+from connectors.testing_changes import CaptureLaws  # noqa: E402 - after the registration
+from connectors.testing_deletions import DeletionLaws  # noqa: E402
 from connectors.testing_filter import FilterLaws  # noqa: E402
 from connectors.testing_messages import MessageLaws  # noqa: E402
 from connectors.testing_read import CursorLaws, SpecLaws  # noqa: E402
@@ -32,5 +33,5 @@ from connectors.testing_write import FenceLaws  # noqa: E402
 __all__ = ["EXTREMES", "KEY", "TITLE", "VERSION", "ConnectorConformance", "Settings", "name_of"]
 
 
-class ConnectorConformance(SpecLaws, CursorLaws, DeletionLaws, FilterLaws, MessageLaws, FenceLaws):
+class ConnectorConformance(SpecLaws, CursorLaws, CaptureLaws, DeletionLaws, FilterLaws, MessageLaws, FenceLaws):
     """Every promise of a connector as a test; inherit it and fill in the hooks."""

@@ -112,5 +112,22 @@ def fill(
     engine.dispose()
 
 
+def promptly(url: str) -> None:
+    """Let a PostgreSQL database write its log at once, as all do but those of tests: its readers wait for the disk."""
+    run(url, f"ALTER DATABASE {sa.make_url(url).database} SET synchronous_commit = on")
+
+
+def change(url: str, name: str, schema: Schema, records: pl.DataFrame, removed: pl.Series) -> None:
+    """Update records by their key and delete others, in one transaction."""
+    table = sa.table(name, *[sa.column(field.name) for field in schema.fields])
+    key = table.c[schema.key[0]]
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(table).where(key.in_(removed.to_list())))
+        for row in records.iter_rows(named=True):
+            connection.execute(sa.update(table).where(key == row[key.name]).values(row))
+    engine.dispose()
+
+
 def _escaped(statement: str) -> str:
     return statement.replace(":", "\\:")

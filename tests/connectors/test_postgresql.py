@@ -26,7 +26,7 @@ from connectors.spi import Connector, Context, Cursor, Fence, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests import servers
-from tests.connectors.databases import closed_port, everything, fill, rows, run, settings_of, texts
+from tests.connectors.databases import change, closed_port, everything, fill, promptly, rows, run, settings_of, texts
 from tests.connectors.tls_proxy import encrypted_postgres
 
 NATIVE: Mapping[FieldType, str] = {
@@ -52,6 +52,7 @@ class TestConformance(ConnectorConformance):
     @pytest.fixture
     def settings(self, postgres_url: str) -> Settings:
         self.url = postgres_url
+        promptly(postgres_url)
         return settings_of(postgres_url)
 
     def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
@@ -70,6 +71,13 @@ class TestConformance(ConnectorConformance):
 
     def refused(self) -> Mapping[str, Any]:
         return {"title": "x" * 41}
+
+    def change(self, settings: Settings, records: pl.DataFrame, removed: pl.Series) -> None:
+        with PostgreSQL(settings, Context()) as source:
+            change(self.url, self.object_name, source.schema(self.object_name), records, removed)
+
+    def rename(self, settings: Settings, old: Any, new: Any) -> None:
+        run(self.url, f"UPDATE {self.object_name} SET id = {new} WHERE id = {old}")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.spi import Capture, Context, Page, ReadRequest
-from tests.connectors.databases import rows, run, settings_of
+from tests.connectors.databases import promptly, rows, run, settings_of
 
 TABLE = "CREATE TABLE t (id integer PRIMARY KEY, name text, n numeric, at timestamptz, j jsonb)"
 
@@ -57,8 +57,7 @@ class Captured:
 
 @pytest.fixture
 def t(postgres_url: str) -> Iterator[Captured]:
-    # the log is read as far as it is on the disk, and the tests' server is lazy about that
-    run(postgres_url, f"ALTER DATABASE {postgres_url.rsplit('/')[-1]} SET synchronous_commit = on")
+    promptly(postgres_url)
     run(postgres_url, TABLE)
     captured = Captured(postgres_url)
     yield captured

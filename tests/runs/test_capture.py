@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from rules.text import Message
-from tests.connectors.databases import rows, run, settings_of
+from tests.connectors.databases import promptly, rows, run, settings_of
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.test_crash import Killed, dies
 from webapp.connections import services as connections
@@ -34,7 +34,7 @@ class Shop:
 
     def __init__(self, world: World, url: str) -> None:
         self.world, self.url = world, url
-        run(url, f"ALTER DATABASE {url.rsplit('/', maxsplit=1)[-1]} SET synchronous_commit = on")
+        promptly(url)
         run(url, "CREATE TABLE customer (id integer PRIMARY KEY, name text, phone text)")
         for name in ("shop", "shop2"):
             document = {"kind": "connection", "name": name, "connector": "postgresql", "settings": settings_of(url)}
