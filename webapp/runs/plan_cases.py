@@ -34,6 +34,11 @@ class Values:
     base: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def same(self) -> bool:
+        """Tell whether both sides hold the same."""
+        return bool(self.left == self.right)
+
+    @property
     def agreed(self) -> Any:
         """Return what both sides agreed on, as the left one holds it where it does."""
         return self.base.get("left") if self.base.get("left") is not None else self.base.get("right")
@@ -116,8 +121,9 @@ class PlanCase:
     def summary(self) -> str:
         """Return one line: the fields in question, or the first values of the record."""
         asked = ", ".join(one.label for one in self.fields)
-        values = (str(value) for value in self.record.values() if value not in (None, ""))
-        return asked or " · ".join(values)[:SUMMARY]
+        known = dict.fromkeys(str(one.get(self.side) or "") for one in self.maps)
+        values = (self.record[name] for name in (known if self.maps else self.record) if name in self.record)
+        return asked or " · ".join(str(value) for value in values if value not in (None, "", self.key))[:SUMMARY]
 
     def to_json(self) -> dict[str, Any]:
         """Return the pair as the API shows it."""

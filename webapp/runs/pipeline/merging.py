@@ -98,6 +98,7 @@ class Merging:
         for at, row in enumerate(rows.to_list()):
             names = [name for name in open_.columns if open_[name][row]]
             values = {name: part[at] for name, part in plain.items()}
+            values["base"] = values["base"] if self.known[row] else {}  # nothing was agreed on, not even emptiness
             text = waiting.text(waiting.conflict(self.view.rule, self.fields, names, values))
             found[row] = (text, waiting.seen(text))
         return found

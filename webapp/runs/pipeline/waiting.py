@@ -31,7 +31,8 @@ def conflict(
         rule: the rule.
         fields: its field pairs.
         names: the numbers of the pairs in question, as text.
-        values: plain values: `left`, `right` (the records) and `base` (`l:<number>`, `r:<number>`).
+        values: plain values: `left`, `right` (the records) and `base` (`l:<number>`, `r:<number>`), empty at a first
+            meeting.
     """
     asked = [_field(rule, field, values) for field in fields if field.name in names]
     return {"fields": asked, "left": values["left"], "right": values["right"]}
@@ -40,12 +41,13 @@ def conflict(
 def _field(rule: SyncRule, field: MergeField, values: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     pair = rule.fields[int(field.name)]
     left, right = field.left or pair.left, field.right or pair.right
+    base = values["base"]
     return {
         "index": field.name,
         "field": f"{left} / {right}",
         "left": {"name": left, "value": values["left"].get(left or "")},
         "right": {"name": right, "value": values["right"].get(right or "")},
-        "base": {"left": values["base"].get(f"r:{field.name}"), "right": values["base"].get(f"l:{field.name}")},
+        "base": {"left": base.get(f"r:{field.name}"), "right": base.get(f"l:{field.name}")} if base else {},
     }
 
 
