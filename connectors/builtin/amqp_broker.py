@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, NackError, UnroutableError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from connectors.builtin.amqp_errors import Opening, told
 from connectors.builtin.queue_message import BATCH_BYTES, Batch, Broker, Message, Outgoing, Scan
@@ -27,9 +29,10 @@ from connectors.spi import Context, ObjectInfo
 from rules.text import N_, msg
 from rules.text import Message as Text
 
-FIRST, MOST, CHANNELS = 64, 4096, 1_500
-_QUIET = 1.0
-"""Seconds without a delivery behind which others have taken the rest of a queue."""
+MOST, CHANNELS = 4096, 1_500
+_QUIET = 0.2
+"""Seconds without a delivery behind which it is looked whether others have taken the rest of a queue."""
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it logs as errors is told by those that are raised
 
 
 class AmqpObject(QueueObject, frozen=True):
@@ -56,6 +59,8 @@ class AmqpBroker(Broker[AmqpObject]):
         self.content_type = TYPES[settings.get("format") or "json"]
         self.named = named
         self._connection: pika.BlockingConnection | None = None
+        self.opened = 0
+        """How many connections were opened, one after the other."""
 
     def steps(self) -> Iterator[tuple[str, Callable[[], Text]]]:
         """Yield the steps of the connection test."""
@@ -117,6 +122,7 @@ class AmqpBroker(Broker[AmqpObject]):
         """Return a new channel, over a new connection where the last one broke off."""
         if self._connection is None or not self._connection.is_open:
             self._connection = self._open()
+            self.opened += 1
         return self._connection.channel()
 
     def message(self, method: Any, properties: Any, body: bytes) -> Message:
@@ -144,21 +150,25 @@ class AmqpBroker(Broker[AmqpObject]):
                 tcp_options={"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3},
             ))  # fmt: skip
 
+    def ready(self, queue: str) -> int:
+        """Return how many messages are ready in a queue."""
+        channel = self.channel()
+        count = channel.queue_declare(queue, passive=True).method.message_count
+        channel.close()
+        return int(count)
+
     def _count(self, described: AmqpObject) -> int:
         """Return how many messages are ready in a queue, which is made first where that is wanted."""
         with told(self.place, described.name):
-            channel = self.channel()
             try:
-                count = channel.queue_declare(described.name, passive=True).method.message_count
-            except pika.exceptions.ChannelClosedByBroker as error:
+                return self.ready(described.name)
+            except ChannelClosedByBroker as error:
                 if error.reply_code != 404 or not described.declare:
                     raise
-                channel = self.channel()
-                count = channel.queue_declare(
-                    described.name, durable=True, arguments=_arguments(described)
-                ).method.message_count
+            channel = self.channel()
+            channel.queue_declare(described.name, durable=True, arguments=_arguments(described))
             channel.close()
-        return int(count)
+            return self.ready(described.name)
 
     def _properties(self, message: Outgoing) -> pika.BasicProperties:
         headers = {"operation": message.op.value} | ({} if message.key is None else {self.key_header: message.key})
@@ -198,9 +208,9 @@ class AmqpScan(Scan):
 
     def __init__(self, broker: AmqpBroker, queue: str, left: int) -> None:
         self.broker, self.queue, self.left = broker, queue, left
-        self.name, self._step = uuid.uuid4().hex, FIRST
+        self.name, self._step = uuid.uuid4().hex, 1
         self._held: list[tuple[int, list[BlockingChannel]]] = []
-        self._number = 0
+        self._number, self._opened = 0, broker.opened
 
     def take(self, most: int) -> Batch | None:
         """Return the next messages, on channels that hold no others."""
@@ -247,11 +257,18 @@ class AmqpScan(Scan):
     def _some(self, wanted: int) -> tuple[BlockingChannel, list[Message]]:
         """Return a channel that holds at most so many messages, and these; fewer where no more is delivered."""
         channel = self.broker.channel()
+        if self.broker.opened != self._opened:  # the broker has put back what was held
+            raise self.broker.place.lost(msg("it was renewed"))
         channel.basic_qos(prefetch_count=wanted)
         found: list[Message] = []
+        patience = time.monotonic() + self.broker.place.context.timeout
         for method, properties, body in channel.consume(self.queue, inactivity_timeout=_QUIET):
             if method is None:
-                break
+                if not self.broker.ready(self.queue):
+                    break
+                if time.monotonic() > patience:
+                    raise self.broker.place.lost(msg("no message is delivered"))
+                continue
             found.append(self.broker.message(method, properties, body))
             if len(found) == wanted:
                 break

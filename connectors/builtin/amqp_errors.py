@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pika import exceptions as amqp
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from connectors.builtin.queue_network import Place
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Forbidden, Misconfigured, ObjectMissing, Unavailable
@@ -36,7 +37,7 @@ class Opening:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, ConnectorError):
             return
-        if isinstance(error, (amqp.AMQPError, OSError)):
+        if isinstance(error, (amqp.AMQPError, AMQPConnectorException, OSError)):
             raise self._meaning(error) from error
 
     def _meaning(self, error: BaseException) -> ConnectorError:

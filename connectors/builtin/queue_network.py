@@ -95,7 +95,8 @@ class Place:
         """Return the error of a connection that cannot be made or breaks off."""
         return Unavailable(
             msg("The connection to {label} on {host} (port {port}) failed: {problem}.",
-                problem=str(problem) or type(problem).__name__, **self.names),
+                problem=problem if isinstance(problem, Message) else str(problem) or type(problem).__name__,
+                **self.names),
             msg("Check that the server runs."),
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 import polars as pl
@@ -103,7 +104,7 @@ class Payload:
 
     def _csv(self, body: bytes) -> Sequence[Record]:
         try:
-            lines = body.decode("utf-8-sig").splitlines(keepends=True)
+            lines = StringIO(body.decode("utf-8-sig"), newline="")
         except UnicodeDecodeError as error:
             raise Unreadable(msg("The message is not UTF-8 text: {problem}.", problem=str(error))) from error
         rows = []

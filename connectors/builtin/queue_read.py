@@ -63,12 +63,13 @@ class Reading:
         """Return a record with what its message says of itself, as far as that is asked for."""
         message, record = row.message, dict(row.record)
         if self.options.message_fields or self.key in _NAMES:
-            record |= {
+            own = {
                 "message_id": message.id,
                 "message_key": message.key,
                 "message_time": None if message.time is None else PLAIN.text(message.time),
                 "message_headers": dict(message.headers),
             }
+            record |= own if self.options.message_fields else {self.key: own[self.key]}
         if self.key and record.get(self.key) is None and message.key is not None:
             record[self.key] = message.key
         return record
