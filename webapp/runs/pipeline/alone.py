@@ -18,6 +18,7 @@ from webapp.runs.pipeline.chunk import PAIRS, Write
 from webapp.runs.pipeline.meeting import Met
 from webapp.runs.pipeline.one_way_chunk import groups
 from webapp.runs.pipeline.pairs import APART, GONE, LINK
+from webapp.runs.pipeline.places import at
 from webapp.runs.pipeline.views import View
 
 _MADE = (Action.CREATE.value, Action.RECREATE.value)
@@ -57,7 +58,8 @@ class Alone:
         signature = pl.DataFrame(masks).with_row_index("row") if masks else None
         for applies, rows in groups(self._is(*_MADE).arg_true(), signature):
             kept = [name for name in self._names if applies.get(name, True)]
-            yield Write(Change(Op.CREATE, self.other.key, mapped.records.select(kept)[rows]), rows.alias("row"))
+            records = at(mapped.records.select(kept), rows)
+            yield Write(Change(Op.CREATE, self.other.key, records), rows.alias("row"))
 
     def _removals(self, action: Action) -> Iterator[Write]:
         """Yield deletions (or what stands for them): of the partner of a record out of scope, else of the record."""
@@ -86,17 +88,17 @@ class Alone:
         rows = self._is(*_MADE).arg_true()
         made = self.made(rows)
         given = self.view.given(self.met.draft.records, self.met.mapped.records, self.fields)
-        gives = {name: values[rows] for name, values in given}
+        gives = {name: at(values, rows) for name, values in given}
         theirs, _, _ = self.other.gives(made, self.fields)
         marks = {"left": "l:", "right": "r:"}
         columns = [series.alias(f"{marks[self.view.name]}{name}") for name, series in gives.items()]
         columns += [theirs[name].alias(f"{marks[self.other.name]}{name}") for name in theirs.columns]
-        keys = self.met.keys[rows].alias("left_key")
+        keys = at(self.met.keys, rows).alias("left_key")
         links = pl.DataFrame(
             {
                 "left_key": keys,
                 "right_key": key_text(made[self.other.key]),
-                "left_hash": self.view.hashes(self.met.draft.records[rows]),
+                "left_hash": self.view.hashes(at(self.met.draft.records, rows)),
                 "right_hash": self.other.hashes(made),
             }
         ).with_columns(op=pl.lit(LINK))
@@ -104,7 +106,7 @@ class Alone:
 
     def made(self, rows: pl.Series) -> pl.DataFrame:
         """Return the new records of the other side as far as the rule fills them."""
-        mapped, applies = self.met.mapped.records[rows], self.met.mapped.applies
+        mapped, applies = at(self.met.mapped.records, rows), self.met.mapped.applies
         columns = []
         for field in self.other.schema.fields:
             none = pl.repeat(None, rows.len(), dtype=field.dtype, eager=True)
