@@ -11,12 +11,11 @@ import polars as pl
 import pytest
 
 from connectors.spi import Capture, Connector, Context, Page, ReadRequest
-from connectors.testing_read import ReadLaws
-from connectors.testing_sample import KEY, Settings, joined, same
+from connectors.testing_sample import KEY, ConformanceBase, Settings, joined, same
 from rules.schema import Schema
 
 
-class CaptureLaws(ReadLaws):
+class CaptureLaws(ConformanceBase):
     """What a read by the system's log of changes tells."""
 
     @pytest.fixture(autouse=True)

@@ -61,11 +61,12 @@ class Place:
 
 def missing(connection: sa.Connection, place: Place, *, slot: str) -> list[Message]:
     """Return what keeps the log of a table from being read."""
-    server = connection.execute(_SERVER, {"slot": slot}).one()
-    return [*_server(server), *_table(connection, place)]
+    found = connection.execute(_SERVER, {"slot": slot}).one()
+    return [*server(found), *_table(connection, place)]
 
 
-def _server(found: Any) -> Iterator[Message]:
+def server(found: Any) -> Iterator[Message]:
+    """Yield what a server, or the user there, lacks, by what `_SERVER` finds."""
     if found.version < OLDEST:
         yield msg("PostgreSQL {version} is too old for change capture; it takes version 13.", version=found.shown)
     if found.level != "logical":
