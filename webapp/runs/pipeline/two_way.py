@@ -27,6 +27,7 @@ from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.merging import based
 from webapp.runs.pipeline.outcomes import rejected
 from webapp.runs.pipeline.pairs import LINK, Pairs
+from webapp.runs.pipeline.places import at
 from webapp.runs.pipeline.sides import OTHER
 from webapp.runs.pipeline.steady import unchanged
 from webapp.runs.pipeline.views import View
@@ -173,7 +174,8 @@ class _Page:
         )
 
     def _deciding(self, whole: Draft, known: pl.DataFrame, rows: pl.Series) -> Deciding:
-        draft = whole.only(pl.int_range(self.keys.len(), eager=True).is_in(rows.implode()))
+        every = rows.len() == self.keys.len()
+        draft = whole if every else whole.only(pl.int_range(self.keys.len(), eager=True).is_in(rows.implode()))
         sides = (self.view, self.other)
         decide = self.planner.anew or Deciding
-        return decide(self.planner, sides, draft, self.numbers[rows], self.keys[rows], known[rows])
+        return decide(self.planner, sides, draft, at(self.numbers, rows), at(self.keys, rows), at(known, rows))
