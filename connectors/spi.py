@@ -28,7 +28,7 @@ from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
 from connectors.lookups import whole
 from rules.predicate import Predicate
-from rules.schema import Change, Schema
+from rules.schema import Change, Field, Schema
 from rules.text import Message
 
 DEFAULT_PAGE = 10_000
@@ -171,6 +171,22 @@ class Capture:
     since: Mapping[str, Any] | None = None
 
 
+DIGEST = "__digest"
+"""The name of the field that digests stand in; no object has a field of this name."""
+
+
+@dataclass(frozen=True)
+class Digest(Field):
+    """A field that no object has: what the system itself makes of some fields of a record, a number of 64 bits.
+
+    Records with equal values of the fields `of` have equal digests, and others have different ones but for chance.
+    `how` names the way they are made: digests that were made in another way cannot be compared.
+    """
+
+    of: tuple[str, ...] = ()
+    how: str = ""
+
+
 Position = Mapping[str, Any]
 """Where a page ended, as JSON values; made and read by the same connector only."""
 
@@ -195,12 +211,16 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that could not be read: where it is ("line 17"), what it looks like, what is wrong."""
+    """A record that could not be read: where it is ("line 17"), what it looks like, what is wrong.
+
+    `key` is the text of its key, where that is known for sure.
+    """
 
     place: str
     raw: str
     message: Message
     field: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -330,6 +350,10 @@ class Connector(ABC):
     def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
         raise NotImplementedError
+
+    def digest(self, name: str, of: Sequence[str]) -> Digest | None:  # noqa: ARG002 - for systems that make digests
+        """Return the field to read and look up for digests of some fields of an object; None: it cannot make them."""
+        return None
 
     def change_log(self, name: str, capture: Capture) -> ChangeLog:
         """Return an object's log of changes (`Capabilities.capture`)."""

@@ -123,6 +123,10 @@ class Flavor(ABC):
         """Return the values of a selected column as typed values."""
         return decode(column.field, values)
 
+    def digest(self, of: Sequence[Column]) -> sa.ColumnElement[Any]:
+        """Select a digest of columns, where the system makes any."""
+        raise NotImplementedError
+
     def fetch(
         self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
     ) -> Fetched:

@@ -26,7 +26,7 @@ from connectors.builtin.database_filter import TableFilter
 from connectors.builtin.database_flavor import Fetched, Flavor
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
-from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
+from connectors.spi import Cursor, Digest, Page, Position, ReadRequest, Reject
 from rules.predicate import Predicate
 from rules.schema import Field, FieldType, Schema
 from rules.text import Message, msg
@@ -63,11 +63,17 @@ class Reader:
         self._source = source
         self._table = table
         self._fields = schema.fields
-        self._columns = tuple(column_of(table, field.name) for field in schema.fields)
+        self._columns = tuple(self._column(field) for field in schema.fields)
         pairs = zip(schema.fields, self._columns, strict=True)
         # what is converted may be lost on its way, and then the row has to be shown
         self._same = all(f.type is c.field.type and f.dtype == c.field.dtype for f, c in pairs)
         self._filter = TableFilter(flavor.tests, table, schema)
+
+    def _column(self, field: Field) -> Column:
+        if not isinstance(field, Digest):
+            return column_of(self._table, field.name)
+        of = [column_of(self._table, name) for name in field.of]
+        return Column(field, "bigint", made=self._flavor.digest(of))
 
     def pages(self, session: Session, request: ReadRequest) -> Iterator[Page]:
         """Yield the pages behind `request.after`."""
@@ -238,7 +244,8 @@ class Reader:
             yield self._flavor.nulls_first(self._flavor.order_any(column))
 
     def _select(self, order: Sequence[Column]) -> sa.Select[Any]:
-        fields = (self._flavor.wire(column).label(f"f{i}") for i, column in enumerate(self._columns))
+        wires = (self._flavor.wire(column) if column.made is None else column.made for column in self._columns)
+        fields = (wire.label(f"f{i}") for i, wire in enumerate(wires))
         places = (self._flavor.wire(column).label(f"p{i}") for i, column in enumerate(order))
         return sa.select(*fields, *places).select_from(self._source)
 

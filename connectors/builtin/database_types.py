@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
@@ -29,13 +30,15 @@ _ZONED = r"[+-]\d\d(?::?\d\d)?$"
 class Column:
     """A column of a table: its field, the name of its own type, and the type without length for casts.
 
-    `computed` columns are always filled in by the database and must not be written at all.
+    `computed` columns are always filled in by the database and must not be written at all. Of what is no column of the
+    table, but made of its columns, `made` is the expression.
     """
 
     field: Field
     native: str
     cast: str = ""
     computed: bool = False
+    made: Any = dataclass_field(default=None, compare=False)
 
     @property
     def name(self) -> str:

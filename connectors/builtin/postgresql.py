@@ -8,11 +8,12 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 
 from connectors.builtin.database_captured import CapturedDatabase
 from connectors.builtin.database_changes import WindowLog
@@ -27,8 +28,9 @@ from connectors.builtin.database_settings import (
 from connectors.builtin.postgresql_changes import PostgreSQLLog
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
 from connectors.builtin.postgresql_probe import offers_tls
-from connectors.errors import Misconfigured
-from connectors.spi import Capture, ConnectorSpec, Setting
+from connectors.errors import ConnectorError, Misconfigured
+from connectors.spi import DIGEST, Capture, ConnectorSpec, Digest, Setting
+from rules.schema import FieldType
 from rules.text import N_, msg
 
 _TLS = {"prefer": "prefer", "require": "require", "verify": "verify-full", "disable": "disable"}
@@ -85,6 +87,22 @@ class PostgreSQL(CapturedDatabase):
             raise
         connection.autocommit = False
         return connection
+
+    def digest(self, name: str, of: Sequence[str]) -> Digest | None:
+        """Return digests as `hash_record_extended` makes them, which PostgreSQL has since version 14.
+
+        It is not promised to be the same in other versions and on other machines.
+        """
+        columns = self._table(name).by_name
+        if not of or not all(field in columns for field in of):
+            return None
+        tried = sa.text("SELECT version(), hash_record_extended(row(1, 'a'::text COLLATE \"C\"), 0)")
+        try:
+            with self.session(name) as connection:
+                how = ":".join(map(str, connection.execute(tried).one()))
+        except ConnectorError:
+            return None
+        return Digest(DIGEST, FieldType.INTEGER, nullable=False, of=tuple(of), how=how)
 
     def log(self, name: str, capture: Capture) -> WindowLog:
         """Return the log of a table."""

@@ -58,6 +58,8 @@ def copied(
 
 def _selected(column: Column, wire: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """Select a number in its own form; the form on the wire is that of a text, bytes, or here of 8 bytes."""
+    if column.made is not None:
+        return wire
     own: sa.ColumnElement[Any] = sa.column(column.name)
     if is_read_as_number(column):
         return own.label(wire.key)

@@ -30,6 +30,11 @@ _AS_TEXT = {
 }
 _SORTED_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "xid", "cid", "aclitem"}
 _PLAIN_TEXT = {"text", "character varying"}
+_SENT = {"real": sa.func.float4send, "double precision": sa.func.float8send}
+_HASHED = {
+    "bigint", "integer", "smallint", "numeric", "boolean", "date", "time without time zone", "uuid", "bytea",
+    "timestamp without time zone", "timestamp with time zone",
+}  # fmt: skip
 
 
 class PostgreSQLFlavor(Flavor):
@@ -69,6 +74,19 @@ class PostgreSQLFlavor(Flavor):
         if column.field.type is FieldType.JSON or (column.field.type in _AS_TEXT and column.native not in _PLAIN_TEXT):
             return sa.cast(own, sa.Text)
         return own
+
+    def digest(self, of: Sequence[Column]) -> sa.ColumnElement[Any]:
+        """Hash values with the functions that PostgreSQL hashes the values of each type with."""
+        return sa.func.hash_record_extended(sa.func.row(*map(self._hashed, of)), sa.cast(0, sa.BigInteger))
+
+    def _hashed(self, column: Column) -> sa.ColumnElement[Any]:
+        """Select a value so that values that are read as different ones have different hashes."""
+        own: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.native in _SENT:  # to the function of its type 0 is the same as -0
+            return _SENT[column.native](own)
+        if column.native in _HASHED:
+            return own
+        return sa.collate(sa.cast(self.wire(column), sa.Text), "C")  # others may take A for a
 
     def fetch(
         self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]

@@ -44,6 +44,9 @@ _KEPT_NOTHING = msg(
     " values that each run reads'; records of later runs can then be explained."
 )
 _OLDER = msg("The values of this record were not kept, so only what became of it can be shown.")
+_PASSED = msg(
+    "Both sides were as the rule had left them, so the record was not read again, or its values were not kept."
+)
 _UNREAD = msg("This record could not be read from its source, so the rule never saw its values.")
 
 
@@ -206,13 +209,21 @@ def _explained(house: House, tx: sa.Connection, row: RunRow, number: int, others
     found = inputs.of_record(tx, row.id, number)
     result = _result(tx, row.id, number, None if found is None else found[0], rule)
     if found is None:
-        untold = _UNREAD if result.stage == "read" else _OLDER if rule.explain else _KEPT_NOTHING
-        return Explanation(row, rule, result, None, untold, (), others)
+        return Explanation(row, rule, result, None, _untold(result, rule), (), others)
     schemas = inputs.schemas_of(stored.schemas, found[0])
     if schemas is None:
         return Explanation(row, rule, result, None, _OLDER, (), others)
     again = Again(rule, schemas, library(house, stored.uses, tx), version_numbers(tx, stored.uses), stored.requested_at)
     return again.explain(Explanation(row, rule, result, None, None, (), others), found[1])
+
+
+def _untold(result: Result, rule: SyncRule) -> Message:
+    """Return why the values of a record are not there."""
+    if result.stage == "read":
+        return _UNREAD
+    if not rule.explain:
+        return _KEPT_NOTHING
+    return _PASSED if result.outcome == Outcome.UNCHANGED else _OLDER
 
 
 def _explained_pair(

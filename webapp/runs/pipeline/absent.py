@@ -64,6 +64,9 @@ class Absent:
             gone = side.gone(self.start, lambda keys: links.find(keys).is_not_null())
             if gone is not None:
                 return gone
+        linked = links.keys
+        if self.planner.met_all:
+            return linked.filter(~self.planner.seen.has(linked))
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
         present = KeySet()
         for page in pages(self.reader, request, self.retry):
@@ -71,7 +74,7 @@ class Absent:
                 return None
             present.add(self._texts(page))
             self.heed()
-        return links.keys.filter(~present.has(links.keys))
+        return linked.filter(~present.has(linked))
 
     @property
     def _only_key(self) -> Schema:

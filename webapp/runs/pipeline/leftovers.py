@@ -65,8 +65,9 @@ def settle_both(house: House, claim: Claim, both: Both, fence: Fence, retry: Ret
 
 def _without_hashes(chunk: Chunk) -> Chunk:
     """Return the chunk without hashes, which may be those of another version of the rule; all is looked at again."""
-    names = [name for name in ("left_hash", "right_hash") if name in chunk.links.columns]
-    return replace(chunk, links=chunk.links.with_columns(pl.lit(None, dtype=pl.UInt64).alias(name) for name in names))
+    kinds = chunk.links.schema.items()
+    none = [pl.lit(None, dtype=kind).alias(name) for name, kind in kinds if name.endswith(("_hash", "_digest"))]
+    return replace(chunk, links=chunk.links.with_columns(none))
 
 
 def _ends(document: Mapping[str, Any]) -> tuple[Any, ...]:

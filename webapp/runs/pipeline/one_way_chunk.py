@@ -144,7 +144,7 @@ class Assembly:
     def _links(self, outcomes: pl.DataFrame) -> pl.DataFrame:
         """Return the links that are new or gone; those of created records get their right key when it is written."""
         head = outcomes.head(self.draft.records.height).with_columns(
-            known=self.known["right_key"], action=self.decision.found["action"]
+            known=self.known["right_key"], action=self.decision.found["action"], digest=self.known["digest"]
         )
         hashes = left_behind(
             self.planner.hashing, self.draft.records, self.batch, self.decision, head, self.planner.fields
@@ -156,8 +156,7 @@ class Assembly:
             | (pl.col("action") == Action.LINK),
             (pl.col("outcome") == Outcome.CREATED)
             | pl.col("known").ne_missing(pl.col("right_key"))
-            | other[0]
-            | other[1],
+            | pl.any_horizontal(*other),
         )
         gone = head.filter(
             pl.col("situation") == Situation.OUT_OF_SCOPE,

@@ -24,6 +24,7 @@ from webapp.runs.pipeline import sent
 from webapp.runs.pipeline.checked import of_verdicts
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.correlating import Found
+from webapp.runs.pipeline.digests import Compared, Digests, beside, split
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.links import Links
@@ -80,10 +81,14 @@ class Planner:
         self.matches = self.sides.matches(rule)
         self.steady: Steady | None = None
         """What is as the rule has left it needs no second look; None where all records are looked at."""
+        self.digests: Digests | None = None
+        """How both systems make digests of their records, where comparing these is enough."""
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
         self.replaying = False
+        self.partial = False
+        """The run does not meet the keys of all records: some cannot be read, or the source leaves them out."""
         self.asks_links = False
         self.validating: Validating | None = None
         self.at = datetime.fromtimestamp(0, UTC)
@@ -91,27 +96,39 @@ class Planner:
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
         behind = first + page.records.height
-        whole = Draft(page.records, pl.int_range(first, behind, dtype=pl.Int64, eager=True), behind=behind)
-        keys = key_text(page.records[self.sides.source_key])
+        self.partial |= bool(page.rejects)
+        records, now = split(page.records)
+        whole = Draft(records, pl.int_range(first, behind, dtype=pl.Int64, eager=True), behind=behind)
+        keys = key_text(records[self.sides.source_key])
         self.check_keys(whole, keys)
         in_scope = self.scope(whole)
         asked = self.decide(whole, in_scope)
         self.validate(whole, asked.batch, in_scope, keys)
-        looked = _Looked(whole, keys, in_scope, asked.batch, links.known(keys))
-        still = self._still(looked, page.records)
-        partners = looked.found["right_key"].filter(still)
-        chunk = self._decided(looked.only(~still), partners, links, (no, page))
-        rest = unchanged(whole.numbers.filter(still), keys.filter(still), partners, self._side)
-        return replace(chunk, outcomes=pl.concat([chunk.outcomes, rest]), hits=asked.hits(in_scope))
+        looked = _Looked(whole, keys, in_scope, asked.batch, links.known(keys).with_columns(digest=now))
+        still = self._still(looked, records)
+        rest = pl.DataFrame({"left_key": keys, "right_key": looked.found["right_key"]}).filter(still)
+        numbers = whole.numbers.filter(still)
+        if isinstance(page, Compared):
+            rest, numbers = rest.vstack(page.passed), numbers.append(_numbers(page, behind))
+        chunk = self._decided(looked.only(~still), rest["right_key"], links, (no, page))
+        learnt = pl.concat([chunk.links, self.steady.learnt(keys, looked.found, still)]) if self.steady else chunk.links
+        outcomes = pl.concat([chunk.outcomes, unchanged(numbers, rest, self._side)])
+        return replace(chunk, outcomes=outcomes, links=learnt, hits=asked.hits(in_scope))
+
+    def passes(self, known: pl.DataFrame) -> pl.Series:
+        """Return a mask of the links both of whose records need not be read: see `Steady.same`."""
+        assert self.steady is not None  # noqa: S101 - who asks has compared
+        return self.steady.same(known) & ~self._taken(known["right_key"])
 
     def _still(self, looked: _Looked, records: pl.DataFrame) -> pl.Series:
         """Return a mask of the records that are as the rule has left them, and whose partner nobody else has taken."""
         steady = self.steady or self._as_sent
         if steady is None:
             return pl.repeat(value=False, n=records.height, dtype=pl.Boolean, eager=True)
-        partner = looked.found["right_key"]
-        taken = self._coming[1].has(partner) | self.met.has(partner)
-        return steady.mask(records, looked.found) & looked.draft.usable & ~taken
+        return steady.mask(records, looked.found) & looked.draft.usable & ~self._taken(looked.found["right_key"])
+
+    def _taken(self, partner: pl.Series) -> pl.Series:
+        return self._coming[1].has(partner) | self.met.has(partner)
 
     def _decided(self, looked: _Looked, steady: pl.Series, links: Links, place: tuple[int, Page]) -> Chunk:
         """Return the chunk of records of which something may have changed; `steady` are the partners of the others."""
@@ -152,6 +169,7 @@ class Planner:
         """Take note of a chunk that was done earlier."""
         if self.validating is not None:
             self.validating.remember(marks)
+        self.partial |= bool((outcomes["stage"] == "read").any())
         self.confirm(outcomes)
 
     @cached_property
@@ -159,6 +177,11 @@ class Planner:
         """Return the fields of the source that the rule looks at."""
         asked = (name for question in self.mapping.questions for name in question.fields)
         return tuple(read_fields(self.rule, self.source_schema, asked))
+
+    @property
+    def met_all(self) -> bool:
+        """Tell whether the keys that a run has met at its end are all there are."""
+        return self._notes and not self.partial
 
     @property
     def apart(self) -> bool:
@@ -180,6 +203,16 @@ class Planner:
     def _as_sent(self) -> Sent | None:
         """Return what tells that a record is as it was sent; None where that matters not, or cannot be told."""
         return None if not self._sends or self.asks_links or self.hashing is None else Sent(self.hashing)
+
+    @property
+    def comparing(self) -> Digests | None:
+        """Return the digests that a run reads with the records, None where it is not one that compares."""
+        return self.digests if self.steady is not None else None
+
+    @property
+    def digested(self) -> str:
+        """Return the name of how digests are made, empty where there are none."""
+        return self.digests.how if self.digests is not None else ""
 
     @property
     def _side(self) -> str:
@@ -265,9 +298,10 @@ class Planner:
 
     def _lookup(self, name: str, texts: pl.Series, mark: str, bad: dict[str, RecordRejected]) -> pl.DataFrame:
         values = key_values(texts.drop_nulls().unique(), self.target_schema[name].dtype).drop_nulls().alias(name)
-        found = self.target_schema.empty()
+        schema = beside(self.target_schema, self.comparing.target) if self.comparing else self.target_schema
+        found = schema.empty()
         if not values.is_empty():
-            thing = (self.sides.target.object, self.target_schema, name)
+            thing = (self.sides.target.object, schema, name)
             look: Look = lambda part: self.retry(lambda: self.target.lookup(*thing, part))  # noqa: E731
             found = pl.concat([found, *found_by_halves(look, values, bad, mark)])
         return found.with_columns((mark + key_text(found[name])).alias(PARTNER))
@@ -316,6 +350,12 @@ class Planner:
 def without_deletes(actions: Mapping[str, str]) -> dict[str, str]:
     """Return actions of which none deletes."""
     return {name: Action.IGNORE.value if action == Action.DELETE else action for name, action in actions.items()}
+
+
+def _numbers(page: Compared, behind: int) -> pl.Series:
+    """Return the numbers of what was passed over: behind the records, and those that could not be read."""
+    first = behind + len(page.rejects)
+    return pl.int_range(first, first + page.passed.height, dtype=pl.Int64, eager=True)
 
 
 def _held(outcomes: pl.DataFrame) -> pl.Series:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from connectors.spi import Connector, ReadRequest
+from connectors.spi import ReadRequest
 from rules.reconcile.baseline import row_hash
 from rules.reconcile.one_way import Batch, Decision, TargetField, key_text
 from rules.reconcile.situations import Outcome, Situation
-from rules.schema import Schema
+from webapp.runs.pipeline.digests import beside, split
 from webapp.runs.pipeline.keyset import MetKeys
-from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.links import SCHEMA, Links
 from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.reading import pages
 from webapp.runs.pipeline.retry import Retry
@@ -25,6 +25,7 @@ from webapp.runs.pipeline.retry import Retry
 if TYPE_CHECKING:
     from webapp.runs.pipeline.planning import Planner
 
+_UNKNOWN = {name: pl.lit(None, dtype=dtype) for name, dtype in SCHEMA.items() if not name.endswith("key")}
 LEAST = 1_000
 """With fewer linked records it is not worth while to read the target as a whole."""
 
@@ -47,16 +48,39 @@ class Hashing:
 
 @dataclass(frozen=True)
 class Steady:
-    """Knows what the target holds, by hashes of its keys and records, as it was when the run began."""
+    """Knows what the target holds, by hashes of its keys and records, as it was when the run began.
+
+    Where the systems make `digests`, it knows these too, and `there` is None once the links have learnt enough of them.
+    """
 
     hashing: Hashing
-    there: MetKeys
+    there: MetKeys | None
+    digests: MetKeys | None = None
 
     def mask(self, records: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
         """Return a mask of the records that are as they were, and whose partners are; `known` are their links."""
         same = known["left_hash"].eq_missing(self.hashing.source(records)) & known["left_hash"].is_not_null()
+        if self.there is None:
+            return pl.repeat(value=False, n=records.height, dtype=pl.Boolean, eager=True)
         held = self.there.find(known["right_key"])
         return same & held.eq_missing(known["right_hash"]) & known["right_hash"].is_not_null()
+
+    def same(self, known: pl.DataFrame) -> pl.Series:
+        """Return a mask of the links of which both systems still have the digest; `digest` is that of the source."""
+        if self.digests is None:
+            return pl.repeat(value=False, n=known.height, dtype=pl.Boolean, eager=True)
+        source = known["left_digest"].eq_missing(known["digest"]) & known["left_digest"].is_not_null()
+        target = self.digests.find(known["right_key"])
+        return source & target.eq_missing(known["right_digest"]) & known["right_digest"].is_not_null()
+
+    def learnt(self, keys: pl.Series, known: pl.DataFrame, still: pl.Series) -> pl.DataFrame:
+        """Return the links of records that are as they were, with the digests that have been learnt of them."""
+        if self.digests is None or known["digest"].null_count() == known.height:
+            return pl.DataFrame(schema=SCHEMA)
+        both = {"left_digest": known["digest"], "right_digest": self.digests.find(known["right_key"])}
+        new = both["left_digest"].ne_missing(known["left_digest"])
+        new |= both["right_digest"].ne_missing(known["right_digest"])
+        return known.with_columns(left_key=keys, **both).filter(still & new).select(*SCHEMA)
 
 
 def hashing(planner: Planner) -> Hashing | None:
@@ -71,11 +95,9 @@ def steady(planner: Planner, links: Links, retry: Retry) -> Steady | None:
     """Return what the target holds, if most of what is read from a whole source will be as it was."""
     if planner.hashing is None or links.hashed < LEAST or not planner.target.spec.capabilities.concurrent:
         return None
-    key = planner.sides.target_key
-    if planner.whole_target.key != (key,):
+    if planner.whole_target.key != (planner.sides.target_key,):
         return None  # two records of the target may have one key, which only a look-up tells
-    thing = (planner.sides.target.object, planner.target_schema, key)
-    return scanned(planner.hashing, planner.target, thing, 2 * links.hashed, retry)
+    return _scanned(planner, planner.hashing, links, retry)
 
 
 def left_behind(
@@ -88,8 +110,7 @@ def left_behind(
 ) -> pl.DataFrame:
     """Return the hashes of both records as they are after the writes; null where a pair has to be looked at again."""
     if how is None:
-        none = pl.repeat(None, records.height, dtype=pl.UInt64, eager=True)
-        return pl.DataFrame({"left_hash": none, "right_hash": none})
+        return outcomes.select(**_UNKNOWN)
     ends = [Outcome.UPDATED, Outcome.UNCHANGED]
     if all(field.on_create for field in fields if field.on_update):
         ends.append(Outcome.CREATED)  # else the next run still has something to write
@@ -97,7 +118,14 @@ def left_behind(
     after = _after(batch, decision, outcomes["outcome"], {field.name: field for field in fields}, how.written)
     nothing = pl.repeat(0, records.height, dtype=pl.UInt64, eager=True)  # where the rule writes the key only
     hashes = {"left_hash": how.source(records), "right_hash": how.target(after) if how.written else nothing}
+    hashes["left_digest"] = outcomes["digest"]
+    hashes["right_digest"] = _read_digests(decision).set(outcomes["outcome"] != Outcome.UNCHANGED, None)
     return pl.DataFrame({name: values.set(~agreed, None) for name, values in hashes.items()})
+
+
+def _read_digests(decision: Decision) -> pl.Series:
+    """Return the digests that were read with the target's records; what is written afterwards has others."""
+    return split(decision.partners)[1]
 
 
 def _after(
@@ -120,21 +148,29 @@ def _after(
     return pl.DataFrame(columns)
 
 
-def scanned(
-    how: Hashing, connector: Connector, thing: tuple[str, Schema, str], most: int, retry: Retry
-) -> Steady | None:
-    """Return what an object holds; None where that is more than `most` records, or some cannot be read."""
-    name, schema, key = thing
-    there, request = MetKeys(pl.UInt64()), ReadRequest(name, schema, page_size=50_000)
-    for page in pages(connector, request, retry):
-        there.add(key_text(page.records[key]), how.target(page.records))
-        if page.rejects or len(there) > most:
+def _scanned(planner: Planner, how: Hashing, links: Links, retry: Retry) -> Steady | None:
+    """Return what the target holds; None where that is twice what is linked, or some of it cannot be read."""
+    key, made, most = planner.sides.target_key, planner.digests, 2 * links.hashed
+    known = made is not None and links.digested * 2 >= links.hashed
+    read = planner.target_schema.select((key,)) if known else planner.target_schema
+    schema = read if made is None else beside(read, made.target)
+    there = None if known else MetKeys(pl.UInt64())
+    digests = None if made is None else MetKeys(pl.Int64())
+    for page in pages(planner.target, ReadRequest(planner.sides.target.object, schema, page_size=50_000), retry):
+        records, told = split(page.records)
+        keys = key_text(records[key])
+        if there is not None:
+            there.add(keys, how.target(records))
+        if digests is not None:
+            digests.add(keys, told)
+        most -= records.height
+        if page.rejects or most < 0:
             return None
-    return Steady(how, there)
+    return Steady(how, there, digests)
 
 
-def unchanged(numbers: pl.Series, keys: pl.Series, partners: pl.Series, side: str) -> pl.DataFrame:
+def unchanged(numbers: pl.Series, links: pl.DataFrame, side: str) -> pl.DataFrame:
     """Return the outcomes of records that are as they were."""
-    frame = pl.DataFrame({"record_no": numbers, "left_key": keys, "right_key": partners})
+    frame = links.with_columns(record_no=numbers)
     found, became = pl.lit(Situation.LINKED_UNCHANGED.value), pl.lit(Outcome.UNCHANGED.value)
     return outcomes_of(frame.with_columns(situation=found, outcome=became, side=pl.lit(side)))
