@@ -262,6 +262,7 @@ link_segment = sa.Table(
     sa.Column("rule_id", BigId, nullable=False, index=True),
     sa.Column("run_id", BigId, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("bits", sa.LargeBinary, comment="one way: which keys are not in the blob; without them any may be"),
     sa.Column("blob", sa.LargeBinary, nullable=False, comment="left_key, right_key (null: unlinked), compressed Arrow"),
     sa.Column("baseline", sa.LargeBinary, comment="two-way: what both sides had agreed on, a row per link of the blob"),
     sa.Column("scheme", sa.String(64), comment="how the baseline was made; of another scheme it is read anew"),

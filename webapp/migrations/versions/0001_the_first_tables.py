@@ -372,6 +372,7 @@ def upgrade() -> None:
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('rows', sa.Integer(), nullable=False),
+    sa.Column('bits', sa.LargeBinary(), nullable=True, comment='one way: which keys are not in the blob; without them any may be'),
     sa.Column('blob', sa.LargeBinary(), nullable=False, comment='left_key, right_key (null: unlinked), compressed Arrow'),
     sa.Column('baseline', sa.LargeBinary(), nullable=True, comment='two-way: what both sides had agreed on, a row per link of the blob'),
     sa.Column('scheme', sa.String(length=64), nullable=True, comment='how the baseline was made; of another scheme it is read anew'),

@@ -109,10 +109,10 @@ class Execution:
             planner.at = self.claim.requested_at
             planner.validating = self._validating(systems, mapping.source, stack)
             self._keep(schemas, planner)
-            with self.house.db.read() as tx:
-                scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
-                links = Links.load(tx, self.claim.rule_id, scheme, reverse=self.sides.reverse)
-            self.limits = Limits(self.rule, len(links), self.journal.log)
+            scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
+            asked = (self.house.db.read, self.claim.rule_id, scheme)
+            links = (Links.whole if self.full else Links.lazy)(*asked, reverse=self.sides.reverse)
+            self.limits = Limits(self.rule, len(links) if self.rule.guards else 0, self.journal.log)
             self._library = systems.library
             self._overlap(planner, systems, stack)
             self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))

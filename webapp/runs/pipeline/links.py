@@ -1,47 +1,42 @@
 """The links of a sync rule: which left key belongs to which right key.
 
 They are kept as a log of compressed Arrow segments in the metadata database, so that a chunk's links commit together
-with its checkpoint and any worker on any machine can go on. A segment with a null right key unlinks.
+with its checkpoint and any worker on any machine can go on. A segment with a null right key unlinks. A run that asks
+for few of them reads only the segments that may hold them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 
 import polars as pl
 import sqlalchemy as sa
 
-from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.codec import Packed
 from webapp.runs.pipeline.keyed_rows import KeyedRows
-from webapp.runs.pipeline.turning import flowed, turned
+from webapp.runs.pipeline.link_log import SCHEMA, Connect, LinkLog, unlinked
 
-SCHEMA = {
-    "left_key": pl.String(),
-    "right_key": pl.String(),
-    "left_hash": pl.UInt64(),  # of both records as the rule has left them; see `steady`
-    "right_hash": pl.UInt64(),
-    "left_digest": pl.Int64(),  # the same, as the systems themselves make them; see `digests`
-    "right_digest": pl.Int64(),
-}
-_SCHEMES = {"scheme": "_hash", "digests": "_digest"}
-"""Where a segment notes how they were made, and the columns that they stand in."""
+__all__ = ["SCHEMA", "Links", "unlinked"]
+
 _SPARE = 2
 _MOST = 50
-"""The log is rewritten when it has twice as many rows as there are links, or so many segments."""
+"""The log is rewritten when it has twice as many rows as there are links, or so many small segments."""
+_PART = 25_000
+"""So many links lie in a segment then; one with less than half of them is a small one."""
+_FEW = 1_000
+"""A run that asks for more keys than this reads all links."""
 
 
 class Links:
     """The links of one rule, as of the last committed chunk."""
 
-    def __init__(
-        self, rule_id: int, frame: pl.DataFrame, segments: Sequence[int], schemes: tuple[str, str] = ("", "")
-    ) -> None:
-        self.rule_id = rule_id
-        self.schemes = schemes
-        self._rows = list(segments)
-        self._links = KeyedRows(frame, "left_key")
+    def __init__(self, log: LinkLog, connect: Connect | None = None, frame: pl.DataFrame | None = None) -> None:
+        self._log = log
+        self._connect = connect
+        self._all = None if frame is None else KeyedRows(frame, "left_key")
+        self._added: list[pl.DataFrame] = []
+        self._asked = 0
 
     @classmethod
     def load(
@@ -51,15 +46,39 @@ class Links:
 
         Hashes and digests that were made in other ways than `scheme` and `digests` name are forgotten.
         """
-        columns = (link_segment.c.id, link_segment.c.blob)
-        query = sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id)
-        ways = flowed(tx, rule_id)
-        parts = [
-            _plain(_hashed(unpack(row.blob), (scheme, digests)), reverse=reverse, was=ways.get(row.id, reverse))
-            for row in tx.execute(query)
-        ]
-        frame = pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
-        return cls(rule_id, frame, [part.height for part in parts], (scheme, digests))
+        log = LinkLog(rule_id, (scheme, digests), reverse=reverse)
+        log.look(tx)
+        return cls(log, frame=log.all(tx))
+
+    @classmethod
+    def whole(
+        cls, connect: Connect, rule_id: int, scheme: str = "", digests: str = "", *, reverse: bool = False
+    ) -> Links:
+        """Return what `load` does, over a connection of its own."""
+        with connect() as tx:
+            return cls.load(tx, rule_id, scheme, digests, reverse=reverse)
+
+    @classmethod
+    def lazy(
+        cls, connect: Connect, rule_id: int, scheme: str = "", digests: str = "", *, reverse: bool = False
+    ) -> Links:
+        """Return what `load` does, to be read as they are asked for by a run that alone changes them.
+
+        Only one thread at a time may ask and change them.
+        """
+        log = LinkLog(rule_id, (scheme, digests), reverse=reverse)
+        with connect() as tx:
+            log.look(tx)
+        return cls(log, connect)
+
+    @property
+    def _links(self) -> KeyedRows:
+        if self._all is None:
+            assert self._connect is not None  # noqa: S101 - else they were given
+            with self._connect() as tx:
+                self._all = KeyedRows(pl.concat([self._log.all(tx), *self._added]), "left_key")
+            self._added = []
+        return self._all
 
     def find(self, left_keys: pl.Series) -> pl.Series:
         """Return the right key of each left key, null where there is no link."""
@@ -67,7 +86,13 @@ class Links:
 
     def known(self, left_keys: pl.Series) -> pl.DataFrame:
         """Return the right key and the hashes of each left key, nulls where there is no link."""
-        return self._links.find(left_keys)
+        self._asked += left_keys.len()
+        if self._all is not None or self._connect is None or self._asked > _FEW:
+            return self._links.find(left_keys)
+        found = pl.concat([self._log.find(self._connect, left_keys), *self._added])
+        rows = found.unique("left_key", keep="last", maintain_order=True)
+        asked = pl.DataFrame({"left_key": left_keys})
+        return asked.join(rows, on="left_key", how="left", maintain_order="left").drop("left_key")
 
     @property
     def hashed(self) -> int:
@@ -96,55 +121,27 @@ class Links:
     def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, packed: Packed | None = None) -> None:
         """Write a chunk's links that are new, changed or (null right key) gone, in the caller's transaction."""
         if not chunk.links.is_empty():
-            self._insert(tx, run_id, chunk.links, packed)
-            self._rows.append(chunk.links.height)
+            self._log.append(tx, run_id, chunk.links, packed)
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
-        self._links.add(chunk.links)
+        if self._all is not None:
+            self._all.add(chunk.links)
+        elif not chunk.links.is_empty():
+            self._added.append(chunk.links)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
-        """Replace the log by one segment, if that is worth while."""
-        if len(self._rows) < 2 or (sum(self._rows) < _SPARE * len(self) and len(self._rows) < _MOST):
+        """Put links that count into segments of their own, if that is worth while."""
+        rows = self._log.rows
+        many = sum(number < _PART // 2 for number in rows) >= _MOST
+        if len(rows) < 2 or not (many or (self._all is not None and sum(rows) >= _SPARE * len(self))):
             return
-        links = self.rows
-        tx.execute(sa.delete(link_segment).where(link_segment.c.rule_id == self.rule_id))
-        self._insert(tx, run_id, links)
-        self._rows = [links.height]
+        self._log.rewrite(tx, run_id, self._parts())
 
     def __len__(self) -> int:
         return self.rows.height
 
-    def _insert(self, tx: sa.Connection, run_id: int, frame: pl.DataFrame, packed: Packed | None = None) -> None:
-        blob = pack({"links": frame, "scheme": pl.DataFrame(dict(zip(_SCHEMES, self.schemes, strict=True)))}, packed)
-        values = {"rule_id": self.rule_id, "run_id": run_id, "rows": frame.height, "blob": blob}
-        tx.execute(sa.insert(link_segment).values(values))
-
-
-def _hashed(frames: Mapping[str, pl.DataFrame], schemes: tuple[str, str]) -> pl.DataFrame:
-    """Return the links of a segment, with the hashes and digests that they have in these schemes."""
-    links, made = frames["links"], frames.get("scheme", pl.DataFrame())
-    for kind, scheme in zip(_SCHEMES, schemes, strict=True):
-        if not scheme or kind not in made.columns or made[kind][0] != scheme:
-            names = [name for name in SCHEMA if name.endswith(_SCHEMES[kind])]
-            links = links.with_columns(pl.lit(None, dtype=SCHEMA[name]).alias(name) for name in names)
-    return links
-
-
-def _plain(frame: pl.DataFrame, *, reverse: bool, was: bool) -> pl.DataFrame:
-    """Return links in this form; those of the time when the rule flowed another way have their keys turned.
-
-    Links of a rule that flowed both ways tell more, and have the left key left.
-    """
-    if reverse != (was and "op" not in frame.columns):
-        frame = turned(frame)
-    if "op" in frame.columns:
-        right = pl.when(pl.col("op") == "link").then("right_key").alias("right_key")
-        frame = frame.filter(pl.col("left_key").is_not_null()).with_columns(right)
-    return frame.select(*SCHEMA)
-
-
-def unlinked(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return what says of left keys that they have no link any more."""
-    none = {name: pl.lit(None, dtype=dtype) for name, dtype in SCHEMA.items() if name != "left_key"}
-    return frame.select("left_key", **none)
+    def _parts(self) -> Iterator[pl.DataFrame]:
+        """Yield all links, those whose keys have hashes near each other together: each segment has few of a page."""
+        links = self.rows
+        yield from links[links["left_key"].hash().arg_sort()].iter_slices(_PART)

@@ -6,6 +6,8 @@ turned round, as seen from one that flows both ways.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import sqlalchemy as sa
 
@@ -14,15 +16,23 @@ from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from webapp.runs.models import link_segment, run
 
-_TURNED = {"left_key": "right_key", "right_key": "left_key", "left_hash": "right_hash", "right_hash": "left_hash"}
+_TURNED = {
+    f"{side}_{kind}": f"{other}_{kind}"
+    for side, other in (("left", "right"), ("right", "left"))
+    for kind in ("key", "hash", "digest")
+}
+_FEW = 100
 
 
-def flowed(tx: sa.Connection, rule_id: int) -> dict[int, bool]:
-    """Return by segment of a rule that flowed one way whether it flowed to the left.
+def flowed(tx: sa.Connection, rule_id: int, only: Sequence[int] = ()) -> dict[int, bool]:
+    """Return by segment of a rule that flowed one way whether it flowed to the left; `only` names some segments.
 
     Segments whose run is not known any more are left out.
     """
+    mine: tuple[sa.ColumnElement[bool], ...]
     mine = (link_segment.c.rule_id == rule_id, link_segment.c.scheme.is_(None))
+    if 0 < len(only) <= _FEW:
+        mine = (*mine, link_segment.c.id.in_(only))
     segments = tx.execute(sa.select(link_segment.c.id, link_segment.c.run_id).where(*mine)).all()
     runs = {segment.run_id for segment in segments}
     if not runs:
