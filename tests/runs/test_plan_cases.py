@@ -113,6 +113,7 @@ def test_possible_partners_wait_in_a_comparison(app, admin_client, shop):  # noq
     asked = admin_client.post("/runs/verify", data={"rule": "customers"})
     run_id = shop.work(int(asked.headers["Location"].split("/")[2]))
     page = admin_client.get(f"/runs/{run_id}/comparison").text
+    assert "Both systems agree, apart from records that wait" in page
     found = records(page)
     assert len(found) == 3
     assert all("Waits for a decision" in one and "/cases/pair/" in one for one in found)

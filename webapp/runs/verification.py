@@ -69,6 +69,12 @@ class Verification:
         waits = max(left["waiting"], right["waiting"]) + max(left["quarantined"], right["quarantined"])
         return pairs + waits + left["alone"] + right["alone"]
 
+    @property
+    def only_waits(self) -> bool:
+        """Tell whether nothing but records that wait for a person keeps the systems from agreeing."""
+        off = ("differing", "alone", "quarantined")
+        return not self.agrees and not any(side[kind] for side in self.counts.values() for kind in off)
+
     def to_json(self) -> dict[str, Any]:
         """Return what was found as the API and the command line show it."""
         sums = {"left": self.left_sum, "right": self.right_sum}
