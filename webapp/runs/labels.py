@@ -71,14 +71,19 @@ def side_names(rule: SyncRule) -> dict[str, str]:
     return {name: f"{side.connection} · {side.object}" for name, side in sides.items()}
 
 
-_PLACE = re.compile(r"(record|line|row) (\d+)")
-_PLACES = {"record": N_("record {number}"), "line": N_("line {number}"), "row": N_("row {number}")}
+_PLACE = re.compile(r"(record|line|row) (\d+)|(key) (.+)", re.DOTALL)
+_PLACES = {
+    "record": N_("record {number}"),
+    "line": N_("line {number}"),
+    "row": N_("row {number}"),
+    "key": N_("key {number}"),
+}
 
 
 def place_words(text: str) -> str:
     """Return where a record stands in its source ("line 17") in the reader's language, others as they are."""
     found = _PLACE.fullmatch(text)
-    return _(_PLACES[found[1]]).format(number=found[2]) if found else text
+    return _(_PLACES[found[1] or found[3]]).format(number=found[2] or found[4]) if found else text
 
 
 def choices(values: Iterable[str], everything: str | None = None) -> list[tuple[str, str]]:

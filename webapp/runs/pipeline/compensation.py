@@ -22,6 +22,7 @@ from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.held import Held, differing, there
 from webapp.runs.pipeline.images import imaged
+from webapp.runs.pipeline.unreadable import Bad
 
 CHANGES = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.DELETED.value)
 
@@ -139,11 +140,19 @@ class Compensation:
     def _untouched(self, images: Sequence[_Image], side: Held) -> Iterator[tuple[_Image, tuple[str, ...]]]:
         """Yield each record that is still there with its fields that hold what the run wrote; note all others."""
         names = [name for name in side.schema.names if any(name in (image.after or {}) for image in images)]
-        now = self._now(images, side, names)
+        bad = Bad()
+        now = self._now(images, side, names, bad)
         then = side.typed([json.dumps(image.after) for image in images], names)
         for image, present, changed in zip(images, there(now), differing(then, now, names), strict=True):
             written = list(image.after or {})
             touched = [name for name in written if name in changed or name not in side.schema]
+            if image.key in bad:
+                why = bad[image.key]
+                text = msg(
+                    "It cannot be read in {place}, so it stays: {problem}", place=side.place, problem=why.message
+                )
+                self._rows[image.row].keep(text, why.field)
+                continue
             if not present:
                 self._rows[image.row].keep(msg("It is gone from {place}.", place=side.place))
                 continue
@@ -155,8 +164,8 @@ class Compensation:
             yield image, tuple(name for name in written if name not in touched)
 
     @staticmethod
-    def _now(images: Sequence[_Image], side: Held, names: Sequence[str]) -> pl.DataFrame:
-        return side.beside(pl.Series([image.key for image in images], dtype=pl.String), names)
+    def _now(images: Sequence[_Image], side: Held, names: Sequence[str], bad: Bad | None = None) -> pl.DataFrame:
+        return side.beside(pl.Series([image.key for image in images], dtype=pl.String), names, bad)
 
     def _note(self, images: Sequence[_Image], outcome: Outcome, texts: Mapping[str, list[str]], *, own: bool) -> None:
         for place, image in enumerate(images):

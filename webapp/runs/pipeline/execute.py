@@ -213,9 +213,10 @@ class Execution:
     def _named(self, lookup: Lookup) -> Iterator[Page]:
         """Yield the records that the run was asked for, as the source holds them now."""
         texts = asked_keys(self.claim.parameters, self.sides.source_name)
-        for done, found in lookup.pages(texts, (self._position or {}).get("looked_up", 0)):
-            self._tell_missing(lookup, texts[max(0, done - lookup.size) : done], found)
-            yield Page(found, {"looked_up": done})
+        for page in lookup.read(texts, (self._position or {}).get("looked_up", 0)):
+            done = int(page.position["looked_up"])
+            self._tell_missing(lookup, texts[max(0, done - lookup.size) : done], page.records)
+            yield page
 
     def _tell_unclear(self, number: int) -> None:
         text = N_("For {count} records it cannot be said whether they belong to the part; they were left out.")

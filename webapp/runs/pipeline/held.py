@@ -13,6 +13,7 @@ from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
 from webapp.runs.pipeline.codec import from_texts
 from webapp.runs.pipeline.retry import at_once
+from webapp.runs.pipeline.unreadable import Bad, Look, found_by_halves
 
 KEY = "__key"
 _ROW = "__row"
@@ -34,21 +35,35 @@ class Held:
         """Return how the side is called before people."""
         return f"{self.side.connection} › {self.side.object}"
 
-    def find(self, name: str, texts: pl.Series, names: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the records whose field `name` is one of the texts, with that text as column `__key`."""
+    def find(
+        self, name: str, texts: pl.Series, names: Sequence[str] | None = None, bad: Bad | None = None
+    ) -> pl.DataFrame:
+        """Return the records whose field `name` is one of the texts, with that text as column `__key`.
+
+        One that cannot be read stops the look-up, unless there is a `bad` to take it.
+        """
         schema = self.schema
         if names is not None:
             wanted = {name, self.key, *names}
             schema = schema.select(tuple(n for n in schema.names if n in wanted))
         values = key_values(texts.drop_nulls().unique(), schema[name].dtype).drop_nulls().alias(name)
-        thing = (self.side.object, schema, name, values)
+        thing = (self.side.object, schema, name)
         blind = self.connector.spec.capabilities.messages  # what was sent cannot be looked up
-        found = schema.empty() if values.is_empty() or blind else self.retry(lambda: self.connector.lookup(*thing))
+        found = schema.empty() if values.is_empty() or blind else self._found(thing, values, bad)
         return found.with_columns(key_text(found[name]).alias(KEY))
 
-    def beside(self, texts: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-        """Return for each key the record that is held now, with `__there` false where there is none."""
-        found = self.find(self.key, texts, names).unique(KEY, keep="first", maintain_order=True)
+    def _found(self, thing: tuple[str, Schema, str], values: pl.Series, bad: Bad | None) -> pl.DataFrame:
+        look: Look = lambda part: self.retry(lambda: self.connector.lookup(*thing, part))  # noqa: E731
+        if bad is None:
+            return look(values)
+        return pl.concat([thing[1].empty(), *found_by_halves(look, values, bad, "")])
+
+    def beside(self, texts: pl.Series, names: Sequence[str], bad: Bad | None = None) -> pl.DataFrame:
+        """Return for each key the record that is held now, with `__there` false where there is none.
+
+        Those that cannot be read are not there, and in `bad` if it is given.
+        """
+        found = self.find(self.key, texts, names, bad).unique(KEY, keep="first", maintain_order=True)
         asked = pl.DataFrame({KEY: texts})
         joined = asked.join(
             found.with_columns(pl.lit(value=True).alias(_THERE)), on=KEY, how="left", maintain_order="left"

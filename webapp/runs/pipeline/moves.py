@@ -9,6 +9,7 @@ from functools import partial
 
 import polars as pl
 
+from connectors.errors import RecordRejected
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import MOVED, Outcome, Situation
 from rules.schema import Op
@@ -18,6 +19,7 @@ from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.chunk import ROW, Chunk, Write, touched
 from webapp.runs.pipeline.ends import Ends
 from webapp.runs.pipeline.held import KEY, Held, differing, there
+from webapp.runs.pipeline.unreadable import Bad
 
 _WITHOUT_LINK = (Situation.UNLINKED.value, Situation.UNMATCHED_LEFT.value, Situation.UNMATCHED_RIGHT.value)
 _GONE_PARTNER = (Situation.DELETED_LEFT.value, Situation.DELETED_RIGHT.value, Situation.EDIT_VS_DELETE.value)
@@ -81,10 +83,13 @@ class _Look:
         known = keys.is_not_null() & stages.ne_missing(pl.Series(["repeated"]))
         some, rows = some.filter(known), some[ROW].filter(known)
         names = [name for name in self.read if name in self.own.schema]
-        now = self.own.beside(keys.filter(known), names)
+        bad = Bad()
+        now = self.own.beside(keys.filter(known), names, bad)
         then = _as_now(some, now, names)
-        for row, held, fields in zip(rows, there(now), differing(then, now, names), strict=True):
-            if not held:
+        for row, key, held, fields in zip(rows, now[KEY], there(now), differing(then, now, names), strict=True):
+            if key in bad:
+                yield row, self._unreadable(self.own, bad[key])
+            elif not held:
                 yield row, Moved(msg("It is gone from {place}.", place=self.own.place))
             elif fields:
                 yield row, self._changed(self.own, fields[0])
@@ -129,7 +134,7 @@ class _Look:
                     yield row, Moved(text, side.key)
         for source, target in () if write.own else self.matches:
             values = key_text(key_values(key_text(_records_of(chunk, write.rows)[source]), side.schema[target].dtype))
-            fits = values.is_in(side.find(target, values.filter(values != ""))[KEY].implode())
+            fits = values.is_in(side.find(target, values.filter(values != ""), ())[KEY].implode())
             for row in write.rows.filter(fits.fill_null(value=False)):
                 yield row, Moved(msg("A record that fits is in {place} by now.", place=side.place), target)
 
@@ -142,9 +147,12 @@ class _Look:
             names = [name for name in change.records.columns if name != change.key]
         else:
             names = [name for name in side.schema.names if any(name in json.loads(text or "{}") for text in texts)]
-        then, now = side.typed([text or "{}" for text in texts], names), side.beside(keys, names)
+        bad = Bad()
+        then, now = side.typed([text or "{}" for text in texts], names), side.beside(keys, names, bad)
         for row, key, held, fields in zip(write.rows, keys, there(now), differing(then, now, names), strict=True):
-            if not held:
+            if key in bad:
+                yield row, self._unreadable(side, bad[key])
+            elif not held:
                 yield row, self._gone(side, key)
             elif fields:
                 yield row, self._changed(side, fields[0])
@@ -152,6 +160,11 @@ class _Look:
     @staticmethod
     def _gone(side: Held, key: str) -> Moved:
         return Moved(msg("Its record '{key}' is gone from {place}.", key=key, place=side.place))
+
+    @staticmethod
+    def _unreadable(side: Held, error: RecordRejected) -> Moved:
+        text = msg("It cannot be read in {place} any more: {problem}", place=side.place, problem=error.message)
+        return Moved(text, error.field)
 
     @staticmethod
     def _changed(side: Held, field: str) -> Moved:

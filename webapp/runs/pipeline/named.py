@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.spi import Connector
+from connectors.spi import Connector, Page
 from rules.documents.sync import DetectBy, SideName
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
@@ -22,6 +22,7 @@ from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.unreadable import Bad, found_by_halves, rejects
 
 _CUT = 255
 """A key that fills its column may have been cut, and cannot be looked up."""
@@ -51,6 +52,7 @@ class Lookup:
         self.connector = connector
         self.object, self.schema, self.key = thing
         self.size, self.retry = size, retry
+        self._bad: Bad = {}
 
     def pages(self, texts: pl.Series, done: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
         """Yield how many keys have been asked for and the records found for the last of them, from key `done` on."""
@@ -59,9 +61,18 @@ class Lookup:
             values = key_values(part, self.schema[self.key].dtype).drop_nulls().unique().alias(self.key)
             yield start + part.len(), self._found(values)
 
+    def read(self, texts: pl.Series, done: int = 0) -> Iterator[Page]:
+        """Yield what `pages` yields as pages, with the records that cannot be read as their rejects."""
+        for start in range(done, texts.len(), self.size):
+            self._bad = {}
+            part = texts[start : start + self.size]
+            values = key_values(part, self.schema[self.key].dtype).drop_nulls().unique().alias(self.key)
+            found = [self.schema.empty(), *found_by_halves(self._found, values, self._bad, "")]
+            yield Page(pl.concat(found), {"looked_up": start + part.len()}, rejects(self._bad))
+
     def missing(self, texts: pl.Series, found: pl.DataFrame) -> list[str]:
-        """Return the keys that no record has."""
-        there = set(key_text(found[self.key]).drop_nulls().to_list())
+        """Return the keys that no record has; one that cannot be read is there."""
+        there = set(key_text(found[self.key]).drop_nulls().to_list()) | set(self._bad)
         return [key for key in texts if key not in there]
 
     def _found(self, values: pl.Series) -> pl.DataFrame:
@@ -95,19 +106,23 @@ class Parked:
             self.met(keys.filter(met.has(keys)))
 
     def pages(self, lookup: Lookup) -> Iterator[pl.DataFrame]:
-        """Yield the records as the source holds them now."""
+        """Yield the records as the source holds them now; what cannot be read waits on as it is."""
         texts = pl.Series(list(self._keys), dtype=pl.String)
         asked = 0
-        for done, found in lookup.pages(texts):
-            self._gone += lookup.missing(texts[asked:done], found)
+        for page in lookup.read(texts):
+            done = int(page.position["looked_up"])
+            self._gone += lookup.missing(texts[asked:done], page.records)
             asked = done
-            if not found.is_empty():
-                yield found
+            if not page.records.is_empty():
+                yield page.records
 
     def gone(self, tx: sa.Connection) -> list[int]:
-        """Return the entries whose records are gone from the source: nothing of them is left to be written."""
-        q = quarantine.c
-        mine = (q.rule_id == self.claim.rule_id, q.side == self.side, q.state == "open")
+        """Return the entries whose records are gone from the source: nothing of them is left to be written.
+
+        What this run has parked itself is not among them: the partner of such a record could not be deleted.
+        """
+        q, run_id = quarantine.c, self.claim.run_id
+        mine = (q.rule_id == self.claim.rule_id, q.side == self.side, q.state == "open", q.run_id != run_id)
         rows = tx.execute(sa.select(q.id, q.left_key).where(*mine)).all() if self._gone else []
         return [row.id for row in rows if row.left_key in set(self._gone)]
 

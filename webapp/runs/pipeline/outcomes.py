@@ -24,6 +24,7 @@ def rejected(page: Page, side: str, first: int) -> pl.DataFrame:
     rows = [
         {
             "record_no": first + number,
+            "left_key": reject.key,
             "side": side,
             "outcome": Outcome.QUARANTINED.value,
             "stage": "read",

@@ -261,8 +261,8 @@ class TwoWayExecution(Execution):
             yield self._notices[view.name].there(page) if view.name in self._notices else page
             position = page.position
         self._aside = True  # what is looked up says nothing of how far the side has been read
-        for records in chain(self._widowed(view), self._again(view)):
-            yield Page(records, position)
+        for page in chain(self._widowed(view), self._again(view)):
+            yield replace(page, position=position)
         self._aside = False
 
     def _selected(self, side: str) -> tuple[int, ...]:
@@ -277,11 +277,11 @@ class TwoWayExecution(Execution):
 
     def _named(self, view: View, done: int) -> Iterator[Page]:  # type: ignore[override]
         """Yield the records that a run was asked for, as the side holds them now."""
-        for asked, found in self._lookup(view).pages(asked_keys(self.claim.parameters, view.name), done):
-            if not found.is_empty():
-                yield Page(found, {"looked_up": asked})
+        for page in self._lookup(view).read(asked_keys(self.claim.parameters, view.name), done):
+            if page.records.height or page.rejects:
+                yield page
 
-    def _again(self, view: View) -> Iterator[pl.DataFrame]:
+    def _again(self, view: View) -> Iterator[Page]:
         """Yield the parked records of a side read by cursor that this run has not met."""
         if self.claim.kind != "sync" or self._reads(view.name) is DetectBy.FULL:
             return
@@ -289,9 +289,9 @@ class TwoWayExecution(Execution):
             parked = Parked(tx, self.claim, view.name)
         parked.met_among(self._seen[view.name])
         self._retried[view.name] = parked
-        yield from parked.pages(self._lookup(view))
+        yield from (Page(records, {}) for records in parked.pages(self._lookup(view)))
 
-    def _widowed(self, view: View) -> Iterator[pl.DataFrame]:
+    def _widowed(self, view: View) -> Iterator[Page]:
         """Yield records of a side read by cursor whose partners are gone: nothing else would bring them up."""
         gone = self.planner.memory.absent[OTHER[view.name]]
         if not gone or self._reads(view.name) is DetectBy.FULL:
@@ -299,9 +299,9 @@ class TwoWayExecution(Execution):
         pairs = self.planner.pairs.linked(view.name)
         lost = pl.concat([part["own"].filter(gone.has(part["other"])) for part in pairs])
         unseen = lost.filter(~self._seen[view.name].has(lost))
-        for _, found in self._lookup(view).pages(unseen):
-            if not found.is_empty():
-                yield found
+        for page in self._lookup(view).read(unseen):
+            if page.records.height or page.rejects:
+                yield page
 
     def _do(self, chunk: Chunk) -> None:
         if chunk.read == 0 and not chunk.left_out:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -142,7 +142,7 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     """Return the chunk with what really became of its writes."""
     outcomes, links = chunk.outcomes, chunk.links
     failed = [(chunk.writes[f.change].rows[f.row], f) for f in result.failures]
-    outcomes = _park(outcomes, failed)
+    outcomes = _park(outcomes, failed, "write")
     for write, made in zip(chunk.writes, result.keys, strict=False):
         if made is not None:
             outcomes = _set(outcomes, "right_key", write.rows, key_text(made))
@@ -156,6 +156,14 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     whole = pl.concat([read, _deleted(chunk.writes, result, outcomes)])
     told = {"checked": checked, "made": made_, "records": None, **(_agreed(chunk, kept) if failed else {})}
     return replace(chunk, outcomes=whole, links=links, writes=(), **told)
+
+
+def parked(chunk: Chunk, failures: Mapping[int, Failure]) -> Chunk:
+    """Return a chunk that is not written yet without records that cannot be: they wait, and keep their links."""
+    lost = chunk.outcomes["left_key"][list(failures)]
+    kept = ~pl.col("left_key").is_in(lost.implode())
+    outcomes = _park(chunk.outcomes, failures.items(), "match")
+    return replace(chunk, outcomes=outcomes, links=chunk.links.filter(kept), **_agreed(chunk, kept))
 
 
 def _with_records(outcomes: pl.DataFrame, records: pl.DataFrame | None) -> pl.DataFrame:
@@ -217,15 +225,15 @@ def _warned(chunk: Chunk, result: WriteResult) -> pl.DataFrame:
     return warnings_frame(rows)
 
 
-def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]]) -> pl.DataFrame:
+def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]], stage: str) -> pl.DataFrame:
     rows = [
         {
             "row": row,
             "outcome": Outcome.QUARANTINED.value,
-            "stage": "write",
+            "stage": stage,
             "field": failure.field,
             "reason": json.dumps(failure.message.to_json(), ensure_ascii=False),
-            "place": f"record {outcomes['record_no'][row]}",
+            "place": _place(outcomes["record_no"][row], outcomes["left_key"][row]),
         }
         for row, failure in failed
     ]
@@ -235,6 +243,11 @@ def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]]) -> pl.D
     patch = pl.DataFrame(rows, schema=schema)
     numbered = outcomes.with_row_index("row")
     return numbered.update(patch, on="row", how="left").drop("row")
+
+
+def _place(number: int | None, key: str | None) -> str:
+    """Return where a record stands in its source; one that is gone from there is known by its key only."""
+    return f"key {key}" if number is None else f"record {number}"
 
 
 def _set(outcomes: pl.DataFrame, column: str, rows: pl.Series, values: pl.Series) -> pl.DataFrame:
