@@ -76,6 +76,15 @@ def test_the_life_of_a_case_of_a_record(house: House, rule: int) -> None:
     assert look(house, 2).state == "open"
 
 
+def test_a_run_that_meets_a_pair_twice_is_told_once(house: House, rule: int) -> None:
+    """What a run itself has written between its two looks at a pair is no change while it waited."""
+    run_id = wait(house, rule, ("1", "7", "linked_conflict", PHONES))
+    wait(house, rule, ("1", "7", "linked_conflict", PHONES), seen="s2", run_id=run_id)
+    assert deeds(house) == ["opened"]
+    wait(house, rule, ("1", "7", "linked_conflict", PHONES), seen="s3")
+    assert deeds(house) == ["opened", "refreshed"]
+
+
 def test_a_record_that_resolves_itself(house: House, rule: int) -> None:
     """Where both systems agree again, the case closes and says so; it cannot be opened again by hand."""
     wait(house, rule, ("1", "7", "linked_conflict", PHONES))

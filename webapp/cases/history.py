@@ -10,6 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.cases.models import case_event
+from webapp.runs.pair_cases import AT_ONCE
+
+_MET = ("opened", "refreshed", "dropped")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,15 @@ def note(tx: sa.Connection, cases: Sequence[int], deed: Deed) -> None:
     values = {"at": deed.at, "by": deed.by[:128], "deed": deed.deed, "run_id": deed.run_id, "told": deed.told}
     if cases:
         tx.execute(sa.insert(case_event), [{**values, "case_id": case} for case in cases])
+
+
+def met_by(tx: sa.Connection, cases: Sequence[int], run_id: int) -> set[int]:
+    """Return those of the cases that a run has opened or met changed already."""
+    table, found = case_event.c, set[int]()
+    for start in range(0, len(cases), AT_ONCE):
+        mine = (table.case_id.in_(cases[start : start + AT_ONCE]), table.run_id == run_id, table.deed.in_(_MET))
+        found.update(tx.scalars(sa.select(table.case_id).where(*mine)))
+    return found
 
 
 def of_case(tx: sa.Connection, case_id: int) -> list[Deed]:

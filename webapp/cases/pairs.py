@@ -51,7 +51,11 @@ def _note(tx: sa.Connection, pairs: Mapping[int, PairCase], known: Mapping[int, 
         for number, pair in pairs.items():
             history.note(tx, [known[number]], Deed(deed, moved.at, moved.by, told=pair.answer))
         return
-    history.note(tx, [known[number] for number in pairs], Deed(deed, moved.at, moved.by, moved.run_id))
+    noted = [known[number] for number in pairs]
+    if moved.deed == PairDeed.REFRESHED:  # a run that meets a pair from both sides sees what it has written itself
+        met = history.met_by(tx, noted, moved.run_id)
+        noted = [case for case in noted if case not in met]
+    history.note(tx, noted, Deed(deed, moved.at, moved.by, moved.run_id))
 
 
 def _cases_of(tx: sa.Connection, pairs: Sequence[int]) -> dict[int, int]:
