@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from webapp.runs.pipeline.overlap import Behind, ahead, closed
+from webapp.runs.pipeline.overlap import Behind, OnCall, ahead, closed
 
 
 def broken() -> int:
@@ -58,3 +58,37 @@ def test_reading_ahead_keeps_order_and_closes_its_source():
             if item == 1:
                 break
     assert ended == [True, True]
+
+
+@pytest.mark.timeout(10)
+def test_what_is_called_for_is_made_meanwhile_and_all_else_when_it_is_wanted():
+    """Items come in their order called for or not, an error at its place, and the source is closed."""
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        try:
+            for number in range(3):
+                made.append(number)
+                yield number
+            raise OSError("The line is cut.")
+        finally:
+            made.append(-1)
+
+    items = OnCall(source())
+    assert (next(items), made) == (0, [0])
+    items.call()
+    items.call()
+    items._pool.submit(int).result()  # the thread has made the item by now
+    assert made == [0, 1]
+    assert (next(items), next(items)) == (1, 2)
+    with pytest.raises(OSError, match="The line is cut"):
+        next(items)
+    items.close()
+    assert made == [0, 1, 2, -1]
+    assert list(OnCall(iter(range(2)))) == [0, 1]
+
+    items = OnCall(source())
+    next(items)
+    items.call()
+    items.close()
+    assert made[-3:] == [0, 1, -1]

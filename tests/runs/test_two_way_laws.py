@@ -18,6 +18,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ RULES = st.fixed_dictionaries(
         "by": st.sampled_from(["full", "cursor"]),
         "page": st.sampled_from([1, 2, 100]),
         "unique": st.sampled_from([("left", "right"), ("left",), ("right",), ()]),
+        "ahead": st.booleans(),
     }
 )
 
@@ -262,8 +264,11 @@ def _filled(record: Record) -> Record:
 
 @contextmanager
 def history(asked: dict[str, Any], **how: bool) -> Iterator[History]:
-    with tempfile.TemporaryDirectory() as folder, open_world(Path(folder) / "data") as world:
-        yield History(world, asked, **how)
+    able = replace(SQLite.spec.capabilities, concurrent=asked["ahead"])  # a side is read on while chunks are written
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(SQLite, "spec", replace(SQLite.spec, capabilities=able))
+        with open_world(Path(folder) / "data") as world:
+            yield History(world, asked, **how)
 
 
 def obey(asked: dict[str, Any], steps: list[tuple[Any, ...]]) -> None:

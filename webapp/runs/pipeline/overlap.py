@@ -24,6 +24,40 @@ def ahead(items: Iterator[T]) -> Generator[T]:
             yield item  # type: ignore[misc]
 
 
+class OnCall(Generic[T]):
+    """Items of an iterator; the next is made in a thread from when the caller says so, else when it is wanted."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._pool = ThreadPoolExecutor(1, "read-ahead")
+        self._coming: Future[T | object] | None = None
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> T:
+        """Return the next item; raises what making it has raised."""
+        self.call()
+        coming, self._coming = self._coming, None
+        assert coming is not None  # noqa: S101 - it was called for
+        item = coming.result()
+        if item is _END:
+            raise StopIteration
+        return item  # type: ignore[return-value]
+
+    def call(self) -> None:
+        """Begin with the next item, unless that has been done."""
+        if self._coming is None:
+            self._coming = self._pool.submit(next, self._items, _END)
+
+    def close(self) -> None:
+        """Let the item at hand end, and close what makes them."""
+        self._pool.shutdown()
+        if isinstance(self._items, Generator):
+            self._items.close()
+
+
 @contextmanager
 def closed(items: Iterator[T]) -> Generator[Iterator[T]]:
     """Lend items, and close what makes them behind the block, also where that ends early."""

@@ -7,7 +7,7 @@ hashes of all pairs are in memory while a run works; baselines are read segment 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -17,6 +17,7 @@ from rules.reconcile.baseline import folded, unfolded
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
 from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.pair_index import APART, GONE, LINK, PairIndex
 from webapp.runs.pipeline.turning import flowed, turned
 
@@ -144,6 +145,19 @@ class Pairs:
         number = self._fresh if self._fresh is not None else -1
         self._sizes[number] = delta.height
         self._index.add(delta, number)
+
+    def forget(self, tx: sa.Connection, run_id: int, gone: Mapping[str, KeySet]) -> None:
+        """Forget links of which both records are among those that are gone, by side."""
+        if not (gone["left"] and gone["right"]):
+            return
+        nothing = pl.lit(None, dtype=pl.UInt64)
+        lost = pl.concat(
+            pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
+            for pairs in self.linked("left")
+        ).select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
+        chunk = Chunk(0, pl.DataFrame(), links=lost.select(*PAIRS))
+        self.append(tx, run_id, chunk)
+        self.merge(chunk)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Drop segments that nothing needs any more, and put what is left of half-empty and small ones together."""

@@ -25,7 +25,7 @@ from webapp.runs.models import quarantine
 from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import UNREADABLE
 from webapp.runs.pipeline.both import Both, SideTaken
-from webapp.runs.pipeline.chunk import PAIRS, Chunk, dump, touched
+from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import Asked
@@ -37,7 +37,8 @@ from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.leftovers import settle_both
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, unmet
-from webapp.runs.pipeline.pairs import GONE, Pairs
+from webapp.runs.pipeline.overlap import OnCall, closed
+from webapp.runs.pipeline.pairs import Pairs
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import without_deletes
@@ -125,6 +126,7 @@ class TwoWayExecution(Execution):
         self._seen = {"left": KeySet(), "right": KeySet()}
         self._retried: dict[str, Parked] = {}
         self._notices: dict[str, Notices] = {}
+        self._coming: OnCall[Page] | None = None
         for outcomes, marks in self.journal.handled():
             self._recall(outcomes, marks)
             self.numbered += outcomes["record_no"].count()
@@ -228,17 +230,22 @@ class TwoWayExecution(Execution):
         view = self.planner.views[side]
         cursor = self._cursor_on(view)
         high = high_of(view.schema, cursor, self._highs.get(side))
-        for page in self._pages_of(view, cursor, at):
-            first = self.numbered + 1
-            if self.claim.kind == "replay":
-                first = int(page.position["replayed"])
-            placed = replace(page, position={"side": side, "at": dict(page.position)})
-            chunk = self.planner.plan(side, placed, self.journal.chunks + 1, first)
-            high = high if self._aside else highest(page, cursor, high)
-            if cursor:
-                self._highs[side] = plain_value(high)
-            self._do(replace(chunk, high=dict(self._highs)))
-            stopping.check()
+        with closed(self._pages_of(view, cursor, at)) as read:
+            for page in read:
+                high = high if self._aside else highest(page, cursor, high)
+                if cursor:
+                    self._highs[side] = plain_value(high)
+                self._take(side, page)
+                stopping.check()
+
+    def _take(self, side: str, page: Page) -> None:
+        """Decide about a page and do it; nothing of it is in memory when the next one is."""
+        first = int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
+        placed = replace(page, position={"side": side, "at": dict(page.position)})
+        chunk = self.planner.plan(side, placed, self.journal.chunks + 1, first)
+        if self._coming is not None and not any(write.own for write in chunk.writes):
+            self._coming.call()  # what the chunk writes is on the other side: this one is read on meanwhile
+        self._do(replace(chunk, high=dict(self._highs)))
 
     def _pages_of(self, view: View, cursor: Start | None, at: Any) -> Iterator[Page]:
         size = self.house.settings.page_size
@@ -257,13 +264,28 @@ class TwoWayExecution(Execution):
             return
         position = at or {}
         read = self._reads(view.name) is not None
-        for page in pages(self.connectors[view.name], request, self.retry) if read else ():
+        for page in self._read(view, request) if read else ():
             yield self._notices[view.name].there(page) if view.name in self._notices else page
             position = page.position
         self._aside = True  # what is looked up says nothing of how far the side has been read
         for page in chain(self._widowed(view), self._again(view)):
             yield replace(page, position=position)
         self._aside = False
+
+    def _read(self, view: View, request: ReadRequest) -> Iterator[Page]:
+        """Yield the pages of a side; where that is safe, the next one is read while a chunk is written."""
+        connector = self.connectors[view.name]
+        found = pages(connector, request, self.retry)
+        ends = {(end.connection, end.object) for end in (self.rule.left, self.rule.right)}
+        if not connector.spec.capabilities.concurrent or len(ends) == 1:
+            yield from found
+            return
+        self._coming = coming = OnCall(found)
+        try:
+            yield from coming
+        finally:
+            self._coming = None
+            coming.close()
 
     def _selected(self, side: str) -> tuple[int, ...]:
         with self.house.db.read() as tx:
@@ -348,7 +370,7 @@ class TwoWayExecution(Execution):
             if self.claim.live:
                 if self.claim.kind == "sync":
                     self._settle_sides(tx)
-                self._forget_lost(tx)
+                self.planner.pairs.forget(tx, self.claim.run_id, self.planner.memory.absent)
                 self.planner.pairs.compact(tx, self.claim.run_id)
             settle_entries(tx, unmet(tx, self.claim), self.house.clock())
             self.journal.end(tx, "succeeded", None)
@@ -363,21 +385,6 @@ class TwoWayExecution(Execution):
                 settle_rest(tx, self.claim, self.house.clock(), side)
             elif high is not None and not (side in self._notices and self._notices[side].late):
                 cursors.put(tx, self.claim, self._source(side), high)
-
-    def _forget_lost(self, tx: sa.Connection) -> None:
-        """Forget links of which both records are gone."""
-        gone = self.planner.memory.absent
-        if not (gone["left"] and gone["right"]):
-            return
-        lost = pl.concat(
-            pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
-            for pairs in self.planner.pairs.linked("left")
-        )
-        nothing = pl.lit(None, dtype=pl.UInt64)
-        links = lost.select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
-        chunk = Chunk(0, pl.DataFrame(), links=links.select(*PAIRS))
-        self.planner.pairs.append(tx, self.claim.run_id, chunk)
-        self.planner.pairs.merge(chunk)
 
 
 def _asked(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:
