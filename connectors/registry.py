@@ -23,6 +23,7 @@ BUILTIN: Mapping[str, str] = {
     "rest": "connectors.builtin.rest:Rest",
     "amqp": "connectors.builtin.amqp:Amqp",
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
+    "mqtt": "connectors.builtin.mqtt:Mqtt",
 }
 
 _registered: dict[str, type[Connector]] = {}

@@ -114,7 +114,7 @@ def mosquitto() -> Iterator[Broker]:
         (folder / "mosquitto.conf").write_text(
             f"listener {broker.port} {servers.LOOPBACK}\nallow_anonymous false\npassword_file {folder / 'users'}\n"
             f"listener {broker.tls_port} {servers.LOOPBACK}\ncertfile {certificate}\nkeyfile {key}\n"
-            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true\n"
+            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
             "max_queued_messages 100000\n"
         )
         servers._own(folder)

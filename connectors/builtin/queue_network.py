@@ -66,6 +66,19 @@ class Place:
             context.verify_mode = ssl.CERT_NONE
         return context
 
+    def open(self) -> socket.socket:
+        """Return a connection to the checked address, encrypted as the settings ask for it."""
+        context = self.encryption()
+        raw = socket.create_connection((self.address(), self.port), self.context.timeout)
+        try:
+            for option, value in ((socket.TCP_NODELAY, 1), (socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPCNT, 3)):
+                raw.setsockopt(socket.IPPROTO_TCP, option, value)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return raw if context is None else context.wrap_socket(raw, server_hostname=self.host)
+        except OSError as error:  # those of TLS are such errors, too
+            raw.close()
+            raise self.untrusted(error) from error
+
     def find(self) -> Message:
         """Resolve the host; a step of the connection test."""
         return msg("{host} has the address {address}.", host=self.host, address=self.address())

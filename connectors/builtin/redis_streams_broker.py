@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,17 +225,7 @@ class Checked(redis.Connection):
         self._place = place
 
     def _connect(self) -> socket.socket:
-        place = self._place
-        context = place.encryption()
-        raw = socket.create_connection((place.address(), place.port), place.context.timeout)
-        try:
-            for option, value in ((socket.TCP_NODELAY, 1), (socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPCNT, 3)):
-                raw.setsockopt(socket.IPPROTO_TCP, option, value)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return raw if context is None else context.wrap_socket(raw, server_hostname=place.host)
-        except (ssl.SSLError, OSError) as error:
-            raw.close()
-            raise place.untrusted(error) from error
+        return self._place.open()
 
 
 class Entries(Scan):
