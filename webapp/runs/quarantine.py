@@ -129,11 +129,18 @@ def edit(house: House, entry_id: int, values: Mapping[str, Any], version: int, a
         record(tx, actor, house.clock(), Event(Tag.QUARANTINE_EDITED, subject, before, after, run_id=entry.run_id))
 
 
-def replay(house: House, rule: str, entries: Sequence[int] | None, actor: Actor) -> int:
-    """Request a run over parked records of a rule (all open ones for None) and return its number."""
+def replay(
+    house: House, rule: str, entries: Sequence[int] | None, actor: Actor, group: tuple[str, str | None] | None = None
+) -> int:
+    """Request a run over parked records of a rule and return its number.
+
+    Without entries all open ones are replayed, or those of a group: parked at a stage, for a field.
+    """
     with house.db.begin() as tx:
         query = sa.select(quarantine.c.id).where(quarantine.c.rule_name == rule, quarantine.c.state == "open")
         query = query if entries is None else query.where(quarantine.c.id.in_(entries))
+        if group is not None:
+            query = query.where(quarantine.c.stage == group[0], quarantine.c.field.is_not_distinct_from(group[1]))
         ids = tuple(tx.scalars(query.order_by(quarantine.c.id)))
         if not ids:
             raise EntryRefused(msg("No record of '{rule}' waits to be replayed.", rule=rule))

@@ -153,11 +153,12 @@ class QuarantineView(RoomView):
     @has_access
     @permission_name("run")
     def replay(self) -> Any:
-        """Replay the chosen records of a rule, or (`which=all`) all that wait."""
-        rule = request.form.get("rule", "")
-        chosen = None if request.form.get("which") == "all" else request.form.getlist("entry", type=int)
+        """Replay the chosen records of a rule, (`which=all`) all that wait or (`which=group`) those of one reason."""
+        rule, which = request.form.get("rule", ""), request.form.get("which")
+        chosen = None if which in ("all", "group") else request.form.getlist("entry", type=int)
+        group = (request.form.get("stage", ""), request.form.get("field") or None) if which == "group" else None
         try:
-            run_id = quarantine.replay(self.house, rule, chosen, self.actor)
+            run_id = quarantine.replay(self.house, rule, chosen, self.actor, group)
         except (quarantine.EntryRefused, RunRefused) as refusal:
             flash(translated(refusal.message), "danger")
             return redirect("/quarantine/")

@@ -245,8 +245,8 @@ class ShownRecord:
     @property
     def summary(self) -> str:
         """Return one line: the fields that changed, or the first values of a new record."""
-        if self.before and self.after:
-            return ", ".join(self.after)
+        if (self.before and self.after) or (self.own_before and self.own_after):
+            return ", ".join(dict.fromkeys((*(self.after if self.before else ()), *self.own_after)))
         return " · ".join(str(value) for value in (self.after or self.before).values() if value not in (None, ""))[
             :SUMMARY
         ]

@@ -34,10 +34,11 @@ export const caseTicks = (form) => {
   if (!bar) return;
   const count = bar.querySelector("[data-bulk-count]");
   const all = bar.querySelector("input[name=all]");
+  const boxes = `input[name=${bar.dataset.boxes || "case"}]:checked`;
   const show = () => {
-    const ticked = form.querySelectorAll("input[name=case]:checked").length;
+    const ticked = form.querySelectorAll(boxes).length;
     bar.hidden = ticked === 0;
-    if (bar.hidden) all.checked = false;
+    if (bar.hidden && all) all.checked = false;
     count.textContent = count.dataset.text.replace("{count}", ticked);
   };
   form.addEventListener("change", show);
