@@ -42,11 +42,11 @@ from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
 from webapp.runs.pipeline.reading import Start, begun, high_of, highest, pages, replayed
 from webapp.runs.pipeline.refusals import stop_behind
+from webapp.runs.pipeline.reread import known_as_left
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.starting import Starts
-from webapp.runs.pipeline.steady import steady
 from webapp.runs.pipeline.told import note_high
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
@@ -156,8 +156,8 @@ class Execution:
             if number is not None:
                 self.journal.note(expected=number)
             self._correlate(reader, planner, target, links)
-            if self.full and self.claim.kind == "sync":
-                planner.steady = steady(planner, links, self.retry)
+            if self.claim.kind == "sync":
+                planner.steady = known_as_left(planner, links, self.retry, full=self.full)
             cursor = self._cursor(reader, planner.source_schema)
             high = high_of(planner.source_schema, cursor, self._high)
             with self._behind, closed(self._pages(reader, planner, links, cursor)) as read:

@@ -166,6 +166,13 @@ class Assembly:
         return pl.concat([met.select(*LINK_SCHEMA), unlinked(gone)])
 
 
+def passed(draft: Draft, no: int, page: Page) -> Chunk:
+    """Return the chunk of a page of which nothing has to be decided."""
+    nothing, links = pl.DataFrame(schema=OUTCOMES), pl.DataFrame(schema=LINK_SCHEMA)
+    chunk = Chunk(no, nothing, (), links, dict(page.position), checked=draft.checked, left_out=page.left_out)
+    return replace(chunk, records=draft.records.with_row_index(ROW))
+
+
 def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
     for row, value in zip(rows.to_list(), values, strict=True):
         target[row] = value

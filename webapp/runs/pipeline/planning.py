@@ -28,7 +28,7 @@ from webapp.runs.pipeline.digests import Compared, Digests, beside, split
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.links import Links
-from webapp.runs.pipeline.one_way_chunk import OUTCOME_OF, Assembly, own_keys
+from webapp.runs.pipeline.one_way_chunk import OUTCOME_OF, Assembly, own_keys, passed
 from webapp.runs.pipeline.retry import at_once
 from webapp.runs.pipeline.sent import Sent
 from webapp.runs.pipeline.sides import Sides
@@ -110,7 +110,9 @@ class Planner:
         numbers = whole.numbers.filter(still)
         if isinstance(page, Compared):
             rest, numbers = rest.vstack(page.passed), numbers.append(_numbers(page, behind))
-        chunk = self._decided(looked.only(~still), rest["right_key"], links, (no, page))
+        left = looked.only(~still)
+        decided = still.all() and not page.rejects
+        chunk = passed(left.draft, no, page) if decided else self._decided(left, rest["right_key"], links, (no, page))
         learnt = pl.concat([chunk.links, self.steady.learnt(keys, looked.found, still)]) if self.steady else chunk.links
         outcomes = pl.concat([chunk.outcomes, unchanged(numbers, rest, self._side)])
         return replace(chunk, outcomes=outcomes, links=learnt, hits=asked.hits(in_scope))
