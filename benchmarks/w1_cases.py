@@ -167,6 +167,7 @@ SCENARIOS: Sequence[Scenario] = (
         "comparing", rules.MAPPED, rules.mapping("comparing", **rules.DELETING),
         (
             Case("first_load", "first load with 8 expressions, one-way", 1.5, mapped),
+            Case("nothing_full_first", "nothing changed, full compare, the first one", None, unchanged),
             Case("nothing_full", "nothing changed, full compare", 0.65, unchanged),
             Case("delta_full", "7% delta, full compare", 1.2, followed, mutate),
         ),

@@ -9,7 +9,7 @@ and closed. It promises that
 - `write` with `capabilities.transactions` is all or nothing for the good records of a call, and records the fence in
   the same transaction, so that a call that is repeated after a crash can be recognised with `applied`;
 - with `capabilities.messages`, `read` takes nothing away: messages stay in the system until `acknowledge` says that
-  what was read is durable. What is not acknowledged is read again, in its order: a message may be met twice, never lost.
+  what was read is durable. What is not acknowledged is read again, in its order: it may be met twice, never lost.
 """
 
 from __future__ import annotations

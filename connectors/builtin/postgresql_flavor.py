@@ -15,6 +15,7 @@ from connectors.builtin.database_types import Column, Table
 from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_filter import PostgreSQLTests
 from connectors.builtin.postgresql_literals import any_of, cast, own_text, to_text_values
+from connectors.builtin.postgresql_numbers import numbers
 from connectors.builtin.postgresql_write import PostgreSQLLoader
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
@@ -92,7 +93,7 @@ class PostgreSQLFlavor(Flavor):
         self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
     ) -> Fetched:
         """Return what a query gives by COPY, or row by row where texts have to tell what is wrong with a value."""
-        found = copied(connection, statement, columns, places)
+        found = numbers(connection, statement, columns, places) or copied(connection, statement, columns, places)
         return super().fetch(connection, statement, columns, places) if found is None else found
 
     def order_any(self, column: Column) -> sa.ColumnElement[Any]:
