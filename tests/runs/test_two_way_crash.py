@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from connectors.builtin.sqlite import SQLite
 from tests.runs.conftest import numbers
 from tests.runs.test_crash import Killed, dies
 from tests.runs.test_two_way import _customers, _rule
+from webapp.runs.models import quarantine
 from webapp.runs.pipeline.journal import Journal
 
 POINTS = [
@@ -39,3 +42,26 @@ def test_a_killed_two_way_run_ends_like_an_undisturbed_one(world, monkeypatch, o
     assert world.clients() == _customers(world)
     assert len(world.clients()) == 6
     assert numbers(world.run()) == {"read": 12, "unchanged": 12}
+
+
+REFUSE = "CREATE TRIGGER no BEFORE INSERT ON client WHEN new.title = 'Bob' BEGIN SELECT RAISE(ABORT, 'no'); END"
+
+
+@pytest.mark.parametrize("explain", [True, False])
+def test_what_is_refused_after_a_crash_waits_with_all_its_values(world, monkeypatch, explain):
+    """A plan does not repeat the values that are kept to explain records; who goes on has all of them again."""
+    _rule(world, explain=explain)
+    world.customers("Ann", "Bob", "Cid")
+    world.crm("UPDATE customer SET status = 'new'")
+    run_id = world.request()
+    with monkeypatch.context() as patch:
+        dies(patch, Journal, "plan", 1, before=False)
+        with pytest.raises(Killed):
+            world.work(run_id)
+    world.erp(REFUSE)
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    assert world.work(run_id, "w2")
+    with world.house.db.read() as tx:
+        (entry,) = tx.execute(sa.select(quarantine.c.stage, quarantine.c.record)).all()
+    kept = {"id": 2, "name": "Bob", "phone": "+86 2", "status": "new", "changed": "2024-01-01 00:00:02"}
+    assert (entry.stage, json.loads(entry.record)) == ("write", kept)

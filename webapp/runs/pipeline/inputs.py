@@ -48,6 +48,18 @@ def keep(page: Page, names: Sequence[str], first: int) -> Inputs | None:
     return Inputs(first, page.records.height, pack({"inputs": page.records.select(names)}), tuple(names))
 
 
+def beside(records: pl.DataFrame, kept: Inputs | None) -> pl.DataFrame:
+    """Return records without the values that are kept in any case: columns of no type stand in their place."""
+    held = () if kept is None else kept.fields
+    return records.with_columns(pl.lit(None).alias(name) for name in records.columns if name in held)
+
+
+def completed(records: pl.DataFrame, numbers: pl.Series, kept: Stored) -> pl.DataFrame:
+    """Return what `beside` was given; `numbers` are the places of the records in the run."""
+    bare = [name for name, dtype in records.schema.items() if dtype == pl.Null]
+    return records.with_columns(kept.records[name][numbers - kept.first].alias(name) for name in bare)
+
+
 def store(tx: sa.Connection, run_id: int, no: int, inputs: Inputs) -> None:
     """Write the values of a chunk in place of what is stored for it."""
     forget(tx, run_id, no)

@@ -150,7 +150,7 @@ class Journal:
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
-            plan = chunks.dump(chunk, None if _kept_whole(chunk) else chunks.touched(chunk), self._packed)
+            plan = chunks.dump(chunk, _not_kept(chunk), self._packed)
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=plan, **self._head(chunk)))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
@@ -163,11 +163,12 @@ class Journal:
             if found is None:
                 return None
             chunk = chunks.load(found.no, found.plan, found.counts)
-            if chunk.records is not None:
-                return chunk
             kept = inputs.of_chunk(tx, self.claim.run_id, found.no)
         if kept is None:
             return chunk
+        if chunk.records is not None:
+            numbers = chunk.outcomes["record_no"][chunk.records[chunks.ROW]]
+            return replace(chunk, records=inputs.completed(chunk.records, numbers, kept))
         places = chunk.outcomes["record_no"] - kept.first
         rows = ((places >= 0) & (places < kept.records.height)).arg_true()
         read = kept.records[places[rows]].with_columns(rows.cast(pl.UInt32).alias(chunks.ROW))
@@ -303,8 +304,10 @@ class Journal:
         record(tx, SYSTEM, self.house.clock(), Event(tag, subject, None, after, run_id=self.claim.run_id))
 
 
-def _kept_whole(chunk: Chunk) -> bool:
-    """Tell whether the values that are kept of a chunk are all that was read, so that they need not be kept twice."""
-    if chunk.inputs is None or chunk.records is None:
-        return False
-    return set(chunk.records.columns) <= {chunks.ROW, *chunk.inputs.fields}
+def _not_kept(chunk: Chunk) -> pl.DataFrame | None:
+    """Return what has to be noted of the records that are written or parked; what is kept of all is not, once more."""
+    kept = {chunks.ROW, *(chunk.inputs.fields if chunk.inputs is not None else ())}
+    if chunk.records is None or kept.issuperset(chunk.records.columns):
+        return None
+    found = chunks.touched(chunk)
+    return None if found is None else inputs.beside(found, chunk.inputs)

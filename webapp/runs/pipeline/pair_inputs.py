@@ -46,10 +46,11 @@ def kept(deciding: Deciding, rows: pl.Series, records: pl.DataFrame, first: int)
     """Return what is kept of a page; `rows` are the places of the records in `deciding` among all of them."""
     if records.is_empty():
         return None
-    frames = {"inputs": records.select(_names(deciding.view)), SIDE: pl.DataFrame({SIDE: [deciding.view.name]})}
+    names = _names(deciding.view)
+    frames = {"inputs": records.select(names), SIDE: pl.DataFrame({SIDE: [deciding.view.name]})}
     if not deciding.keys.is_empty():
         frames |= _pairs(deciding, rows)
-    return Inputs(first, records.height, pack(frames))
+    return Inputs(first, records.height, pack(frames), tuple(names))
 
 
 def _names(view: View) -> list[str]:

@@ -48,11 +48,11 @@ def high_of(schema: Schema, start: Start | None, stored: Any) -> Any:
     return typed_value(schema, start.field, stored) if isinstance(start, Cursor) else stored
 
 
-def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Page]:
+def pages(source: Connector, request: ReadRequest, retry: Retry, room: int = PAGE_BYTES) -> Iterator[Page]:
     """Yield the pages of a source; a read that breaks off goes on behind the last page.
 
     The first page is a small one. It tells how large the records are, and the next ones hold as many as fit into
-    `PAGE_BYTES`, at most what the request asks for.
+    `room` bytes, at most what the request asks for.
     """
     after, size = request.after, min(request.page_size, FIRST)
     failures = 0
@@ -62,7 +62,7 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
                 for page in read:
                     yield page
                     after, failures = page.position, 0
-                    fits = _fitting(page, size, request.page_size)
+                    fits = _fitting(page, size, (request.page_size, room))
                     if fits != size:
                         size = fits
                         break
@@ -75,12 +75,15 @@ def pages(source: Connector, request: ReadRequest, retry: Retry) -> Iterator[Pag
             retry.pause(error, failures)
 
 
-def _fitting(page: Page, size: int, most: int) -> int:
-    """Return how many records to read at a time: as before, unless a full page is far too small or too large."""
+def _fitting(page: Page, size: int, most: tuple[int, int]) -> int:
+    """Return how many records to read at a time: as before, unless a full page is far too small or too large.
+
+    `most` are the most records, and the most bytes.
+    """
     if page.records.height < size:
         return size
     bytes_each = max(1, int(page.records.estimated_size()) // page.records.height)
-    fits = max(1, min(most, PAGE_BYTES // bytes_each))
+    fits = max(1, min(most[0], most[1] // bytes_each))
     return fits if fits >= 2 * size or fits * 2 <= size else size
 
 

@@ -50,6 +50,9 @@ from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target
 
+_ROOM = 4 * 1024 * 1024
+"""A page holds as many records as fit into so many bytes: it is kept in some ten forms while it is decided about."""
+
 
 class TwoWayExecution(Execution):
     """One worker's work on one run of a two-way rule."""
@@ -275,7 +278,7 @@ class TwoWayExecution(Execution):
     def _read(self, view: View, request: ReadRequest) -> Iterator[Page]:
         """Yield the pages of a side; where that is safe, the next one is read while a chunk is written."""
         connector = self.connectors[view.name]
-        found = pages(connector, request, self.retry)
+        found = pages(connector, request, self.retry, _ROOM)
         ends = {(end.connection, end.object) for end in (self.rule.left, self.rule.right)}
         if not connector.spec.capabilities.concurrent or len(ends) == 1:
             yield from found
