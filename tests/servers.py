@@ -113,7 +113,8 @@ def mariadb(*more: str) -> Iterator[Server]:
             f"--bind-address={LOOPBACK}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
             "--innodb-flush-method=nosync", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
             "--innodb-buffer-pool-size=64M", f"--pid-file={folder / 'pid'}", f"--ssl-cert={certificate}",
-            f"--ssl-key={key}", *more,
+            f"--ssl-key={key}", "--log-bin=binlog", "--server-id=1", "--binlog-format=ROW", "--sync-binlog=0",
+            "--binlog-row-metadata=FULL", *more,
         ]  # fmt: skip
         with _process(command, folder, signal.SIGTERM) as process:
             _wait(process, folder, lambda: _knock(unix))

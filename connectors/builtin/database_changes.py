@@ -182,6 +182,9 @@ class Follower:
         own = convert(Decoded(texts), self.key.field).values.alias(self.key.name)
         records, rejects = self.reader.by_keys(self.session, self.key.name, own)
         asked = convert(Decoded(texts), request.schema[self.key.name]).values.alias(self.key.name)
+        # in the order of the log, whatever order they are found in
+        records = asked.to_frame().join(records, on=self.key.name, how="inner", maintain_order="left")
+        records = records.select(request.schema.names)
         dead = asked.filter(gone & ~asked.is_in(records[self.key.name].implode()))
         return Page(records, {}, tuple(rejects), deleted=self._without(dead, own, rejects, request))
 

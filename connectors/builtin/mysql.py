@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions
 
-from connectors.builtin.database_check import ServerDatabase, Untrusted
+from connectors.builtin.database_captured import CapturedDatabase
+from connectors.builtin.database_changes import WindowLog
+from connectors.builtin.database_check import Untrusted
 from connectors.builtin.database_settings import (
     CAPABILITIES,
     CATEGORY,
@@ -20,10 +23,11 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
+from connectors.builtin.mysql_changes import MariaDBLog
 from connectors.builtin.mysql_flavor import MySQLFlavor
 from connectors.builtin.mysql_wire import Wire
 from connectors.errors import Misconfigured, Unavailable
-from connectors.spi import ConnectorSpec
+from connectors.spi import Capture, ConnectorSpec
 from rules.text import N_, Message, msg
 
 _SLOW = msg("The server does not allow 'local_infile', which would make writing many records faster.")
@@ -57,7 +61,7 @@ class _NoClearText:
         raise pymysql.OperationalError(2059, "The server asks for the password in clear text.")
 
 
-class MySQL(ServerDatabase):
+class MySQL(CapturedDatabase):
     """Tables and views of a MySQL or MariaDB database."""
 
     spec = ConnectorSpec(
@@ -66,7 +70,7 @@ class MySQL(ServerDatabase):
         category=CATEGORY,
         summary=N_("Tables and views of a MySQL or MariaDB database."),
         settings=(*server_settings(3306), *TLS_SETTINGS, OWN_TABLE_SETTING, OPTIONS_SETTING),
-        capabilities=CAPABILITIES,
+        capabilities=replace(CAPABILITIES, capture=True),
     )
     flavor = MySQLFlavor()
     url = "mysql+pymysql://"
@@ -94,6 +98,10 @@ class MySQL(ServerDatabase):
             network.close()
             raise
         return connection
+
+    def log(self, name: str, capture: Capture) -> WindowLog:
+        """Return the log of a table."""
+        return MariaDBLog(self, name, capture, self.open)
 
     def offers_tls(self, connection: socket.socket) -> bool | None:
         """Read the greeting with which every MySQL server begins."""

@@ -18,7 +18,7 @@ from connectors.spi import Connector, Context, Fence, ReadRequest
 from connectors.testing import EXTREMES, ConnectorConformance, Settings
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests import servers
-from tests.connectors.databases import closed_port, everything, fill, rows, run, settings_of, texts
+from tests.connectors.databases import change, closed_port, everything, fill, rows, run, settings_of, texts
 
 NATIVE: Mapping[FieldType, str] = {
     FieldType.TEXT: "longtext",
@@ -72,6 +72,13 @@ class TestConformance(ConnectorConformance):
 
     def refused(self) -> Mapping[str, Any]:
         return {"title": "x" * 41}
+
+    def change(self, settings: Settings, records: pl.DataFrame, removed: pl.Series) -> None:
+        with MySQL(settings, Context()) as source:
+            change(self.url, self.object_name, source.schema(self.object_name), records, removed)
+
+    def rename(self, settings: Settings, old: Any, new: Any) -> None:
+        run(self.url, f"UPDATE {self.object_name} SET id = {new} WHERE id = {old}")
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import polars as pl
 import psycopg
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,57 +23,20 @@ from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_changes import PostgreSQLLog, publication_of
 from connectors.builtin.postgresql_changes_stream import Stream
 from connectors.errors import Misconfigured, Unavailable
-from connectors.spi import Capture, Context, Page, ReadRequest
+from connectors.spi import Capture, ReadRequest
 from rules.text import Message
 from tests import servers
-from tests.connectors.databases import promptly, rows, run, settings_of
+from tests.connectors.captured import Captured, applied, follow, transaction
+from tests.connectors.databases import promptly, rows, run
 
 TABLE = "CREATE TABLE t (id integer PRIMARY KEY, name text, n numeric, at timestamptz, j jsonb)"
-
-
-class Captured:
-    """A reader of one table by its log, that keeps where it is as a rule does."""
-
-    def __init__(self, url: str, table: str = "t", key: str = "id") -> None:
-        self.url, self.table = url, table
-        self.source = PostgreSQL(settings_of(url), Context(timeout=5))
-        self.capture = Capture(f"syncline_test_{url[-12:]}", key)
-        self.log = self.source.log(table, self.capture)
-
-    def pages(self, size: int = 1000, after: Any = None, since: Any = None) -> list[Page]:
-        capture = replace(self.capture, since=since) if since else self.capture
-        request = ReadRequest(self.table, self.source.schema(self.table), after=after, page_size=size, capture=capture)
-        return list(self.source.read(request))
-
-    def first(self) -> list[dict[str, Any]]:
-        """Read all and return it."""
-        self.log.keep()
-        pages = self.pages()
-        self.capture = replace(self.capture, since=json.loads(json.dumps(pages[-1].captured)))
-        return self._shown(pages)[0]
-
-    def next(self, size: int = 1000) -> tuple[list[dict[str, Any]], list[Any], bool]:
-        """Read what is new and return records, deleted keys, and whether all were deleted at once."""
-        pages = self.pages(size)
-        self.capture = replace(self.capture, since=json.loads(json.dumps(pages[-1].captured)))
-        return self._shown(pages)
-
-    def _shown(self, pages: list[Page]) -> tuple[list[dict[str, Any]], list[Any], bool]:
-        records = pl.concat([page.records for page in pages]).rows(named=True)
-        key = self.capture.key
-        deleted = [k for page in pages if page.deleted is not None for k in page.deleted[key]]
-        return records, deleted, any(page.emptied for page in pages)
-
-    def close(self) -> None:
-        self.log.drop()
-        self.source.close()
 
 
 @pytest.fixture
 def t(postgres_url: str) -> Iterator[Captured]:
     promptly(postgres_url)
     run(postgres_url, TABLE)
-    captured = Captured(postgres_url)
+    captured = Captured(PostgreSQL, postgres_url)
     yield captured
     captured.close()
 
@@ -151,7 +112,7 @@ def test_a_partitioned_table_is_one_table(postgres_url: str) -> None:
         "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
         "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)", "INSERT INTO p VALUES (1, 'a')",
     )  # fmt: skip
-    with contextlib.closing(Captured(postgres_url, "p")) as p:
+    with contextlib.closing(Captured(PostgreSQL, postgres_url, "p")) as p:
         p.first()
         run(postgres_url, "UPDATE p SET id = 11")
         assert p.next() == ([{"id": 11, "name": "a"}], [1], False)
@@ -166,7 +127,7 @@ def test_keys_of_other_types(postgres_url: str, kind: str, first: str, second: s
     """Whatever type the key has, records are found by it and deletions name it; it need not be the first column."""
     promptly(postgres_url)
     run(postgres_url, f"CREATE TABLE k (a text, b text, k {kind} PRIMARY KEY)")
-    with contextlib.closing(Captured(postgres_url, "k", "k")) as k:
+    with contextlib.closing(Captured(PostgreSQL, postgres_url, "k", "k")) as k:
         k.first()
         run(postgres_url, f"INSERT INTO k VALUES (NULL, 'x', $k${first}$k$)", f"INSERT INTO k (k) VALUES ('{second}')")
         records, _, _ = k.next()
@@ -182,7 +143,7 @@ def test_a_key_beside_the_primary_key(postgres_url: str) -> None:
         postgres_url, "CREATE TABLE f (id serial PRIMARY KEY, no text NOT NULL, name text)",
         "ALTER TABLE f ALTER no SET STORAGE EXTERNAL",
     )  # fmt: skip
-    with contextlib.closing(Captured(postgres_url, "f", "no")) as f:
+    with contextlib.closing(Captured(PostgreSQL, postgres_url, "f", "no")) as f:
         assert "REPLICA IDENTITY FULL" in str(f.log.missing()[0])
         with pytest.raises(Misconfigured, match="REPLICA IDENTITY FULL"):
             f.log.keep()
@@ -249,18 +210,6 @@ def test_windows_of_any_size(t: Captured, monkeypatch: pytest.MonkeyPatch, most:
         assert page.captured is not None
         again, _ = applied(t.pages(since=dict(page.captured)), applied(pages[:number], {})[0])
         assert again == there
-
-
-def applied(pages: list[Page], replica: dict[Any, Any]) -> tuple[dict[Any, Any], set[Any]]:
-    """Return a copy with what pages say, and the keys that they say are gone."""
-    replica, gone = dict(replica), set[Any]()
-    for page in pages:
-        for record in page.records.iter_rows(named=True):
-            replica[record["id"]] = record
-        for key in page.deleted["id"] if page.deleted is not None else ():
-            gone.add(key)
-            replica.pop(key, None)
-    return replica, gone
 
 
 def test_a_commit_that_waits_for_a_standby_is_waited_for(
@@ -364,7 +313,7 @@ def test_a_log_that_does_not_tell_all_is_noticed(t: Captured) -> None:
 def test_a_publication_that_others_read_by_stays(t: Captured) -> None:
     """What a second reader needs is not taken away with the first one."""
     t.first()
-    with contextlib.closing(Captured(t.url)) as second:
+    with contextlib.closing(Captured(PostgreSQL, t.url)) as second:
         second.capture = replace(second.capture, name=f"{second.capture.name}_2")
         second.log = second.source.log("t", second.capture)
         second.log.keep()
@@ -455,7 +404,7 @@ DEEDS = st.one_of(
 def history(module_postgres_url: str) -> Iterator[tuple[Captured, dict[Any, Any]]]:
     promptly(module_postgres_url)
     run(module_postgres_url, TABLE)
-    with contextlib.closing(Captured(module_postgres_url)) as captured:
+    with contextlib.closing(Captured(PostgreSQL, module_postgres_url)) as captured:
         captured.first()
         yield captured, {}
 
@@ -483,23 +432,3 @@ def test_any_history(
                 follow(t, replica, size)
         follow(t, replica, size)
     assert sorted((r["id"], r["name"]) for r in replica.values()) == rows(t.url, "SELECT id, name FROM t ORDER BY id")
-
-
-def transaction(url: str, deeds: list[str], *, commit: bool) -> None:
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        for deed in deeds:
-            connection.exec_driver_sql(deed)
-        if not commit:
-            raise ZeroDivisionError
-
-
-def follow(t: Captured, replica: dict[Any, Any], size: int) -> None:
-    pages = t.pages(size)
-    t.capture = replace(t.capture, since=json.loads(json.dumps(pages[-1].captured)))
-    known, _ = applied(pages, replica)
-    if any(page.emptied for page in pages):
-        there = {row[0] for row in rows(t.url, "SELECT id FROM t")}
-        known = {key: record for key, record in known.items() if key in there}
-    replica.clear()
-    replica.update(known)
