@@ -58,7 +58,7 @@ def test_a_plan_lists_the_pairs_that_would_wait(admin_client, shop):  # noqa: F8
     assert "Last agreed" in conflict
     assert all(shown in conflict for shown in ("+86 2", "&lt;1&gt;", "2 ↔ 70"))
     assert all(shown in doubt for shown in ("Possible partner 90 in erp · client", "80% sure", "Miller and Sons Ltd"))
-    assert "Open the case" not in page
+    assert "Show the case" not in page
     run_id = shop.work(number_of(admin_client.post(f"/runs/{sim}/approve")))
     assert "/cases/?rule=customers" in admin_client.get(f"/runs/{run_id}").text
     with shop.house.db.read() as tx:
