@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from connectors.testing_sample import KEY, joined, same
 from rules.predicate import Compare, Empty, Every, Has, Place, Predicate, Some, Test, Within
 from rules.schema import Field, FieldType, Schema
 
+SMALL = 10
 _TESTS: Mapping[Test, Callable[[Any, Any], bool]] = {
     Test.EQUAL: operator.eq,
     Test.DIFFERENT: operator.ne,
@@ -78,9 +80,13 @@ class FilterLaws(ReadLaws):
 
     @pytest.mark.parametrize("size", [2, 1000])
     def test_filter_loses_nothing(self, source: Connector, seeded: pl.DataFrame, sample: Schema, size: int) -> None:
-        """Every record that meets a filter is sent, in the order of a read without it; all others are counted."""
+        """Every record that meets a filter is sent, in the order of a read without it; all others are counted.
+
+        There are hundreds of filters: one in three is asked for in large pages, one in eleven in pages of two, so that
+        all kinds of tests come with other values each.
+        """
         whole = joined(self.pages(source, sample))
-        for wanted in _predicates(seeded, sample):
+        for wanted in itertools.islice(_predicates(seeded, sample), 0, None, 11 if size < SMALL else 3):
             request = ReadRequest(self.object_name, sample, page_size=size, filter=wanted)
             asked = source.filterable(request)
             if asked is None:

@@ -250,7 +250,7 @@ def mixed(house: House, define: Define) -> tuple[Entity, dict[int, dict[str, Any
     return entity, dict(zip(ids, rows, strict=True))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=st.lists(conditions(), min_size=1, max_size=2))
 def test_filters_equal_their_model(
     house: House, mixed: tuple[Entity, dict[int, dict[str, Any]]], wanted: list[Filter]

@@ -257,7 +257,7 @@ def test_a_run_that_is_killed_and_resumed_gives_the_same_verdicts(world, monkeyp
 CUSTOMER = st.tuples(st.sampled_from([None, "Ada", "Cornelia"]), st.sampled_from(["1", "2", "3", None]))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CUSTOMER, max_size=9), st.lists(st.sampled_from(["reject", "quarantine", "warn"]), min_size=3))
 def test_the_numbers_add_up_whatever_the_validations_say(world, rows, severities):
     """Whatever is left out, parked or warned of: every record read has exactly one outcome."""

@@ -36,7 +36,7 @@ def _hits(table: DecisionTable, row: tuple[Any, ...]) -> list[int]:
     ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data())
 def test_agrees_with_points(data: st.DataObject) -> None:
     """A record without a row lies in exactly one gap, one with a row in none; overlaps are where two rows apply."""
@@ -71,7 +71,7 @@ def _inside(table: DecisionTable, parts: tuple[Any, ...], row: tuple[Any, ...]) 
     return True
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(documents("unique", max_rows=5, dates=False))
 def test_agrees_with_brute_force(document: dict[str, Any]) -> None:
     """On every combination of pieces, boxes and pairs are what going through all of them finds."""

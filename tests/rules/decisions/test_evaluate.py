@@ -22,7 +22,7 @@ from tests.rules.decisions.tables import DAY, active, applies, batch, documents,
 D = Decimal
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.data())
 def test_agrees_with_a_plain_reading(data: st.DataObject) -> None:
     """Pieces of lines, bits and chunks give the rows that a cell by cell reading gives, for all types and policies."""

@@ -21,7 +21,14 @@ def test_some_agree() -> None:
     assert report.different == [], str(report)
 
 
-@pytest.mark.large
+@pytest.mark.parametrize(("seed", "count"), [(2_974_953_881, 900), (77, 300), (3, 500)])
+def test_more_agree(seed: int, count: int) -> None:
+    """Two thousand random expressions, the same at each run, agree over 60 records each."""
+    report = compare(seed, count)
+    assert report.different == [], str(report)
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("seed", "count"), [(2_974_953_881, 6_500), (77, 1_500), (3, 2_000)])
 def test_many_agree(seed: int, count: int) -> None:
