@@ -93,7 +93,7 @@ class MariaDBLog(WindowLog):
         except self._database.flavor.driver_errors as error:
             raise self._database.flavor.fault(error, self._table) from error
         behind = {**until, "skip": 0} if last else keys.end
-        texts = pl.Series([str(key) for key in keys.found], dtype=pl.String)
+        texts = pl.Series(list(keys.found), dtype=pl.String)
         return Window(texts, keys.gone, behind, last, keys.emptied)
 
     def settle(self, window: Window) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 
 _NEEDED = {"log_bin": "1", "binlog_format": "ROW", "binlog_row_metadata": "FULL"}
-_KEYS = {"tinyint", "smallint", "mediumint", "int", "bigint", "varchar", "char", "decimal", "date"}
+_KEYS = {"tinyint", "smallint", "mediumint", "int", "bigint", "varchar", "char", "date"}
 """Types whose text in the log is that of a read."""
 _TEXTS = ("utf8", "ascii")
 
@@ -33,7 +33,7 @@ WHERE r.CONSTRAINT_SCHEMA = DATABASE() AND r.TABLE_NAME = :table
 
 def missing(connection: sa.Connection, table: str, key: str) -> list[Message]:
     """Return what keeps the log of a table from being read."""
-    names = ", ".join(f"'{name}'" for name in (*_NEEDED, "version", "binlog_row_image"))
+    names = ", ".join(f"'{name}'" for name in (*_NEEDED, "version", "binlog_row_image", "log_bin_compress"))
     rows = connection.exec_driver_sql(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})").fetchall()
     found = {str(name): str(value) for name, value in rows}
     told = list(server(found))
@@ -56,6 +56,8 @@ def server(found: Mapping[str, str]) -> Iterator[Message]:
         )
     if found["binlog_format"] != "ROW":
         yield msg("The log does not name single records. Have an administrator set binlog_format = ROW.")
+    if found.get("log_bin_compress", "OFF") != "OFF":
+        yield msg("The log is compressed, which cannot be read. Have an administrator set log_bin_compress = OFF.")
     if found.get("binlog_row_metadata") != "FULL":
         yield msg("The log does not name fields. Have an administrator set binlog_row_metadata = FULL (MariaDB 10.5).")
 

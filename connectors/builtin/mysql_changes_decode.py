@@ -14,11 +14,13 @@ from pymysqlreplication.event import MariadbGtidEvent, QueryEvent
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
 from connectors.builtin.database_changes import Keys
+from connectors.builtin.mysql_changes_rows import RowKeys
 from connectors.changes import Mark
 from connectors.errors import Misconfigured, Unavailable
 from rules.text import msg
 
 _EVENTS = (DeleteRowsEvent, MariadbGtidEvent, QueryEvent, UpdateRowsEvent, WriteRowsEvent)
+_PREPARED = re.compile(r"\s*XA\s+END\b", re.IGNORECASE)
 _BY_STATEMENT = r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)"
 
 
@@ -37,6 +39,8 @@ class Decoder:
             rf"|\s*{_BY_STATEMENT}\b([^(]*?(\b(INTO|FROM|TABLE|IGNORE|LOW_PRIORITY)|,))?\s+{own}", flags,
         )  # fmt: skip
         self._seen: dict[str, str] = {}
+        self._known: tuple[Any, RowKeys] | None = None
+        self._named = False
 
     def collect(self, connect: Callable[[], pymysql.Connection[Any]], at: Mark, until: Mark, reader: str) -> bool:
         """Take keys until the window is full; return whether the end of the read is reached."""
@@ -48,7 +52,7 @@ class Decoder:
                 if isinstance(event, MariadbGtidEvent):
                     if begun and self._keys.committed(self._place(stream)):
                         return False
-                    begun = True
+                    begun, self._named = True, False
                     if (number_of(stream.log_file), int(stream.log_pos)) > end:
                         return True
                     self._seen[str(event.domain_id)] = event.gtid
@@ -65,34 +69,36 @@ class Decoder:
         if isinstance(event, QueryEvent):
             self._statement(event)
             return False
-        for row in event.rows:
-            self._row(event, row)
+        self._named = True
+        rows, data = self._rows(event), event.packet.read(event.event_size - event.packet.read_bytes)
+        if isinstance(event, UpdateRowsEvent):
+            for old, new in rows.of(data, (event.columns_present_bitmap, event.columns_present_bitmap2)):
+                self._keys.changed_to(old, old if new is None else new)
+        else:
+            gone = isinstance(event, DeleteRowsEvent)
+            for (key,) in rows.of(data, (event.columns_present_bitmap,)):
+                self._keys.changed(key, gone=gone)
         return self._keys.full
 
-    def _row(self, event: Any, row: Any) -> None:
-        if isinstance(event, UpdateRowsEvent):
-            old = self._value(row["before_values"])
-            new = row["after_values"].get(self._key)
-            self._keys.changed_to(old, old if new is None else new)
-        else:
-            self._keys.changed(self._value(row["values"]), gone=isinstance(event, DeleteRowsEvent))
-
-    def _value(self, values: Any) -> Any:
-        if self._key not in values:
-            raise Misconfigured(
-                msg(
-                    "The log does not name '{field}' of '{object}'. The server needs binlog_row_metadata = FULL, and"
-                    " the column its name of today. Let the log be read anew: syncline logs drop RULE",
-                    field=self._key, object=self._table,
-                ),
-                object_name=self._table,
-            )  # fmt: skip
-        return values[self._key]
+    def _rows(self, event: Any) -> RowKeys:
+        """Return what knows the rows of an event; columns are told once for many events."""
+        if self._known is None or self._known[0] is not event.columns:
+            self._known = event.columns, RowKeys(event.columns, self._key, self._table)
+        return self._known[1]
 
     def _statement(self, event: Any) -> None:
         """Take note of a statement; one that changes records or the table in a way that is not told is an error."""
         if event.schema.decode(errors="replace") != self._schema and self._schema not in event.query:
             return
+        if self._named and _PREPARED.match(event.query):
+            raise Misconfigured(
+                msg(
+                    "Records of '{object}' were changed by a distributed transaction (XA), and the log does not tell"
+                    " when it can be seen. Let the log be read anew, which compares all: syncline logs drop RULE",
+                    object=self._table,
+                ),
+                object_name=self._table,
+            )
         if self._emptied.match(event.query):
             self._keys.emptied_all()
         elif self._replaced.match(event.query):
