@@ -130,6 +130,7 @@ def test_the_page_compares(ruled: House, world: World, admin_client: FlaskClient
     """From the page of a shadow run: without a live run it says what to do, then it shows what differs."""
     world.customers("Ann", "Bob")
     shadow = world.run("shadow")
+    assert 'name="mode" value="shadow"' in text(admin_client, "/rules/customers")
     path = f"/runs/{shadow.id}/shadow"
     assert path in text(admin_client, f"/runs/{shadow.id}")
     assert "No live run yet" in text(admin_client, path)
