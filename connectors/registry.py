@@ -24,6 +24,7 @@ BUILTIN: Mapping[str, str] = {
     "amqp": "connectors.builtin.amqp:Amqp",
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
     "mqtt": "connectors.builtin.mqtt:Mqtt",
+    "kafka": "connectors.builtin.kafka:Kafka",
 }
 
 _registered: dict[str, type[Connector]] = {}

