@@ -110,7 +110,7 @@ def left_behind(
 ) -> pl.DataFrame:
     """Return the hashes of both records as they are after the writes; null where a pair has to be looked at again."""
     if how is None:
-        return outcomes.select(**_UNKNOWN)
+        return outcomes.with_columns(**_UNKNOWN).select(*_UNKNOWN)
     ends = [Outcome.UPDATED, Outcome.UNCHANGED]
     if all(field.on_create for field in fields if field.on_update):
         ends.append(Outcome.CREATED)  # else the next run still has something to write
