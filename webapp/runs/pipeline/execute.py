@@ -28,6 +28,7 @@ from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.compiled import compiled
 from webapp.runs.pipeline.correlating import for_one_way
+from webapp.runs.pipeline.digests import digests, sent_pages
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
@@ -36,11 +37,11 @@ from webapp.runs.pipeline.leftovers import settle_leftovers
 from webapp.runs.pipeline.limits import Limits, heed_drift
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected, unmet
-from webapp.runs.pipeline.overlap import Behind, ahead, closed
+from webapp.runs.pipeline.overlap import Behind, closed
 from webapp.runs.pipeline.parking import settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
-from webapp.runs.pipeline.reading import Start, begun, high_of, highest, pages, replayed
+from webapp.runs.pipeline.reading import Start, begun, high_of, highest, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.reread import known_as_left
 from webapp.runs.pipeline.retry import Retry
@@ -109,8 +110,10 @@ class Execution:
             planner.at = self.claim.requested_at
             planner.validating = self._validating(systems, mapping.source, stack)
             self._keep(schemas, planner)
+            planner.digests = digests(planner, reader) if self.full and self.claim.kind == "sync" else None
+            self._scanner = stack.enter_context(systems.connect(source.connection)) if planner.digests else reader
             scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
-            asked = (self.house.db.read, self.claim.rule_id, scheme)
+            asked = (self.house.db.read, self.claim.rule_id, scheme, planner.digested)
             links = (Links.whole if self.full else Links.lazy)(*asked, reverse=self.sides.reverse)
             self.limits = Limits(self.rule, len(links) if self.rule.guards else 0, self.journal.log)
             self._library = systems.library
@@ -223,23 +226,23 @@ class Execution:
         self.journal.log("warning", msg(text, count=number))
 
     def _tell_missing(self, lookup: Lookup, texts: pl.Series, found: pl.DataFrame) -> None:
-        missing = lookup.missing(texts, found)
-        if missing:
-            text = msg("{object} has no record with the key {keys}.", object=lookup.object, keys=", ".join(missing))
+        if missing := ", ".join(lookup.missing(texts, found)):
+            text = msg("{object} has no record with the key {keys}.", object=lookup.object, keys=missing)
             self.journal.log("warning", text)
 
     def _filtered(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> ReadRequest:
         if not self.filters:
             return request
         found = filtered(reader, request, planner, links, self._library)
+        planner.partial |= found.request.filter is not None
         if found.told is not None and self.claim.chunks == 0:
             self.journal.log("info", found.told)
         return found.request
 
     def _sent(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Iterator[Page]:
         """Yield what the source sends, then the linked records that it has left out."""
-        position = self._position or {}
-        for page in ahead(pages(reader, request, self.retry)):
+        systems, position = (self._scanner, reader), self._position or {}
+        for page in sent_pages(systems, request, planner, links, self.retry):
             yield page
             position = page.position
         self._behind.wait()  # the following goes by what the run has met
