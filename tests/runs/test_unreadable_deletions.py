@@ -133,6 +133,7 @@ def test_undoing_leaves_it_as_it_is(both: Both, name: str):
     assert both.world.work(run_id)
     assert both.world.look(run_id).state == "succeeded", str(both.world.look(run_id).message)
     assert both.right() == [3]
+    assert any("cannot be read" in str(record.reason) for record in both.world.records(run_id))
 
 
 def test_what_is_gone_from_both_sides_needs_no_deletion(both: Both):
