@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from rules.documents.flows import flows
 from rules.documents.sync import SideName, SyncRule
@@ -33,6 +34,7 @@ def read_fields(rule: SyncRule, source: Schema, more: Iterable[str] = ()) -> tup
     return tuple(name for name in source.names if name in found)
 
 
+@lru_cache(2048)
 def named_fields(text: str, schema: Schema) -> frozenset[str]:
     """Return the fields of a schema that an expression names; none where it cannot be read."""
     try:

@@ -16,7 +16,7 @@ from webapp.extensions import House
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline import links as module
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.key_bits import key_bits, may_hold
+from webapp.runs.pipeline.key_bits import Asked, key_bits
 from webapp.runs.pipeline.link_log import LinkLog
 from webapp.runs.pipeline.links import SCHEMA, Links
 
@@ -156,14 +156,14 @@ def test_links_of_the_other_way_are_found_by_what_was_their_other_key(house: Hou
 def test_no_key_that_is_there_is_missed(there: set[str], others: set[str]) -> None:
     """Bits may say of a key that it may be there although it is not, never the other way round."""
     bits = key_bits(pl.Series([*there, None], dtype=pl.String), "left")
-    assert all(may_hold(bits, pl.Series([key], dtype=pl.String), "left") for key in there)
-    assert may_hold(bits, pl.Series([*others, *there], dtype=pl.String), "left") or not there
-    assert may_hold(bits, pl.Series([*others], dtype=pl.String), "right")
-    assert may_hold(None, pl.Series([*others], dtype=pl.String), "left")
+    assert all(Asked(pl.Series([key], dtype=pl.String), "left").may_be_in(bits) for key in there)
+    assert Asked(pl.Series([*others, *there], dtype=pl.String), "left").may_be_in(bits) or not there
+    assert Asked(pl.Series([*others], dtype=pl.String), "right").may_be_in(bits)
+    assert Asked(pl.Series([*others], dtype=pl.String), "left").may_be_in(None)
 
 
 def test_few_keys_that_are_not_there_seem_to_be() -> None:
     """Of 20,000 strangers, less than one in a hundred."""
     bits = key_bits(pl.select(pl.int_range(25_000).cast(pl.String)).to_series(), "left")
     strangers = pl.select(pl.int_range(25_000, 27_000).cast(pl.String)).to_series()
-    assert sum(may_hold(bits, strangers[row : row + 1], "left") for row in range(strangers.len())) < 20
+    assert sum(Asked(strangers[row : row + 1], "left").may_be_in(bits) for row in range(strangers.len())) < 20

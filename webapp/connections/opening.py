@@ -34,13 +34,18 @@ def open_connector(house: House, name: str) -> Iterator[Connector]:
     Raises:
         ConnectorError: Also for a connection that does not exist and for a secret that cannot be read.
     """
-    with house.db.read() as tx:
-        try:
-            row = get_connection(tx, name)
-        except ConnectionMissing as error:
-            raise Misconfigured(error.message, msg("Create it, or choose another connection.")) from None
+    row = stored(house, name)
     with opened(row, clear_settings(house, row), context(house, row)) as connector:
         yield connector
+
+
+def stored(house: House, name: str) -> ConnectionRow:
+    """Return the connection called `name`; raises `Misconfigured` where there is none."""
+    with house.db.read() as tx:
+        try:
+            return get_connection(tx, name)
+        except ConnectionMissing as error:
+            raise Misconfigured(error.message, msg("Create it, or choose another connection.")) from None
 
 
 @contextmanager

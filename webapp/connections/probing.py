@@ -111,9 +111,8 @@ def object_schema(house: House, name: str, object_name: str, refresh: bool = Fal
     return schema
 
 
-def found_schema(house: House, name: str, object_name: str, connector: Connector) -> Schema:
+def found_schema(house: House, row: ConnectionRow, object_name: str, connector: Connector) -> Schema:
     """Return the fields of an object as an open connector finds them now, and keep them where they are others."""
-    row = _row(house, name)
     try:
         schema = budget.within(budget.SECONDS, row.title or row.connector, lambda: connector.schema(object_name))
     except ConnectorError:

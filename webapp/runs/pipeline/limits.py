@@ -99,7 +99,7 @@ def changed_fields(
 ) -> Message | None:
     """Tell which fields have changed since the last run of this version; return why the run has to stop, if so."""
     before = _last(tx, claim, reverse=rule.direction is Direction.RIGHT_TO_LEFT)
-    if before is None:
+    if before is None or before == schemas:
         return None
     found = drifted(rule, before, schemas)
     for one in found:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.codec import Packed, pack, unpack
-from webapp.runs.pipeline.key_bits import key_bits, may_hold
+from webapp.runs.pipeline.key_bits import Asked, key_bits
 from webapp.runs.pipeline.turning import flowed, turned
 
 SCHEMA = {
@@ -60,7 +60,8 @@ class LinkLog:
 
     def find(self, connect: Connect, keys: pl.Series) -> pl.DataFrame:
         """Return the rows of some keys; only segments that may hold one of them are read."""
-        numbers = [number for number, bits in self._bits.items() if may_hold(bits, keys, self._kind)]
+        asked_for = Asked(keys, self._kind)
+        numbers = [number for number, bits in self._bits.items() if asked_for.may_be_in(bits)]
         missing = [number for number in numbers if number not in self._read]
         if missing:
             with connect() as tx:
