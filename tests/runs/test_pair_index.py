@@ -22,9 +22,9 @@ ROW = st.one_of(
 LOGS = st.lists(st.lists(ROW, max_size=5), max_size=12)
 
 
-def frame_of(rows, first):
+def frame_of(rows, first, segment):
     held = [(*row[:2], first + at, None, row[2]) for at, row in enumerate(rows)]
-    return pl.DataFrame(held, schema=PAIRS, orient="row")
+    return pl.DataFrame(held, schema=PAIRS, orient="row").with_columns(segment=pl.lit(segment, dtype=pl.Int64))
 
 
 def settled(log):
@@ -46,9 +46,9 @@ def test_what_is_found_is_what_the_whole_log_says(log, spread, spare):
             patch.setattr(module, "_hashes", lambda keys: (keys.hash() % spread).to_numpy())
         index, whole = PairIndex(), []
         for segment, rows in enumerate(log):
-            index.add(frame_of(rows, 10 * segment), segment)
-            whole.append(frame_of(rows, 10 * segment).with_columns(segment=pl.lit(segment, dtype=pl.Int64)))
-        known = settled(pl.concat(whole)) if whole else frame_of([], 0).with_columns(segment=pl.lit(0, dtype=pl.Int64))
+            index.add(frame_of(rows, 10 * segment, segment))
+            whole.append(frame_of(rows, 10 * segment, segment))
+        known = settled(pl.concat([frame_of([], 0, 0), *whole]))
         assert sorted(map(str, pl.concat([known.clear(), *index.slices()]).rows())) == sorted(map(str, known.rows()))
         assert len(index) == known.filter(op=LINK).height
         assert index.sizes() == dict(known.group_by("segment").len().iter_rows())
@@ -67,7 +67,7 @@ def test_rows_are_found_by_the_segment_that_they_were_moved_to():
     """Rows that were put together with others lie in the new segment and nowhere else."""
     index = PairIndex()
     for segment, rows in enumerate(([("a", "x", LINK), ("b", "y", LINK)], [("c", "z", LINK)])):
-        index.add(frame_of(rows, 0), segment)
+        index.add(frame_of(rows, 0, segment))
     index.move(index.inside(1), 7)
     assert (index.sizes(), index.inside(1).to_list()) == ({0: 2, 7: 1}, [])
     assert index.rows(index.find("right", pl.Series(["z"])))["segment"].to_list() == [7]

@@ -42,15 +42,16 @@ class PairIndex:
         self._segments = np.empty(0, dtype=np.int32)
         self._sides = {side: _Keys() for side in _SIDES}
 
-    def add(self, rows: pl.DataFrame, segment: int) -> None:
-        """Add rows behind all others; those that they take the place of count no more."""
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows with their `segment` behind all others; those that they take the place of count no more."""
         keys = [rows[f"{side}_key"] for side in _SIDES]
         for side, named in zip(_SIDES, keys, strict=True):
             self._live[_there(self.find(side, named))] = False
         stays = keys[0].is_null() | keys[0].is_last_distinct()
         stays &= (keys[1].is_null() | keys[1].is_last_distinct()) & (rows["op"] != GONE)
         kept = rows if stays.all() else rows.filter(stays)
-        self._append(kept.select(pl.col(name).cast(dtype) for name, dtype in _HELD.items()), segment)
+        segments = kept["segment"].to_numpy().astype(np.int32)
+        self._append(kept.select(pl.col(name).cast(dtype) for name, dtype in _HELD.items()), segments)
         if np.count_nonzero(~self._live) > len(self._live) // 2 + _SPARE:
             self._renew()
 
@@ -99,7 +100,7 @@ class PairIndex:
     def _living(self, part: slice) -> pl.Series:
         return pl.Series(np.flatnonzero(self._live[part]) + part.start, dtype=pl.UInt32)
 
-    def _append(self, rows: pl.DataFrame, segment: int) -> None:
+    def _append(self, rows: pl.DataFrame, segments: Array) -> None:
         first = self._frame.height
         for side, index in self._sides.items():
             index.add(rows[f"{side}_key"], first, self._frame[f"{side}_key"])
@@ -109,14 +110,13 @@ class PairIndex:
         self._frame = pl.concat(self._blocks)
         more = self._frame.height - first
         self._live = np.concatenate([self._live, np.ones(more, dtype=bool)])
-        self._segments = np.concatenate([self._segments, np.full(more, segment, dtype=np.int32)])
+        self._segments = np.concatenate([self._segments, segments])
 
     def _renew(self) -> None:
         """Write the log anew without the rows that count no more."""
         frame, segments = self._frame.filter(self._live), self._segments[self._live]
         self._clear()
-        self._append(frame, 0)
-        self._segments = segments
+        self._append(frame, segments)
 
 
 class _Keys:

@@ -23,11 +23,21 @@ from webapp.runs.pipeline.turning import flowed, turned
 
 __all__ = ["APART", "GONE", "LINK", "Pairs"]
 
-_KEPT = 16
+_KEPT = 8
 _SEGMENT_ROWS = 20_000
+_TOGETHER = 200_000
+"""So many rows of the log are taken over at a time when it is read."""
 _OTHER = {"left": "right", "right": "left"}
 _BOTH_KEYS, _AGREED = "baseline", "agreed:"
 """How baselines are called that have both keys, and those of a chunk, which have the key of the side that was read."""
+
+_Kept = tuple[pl.DataFrame, str, pl.DataFrame]
+"""Baselines with one key, the name of that key, and both keys of the pairs."""
+_NOTHING: _Kept = (
+    pl.DataFrame(schema={"left_key": pl.String()}),
+    "left_key",
+    pl.DataFrame(schema={"left_key": pl.String(), "right_key": pl.String()}),
+)
 
 
 class Pairs:
@@ -43,7 +53,7 @@ class Pairs:
         self.scheme = scheme
         self._index = PairIndex()
         self._sizes: dict[int, int] = {}
-        self._cache: OrderedDict[int, pl.DataFrame] = OrderedDict()
+        self._cache: OrderedDict[int, _Kept] = OrderedDict()
         self._fresh: int | None = None
 
     @classmethod
@@ -53,9 +63,16 @@ class Pairs:
         columns = (link_segment.c.id, link_segment.c.scheme, link_segment.c.rows)
         rows = tx.execute(sa.select(*columns).where(link_segment.c.rule_id == rule_id).order_by(link_segment.c.id))
         ways = flowed(tx, rule_id)
+        parts: list[pl.DataFrame] = []
         for row in rows.all():
             pairs._sizes[row.id] = row.rows
-            pairs._index.add(pairs._part(tx, row, reverse=ways.get(row.id, False)), row.id)
+            part = pairs._part(tx, row, reverse=ways.get(row.id, False))
+            parts.append(part.with_columns(segment=pl.lit(row.id, dtype=pl.Int64)))
+            if sum(part.height for part in parts) > _TOGETHER:
+                pairs._index.add(pl.concat(parts))
+                parts = []
+        if parts:
+            pairs._index.add(pl.concat(parts))
         return pairs
 
     def _part(self, tx: sa.Connection, row: Any, *, reverse: bool) -> pl.DataFrame:
@@ -105,28 +122,32 @@ class Pairs:
         The columns are those that any of the segments holds, under the names of `rules.reconcile.baseline`.
         """
         asked = pl.DataFrame({"key": keys, "segment": segments.cast(pl.Int64)})
+        wanted = asked.drop_nulls("segment").sort("segment", maintain_order=True)
         found = [
-            self._baseline(tx, number)
-            .rename({f"{side}_key": "key"})
-            .drop(f"{_OTHER[side]}_key")
-            .with_columns(segment=pl.lit(number, dtype=pl.Int64))
-            for number in segments.drop_nulls().unique().sort().to_list()
+            self._agreed(tx, part["segment"][0], side, part["key"]).with_columns(segment=part["segment"][0])
+            for part in wanted.partition_by("segment", maintain_order=True)
         ]
-        found = [part.filter(pl.col("key").is_in(keys.implode())) for part in found]
         known = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=asked.schema)
         return asked.join(known, on=["key", "segment"], how="left", maintain_order="left").drop("key", "segment")
 
-    def _baseline(self, tx: sa.Connection, number: int) -> pl.DataFrame:
+    def _agreed(self, tx: sa.Connection, number: int, side: str, keys: pl.Series) -> pl.DataFrame:
+        """Return what a segment says of records of a side, with their `key`; of all others nothing is made."""
+        mine, own, both = self._baseline(tx, number)
+        key = f"{side}_key"
+        named = both.filter(pl.col(key).is_in(keys.implode()))
+        found = named.join(mine, on=own, how="inner", maintain_order="left")
+        return unfolded(found.rename({key: "key"}).drop(f"{_OTHER[side]}_key"))
+
+    def _baseline(self, tx: sa.Connection, number: int) -> _Kept:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
         columns = (link_segment.c.blob, link_segment.c.baseline)
         row = tx.execute(sa.select(*columns).where(link_segment.c.id == number)).one_or_none()
-        empty = pl.DataFrame(schema={"left_key": pl.String(), "right_key": pl.String()})
-        self._cache[number] = frame = empty if row is None or row.baseline is None else _read(row.blob, row.baseline)
+        self._cache[number] = kept = _NOTHING if row is None or row.baseline is None else _read(row.blob, row.baseline)
         while len(self._cache) > _KEPT:
             self._cache.popitem(last=False)
-        return frame
+        return kept
 
     def append(self, tx: sa.Connection, run_id: int, chunk: Chunk, packed: Packed | None = None) -> None:
         """Write what a chunk changes, in the caller's transaction; `merge` takes it over once that has committed.
@@ -144,7 +165,7 @@ class Pairs:
             return
         number = self._fresh if self._fresh is not None else -1
         self._sizes[number] = delta.height
-        self._index.add(delta, number)
+        self._index.add(delta.with_columns(segment=pl.lit(number, dtype=pl.Int64)))
 
     def forget(self, tx: sa.Connection, run_id: int, gone: Mapping[str, KeySet]) -> None:
         """Forget links of which both records are among those that are gone, by side."""
@@ -205,12 +226,17 @@ class Pairs:
     def _together(self, tx: sa.Connection, run_id: int, parts: list[pl.Series]) -> None:
         both = ["left_key", "right_key"]
         rows = [self._index.rows(part) for part in parts]
-        kept = [self._baseline(tx, int(p["segment"][0])).join(p.select(both), on=both, how="semi") for p in rows]
+        kept = [self._whole(tx, int(p["segment"][0])).join(p.select(both), on=both, how="semi") for p in rows]
         links = pl.concat(rows).drop("segment")
         agreed = folded(pl.concat(kept, how="diagonal_relaxed"))
         number = self._insert(tx, run_id, links, (_BOTH_KEYS, agreed))
         self._sizes[number] = links.height
         self._index.move(pl.concat(parts), number)
+
+    def _whole(self, tx: sa.Connection, number: int) -> pl.DataFrame:
+        """Return all baselines of a segment with both keys."""
+        mine, own, both = self._baseline(tx, number)
+        return unfolded(both.join(mine, on=own, how="inner", maintain_order="left"))
 
     def _insert(
         self,
@@ -240,12 +266,10 @@ def _turned(chunk: Chunk) -> pl.DataFrame:
     return chunk.links.rename(turned).select(*PAIRS)
 
 
-def _read(blob: bytes, baseline: bytes) -> pl.DataFrame:
-    """Return the baselines of a segment with both keys; a chunk's own has that of the side that was read."""
+def _read(blob: bytes, baseline: bytes) -> _Kept:
+    """Return the baselines of a segment and its keys; a chunk's own have that of the side that was read."""
     ((name, frame),) = unpack(baseline).items()
-    frame = unfolded(frame)
     if name == _BOTH_KEYS:
-        return frame
+        return frame.drop("right_key"), "left_key", frame.select("left_key", "right_key")
     own = f"{name.removeprefix(_AGREED)}_key"
-    keys = unpack(blob)["links"].select("left_key", "right_key")
-    return keys.join(frame.rename({"left_key": own}), on=own, how="inner", maintain_order="left")
+    return frame.rename({"left_key": own}), own, unpack(blob)["links"].select("left_key", "right_key")
