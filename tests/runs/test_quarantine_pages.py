@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from tests.runs.conftest import ADMIN, RULE
 from tests.runs.test_plan_pages import number_of, shop  # noqa: F401 - a fixture
 from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     admin_client,
@@ -11,6 +12,7 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     client,
     settings,
 )
+from webapp.rulebook import services as rulebook
 from webapp.runs import quarantine as entries
 from webapp.runs.models import quarantine, run
 
@@ -42,3 +44,16 @@ def test_an_empty_filter_of_the_quarantine_says_so(admin_client, shop):  # noqa:
     page = admin_client.get("/quarantine/?rule=customers").text
     assert "data-bulk-bar" in page
     assert "Discard the ticked records?" in page
+
+
+def test_a_run_that_a_guard_has_stopped_offers_a_simulation(admin_client, shop):  # noqa: F811
+    """Its message advises to simulate, and the page has the button; a run that failed elsewhere has not."""
+    document = {**RULE, "guards": [{"metric": "creates", "over": "1%", "min": 1, "do": "suspend"}]}
+    rulebook.save_draft(shop.house, "customers", document, ADMIN)
+    rulebook.publish(shop.house, "customers", ADMIN)
+    run_id = shop.run("live")
+    page = admin_client.get(f"/runs/{run_id}").text
+    assert "the guard allows" in page
+    assert 'name="mode" value="simulate"' in page
+    assert "The run has not come to its end" in page
+    assert "(0)" not in admin_client.get("/runs/").text

@@ -133,6 +133,7 @@ def _shown() -> tuple[sa.Column[Any], ...]:
         column.id,
         column.rule_name,
         column.mode,
+        column.kind,
         column.state,
         column.counts,
         column.message,

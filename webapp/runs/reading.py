@@ -247,9 +247,8 @@ class ShownRecord:
         """Return one line: the fields that changed, or the first values of a new record."""
         if (self.before and self.after) or (self.own_before and self.own_after):
             return ", ".join(dict.fromkeys((*(self.after if self.before else ()), *self.own_after)))
-        return " · ".join(str(value) for value in (self.after or self.before).values() if value not in (None, ""))[
-            :SUMMARY
-        ]
+        values = (str(value) for value in (self.after or self.before).values() if value not in (None, ""))
+        return " · ".join(value for value in values if value != self.key)[:SUMMARY]
 
 
 def with_differences(row: RecordRow) -> ShownRecord:
