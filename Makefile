@@ -59,7 +59,7 @@ SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
+	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
 	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from webapp.access import passwords
 # what is submitted is judged by the same examples each time; everyone else, and the soak, tries new ones
 settings.register_profile("syncline", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("syncline")
+MANY = 5
 _STORED = {"metadata_url", "empty_metadata_url"}
 _LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers")
 _SURFACES = re.compile(r"pages|views|console|designer|form|home|test_api|command|cli/")
@@ -30,25 +32,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite run on either metadata database."""
     kinds = ("sqlite", "postgresql")
     parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
+    parser.addoption("--cases", choices=("some", "all"), default="all", help="of tests of runs that have many cases")
     parser.addoption("--database-tests", choices=("some", "all"), default="some", help="which tests on PostgreSQL")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, run only what depends on the metadata database: the tests that use a metadata database.
+    """Choose what `make test` runs, by the tests' names, so that a new test changes nothing for the others.
 
-    What the two databases do alike is shown on SQLite. Here a part is enough, chosen by the tests' names, so that a new
-    test changes nothing for the others: one test in two, all of those about locks, deaths and revisions, one in four of
-    a test's cases, one in eight of the tests of pages, commands and the API, which ask the same services that their
-    room's other tests ask. `--database-tests=all` runs all, as `make soak` does.
+    Tests of runs try a death or a direction at every point there is: with `--cases=some` one case in two is tried of
+    those that have five or more. On PostgreSQL, run only the tests that use a metadata database. What the two
+    databases do alike is shown on SQLite, so a part is enough: one test in two, all of those about locks, deaths and
+    revisions, one in four of a test's cases, one in eight of the tests of pages, commands and the API, which ask the
+    same services that their room's other tests ask. `--database-tests=all` runs all, as `make soak` does.
     """
-    if config.getoption("--database") == "sqlite":
-        return
-    stored = [item for item in items if _STORED & set(getattr(item, "fixturenames", ()))]
-    every = config.getoption("--database-tests") == "all"
-    wanted = [item for item in stored if every or _drawn(item.nodeid)]
+    wanted = items
+    if config.getoption("--cases") == "some":
+        cases = Counter(item.nodeid.partition("[")[0] for item in items)
+        wanted = [item for item in wanted if cases[item.nodeid.partition("[")[0]] < MANY or _tried(item.nodeid)]
+    if config.getoption("--database") == "postgresql":
+        every = config.getoption("--database-tests") == "all"
+        stored = [item for item in wanted if _STORED & set(getattr(item, "fixturenames", ()))]
+        wanted = [item for item in stored if every or _drawn(item.nodeid)]
     kept = {id(item) for item in wanted}
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = wanted
+
+
+def _tried(name: str) -> bool:
+    return not name.startswith("tests/runs/") or zlib.crc32(name.encode()) % 2 == 0
 
 
 def _drawn(name: str) -> bool:
