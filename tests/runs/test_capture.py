@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from connectors.changes import LogState
 from rules.text import Message
-from tests.connectors.databases import promptly, rows, run, settings_of
+from tests.connectors.databases import closed_port, promptly, rows, run, settings_of
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.test_crash import Killed, dies
 from webapp.connections import services as connections
@@ -19,9 +20,10 @@ from webapp.rulebook import services as rulebook
 from webapp.runs import reading
 from webapp.runs.execution import installation_id
 from webapp.runs.followups import approve
-from webapp.runs.log_keeping import let_go_unneeded
+from webapp.runs.log_keeping import Caretaker, let_go, let_go_unneeded, listing
+from webapp.runs.log_keeping import state as state_of
 from webapp.runs.models import rule_cursor
-from webapp.runs.pipeline.following import name_of
+from webapp.runs.pipeline.following import _tell, name_of, size_text
 from webapp.runs.pipeline.journal import Journal
 
 CDC = {"by": "cdc"}
@@ -252,3 +254,89 @@ def test_what_no_rule_needs_is_taken_away(shop: Shop) -> None:
     shop.do("UPDATE customer SET name = 'ONE'")
     assert numbers(shop.world.run())["updated"] == 1
     rests(shop.world)
+
+
+def test_logs_are_listed_and_given_up(shop: Shop) -> None:
+    """Each log that is kept is listed with how far it is behind; one that is given up is made anew by the next run."""
+    shop.follow()
+    shop.do("INSERT INTO customer (id, name) VALUES (1, 'one')")
+    house = shop.world.house
+    with house.db.read() as tx:
+        assert listing(tx) == []
+    shop.world.run()
+    with house.db.read() as tx:
+        (kept,) = listing(tx)
+    assert (kept.rule_name, kept.side, kept.connection, kept.needed) == ("customers", "left", "shop", True)
+    shop.do("INSERT INTO customer (id, name) VALUES (2, 'two')")
+    state = state_of(house, kept)
+    assert state is not None
+    assert state.behind > 0
+    let_go(house, kept, ADMIN)
+    assert state_of(house, kept) is None
+    run = shop.world.run()
+    assert numbers(run)["created"] == 1
+    rests(shop.world)
+
+
+def test_the_caretaker_looks_after_what_is_left(shop: Shop) -> None:
+    """What a deleted rule has left behind is taken away in the background; without its connection it is only noted."""
+    shop.follow()
+    house, caretaker = shop.world.house, Caretaker(shop.world.house)
+    shop.world.run()
+    caretaker.look()
+    assert caretaker._thread is None
+    rulebook.delete(house, "customers", ADMIN)
+    caretaker.look()
+    assert caretaker._thread is not None
+    caretaker._thread.join()
+    left = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"
+    assert rows(shop.url, left) == [(0,)]
+    with house.db.read() as tx:
+        assert listing(tx) == []
+
+
+def test_what_cannot_be_reached_is_tried_again(shop: Shop) -> None:
+    """A system that does not answer keeps its entry; one whose connection was deleted loses it."""
+    shop.follow()
+    house = shop.world.house
+    shop.world.run()
+    rulebook.delete(house, "customers", ADMIN)
+    settings = {**settings_of(shop.url), "port": closed_port()}
+    wrong = {"kind": "connection", "name": "shop", "connector": "postgresql", "settings": settings}
+    connections.update(house, "shop", wrong, ADMIN)
+    assert let_go_unneeded(house) == 0
+    connections.delete(house, "shop", ADMIN)
+    assert let_go_unneeded(house) == 1
+
+
+def test_a_rule_follows_mariadb(world: World, mariadb_url: str) -> None:
+    """MariaDB's binary log feeds a rule, and a log that was thrown away leads to comparing everything."""
+    document = {"kind": "connection", "name": "maria", "connector": "mysql", "settings": settings_of(mariadb_url)}
+    connections.create(world.house, document, ADMIN)
+    run(mariadb_url, "CREATE TABLE customer (id integer PRIMARY KEY, name text)")
+    run(mariadb_url, "INSERT INTO customer VALUES (1, 'one'), (2, 'two'), (3, 'three')")
+    world.rule(
+        left={"connection": "maria", "object": "customer"}, fields=FIELDS, detect={"left": CDC},
+        deletes={"detect": "event"}, situations={"deleted_left": "delete"},
+    )  # fmt: skip
+    assert world.run().counts["created"] == 3
+    rests(world)
+    run(mariadb_url, "UPDATE customer SET id = 4 WHERE id = 3", "DELETE FROM customer WHERE id = 1")
+    assert numbers(world.run()) == {"read": 1, "created": 1, "deleted": 2}
+    rests(world)
+    run(mariadb_url, "DELETE FROM customer WHERE id = 2", "FLUSH LOGS")
+    run(mariadb_url, "UPDATE customer SET name = 'four'")
+    while len(files := rows(mariadb_url, "SHOW BINARY LOGS")) > 1:
+        run(mariadb_url, f"PURGE BINARY LOGS TO '{files[-1][0]}'")
+    assert numbers(world.run()) == {"read": 1, "updated": 1, "deleted": 1}
+    assert [row[:2] for row in world.clients()] == [(4, "four")]
+    rests(world)
+
+
+def test_sizes_for_people() -> None:
+    """Bytes are said in the unit that fits, and a log that has grown large is warned of."""
+    sizes = [size_text(count) for count in (5, 2500, 3_000_000, 4 * 10**9, 5 * 10**12, 6 * 10**15)]
+    assert sizes == ["5 bytes", "2.5 kB", "3 MB", "4 GB", "5 TB", "6e+03 TB"]
+    said: list[str] = []
+    _tell(LogState(None, 10, 2.0, 1 << 31), lambda level, _: said.append(level))
+    assert said == ["info", "warning"]
