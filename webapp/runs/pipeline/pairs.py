@@ -23,7 +23,7 @@ from webapp.runs.pipeline.turning import flowed, turned
 
 __all__ = ["APART", "GONE", "LINK", "Pairs"]
 
-_KEPT = 8
+_KEPT = 2
 _SEGMENT_ROWS = 20_000
 _TOGETHER = 200_000
 """So many rows of the log are taken over at a time when it is read."""
