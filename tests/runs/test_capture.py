@@ -303,7 +303,7 @@ def test_what_cannot_be_reached_is_tried_again(shop: Shop) -> None:
     rulebook.delete(house, "customers", ADMIN)
     settings = {**settings_of(shop.url), "port": closed_port()}
     wrong = {"kind": "connection", "name": "shop", "connector": "postgresql", "settings": settings}
-    connections.update(house, "shop", wrong, ADMIN)
+    connections.update(house, wrong, ADMIN)
     assert let_go_unneeded(house) == 0
     connections.delete(house, "shop", ADMIN)
     assert let_go_unneeded(house) == 1
