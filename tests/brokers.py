@@ -112,11 +112,14 @@ def mosquitto() -> Iterator[Broker]:
         broker.tls_port, broker.certificate = servers.free_port(), certificate.read_text()
         (folder / "users").write_text(f"{broker.user}:{broker.password}\n")
         subprocess.run([_find("mosquitto_passwd"), "-U", str(folder / "users")], check=True)
+        (folder / "rights").write_text(
+            f"user {broker.user}\ntopic readwrite #\ntopic deny secret/#\ntopic deny secret\n"
+        )
         (folder / "mosquitto.conf").write_text(
             f"listener {broker.port} {servers.LOOPBACK}\nallow_anonymous false\npassword_file {folder / 'users'}\n"
             f"listener {broker.tls_port} {servers.LOOPBACK}\ncertfile {certificate}\nkeyfile {key}\n"
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
-            "max_queued_messages 100000\n"
+            f"max_queued_messages 100000\nacl_file {folder / 'rights'}\n"
         )
         servers._own(folder)
         yield from _run(broker)

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from connectors.builtin.queue_network import Place
-from connectors.errors import AuthFailed, Forbidden
+from connectors.errors import AuthFailed, ConnectorError, Forbidden
 from rules.text import msg
 
 _STEP = 0.05
@@ -97,7 +97,11 @@ class Session:
         while self._connected is None:
             if time.monotonic() > deadline or self._client.loop(_STEP) != paho.MQTT_ERR_SUCCESS:
                 break
-        self._admitted()
+        try:
+            self._admitted()
+        except ConnectorError:
+            self.close()
+            raise
 
     def _admitted(self) -> None:
         code = self._connected

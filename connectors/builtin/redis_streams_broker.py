@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -250,8 +251,9 @@ class Entries(Scan):
                 self._step = max(1, min(MOST, 2 * self._step, BATCH_BYTES // 2 // max(1, size // len(found))))
         return Batch(found, found[-1].id) if found else None
 
+    @abstractmethod
     def _some(self, most: int) -> list[Entry]:
-        raise NotImplementedError
+        """Return at most so many of the next entries."""
 
 
 class Take(Entries):

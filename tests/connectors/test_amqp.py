@@ -16,9 +16,12 @@ import polars as pl
 import pytest
 
 from connectors.builtin.amqp import Amqp
+from connectors.builtin.amqp_broker import AmqpBroker
+from connectors.builtin.amqp_errors import Opening, told
+from connectors.builtin.queue_network import Place
 from connectors.builtin.queue_options import PayloadOptions
 from connectors.builtin.queue_payload import Payload
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Context, Cursor, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
 from connectors.testing_messages import POISON
@@ -388,3 +391,49 @@ def test_a_rule_survives_a_crash_of_the_broker(rabbit: brokers.Broker, queue: st
     assert run.counts["created"] == 20
     with connect(rabbit, queue) as source:
         assert source.objects()[0].records == 0
+
+
+def test_few_are_sampled(rabbit: brokers.Broker, queue: str):
+    """A sample ends with the number that was asked for, and a mark of another read gives nothing up."""
+    publish(rabbit, queue, *people(1, 5))
+    with connect(rabbit, queue) as source:
+        assert len(source.broker.sample(source.named[queue], 2)) == 2
+        reading = source.read(request(queue))
+        next(reading)
+        source.acknowledge(queue, {"mark": ["another scan", 1]})
+        reading.close()
+    with connect(rabbit, queue) as source:
+        assert ids(list(source.read(request(queue)))) == [1, 2, 3, 4, 5]
+
+
+def test_deliveries_are_waited_for_so_long(rabbit: brokers.Broker, queue: str, monkeypatch):
+    """A broker that has messages and delivers none is told."""
+    monkeypatch.setattr(AmqpBroker, "ready", lambda *_: 1)
+    with Amqp(settings_of(rabbit, queue), Context(timeout=0.5)) as source:
+        source.broker.channel().close()
+        with pytest.raises(Unavailable, match="delivered"):
+            list(source.read(request(queue)))
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (403, "ACCESS_REFUSED", Forbidden),
+        (406, "delivery acknowledgement on channel 1 timed out", Unavailable),
+        (406, "PRECONDITION_FAILED", Fatal),
+    ],
+)
+def test_closed_channels_are_told_by_their_kind(code: int, text: str, kind: type[Exception]):
+    """Each reason for which the broker closes a channel is told as what it is."""
+    place = Place({"host": "h", "port": 1}, Context(), "RabbitMQ")
+    with pytest.raises(kind, match="people"), told(place, "people"):
+        raise pika.exceptions.ChannelClosedByBroker(code, text)
+
+
+def test_what_goes_wrong_when_connecting():
+    """What answers something else, and mistakes of our own, are told as such."""
+    place = Place({"host": "h", "port": 1}, Context(), "RabbitMQ")
+    with pytest.raises(Misconfigured, match="not RabbitMQ"), Opening(place, "/"):
+        raise pika.exceptions.IncompatibleProtocolError("x")
+    with pytest.raises(KeyError), Opening(place, "/"):
+        raise KeyError

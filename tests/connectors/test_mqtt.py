@@ -15,7 +15,7 @@ import pytest
 from connectors.builtin.mqtt import Mqtt
 from connectors.builtin.mqtt_session import Session
 from connectors.builtin.queue_network import Place
-from connectors.errors import Misconfigured, Unavailable
+from connectors.errors import Forbidden, Misconfigured, Unavailable
 from connectors.spi import Context, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
 from connectors.testing_messages import POISON
@@ -181,3 +181,57 @@ def test_encrypted(mosquitto: brokers.Broker):
             assert all(step.ok for step in source.check())
     with connect(settings_of(mosquitto, "people", **secure, tls="verify")) as source, pytest.raises(Misconfigured):
         source.objects()
+
+
+def test_topics_that_are_not_allowed(mosquitto: brokers.Broker, monkeypatch):
+    """A topic that the broker refuses is told, for reading by name, for writing by record."""
+    settings = settings_of(mosquitto, "secret")
+    with connect(settings) as source:
+        result = source.write("secret", NUMBERS, [Change(Op.CREATE, "id", pl.DataFrame({"id": [1, 2]}))])
+        assert [(f.row, "secret" in str(f.message)) for f in result.failures] == [(0, True), (1, True)]
+        monkeypatch.setattr(Session, "subscribe", lambda *_: False)  # Mosquitto lets everybody subscribe
+        with pytest.raises(Forbidden, match="secret"):
+            list(source.read(request("secret")))
+
+
+def test_a_read_ends_without_a_mark(mosquitto: brokers.Broker, monkeypatch):
+    """Where the mark may not be published, a read ends when nothing has come for a while."""
+    settings = settings_of(mosquitto, "people")
+    emptied(settings)
+    publish(settings, "people", b'{"id": 1}', b'{"id": 2}')
+    subscribe = Session.subscribe
+    monkeypatch.setattr(Session, "subscribe", lambda self, topic: "/end" not in topic and subscribe(self, topic))
+    with connect(settings) as source:
+        assert ids(list(source.read(request("people")))) == [1, 2]
+
+
+def test_many_are_written_ahead(mosquitto: brokers.Broker):
+    """More messages than are sent ahead of their answers arrive in their order; one of quality 0 needs no answer."""
+    settings = settings_of(mosquitto, "people")
+    emptied(settings)
+    with connect(settings) as target:
+        records = pl.DataFrame({"id": list(range(250))})
+        assert not target.write("people", NUMBERS, [Change(Op.CREATE, "id", records)]).failures
+        plain = Session(target.broker.place, "")
+        plain._client.publish("people", b'{"id": 999}', qos=0)
+        plain.subscribe("people")
+        plain.close()
+        met = []
+        for page in target.read(request("people", size=100)):
+            met += ids([page])
+            target.acknowledge("people", page.position)
+            target.acknowledge("people", {"mark": ["another scan", 1]})
+        assert met[:250] == list(range(250))
+
+
+def test_what_is_no_broker(mosquitto: brokers.Broker, web: Any):
+    """A server that does not answer as a broker does is told, and so is a broker that does not answer in time."""
+    with (
+        Mqtt(settings_of(mosquitto, "people", port=web.port), Context(timeout=1)) as source,
+        pytest.raises(Unavailable, match="MQTT"),
+    ):
+        source.objects()
+    session = Session(Place(settings_of(mosquitto), Context(timeout=0.2), "MQTT"), "")
+    with pytest.raises(Unavailable, match="nothing happens"):
+        session.until(lambda: False, "nothing happens")
+    session.close()
