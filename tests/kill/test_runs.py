@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -151,7 +152,7 @@ def test_the_run_is_taken_up_within_two_leases(scene):
     waited = time.monotonic() - died
     scene.assert_exact(scene.end(run_id))
     assert chunks >= 3
-    assert waited < 2 * 3 + 6, "two leases, and the start of a worker on a busy machine"
+    assert waited < 2 * 3 + 6 * max(1.0, *os.getloadavg()), "two leases, and the start of a worker on a busy machine"
 
 
 def test_a_worker_that_is_paused_past_its_lease_writes_no_more(scene):
