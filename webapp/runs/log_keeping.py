@@ -15,13 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.changes import LogState
-from connectors.errors import ConnectorError, Misconfigured
+from connectors.errors import ConnectorError
 from connectors.spi import Capture
 from rules.documents.sync import Detect, DetectBy, Side
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.connections.errors import ConnectionProblem
 from webapp.connections.services import open_connector
+from webapp.connections.store import find_connection
 from webapp.extensions import SYSTEM, Actor, House
 from webapp.rulebook.models import rule, rule_version
 from webapp.runs.models import kept_log, rule_cursor, run
@@ -85,11 +85,8 @@ def state(house: House, kept: KeptLog) -> LogState | None:
         since = tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
     if since is None:
         return None
-    try:
-        with open_connector(house, kept.connection) as connector:
-            return connector.change_log(kept.object, kept.capture).state(since)
-    except ConnectionProblem as problem:
-        raise Misconfigured(problem.message) from problem
+    with open_connector(house, kept.connection) as connector:
+        return connector.change_log(kept.object, kept.capture).state(since)
 
 
 def let_go(house: House, kept: KeptLog, actor: Actor) -> None:
@@ -97,11 +94,13 @@ def let_go(house: House, kept: KeptLog, actor: Actor) -> None:
 
     The next run of the rule compares all records. Where the connection does not exist any more, it is only noted.
     """
-    try:
+    with house.db.read() as tx:
+        known = find_connection(tx, kept.connection) is not None
+    if known:
         with open_connector(house, kept.connection) as connector:
             connector.change_log(kept.object, kept.capture).drop()
-    except ConnectionProblem as problem:
-        log.warning("the log %s of %s stays where it is: %s", kept.name, kept.rule_name, problem)
+    else:
+        log.warning("the log %s of %s stays where it is: its connection was deleted", kept.name, kept.rule_name)
     with house.db.begin() as tx:
         tx.execute(sa.delete(kept_log).where(kept_log.c.rule_id == kept.rule_id, kept_log.c.side == kept.side))
         mine = (rule_cursor.c.rule_id == kept.rule_id, rule_cursor.c.source.in_(_sources(kept)))
