@@ -150,7 +150,7 @@ def test_a_lost_log_leads_to_comparing_everything(shop: Shop, way: str) -> None:
 
 
 @WAYS
-@pytest.mark.parametrize("calls", range(1, 5))
+@pytest.mark.parametrize("calls", [1, 2, 4])
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_worker_that_dies_loses_nothing(
