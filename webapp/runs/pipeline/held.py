@@ -35,6 +35,11 @@ class Held:
         """Return how the side is called before people."""
         return f"{self.side.connection} › {self.side.object}"
 
+    @property
+    def blind(self) -> bool:
+        """Tell whether nobody can ask what it holds: messages are only sent."""
+        return self.connector.spec.capabilities.messages
+
     def find(
         self, name: str, texts: pl.Series, names: Sequence[str] | None = None, bad: Bad | None = None
     ) -> pl.DataFrame:
@@ -48,8 +53,7 @@ class Held:
             schema = schema.select(tuple(n for n in schema.names if n in wanted))
         values = key_values(texts.drop_nulls().unique(), schema[name].dtype).drop_nulls().alias(name)
         thing = (self.side.object, schema, name)
-        blind = self.connector.spec.capabilities.messages  # what was sent cannot be looked up
-        found = schema.empty() if values.is_empty() or blind else self._found(thing, values, bad)
+        found = schema.empty() if values.is_empty() or self.blind else self._found(thing, values, bad)
         return found.with_columns(key_text(found[name]).alias(KEY))
 
     def _found(self, thing: tuple[str, Schema, str], values: pl.Series, bad: Bad | None) -> pl.DataFrame:

@@ -37,10 +37,10 @@ def imaged(chunk: Chunk, held: Callable[[bool], Held]) -> Chunk:
     writes: list[Write] = []
     kept: dict[int, Failure] = {}
     for write in chunk.writes:
-        if write.change.op is not Op.DELETE:
+        column, side, bad = "own_before" if write.own else "before", held(write.own), Bad()
+        if write.change.op is not Op.DELETE or side.blind:
             writes.append(write)
             continue
-        column, side, bad = "own_before" if write.own else "before", held(write.own), Bad()
         keys = key_text(write.change.records[write.change.key])
         images = _images(keys, side, bad)
         chunk = replace(chunk, outcomes=_put(chunk.outcomes, column, write.rows, images))
