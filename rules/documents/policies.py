@@ -101,7 +101,7 @@ class DriftPolicy:
 
     new_field: Drift = entry("A field was added.", Drift.PROPOSE, enum=["propose", "ignore", "suspend"])
     type_change: Drift = entry("A field has another type.", Drift.QUARANTINE, enum=["quarantine", "suspend"])
-    removed: Drift = entry("A field is gone.", Drift.SUSPEND, enum=["suspend", "quarantine"])
+    removed: Drift = entry("A field is gone.", Drift.SUSPEND, enum=["suspend"])
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from rules.documents.flows import object_name
 from rules.documents.policies import Drift
-from rules.documents.sync import SideName, SyncRule
-from rules.reconcile.used import used_fields
+from rules.documents.problems import DocumentProblem
+from rules.documents.sync import Direction, SideName, SyncRule
+from rules.reconcile.used import placed_fields, used_fields
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 from rules.text import N_, Message, msg
 
@@ -32,6 +33,7 @@ class Drifted:
     before: str | None
     after: str | None
     do: Drift
+    what: Message
     message: Message
 
 
@@ -46,7 +48,10 @@ _THEN: Mapping[Drift, str] = {
     Drift.QUARANTINE: N_(
         "{what} Records that cannot be mapped any more are parked. Look at the rule and publish it anew."
     ),
-    Drift.SUSPEND: N_("{what} The run has stopped. Change the rule or the object, then publish the rule anew."),
+    Drift.SUSPEND: N_(
+        "{what} The run has stopped. Undo the change and resume the run, or change the rule, publish it and start it "
+        "anew."
+    ),
 }
 
 
@@ -71,6 +76,20 @@ def drifted(
     )
 
 
+def lacking(rule: SyncRule, schemas: Mapping[SideName, Schema]) -> tuple[DocumentProblem, ...]:
+    """Return what a rule cannot do without and does not find: its keys, cursors, and what finds partners."""
+    return tuple(
+        DocumentProblem(path, msg("There is no field '{name}' in {object}.", name=name, object=object_name(rule, side)))
+        for side, schema in schemas.items()
+        for path, name in placed_fields(rule, side)
+        if name is not None and name not in schema
+        if rule.direction is Direction.TWO_WAY or not path.startswith(f"detect/{_UNREAD[rule.direction].value}/")
+    )
+
+
+_UNREAD = {Direction.LEFT_TO_RIGHT: SideName.RIGHT, Direction.RIGHT_TO_LEFT: SideName.LEFT}
+
+
 def _side(rule: SyncRule, side: SideName, old: Schema, new: Schema, used: frozenset[str]) -> Iterator[Drifted]:
     for field in old.fields:
         if field.name not in used:
@@ -89,7 +108,7 @@ def _found(rule: SyncRule, side: SideName, kind: DriftKind, old: Field | None, n
     do = Drift(getattr(rule.drift, kind.value))
     name = (old or new).name  # type: ignore[union-attr]
     what = msg(_WHAT[kind], object=object_name(rule, side), field=name, before=before, after=after)
-    return Drifted(side, name, kind, before, after, do, msg(_THEN[do], what=what))
+    return Drifted(side, name, kind, before, after, do, what, msg(_THEN[do], what=what))
 
 
 def described(field: Field) -> str:

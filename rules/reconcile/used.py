@@ -19,7 +19,7 @@ def used_fields(
 
     `asked` are the fields of the side read first that the rule's decision tables read by themselves.
     """
-    found = {side: {name for name in _named(rule, side) if name is not None} for side in schemas}
+    found = {side: {name for _, name in placed_fields(rule, side) if name is not None} for side in schemas}
     for flow in flows(rule):
         if flow.source in schemas:
             first = flow.source is flows(rule)[0].source
@@ -40,8 +40,12 @@ def _alone(rule: SyncRule, flow: Flow) -> SyncRule:
     return replace(rule, direction=Direction.RIGHT_TO_LEFT, decisions=(), validations=())
 
 
-def _named(rule: SyncRule, side: SideName) -> Iterator[str | None]:
-    detect, deactivate = getattr(rule.detect, side.value), getattr(rule.deletes.deactivate, side.value)
-    yield from (getattr(rule.key, side.value), detect.field, detect.tie)
-    yield from (getattr(match, side.value) for tier in rule.correlate for match in tier.match)
-    yield None if deactivate is None else deactivate.field
+def placed_fields(rule: SyncRule, side: SideName) -> Iterator[tuple[str, str | None]]:
+    """Yield the fields of a side that a rule names outside its field pairs and expressions, with their places."""
+    at = side.value
+    detect, deactivate = getattr(rule.detect, at), getattr(rule.deletes.deactivate, at)
+    yield f"key/{at}", getattr(rule.key, at)
+    yield from ((f"detect/{at}/{name}", getattr(detect, name)) for name in ("field", "tie"))
+    for number, tier in enumerate(rule.correlate):
+        yield from ((f"correlate/{number}/match/{n}/{at}", getattr(m, at)) for n, m in enumerate(tier.match))
+    yield f"deletes/deactivate/{at}/field", None if deactivate is None else deactivate.field

@@ -190,7 +190,9 @@ def test_the_overview_of_other_choices() -> None:
 
 def test_rules_in_one_direction_have_limits_too(console: House, admin_client: FlaskClient) -> None:
     """Guards and what is done about changed fields are edited for every rule; an untouched page changes nothing."""
-    services.create(console, document(guards=[{"metric": "creates", "over": 5}], drift={"removed": "quarantine"}), ANNA)
+    services.create(
+        console, document(guards=[{"metric": "creates", "over": 5}], drift={"type_change": "suspend"}), ANNA
+    )
     form = form_of(admin_client, PAGE)
     before = draft(console, "customers")
     assert saved(console, admin_client, form) == before

@@ -124,7 +124,7 @@ def drifts() -> list[tuple[str, str, str, Choices]]:
     new = [("propose", _("Tell people about it")), ("ignore", _("Do nothing")), stop]
     return [
         ("new_field", _("A system has a new field"), "propose", new),
-        ("removed", _("A field of this rule is gone"), "suspend", [stop, park]),
+        ("removed", _("A field of this rule is gone"), "suspend", [stop]),
         ("type_change", _("A field of this rule has another type"), "quarantine", [park, stop]),
     ]
 

@@ -28,6 +28,7 @@ from webapp.runs.outages import given_back, is_outage
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
+from webapp.runs.pipeline.limits import fitting
 from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
@@ -85,11 +86,7 @@ def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callab
 def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> Ending | None:
     """Return how a run that stops early ends; None when it has ended well."""
     try:
-        rule = executed(parse_sync(claimed.document))
-        work = _WORK.get(claimed.kind) or _way(house, rule)
-        with Reached(house) as reached:
-            systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
-            work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
+        _work(house, claimed, wait)
     except (Fenced, HubAway):
         raise
     except Cancelled:
@@ -106,6 +103,15 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
         log.exception("run %s failed", claimed.run_id)
         return Ending("failed", _unexpected(error, claimed.run_id))
     return None
+
+
+def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
+    """Carry a run out; raises what stops it, `DocumentError` only where the rule is none."""
+    rule = executed(parse_sync(claimed.document))
+    work = _WORK.get(claimed.kind) or _way(house, rule)
+    with Reached(house) as reached, fitting():
+        systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
+        work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
 
 
 def _way(house: House, rule: SyncRule) -> type[Execution]:

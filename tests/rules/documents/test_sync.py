@@ -81,7 +81,7 @@ WHOLE: dict[str, Any] = {
     },
     "deletes": {"detect": "full_scan", "require_complete_scan": False},
     "guards": [{"metric": "deletes", "over": "5%", "min": 20, "do": "warn"}, {"metric": "creates", "over": 10}],
-    "drift": {"new_field": "ignore", "type_change": "suspend", "removed": "quarantine"},
+    "drift": {"new_field": "ignore", "type_change": "suspend"},
     "errors": {
         "transient": {"retry": 3, "backoff": "fixed"},
         "data": "suspend",

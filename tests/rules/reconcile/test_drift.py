@@ -9,7 +9,7 @@ import pytest
 
 from rules.documents import parse_sync
 from rules.documents.sync import SideName, SyncRule
-from rules.reconcile.drift import described, drifted
+from rules.reconcile.drift import described, drifted, lacking
 from rules.reconcile.used import used_fields
 from rules.schema import Field, FieldType, Schema
 
@@ -96,8 +96,8 @@ def test_each_kind_of_change() -> None:
     assert said(schemas(), schemas(left, right)) == [
         (
             "left", "phone", "removed", "suspend",
-            "'phone' (text) is gone from crm Account. The run has stopped. Change the rule or the object, then publish "
-            "the rule anew.",
+            "'phone' (text) is gone from crm Account. The run has stopped. Undo the change and resume the run, or "
+            "change the rule, publish it and start it anew.",
         ),
         (
             "left", "fresh", "new_field", "propose",
@@ -116,9 +116,24 @@ def test_the_rule_says_what_to_do() -> None:
     """Each kind of change has its own answer in the rule."""
     left = schema(*(name for name in LEFT if name != "phone"), "fresh")
     right = schema(*RIGHT, title=Field("title", FieldType.INTEGER))
-    found = said(schemas(), schemas(left, right), new_field="ignore", type_change="suspend", removed="quarantine")
-    assert [row[3] for row in found] == ["quarantine", "ignore", "suspend"]
+    found = said(schemas(), schemas(left, right), new_field="ignore", type_change="suspend")
+    assert [row[3] for row in found] == ["suspend", "ignore", "suspend"]
     assert found[1][4].endswith("The rule leaves it alone.")
+
+
+def test_what_a_rule_cannot_do_without() -> None:
+    """Keys, cursors and what finds partners have to be there; the cursor of a side that is not read need not."""
+    changes = {"deletes": {"deactivate": {"right": {"field": "gone", "value": "yes"}}}}
+    found = lacking(rule(**changes), schemas(schema("id"), schema("no")))
+    assert [(problem.path, str(problem.message)) for problem in found] == [
+        ("detect/left/field", "There is no field 'seen' in crm Account."),
+        ("correlate/0/match/0/left", "There is no field 'vat' in crm Account."),
+        ("correlate/0/match/0/right", "There is no field 'tax' in erp Customer."),
+        ("deletes/deactivate/right/field", "There is no field 'gone' in erp Customer."),
+    ]
+    pairs = [{"left": "phone", "right": "tel"}]
+    backwards = rule(direction="right_to_left", fields=pairs, validations=[], decisions=[], correlate=[])
+    assert lacking(backwards, schemas(schema("id"), schema())) == lacking(backwards, {SideName.RIGHT: schema()})
 
 
 def test_a_side_that_is_not_known_is_left_out() -> None:

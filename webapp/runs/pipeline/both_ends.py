@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from connectors.spi import Fence
-from rules.documents.sync import DetectBy, SyncRule
+from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.reconcile.merge import MergeField
 from rules.reconcile.situations import UNDONE, Outcome
 from webapp.extensions import House
@@ -28,6 +28,7 @@ from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.held import Held, there
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.leftovers import settle_both
+from webapp.runs.pipeline.limits import complete
 from webapp.runs.pipeline.meeting import linked
 from webapp.runs.pipeline.pairs import APART, GONE, LINK, Pairs
 from webapp.runs.pipeline.retry import Retry
@@ -186,6 +187,7 @@ def opened_both(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: 
     sides = {"left": rule.left, "right": rule.right}
     schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
     connectors = {name: stack.enter_context(systems.connect(side.connection)) for name, side in sides.items()}
+    complete(rule, {SideName(name): schema for name, schema in schemas.items()})
     both: dict[str, View] = views(rule, schemas, connectors, systems.library)
     with house.db.read() as tx:
         pairs = Pairs.load(tx, run.rule_id, scheme_of(run.document, run.uses, schemas))

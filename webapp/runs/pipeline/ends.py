@@ -12,7 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Fence
-from rules.documents.sync import DetectBy, SyncRule
+from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.trace import read_fields
@@ -24,6 +24,7 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.journal import Links as Book
 from webapp.runs.pipeline.leftovers import settle_leftovers
+from webapp.runs.pipeline.limits import complete
 from webapp.runs.pipeline.links import Links, unlinked
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
@@ -181,5 +182,6 @@ def opened_one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, ru
 def _fields(rule: SyncRule, schemas: list[Schema], systems: Systems, *, reverse: bool) -> tuple[str, ...]:
     """Return the fields of the source that the rule reads: a change of any other one does not count."""
     left, right = schemas[::-1] if reverse else schemas
+    complete(rule, {SideName.LEFT: left, SideName.RIGHT: right})
     mapping = compile_mapping(rule, left, right, systems.library)
     return read_fields(rule, schemas[0], (name for question in mapping.questions for name in question.fields))

@@ -34,7 +34,7 @@ from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.leftovers import settle_leftovers
-from webapp.runs.pipeline.limits import Limits, heed_drift
+from webapp.runs.pipeline.limits import Limits, heeding_drift
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected, unmet
 from webapp.runs.pipeline.overlap import Behind, closed
@@ -99,8 +99,9 @@ class Execution:
             reader = stack.enter_context(systems.connect(source.connection))
             writer = stack.enter_context(systems.connect(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
-            heed_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True)))
-            mapping = compiled(self.rule, *ordered, systems.library)
+            with heeding_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True))):
+                mapping = compiled(self.rule, *ordered, systems.library)
+                validating = self._validating(systems, mapping.source, stack)
             planner = Planner(self.rule, mapping, writer, schemas)
             planner.retry = self.retry
             planner.replaying = self.claim.kind in ("replay", "records")
@@ -108,7 +109,7 @@ class Execution:
             if self.claim.kind == "part":
                 planner.actions = without_deletes(planner.actions)
             planner.at = self.claim.requested_at
-            planner.validating = self._validating(systems, mapping.source, stack)
+            planner.validating = validating
             self._keep(schemas, planner)
             planner.digests = digests(planner, reader) if self.full and self.claim.kind == "sync" else None
             self._scanner = stack.enter_context(systems.connect(source.connection)) if planner.digests else reader
@@ -143,10 +144,9 @@ class Execution:
         return Validating(rule, schema, references, systems.library)
 
     def _keep(self, schemas: tuple[Schema, Schema], planner: Planner) -> None:
-        """Note what is needed to explain records later: the fields of both sides, and which of them the rule reads."""
-        if not self.rule.explain:
-            return
-        self.kept = planner.read
+        """Note the fields of both sides, for the next run, and which the rule reads, to explain records later."""
+        if self.rule.explain:
+            self.kept = planner.read
         noted = inputs.noted(self.claim.schemas, self.claim.chunks + 1, schemas)
         if noted is not None:
             self.journal.note(schemas=noted)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
 from rules.documents.policies import Drift, GuardAction, Metric
+from rules.documents.problems import DocumentError
 from rules.documents.sync import Direction, SideName, SyncRule
-from rules.reconcile.drift import drifted
+from rules.language.problems import ExpressionError
+from rules.reconcile.drift import Drifted, DriftKind, drifted, lacking
 from rules.reconcile.guards import blanked, tripped
 from rules.reconcile.situations import Outcome
 from rules.schema import Op, Schema
-from rules.text import Message
+from rules.text import N_, Message, msg
 from webapp.extensions import House
 from webapp.runs.models import run
-from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.chunk import Chunk, counts
 from webapp.runs.pipeline.journal import Claim, Journal, Suspended
 
+_UNFIT = N_(
+    "The rule does not fit any more: {problem} The run has stopped. Undo what has changed and resume the run, or "
+    "change the rule, publish it and start it anew."
+)
 Tell = Callable[[str, Message], None]
 
 
@@ -80,44 +87,59 @@ def _values(texts: pl.Series) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: pl.String() for row in rows for name in row})
 
 
-def heed_drift(house: House, journal: Journal, rule: SyncRule, schemas: Mapping[SideName, Schema]) -> None:
-    """Stop a run where fields have changed in a way that its rule does not want to work with; raises `Suspended`."""
-    claim = journal.claim
-    if claim.kind != "sync" or claim.chunks:
-        return
-    told: list[tuple[str, Message]] = []
+@contextlib.contextmanager
+def heeding_drift(house: House, journal: Journal, rule: SyncRule, schemas: Mapping[SideName, Schema]) -> Iterator[None]:
+    """Stop a run where fields have changed so that its rule does not want, or is not able, to work with them.
+
+    Within the block the rule is compiled. Raises `Suspended`.
+    """
     with house.db.read() as tx:
-        stop = changed_fields(tx, claim, rule, schemas, lambda level, text: told.append((level, text)))
+        found = changed_fields(tx, journal.claim, rule, schemas)
+    told = [("warning" if d.do is Drift.SUSPEND else "info", d.message) for d in found if d.do is not Drift.IGNORE]
     for level, text in told:
         journal.log(level, text)
+    stop = next((one.message for one in found if one.do is Drift.SUSPEND), None)
     if stop is not None:
         raise Suspended(stop)
+    with fitting(tuple(one.what for one in found if one.kind is DriftKind.TYPE_CHANGE)):
+        complete(rule, schemas)
+        yield
+
+
+@contextlib.contextmanager
+def fitting(changed: tuple[Message, ...] = ()) -> Iterator[None]:
+    """Stop a run whose rule does not fit what it finds; `changed` is known to have changed. Raises `Suspended`."""
+    try:
+        yield
+    except (DocumentError, ExpressionError) as error:
+        why = msg(_UNFIT, problem=error.problems[0].message)
+        raise Suspended(msg("{changed} {why}", changed=changed[0], why=why) if changed else why) from None
+
+
+def complete(rule: SyncRule, schemas: Mapping[SideName, Schema]) -> None:
+    """See that the fields are there that a rule cannot do without; raises `DocumentError`."""
+    if problems := lacking(rule, schemas):
+        raise DocumentError(problems)
 
 
 def changed_fields(
-    tx: sa.Connection, claim: Claim, rule: SyncRule, schemas: Mapping[SideName, Schema], tell: Tell
-) -> Message | None:
-    """Tell which fields have changed since the last run of this version; return why the run has to stop, if so."""
-    before = _last(tx, claim, reverse=rule.direction is Direction.RIGHT_TO_LEFT)
-    if before is None or before == schemas:
-        return None
-    found = drifted(rule, before, schemas)
-    for one in found:
-        if one.do is not Drift.IGNORE:
-            tell("warning" if one.do is Drift.SUSPEND else "info", one.message)
-    return next((one.message for one in found if one.do is Drift.SUSPEND), None)
+    tx: sa.Connection, claim: Claim, rule: SyncRule, schemas: Mapping[SideName, Schema]
+) -> tuple[Drifted, ...]:
+    """Return which fields have changed since the run has noted them, or since the last run of its version has."""
+    noted = claim.schemas if claim.kind == "sync" and claim.schemas else _last(tx, claim)
+    if not noted:
+        return ()
+    found = (Schema.from_json(noted[-1]["source"]), Schema.from_json(noted[-1]["target"]))
+    order = (SideName.RIGHT, SideName.LEFT) if rule.direction is Direction.RIGHT_TO_LEFT else tuple(SideName)
+    before = dict(zip(order, found, strict=True))
+    return () if before == schemas else drifted(rule, before, schemas)
 
 
-def _last(tx: sa.Connection, claim: Claim, *, reverse: bool) -> dict[SideName, Schema] | None:
-    """Return the fields of both sides as the last run of the same version has noted them."""
+def _last(tx: sa.Connection, claim: Claim) -> Any:
+    """Return the fields as the last run of the same version has noted them."""
     mine = (run.c.rule_id == claim.rule_id, run.c.id < claim.run_id, run.c.kind == "sync", run.c.schemas.is_not(None))
     version = tx.scalar(sa.select(run.c.rule_version).where(run.c.id == claim.run_id))
     if version is None:
         return None
-    query = sa.select(run.c.schemas, run.c.chunks).where(*mine, run.c.rule_version == version)
-    row = tx.execute(query.order_by(run.c.id.desc()).limit(1)).one_or_none()
-    found = inputs.schemas_of(row.schemas, row.chunks) if row is not None and row.schemas else None
-    if found is None:
-        return None
-    order = (SideName.LEFT, SideName.RIGHT)
-    return dict(zip(order[::-1] if reverse else order, found, strict=True))
+    query = sa.select(run.c.schemas).where(*mine, run.c.rule_version == version)
+    return tx.scalar(query.order_by(run.c.id.desc()).limit(1))

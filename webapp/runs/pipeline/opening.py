@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from connectors.spi import Connector
+from rules.documents.flows import object_name
 from rules.documents.sync import Direction, SideName, SyncRule
 from rules.reconcile.tombstones import tombstones
 from rules.trace import named_fields
@@ -38,7 +39,7 @@ def living(systems: Systems, rule: SyncRule) -> Systems:
                 part = rule.left if side is SideName.LEFT else rule.right
                 if part.connection == name:
                     schema = systems.schema(name, part.object)
-                    program = Part({"where": mark.text}, schema, systems.library)
+                    program = Part({"where": mark.text}, schema, systems.library, object_name(rule, side))
                     found[part.object] = Marked(program, named_fields(mark.text, schema))
             yield Living(connector, found) if found else connector
 

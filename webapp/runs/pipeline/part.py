@@ -27,17 +27,21 @@ PUSHED = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.TEXT, FieldType.DATE, 
 
 
 class Part:
-    """A part of the records of `schema`, as a run's parameters describe it.
+    """A part of the records of `schema`, as a run's parameters describe it; `name` is what messages call the object.
 
     Raises `ExpressionError` for a wrong condition, KeyError and ValueError for a wrong range.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], schema: Schema, library: Library = EMPTY) -> None:
+    def __init__(
+        self, parameters: Mapping[str, Any], schema: Schema, library: Library = EMPTY, name: str | None = None
+    ) -> None:
         self.schema, self.library = schema, library
         self.where: str | None = parameters.get("where")
         self.program: Program | None = None
         if self.where:
-            self.program = compile_expression(self.where, schema, expect=FieldType.BOOLEAN, library=library)
+            self.program = compile_expression(
+                self.where, schema, expect=FieldType.BOOLEAN, object_name=name, library=library
+            )
         span = parameters.get("range") or {}
         self.field: str | None = span.get("field")
         self.start = self._bound(span.get("from"))

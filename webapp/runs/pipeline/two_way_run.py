@@ -35,7 +35,7 @@ from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Suspended
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.leftovers import settle_both
-from webapp.runs.pipeline.limits import Limits, heed_drift
+from webapp.runs.pipeline.limits import Limits, heeding_drift
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, unmet
 from webapp.runs.pipeline.overlap import OnCall, closed
 from webapp.runs.pipeline.pairs import Pairs
@@ -63,15 +63,15 @@ class TwoWayExecution(Execution):
         schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
         with contextlib.ExitStack() as stack:
             connectors = {n: stack.enter_context(systems.connect(side.connection)) for n, side in sides.items()}
-            heed_drift(
-                self.house, self.journal, self.rule, {SideName(name): schema for name, schema in schemas.items()}
-            )
-            both = views(self.rule, schemas, connectors, systems.library)
+            named = {SideName(name): schema for name, schema in schemas.items()}
+            with heeding_drift(self.house, self.journal, self.rule, named):
+                both = views(self.rule, schemas, connectors, systems.library)
+                for view in both.values():
+                    view.planner.validating = self._validating(systems, view.mapping.source, stack, view.planner.rule)
             for view in both.values():
                 view.planner.retry, view.planner.at = self.retry, self.claim.requested_at
                 view.planner.full = self._reads(view.name) is DetectBy.FULL
                 view.planner.replaying = self.claim.kind != "sync"
-                view.planner.validating = self._validating(systems, view.mapping.source, stack, view.planner.rule)
             self._note(schemas)
             with self.house.db.read() as tx:
                 pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))

@@ -11,12 +11,13 @@ from typing import Protocol
 import polars as pl
 
 from connectors.spi import Connector
-from rules.documents.sync import Direction, SyncRule
+from rules.documents.sync import Direction, SideName, SyncRule
 from rules.mapping import Mapping as FieldMapping
 from rules.mapping import compile_mapping
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
 from webapp.runs.pipeline.execute import Systems
+from webapp.runs.pipeline.limits import complete
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.meeting import linked
 from webapp.runs.pipeline.pairs import APART, Pairs
@@ -110,6 +111,7 @@ def opened(stack: contextlib.ExitStack, rule: SyncRule, systems: Systems, at: da
     parts = {"left": rule.left, "right": rule.right}
     schemas = {name: systems.schema(part.connection, part.object) for name, part in parts.items()}
     connectors = {name: stack.enter_context(systems.connect(part.connection)) for name, part in parts.items()}
+    complete(rule, {SideName(name): schema for name, schema in schemas.items()})
     if rule.direction is Direction.TWO_WAY:
         both = views(rule, schemas, connectors, systems.library)
         ends = tuple(
