@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -95,9 +95,13 @@ class Flavor(ABC):
         """Return the expression by which records are sorted and compared with a position."""
         return sa.column(column.name)
 
-    def order_any(self, column: Column) -> sa.ColumnElement[Any]:
-        """Return an expression that sorts any column, told apart by every byte."""
-        return self.order(column)
+    @abstractmethod
+    def plain(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return a text, never null and compared byte by byte, that differs where what is read differs."""
+
+    @abstractmethod
+    def sha256(self, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the hexadecimal SHA-256 of what `plain` or this makes."""
 
     def parameter(self, column: Column, value: Any) -> sa.ColumnElement[Any]:  # noqa: ARG002 - others cast to its type
         """Return a wire value as a parameter that compares exactly with `order` of the column."""
@@ -140,11 +144,11 @@ class Flavor(ABC):
 
     def stream(
         self, connection: sa.Connection, statement: sa.Select[Any], size: int
-    ) -> Iterator[Sequence[Sequence[Any]]]:
+    ) -> Generator[Sequence[Sequence[Any]]]:
         """Yield the rows of a long query in parts, while others write, ourselves included."""
         options = {"stream_results": True, "max_row_buffer": size}
-        result = connection.execute(statement, execution_options=options)
-        yield from iter(partial(result.fetchmany, size), [])
+        with connection.execute(statement, execution_options=options) as result:
+            yield from iter(partial(result.fetchmany, size), [])
 
     def fetched(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> Fetched:
         """Return the rows of a driver as typed columns."""

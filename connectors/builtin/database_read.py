@@ -7,15 +7,15 @@ unique and only ascend, a record is seen at most once, and again only if its sor
 A run that must not miss such a change uses a cursor with an overlap, and full scans are repeated anyway.
 
 A read by cursor has two phases: records without a value by tie, then the others by value and tie; the key is appended
-where tie and value leave an order open. An object without a key is read by one server cursor in one pass, sorted by
-all its fields, and positions are counts; such a read is resumed exactly only if the object has not changed meanwhile.
+where tie and value leave an order open. An object without a key is read in one pass for each phase, see
+`connectors.builtin.database_keyless`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_filter import TableFilter
 from connectors.builtin.database_flavor import Fetched, Flavor
+from connectors.builtin.database_keyless import Place, cells
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Digest, Page, Position, ReadRequest, Reject
@@ -78,12 +79,9 @@ class Reader:
     def pages(self, session: Session, request: ReadRequest) -> Iterator[Page]:
         """Yield the pages behind `request.after`."""
         after = request.after or {}
-        if self._table.key:
-            found = self._by_key(session, request, after)
-        else:
-            found = self._by_count(session, request, int(after.get("count", 0)))
+        read = self._by_key if self._table.key else self._by_cells
         empty = True
-        for page in found:
+        for page in read(session, request, after):
             empty = False
             yield page
         if empty:
@@ -177,11 +175,12 @@ class Reader:
         return self.lookup(session, key, values, self._filter.not_sent(request.filter))
 
     def _phases(self, cursor: Cursor | None) -> list[Phase]:
-        key = tuple(column_of(self._table, name) for name in self._table.key)
+        key = tuple(column_of(self._table, name) for name in self._table.key) or self._cells(cursor)
         if cursor is None:
             return [Phase(None, key)]
         field, tie = column_of(self._table, cursor.field), column_of(self._table, cursor.tie)
-        value, order = self._flavor.order(field), tuple(dict.fromkeys((tie, *key)))
+        value = self._flavor.order(field)
+        order = tuple(dict.fromkeys((tie, *key))) if self._table.key else key
         phases = [Phase(value.is_(None), order)] if field.field.nullable else []
         return [*phases, Phase(self._since(field, cursor), tuple(dict.fromkeys((field, *order))), field)]
 
@@ -207,13 +206,12 @@ class Reader:
             statement = statement.where(phase.condition)
         if behind:
             statement = statement.where(self._behind(phase, behind))
-        orders = (self._flavor.order(column) for column in phase.order)
-        pairs = zip(orders, phase.nullable, strict=True)
+        pairs = zip(self._orders(phase), phase.nullable, strict=True)
         return statement.order_by(*(self._flavor.nulls_first(o) if nullable else o for o, nullable in pairs))
 
     def _behind(self, phase: Phase, values: Sequence[Any]) -> sa.ColumnElement[bool]:
         """Return the condition that a record sorts behind `values`, with nulls first."""
-        orders = [self._flavor.order(column) for column in phase.order]
+        orders = self._orders(phase)
         given = [self._flavor.parameter(*pair) for pair in zip(phase.order, values, strict=True)]
         if len(orders) > 1 and self._flavor.row_values and not any(phase.nullable):
             return sa.tuple_(*orders) > sa.tuple_(*given)
@@ -225,29 +223,51 @@ class Reader:
         # said again for the first column alone, because that is what lets an index be used
         return condition if len(orders) == 1 or values[0] is None else sa.and_(orders[0] >= given[0], condition)
 
-    def _by_count(self, session: Session, request: ReadRequest, count: int) -> Iterator[Page]:
-        statement = self._select(()).order_by(*self._any_order(request.cursor)).offset(count or None)
-        if request.cursor is not None:
-            field = column_of(self._table, request.cursor.field)
-            wanted = self._since(field, request.cursor)
-            statement = statement.where(sa.or_(self._flavor.order(field).is_(None), wanted))
-        with session() as connection:
-            for rows in self._flavor.stream(connection, statement, request.page_size):
-                count += len(rows)
-                yield self._as_page(self._flavor.fetched(rows, self._columns), {"count": count})
+    def _by_cells(self, session: Session, request: ReadRequest, after: Position) -> Iterator[Page]:
+        phases, place, width = self._phases(request.cursor), Place.of(after), len(self._columns)
+        for number in range(int(after.get("phase", 0)), len(phases)):
+            phase, repeated = phases[number], place.given
+            made = sum(column.made is not None for column in phase.order)
+            statement = self._from(phase, place.values)
+            with (
+                session() as connection,
+                closing(self._flavor.stream(connection, statement, request.page_size)) as read,
+            ):
+                for rows in read:
+                    known = place.leading([row[-made:] for row in rows], repeated)
+                    repeated = repeated - known if known == len(rows) else 0
+                    if known < len(rows):
+                        place = place.moved([row[width:] for row in rows[known:]], made)
+                        found = self._flavor.fetched(rows[known:], self._columns)
+                        yield self._as_page(found, {"phase": number, **place.to_json()})
+            place = Place()
 
-    def _any_order(self, cursor: Cursor | None) -> Iterator[sa.ColumnElement[Any]]:
-        if cursor is not None:
-            yield self._flavor.nulls_first(self._flavor.order(column_of(self._table, cursor.field)))
-            yield self._flavor.nulls_first(self._flavor.order_any(column_of(self._table, cursor.tie)))
-        for column in self._table.columns:
-            yield self._flavor.nulls_first(self._flavor.order_any(column))
+    def _from(self, phase: Phase, values: Sequence[Any]) -> sa.Select[Any]:
+        """Return the query of all rows from a place on, those at the place among them."""
+        orders, statement = self._orders(phase), self._select(phase.order)
+        if phase.condition is not None:
+            statement = statement.where(phase.condition)
+        if values:
+            given = [self._flavor.parameter(*pair) for pair in zip(phase.order, values, strict=True)]
+            statement = statement.where(sa.tuple_(*orders) >= sa.tuple_(*given))
+        return statement.order_by(*orders)
+
+    def _cells(self, cursor: Cursor | None) -> tuple[Column, ...]:
+        """Return what tells apart all records that are read as different ones: those of the tie first."""
+        of = [name for field in self._fields for name in (field.of if isinstance(field, Digest) else (field.name,))]
+        names = dict.fromkeys(of if cursor is None else (cursor.tie, *of))
+        return cells([column_of(self._table, name) for name in names], self._flavor)
+
+    def _orders(self, phase: Phase) -> list[sa.ColumnElement[Any]]:
+        return [self._flavor.order(column) if column.made is None else column.made for column in phase.order]
 
     def _select(self, order: Sequence[Column]) -> sa.Select[Any]:
-        wires = (self._flavor.wire(column) if column.made is None else column.made for column in self._columns)
-        fields = (wire.label(f"f{i}") for i, wire in enumerate(wires))
-        places = (self._flavor.wire(column).label(f"p{i}") for i, column in enumerate(order))
+        fields = (self._wire(column).label(f"f{i}") for i, column in enumerate(self._columns))
+        places = (self._wire(column).label(f"p{i}") for i, column in enumerate(order))
         return sa.select(*fields, *places).select_from(self._source)
+
+    def _wire(self, column: Column) -> sa.ColumnElement[Any]:
+        return self._flavor.wire(column) if column.made is None else column.made
 
     def _as_page(self, found: Fetched, position: Position) -> Page:
         records, rejects = self._frame(found)

@@ -23,6 +23,7 @@ from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
 
 _SORTED_AS_TEXT = {"enum", "set", "json"}
+_SHA256 = 256
 
 
 class MySQLFlavor(Flavor):
@@ -61,11 +62,14 @@ class MySQLFlavor(Flavor):
         own: sa.ColumnElement[Any] = sa.column(column.name)
         return sa.cast(own, sa.CHAR) if column.native in _SORTED_AS_TEXT else _number(own, column)
 
-    def order_any(self, column: Column) -> sa.ColumnElement[Any]:
-        """Tell texts apart by their bytes, which their collation may not."""
-        if column.field.type in {FieldType.TEXT, FieldType.JSON}:
-            return sa.cast(sa.column(column.name), sa.BINARY)
-        return self.order(column)
+    def plain(self, column: Column) -> sa.ColumnElement[Any]:
+        """Mark values that are not null; a collation may take A for a."""
+        marked = sa.func.concat(sa.literal_column("'='"), sa.cast(self.wire(column), sa.BINARY))
+        return sa.func.coalesce(marked, sa.literal_column("''"))
+
+    def sha256(self, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the digest as bytes."""
+        return sa.cast(sa.func.sha2(text, _SHA256), sa.BINARY)
 
     def parameter(self, column: Column, value: Any) -> sa.ColumnElement[Any]:
         """Give decimals as numbers: compared with a text, they would be compared as floats."""

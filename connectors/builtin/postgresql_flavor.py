@@ -29,7 +29,6 @@ _AS_TEXT = {
     FieldType.DATETIME,
     FieldType.LOCAL_DATETIME,
 }
-_SORTED_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "xid", "cid", "aclitem"}
 _PLAIN_TEXT = {"text", "character varying"}
 _SENT = {"real": sa.func.float4send, "double precision": sa.func.float8send}
 _HASHED = {
@@ -96,10 +95,15 @@ class PostgreSQLFlavor(Flavor):
         found = numbers(connection, statement, columns, places) or copied(connection, statement, columns, places)
         return super().fetch(connection, statement, columns, places) if found is None else found
 
-    def order_any(self, column: Column) -> sa.ColumnElement[Any]:
-        """Sort types without an order of their own by their text."""
-        own: sa.ColumnElement[Any] = sa.column(column.name)
-        return sa.cast(own, sa.Text) if column.native in _SORTED_AS_TEXT else own
+    def plain(self, column: Column) -> sa.ColumnElement[Any]:
+        """Mark values that are not null; a collation of the column's own may take A for a."""
+        text = sa.literal("=").concat(sa.cast(self.wire(column), sa.Text))
+        return sa.collate(sa.func.coalesce(text, ""), "C")
+
+    def sha256(self, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the digest of a text, whatever encoding the database has."""
+        digest = sa.func.encode(sa.func.sha256(sa.func.convert_to(text, "UTF8")), "hex")
+        return sa.collate(digest, "C")
 
     def nulls_first(self, order: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """PostgreSQL sorts nulls last."""

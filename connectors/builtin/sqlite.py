@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connectors.builtin import sqlite_stage
+from connectors.builtin import sqlite_flavor, sqlite_stage
 from connectors.builtin.database import WRITES, Database
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
@@ -73,6 +73,7 @@ class SQLite(Database):
         connection.text_factory = _text
         connection.execute("PRAGMA foreign_keys = ON")
         sqlite_stage.prepare(connection)
+        sqlite_flavor.prepare(connection)
         return connection
 
     def prepare(self, engine: sa.Engine) -> None:

@@ -6,8 +6,9 @@ digits. A date-time cursor works over texts, so its column has to be written in 
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
 from rules.schema import FieldType
 
+_DIGEST = "syncline_sha256"
 _COPY = "syncline copy"
 _NO_UTF8 = "Could not decode to UTF-8"
 _STAMPS = {FieldType.DATETIME, FieldType.LOCAL_DATETIME, FieldType.TIME}
@@ -49,6 +51,17 @@ class SQLiteFlavor(Flavor):
     def refusal(self, error: BaseException) -> Refusal | None:
         """Return why a record is refused."""
         return sqlite_errors.refusal(error)
+
+    def plain(self, column: Column) -> sa.ColumnElement[Any]:
+        """Tell apart values of different types and texts by their bytes, which may be no UTF-8 and hold zeros."""
+        own: sa.ColumnElement[Any] = sa.column(column.name)
+        kinds = {"text": sa.literal("t").concat(own), "blob": sa.literal("b").concat(sa.func.hex(own))}
+        text = sa.case(kinds, value=sa.func.typeof(own), else_=sa.func.quote(own))
+        return sa.cast(text, sa.BLOB)
+
+    def sha256(self, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Ask our own function, because SQLite has none."""
+        return sa.Function(_DIGEST, sa.cast(text, sa.BLOB))
 
     def start(self, column: Column, since: Any) -> sa.ColumnElement[Any]:
         """Cut a date-time to what every way of writing it begins with: 10:00 before 10:00:00 before 10:00:00.5."""
@@ -94,7 +107,7 @@ class SQLiteFlavor(Flavor):
 
     def stream(
         self, connection: sa.Connection, statement: sa.Select[Any], size: int
-    ) -> Iterator[Sequence[Sequence[Any]]]:
+    ) -> Generator[Sequence[Sequence[Any]]]:
         """Read from a copy of the result: a query that stays open keeps all others from writing to the file."""
         asked, given = _asked(connection, statement)
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS temp."{_COPY}"')
@@ -106,6 +119,15 @@ class SQLiteFlavor(Flavor):
     def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:
         """Return the writer of batches."""
         return SQLiteLoader(self, connection, source, table)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Give a connection the function that makes digests."""
+    connection.create_function(_DIGEST, 1, _sha256, deterministic=True)
+
+
+def _sha256(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).hexdigest().encode()
 
 
 def _asked(connection: sa.Connection, statement: sa.Select[Any]) -> tuple[str, tuple[Any, ...]]:

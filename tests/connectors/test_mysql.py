@@ -224,7 +224,7 @@ def test_keys_that_compare_without_case(mariadb_url: str, source: MySQL) -> None
 
 
 def test_a_table_without_key_is_read_in_one_pass(mariadb_url: str, source: MySQL) -> None:
-    """Equal records, nulls and texts that differ in case only are read in a stable order and resumed by count."""
+    """Equal records, nulls and texts that differ in case only are read in a stable order and resumed."""
     run(
         mariadb_url,
         "CREATE TABLE k (a int, b varchar(9), j json, g point)",

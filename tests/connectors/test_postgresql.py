@@ -325,7 +325,7 @@ def test_pages_by_composite_keys(postgres_url: str, source: PostgreSQL) -> None:
 
 
 def test_a_table_without_key_is_read_in_one_pass(postgres_url: str, source: PostgreSQL) -> None:
-    """Equal records, nulls and types without an order are read in a stable order and resumed by count."""
+    """Equal records, nulls and types without an order are read in a stable order and resumed."""
     run(
         postgres_url,
         "CREATE TABLE k (a integer, j json, p point)",
