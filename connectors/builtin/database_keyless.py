@@ -18,6 +18,7 @@ on later may miss what others have changed meanwhile from behind the place to be
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -27,8 +28,10 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_flavor import Flavor
 from connectors.builtin.database_types import Column, position_value, wire_value
+from connectors.errors import Fatal
 from connectors.spi import Position
 from rules.schema import Field, FieldType
+from rules.text import msg
 
 _SINGLE = 16
 """So many columns have a cell of their own."""
@@ -71,12 +74,34 @@ class Place:
 
 def cells(columns: Sequence[Column], flavor: Flavor) -> tuple[Column, ...]:
     """Return the cells of columns as columns that are made of them; many columns share the last one."""
-    made = [_cell(flavor.plain(column), flavor) for column in columns[:_SINGLE]]
-    if len(columns) > _SINGLE:
+    single, others = columns[:_SINGLE], columns[_SINGLE:]
+    made = [_made([column], _cell(flavor.plain(column), flavor)) for column in single]
+    if others:
         # of one length each, so that nothing can move from one to the next
-        made.append(flavor.sha256(_joined([flavor.sha256(flavor.plain(column)) for column in columns[_SINGLE:]])))
-    fields = (Field(f"cell {number}", FieldType.TEXT, nullable=False) for number in range(len(made)))
-    return tuple(Column(field, _TEXT, cast=_TEXT, made=text) for field, text in zip(fields, made, strict=True))
+        joined = _joined([flavor.sha256(flavor.plain(column)) for column in others])
+        made.append(_made(others, flavor.sha256(joined)))
+    return tuple(made)
+
+
+def begun(position: Position, order: Sequence[Column], object_name: str) -> Place:
+    """Return the place of a position; raises `Fatal` if records were sorted by other columns then."""
+    if position and position["sorted"] != sorted_by(order):
+        raise Fatal(
+            msg("The fields of '{object}' have changed while it was being read.", object=object_name),
+            msg("Start the run anew: it has no key by which the read could go on."),
+            object_name=object_name,
+        )
+    return Place.of(position)
+
+
+def sorted_by(order: Sequence[Column]) -> str:
+    """Return a short mark of sort columns with their types."""
+    return hashlib.sha256("\n".join(column.name for column in order).encode()).hexdigest()[:16]
+
+
+def _made(of: Sequence[Column], cell: sa.ColumnElement[Any]) -> Column:
+    name = ", ".join(f"{column.name} {column.native}" for column in of)
+    return Column(Field(name, FieldType.TEXT, nullable=False), _TEXT, cast=_TEXT, made=cell)
 
 
 def _cell(plain: sa.ColumnElement[Any], flavor: Flavor) -> sa.ColumnElement[Any]:

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_filter import TableFilter
 from connectors.builtin.database_flavor import Fetched, Flavor
-from connectors.builtin.database_keyless import Place, cells
+from connectors.builtin.database_keyless import Place, begun, cells, sorted_by
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Digest, Page, Position, ReadRequest, Reject
@@ -224,7 +224,8 @@ class Reader:
         return condition if len(orders) == 1 or values[0] is None else sa.and_(orders[0] >= given[0], condition)
 
     def _by_cells(self, session: Session, request: ReadRequest, after: Position) -> Iterator[Page]:
-        phases, place, width = self._phases(request.cursor), Place.of(after), len(self._columns)
+        phases, width = self._phases(request.cursor), len(self._columns)
+        place, order = begun(after, phases[-1].order, self._table.name), sorted_by(phases[-1].order)
         for number in range(int(after.get("phase", 0)), len(phases)):
             phase, repeated = phases[number], place.given
             made = sum(column.made is not None for column in phase.order)
@@ -239,7 +240,7 @@ class Reader:
                     if known < len(rows):
                         place = place.moved([row[width:] for row in rows[known:]], made)
                         found = self._flavor.fetched(rows[known:], self._columns)
-                        yield self._as_page(found, {"phase": number, **place.to_json()})
+                        yield self._as_page(found, {"phase": number, "sorted": order, **place.to_json()})
             place = Place()
 
     def _from(self, phase: Phase, values: Sequence[Any]) -> sa.Select[Any]:

@@ -133,4 +133,5 @@ def _sha256(raw: bytes) -> bytes:
 def _asked(connection: sa.Connection, statement: sa.Select[Any]) -> tuple[str, tuple[Any, ...]]:
     """Return a statement and its parameters as the driver takes them."""
     compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
-    return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup or ())
+    values = compiled.params  # made anew each time it is asked for
+    return str(compiled), tuple(values[name] for name in compiled.positiontup or ())

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from connectors.builtin.mysql import MySQL
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.sqlite import SQLite
+from connectors.errors import Fatal
 from connectors.spi import Connector, Context, Cursor, Page, Position, ReadRequest
 from tests.connectors.databases import settings_of
 
@@ -229,6 +230,15 @@ def test_many_columns(place: Place) -> None:
     page = first(place.connector, place.request(8))
     assert len(str(page.position)) < 3000
     assert place.broken(None, lambda: 2, lambda _: None) == whole
+
+
+def test_a_place_of_other_fields(place: Place) -> None:
+    """A read does not go on where the fields that sort the records are not the same any more."""
+    small(place)
+    after = first(place.connector, place.request(2)).position
+    place.sql("ALTER TABLE r ADD COLUMN more integer")
+    with pytest.raises(Fatal, match="'r' have changed"):
+        first(place.connector, place.request(2, after=after))
 
 
 def test_positions_are_small(place: Place) -> None:
