@@ -32,7 +32,7 @@ from webapp.events import sources
 from webapp.extensions import House, open_house
 from webapp.lifeline import die_with_parent
 from webapp.runs.execution import execute, installation_id
-from webapp.runs.pipeline.stopping import request_stop
+from webapp.runs.pipeline.stopping import request_stop, requested
 from webapp.runs.queue import queue
 from webapp.workhorse import Horse, Order, orders
 
@@ -125,6 +125,8 @@ class RunWorker(Worker):
 
     def _rest(self, at_rest: bool) -> None:
         self._at_rest = at_rest
+        if at_rest and requested():  # the next run would stop behind its first chunk, and the one behind it
+            os._exit(os.EX_OK)
 
     def _stop(self, *_: Any) -> None:
         """Finish the chunk at hand, or end at once where there is none."""

@@ -1,7 +1,8 @@
 """The process in which a worker carries out runs: forked before there is work, and kept for the runs that follow.
 
 Most of what a small run costs is paid by the first one of a process: threads, statements, connectors. A child that has
-grown, or that has seen something unexpected, leaves, and the next one is forked while the worker has nothing to do.
+grown, that has seen something unexpected, or in which something still waits for a system that does not answer, leaves,
+and the next one is forked while the worker has nothing to do.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import resource
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -103,13 +105,13 @@ def orders(channel: socket.socket, at_rest: Callable[[bool], None]) -> Iterator[
 
     `at_rest` is told whenever the child begins (True) and ceases to have nothing to do.
     """
-    born = peak()
+    born, threads = peak(), threading.active_count()
     at_rest(True)
     for number, line in enumerate(channel.makefile("rb"), 1):
         at_rest(False)
         yield Order(*json.loads(line))
         at_rest(True)
-        leaves = number >= MOST or peak() - born > GROWN
+        leaves = number >= MOST or peak() - born > GROWN or threading.active_count() > threads
         channel.sendall(LEAVES if leaves else STAYS)
         if leaves:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -35,10 +36,9 @@ def sync_schema() -> dict[str, Any]:
 def parse_sync(document: Mapping[str, Any]) -> SyncRule:
     """Return the rule that a document describes; raises `DocumentError`. Rules that were parsed lately are kept."""
     try:
-        written = _Written(document)
+        return _parsed(_Written(document))
     except RecursionError:  # what is nested so deeply is no rule, and has no text
         return _parse(document)
-    return _parsed(written)
 
 
 class _Written:
@@ -57,7 +57,7 @@ class _Written:
 
 @lru_cache(64)
 def _parsed(written: _Written) -> SyncRule:
-    return _parse(written.document)
+    return _parse(deepcopy(written.document))  # what is kept shares nothing that its reader may change
 
 
 def _parse(document: Mapping[str, Any]) -> SyncRule:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,18 @@ def die(socket: str) -> None:
     """End as the kernel ends what takes too much memory."""
     note(socket)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def linger(socket: str) -> None:
+    """Leave something behind that waits for ever, as a system does that never answers."""
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    note(socket)
+
+
+def stop(socket: str) -> None:
+    """Be asked to stop while the worker is not."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    note(socket)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -145,9 +158,9 @@ def test_the_child_is_there_before_the_job_and_stays_for_the_next_ones(stable: S
     assert stable.done("note") != [first]
 
 
-@pytest.mark.parametrize("job", ["grow", "fail", "die"])
+@pytest.mark.parametrize("job", ["grow", "fail", "die", "linger", "stop"])
 def test_a_child_that_is_not_as_it_was_leaves(stable: Stable, job: str) -> None:
-    """Behind a job that took much memory, failed or was killed comes another child; the worker goes on."""
+    """Behind a job that took much memory, failed, was killed or stopped, or left a thread comes another child."""
     (first,) = stable.done(job)
     wait_for(lambda: not psutil.pid_exists(first), PATIENCE, "the child's end")
     second, third = stable.done("note", "note")
