@@ -12,8 +12,9 @@ the same cells are read as the same, so that it does not matter which of them we
 small.
 
 No index serves this order, so a page of its own for each position would sort the whole object once for each page.
-Instead one query reads all from a place on in one pass, and shows what was there when it began. Only a read that goes
-on later may miss what others have changed meanwhile from behind the place to before it, as any read by key.
+Instead one query reads all from a place on in one pass, and shows what was there when it began. What cannot be helped:
+a record that others change while a read rests, so that it sorts before the place, is met by the next full read only. A
+read by cursor sorts by the cursor first, which moves what is changed to the end.
 """
 
 from __future__ import annotations
