@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import random
 import sqlite3
 from collections import Counter
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from connectors.builtin.mysql import MySQL
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.sqlite import SQLite
-from connectors.errors import Fatal
+from connectors.errors import Fatal, Retriable
 from connectors.spi import Connector, Context, Cursor, Page, Position, ReadRequest
 from tests.connectors.databases import settings_of
 
@@ -230,6 +231,30 @@ def test_many_columns(place: Place) -> None:
     page = first(place.connector, place.request(8))
     assert len(str(page.position)) < 3000
     assert place.broken(None, lambda: 2, lambda _: None) == whole
+
+
+# the drivers' own cursors mourn a connection that was lost
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+def test_a_connection_that_is_lost(place: Place) -> None:
+    """A read that breaks off within a pass is one to try again, and goes on behind its last page."""
+    if place.name != "postgresql":
+        pytest.skip("the driver has read ahead, or there is no connection to lose")
+    place.table("r", "title varchar(2000), no bigint")
+    place.insert([("x" * 2000, number // 2) for number in range(1500)])
+    lost = (
+        "pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    reading = place.connector.read(place.request(10))
+    page = next(reading)
+    place.sql(f"SELECT {lost}")
+    pages = [page]
+    with pytest.raises(Retriable):
+        pages.extend(reading)
+    del reading
+    gc.collect()  # within this test, which knows of it
+    found = [row for page in pages for row in page.records.rows()]
+    found += rows_of(place.connector.read(place.request(1000, after=pages[-1].position)))
+    assert Counter(found) == Counter(place.rows())
 
 
 def test_a_place_of_other_fields(place: Place) -> None:
