@@ -19,7 +19,7 @@ from tests.webapp.conftest import admin_client, app, client, client_of, events, 
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
 from webapp.runs.models import run_chunk, run_log
-from webapp.runs.pipeline import absent, execute, two_way_run
+from webapp.runs.pipeline import absent, digests, two_way_run
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.schedules import fire_due
@@ -197,7 +197,7 @@ def test_a_run_stops_behind_a_page_without_records(pages, monkeypatch, ask: Any,
     """Where a source sends pages that hold nothing, a run that is asked to stop does not read on to their end."""
     pages.rule(**({"direction": "two_way", "fields": FIELDS} if both_ways else {}))
     run_id = pages.request()
-    room = two_way_run if both_ways else execute
+    room = two_way_run if both_ways else digests
     read = room.pages
 
     def empty(*args: Any) -> Iterator[Any]:
@@ -214,7 +214,8 @@ def test_a_run_stops_behind_a_page_without_records(pages, monkeypatch, ask: Any,
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_a_run_stops_while_it_looks_for_what_is_gone(pages, monkeypatch, both_ways: bool):
     """A run that is paused while it reads the keys of a side stops behind the page of keys at hand."""
-    changes = {"direction": "two_way", "fields": FIELDS} if both_ways else {}
+    by_cursor = {"detect": {"left": {"by": "cursor", "field": "changed"}}}
+    changes = {"direction": "two_way", "fields": FIELDS} if both_ways else by_cursor
     pages.rule(**changes, situations={"deleted_left": "delete"}, deletes={"detect": "full_scan"})
     pages.run()
     room, seen = two_way_run if both_ways else absent, []

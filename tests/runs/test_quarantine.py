@@ -126,7 +126,7 @@ def test_the_pages_tick_change_and_download(parked: World, app: Flask, admin_cli
     house: House = app.extensions["syncline"]
     page = admin_client.get("/quarantine/?rule=customers&side=left").text
     assert page.count('name="entry"') == 3
-    assert "Nothing is parked" in admin_client.get("/quarantine/?rule=customers&side=right").text
+    assert "No parked record meets the filter" in admin_client.get("/quarantine/?rule=customers&side=right").text
     ids = [e.id for e in _open(parked)]
     ticked = admin_client.post("/quarantine/change", data={"rule": "customers", "entry": ids})
     assert ticked.headers["Location"].count("entry=") == 3

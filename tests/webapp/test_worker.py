@@ -171,7 +171,8 @@ def test_a_child_that_is_not_as_it_was_leaves(stable: Stable, job: str) -> None:
 def test_a_child_that_dies_at_rest_is_replaced(stable: Stable) -> None:
     """Nobody waits for it at that moment, and the next job is done all the same."""
     (first,) = stable.done("note")
-    os.kill(first, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it may just have made room for another one
+        os.kill(first, signal.SIGKILL)
     (second,) = stable.done("note")
     assert second != first
 
