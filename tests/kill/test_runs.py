@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -155,14 +156,37 @@ def test_the_run_is_taken_up_within_two_leases(scene):
     assert waited < 2 * 3 + 6 * max(1.0, *os.getloadavg()), "two leases, and the start of a worker on a busy machine"
 
 
+OPEN = """SELECT count(*)::int FROM pg_stat_activity
+WHERE application_name = 'syncline' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"""
+
+
+def asleep(scene, family):
+    """Stop processes where they hold no lock: one that sleeps in a transaction keeps all others from its rows."""
+    for _ in range(500):
+        for process in family:
+            process.suspend()
+        time.sleep(0.05)
+        try:
+            with contextlib.closing(sqlite3.connect(scene.house.settings.data / "syncline.db", timeout=0)) as own:
+                own.execute("BEGIN IMMEDIATE")
+                own.rollback()
+            if scene.rows(OPEN) == [(0,)]:
+                return
+        except sqlite3.OperationalError:
+            pass
+        for process in family:
+            process.resume()
+        time.sleep(0.003)
+    pytest.fail("the worker always held a lock")
+
+
 def test_a_worker_that_is_paused_past_its_lease_writes_no_more(scene):
     """A worker is stopped in the middle of a run, another one ends it, then the first one wakes: it changes nothing."""
     run_id = scene.prepare("paused")
     scene.middle(run_id)
     first = scene.installation.child("worker")
     family = [first, *first.children(recursive=True)]
-    for process in family:
-        process.suspend()
+    asleep(scene, family)
     more = environ(scene.installation.data, scene.installation.port, **scene.installation.more)
     other = subprocess.Popen([sys.executable, "-m", "webapp.cli", "worker"], env=more, cwd=ROOT)
     try:
