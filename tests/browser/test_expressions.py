@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 from tests.supervisor.conftest import ROOT, environ
 
@@ -82,9 +83,12 @@ def text(page: Page) -> Locator:
 
 def write(page: Page, value: str = "") -> Locator:
     """Show the condition as an expression, emptied, and type into it."""
-    field(page).get_by_role("button", name="Expression", exact=True).click()
     code = field(page).locator(".expression-editor").first.locator(".cm-content")
-    code.click()
+    for _ in range(5):  # a page that is not ready yet shows its rows behind the click
+        field(page).get_by_role("button", name="Expression", exact=True).click()
+        with contextlib.suppress(Error):
+            code.click(timeout=3_000)
+            break
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
     page.keyboard.type(value)
