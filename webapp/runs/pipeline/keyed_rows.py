@@ -57,6 +57,7 @@ class KeyedRows:
         self._none = rows.clear()
         self._runs: list[_Run] = []
         self._added = [rows] if rows.height else []
+        self._all: pl.DataFrame | None = None
         self._known = KeySet(rows[key])
         self._lock = Lock()
 
@@ -66,6 +67,7 @@ class KeyedRows:
             return
         with self._lock:
             self._added.append(rows)
+            self._all = None
             self._known.add(rows[self._key])
 
     def find(self, keys: pl.Series) -> pl.DataFrame:
@@ -97,8 +99,11 @@ class KeyedRows:
     def all(self) -> pl.DataFrame:
         """Return all rows, of each key the last one, in the order in which the keys' last rows were added."""
         with self._lock:
-            parts = [*(run.rows for run in self._runs), *self._added]
-        return _settled(pl.concat(parts), self._key) if parts else self._none
+            if self._all is None:
+                self._all = _settled(
+                    pl.concat([self._none, *(run.rows for run in self._runs), *self._added]), self._key
+                )
+            return self._all
 
     def _sort(self) -> None:
         if not self._added:
