@@ -131,6 +131,9 @@ class Flavor(ABC):
         """Select a digest of columns, where the system makes any."""
         raise NotImplementedError
 
+    def by_index(self, connection: sa.Connection) -> None:  # noqa: B027 - most databases find the index by themselves
+        """Find the records of the next query by an index if there is one, whatever is known of the table."""
+
     def fetch(
         self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
     ) -> Fetched:

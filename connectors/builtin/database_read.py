@@ -160,6 +160,8 @@ class Reader:
         self, connection: sa.Connection, statement: sa.Select[Any], places: Sequence[Column], most: int
     ) -> Fetched:
         if self._same and most >= BULK:
+            if self._table.kind == "table":
+                self._flavor.by_index(connection)
             return self._flavor.fetch(connection, statement, self._columns, places)
         return self._flavor.fetch_rows(connection, statement, self._columns)
 

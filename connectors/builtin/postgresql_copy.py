@@ -7,6 +7,7 @@ import selectors
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 import psycopg
 import sqlalchemy as sa
 from psycopg import errors
@@ -43,8 +44,10 @@ def copied(
     selected = list(statement.selected_columns)
     wanted = [_selected(*pair) for pair in zip(columns, selected, strict=False)]
     try:
-        found = _received(connection, statement.with_only_columns(*wanted, *selected[len(columns) :]))
-        cells = unpack(*found, [held(column) for column in (*columns, *places)])
+        raw, sizes = _received(connection, statement.with_only_columns(*wanted, *selected[len(columns) :]))
+        if not sizes:
+            return Fetched(tuple(Decoded(pl.Series(c.name, [], c.field.dtype)) for c in columns), 0)
+        cells = unpack(raw, sizes, [held(column) for column in (*columns, *places)])
         typed = tuple(Decoded(column_of_cells(*pair)) for pair in zip(cells, columns, strict=False))
         last = [_last(cell, column) for cell, column in zip(cells[len(columns) :], places, strict=True)]
     except NotPlainError:

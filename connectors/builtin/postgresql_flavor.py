@@ -31,6 +31,12 @@ _AS_TEXT = {
 }
 _PLAIN_TEXT = {"text", "character varying"}
 _SENT = {"real": sa.func.float4send, "double precision": sa.func.float8send}
+_BY_INDEX = (
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),"
+    " set_config('jit', 'off', true)"
+)
+_NO_PLANS = "syncline no plans"
+"""Noted of a connection to a server whose planner cannot be told anything."""
 _HASHED = {
     "bigint", "integer", "smallint", "numeric", "boolean", "date", "time without time zone", "uuid", "bytea",
     "timestamp without time zone", "timestamp with time zone",
@@ -87,6 +93,17 @@ class PostgreSQLFlavor(Flavor):
         if column.native in _HASHED:
             return own
         return sa.collate(sa.cast(self.wire(column), sa.Text), "C")  # others may take A for a
+
+    def by_index(self, connection: sa.Connection) -> None:
+        """Keep the planner from reading and sorting a whole table for each page while it has no statistics of it."""
+        driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        if _NO_PLANS in connection.info:
+            return
+        try:
+            driver.execute(_BY_INDEX)
+        except psycopg.Error:  # a server that only speaks the protocol
+            connection.info[_NO_PLANS] = True
+            driver.rollback()
 
     def fetch(
         self, connection: sa.Connection, statement: sa.Select[Any], columns: Sequence[Column], places: Sequence[Column]
