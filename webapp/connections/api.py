@@ -28,7 +28,8 @@ T = TypeVar("T")
 _TEXT = {"type": "string"}
 DOCUMENT: dict[str, Any] = {
     "type": "object",
-    "required": ["name", "connector"],
+    "required": ["name"],
+    "anyOf": [{"required": ["connector"]}, {"required": ["preset"]}],
     "additionalProperties": False,
     "properties": {
         "kind": {"const": "connection"},
@@ -36,6 +37,10 @@ DOCUMENT: dict[str, Any] = {
         "connector": _TEXT,
         "label": _TEXT,
         "note": _TEXT,
+        "preset": {
+            "type": "string",
+            "description": "Its preset (name@version); without a connector, the settings are the answers.",
+        },
         "settings": {"type": "object", "description": "Secrets as values or references; answered as references only."},
         "version": {
             "type": "integer",

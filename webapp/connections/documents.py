@@ -15,6 +15,7 @@ from connectors.spi import ConnectorSpec
 from rules.text import Message, msg
 from webapp.connections.catalogue import HUB, connector_class
 from webapp.connections.errors import Problem, sentence
+from webapp.connections.presets import asked_by, expanded
 from webapp.connections.store import ConnectionRow
 from webapp.connections.validation import validate_settings
 from webapp.vault import references
@@ -23,7 +24,7 @@ from webapp.vault.services import LARGEST, Owner
 KIND = "connection"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RESERVED = frozenset({HUB, "new"})
-_KEYS = ("kind", "name", "connector", "settings", "label", "note")
+_KEYS = ("kind", "name", "connector", "settings", "label", "note", "preset")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Clean:
     note: str
     settings: Mapping[str, Any]
     values: Mapping[str, str]
+    preset: str = ""
 
     def __repr__(self) -> str:
         return f"Clean({self.name!r}, {self.connector!r})"
@@ -58,6 +60,8 @@ def to_document(tx: sa.Connection | None, row: ConnectionRow) -> dict[str, Any]:
         document["label"] = row.label
     if row.note:
         document["note"] = row.note
+    if row.preset:
+        document["preset"] = row.preset
     return document
 
 
@@ -66,7 +70,7 @@ def problems(document: Mapping[str, Any]) -> list[Problem]:
     clean, found = checked(document)
     found += [
         Problem(
-            ("settings", name),
+            ("settings", asked_by(document, name)),
             msg("A configuration file must not hold a secret. Refer to it with env:NAME, file:PATH or vault:NAME."),
         )
         for name in clean.values
@@ -77,7 +81,9 @@ def problems(document: Mapping[str, Any]) -> list[Problem]:
 def canonical(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as it would be stored and written again, so that two can be compared."""
     clean, _ = checked(document)
-    row = ConnectionRow(0, clean.name, clean.label, clean.connector, clean.settings, note=clean.note)
+    row = ConnectionRow(
+        0, clean.name, clean.label, clean.connector, clean.settings, note=clean.note, preset=clean.preset
+    )
     return to_document(None, row)
 
 
@@ -97,12 +103,16 @@ def checked(document: Mapping[str, Any]) -> tuple[Clean, list[Problem]]:
     label, note = _text(document, "label", found), _text(document, "note", found)
     if len(label) > 200:
         found.append(Problem(("label",), msg("This is too long; at most {largest} characters.", largest=200)))
-    spec = _spec(document, found)
+    made, wrong_answers = expanded(document)
+    found += wrong_answers
+    spec = None if wrong_answers else _spec(made, found)
     settings: dict[str, Any] = {}
     values: dict[str, str] = {}
     if spec is not None:
-        settings, values = _settings(spec, name, document.get("settings"), found)
-    return Clean(name, spec.name if spec else "", label, note, settings, values), found
+        mistakes: list[Problem] = []
+        settings, values = _settings(spec, name, made.get("settings"), mistakes)
+        found += [Problem((p.path[0], *(asked_by(document, n) for n in p.path[1:])), p.message) for p in mistakes]
+    return Clean(name, spec.name if spec else "", label, note, settings, values, made.get("preset", "")), found
 
 
 def name_problem(name: str) -> Message | None:

@@ -133,7 +133,8 @@ def document_of(spec: ConnectorSpec, sent: Mapping[str, str], row: ConnectionRow
     name = row.name if row else sent.get("name", "").strip()
     settings = {s.name: value for s in spec.settings if (value := _stated(s, sent, row)) not in (None, "")}
     document = {"kind": KIND, "name": name, "connector": spec.name, "settings": settings}
-    return document | {key: sent[key].strip() for key in ("label", "note") if sent.get(key, "").strip()}
+    kept = {"preset": row.preset} if row and row.preset else {}
+    return document | kept | {key: sent[key].strip() for key in ("label", "note") if sent.get(key, "").strip()}
 
 
 def suggested_name(base: str, taken: set[str]) -> str:

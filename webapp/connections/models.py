@@ -16,6 +16,7 @@ connection = sa.Table(
     sa.Column("settings", Json, nullable=False, comment="secrets are references"),
     sa.Column("granted_roots", Json, nullable=False, comment="folders granted by an operator's configuration file"),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("preset", sa.String(80), nullable=False, comment="name@version of the preset that it was made from"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from connectors import registry
+from connectors.presets import Asked, Preset, all_presets
+from connectors.presets.document import LANGUAGE
 from connectors.spi import ConnectorSpec, Setting, SettingKind
 from webapp.connections.documents import KIND, NAME
 
@@ -34,7 +36,8 @@ def document_schema(specs: Iterable[ConnectorSpec]) -> dict[str, Any]:
         "title": "Connection",
         "description": "One configured system. Secrets are references (env:NAME, file:PATH, vault:NAME), never values.",
         "type": "object",
-        "required": ["kind", "name", "connector"],
+        "required": ["kind", "name"],
+        "anyOf": [{"required": ["connector"]}, {"required": ["preset"]}],
         "additionalProperties": False,
         "properties": {
             "kind": {"const": KIND},
@@ -42,9 +45,14 @@ def document_schema(specs: Iterable[ConnectorSpec]) -> dict[str, Any]:
             "label": {"type": "string", "maxLength": 200, "description": "What people call it."},
             "note": {"type": "string"},
             "connector": {"enum": [spec.name for spec in specs]},
+            "preset": {
+                "type": "string",
+                "pattern": f"^({'|'.join(preset.name for preset in all_presets())})(@[0-9]+)?$",
+                "description": "The preset that it is made from. Without a connector, the settings answer the preset.",
+            },
             "settings": {"type": "object"},
         },
-        "allOf": [_branch(spec) for spec in specs],
+        "allOf": [*(_branch(spec) for spec in specs), *map(_answered, all_presets())],
     }
 
 
@@ -72,6 +80,35 @@ def _branch(spec: ConnectorSpec) -> dict[str, Any]:
     if "required" in then["properties"]["settings"]:
         then["required"] = ["settings"]
     return {"if": {"properties": {"connector": {"const": spec.name}}, "required": ["connector"]}, "then": then}
+
+
+def _answered(preset: Preset) -> dict[str, Any]:
+    """Return what a document without a connector has to answer."""
+    needed = [setting.name for setting in preset.settings if setting.required and not setting.default]
+    settings: dict[str, Any] = {
+        "description": preset.summary.en,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {setting.name: _asked(setting) for setting in preset.settings}
+        | {LANGUAGE: {"type": "string", "description": "en or zh: how objects and fields are labelled."}},
+    }
+    then: dict[str, Any] = {"properties": {"settings": settings, "preset": {"pattern": f"^[^@]+(@{preset.version})?$"}}}
+    if needed:
+        settings["required"] = needed
+        then["required"] = ["settings"]
+    named = {"preset": {"pattern": f"^{preset.name}(@|$)"}}
+    return {"if": {"properties": named, "required": ["preset"], "not": {"required": ["connector"]}}, "then": then}
+
+
+def _asked(setting: Asked) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "title": setting.label.en}
+    if setting.help:
+        schema["description"] = setting.help.en
+    if setting.kind == "secret":
+        schema["pattern"] = REFERENCE
+    if setting.choices:
+        schema["enum"] = list(setting.choices)
+    return schema
 
 
 def _setting(setting: Setting) -> dict[str, Any]:

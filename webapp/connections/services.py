@@ -195,9 +195,8 @@ def _write(
 ) -> str:
     actor, granted = by
     at = house.clock()
-    after = {"connector": clean.connector, "label": clean.label, "note": clean.note, "settings": dict(clean.settings)}
-    stored = {**after, "granted_roots": file_roots(granted)}
-    before = None if row is None else _values(row)
+    stored = {**_values(clean), "granted_roots": file_roots(granted)}
+    before = None if row is None else {**_values(row), "granted_roots": file_roots(row.granted_roots)}
     _keep_secrets(tx, house, clean, actor)
     if before == stored and not clean.values:
         return "unchanged"
@@ -227,13 +226,13 @@ def _keep_secrets(tx: sa.Connection, house: House, clean: Clean, actor: Actor) -
             vault.delete(tx, own, setting, actor, house.clock())
 
 
-def _values(row: ConnectionRow) -> dict[str, Any]:
+def _values(of: ConnectionRow | Clean) -> dict[str, Any]:
     return {
-        "connector": row.connector,
-        "label": row.label,
-        "note": row.note,
-        "settings": dict(row.settings),
-        "granted_roots": file_roots(row.granted_roots),
+        "connector": of.connector,
+        "label": of.label,
+        "note": of.note,
+        "preset": of.preset,
+        "settings": dict(of.settings),
     }
 
 

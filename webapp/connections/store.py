@@ -28,6 +28,7 @@ class ConnectionRow:
     settings: Mapping[str, Any] = field(default_factory=dict)
     granted_roots: tuple[Path, ...] = ()
     note: str = ""
+    preset: str = ""
     version: int = 0
     created_at: datetime | None = None
     created_by: str = ""

@@ -120,6 +120,7 @@ def upgrade() -> None:
     sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='secrets are references'),
     sa.Column('granted_roots', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment="folders granted by an operator's configuration file"),
     sa.Column('note', sa.Text(), nullable=False),
+    sa.Column('preset', sa.String(length=80), nullable=False, comment='name@version of the preset that it was made from'),
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('created_by', sa.String(length=128), nullable=False),
