@@ -23,13 +23,16 @@ class LogState:
 
     `lost` says why it cannot be read on from there. `behind` counts the bytes written since (of all objects), `seconds`
     is how long ago the log was read up to there, and `kept` counts the bytes that the system keeps for this reader
-    (None: the system keeps its log by its own rules).
+    (None: the system keeps its log by its own rules). `place` is where the log was read to, as administrators of the
+    system know it, and `limit` is at how many bytes the system gives the reader up (None: it does not).
     """
 
     lost: Message | None = None
     behind: int = 0
     seconds: float = 0.0
     kept: int | None = None
+    place: str = ""
+    limit: int | None = None
 
 
 class ChangeLog(ABC):
@@ -46,6 +49,10 @@ class ChangeLog(ABC):
     @abstractmethod
     def state(self, since: Mark) -> LogState:
         """Return how the log stands, seen from a place in it."""
+
+    @abstractmethod
+    def pending(self, since: Mark) -> bool:
+        """Tell whether the log has anything for this reader behind a place; True where it cannot be read on."""
 
     @abstractmethod
     def drop(self) -> Message | None:

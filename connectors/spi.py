@@ -359,6 +359,13 @@ class Connector(ABC):
         """Return an object's log of changes (`Capabilities.capture`)."""
         raise NotImplementedError
 
+    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+        """Yield which of the objects were changed, soon after it was committed, and nothing every `pause` seconds.
+
+        The first is empty: from then on no change is missed. Needs `Capabilities.capture`, and that the log is kept.
+        """
+        raise NotImplementedError
+
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
         """Write; refused records are returned, all others are durable when this returns."""
         raise NotImplementedError

@@ -110,6 +110,19 @@ class WindowLog(ChangeLog):
     def confirm(self, since: Mark) -> None:
         """Let the system forget what is before a place: it is durable elsewhere."""
 
+    def pending(self, since: Mark) -> bool:
+        """Tell whether the log has anything for this reader behind a place; True where it cannot be read on."""
+        state = self.state(since)
+        if state.lost is not None or not state.behind:
+            return state.lost is not None
+        until, at, over = self.end(), {**since, SKIP: 0}, False
+        while not over:
+            window = self.window(at, until)
+            if window.keys.len() or window.emptied:
+                return True
+            at, over = window.end, window.last
+        return False
+
     @abstractmethod
     def window(self, at: Mark, until: Mark) -> Window:
         """Return the window that begins at a place, ending at `until` at the latest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions
 
+from connectors.builtin import mysql_listen
 from connectors.builtin.database_captured import CapturedDatabase
 from connectors.builtin.database_changes import WindowLog
 from connectors.builtin.database_check import Untrusted
@@ -102,6 +104,16 @@ class MySQL(CapturedDatabase):
     def log(self, name: str, capture: Capture) -> WindowLog:
         """Return the log of a table."""
         return MariaDBLog(self, name, capture, self.open)
+
+    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+        """Yield which of the tables were changed, over one stream for all of them."""
+        log = MariaDBLog(self, names[0], Capture("syncline_listen", ""), self.open)
+        place = log.end()
+        yield frozenset()
+        try:
+            yield from mysql_listen.changed(self.open, self.settings["database"], names, place["gtid"], pause)
+        except self.flavor.driver_errors as error:
+            raise self.flavor.fault(error, None) from error
 
     def offers_tls(self, connection: socket.socket) -> bool | None:
         """Read the greeting with which every MySQL server begins."""

@@ -61,7 +61,8 @@ class MariaDBLog(WindowLog):
         here = next((size for name, size in files if name == since["file"]), 0)
         behind += max(0, here - int(since["pos"]))
         moved = gtids(end) != gtids(since["gtid"])
-        return LogState(None, behind if moved else 0, max(0.0, float(now) - float(since["time"])) if moved else 0.0)
+        seconds = max(0.0, float(now) - float(since["time"]))
+        return LogState(None, behind if moved else 0, seconds if moved else 0.0, place=str(since["gtid"]))
 
     def drop(self) -> Message | None:
         """Do nothing: nothing was made."""

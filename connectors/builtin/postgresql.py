@@ -25,8 +25,9 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
-from connectors.builtin.postgresql_changes import PostgreSQLLog
+from connectors.builtin.postgresql_changes import PostgreSQLLog, publication_of
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
+from connectors.builtin.postgresql_listen import Listener
 from connectors.builtin.postgresql_probe import offers_tls
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import DIGEST, Capture, ConnectorSpec, Digest, Setting
@@ -107,6 +108,14 @@ class PostgreSQL(CapturedDatabase):
     def log(self, name: str, capture: Capture) -> WindowLog:
         """Return the log of a table."""
         return PostgreSQLLog(self, name, capture, self.replication)
+
+    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+        """Yield which of the tables were changed, over one stream for all of them."""
+        with self.replication() as connection:
+            listener = Listener(connection, self.namespace, {publication_of(self.namespace, name): name for name in names})
+            listener.begin()
+            yield frozenset()
+            yield from listener.changed(pause)
 
     @contextlib.contextmanager
     def replication(self) -> Iterator[psycopg.Connection]:

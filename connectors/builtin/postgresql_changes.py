@@ -42,7 +42,8 @@ FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = :slot
 """)
 _SERVER = sa.text("""
 SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint AS end, c.system_identifier::text AS system,
-       extract(epoch FROM clock_timestamp())::float8 AS now
+       extract(epoch FROM clock_timestamp())::float8 AS now,
+       nullif(pg_size_bytes(current_setting('max_slot_wal_keep_size')), -1) AS most
 FROM pg_control_system() c
 """)
 _PUBLISHED = sa.text("""
@@ -105,7 +106,7 @@ class PostgreSQLLog(WindowLog):
         if lost is not None or found is None:
             return LogState(lost)
         seconds = max(0.0, server.now - float(since["time"])) if server.end > place else 0.0
-        return LogState(None, server.end - place, seconds, server.end - found.kept)
+        return LogState(None, server.end - place, seconds, server.end - found.kept, lsn_text(place), server.most)
 
     def drop(self) -> Message | None:
         """Take the slot away, and the publication where nobody else reads by it."""

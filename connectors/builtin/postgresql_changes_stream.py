@@ -31,12 +31,10 @@ class Stream:
         self._wire = connection.pgconn
         self._patience = patience
 
-    def start(self, slot: str, lsn: int, publication: str) -> None:
+    def start(self, slot: str, lsn: int, *publications: str) -> None:
         """Begin behind a place; raises what the driver raises."""
-        name = publication.replace('"', '""').replace("'", "''")
-        command = (
-            f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)} (proto_version '1', publication_names '\"{name}\"')"
-        )
+        names = ",".join('"' + name.replace('"', '""').replace("'", "''") + '"' for name in publications)
+        command = f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)} (proto_version '1', publication_names '{names}')"
         result = self._wire.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise psycopg.errors.error_from_result(result, "utf-8")
