@@ -118,9 +118,18 @@ def _kind(value: Any) -> str:
 
 
 def member(value: Any, path: str) -> Any:
-    """Return what a path such as `data.items` leads to; raises `KeyError` with the part that is not there."""
-    for part in filter(None, path.split(".")):
-        if not isinstance(value, Mapping) or part not in value:
+    """Return what a path such as `data.items.0` leads to; raises `KeyError` with the part that is not there.
+
+    A member whose own name has dots (`@odata.nextLink`) is found by its whole name.
+    """
+    while path:
+        if isinstance(value, Mapping) and path in value:
+            return value[path]
+        part, _, path = path.partition(".")
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, (list, tuple)) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif part:
             raise KeyError(part)
-        value = value[part]
     return value

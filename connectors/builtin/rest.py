@@ -13,9 +13,10 @@ import polars as pl
 
 from connectors.builtin.rest_calls import Calls, Request, json_of, refused
 from connectors.builtin.rest_objects import RestObject
-from connectors.builtin.rest_options import SPEC, RestOptions
+from connectors.builtin.rest_options import RestOptions
 from connectors.builtin.rest_paging import Walk
 from connectors.builtin.rest_read import Reading
+from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_write import Writing
 from connectors.casting import SHOWN, short
 from connectors.egress import check_host

@@ -1,4 +1,4 @@
-"""The settings of a web service, declared for the form."""
+"""The settings of a connection to a web service, parsed."""
 
 from __future__ import annotations
 
@@ -10,46 +10,9 @@ import httpx
 import msgspec
 
 from connectors.builtin.rest_objects import RestObject, objects_of
+from connectors.builtin.rest_settings import SPEC
 from connectors.errors import Misconfigured
-from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
-from rules.text import N_, msg
-
-SPEC = ConnectorSpec(
-    name="rest",
-    label=N_("REST with JSON"),
-    category=N_("Web services"),
-    summary=N_("Reads and writes records of a web service that speaks JSON over HTTP."),
-    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True),
-    settings=(
-        Setting("base_url", N_("Address"), SettingKind.URL, required=True, placeholder="https://api.example.com/v1",
-                help=N_("The address that all paths begin with.")),
-        Setting("authentication", N_("Authentication"), SettingKind.CHOICE, default="none",
-                choices=(("none", N_("None")), ("basic", N_("User and password")), ("bearer", N_("Bearer token")),
-                         ("key_header", N_("Key in a header")), ("key_query", N_("Key in the address")))),
-        Setting("user", N_("User"), when=("authentication", ("basic",))),
-        Setting("password", N_("Password"), SettingKind.SECRET, when=("authentication", ("basic",))),
-        Setting("token", N_("Token"), SettingKind.SECRET, when=("authentication", ("bearer",))),
-        Setting("key_name", N_("Name of the key"), placeholder="X-Api-Key",
-                when=("authentication", ("key_header", "key_query")),
-                help=N_("The header, or the parameter in the address, that carries the key.")),
-        Setting("key", N_("Access key"), SettingKind.SECRET, when=("authentication", ("key_header", "key_query"))),
-        Setting("objects", N_("Objects"), SettingKind.JSON, required=True,
-                placeholder='[{"name": "customers", "path": "/customers", "records": "items", "key": "id"}]',
-                help=N_("A list that describes each object: its name, path, paging and how to write it.")),
-        Setting("headers", N_("Further headers"), SettingKind.JSON, advanced=True,
-                placeholder='{"Accept-Language": "en"}'),
-        Setting("rate", N_("Calls per second at most"), SettingKind.INTEGER, default=0, minimum=0, maximum=1000,
-                advanced=True, help=N_("0 means no limit.")),
-        Setting("timeout", N_("Seconds to wait for an answer"), SettingKind.INTEGER, default=30, minimum=1,
-                maximum=600, advanced=True),
-        Setting("idempotency_header", N_("Header against double writing"), advanced=True,
-                placeholder="Idempotency-Key",
-                help=N_("If the service knows such a header, a repeated write is recognised by it.")),
-        Setting("certificate", N_("Trusted certificate"), SettingKind.MULTILINE, advanced=True,
-                help=N_("The certificate of your own authority in PEM form.")),
-        Setting("verify", N_("Check the certificate"), SettingKind.BOOLEAN, default=True, advanced=True),
-    ),
-)  # fmt: skip
+from rules.text import msg
 
 
 @dataclass(frozen=True)
