@@ -7,12 +7,13 @@ errors are those of `connectors.errors`. Proxies of the environment are not used
 
 from __future__ import annotations
 
+import io
 import re
 import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpcore
 import httpx
@@ -167,6 +168,7 @@ class Client(httpx.Client):
         super().__init__(transport=transport, **options)
         self._wire = wire
         self._limits = limits
+        self._target: tuple[BinaryIO, int] | None = None
         self._private = private | {"authorization", "cookie", "proxy-authorization"}
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
@@ -212,6 +214,14 @@ class Client(httpx.Client):
             msg("{url} redirects again and again.", url=shown(origin)), msg("Check the address of the connection.")
         )
 
+    def download(self, request: httpx.Request, target: BinaryIO, most: int) -> httpx.Response:
+        """Send a request and write the body of a good answer to `target`, at most `most` bytes; else as `send`."""
+        self._target = target, most
+        try:
+            return self.send(request)
+        finally:
+            self._target = None
+
     def _exchange(self, request: httpx.Request, auth: Any) -> httpx.Response:
         try:
             response = super().send(request, stream=True, auth=auth, follow_redirects=False)
@@ -225,23 +235,28 @@ class Client(httpx.Client):
             raise problem(error, request.url) from error
 
     def _whole(self, response: httpx.Response) -> httpx.Response:
-        body = bytearray()
+        kept = io.BytesIO()
+        target, most = self._target if self._target and response.is_success else (kept, self._limits.size)
+        size = 0
         for part in response.iter_bytes(65536):
-            body += part
-            if len(body) > self._limits.size:
+            size += len(part)
+            if size > most:
                 raise Fatal(
                     msg(
                         "The response of {url} is larger than {size} MB.",
                         url=shown(response.url),
-                        size=self._limits.size // 1024**2,
+                        size=most // 1024**2,
                     ),
                     msg("Ask for smaller pages."),
                 )
+            target.write(part)
         unpacked = {b"content-encoding", b"content-length", b"transfer-encoding"}
+        if response.request.method == "HEAD":  # there they tell of what a GET would give
+            unpacked = set()
         whole = httpx.Response(
             response.status_code,
             headers=[(k, v) for k, v in response.headers.raw if k.lower() not in unpacked],
-            content=bytes(body),
+            content=kept.getvalue(),
             request=response.request,
             extensions=response.extensions,
         )
