@@ -38,7 +38,7 @@ class Said(Part, frozen=True):
 
 
 class Asked(Part, frozen=True):
-    """A value that the admin enters; `choices` are values and what they are called."""
+    """A value that the admin enters; `choices` are values and what they are called, `pattern` is what fits it whole."""
 
     name: str
     label: Said
@@ -47,6 +47,7 @@ class Asked(Part, frozen=True):
     required: bool = True
     default: str = ""
     placeholder: str = ""
+    pattern: str = ""
     choices: dict[str, Said] = {}
 
 

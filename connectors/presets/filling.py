@@ -40,6 +40,8 @@ def problems_with(preset: Preset, answers: Mapping[str, Any]) -> dict[str, Messa
             found[name] = msg("This is needed.")
         elif value and setting.choices and value not in setting.choices:
             found[name] = msg("Choose one of: {values}.", values=", ".join(setting.choices))
+        elif value and setting.pattern and not re.fullmatch(setting.pattern, value):
+            found[name] = msg("Write it like this: {example}.", example=setting.placeholder)
     return found
 
 

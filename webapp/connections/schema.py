@@ -106,6 +106,8 @@ def _asked(setting: Asked) -> dict[str, Any]:
         schema["description"] = setting.help.en
     if setting.kind == "secret":
         schema["pattern"] = REFERENCE
+    elif setting.pattern:
+        schema["pattern"] = f"^({setting.pattern})$"
     if setting.choices:
         schema["enum"] = list(setting.choices)
     return schema

@@ -15,6 +15,8 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.cells import cells, is_number
 from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
+from webapp.connections.preset_views import PresetView
+from webapp.connections.presets import newer
 from webapp.connections.quality_views import ObjectQualityView
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
@@ -55,7 +57,8 @@ class ConnectionView(RoomView):
         known = row.discovered_at is not None
         context: dict[str, Any] = self._objects(row) if known else {"found": None}
         folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None
-        return self.page("connections/detail.html", row=row, spec=spec_of(row), users=users, folder=folder, **context)
+        context |= {"spec": spec_of(row), "newer": newer(row)}
+        return self.page("connections/detail.html", row=row, users=users, folder=folder, **context)
 
     @expose("/<name>/objects")
     @has_access
@@ -196,4 +199,4 @@ def matches(info: ObjectInfo, wanted: str) -> bool:
     return wanted.casefold() in info.name.casefold() or wanted.casefold() in info.label.casefold()
 
 
-VIEWS = (ConnectionView, ObjectQualityView, ConnectionFormView)
+VIEWS = (ConnectionView, ObjectQualityView, PresetView, ConnectionFormView)

@@ -1,0 +1,180 @@
+"""Connections made from presets: by a form, by a document, and brought to a newer version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from connectors.presets import Preset, all_presets, filled, named, shelf
+from tests.connections.test_services import ANN
+from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - fixtures
+from webapp.connections import presets, schema, services
+from webapp.connections.forms import PREFIX
+from webapp.extensions import House
+
+
+@pytest.fixture
+def house(app: Flask) -> House:  # noqa: F811
+    return app.extensions["syncline"]
+
+
+@pytest.fixture
+def newer_shop(monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """Shopify's preset as a later release may have it: another rate, and one field more."""
+    old = named("shopify")
+    data = msgspec.to_builtins(old)
+    data["version"] = old.version + 1
+    data["fixed"]["rate"] = 4
+    data["objects"][0]["fields"].append({"name": "locale", "label": {"en": "Language", "zh": "语言"}})
+    made = msgspec.convert(data, Preset)
+    others = tuple(p for p in all_presets() if p.name != "shopify")
+    monkeypatch.setattr(shelf, "all_presets", lambda: (*others, made))
+    return made
+
+
+SHOP = {"kind": "connection", "name": "shop", "preset": "shopify", "settings": {"shop": "acme", "token": "env:SHOP"}}
+
+
+def row(house: House, name: str = "shop") -> services.ConnectionRow:
+    with house.db.read() as tx:
+        return services.get_connection(tx, name)
+
+
+def test_a_document_with_a_preset_is_written_out_and_comes_back(house: House) -> None:
+    """A document with a preset's answers makes an ordinary connection; what is exported applies unchanged."""
+    assert services.problems(SHOP) == []
+    services.create(house, SHOP, ANN)
+    made = row(house)
+    assert (made.connector, made.preset) == ("rest", named("shopify").reference)
+    assert made.settings["base_url"].startswith("https://acme.myshopify.com/")
+    assert made.settings["key"] == "env:SHOP"
+    with house.db.begin() as tx:
+        exported = services.to_document(tx, made)
+        assert exported["preset"] == made.preset
+        assert services.problems(exported) == []
+        assert services.canonical(exported) == exported == services.canonical(SHOP)
+        assert services.save(tx, house, exported, ANN) == "unchanged"
+        assert services.save(tx, house, SHOP, ANN) == "unchanged"
+
+
+WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"preset": "shopyfi"}, ("preset",)),
+    ({"preset": "shopify@99"}, ("preset",)),
+    ({"preset": "shopify@x", "connector": "rest"}, ("preset",)),
+    ({"preset": 7}, ("preset",)),
+    ({"connector": "sqlite"}, ("connector",)),
+    ({"settings": {"shop": "acme"}}, ("settings", "token")),
+    ({"settings": {"shop": "acme", "token": "plain"}}, ("settings", "token")),
+    ({"settings": {"shop": "a b", "token": "env:SHOP"}}, ("settings", "shop")),
+    ({"settings": {"shop": "acme", "token": "env:SHOP", "shpo": "x"}}, ("settings", "shpo")),
+    ({"settings": ["acme"]}, ("settings",)),
+]
+
+
+@pytest.mark.parametrize(("part", "place"), WRONG)
+def test_mistakes_are_told_at_their_place(part: dict[str, Any], place: tuple[str, ...]) -> None:
+    """What is wrong with a document of a preset is told by the preset's own names."""
+    assert place in [problem.path for problem in services.problems({**SHOP, **part})]
+
+
+def test_the_schema_knows_presets() -> None:
+    """The published schema takes answers and refuses what is missing, unknown or secret."""
+    check = jsonschema.Draft202012Validator(schema.document_schema(schema.builtin_specs()))
+    assert check.is_valid(SHOP)
+    assert not check.is_valid({**SHOP, "settings": {"shop": "acme"}})
+    assert not check.is_valid({**SHOP, "settings": {"shop": "acme", "token": "plain"}})
+    assert not check.is_valid({**SHOP, "settings": {**SHOP["settings"], "shpo": "x"}})  # type: ignore[dict-item]
+    assert not check.is_valid({**SHOP, "preset": "shopyfi"})
+    assert not check.is_valid({"kind": "connection", "name": "shop"})
+
+
+def test_every_form_asks_little_and_shows_the_objects(admin_client: FlaskClient) -> None:  # noqa: F811
+    """Each preset has a form with its own settings only, its objects, and what it was tested against."""
+    for preset in all_presets():
+        text = admin_client.get(f"/connections/new/preset/{preset.name}").text
+        for setting in preset.settings:
+            assert f'name="{PREFIX}{setting.name}"' in text
+        assert f'name="{PREFIX}objects"' not in text
+        for described in preset.objects:
+            assert described.label.en in text.replace("&amp;", "&").replace("&#39;", "'")
+        assert "rebuilt from the vendor" in text or "against the product itself" in text
+    assert admin_client.get("/connections/new/preset/shopyfi").status_code == 404
+    assert admin_client.get("/connections/new/preset/shopify@1").status_code == 404
+
+
+def test_a_form_makes_a_connection(admin_client: FlaskClient, house: House) -> None:  # noqa: F811
+    """The form tests what it holds, tells mistakes at their field, and stores the secret in the vault."""
+    url = "/connections/new/preset/shopify"
+    sent = {
+        "name": "shop",
+        "label": "Our shop",
+        PREFIX + "shop": "acme",
+        PREFIX + "token": "",
+        PREFIX + "language": "zh",
+    }
+    assert (
+        "Access token of the custom app: This is needed."
+        in admin_client.post(url, data={**sent, "action": "test"}).text
+    )
+    refused = admin_client.post(url, data=sent)
+    assert refused.status_code == 422
+    assert "This is needed." in refused.text
+    answer = admin_client.post(url, data={**sent, PREFIX + "token": "s3cret-token"})
+    assert answer.headers["Location"].endswith("/connections/shop/")
+    made = row(house)
+    assert made.settings["key"] == "vault:connection/shop/key"
+    assert made.settings["objects"][0]["label"] == "客户"
+    assert "s3cret-token" not in str(made)
+
+
+def test_a_test_asks_the_system(admin_client: FlaskClient) -> None:  # noqa: F811
+    """Testing the form's values makes the calls that the connection would make."""
+    url = "/connections/new/preset/shopify"
+    sent = {"name": "shop", PREFIX + "shop": "no-such-shop-5c0de", PREFIX + "token": "x", "action": "test"}
+    text = admin_client.post(url, data=sent, headers={"HX-Request": "true"}).text
+    assert "The connection does not work yet" in text
+
+
+def test_a_newer_preset_is_offered(admin_client: FlaskClient, house: House, newer_shop: Preset) -> None:  # noqa: F811
+    """A newer version shows what it would change, keeps what people added, and is taken with one button."""
+    old = shelf_settings()
+    old["objects"][0]["fields"].append({"name": "loyalty", "type": "text", "label": "Loyalty"})
+    old["objects"].append({"name": "carts", "path": "/carts.json", "records": "carts", "key": "id"})
+    document = {"kind": "connection", "name": "shop", "connector": "rest", "preset": "shopify@1", "settings": old}
+    services.create(house, document, ANN)
+    assert newer_shop.reference in admin_client.get("/connections/shop/").text
+    text = admin_client.get("/connections/shop/preset").text
+    assert "rate" in text
+    assert "objects.customers.fields.locale" in text
+    assert "loyalty" not in text
+    stale = admin_client.post("/connections/shop/preset", data={"version": "99"}, follow_redirects=True)
+    assert "changed" in stale.text
+    assert admin_client.post("/connections/shop/preset", data={"version": "1"}).status_code == 302
+    made = row(house)
+    assert made.preset == newer_shop.reference
+    assert made.settings["rate"] == 4
+    assert [f["name"] for f in made.settings["objects"][0]["fields"]][-2:] == ["locale", "loyalty"]
+    assert made.settings["objects"][-1]["name"] == "carts"
+    assert presets.newer(made) is None
+    assert admin_client.get("/connections/shop/preset").status_code == 302
+    assert admin_client.get("/connections/nobody/preset").status_code == 404
+
+
+def shelf_settings() -> dict[str, Any]:
+    return filled(all_presets()[[p.name for p in all_presets()].index("shopify")], SHOP["settings"])  # type: ignore[arg-type]
+
+
+def test_an_edited_connection_keeps_its_preset(admin_client: FlaskClient, house: House) -> None:  # noqa: F811
+    """Editing a connection as an ordinary one does not make it forget its preset."""
+    services.create(house, SHOP, ANN)
+    assert admin_client.get("/connections/shop/edit").status_code == 200
+    data = {PREFIX + name: str(value) for name, value in row(house).settings.items() if name not in ("objects", "key")}
+    data |= {PREFIX + "objects": json.dumps(row(house).settings["objects"]), "version": "1", PREFIX + "rate": "9"}
+    assert admin_client.post("/connections/shop/edit", data=data).status_code == 302
+    assert (row(house).settings["rate"], row(house).preset) == (9, named("shopify").reference)
