@@ -11,6 +11,10 @@ from connectors.spi import ConnectorSpec, Setting, SettingKind
 from rules.text import Message, msg
 
 LONGEST = 100_000
+LONGEST_DOCUMENT = 4_000_000
+"""For settings of several lines, which hold whole descriptions of services."""
+
+_DOCUMENTS = (SettingKind.JSON, SettingKind.MULTILINE)
 _TRUE = ("true", "on", "yes", "1")
 _FALSE = ("false", "off", "no", "0", "")
 
@@ -97,8 +101,9 @@ def _unknown(spec: ConnectorSpec, settings: Mapping[str, Any]) -> dict[str, Mess
 def _typed(setting: Setting, value: Any) -> Any:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if isinstance(value, str) and len(value) > LONGEST:
-        raise _Wrong(msg("This is too long; at most {largest} characters.", largest=LONGEST))
+    largest = LONGEST_DOCUMENT if setting.kind in _DOCUMENTS else LONGEST
+    if isinstance(value, str) and len(value) > largest:
+        raise _Wrong(msg("This is too long; at most {largest} characters.", largest=largest))
     return _READERS[setting.kind](setting, value)
 
 
