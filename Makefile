@@ -12,7 +12,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test soak check bench assets docs lock migration clean help
+.PHONY: run demo test soak check bench assets docs quality lock migration clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,7 +59,7 @@ SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
-	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite
+	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite --connector-quality-check=connectors/quality.json
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
 	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
 
@@ -80,6 +80,10 @@ check: .venv/.test assets ## style, types, import contracts, templates, translat
 docs: .venv/.test ## write the parts of the documentation that are made from code
 	@$(BIN)/python -m tests.rules.reference
 	@$(BIN)/python -m tests.docs.reference
+
+quality: .venv/.test assets ## test the connectors and write down what is found: make quality ARGS=tests/connectors/test_rest.py
+	@tools/system-packages.sh
+	$(BIN)/pytest --connector-quality=connectors/quality.json $(if $(ARGS),$(ARGS),tests/connectors tests/entities/test_hub.py)
 
 bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|w1 ARGS=...
 	@$(BIN)/syncline bench $(SUITE) $(ARGS)

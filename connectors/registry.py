@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points, version
 
 from connectors.errors import Misconfigured
 from connectors.spi import Connector
@@ -28,6 +29,17 @@ BUILTIN: Mapping[str, str] = {
 }
 
 _registered: dict[str, type[Connector]] = {}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a connector comes from: the distribution with its version and documentation, and the package it lies in."""
+
+    distribution: str
+    version: str
+    package: str
+    documentation: str = ""
+    plugin: bool = False
 
 
 def register(connector: type[Connector]) -> None:
@@ -52,6 +64,23 @@ def get(name: str) -> type[Connector]:
         return _loaded(point)
     known = ", ".join(names())
     raise Misconfigured(msg("There is no connector '{name}'. Known connectors: {known}.", name=name, known=known))
+
+
+def origin(name: str) -> Origin:
+    """Return where the connector called `name` comes from, also where it cannot be loaded."""
+    if name not in _registered and name not in BUILTIN:
+        for point in entry_points(group=GROUP, name=name):
+            return _plugin(point)
+    return Origin("syncline", version("syncline"), __package__)
+
+
+def _plugin(point: EntryPoint) -> Origin:
+    package = point.module.partition(".")[0]
+    if point.dist is None:
+        return Origin(package, "", package, plugin=True)
+    pages = dict(text.split(", ", 1) for text in point.dist.metadata.get_all("Project-URL") or () if ", " in text)
+    page = next((pages[label] for label in ("Documentation", "Homepage") if label in pages), "")
+    return Origin(point.dist.name, point.dist.version, package, page, plugin=True)
 
 
 def _loaded(point: EntryPoint) -> type[Connector]:

@@ -59,12 +59,18 @@ class ConformanceBase(ABC):
 
     `types` are the field types that the system can hold, `object_name` the object that `seed` fills. Set `infers_types`
     where the system stores no types, so that `schema` can only guess them.
+
+    What the connector is tested against is a word and a version ("PostgreSQL 18"): `real_system` where it is the system
+    itself, or one that real users run, `rebuilt_system` where the tests imitate it. `documented` is a page.
     """
 
     connector: ClassVar[type[Connector]]
     object_name: ClassVar[str] = "sample"
     types: ClassVar[tuple[FieldType, ...]] = tuple(FieldType)
     infers_types: ClassVar[bool] = False
+    real_system: ClassVar[str] = ""
+    rebuilt_system: ClassVar[str] = ""
+    documented: ClassVar[str] = ""
 
     @pytest.fixture
     def settings(self) -> Settings:

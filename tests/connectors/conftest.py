@@ -12,6 +12,25 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from connectors.testing import ConnectorConformance
+from tests.connectors import evidence
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that show something about a connector's quality."""
+    shown: dict[str, list[tuple[str, str]]] = {}
+    for connector, criterion, test in evidence.tests():
+        shown.setdefault(test, []).append((connector, criterion))
+    declared = [*evidence.declared()]
+    for item in items:
+        for mark in shown.get(item.nodeid.partition("[")[0], ()):
+            item.add_marker(pytest.mark.connector_evidence(*mark))
+        cls = getattr(item, "cls", None)
+        if isinstance(cls, type) and issubclass(cls, ConnectorConformance):
+            for name, criterion, detail in declared:
+                if name == cls.connector.spec.name:
+                    item.add_marker(pytest.mark.connector_evidence(name, criterion, detail))
+
 
 @dataclass
 class Received:

@@ -101,6 +101,8 @@ class Renamed(Connector):
 
 class TestHub(ConnectorConformance):
     connector = Renamed
+    documented = "docs/entities.md"
+    real_system = "Syncline itself, on SQLite and PostgreSQL"
     types = tuple(KINDS)
 
     @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, Step
 from webapp.connections import forms, services, uploads
-from webapp.connections.catalogue import HUB, by_category, connector_class
+from webapp.connections.catalogue import HUB, connector_class
+from webapp.connections.catalogue_views import catalogue_page
 from webapp.connections.errors import ConnectionInvalid, ConnectionMissing, ConnectionProblem
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
@@ -28,7 +29,7 @@ class ConnectionFormView(RoomView):
     @permission_name("create")
     def catalogue(self) -> Response:
         """Show the connectors to choose from."""
-        return self.page("connections/catalogue.html", groups=by_category())
+        return self.page("connections/catalogue.html", **catalogue_page(request.args))
 
     @expose("/new/<connector>", methods=["GET", "POST"])
     @has_access

@@ -12,12 +12,14 @@ from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, ObjectInfo
 from webapp.connections import services, uploads
 from webapp.connections.catalogue import connector_class
+from webapp.connections.catalogue_views import ConnectorCatalogueView
 from webapp.connections.cells import cells, is_number
 from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.preset_views import PresetView
 from webapp.connections.presets import newer
 from webapp.connections.quality_views import ObjectQualityView
+from webapp.connections.rest_import_views import RestImportView
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
@@ -199,4 +201,4 @@ def matches(info: ObjectInfo, wanted: str) -> bool:
     return wanted.casefold() in info.name.casefold() or wanted.casefold() in info.label.casefold()
 
 
-VIEWS = (ConnectionView, ObjectQualityView, PresetView, ConnectionFormView)
+VIEWS = (ConnectionView, ObjectQualityView, PresetView, RestImportView, ConnectionFormView, ConnectorCatalogueView)
