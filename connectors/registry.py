@@ -26,6 +26,7 @@ BUILTIN: Mapping[str, str] = {
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
     "mqtt": "connectors.builtin.mqtt:Mqtt",
     "kafka": "connectors.builtin.kafka:Kafka",
+    "ldap": "connectors.builtin.ldap:Ldap",
 }
 
 _registered: dict[str, type[Connector]] = {}

@@ -69,12 +69,21 @@ class Place:
     def open(self) -> socket.socket:
         """Return a connection to the checked address, encrypted as the settings ask for it."""
         context = self.encryption()
+        raw = self.plain()
+        return raw if context is None else self.encrypted(raw, context)
+
+    def plain(self) -> socket.socket:
+        """Return a connection to the checked address that is not encrypted yet."""
         raw = socket.create_connection((self.address(), self.port), self.context.timeout)
+        for option, value in ((socket.TCP_NODELAY, 1), (socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPCNT, 3)):
+            raw.setsockopt(socket.IPPROTO_TCP, option, value)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return raw
+
+    def encrypted(self, raw: socket.socket, context: ssl.SSLContext) -> socket.socket:
+        """Return an open connection encrypted from now on; raises `Misconfigured`."""
         try:
-            for option, value in ((socket.TCP_NODELAY, 1), (socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPCNT, 3)):
-                raw.setsockopt(socket.IPPROTO_TCP, option, value)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return raw if context is None else context.wrap_socket(raw, server_hostname=self.host)
+            return context.wrap_socket(raw, server_hostname=self.host)
         except OSError as error:  # those of TLS are such errors, too
             raw.close()
             raise self.untrusted(error) from error
