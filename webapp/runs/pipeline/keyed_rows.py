@@ -58,7 +58,8 @@ class KeyedRows:
         self._runs: list[_Run] = []
         self._added = [rows] if rows.height else []
         self._all: pl.DataFrame | None = None
-        self._known = KeySet(rows[key])
+        self._open: KeySet | None = None if rows.height else KeySet()
+        """The keys of what is not sorted yet; None where it is the rows that were there first, which all ask for."""
         self._lock = Lock()
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -68,17 +69,17 @@ class KeyedRows:
         with self._lock:
             self._added.append(rows)
             self._all = None
-            self._known.add(rows[self._key])
+            if self._open is not None:
+                self._open.add(rows[self._key])
 
     def find(self, keys: pl.Series) -> pl.DataFrame:
         """Return the row of each key without the key itself, nulls where there is none."""
         nothing = self._none.drop(self._key)
         with self._lock:
-            met = self._known.has(keys)
-            if met.any():
+            if self._added and (self._open is None or self._open.has(keys).any()):
                 self._sort()
-            runs = tuple(reversed(self._runs)) if met.any() else ()
-        open_ = met.arg_true()
+            runs = tuple(reversed(self._runs))
+        open_ = keys.is_not_null().arg_true()
         found, places = [nothing], [pl.Series(_AT, [], pl.UInt32)]
         for run in runs:
             place = run.places(keys[open_], self._key)
@@ -106,13 +107,11 @@ class KeyedRows:
             return self._all
 
     def _sort(self) -> None:
-        if not self._added:
-            return
         rows = _settled(pl.concat(self._added), self._key)
         while self._runs and self._runs[-1].rows.height <= rows.height:
             rows = _settled(pl.concat([self._runs.pop().rows, rows]), self._key)
         self._runs.append(_Run.of(rows, self._key))
-        self._added = []
+        self._added, self._open = [], KeySet()
 
 
 def _settled(rows: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -7,6 +7,10 @@ look-up asks only a handful of them. Before them stands a table of bits that tel
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -16,39 +20,60 @@ _SMALL = 100_000
 """With fewer keys no table is needed."""
 
 
+Hashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
+
+
 class MetKeys:
     """Hashes of keys, and a number for each."""
 
     def __init__(self, dtype: pl.DataType | None = None) -> None:
         self._dtype = dtype or pl.UInt8()
-        self._runs: tuple[pl.DataFrame, ...] = ()  # replaced as a whole: one thread may add while others look up
+        self._runs: tuple[_Run, ...] = ()  # replaced as a whole: one thread may add while others look up
 
     def __len__(self) -> int:
-        return sum(run.height for run in self._runs)
+        return sum(len(run.hashes) for run in self._runs)
 
     def add(self, keys: pl.Series, found: pl.Series) -> None:
         """Take note of keys; those that are null are left out."""
-        run = pl.DataFrame({"hash": keys.hash(), "found": found.cast(self._dtype)})
-        run = run.filter(keys.is_not_null()).sort("hash")
+        given = keys.is_not_null()
+        run = _Run.of(keys.filter(given).hash().to_numpy(), found.filter(given).cast(self._dtype).to_numpy())
         runs = self._runs
-        while runs and runs[-1].height <= run.height:
-            run = pl.concat([runs[-1], run]).sort("hash", maintain_order=True)
-            runs = runs[:-1]
-        if run.height:
+        while runs and len(runs[-1].hashes) <= len(run.hashes):
+            older, runs = runs[-1], runs[:-1]
+            run = _Run.of(np.append(older.hashes, run.hashes), np.append(older.found, run.found))
+        if len(run.hashes):
             self._runs = (*runs, run)
 
     def find(self, keys: pl.Series) -> pl.Series:
         """Return the number of each key, null for those that have not been added."""
-        hashes = keys.hash()
-        order = hashes.arg_sort()  # neighbours lie near each other in the runs, which is what a look-up costs
+        hashes = keys.hash().to_numpy()
+        order = np.argsort(hashes)  # neighbours lie near each other in the runs, which is what a look-up costs
         wanted = hashes[order]
-        number = pl.repeat(None, keys.len(), dtype=self._dtype, eager=True)
+        number = np.zeros(len(hashes), pl.Series([], dtype=self._dtype).to_numpy().dtype)
+        there = np.zeros(len(hashes), np.bool_)
         for run in self._runs:
-            at = run["hash"].search_sorted(wanted, side="left").clip(0, run.height - 1)
-            same = run["hash"].gather(at) == wanted
-            if same.any():
-                number = number.zip_with(~same, run["found"].gather(at))
-        return number[order.arg_sort()].set(keys.is_null(), None) if keys.len() else number
+            at = np.minimum(np.searchsorted(run.hashes, wanted), len(run.hashes) - 1)
+            same = run.hashes[at] == wanted
+            number[order[same]] = run.found[at[same]]
+            there[order[same]] = True
+        return pl.Series(number, dtype=self._dtype).set(pl.Series(~there) | keys.is_null(), None)
+
+    def hashes(self) -> Iterator[Hashes]:
+        """Yield the hashes of all keys in some order, in parts."""
+        return (run.hashes for run in self._runs)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Sorted hashes, and a number for each; of equal ones the first counts."""
+
+    hashes: Hashes
+    found: np.ndarray[tuple[int], Any]
+
+    @classmethod
+    def of(cls, hashes: Hashes, found: np.ndarray[tuple[int], Any]) -> _Run:
+        order = np.argsort(hashes, kind="stable")  # what is sorted in parts already is merged in one pass
+        return cls(hashes[order], found[order])
 
 
 class KeySet:
@@ -67,11 +92,11 @@ class KeySet:
         """Add keys; those that are null are left out."""
         self._keys.add(keys, pl.repeat(0, keys.len(), dtype=pl.UInt8, eager=True))
         if self._table is not None:
-            _mark(self._table, keys.drop_nulls().hash())
+            _mark(self._table, keys.drop_nulls().hash().to_numpy())
         elif len(self._keys) >= _SMALL:
             table = np.zeros(1 << (_BITS - 3), dtype=np.uint8)
-            for run in self._keys._runs:  # noqa: SLF001 - the same module
-                _mark(table, run["hash"])
+            for hashes in self._keys.hashes():
+                _mark(table, hashes)
             self._table = table
 
     def has(self, keys: pl.Series) -> pl.Series:
@@ -79,22 +104,22 @@ class KeySet:
         table = self._table
         if table is None:
             return self._keys.find(keys).is_not_null()
-        place, bit = _places(keys.hash())
+        place, bit = _places(keys.hash().to_numpy())
         rows = pl.Series(np.flatnonzero(table[place] & bit), dtype=pl.UInt32)
         found = pl.repeat(value=False, n=keys.len(), dtype=pl.Boolean, eager=True)
         return found.scatter(rows, self._keys.find(keys[rows]).is_not_null()) if rows.len() else found
 
 
-def _mark(table: np.ndarray[tuple[int], np.dtype[np.uint8]], hashes: pl.Series) -> None:
+def _mark(table: np.ndarray[tuple[int], np.dtype[np.uint8]], hashes: Hashes) -> None:
     place, bit = _places(hashes)
     np.bitwise_or.at(table, place, bit)
 
 
 def _places(
-    hashes: pl.Series,
+    hashes: Hashes,
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.uint8]]]:
     """Return for each hash the byte of the table and the bit in it."""
-    upper = hashes.to_numpy() >> np.uint64(64 - _BITS)
+    upper = hashes >> np.uint64(64 - _BITS)
     return (upper >> np.uint64(3)).astype(np.int64), np.left_shift(
         1, (upper & np.uint64(7)).astype(np.uint8), dtype=np.uint8
     )

@@ -19,6 +19,7 @@ from webapp.runs.pipeline.digests import beside, split
 from webapp.runs.pipeline.keyset import MetKeys
 from webapp.runs.pipeline.links import SCHEMA, Links
 from webapp.runs.pipeline.outcomes import outcomes_of
+from webapp.runs.pipeline.overlap import ahead, closed
 from webapp.runs.pipeline.reading import pages
 from webapp.runs.pipeline.retry import Retry
 
@@ -156,16 +157,18 @@ def _scanned(planner: Planner, how: Hashing, links: Links, retry: Retry) -> Stea
     schema = read if made is None else beside(read, made.target)
     there = None if known else MetKeys(pl.UInt64())
     digests = None if made is None else MetKeys(pl.Int64())
-    for page in pages(planner.target, ReadRequest(planner.sides.target.object, schema, page_size=50_000), retry):
-        records, told = split(page.records)
-        keys = key_text(records[key])
-        if there is not None:
-            there.add(keys, how.target(records))
-        if digests is not None:
-            digests.add(keys, told)
-        most -= records.height
-        if page.rejects or most < 0:
-            return None
+    request = ReadRequest(planner.sides.target.object, schema, page_size=50_000)
+    with closed(ahead(pages(planner.target, request, retry))) as scan:
+        for page in scan:
+            records, told = split(page.records)
+            keys = key_text(records[key])
+            if there is not None:
+                there.add(keys, how.target(records))
+            if digests is not None:
+                digests.add(keys, told)
+            most -= records.height
+            if page.rejects or most < 0:
+                return None
     return Steady(how, there, digests)
 
 
