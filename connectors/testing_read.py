@@ -37,7 +37,9 @@ class SpecLaws(ConformanceBase):
         """Settings are plain JSON values, each declared, and the connector does not change them."""
         declared = {setting.name for setting in self.connector.spec.settings}
         assert set(settings) <= declared
-        required = {setting.name for setting in self.connector.spec.settings if setting.required}
+        declarations = self.connector.spec.settings
+        given = {setting.name: setting.default for setting in declarations} | dict(settings)
+        required = {d.name for d in declarations if d.required and (not d.when or given[d.when[0]] in d.when[1])}
         assert required <= set(settings)
         with self.connect(json.loads(json.dumps(settings)), context) as source:
             assert {name: source.settings[name] for name in settings} == dict(settings)

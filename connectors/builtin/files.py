@@ -1,4 +1,4 @@
-"""The connector `files`: CSV, JSON, JSON lines, XML and Excel files in a folder of this server.
+"""The connector `files`: CSV, JSON, JSON lines, XML and Excel files, in a folder of this server or elsewhere.
 
 A file is an object; so is the pattern of the connection, which stands for all matching files. Files can only be
 rewritten as a whole, so changes are kept in a journal beside the file (`files_journal`), are seen by every read and
@@ -7,7 +7,6 @@ lookup, and are put in place by `finish`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,8 +16,9 @@ import polars as pl
 
 from connectors.builtin.files_folder import Folder, reason
 from connectors.builtin.files_object import FileObject
-from connectors.builtin.files_options import SPEC, Options
+from connectors.builtin.files_options import LOCAL, SPEC, Options
 from connectors.builtin.files_read import Reading, matching
+from connectors.builtin.files_remote import RemoteFolder, place_of
 from connectors.casting import SHOWN, short
 from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.lookups import whole
@@ -39,9 +39,11 @@ class Files(Connector):
         self._objects: dict[str, FileObject] = {}
 
     @cached_property
-    def folder(self) -> Folder:
+    def folder(self) -> Folder | RemoteFolder:
         """Return the folder; raises `Forbidden` or `Misconfigured`."""
-        return Folder.of(self.options, self.context.file_roots)
+        if self.options.place == LOCAL:
+            return Folder.of(self.options, self.context.file_roots)
+        return RemoteFolder(place_of(self.options, self.context), self.options)
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
@@ -63,7 +65,7 @@ class Files(Connector):
         """Return the files, and the pattern if there is one."""
         with told():
             names = [name for name in self.folder.names() if self.options.format_of(name)]
-            found = [ObjectInfo(name, "file", writable=_writable(self.folder, name)) for name in names]
+            found = [ObjectInfo(name, "file", writable=self.folder.is_writable(name)) for name in names]
             patterns = [ObjectInfo(p, "pattern", writable=False) for p in self.folder.patterns if self._several(p)]
             return sorted([*found, *patterns], key=lambda info: info.name)
 
@@ -113,12 +115,10 @@ class Files(Connector):
     def applied(self, fence: Fence) -> bool:
         """Tell whether the write of this fence's run and chunk, or a later chunk, is durable in any file."""
         with told():
-            for name in self.folder.names():
-                found = self._file(name)
-                if found.journal.path.exists() or found.journal.record.exists():
-                    last = found.fences().get(fence.scope)
-                    if last and last.run == fence.run and last.chunk >= fence.chunk:
-                        return True
+            for name in self.folder.written():
+                last = self._file(name).fences().get(fence.scope)
+                if last and last.run == fence.run and last.chunk >= fence.chunk:
+                    return True
             return False
 
     def finish(self, name: str) -> None:
@@ -127,13 +127,16 @@ class Files(Connector):
             self._file(name).place()
 
     def close(self) -> None:
-        """Forget what is in memory."""
+        """Forget what is in memory, and give up the connection."""
         self._objects.clear()
+        if "folder" in self.__dict__:
+            self.folder.close()
+            del self.__dict__["folder"]
 
     def _file(self, name: str) -> FileObject:
-        path = self.folder.file(name)
+        stored = self.folder.stored(name)
         if name not in self._objects:
-            self._objects[name] = FileObject(name, path, self.options)
+            self._objects[name] = FileObject(stored, self.options)
         return self._objects[name]
 
     def _files(self, name: str) -> list[FileObject]:
@@ -144,7 +147,7 @@ class Files(Connector):
         return bool(self.options.pattern) and self.folder.is_pattern(name)
 
     def _found(self) -> Message:
-        return msg("The folder {path} is there.", path=str(self.folder.path))
+        return msg("The folder {path} is there.", path=self.folder.shown)
 
     def _listed(self) -> Message:
         count = len([info for info in self.objects() if info.kind == "file"])
@@ -160,7 +163,7 @@ class Files(Connector):
         return msg("'{name}' can be read. Its fields: {fields}.", name=first, fields=_fields(self.schema(first)))
 
     def _writable(self) -> Message:
-        if _writable(self.folder, "."):
+        if self.folder.probe():
             return msg("Files in the folder can be changed.")
         return msg("Files can be read. To change them, give Syncline's account the right to write into the folder.")
 
@@ -200,10 +203,6 @@ def _together(samples: Sequence[Sample]) -> Sample:
             kinds[name] = kinds.get(name, frozenset()) | seen
     columns = pl.concat([sample.columns for sample in samples], how="diagonal")
     return Sample(columns, kinds, all(sample.complete for sample in samples))
-
-
-def _writable(folder: Folder, name: str) -> bool:
-    return os.access(folder.path, os.W_OK) and os.access(folder.path / name, os.W_OK)
 
 
 def _fields(schema: Schema) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from connectors.builtin.files_options import Options
+from connectors.builtin.files_stored import LocalFile
 from connectors.errors import Forbidden, Misconfigured, ObjectMissing, Unavailable
 from rules.text import msg
 
@@ -58,9 +59,33 @@ class Folder:
             )
         return path
 
+    def stored(self, name: str) -> LocalFile:
+        """Return an object's file; raises `ObjectMissing` or `Forbidden`."""
+        return LocalFile(name, self.file(name))
+
+    def written(self) -> list[str]:
+        """Return the files that were ever written to."""
+        return [name for name in self.names() if self.stored(name).journal.is_there()]
+
+    def is_writable(self, name: str) -> bool:
+        """Tell whether a file can be replaced."""
+        return os.access(self.path, os.W_OK) and os.access(self.path / name, os.W_OK)
+
+    def probe(self) -> bool:
+        """Tell whether files in the folder can be changed."""
+        return self.is_writable(".")
+
+    @property
+    def shown(self) -> str:
+        """Return the folder as people know it."""
+        return str(self.path)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
     def is_pattern(self, name: str) -> bool:
         """Tell whether an object's name is the connection's pattern, which stands for all matching files."""
-        return name in self.patterns and any(sign in name for sign in "*?[")
+        return is_pattern(name, self.patterns)
 
     def _matching(self, pattern: str) -> set[str]:
         if os.path.isabs(pattern) or ".." in PurePosixPath(pattern).parts:
@@ -96,6 +121,11 @@ class Folder:
                 object_name=name,
             )
         return path
+
+
+def is_pattern(name: str, patterns: Sequence[str]) -> bool:
+    """Tell whether an object's name is one of the patterns of the connection."""
+    return name in patterns and any(sign in name for sign in "*?[")
 
 
 def _released(text: str, roots: Sequence[Path]) -> Path:

@@ -40,6 +40,8 @@ class Fingerprint:
     inode: int
     size: int
     modified: int
+    etag: str = ""
+    """Of places that are not this machine, where there is no inode."""
 
     @classmethod
     def of(cls, path: Path) -> Fingerprint:
@@ -77,6 +79,14 @@ class Journal:
         finally:
             os.close(folder)
 
+    def is_there(self) -> bool:
+        """Tell whether anything was ever written to the file."""
+        return self.path.exists() or self.record.exists()
+
+    def generation(self) -> int:
+        """Return what tells this journal from an earlier one; 0 if there is none."""
+        return self.path.stat().st_ino if self.size() else 0
+
     def size(self) -> int:
         """Return the length of the journal in bytes; 0 if there is none."""
         try:
@@ -90,12 +100,12 @@ class Journal:
             return
         with self.path.open("rb") as file:
             file.seek(start)
-            while (entry := _read(file)) is not None:
+            while (entry := unpacked(file)) is not None:
                 yield file.tell(), entry
 
     def append(self, entry: Entry, end: int) -> int:
         """Add an entry behind offset `end`, make it durable and return the new end; a torn entry there is dropped."""
-        data = _packed(entry)
+        data = packed(entry)
         created = not self.path.exists()
         with self.path.open("r+b" if not created else "w+b") as file:
             file.truncate(end)
@@ -150,7 +160,8 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _packed(entry: Entry) -> bytes:
+def packed(entry: Entry) -> bytes:
+    """Return an entry as it is stored, with a sum by which a torn one is known."""
     bodies = [_frame(change.records) for change in entry.changes]
     head = {
         "fence": asdict(entry.fence) if entry.fence else None,
@@ -162,7 +173,7 @@ def _packed(entry: Entry) -> bytes:
     return _HEAD.pack(_MAGIC, len(text), len(body), zlib.crc32(body, zlib.crc32(text))) + text + body
 
 
-def _read(file: Any) -> Entry | None:
+def unpacked(file: Any) -> Entry | None:
     """Return the next entry, or None at the end or at an entry that was not written to its end."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +10,12 @@ import polars as pl
 
 from connectors.builtin.files_csv import CsvFile
 from connectors.builtin.files_format import Source
-from connectors.builtin.files_journal import Entry, Fingerprint, Journal, sync_folder
+from connectors.builtin.files_journal import Entry, Fingerprint
 from connectors.builtin.files_json import JsonFile, JsonLinesFile
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_refusal import refusal
+from connectors.builtin.files_stored import Stored
 from connectors.builtin.files_xlsx import XlsxFile
 from connectors.builtin.files_xml import XmlFile
 from connectors.casting import numbered, typed
@@ -39,7 +37,7 @@ FORMATS: Mapping[str, Callable[[Path, Options], Source]] = {
 class _Known:
     """What this process knows of the journal: how far it was read, and what it amounts to."""
 
-    inode: int = 0
+    generation: int = 0
     end: int = 0
     entries: int = 0
     overlay: Overlay | None = None
@@ -49,10 +47,10 @@ class _Known:
 class FileObject:
     """One file of a connection."""
 
-    def __init__(self, name: str, path: Path, options: Options) -> None:
-        self.name = name
-        self.path = path
-        self.journal = Journal(path)
+    def __init__(self, stored: Stored, options: Options) -> None:
+        self.name = stored.name
+        self.stored = stored
+        self.journal = stored.journal
         self._options = options
         self._known = _Known()
         self._source: tuple[Fingerprint, Source] | None = None
@@ -62,10 +60,10 @@ class FileObject:
 
     def source(self) -> Source:
         """Return the file, opened in its format."""
-        now = Fingerprint.of(self.path)
+        now = self.stored.version()
         if self._source is None or self._source[0] != now:
             self._index.clear()
-            self._source = now, self._open()
+            self._source = now, self._open(now)
         return self._source[1]
 
     def overlay(self) -> Overlay | None:
@@ -114,28 +112,28 @@ class FileObject:
                 self._refresh()
                 self._place()
 
-    def _open(self) -> Source:
-        kind = self._options.format_of(self.path.name)
+    def _open(self, version: Fingerprint) -> Source:
+        kind = self._options.format_of(self.name)
         if kind is None:
             raise Misconfigured(
                 msg("The ending of '{name}' does not tell its format.", name=self.name),
                 msg("Choose the format in the connection's settings."),
                 object_name=self.name,
             )
-        return FORMATS[kind](self.path, self._options)
+        return FORMATS[kind](self.stored.copy(version), self._options)
 
     def _refresh(self) -> None:
         """Read the entries that are new in the journal, and tidy up behind a replacement that was interrupted."""
-        inode = self.journal.path.stat().st_ino if self.journal.size() else 0
-        if inode != self._known.inode or self.journal.size() < self._known.end or not inode:
-            self._known = _Known(inode=inode, fences=self.journal.fences())
+        now = self.journal.generation()
+        if now != self._known.generation or self.journal.size() < self._known.end or not now:
+            self._known = _Known(generation=now, fences=self.journal.fences())
         placed: Fingerprint | None = None
         for end, entry in self.journal.entries(self._known.end):
             self._known.end = end
             self._known.entries += 1
             placed = entry.placed
             self._fold(entry)
-        if placed and placed == Fingerprint.of(self.path):
+        if placed and placed == self.stored.version():
             self._tidy(placed)
 
     def _fold(self, entry: Entry) -> None:
@@ -164,7 +162,7 @@ class FileObject:
             named = {name for change in written for name in change.records.columns}
             kept_schema = schema.select(tuple(name for name in schema.names if name in named))
             self._known.end = self.journal.append(Entry(fence, kept_schema, written), self._known.end)
-            self._known.inode = self.journal.path.stat().st_ino
+            self._known.generation = self.journal.generation()
             self._known.entries += 1
         if fence:
             self._known.fences[fence.scope] = fence
@@ -209,34 +207,35 @@ class FileObject:
     def _place(self) -> None:
         overlay = self._known.overlay
         if overlay:
-            before = Fingerprint.of(self.path)
+            before = self.stored.version()
             self._index.clear()
             source = self.source()
             self._check_fields(overlay.schema.names, source)
             source.merge(overlay, self.journal.next)
             self._like_the_old()
-            if Fingerprint.of(self.path) != before:
-                raise Unavailable(
-                    msg("The file '{name}' was changed by someone else while it was being rewritten.", name=self.name),
-                    msg("Nothing is lost: what was written is added to the changed file next time."),
-                    object_name=self.name,
-                )
-            placed = Fingerprint.of(self.journal.next)
-            self._known.end = self.journal.append(Entry(placed=placed), self._known.end)
-            self.journal.next.replace(self.path)
-            sync_folder(self.path.parent)
+            if self.stored.version() != before:
+                raise self._meddled()
+            placed = self.stored.announced()
+            if placed is not None:
+                self._known.end = self.journal.append(Entry(placed=placed), self._known.end)
+            try:
+                placed = self.stored.replace(before)
+            except FileExistsError as error:
+                raise self._meddled() from error
             self._tidy(placed)
         elif self._known.entries:
             self._tidy(None)
 
+    def _meddled(self) -> Unavailable:
+        return Unavailable(
+            msg("The file '{name}' was changed by someone else while it was being rewritten.", name=self.name),
+            msg("Nothing is lost: what was written is added to the changed file next time."),
+            object_name=self.name,
+        )
+
     def _like_the_old(self) -> None:
         """Give the new version the old one's owner and rights, and make it durable."""
-        stat = self.path.stat()
-        shutil.copymode(self.path, self.journal.next)
-        with suppress(PermissionError):
-            os.chown(self.journal.next, stat.st_uid, stat.st_gid)
-        with self.journal.next.open("rb") as file:
-            os.fsync(file.fileno())
+        self.stored.prepare()
 
     def _tidy(self, placed: Fingerprint | None) -> None:
         self.journal.note(self._known.fences, placed)

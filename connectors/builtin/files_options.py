@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
@@ -26,17 +26,63 @@ CODECS: Mapping[str, str] = {
 }
 """The encodings that can be chosen, and what Python calls them."""
 
+LOCAL = "local"
+REMOTE = ("sftp", "ftp", "ftps", "s3", "webdav", "http")
+
 _CSV = ("format", (AUTO, "csv"))
+_HOSTED, _WEB, _KEPT = ("sftp", "ftp", "ftps"), ("webdav", "http"), ("sftp", "ftp", "ftps", "s3")
+
+PLACE_SETTINGS = (
+    Setting("place", N_("Place"), SettingKind.CHOICE, default=LOCAL,
+            choices=((LOCAL, N_("A folder of this server")), ("sftp", "SFTP"), ("ftp", N_("FTP, not encrypted")),
+                     ("ftps", N_("FTP with TLS")), ("s3", N_("S3 or a compatible store")), ("webdav", "WebDAV"),
+                     ("http", N_("Web address, for reading only")))),
+    Setting("path", N_("Folder"), SettingKind.PATH, required=True, placeholder="inbox", when=("place", (LOCAL,)),
+            help=N_("The folder with the files. It must lie in a folder that the operator has released.")),
+    Setting("host", N_("Host"), required=True, placeholder="files.example.com", when=("place", _HOSTED),
+            help=N_("Name or address of the server.")),
+    Setting("port", N_("Port"), SettingKind.INTEGER, minimum=1, maximum=65535, when=("place", _HOSTED),
+            placeholder="22", help=N_("Empty for the usual one: 22 for SFTP, 21 for FTP.")),
+    Setting("url", N_("Address"), SettingKind.URL, required=True, when=("place", _WEB),
+            placeholder="https://files.example.com/inbox/",
+            help=N_("The folder of the WebDAV server; on the web one file, or with a slash at its end a page that"
+                    " links to files.")),
+    Setting("bucket", N_("Bucket"), required=True, when=("place", ("s3",))),
+    Setting("endpoint", N_("Address of the store"), SettingKind.URL, when=("place", ("s3",)),
+            placeholder="https://minio.example.com", help=N_("Empty for Amazon S3.")),
+    Setting("region", N_("Region"), default="us-east-1", when=("place", ("s3",))),
+    Setting("access_key", N_("Access key"), when=("place", ("s3",)), help=N_("Empty for a public bucket.")),
+    Setting("secret_key", N_("Secret key"), SettingKind.SECRET, when=("place", ("s3",))),
+    Setting("path_style", N_("Bucket in the path"), SettingKind.BOOLEAN, default=True, advanced=True,
+            when=("place", ("s3",)), help=N_("If not, the bucket is a part of the host's name.")),
+    Setting("user", N_("User"), when=("place", (*_HOSTED, *_WEB)),
+            help=N_("A user with no more rights than the rules need.")),
+    Setting("password", N_("Password"), SettingKind.SECRET, when=("place", (*_HOSTED, *_WEB)),
+            help=N_("With SFTP and a private key: the passphrase of the key.")),
+    Setting("private_key", N_("Private key"), SettingKind.SECRET, when=("place", ("sftp",)),
+            help=N_("In OpenSSH or PEM form; empty to sign in with the password.")),
+    Setting("host_key", N_("Key of the server"), when=("place", ("sftp",)), placeholder="SHA256:...",
+            help=N_("Test the connection to see it, and compare it with what the server's operator says.")),
+    Setting("folder", N_("Folder on the server"), when=("place", _KEPT), placeholder="outgoing/orders",
+            help=N_("Empty for the one that the user begins in, or for the whole bucket.")),
+    Setting("tls_ca", N_("Certificate authority"), SettingKind.MULTILINE, advanced=True,
+            when=("place", ("ftps", "s3", "webdav", "http")), placeholder="-----BEGIN CERTIFICATE-----",
+            help=N_("The PEM text of the authority that signed the server's certificate, beside the well-known ones.")),
+    Setting("largest", N_("Largest file (MB)"), SettingKind.INTEGER, default=4096, minimum=1, advanced=True,
+            when=("place", REMOTE), help=N_("A file is kept on this server's disk while it is read.")),
+)  # fmt: skip
 
 SPEC = ConnectorSpec(
     name="files",
-    label=N_("Files in a folder"),
+    label=N_("Files"),
     category=N_("Files"),
-    summary=N_("Reads and writes CSV, JSON, JSON lines, XML and Excel files in a folder of this server."),
+    summary=N_(
+        "Reads and writes CSV, JSON, JSON lines, XML and Excel files: in a folder of this server, on SFTP, FTP and"
+        " WebDAV servers, and in S3. Reads those on the web."
+    ),
     capabilities=Capabilities(create=True, update=True, delete=True, transactions=True),
     settings=(
-        Setting("path", N_("Folder"), SettingKind.PATH, required=True, placeholder="inbox",
-                help=N_("The folder with the files. It must lie in a folder that the operator has released.")),
+        *PLACE_SETTINGS,
         Setting("format", N_("Format"), SettingKind.CHOICE, default=AUTO,
                 choices=((AUTO, N_("By the file's ending")), ("csv", N_("CSV")), ("json", N_("JSON")),
                          ("jsonl", N_("JSON lines")), ("xml", N_("XML")), ("xlsx", N_("Excel (XLSX)")))),
@@ -81,6 +127,23 @@ class Options:
     """The settings of a connection, parsed."""
 
     path: str
+    place: str = LOCAL
+    host: str = ""
+    port: int | None = None
+    url: str = ""
+    bucket: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
+    path_style: bool = True
+    user: str = ""
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    host_key: str = ""
+    folder: str = ""
+    tls_ca: str = ""
+    largest: int = 4096
     format: str = AUTO
     pattern: str = ""
     key: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ class Reading:
     def _file(self, found: FileObject, begin: Position) -> Iterator[Page]:
         """Yield the pages of one file: its own records, then those that are new."""
         self._settled(found)
-        version = Fingerprint.of(found.path)
+        version = found.stored.version()
         if begin.version not in (None, version):
             raise changed(found.name)
         overlay = found.overlay()
@@ -84,11 +84,11 @@ class Reading:
         source, schema = found.source(), self._with_key(overlay)
         self._check_columns(found, source.names)
         for raw in source.pages(schema, position.place, position.first, self.request.page_size):
-            if Fingerprint.of(found.path) != position.version:
+            if not found.stored.is_still(position.version):
                 raise changed(found.name)
             position = replace(position, place=raw.end, first=raw.first + raw.columns.height)
             yield self._typed(found, raw, schema, overlay, position)
-        if Fingerprint.of(found.path) != position.version:
+        if not found.stored.is_still(position.version):
             raise changed(found.name)
 
     def _typed(
@@ -136,13 +136,13 @@ class Reading:
 
     def _settled(self, found: FileObject) -> None:
         """Wait a little for a file that was changed just now, unless by us; raises `Retriable` if it moves on."""
-        version = Fingerprint.of(found.path)
+        version = found.stored.version()
         rest = self.settle - (time.time() - version.modified / 1e9)
         if rest <= 0 or rest > self.settle or version == found.journal.ours():
             return
         if rest <= _PATIENCE:
             time.sleep(rest)
-        if rest > _PATIENCE or Fingerprint.of(found.path) != version:
+        if rest > _PATIENCE or found.stored.version() != version:
             raise Retriable(
                 msg("The file '{name}' is still being written: it was changed less than {seconds} seconds ago.",
                     name=found.name, seconds=self.settle),
