@@ -15,12 +15,12 @@ and closed. It promises that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import polars as pl
 
@@ -115,6 +115,16 @@ class ConnectorSpec:
         return tuple(s.name for s in self.settings if s.kind is SettingKind.SECRET)
 
 
+class Secrets(Protocol):
+    """The secrets of a connection, for a system that changes one while it is used (a refresh token)."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return the secret setting called `name` as it is stored now."""
+
+    def put(self, name: str, value: str, /) -> None:
+        """Store a new value of the secret setting; it is durable when this returns."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What the house allows a connector: folders, networks, time."""
@@ -124,6 +134,8 @@ class Context:
     """Networks (CIDR) beside the public ones that may be reached."""
     timeout: float = 30.0
     """Seconds for one connect or one request."""
+    secrets: Secrets | None = field(default=None, repr=False, compare=False)
+    """Where a secret that the system has changed is kept; None where nothing can be kept (a draft)."""
 
 
 @dataclass(frozen=True)
@@ -359,7 +371,7 @@ class Connector(ABC):
         """Return an object's log of changes (`Capabilities.capture`)."""
         raise NotImplementedError
 
-    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the objects were changed, soon after it was committed, and nothing every `pause` seconds.
 
         The first is empty: from then on no change is missed. Needs `Capabilities.capture`, and that the log is kept.

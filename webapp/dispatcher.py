@@ -20,17 +20,20 @@ from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
 from webapp.runs.claims import lapsed
 from webapp.runs.dependencies import retry_forgotten
+from webapp.runs.listening import Listening
 from webapp.runs.log_keeping import Caretaker
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
 from webapp.runs.schedules import fire_due
-from webapp.wake import LIST
+from webapp.wake import LIST, announce
 
 POLL = 1.0
 """Seconds between two looks into the database when nobody rings."""
 LOOK = 15.0
 """Seconds between two looks at the service levels, and at what systems keep for rules."""
+HEAR = 2.0
+"""Seconds between two looks at which systems to listen to."""
 AGAIN = timedelta(seconds=15)
 """After this time a run that nobody has claimed is announced once more."""
 
@@ -84,6 +87,14 @@ def look_after(house: House, caretaker: Caretaker) -> None:
         log.warning("The dispatcher will look at service levels again: %s", error)
 
 
+def listen(listening: Listening) -> None:
+    """Listen to the systems that rules follow; a database that does not answer is asked again later."""
+    try:
+        listening.refresh()
+    except sa.exc.OperationalError as error:
+        log.warning("The dispatcher will look again for systems to listen to: %s", error)
+
+
 def wait_for_ring(connection: redis.Redis, stop: threading.Event) -> None:
     """Return when someone rings, or after `POLL` seconds."""
     try:
@@ -102,10 +113,15 @@ def run(settings: Settings) -> None:
     connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
     register()
     caretaker = Caretaker(house)
-    due = time.monotonic()
+    listening = Listening(house, lambda: announce(settings))
+    due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
         if time.monotonic() >= due:
             look_after(house, caretaker)
             due = time.monotonic() + LOOK
+        if time.monotonic() >= heard:
+            listen(listening)
+            heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
+    listening.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -105,7 +105,7 @@ class MySQL(CapturedDatabase):
         """Return the log of a table."""
         return MariaDBLog(self, name, capture, self.open)
 
-    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the tables were changed, over one stream for all of them."""
         log = MariaDBLog(self, names[0], Capture("syncline_listen", ""), self.open)
         place = log.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pymysql
@@ -20,7 +20,7 @@ _ROWS = (DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent)
 
 def changed(
     connect: Callable[[], pymysql.Connection[Any]], schema: str, tables: Sequence[str], gtid: str, pause: float
-) -> Iterator[frozenset[str]]:
+) -> Generator[frozenset[str]]:
     """Yield which tables were changed behind a place, and nothing where the server is silent for `pause` seconds."""
     opened = 0
 

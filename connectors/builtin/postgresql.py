@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,10 +109,11 @@ class PostgreSQL(CapturedDatabase):
         """Return the log of a table."""
         return PostgreSQLLog(self, name, capture, self.replication)
 
-    def changed(self, names: Sequence[str], pause: float) -> Iterator[frozenset[str]]:
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the tables were changed, over one stream for all of them."""
         with self.replication() as connection:
-            listener = Listener(connection, self.namespace, {publication_of(self.namespace, name): name for name in names})
+            tables = {publication_of(self.namespace, name): name for name in names}
+            listener = Listener(connection, self.namespace, tables)
             listener.begin()
             yield frozenset()
             yield from listener.changed(pause)

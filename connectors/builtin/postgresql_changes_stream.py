@@ -34,7 +34,8 @@ class Stream:
     def start(self, slot: str, lsn: int, *publications: str) -> None:
         """Begin behind a place; raises what the driver raises."""
         names = ",".join('"' + name.replace('"', '""').replace("'", "''") + '"' for name in publications)
-        command = f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)} (proto_version '1', publication_names '{names}')"
+        options = f"proto_version '1', publication_names '{names}'"
+        command = f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(lsn)} ({options})"
         result = self._wire.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise psycopg.errors.error_from_result(result, "utf-8")

@@ -10,7 +10,7 @@ import secrets
 import select
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import psycopg
 from psycopg import pq
@@ -57,7 +57,7 @@ class Listener:
             pass
         self._stream.start(slot, 0, *self._tables)
 
-    def changed(self, pause: float) -> Iterator[frozenset[str]]:
+    def changed(self, pause: float) -> Generator[frozenset[str]]:
         """Yield what was changed, at the latest after `pause` seconds."""
         while True:
             if select.select([self._wire.socket], [], [], pause)[0]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
-from connectors.builtin import mysql_listen, postgresql_listen
+from connectors.builtin import postgresql_listen
 from connectors.builtin.mysql import MySQL
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_changes import PostgreSQLLog
@@ -106,7 +107,7 @@ def test_a_lost_log_is_pending(t: Captured) -> None:
     assert t.log.pending({**since, "lsn": "FFFF/0", "gtid": "0-1-999999"})
 
 
-def test_a_connection_that_ends(t: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_ends(t: Captured) -> None:
     """Whoever listens is told in words that the server has ended the connection."""
     with contextlib.closing(t.source.changed(["t"], PAUSE)) as names:
         next(names)
@@ -154,7 +155,7 @@ def test_a_silent_server(monkeypatch: pytest.MonkeyPatch, t: Captured) -> None:
         with pytest.raises(ConnectorError):
             heard(t.source.changed(["t"], PAUSE), 1)
         return
-    monkeypatch.setattr(postgresql_listen.Listener, "_answer", lambda self: None)
+    monkeypatch.setattr(postgresql_listen.Listener, "_answer", lambda _: None)
     monkeypatch.setattr(postgresql_listen, "_PATIENCE", 0.0)
     with t.source.replication() as connection:
         listener = postgresql_listen.Listener(connection, "public", {})
@@ -168,7 +169,7 @@ def _once(connect: Callable[[], Any]) -> Callable[[], Any]:
 
     def opened() -> Any:
         connection = connect()
-        connection._read_packet = lambda *_: (_ for _ in ()).throw(mysql_listen.pymysql.OperationalError(2013, "gone"))
+        connection._read_packet = lambda *_: (_ for _ in ()).throw(pymysql.OperationalError(2013, "gone"))
         return connection
 
     return opened

@@ -181,6 +181,13 @@ def scheduled(tx: sa.Connection) -> list[ScheduledRule]:
     return found
 
 
+def unscheduled(tx: sa.Connection) -> list[PublishedRule]:
+    """Return what is published of the active rules that have no schedule."""
+    query = _VERSIONS.where(rule.c.state == ACTIVE, rule_version.c.version == rule.c.published_version)
+    found = [PublishedRule(**row) for row in tx.execute(query.order_by(rule.c.id)).mappings()]
+    return [row for row in found if not row.document.get("schedule")]
+
+
 def using_connection(tx: sa.Connection, connection: str) -> list[str]:
     """Return the names of the rules whose draft or published document uses the connection."""
     return [row.name for row in list_rules(tx) if any(connection == side[0] for side in _sides(row))]

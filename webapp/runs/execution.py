@@ -33,6 +33,7 @@ from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.staying import Staying, stays
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
@@ -108,16 +109,18 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
 def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
     """Carry a run out; raises what stops it, `DocumentError` only where the rule is none."""
     rule = executed(parse_sync(claimed.document))
-    work = _WORK.get(claimed.kind) or _way(house, rule)
+    work = _WORK.get(claimed.kind) or _way(house, rule, claimed)
     with Reached(house) as reached, fitting():
         systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
         work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
 
 
-def _way(house: House, rule: SyncRule) -> type[Execution]:
+def _way(house: House, rule: SyncRule, claimed: Claim) -> type[Execution]:
     """Return how the records of a rule are read."""
     if rule.direction is Direction.TWO_WAY:
         return TwoWayExecution
+    if stays(rule, claimed):
+        return Staying
     return MessageExecution if holds_messages(house, Sides.of(rule).source.connection) else Execution
 
 

@@ -78,15 +78,20 @@ def _sources(kept: KeptLog) -> list[str]:
     return [name_of(side, detect), name_of(side, detect, kept.side)]
 
 
+def since(tx: sa.Connection, kept: KeptLog) -> dict[str, Any] | None:
+    """Return where a rule goes on in a log; None before it has run to its end."""
+    mine = (rule_cursor.c.rule_id == kept.rule_id, rule_cursor.c.source.in_(_sources(kept)))
+    return tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
+
+
 def state(house: House, kept: KeptLog) -> LogState | None:
     """Return how a log stands, seen from where its rule has read it to; None before the rule has run to its end."""
     with house.db.read() as tx:
-        mine = (rule_cursor.c.rule_id == kept.rule_id, rule_cursor.c.source.in_(_sources(kept)))
-        since = tx.scalar(sa.select(rule_cursor.c.value).where(*mine))
-    if since is None:
+        place = since(tx, kept)
+    if place is None:
         return None
     with open_connector(house, kept.connection) as connector:
-        return connector.change_log(kept.object, kept.capture).state(since)
+        return connector.change_log(kept.object, kept.capture).state(place)
 
 
 def let_go(house: House, kept: KeptLog, actor: Actor) -> None:

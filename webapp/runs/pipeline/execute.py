@@ -10,17 +10,15 @@ from functools import partial
 from typing import Any, ClassVar
 
 import polars as pl
-import sqlalchemy as sa
 
 from connectors.errors import Retriable
-from connectors.spi import Connector, Fence, Page, ReadRequest
+from connectors.spi import Capture, Connector, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.schema import Op, Schema
 from rules.text import N_, Message, msg
 from webapp.connections.references import References
 from webapp.extensions import House
-from webapp.runs.models import quarantine, run
 from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
@@ -38,7 +36,7 @@ from webapp.runs.pipeline.limits import Limits, heeding_drift
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.named import Lookup, Parked, asked_keys, expected, unmet
 from webapp.runs.pipeline.overlap import Behind, closed
-from webapp.runs.pipeline.parking import settle_entries, settle_rest
+from webapp.runs.pipeline.parking import parked_first, settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
 from webapp.runs.pipeline.reading import Start, begun, high_of, highest, replayed
@@ -161,29 +159,37 @@ class Execution:
             self._correlate(reader, planner, target, links)
             if self.claim.kind == "sync":
                 planner.steady = known_as_left(planner, links, self.retry, full=self.full)
-            cursor = self._cursor(reader, planner.source_schema)
-            high = high_of(planner.source_schema, cursor, self._high)
-            with self._behind, closed(self._pages(reader, planner, links, cursor)) as read:
-                for no, page in enumerate(read, self.journal.chunks + 1):
-                    high = high if self._aside else highest(page, cursor, high)
-                    self._handle(page, no, plain_value(high), planner, target)
-                    stopping.check()
-            self._remove_absent(reader, planner, target, links)
+            cursor = self._exhaust(reader, planner, target)
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
             raise
         self._end(target, links, cursor)
 
+    def _exhaust(self, reader: Connector, planner: Planner, target: Target[Links]) -> Start | None:
+        """Do all that the source asks for; return where it was read from."""
+        cursor = self._cursor(reader, planner.source_schema)
+        high = high_of(planner.source_schema, cursor, self._high)
+        # a log that was read from where the run has begun has named all that is gone
+        self._none_gone = isinstance(cursor, Capture) and cursor.since is not None and self._position is None
+        with self._behind, closed(self._pages(reader, planner, target.links, cursor)) as read:
+            for no, page in enumerate(read, self.journal.chunks + 1):
+                self._none_gone &= page.deleted is None and not page.emptied
+                high = high if self._aside else highest(page, cursor, high)
+                self._handle(page, no, plain_value(high), planner, target)
+                stopping.check()
+        self._remove_absent(reader, planner, target, target.links)
+        return cursor
+
     def _handle(self, page: Page, no: int, high: Any, planner: Planner, target: Target[Links]) -> None:
         """Decide about a page while the chunk before it is written, and let its own be written."""
         first, links = self._first(page), target.links
-        chunk = planner.plan(page, no, first, links)
+        chunk, kept = planner.plan(page, no, first, links), inputs.keep(page, self.kept, first)
         if self._behind.wait():  # refused or deleted records: what was decided meanwhile may differ
             chunk = planner.plan(page, no, first, links)
-        chunk = replace(chunk, high=high)
+        chunk = replace(chunk, high=high, inputs=kept)
         self.numbered += chunk.read
         planner.expect(chunk)
-        self._behind.start(partial(self._finish_chunk, chunk, planner, target, links, (page, first)))
+        self._behind.start(partial(self._finish_chunk, chunk, planner, target, links))
 
     def _place(self, target: Target[Links]) -> None:
         if self.claim.live:
@@ -273,7 +279,7 @@ class Execution:
         """Bring back what has been met: by this run before it stopped, and by others where it does not meet all."""
         if planner.asks_links and planner.validating is not None:
             with self.house.db.read() as tx:
-                planner.validating.remember(marks_since(tx, self.claim.rule_id, self._parked_first(tx)))
+                planner.validating.remember(marks_since(tx, self.claim.rule_id, parked_first(tx, self.claim)))
         if self.claim.kind == "sync" and not self.full:
             with self.house.db.read() as tx:
                 self._parked = Parked(tx, self.claim, self.sides.source_name)
@@ -288,27 +294,12 @@ class Execution:
         if self._parked is not None:
             self._parked.met(outcomes["left_key"].drop_nulls())
 
-    def _parked_first(self, tx: sa.Connection) -> int:
-        """Return the run that read what is replayed, the first of several."""
-        parked = sa.select(sa.func.min(quarantine.c.run_id)).where(quarantine.c.id.in_(self.claim.selection))
-        first = tx.scalar(parked) or self.claim.run_id
-        earlier = (run.c.rule_id == self.claim.rule_id, run.c.kind == "sync", run.c.mode == "live", run.c.id <= first)
-        return int(tx.scalar(sa.select(sa.func.max(run.c.id)).where(*earlier)) or first)
-
     def _heed(self) -> None:
         with self.house.db.read() as tx:
             self.journal.heed(tx)
 
-    def _finish_chunk(
-        self,
-        chunk: Chunk,
-        planner: Planner,
-        target: Target[Links],
-        links: Links,
-        read: tuple[Page, int] | None = None,
-    ) -> bool:
+    def _finish_chunk(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> bool:
         """Write a chunk and check it in; return whether the next page may find something else than it has."""
-        chunk = chunk if read is None else replace(chunk, inputs=inputs.keep(read[0], self.kept, read[1]))
         if chunk.outcomes.is_empty() and not chunk.left_out:
             note_high(self.journal, chunk.high)
             self._heed()
@@ -340,7 +331,7 @@ class Execution:
 
     def _remove_absent(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
         """Do what the rule says about linked records that are gone from the source, once all others are done."""
-        if self.claim.kind != "sync":
+        if self.claim.kind != "sync" or self._none_gone:
             return
         position, high = self.journal.place
         cursor = self._cursor(reader, planner.source_schema)

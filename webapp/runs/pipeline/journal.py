@@ -19,13 +19,13 @@ from rules.reconcile.situations import MOVED, REFUSED, REJECTED, Outcome
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.extensions import SYSTEM, House
+from webapp.extensions import SYSTEM, House, insert_rows
 from webapp.runs import hooks, pair_cases
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import checked, hits, inputs
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import Packed, column_text, digest, reason_of, unpack
+from webapp.runs.pipeline.codec import Packed, column_texts, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
 from webapp.runs.pipeline.parking import note_dependants, park, settle
 
@@ -88,6 +88,7 @@ class Claim:
     hits: Mapping[str, list[int]] | None = None
     parameters: Mapping[str, Any] | None = None
     requested_at: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
+    requested_by: str = ""
 
     @classmethod
     def of(cls, row: sa.Row[Any]) -> Claim:
@@ -107,7 +108,7 @@ class Claim:
         return self.mode != "simulate"
 
 
-_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at")
+_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at", "requested_by")
 
 
 class Journal:
@@ -292,12 +293,11 @@ class Journal:
         shown = chunk.outcomes.filter(asked).filter(~created | (created.cum_sum() <= room)).select(columns)
         if shown.is_empty():
             return
-        rows = filled(shown, chunk.made).with_columns(pl.col("record_no").fill_null(0)).to_dicts()
-        own = {"run_id": self.claim.run_id, "rule_name": self.claim.rule_name}
-        for row in rows:
-            row.update({name: column_text(row[name]) for name in ("left_key", "right_key", "field")}, **own)
-            row["reason"] = reason_of(row["reason"])
-        tx.execute(sa.insert(run_record), rows)
+        own = pl.lit(self.claim.run_id).alias("run_id"), pl.lit(self.claim.rule_name).alias("rule_name")
+        rows = filled(shown, chunk.made).with_columns(pl.col("record_no").fill_null(0), *own)
+        rows = rows.with_columns(column_texts(rows[name]) for name in ("left_key", "right_key", "field"))
+        reasons = map(reason_of, rows.drop_in_place("reason"))
+        insert_rows(tx, run_record, [*rows.columns, "reason"], zip(*rows, reasons, strict=True))
 
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:
         subject = Subject("rule", self.claim.rule_name)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rules.mapping.references import STAGE
 from rules.reconcile.situations import MOVED, Outcome
-from webapp.runs.models import dependants_due, quarantine
+from webapp.runs.models import dependants_due, quarantine, run
 from webapp.runs.pipeline.codec import column_text, reason_of
 
 if TYPE_CHECKING:
@@ -173,3 +173,11 @@ def _waits(stage: str | None, reason: dict[str, Any] | None) -> dict[str, str | 
     named = (reason or {}).get("values", {}) if stage == STAGE else {}
     named = named.get("problem", {}).get("values", {}) if "problem" in named else named
     return {f"waits_{name}": column_text(named.get(name), size) for name, size in _WAITS.items()}
+
+
+def parked_first(tx: sa.Connection, claim: Claim) -> int:
+    """Return the run that read what is replayed, the first of several."""
+    parked = sa.select(sa.func.min(quarantine.c.run_id)).where(quarantine.c.id.in_(claim.selection))
+    first = tx.scalar(parked) or claim.run_id
+    earlier = (run.c.rule_id == claim.rule_id, run.c.kind == "sync", run.c.mode == "live", run.c.id <= first)
+    return int(tx.scalar(sa.select(sa.func.max(run.c.id)).where(*earlier)) or first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from connectors.spi import Capture, Connector
@@ -47,6 +48,12 @@ class Starts:
             self._noted[name] = _begun(start, since)
             self._journal.note(since=self._noted)
         return self._known[name]
+
+    def move(self, name: str, since: dict[str, Any]) -> None:
+        """Let the source of the side `name` be read from another place in its log from now on."""
+        start = self._known[name]
+        if isinstance(start, Capture):
+            self._known[name] = replace(start, since=since)
 
     def _since(self, name: str, begun: Any) -> Any:
         """Return where a run has begun; a new one begins where the last one has ended."""
