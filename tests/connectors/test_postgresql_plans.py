@@ -24,7 +24,7 @@ def unknown(module_postgres_url: str) -> Iterator[PostgreSQL]:
         module_postgres_url,
         "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET random_page_cost = 1000', current_database()); END$$",
         "CREATE TABLE fresh (id bigint PRIMARY KEY, note text NOT NULL) WITH (autovacuum_enabled = off)",
-        f"INSERT INTO fresh SELECT n, repeat('x', 200) FROM generate_series({ROWS}, 1, -1) n",
+        f"INSERT INTO fresh SELECT 2 * n, repeat('x', 200) FROM generate_series({ROWS}, 1, -1) n",
     )
     with PostgreSQL(settings_of(module_postgres_url), Context()) as connector:
         yield connector
@@ -48,8 +48,8 @@ def test_pages_and_lookups(unknown: PostgreSQL, module_postgres_url: str) -> Non
     """Pages in the order of the key, and many records by key, are found by the index: no read of the whole table."""
     schema, before = unknown.schema("fresh"), scans(module_postgres_url)
     read = pl.concat(p.records for p in unknown.read(ReadRequest("fresh", schema, page_size=5_000)))
-    assert read["id"].to_list() == list(range(1, ROWS + 1))
-    wanted = pl.Series("id", range(1, ROWS, 2))
+    assert read["id"].to_list() == list(range(2, 2 * ROWS + 1, 2))
+    wanted = pl.Series("id", range(2, ROWS, 4))
     assert set(unknown.lookup("fresh", schema, "id", wanted)["id"]) == set(wanted)
     noted(unknown)
     assert scans(module_postgres_url) == before
@@ -69,5 +69,6 @@ def test_nothing_found(unknown: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> 
     """Nothing found is nothing, in the fields' types, and not asked for a second time as texts."""
     monkeypatch.setattr("connectors.builtin.database_flavor.Flavor.fetch_rows", None)
     schema = unknown.schema("fresh")
-    absent = pl.Series("id", range(ROWS + 1, ROWS + 1 + database_read.BULK))
-    assert unknown.lookup("fresh", schema, "id", absent).schema == schema.empty().schema
+    for first in (2 * ROWS + 1, 1):  # behind all that there are, and between them
+        absent = pl.Series("id", range(first, first + 2 * database_read.BULK, 2))
+        assert unknown.lookup("fresh", schema, "id", absent).equals(schema.empty())
