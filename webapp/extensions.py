@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,6 +156,26 @@ def _use_write_ahead_log(connection: Any, patience: float = 30.0) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("syncline_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def insert_rows(tx: sa.Connection, table: sa.Table, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Insert many rows; SQLAlchemy's own way costs several times what the database does for each.
+
+    Args:
+        tx: Where to write.
+        table: The table.
+        names: The columns that are given; the others are filled by the database.
+        rows: The values in the order of the names, as Python values of the columns' types.
+    """
+    insert = sa.insert(table).values({name: sa.bindparam(name) for name in names}).compile(dialect=tx.dialect)
+    order = insert.positiontup or [*names]
+    place = [(names.index(name), table.c[name].type.bind_processor(tx.dialect)) for name in order]
+    values = ([row[at] if process is None else process(row[at]) for at, process in place] for row in rows)
+    given = (
+        [tuple(row) for row in values] if insert.positional else [dict(zip(order, row, strict=True)) for row in values]
+    )
+    if given:
+        tx.exec_driver_sql(str(insert), given)
 
 
 def to_json(value: Any) -> str:

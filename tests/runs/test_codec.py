@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from rules.schema import Change, Field, FieldType, Op, Schema
 from webapp.runs.pipeline import chunk as chunks
-from webapp.runs.pipeline.codec import from_texts, pack, plain_value, to_texts, typed_value, unpack
+from webapp.runs.pipeline.codec import (
+    column_text,
+    column_texts,
+    from_texts,
+    pack,
+    plain_value,
+    to_texts,
+    typed_value,
+    unpack,
+)
 
 SCHEMA = Schema(
     (
@@ -154,3 +163,10 @@ def test_cursor_values_have_a_json_form(value):
     kinds = {int: "i", str: "t", bool: "b", datetime: "at", date: "day", time: "clock"}
     name = kinds.get(type(value), "t")
     assert typed_value(SCHEMA, name, plain_value(value)) == value
+
+
+@given(st.lists(st.none() | st.sampled_from(["", "客" * 255, "x" * 256, "a\x00b"]), max_size=5))
+def test_column_texts(texts: list[str | None]) -> None:
+    """Many texts become what each of them does."""
+    given_ = pl.Series("t", texts, dtype=pl.String)
+    assert column_texts(given_).to_list() == [column_text(text) for text in texts]

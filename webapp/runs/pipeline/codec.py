@@ -101,13 +101,22 @@ def _bodies(blob: bytes) -> Iterator[tuple[str, bytes]]:
         at += length
 
 
-def column_text(text: str | None, length: int = 255) -> str | None:
+_COLUMN = 255
+
+
+def column_text(text: str | None, length: int = _COLUMN) -> str | None:
     """Return a text as a column of the database takes it: without NUL, and a long one cut, told apart by its digest."""
     clean = text.replace("\x00", "\ufffd") if text else text
     if clean is None or len(clean) <= length:
         return clean
     mark = f"…{hashlib.sha256(clean.encode()).hexdigest()[:16]}"
     return clean[: length - len(mark)] + mark
+
+
+def column_texts(texts: pl.Series) -> pl.Series:
+    """Return texts as `column_text` does; most are as they have to be."""
+    odd = (texts.str.len_chars() > _COLUMN) | texts.str.contains("\x00", literal=True)
+    return texts if not odd.any() else pl.Series(texts.name, map(column_text, texts), dtype=pl.String)
 
 
 def reason_of(text: str | None) -> dict[str, Any] | None:

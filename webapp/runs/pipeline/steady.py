@@ -145,7 +145,8 @@ def _after(
             written &= batch.applies[name]
         if updated.any():
             written |= updated & decision.found["changed"].list.contains(name).fill_null(value=False)
-        columns.append(batch.mapped[name].cast(theirs.dtype, strict=False).zip_with(written, theirs).alias(name))
+        ours = batch.mapped[name].cast(theirs.dtype, strict=False)
+        columns.append((ours if written.all() else ours.zip_with(written, theirs)).alias(name))
     return pl.DataFrame(columns)
 
 
