@@ -19,7 +19,7 @@ def escaped(value: str) -> str:
 def split(name: str) -> tuple[str, str]:
     """Return the first part of a name and the name of what it lies in."""
     first, _, rest = _cut(name, ",;")
-    return first.strip(), rest.strip()
+    return first.lstrip(" "), rest.lstrip(" ")
 
 
 def parts(first: str) -> list[tuple[str, str]]:
@@ -64,13 +64,13 @@ def _cut(text: str, ends: str) -> tuple[str, str, str]:
 
 def _plain(value: str) -> str:
     """Return what a value in a name stands for."""
-    text = value.lstrip()
-    if text.startswith('"') and text.rstrip().endswith('"'):
-        text = text.rstrip()[1:-1]
-    bare = text.rstrip(" ")
-    if (len(bare) - len(bare.rstrip("\\"))) % 2 and bare != text:  # the first blank is escaped
-        bare += " "
-    text = bare
+    text = value.lstrip(" ")
+    if text.startswith('"') and text.rstrip(" ").endswith('"'):
+        text = text.rstrip(" ")[1:-1]
+    else:
+        bare = text.rstrip(" ")
+        escapes = len(bare) - len(bare.rstrip("\\"))
+        text = bare + " " * (escapes % 2 and bare != text)  # the first blank is escaped
     raw, at = bytearray(), 0
     for found in _ESCAPED.finditer(text):
         raw += text[at : found.start()].encode()

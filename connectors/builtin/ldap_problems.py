@@ -12,6 +12,7 @@ from connectors.errors import (
     Forbidden,
     Misconfigured,
     ObjectMissing,
+    RecordRejected,
     Unavailable,
 )
 from rules.text import N_, Message, msg
@@ -31,6 +32,36 @@ _REASONS = {
     "775": N_("the account is locked"),
 }
 """What Active Directory means by its numbers."""
+
+
+_REFUSALS = {
+    16: N_("the attribute has no such value"),
+    17: N_("the directory does not know the attribute"),
+    19: N_("a rule of the directory forbids the value"),
+    20: N_("the value is there already"),
+    21: N_("the value has the wrong form"),
+    34: N_("the name has the wrong form"),
+    50: N_("the user may not do it"),
+    53: N_("the directory is not willing to"),
+    64: N_("the name does not fit the entry's class"),
+    65: N_("its class lacks an attribute that it must have, or has one that it may not"),
+    66: N_("there are entries below it"),
+    68: N_("there is already an entry of this name"),
+    69: N_("the class of an entry cannot be changed"),
+}
+"""What the results of writes mean."""
+
+
+def refused_record(result: Result) -> RecordRejected:
+    """Return the error for one entry that the directory does not take."""
+    known = _REFUSALS.get(result.code)
+    if known is None:
+        return RecordRejected(msg("The directory refuses the entry: {said}.", said=said(result)))
+    if not result.text.strip():
+        return RecordRejected(msg("The directory refuses the entry: {reason}.", reason=Message(known)))
+    return RecordRejected(
+        msg("The directory refuses the entry: {reason} ({said}).", reason=Message(known), said=said(result))
+    )
 
 
 def said(result: Result) -> str:

@@ -63,10 +63,6 @@ class Subschema:
             self._attributes[lower] = self._made(definition)
         return self._attributes[lower]
 
-    def has_class(self, name: str) -> bool:
-        """Tell whether there is a class."""
-        return name.lower() in self._classes
-
     def attributes_of(self, names: Iterable[str]) -> list[str]:
         """Return the attributes of classes and of those above them: those that must be there first."""
         must: dict[str, str] = {}
@@ -114,10 +110,8 @@ def _definition(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     word, inside = "OID", False
     for piece, quoted in tokens[1:-1]:
-        if not quoted and piece in "()":
-            inside = piece == "("
-        elif not piece and not quoted:
-            continue  # a dollar sign between names
+        if not quoted and piece in ("(", ")", ""):  # the last is a dollar sign between names
+            inside = piece == "(" or (inside and not piece)
         elif not quoted and not inside and (piece in _FLAGS or (piece.isupper() and _opens(found, word))):
             word = piece
             found.setdefault(word, [])

@@ -14,7 +14,7 @@ from rules.schema import FieldType
 
 _SYNTAX = "1.3.6.1.4.1.1466.115.121.1."
 DN_SYNTAXES = frozenset({f"{_SYNTAX}12", f"{_SYNTAX}34"})
-_TIME = re.compile(r"(\d{4}|\d{2})(\d{2})(\d{2})(\d{2})(?:(\d{2})(\d{2})?)?(?:[.,](\d+))?(Z|[+-]\d{2}(?:\d{2})?)")
+_TIME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(?:(\d{2})(\d{2})?)?(?:[.,](\d+))?(Z|[+-]\d{2}(?:\d{2})?)")
 _EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 _NEVER = 2**63 - 1
 _TICK = 10_000_000
@@ -41,13 +41,11 @@ def _text(value: bytes) -> str:
 
 
 def _moment(value: bytes) -> str:
-    """Return a GeneralizedTime or UTCTime in the standard form, its zone kept."""
+    """Return a GeneralizedTime in the standard form, its zone kept."""
     found = _TIME.fullmatch(_text(value))
     if found is None:
         raise UnreadableError
     year, month, day, hour, minute, second, fraction, zone = found.groups()
-    if len(year) == 2:
-        year = ("19" if year >= "50" else "20") + year
     unit = 1 if second else 60 if minute else 3600
     micro = Decimal(f"0.{fraction or 0}") * unit * 1_000_000
     if micro != micro.to_integral_value():
@@ -61,6 +59,11 @@ def _moment(value: bytes) -> str:
         raise UnreadableError from error
     offset = "Z" if zone == "Z" else f"{zone[:3]}:{zone[3:] or '00'}"
     return moment.replace(tzinfo=None).isoformat() + offset
+
+
+def _short_moment(value: bytes) -> str:
+    """Return a UTCTime, whose year has two digits, in the standard form."""
+    return _moment((b"19" if value[:2] >= b"50" else b"20") + value)
 
 
 def _generalized(text: str) -> bytes:
@@ -131,7 +134,7 @@ _BY_SYNTAX: Mapping[str, Codec] = {
     "1.2.840.113556.1.4.906": _INTEGER,
     f"{_SYNTAX}7": _BOOLEAN,
     f"{_SYNTAX}24": _MOMENT,
-    f"{_SYNTAX}53": _MOMENT,
+    f"{_SYNTAX}53": Codec(FieldType.DATETIME, _short_moment, lambda text: _generalized(text)[2:14] + b"Z"),
 }
 _BY_NAME: Mapping[str, Codec] = {
     "objectguid": Codec(FieldType.TEXT, _guid, _guid_bytes),

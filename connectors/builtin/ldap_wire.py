@@ -9,7 +9,6 @@ from enum import IntEnum
 from connectors.builtin.ldap_ber import (
     ENUMERATED,
     OCTETS,
-    SEQUENCE,
     SET,
     boolean,
     children,
@@ -211,8 +210,7 @@ def entry(content: bytes) -> Entry:
     """Return the entry that an answer holds."""
     (_, name), (_, attributes) = children(content)
     values = {}
-    for tag, attribute in children(attributes):
-        if tag == SEQUENCE:
-            (_, described), (_, given) = children(attribute)
-            values[described.decode(errors="replace")] = [value for _, value in children(given)]
+    for _, attribute in children(attributes):
+        (_, described), (_, given) = children(attribute)
+        values[described.decode(errors="replace")] = [value for _, value in children(given)]
     return Entry(name.decode(errors="replace"), values)

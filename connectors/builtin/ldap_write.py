@@ -12,7 +12,7 @@ from connectors.builtin import ldap_wire as wire
 from connectors.builtin.ldap_columns import Column, Many, Role, switched
 from connectors.builtin.ldap_directory import Directory
 from connectors.builtin.ldap_options import filter_of
-from connectors.builtin.ldap_problems import problem, said
+from connectors.builtin.ldap_problems import problem, refused_record
 from connectors.builtin.ldap_read import NOTHING, Rows
 from connectors.builtin.ldap_wire import Code, Deed, Entry, Modification, Query, Result
 from connectors.errors import Misconfigured, RecordRejected
@@ -169,9 +169,7 @@ class Writing:
             return
         if result.code in _WHOLE:
             raise problem(result, "", self.described.name)
-        raise RecordRejected(
-            msg("The directory refuses the entry ({code}): {said}.", code=result.code, said=said(result))
-        )
+        raise refused_record(result)
 
 
 def _changes(column: Column, before: Sequence[bytes], after: Sequence[bytes]) -> list[Modification]:

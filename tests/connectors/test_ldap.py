@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,21 +10,12 @@ import polars as pl
 import pytest
 
 from connectors.builtin.ldap import Ldap
-from connectors.errors import (
-    ConnectorError,
-    Fatal,
-    Forbidden,
-    Misconfigured,
-    ObjectMissing,
-    RecordRejected,
-    Unavailable,
-)
-from connectors.spi import Context, Cursor, ReadRequest
+from connectors.spi import Context
 from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
 from connectors.value_text import PLAIN
-from rules.schema import Change, Field, FieldType, Op, Schema
+from rules.schema import Field, FieldType, Schema
 from tests import directory_servers, servers
-from tests.directory_servers import LIMIT, SUFFIX, Directory
+from tests.directory_servers import SUFFIX, Directory
 
 _OWN = "1.3.6.1.4.1.99999"
 _SYNTAXES = {
