@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import abort, flash, redirect, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -12,6 +14,7 @@ from webapp.connections import forms, services, uploads
 from webapp.connections.catalogue import HUB, connector_class
 from webapp.connections.catalogue_views import catalogue_page
 from webapp.connections.errors import ConnectionInvalid, ConnectionMissing, ConnectionProblem
+from webapp.connections.rest_builder_views import builder_of, settled
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose, has_access, permission_name
@@ -63,19 +66,20 @@ class ConnectionFormView(RoomView):
         return self._sent(spec, row)
 
     def _sent(self, spec: ConnectorSpec, row: ConnectionRow | None) -> Response:
-        document = forms.document_of(spec, request.form, row)
+        sent = settled(spec, request.form)
+        document = forms.document_of(spec, sent, row)
         if "make_folder" in request.form and spec.name == uploads.CONNECTOR:
             uploads.make_folder(self.house, row, document["settings"])
         if request.form.get("action") == "test":
-            return self._test(spec, row, document["settings"])
+            return self._test(spec, row, document["settings"], sent)
         try:
             return self._store(document, row)
         except ConnectionInvalid as error:
-            form = forms.of_request(spec, request.form, row, list(error.problems))
+            form = forms.of_request(spec, sent, row, list(error.problems))
             return self._form(form, row, status=422)
         except ConnectionProblem as error:
             flash(translated(error.message), "danger")
-            form = forms.of_request(spec, request.form, row, [])
+            form = forms.of_request(spec, sent, row, [])
             return self._form(form, row, status=409)
 
     def _store(self, document: dict[str, object], row: ConnectionRow | None) -> Response:
@@ -89,17 +93,20 @@ class ConnectionFormView(RoomView):
             flash(_("The connection %(name)s is saved.", name=stored.title), "success")
         return redirect(url_for("ConnectionView.detail", name=stored.name))
 
-    def _test(self, spec: ConnectorSpec, row: ConnectionRow | None, settings: dict[str, object]) -> Response:
+    def _test(
+        self, spec: ConnectorSpec, row: ConnectionRow | None, settings: dict[str, object], sent: Mapping[str, str]
+    ) -> Response:
         steps = services.check_draft(self.house, spec.name, settings, row.name if row else None)
         if self.is_htmx:
             return self.page("connections/steps.html", steps=steps)
-        return self._form(forms.of_request(spec, request.form, row, []), row, steps=steps)
+        return self._form(forms.of_request(spec, sent, row, []), row, steps=steps)
 
     def _form(
         self, form: forms.ConnectionForm, row: ConnectionRow | None, status: int = 200, steps: list[Step] | None = None
     ) -> Response:
         folders = uploads.allowed_folders(self.house, row)
-        return self.page("connections/form.html", status, form=form, row=row, steps=steps, folders=folders)
+        context = {"form": form, "row": row, "steps": steps, "folders": folders, **builder_of(form)}
+        return self.page("connections/form.html", status, **context)
 
 
 def _spec(connector: str) -> ConnectorSpec:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import Connector, ObjectInfo, ReadRequest, Reject, Step
 from rules.schema import Schema
-from rules.text import msg
+from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import budget
@@ -68,19 +68,38 @@ def check_draft(
         settings: Typed or as a form sends them; secrets as values or references.
         keep_secrets_of: A stored connection whose secrets are used where `settings` has none.
     """
+    row, errors = _draft(house, connector, settings, keep_secrets_of)
+    if errors:
+        return [Step("settings", False, problem) for problem in errors]
+    return _steps(house, row, lambda: clear_settings(house, row))
+
+
+def ask_draft(
+    house: House,
+    connector: str,
+    settings: Mapping[str, Any],
+    keep_secrets_of: str | None,
+    question: Callable[[Connector], T],
+) -> T:
+    """Put a question to a system by settings that are not stored yet; raises `ConnectorError`, as for a stored one."""
+    row, errors = _draft(house, connector, settings, keep_secrets_of)
+    if errors:
+        raise Misconfigured(errors[0])
+    return _ask(house, row, question)
+
+
+def _draft(
+    house: House, connector: str, settings: Mapping[str, Any], keep_secrets_of: str | None
+) -> tuple[ConnectionRow, list[Message]]:
+    """Return the connection that the settings would make, and what is wrong with them."""
     spec = connector_class(connector).spec
     stored = _row(house, keep_secrets_of) if keep_secrets_of else ConnectionRow(0, "", "", connector)
     kept = {n: stored.settings[n] for n in spec.secrets if stored.connector == connector and n in stored.settings}
     given = {k: v for k, v in settings.items() if v not in (None, "")}
     clean, errors = validate_settings(spec, {**kept, **given})
-    if errors:
-        labels = {s.name: s.label for s in spec.settings}
-        return [
-            Step("settings", False, msg("{label}: {problem}", label=labels.get(n, n), problem=e))
-            for n, e in errors.items()
-        ]
-    row = changed(stored, connector=connector, settings=clean)
-    return _steps(house, row, lambda: clear_settings(house, row))
+    labels = {s.name: s.label for s in spec.settings}
+    problems = [msg("{label}: {problem}", label=labels.get(n, n), problem=e) for n, e in errors.items()]
+    return changed(stored, connector=connector, settings=clean), problems
 
 
 def objects(house: House, name: str, refresh: bool = False) -> list[ObjectInfo]:

@@ -15,6 +15,7 @@ from rules.text import Message
 from webapp.connections import forms, rest_import, services
 from webapp.connections.catalogue import connector_class
 from webapp.connections.errors import ConnectionMissing, sentence
+from webapp.connections.rest_builder_views import builder_of
 from webapp.connections.store import ConnectionRow
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
@@ -91,7 +92,7 @@ class RestImportView(RoomView):
             if row
             else url_for("ConnectionFormView.new", connector=spec.name)
         )
-        context: dict[str, Any] = {"form": form, "row": row, "steps": None, "folders": []}
+        context: dict[str, Any] = {"form": form, "row": row, "steps": None, "folders": [], **builder_of(form)}
         return self.page("connections/form.html", action=action, notice=notice, **context)
 
 

@@ -19,6 +19,7 @@ from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.preset_views import PresetView
 from webapp.connections.presets import newer
 from webapp.connections.quality_views import ObjectQualityView
+from webapp.connections.rest_builder_views import RestBuilderView
 from webapp.connections.rest_import_views import RestImportView
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
@@ -201,4 +202,12 @@ def matches(info: ObjectInfo, wanted: str) -> bool:
     return wanted.casefold() in info.name.casefold() or wanted.casefold() in info.label.casefold()
 
 
-VIEWS = (ConnectionView, ObjectQualityView, PresetView, RestImportView, ConnectionFormView, ConnectorCatalogueView)
+VIEWS = (
+    ConnectionView,
+    ObjectQualityView,
+    PresetView,
+    RestImportView,
+    RestBuilderView,
+    ConnectionFormView,
+    ConnectorCatalogueView,
+)

@@ -8,6 +8,7 @@ import { eventRule } from "./event_rule.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
+import { restBuilder } from "./rest_builder.js";
 import { ruleTest } from "./rule_test.js";
 import { settings } from "./settings.js";
 import { theme } from "./theme.js";
@@ -30,6 +31,7 @@ export const controllers = {
   reveal,
   "expression-list": expressionList,
   "language-help": languageHelp,
+  "rest-builder": restBuilder,
   "rule-setup": ruleSetup,
   "rule-test": ruleTest,
   settings,

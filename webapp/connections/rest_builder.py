@@ -1,0 +1,253 @@
+"""Building the objects of a web service step by step: what the builder's inputs stand for, as a document and back.
+
+Pure. The JSON of the objects stays the truth: the builder changes the members that it knows and keeps all others, so
+that what was written by hand in the expert view is not lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from connectors.builtin.rest_objects import objects_of
+from connectors.errors import ConnectorError
+from rules.schema import FieldType
+from rules.text import Message, msg
+from webapp.connections.rest_answer import LiveAnswer
+
+OBJECTS = "setting.objects"
+PREFIX = "b-"
+DEED = "b-do"
+NEW = "new"
+CALLS = {"create": "POST", "update": "PATCH", "delete": "DELETE"}
+
+_PLAIN = ("name", "path", "label", "records", "key", "item", "item_record")
+_PAGING = {
+    "page": ("parameter", "start", "size_parameter", "size", "total", "more"),
+    "offset": ("parameter", "start", "size_parameter", "size", "total", "more"),
+    "cursor": ("parameter", "next", "size_parameter", "size", "more"),
+    "link": ("next", "size_parameter", "size"),
+    "keyset": ("parameter", "size_parameter", "size", "more"),
+}
+_NUMBERS = ("start", "size")
+
+Sent = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The object that is being built; `at` is its place in the list, or `NEW`."""
+
+    at: str
+    document: dict[str, Any]
+    original: dict[str, Any] = field(default_factory=dict)
+    answer: LiveAnswer | None = None
+    offered: tuple[dict[str, Any], ...] = ()
+    """Fields beside the chosen ones."""
+
+    @property
+    def number(self) -> int | None:
+        """Return the place in the list, None for a new object."""
+        return int(self.at) if self.at.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What the builder shows: the objects, and the one that is being built; `text` is the expert view."""
+
+    text: str
+    objects: tuple[dict[str, Any], ...] = ()
+    draft: Draft | None = None
+    problem: Message | None = None
+
+
+def of_text(text: str) -> Builder:
+    """Return the builder of the JSON of the objects."""
+    try:
+        found = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return Builder(text, problem=msg("The text of the objects is not JSON. Correct it in the expert view."))
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        return Builder(text, problem=msg("The objects are a list of descriptions. Correct it in the expert view."))
+    return Builder(text, tuple(found))
+
+
+def of_form(sent: Sent) -> Builder:
+    """Return the builder as a form sent it."""
+    builder = of_text(sent.get(OBJECTS, ""))
+    return replace(builder, draft=_draft(sent)) if sent.get(PREFIX + "at") else builder
+
+
+def begun(builder: Builder, at: str) -> Builder:
+    """Return the builder with an object opened, a new one where there is none at this place."""
+    if builder.problem:
+        return builder
+    if at.isdecimal() and int(at) < len(builder.objects):
+        document = builder.objects[int(at)]
+        return replace(builder, draft=Draft(at, document, document))
+    return replace(builder, draft=Draft(NEW, {}))
+
+
+def removed(builder: Builder, at: str) -> Builder:
+    """Return the builder without an object."""
+    objects = [one for number, one in enumerate(builder.objects) if str(number) != at]
+    return Builder(written(objects), tuple(objects))
+
+
+def done(builder: Builder) -> Builder:
+    """Return the builder with the draft among its objects, or with what is wrong with it."""
+    draft = builder.draft
+    if draft is None or builder.problem:
+        return builder
+    document, objects = draft.document, list(builder.objects)
+    if not document.get("path"):
+        return replace(builder, problem=msg("Enter the path of the list."))
+    if draft.number is not None and draft.number < len(objects):
+        objects[draft.number] = document
+    else:
+        objects.append(document)
+    try:
+        objects_of(objects)
+    except ConnectorError as error:
+        return replace(builder, problem=error.advice)
+    return Builder(written(objects), tuple(objects))
+
+
+def settled(sent: Sent) -> dict[str, str]:
+    """Return a sent form whose JSON holds what the open builder says; an empty draft says nothing."""
+    values = dict(sent)
+    builder = of_form(sent)
+    if builder.draft is not None and builder.draft.document.get("path"):
+        values[OBJECTS] = done(builder).text
+    return values
+
+
+def tried(builder: Builder, answer: LiveAnswer) -> Builder:
+    """Return the builder with an answer, and with proposals for what is not filled in yet."""
+    draft = builder.draft
+    if draft is None:
+        return builder
+    draft = replace(draft, answer=answer)
+    lists = answer.lists()
+    path = draft.document.get("records", "")
+    if path not in {one.path for one in lists} and lists:
+        return replace(builder, draft=proposed(draft, lists[0].path))
+    return replace(builder, draft=proposed(draft, path, keep=True) if lists else draft)
+
+
+def proposed(draft: Draft, path: str, *, keep: bool = False) -> Draft:
+    """Return the draft with the records at a path: key, paging and fields by the answer; `keep` changes only gaps."""
+    answer = draft.answer
+    if answer is None or not answer.records(path):
+        return draft
+    found = {f.name: {"name": f.name, "type": f.type.value} for f in answer.fields(path)}
+    document = {**draft.document, "records": path}
+    if not keep or document.get("key") not in found:
+        document["key"] = answer.key(path)
+    if not keep or not document.get("paging"):
+        document["paging"] = answer.paging(document.get("query") or {}, path) or document.get("paging")
+    before = document.get("fields") or []
+    known = {one["name"] for one in before} if keep else set()
+    if not keep:
+        document["fields"] = list(found.values())
+    document = {name: value for name, value in document.items() if value not in ("", None)}
+    offered = tuple(one for name, one in found.items() if name not in known) if keep else ()
+    return replace(draft, document=document, offered=offered)
+
+
+def written(objects: Any) -> str:
+    """Return objects as the expert view shows them."""
+    return json.dumps(objects, ensure_ascii=False, indent=2)
+
+
+def query_text(query: Mapping[str, Any]) -> str:
+    """Return the parameters as the builder shows them, one a line."""
+    return "\n".join(f"{name}={value}" for name, value in query.items())
+
+
+def _draft(sent: Sent) -> Draft:
+    original = _object(sent.get(PREFIX + "original", ""))
+    document = dict(original)
+    for name in _PLAIN:
+        _put(document, name, sent.get(PREFIX + name, "").strip())
+    document["name"] = document.get("name") or _name_of(document.get("path", ""))
+    _put(document, "query", _query(sent.get(PREFIX + "query", "")))
+    _put(document, "paging", _paging(sent, original.get("paging")))
+    since = sent.get(PREFIX + "since", "").strip()
+    _put(document, "since", {**_dict(original.get("since")), "parameter": since} if since else None)
+    for name in CALLS:
+        _put(document, name, _call(sent, name, _dict(original.get(name))))
+    fields, offered = _fields(sent, original)
+    _put(document, "fields", fields if PREFIX + "fixed" in sent else None)
+    answer = LiveAnswer.read(sent.get(PREFIX + "answer", ""))
+    offered = offered if PREFIX + "fixed" in sent else [*fields, *offered]
+    return Draft(sent[PREFIX + "at"], document, original, answer, tuple(offered))
+
+
+def _put(document: dict[str, Any], name: str, value: Any) -> None:
+    if value:
+        document[name] = value
+    else:
+        document.pop(name, None)
+
+
+def _query(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.replace("&", "\n").splitlines() if line.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _paging(sent: Sent, original: Any) -> dict[str, Any] | None:
+    by = sent.get(PREFIX + "by", "none")
+    if by not in _PAGING:
+        return None
+    before = _dict(original)
+    known = {member for members in _PAGING.values() for member in members} | {"by"}
+    found = {"by": by, **{name: value for name, value in before.items() if name not in known}}
+    for name in _PAGING[by]:
+        text = sent.get(f"{PREFIX}{name}", "").strip()
+        if text:
+            found[name] = int(text) if name in _NUMBERS and text.isdecimal() else text
+    return found
+
+
+def _call(sent: Sent, name: str, original: dict[str, Any]) -> dict[str, Any] | None:
+    if f"{PREFIX}{name}-on" not in sent:
+        return None
+    call = dict(original)
+    for part in ("method", "path", "wrap", "key"):
+        _put(call, part, sent.get(f"{PREFIX}{name}-{part}", "").strip())
+    return call
+
+
+def _fields(sent: Sent, original: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the ticked fields and the others."""
+    before = {one["name"]: one for one in original.get("fields") or [] if isinstance(one, dict) and "name" in one}
+    chosen: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    number = 0
+    while (name := sent.get(f"{PREFIX}field-{number}-name")) is not None:
+        one = {**before.get(name, {}), "name": name}
+        _put(one, "type", sent.get(f"{PREFIX}field-{number}-type", FieldType.TEXT.value))
+        _put(one, "label", sent.get(f"{PREFIX}field-{number}-label", "").strip())
+        (chosen if f"{PREFIX}field-{number}-use" in sent else others).append(one)
+        number += 1
+    return chosen, others
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return _dict(json.loads(text or "{}"))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _name_of(path: str) -> str:
+    parts = [part for part in path.split("/") if part and "{" not in part]
+    return re.sub(r"[^\w-]+", "_", parts[-1]) if parts else ""
