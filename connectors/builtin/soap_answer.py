@@ -1,0 +1,323 @@
+"""Reading SOAP answers: records taken from the stream of elements by the WSDL's types, without a tree of them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from lxml import etree
+from zeep.wsdl.messages.multiref import process_multiref
+
+from connectors.builtin.files_xml import values_of
+from connectors.builtin.soap_message import ENVELOPES, NIL, XSI_TYPE
+from connectors.builtin.soap_types import ANY, TEXT, Types, XsdType
+from connectors.builtin.soap_wsdl import forbidden
+from connectors.json_records import encode
+from rules.schema import FieldType
+
+Node = Any
+Row = list[Any]
+_CHUNK = 256 * 1024
+_INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
+
+
+@dataclass(frozen=True)
+class Message:
+    """An answer as it came: the XML, and the attachments by their id."""
+
+    content: bytes
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    url: str = ""
+    encoded: bool = False
+
+
+@dataclass
+class Answer:
+    """What an answer holds: the records as rows of texts, and all else as a tree."""
+
+    rows: list[Row]
+    body: Node
+
+    def first(self) -> Node | None:
+        """Return the outermost element of the body."""
+        return self.body[0] if len(self.body) else None
+
+    def text(self, path: str) -> str | None:
+        """Return the text at a path below the outermost element, None where there is nothing."""
+        top = self.first()
+        return None if top is None else text_at(top, path)
+
+
+class Records:
+    """Takes the records out of an answer."""
+
+    def __init__(self, path: str, take: Callable[[Node, Mapping[str, bytes]], Row] | None) -> None:
+        self.path = [part for part in path.split("/") if part]
+        self.take = take
+        self._parent: Node = None
+        self._last: Node = None
+
+    def of(self, message: Message) -> Answer:
+        """Return what a message holds; raises `etree.XMLSyntaxError` and `Forbidden`."""
+        if self.take is None or not self.path or message.encoded:
+            return self._whole(message, self.take)
+        self._parent = self._last = None
+        rows: list[Row] = []
+        pull = etree.XMLPullParser(
+            events=("end",), tag="{*}" + self.path[-1], resolve_entities=False, no_network=True, load_dtd=False,
+            huge_tree=False, remove_comments=True, remove_pis=True,
+        )  # fmt: skip
+        for start in range(0, len(message.content), _CHUNK):
+            pull.feed(message.content[start : start + _CHUNK])
+            for _, element in pull.read_events():
+                if self._is_record(element):
+                    rows.append(self.take(element, message.attachments))
+                    self._forget(element)
+        root = pull.close()
+        return self._answer(root, rows, message)
+
+    def _whole(self, message: Message, take: Callable[[Node, Mapping[str, bytes]], Row] | None) -> Answer:
+        pull = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
+            remove_pis=True,
+        )  # fmt: skip
+        answer = self._answer(etree.fromstring(message.content, pull), [], message)
+        if message.encoded:
+            process_multiref(answer.body)  # type: ignore[no-untyped-call]
+        top = answer.first()
+        found = [] if top is None or take is None else [n for n in nodes_at(top, self.path) if n.get(NIL) != "true"]
+        answer.rows = [take(node, message.attachments) for node in found] if take else []
+        return answer
+
+    def _answer(self, root: Node, rows: list[Row], message: Message) -> Answer:
+        self._check(root, message)
+        body = next((child for child in root if etree.QName(child).localname == "Body"), None)
+        if etree.QName(root).namespace not in ENVELOPES.values() or body is None:
+            raise NoEnvelope(etree.QName(root).localname)
+        return Answer(rows, body)
+
+    def _is_record(self, element: Node) -> bool:
+        """Tell whether an element with the name of the records is at their place."""
+        parent = element.getparent()
+        if parent is self._parent:
+            return parent is not None
+        above = [etree.QName(node).localname for node in element.iterancestors()][::-1]
+        if above[:2] != ["Envelope", "Body"] or above[3:] != self.path[:-1] or len(above) < 3:
+            return False
+        self._parent = parent
+        return True
+
+    def _forget(self, element: Node) -> None:
+        """Give back the memory of the record before."""
+        if self._last is not None and self._last.getparent() is not None:
+            self._last.getparent().remove(self._last)
+        else:
+            self._check(element, None)
+        self._last = element
+
+    def _check(self, element: Node, message: Message | None) -> None:
+        if element.getroottree().docinfo.doctype:
+            raise forbidden(message.url if message else "-")
+
+
+class NoEnvelope(Exception):
+    """The XML is no SOAP message; the text is the name of its outermost element."""
+
+
+class Columns:
+    """Takes the texts of wanted fields from a record: leaves as they are, all else as JSON text."""
+
+    def __init__(self, types: Types, record: XsdType, wanted: Sequence[tuple[str, FieldType]]) -> None:
+        """Prepare for records of a type.
+
+        Args:
+            types: The types of the WSDL.
+            record: The type of the records, None where the WSDL does not tell it.
+            wanted: The paths of the fields, and their types.
+        """
+        self.types = types
+        self.count = len(wanted)
+        self._json = [kind is FieldType.JSON for _, kind in wanted]
+        self._leaves: dict[str, int] = {}
+        self._deep: dict[str, list[tuple[int, list[str], XsdType, bool]]] = {}
+        self._attributes: dict[str, int] = {}
+        self._text: int | None = None
+        self._lists: list[int] = []
+        self._names: dict[str, str] = {}
+        members = types.members(record)
+        for index, (path, _) in enumerate(wanted):
+            first, *below = path.split("/")
+            member = members.get(first) or members.get(ANY)
+            kind = types.kind(member.type) if member else None
+            many = member is not None and member.many and first != TEXT
+            if first.startswith("@"):
+                self._attributes[first[1:]] = index
+            elif first == TEXT:
+                self._text = index
+            elif below or many or kind is None or kind.type is FieldType.BINARY or first in self._leaves:
+                self._deep.setdefault(first, []).append((index, below, member.type if member else None, many))
+                self._lists += [index] if many and not below else []
+            else:
+                self._leaves[first] = index
+
+    def row(self, record: Node, attachments: Mapping[str, bytes]) -> Row:
+        """Return the texts of a record."""
+        row: Row = [None] * self.count
+        leaves, names = self._leaves, self._names
+        for child in record:
+            tag = child.tag
+            name = names.get(tag)
+            if name is None:
+                name = names[tag] = tag.rpartition("}")[2]
+            index = leaves.get(name)
+            if index is not None:
+                text = child.text
+                row[index] = text if text is not None else (None if child.get(NIL) in ("true", "1") else "")
+            if name in self._deep:
+                self._take_deep(row, name, child, attachments)
+        if self._attributes or self._text is not None:
+            self._take_own(row, record)
+        for index in self._lists:
+            row[index] = None if row[index] is None else encode(row[index]).decode()
+        return row
+
+    def _take_own(self, row: Row, record: Node) -> None:
+        for name, value in record.attrib.items():
+            index = self._attributes.get(name.rpartition("}")[2])
+            if index is not None and name != NIL:
+                row[index] = value
+        if self._text is not None and record.get(NIL) not in ("true", "1"):
+            row[self._text] = record.text or ""
+
+    def _take_deep(self, row: Row, name: str, child: Node, attachments: Mapping[str, bytes]) -> None:
+        for index, below, xsd_type, many in self._deep[name]:
+            if below:
+                row[index] = text_at(child, "/".join(below), attachments)
+                continue
+            kind = self.types.kind(xsd_type)
+            if kind is not None and not many:
+                row[index] = _leaf(child, attachments)
+                continue
+            value = Reader(self.types, attachments).value(child, xsd_type)
+            if many:
+                row[index] = [*(row[index] or []), value]
+            elif value is not None:
+                row[index] = value if isinstance(value, str) and not self._json[index] else encode(value).decode()
+
+
+class Untyped:
+    """Takes whole records, whatever their fields are."""
+
+    def row(self, record: Any, attachments: Any) -> list[Any]:  # noqa: ARG002 - of no use for a sample
+        """Return the record as one JSON value."""
+        return [values_of(record)]
+
+
+class Reader:
+    """Makes JSON values of elements."""
+
+    def __init__(self, types: Types, attachments: Mapping[str, bytes]) -> None:
+        self.types = types
+        self.attachments = attachments
+
+    def value(self, element: Node, declared: XsdType) -> Any:
+        """Return the JSON value of an element: numbers and yes or no by its type, lists where several may stand."""
+        if element.get(NIL) in ("true", "1"):
+            return None
+        xsd_type = self._type(element, declared)
+        kind = self.types.kind(xsd_type)
+        if kind is not None:
+            return _typed(_leaf(element, self.attachments) or "", kind.type)
+        if self.types.is_any(xsd_type):
+            return values_of(element) if len(element) or element.attrib else element.text or ""
+        members = self.types.members(xsd_type)
+        if set(members) == {ANY} and members[ANY].type is not None:
+            return [self.value(child, members[ANY].type) for child in element]
+        values = {} if xsd_type is declared else {"@xsi:type": xsd_type.qname.localname}
+        return self._filled(values, element, members)
+
+    def _filled(self, values: dict[str, Any], element: Node, members: Mapping[str, Any]) -> dict[str, Any]:
+        for name, text in element.attrib.items():
+            member = members.get("@" + name.rpartition("}")[2])
+            if member is not None:
+                values[member.name] = self._leaf_value(text, member.type)
+        for child in element:
+            self._add(values, child, members)
+        if TEXT in members:
+            values[TEXT] = self._leaf_value(element.text or "", members[TEXT].type)
+        return values
+
+    def _add(self, values: dict[str, Any], child: Node, members: Mapping[str, Any]) -> None:
+        name = etree.QName(child).localname
+        member = members.get(name) or members.get(ANY)
+        value = self.value(child, member.type if member else None)
+        if (member is not None and member.many) or name in values:
+            before = values.get(name, [])
+            values[name] = [*(before if isinstance(before, list) else [before]), value]
+        else:
+            values[name] = value
+
+    def _leaf_value(self, text: str, xsd_type: XsdType) -> Any:
+        kind = self.types.kind(xsd_type)
+        return _typed(text, kind.type if kind else FieldType.TEXT)
+
+    def _type(self, element: Node, declared: XsdType) -> XsdType:
+        named = element.get(XSI_TYPE)
+        if not named:
+            return declared
+        prefix, _, name = named.rpartition(":")
+        found = self.types.derived(etree.QName(element.nsmap.get(prefix or None), name))
+        if found is None or found.qname == getattr(declared, "qname", None):
+            return declared
+        return found.resolve()
+
+
+def nodes_at(top: Node, path: list[str]) -> list[Node]:
+    """Return the elements that a path of names leads to below an element; an empty path leads to itself."""
+    nodes = [top]
+    for part in path:
+        nodes = [child for node in nodes for child in node if part in ("*", etree.QName(child).localname)]
+    return nodes
+
+
+def text_at(top: Node, path: str, attachments: Mapping[str, bytes] | None = None) -> str | None:
+    """Return the text that a path leads to below an element, None where there is none or it is empty by `xsi:nil`."""
+    *above, last = [part for part in path.split("/") if part] or [""]
+    if last.startswith("@"):
+        found = nodes_at(top, above)
+        return None if not found else next((v for n, v in found[0].attrib.items() if _local(n) == last[1:]), None)
+    if last not in ("", TEXT):
+        above = [*above, last]
+    nodes = nodes_at(top, above)
+    return _leaf(nodes[0], attachments or {}) if nodes else None
+
+
+def _leaf(element: Node, attachments: Mapping[str, bytes]) -> str | None:
+    if element.get(NIL) in ("true", "1"):
+        return None
+    include = element.find(_INCLUDE) if len(element) else None
+    if include is not None:
+        return base64.b64encode(attachments[include.get("href", "").removeprefix("cid:")]).decode()
+    return element.text or ""
+
+
+def _typed(text: str, kind: FieldType) -> Any:
+    """Return a text as the JSON value of its type; what does not fit stays text."""
+    with contextlib.suppress(ValueError, InvalidOperation):
+        if kind is FieldType.INTEGER:
+            return int(text)
+        if kind is FieldType.DECIMAL:
+            return Decimal(text.strip())
+        if kind is FieldType.BOOLEAN and text.strip() in ("true", "false", "1", "0"):
+            return text.strip() in ("true", "1")
+        if kind is FieldType.FLOAT and text.strip() not in ("INF", "-INF", "NaN"):
+            return float(text)
+    return text
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
