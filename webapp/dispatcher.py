@@ -18,10 +18,10 @@ from config import Settings
 from webapp.events.sources import register
 from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
+from webapp.runs.caretaking import Caretaker
 from webapp.runs.claims import lapsed
 from webapp.runs.dependencies import retry_forgotten
 from webapp.runs.listening import Listening
-from webapp.runs.log_keeping import Caretaker
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue

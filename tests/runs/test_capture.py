@@ -18,9 +18,10 @@ from tests.runs.test_crash import Killed, dies
 from webapp.connections import services as connections
 from webapp.rulebook import services as rulebook
 from webapp.runs import reading
+from webapp.runs.caretaking import Caretaker
 from webapp.runs.execution import installation_id
 from webapp.runs.followups import approve
-from webapp.runs.log_keeping import Caretaker, let_go, let_go_unneeded, listing
+from webapp.runs.log_keeping import let_go, let_go_unneeded, listing
 from webapp.runs.log_keeping import state as state_of
 from webapp.runs.models import rule_cursor
 from webapp.runs.pipeline.following import _tell, name_of, size_text
@@ -282,9 +283,9 @@ def test_the_caretaker_looks_after_what_is_left(shop: Shop) -> None:
     """What a deleted rule has left behind is taken away in the background; without its connection it is only noted."""
     shop.follow()
     house, caretaker = shop.world.house, Caretaker(shop.world.house)
-    shop.world.run()
     caretaker.look()
     assert caretaker._thread is None
+    shop.world.run()
     rulebook.delete(house, "customers", ADMIN)
     caretaker.look()
     assert caretaker._thread is not None

@@ -14,6 +14,7 @@ from flask import Response
 from webapp import wake
 from webapp.dashboard import services
 from webapp.extensions import House
+from webapp.runs import log_lags
 from webapp.web.views import RoomView, expose
 
 _STARTED = time.time()
@@ -47,6 +48,7 @@ class ProbeView(RoomView):
         """Return the numbers in Prometheus' text format."""
         with self.house.db.read() as tx:
             states, quarantined = services.states(tx), services.quarantined(tx)
+            logs = list(log_lags.metrics(tx))
         lines = [
             "# HELP syncline_runs Runs by state.",
             "# TYPE syncline_runs gauge",
@@ -54,6 +56,7 @@ class ProbeView(RoomView):
             "# HELP syncline_quarantine_open Records in quarantine that wait for a person.",
             "# TYPE syncline_quarantine_open gauge",
             f"syncline_quarantine_open {quarantined}",
+            *logs,
             *_process(),
         ]
         return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")

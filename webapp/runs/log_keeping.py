@@ -7,7 +7,6 @@ rule is deleted, is not fed by that log any more, or reads another object.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,17 +132,3 @@ def unneeded(house: House) -> list[KeptLog]:
         going = sa.select(run.c.rule_id).where(run.c.state.in_(("queued", "running", "suspended")))
         busy = set(tx.scalars(going.where(run.c.rule_id.in_([kept.rule_id for kept in found])))) if found else set()
     return [kept for kept in found if kept.rule_id not in busy]
-
-
-class Caretaker:
-    """Takes away what no rule needs, in a thread of its own, since systems may take their time."""
-
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._thread: threading.Thread | None = None
-
-    def look(self) -> None:
-        """Begin, if there is something to do and nothing is being done."""
-        if (self._thread is None or not self._thread.is_alive()) and unneeded(self._house):
-            self._thread = threading.Thread(target=let_go_unneeded, args=(self._house,), daemon=True)
-            self._thread.start()

@@ -288,6 +288,8 @@ kept_log = sa.Table(
     sa.Column("key", sa.Text, nullable=False, comment="the field by which the log names records"),
     sa.Column("name", sa.String(64), nullable=False, comment="under which the system keeps its log for this rule"),
     sa.Column("kept_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, comment="when somebody last looked how it stands"),
+    sa.Column("seen", NullableJson, comment="how it stood then: place behind seconds kept limit problem"),
 )
 
 schedule_slot = sa.Table(

@@ -19,6 +19,7 @@ from webapp.runs.downloads import failed_lines, outcome_lines
 from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs, table_hits
+from webapp.runs.log_views import LogsView
 from webapp.runs.part_views import PartView
 from webapp.runs.pipeline.journal import LISTED
 from webapp.runs.plan_views import PlanView
@@ -221,4 +222,5 @@ VIEWS = (
     ExplanationView,
     ComparisonView,
     QuarantineView,
+    LogsView,
 )

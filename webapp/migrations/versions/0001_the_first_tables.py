@@ -366,6 +366,8 @@ def upgrade() -> None:
     sa.Column('key', sa.Text(), nullable=False, comment='the field by which the log names records'),
     sa.Column('name', sa.String(length=64), nullable=False, comment='under which the system keeps its log for this rule'),
     sa.Column('kept_at', UtcDateTime(), nullable=False),
+    sa.Column('seen_at', UtcDateTime(), nullable=True, comment='when somebody last looked how it stands'),
+    sa.Column('seen', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='how it stood then: place behind seconds kept limit problem'),
     sa.PrimaryKeyConstraint('rule_id', 'side', name=op.f('pk_kept_log'))
     )
     op.create_table('link_segment',
