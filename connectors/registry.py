@@ -22,6 +22,7 @@ BUILTIN: Mapping[str, str] = {
     "sqlite": "connectors.builtin.sqlite:SQLite",
     "files": "connectors.builtin.files:Files",
     "rest": "connectors.builtin.rest:Rest",
+    "soap": "connectors.builtin.soap:Soap",
     "amqp": "connectors.builtin.amqp:Amqp",
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
     "mqtt": "connectors.builtin.mqtt:Mqtt",
