@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from connectors.builtin.paging_guess import LINKS, key_of, named, paging_of
+from connectors.builtin.paging_guess import LINKS, LISTS, key_of, named, paging_of, plain
 from connectors.json_records import decode, encode, member, sample_of
 from connectors.sampling import schema_of
 from rules.schema import Field, FieldType
@@ -108,9 +108,10 @@ class LiveAnswer:
         return 200 <= self.status < 300 and not self.kind
 
     def lists(self) -> list[FoundList]:
-        """Return the lists of records, the best first: the least deep, and of those the longest."""
+        """Return the lists of records, the likeliest first: those with a usual name, and of them the longest."""
         found = [FoundList(path, self.counts[path], _names(records)) for path, records in _lists(self.value, "", 0)]
-        return sorted(found, key=lambda one: (one.path.count("."), -one.count))
+        usual = ("", *LISTS)
+        return sorted(found, key=lambda one: (plain(one.path.rpartition(".")[2]) not in usual, -one.count))
 
     def records(self, path: str) -> list[dict[str, Any]]:
         """Return the records at a path, as far as they are kept."""
@@ -127,8 +128,8 @@ class LiveAnswer:
 
     def key(self, path: str) -> str:
         """Return the field that probably tells the records at a path apart."""
-        plain = [f.name for f in self.fields(path) if f.type is not FieldType.JSON]
-        return key_of(plain) or next(iter(schema_of(sample_of(self.records(path), complete=False)).key), "")
+        names = [f.name for f in self.fields(path) if f.type is not FieldType.JSON]
+        return key_of(names) or next(iter(schema_of(sample_of(self.records(path), complete=False)).key), "")
 
     def paging(self, query: Mapping[str, str], path: str) -> dict[str, Any]:
         """Return how the list is probably paged, by what was asked and what stands beside it."""
