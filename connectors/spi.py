@@ -134,6 +134,8 @@ class Context:
     """Networks (CIDR) beside the public ones that may be reached."""
     timeout: float = 30.0
     """Seconds for one connect or one request."""
+    programs: Path | None = None
+    """The folder of the programs that an operator has installed, each in an environment of its own."""
     secrets: Secrets | None = field(default=None, repr=False, compare=False)
     """Where a secret that the system has changed is kept; None where nothing can be kept (a draft)."""
 

@@ -1,4 +1,4 @@
-"""The connector `rest`: web services that speak JSON over HTTP, described object by object (`rest_objects`)."""
+"""The connector `rest`: web services that speak JSON or XML over HTTP, described object by object (`rest_objects`)."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import polars as pl
 
-from connectors.builtin.rest_calls import Calls, Request, json_of, refused
+from connectors.builtin.rest_calls import Calls
+from connectors.builtin.rest_columns import flattened
+from connectors.builtin.rest_listing import values_of_raws
+from connectors.builtin.rest_lookup import FEW, Items
+from connectors.builtin.rest_lost import Memory
 from connectors.builtin.rest_objects import RestObject
 from connectors.builtin.rest_options import RestOptions
-from connectors.builtin.rest_paging import Walk
+from connectors.builtin.rest_paging import Asked, Batch
+from connectors.builtin.rest_parents import batches
 from connectors.builtin.rest_read import Reading
 from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_write import Writing
 from connectors.casting import SHOWN, short
 from connectors.egress import check_host
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, RecordRejected
-from connectors.http_client import shown
-from connectors.json_records import member, sample_of
+from connectors.errors import ConnectorError, ObjectMissing
+from connectors.json_records import sample_of
 from connectors.sampling import schema_of
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
-from connectors.value_text import PLAIN
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
 _SAMPLED = 1_000
-_FEW = 50
-"""So many records are looked up one by one; for more the whole list is read."""
 
 
 class Rest(Connector):
@@ -48,6 +48,16 @@ class Rest(Connector):
     def calls(self) -> Calls:
         """Return what makes the calls."""
         return Calls(self.options, self.context)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Return what is remembered of writes."""
+        return Memory()
+
+    @cached_property
+    def items(self) -> Items:
+        """Return what looks up single records."""
+        return Items(self.calls, self.memory)
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
@@ -79,8 +89,8 @@ class Rest(Connector):
             return given
         records: list[dict[str, Any]] = []
         complete = False
-        for batch in islice(Walk(self.calls, described, {}).batches(), 100):
-            records += [record for record in batch.records if isinstance(record, dict)]
+        for batch in islice(batches(self.calls, described, Asked()), 100):
+            records += _objects(batch)
             complete = batch.next is None
             if len(records) >= _SAMPLED:
                 break
@@ -96,21 +106,19 @@ class Rest(Connector):
         wanted = values.drop_nulls().unique(maintain_order=True)
         if not len(wanted):
             return schema.empty()
-        if not described.item or key != described.key or len(wanted) > _FEW:
+        if not described.item or key != described.key or len(wanted) > FEW:
             return super().lookup(name, schema, key, values)
-        found = [record for value in wanted if (record := self._item(described, value)) is not None]
-        page = Reading(self.calls, described, ReadRequest(name, schema)).typed(found)
-        if page.rejects:
-            raise RecordRejected(page.rejects[0].message, field=page.rejects[0].field, object_name=name)
-        if not page.records[key].is_in(wanted.cast(page.records[key].dtype).implode()).fill_null(value=False).all():
-            raise RecordRejected(msg("The service answers with another record than the one asked for."), field=key)
-        return page.records
+        found = self.items.found(described, schema, key, wanted)
+        return super().lookup(name, schema, key, values) if found is None else found
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
-        """Write one record after the other; the records that the service refuses are returned."""
-        writing = Writing(self.calls, self._object(name), schema, fence)
-        done = [writing.change(number, change) for number, change in enumerate(changes)]
-        return WriteResult(tuple(f for failures, _ in done for f in failures), tuple(keys for _, keys in done))
+        """Write records side by side; those that the service refuses are returned."""
+        return Writing(self.calls, self._object(name), schema, self.memory, fence).write(changes)
+
+    def applied(self, fence: Fence) -> bool | None:
+        """Return None: a service cannot tell. Who asks may write the chunk once more, which is remembered."""
+        self.memory.asked_about(fence)
+        return None
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -126,27 +134,6 @@ class Rest(Connector):
             )
         return self.options.objects[name]
 
-    def _item(self, described: RestObject, value: Any) -> dict[str, Any] | None:
-        path = described.item.replace("{key}", quote(PLAIN.text(value) or "", safe=""))
-        request = Request(path, object_name=described.name)
-        response = self.calls.response(request)
-        if response.status_code in (404, 410):
-            return None
-        if not response.is_success:
-            raise refused(response, request)
-        try:
-            found = member(json_of(response, request), described.item_record)
-        except KeyError:
-            found = None
-        if isinstance(found, dict):
-            return found
-        raise Misconfigured(
-            msg("There is no record at '{path}' in the answer of {url}.",
-                path=described.item_record or "-", url=shown(response.url)),
-            msg("Correct the member 'item_record' of the object '{name}'.", name=described.name),
-            object_name=described.name,
-        )  # fmt: skip
-
     def _described(self) -> Message:
         count = len(self.options.objects)
         return msg("Objects described: {count}.", count=count)
@@ -161,9 +148,14 @@ class Rest(Connector):
         first = next(iter(self.options.objects.values()), None)
         if first is None:
             return msg("No object is described yet, so nothing was read.")
-        batch = next(Walk(self.calls, first, {}).batches())
-        fields = sample_of([r for r in batch.records if isinstance(r, dict)], complete=False).columns.columns
+        batch = next(batches(self.calls, first, Asked()))
+        fields = sample_of(_objects(batch), complete=False).columns.columns
         return msg(
             "'{name}' answers; the first page has {count} records with the fields: {fields}.",
             name=first.name, count=len(batch.records), fields=short(", ".join(fields), 2 * SHOWN) or "-",
         )  # fmt: skip
+
+
+def _objects(batch: Batch) -> list[dict[str, Any]]:
+    """Return the records of an answer that are objects, with plain values in place of typed objects."""
+    return [flattened(record, {}) for record in values_of_raws(batch.records) if isinstance(record, dict)]

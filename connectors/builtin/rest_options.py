@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 import msgspec
 
+from connectors.builtin.rest_auth import Credentials
+from connectors.builtin.rest_errors import Meaning, meanings_of
 from connectors.builtin.rest_objects import RestObject, objects_of
-from connectors.builtin.rest_settings import SPEC
+from connectors.builtin.rest_signing_in import credentials_of, sendable
+from connectors.builtin.rest_tokens import Desk
 from connectors.errors import Misconfigured
+from connectors.spi import Context
 from rules.text import msg
+
+_NOWHERE = Context(egress_allow=())
 
 
 @dataclass(frozen=True)
@@ -22,38 +28,33 @@ class RestOptions:
     base_url: str
     objects: Mapping[str, RestObject]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    private: tuple[str, ...] = ()
-    auth: httpx.Auth | None = field(default=None, repr=False)
+    errors: tuple[Meaning, ...] = ()
     rate: int = 0
+    concurrency: int = 4
     timeout: float = 30.0
     idempotency_header: str = ""
     certificate: str = field(default="", repr=False)
     verify: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> RestOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
-        headers = {"Accept": "application/json", **_headers(settings.get("headers"))}
-        query: dict[str, str] = {}
-        private = tuple(headers)  # nobody knows which of them are secret, so no other host sees any
-        auth: httpx.Auth | None = None
-        kind = settings.get("authentication") or "none"
-        if kind == "basic":
-            auth = httpx.BasicAuth(settings.get("user") or "", settings.get("password") or "")
-        elif kind == "bearer":
-            headers["Authorization"] = f"Bearer {_given(settings, 'token')}"
-        elif kind == "key_header":
-            headers[_given(settings, "key_name")] = _given(settings, "key")
-            private = (*private, _given(settings, "key_name"))
-        elif kind == "key_query":
-            query[_given(settings, "key_name")] = _given(settings, "key")
-        return cls(
-            _base(settings.get("base_url")), objects_of(settings.get("objects") or []), headers, query, private, auth,
-            int(settings.get("rate") or 0), float(settings.get("timeout") or 30),
+        options = cls(
+            _base(settings.get("base_url")), objects_of(settings.get("objects") or []),
+            {"Accept": "application/json", "User-Agent": "Syncline", **_headers(settings.get("headers"))},
+            meanings_of(settings.get("errors")), int(settings.get("rate") or 0),
+            int(settings.get("concurrency") or 4), float(settings.get("timeout") or 30),
             settings.get("idempotency_header") or "", settings.get("certificate") or "",
-            bool(settings.get("verify", True)),
+            bool(settings.get("verify", True)), settings,
         )  # fmt: skip
+        options.credentials(_NOWHERE)  # what is missing is told before anything is called
+        return options
+
+    def credentials(self, context: Context) -> Credentials:
+        """Return what says who we are; tokens are asked for as the context allows."""
+        desk = Desk(replace(context, timeout=self.timeout), self.certificate, self.verify)
+        return credentials_of(self.settings, desk)
 
 
 def _base(text: Any) -> str:
@@ -83,28 +84,4 @@ def _headers(given: Any) -> dict[str, str]:
             msg("The further headers are not a JSON object of texts."),
             msg("Write them as {example}.", example='{"name": "value"}'),
         ) from error
-    return {_sendable(name, "headers"): _sendable(value, "headers") for name, value in headers.items()}
-
-
-def _sendable(text: str, name: str) -> str:
-    """Return a text that can stand in a header."""
-    if not (text.isascii() and text.isprintable()):
-        raise Misconfigured(
-            msg("The setting '{setting}' has a character that cannot be sent.", setting=_label(name)),
-            msg("Look for line breaks, blanks at the ends and characters that are not ASCII."),
-        )
-    return text
-
-
-def _label(name: str) -> str:
-    return next(setting.label for setting in SPEC.settings if setting.name == name)
-
-
-def _given(settings: Mapping[str, Any], name: str) -> str:
-    value = str(settings.get(name) or "").strip()
-    if not value:
-        raise Misconfigured(
-            msg("The authentication needs the setting '{setting}'.", setting=_label(name)),
-            msg("Enter it and try again."),
-        )
-    return _sendable(value, name)
+    return {sendable(name, "headers"): sendable(value, "headers") for name, value in headers.items()}

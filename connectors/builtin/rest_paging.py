@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import msgspec
 
-from connectors.builtin.rest_calls import Answer, Calls, Request, absolute
+from connectors.builtin.rest_address import absolute
+from connectors.builtin.rest_calls import Calls, Request
+from connectors.builtin.rest_listing import Listing, Raw
 from connectors.builtin.rest_objects import RestObject
 from connectors.errors import Fatal, Forbidden, Misconfigured
 from connectors.http_client import same_origin, shown
-from connectors.json_records import encode, member
+from connectors.json_records import decode, encode, member, text_of
 from rules.text import msg
 
 State = dict[str, Any]
@@ -25,9 +28,17 @@ _MOST_PAGES = 1_000_000
 class Batch:
     """The records of one answer; `state` asks for it again, `next` for the one behind it, if there may be one."""
 
-    records: list[Any]
+    records: Sequence[Raw]
     state: State
     next: State | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a list beside its description: parameters of the query and of the body."""
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,18 +47,22 @@ class Walk:
 
     calls: Calls
     described: RestObject
-    query: Mapping[str, str]
+    asked: Asked = Asked()
+    path: str = ""
     _seen: set[str] = field(default_factory=set)
     _last: bytes = b""
+    _direction: int = 0
 
     def batches(self, state: State | None = None) -> Iterator[Batch]:
         """Yield the answers from a state on, or from the beginning."""
         state = state or self._begin()
         for _ in range(_MOST_PAGES):
-            answer = self._call(state)
-            records = self._records(answer)
+            listing = self._call(state)
+            records = self._records(listing)
             self._guard(state, records)
-            following = self._following(state, answer, records)
+            following = self._following(state, listing, records)
+            if following is None:
+                self._check_cap(state["read"] + len(records))
             yield Batch(records, state, following)
             if following is None:
                 return
@@ -61,52 +76,87 @@ class Walk:
             return {"at": first, "read": 0}
         return {"at": None, "read": 0}
 
-    def _call(self, state: State) -> Answer:
-        paging, at = self.described.paging, state["at"]
-        name = self.described.name
-        if paging.by == "link" and at is not None:
-            return self.calls.answer(Request(at, object_name=name))
-        query = {**self.described.query, **self.query}
-        if paging.by != "none" and paging.size_parameter:
-            query[paging.size_parameter] = str(paging.size)
-        if paging.by in ("page", "offset", "cursor") and at is not None:
-            query[paging.parameter] = str(at)
-        return self.calls.answer(Request(self.described.path, query=query, object_name=name))
+    def _call(self, state: State) -> Listing:
+        answer = self.calls.answer(self._request(state["at"]), Listing)
+        return answer.value  # type: ignore[no-any-return]
 
-    def _records(self, answer: Answer) -> list[Any]:
+    def _request(self, at: Any) -> Request:
+        described, paging = self.described, self.described.paging
+        known = {"object_name": described.name, "headers": described.headers, "xml": described.format == "xml"}
+        if paging.by in ("link", "next_url") and at is not None:
+            return Request(at, **known)  # type: ignore[arg-type]
+        mine: dict[str, Any] = {}
+        if paging.by != "none" and paging.size_parameter:
+            mine[paging.size_parameter] = paging.size
+        if paging.by in ("page", "offset", "cursor", "keyset") and at is not None:
+            mine[paging.parameter] = paging.template.replace("{value}", str(at)) if paging.by == "keyset" else at
+        in_body = paging.place == "body"
+        query = {**described.query, **self.asked.query, **({} if in_body else {n: str(v) for n, v in mine.items()})}
+        body = None
+        if described.method == "POST":
+            parameters = {**self.asked.body, **(mine if in_body else {})}
+            body = encode(placed(described.body, parameters))
+        return Request(
+            self.path or described.path, described.method, query, body, repeatable=True, **known  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _records(self, listing: Listing) -> list[Raw]:
         path = self.described.records
         try:
-            found = member(answer.value, path)
+            return listing.records(path)
         except KeyError as error:
-            raise self._no_list(answer, path) from error
-        if not isinstance(found, list):
-            raise self._no_list(answer, path)
-        return found
+            raise self._no_list(listing, path) from error
 
-    def _following(self, state: State, answer: Answer, records: list[Any]) -> State | None:
+    def _following(self, state: State, listing: Listing, records: Sequence[Raw]) -> State | None:
         """Return the state behind an answer, or None if the list ends there."""
         paging, read = self.described.paging, state["read"] + len(records)
-        if paging.by == "none":
+        if paging.by == "none" or self._last_page(listing, records):
             return None
-        if paging.by in ("page", "offset"):
-            total = self._total(answer)
-            if total is not None and read >= total:
-                return None
+        total = self._total(listing)
+        if total is not None and read >= total:
+            return None
+        if paging.by in ("page", "offset", "keyset"):
             if not records:
                 self._check_total(read, total)
                 return None
-            return {"at": state["at"] + (1 if paging.by == "page" else len(records)), "read": read}
-        target = self._target(answer) if paging.by == "link" else self._cursor(answer, records)
-        return None if target is None else {"at": target, "read": read}
+            return {"at": self._counted(state, records), "read": read}
+        target = self._cursor(listing, records) if paging.by == "cursor" else self._target(listing)
+        if target is None:
+            self._check_total(read, total)
+            return None
+        self._check_direction(state["at"], target)
+        return {"at": target, "read": read}
 
-    def _total(self, answer: Answer) -> int | None:
+    def _counted(self, state: State, records: Sequence[Raw]) -> Any:
+        paging = self.described.paging
+        if paging.by == "keyset":
+            name = paging.field or self.described.key
+            try:
+                at = text_of(member(decode(records[-1]), name))
+            except (KeyError, msgspec.DecodeError):
+                at = None
+            if at in (None, ""):
+                raise self._no_field(name)
+            return at
+        return state["at"] + (1 if paging.by == "page" else len(records))
+
+    def _last_page(self, listing: Listing, records: Sequence[Raw]) -> bool:
+        """Tell whether the service, or the size of a page, says that this is the last one."""
+        paging = self.described.paging
+        if paging.more:
+            try:
+                return listing.at(paging.more) in (False, None, 0, "", "false", "False", "0")
+            except KeyError as error:
+                raise self._no_member(listing, paging.more) from error
+        return paging.ends == "short" and len(records) < paging.size
+
+    def _total(self, listing: Listing) -> int | None:
         if not self.described.paging.total:
             return None
         try:
-            found = member(answer.value, self.described.paging.total)
-            return int(found)
+            return int(listing.at(self.described.paging.total))
         except (KeyError, TypeError, ValueError) as error:
-            raise self._no_member(answer, self.described.paging.total) from error
+            raise self._no_member(listing, self.described.paging.total) from error
 
     def _check_total(self, read: int, total: int | None) -> None:
         if total is not None and read < total:
@@ -117,23 +167,40 @@ class Walk:
                 object_name=self.described.name,
             )  # fmt: skip
 
-    def _cursor(self, answer: Answer, records: list[Any]) -> Any:
+    def _check_cap(self, read: int) -> None:
+        if self.described.cap and read >= self.described.cap:
+            raise Fatal(
+                msg("The list '{name}' has {read} records, and the service stops at {cap}: it is probably incomplete.",
+                    name=self.described.name, read=read, cap=self.described.cap),
+                msg("Read it in parts, for example by parameters of the object, or describe how it is paged."),
+                object_name=self.described.name,
+            )  # fmt: skip
+
+    def _check_direction(self, before: Any, after: Any) -> None:
+        """Notice numbers of a cursor that go back: what follows was read already."""
+        if not (str(before).isdecimal() and str(after).isdecimal()):
+            return
+        step = (int(after) > int(before)) - (int(after) < int(before))
+        if self._direction and step != self._direction:
+            raise self._endless()
+        self._direction = step
+
+    def _cursor(self, listing: Listing, records: Sequence[Raw]) -> Any:
         paging = self.described.paging
         try:
-            found = member(answer.value, paging.next)
+            found = listing.at(paging.next)
         except KeyError as error:
-            if len(records) >= paging.size and paging.size_parameter:
-                raise self._no_member(answer, paging.next) from error
+            if len(records) >= paging.size and paging.size_parameter and paging.by == "cursor":
+                raise self._no_member(listing, paging.next) from error
             return None
         return found if found not in (None, "", False) else None
 
-    def _target(self, answer: Answer) -> str | None:
-        paging = self.described.paging
-        header = answer.response.links.get("next", {}).get("url")
-        found = self._cursor(answer, []) if paging.next else header
+    def _target(self, listing: Listing) -> str | None:
+        response = listing.response
+        found = self._cursor(listing, []) if self.described.paging.next else response.links.get("next", {}).get("url")
         if found is None:
             return None
-        target = answer.response.url.join(str(found))
+        target = response.url.join(str(found))
         if not same_origin(httpx.URL(absolute(self.calls.options.base_url, "")), target):
             raise Forbidden(
                 msg("The next page of '{name}' is said to be at {url}, which is another service.",
@@ -141,14 +208,14 @@ class Walk:
                 msg("Credentials are not sent there. Check the address of the connection."),
                 object_name=self.described.name,
             )  # fmt: skip
-        secret = set(self.calls.options.query)
+        secret = self.calls.credentials.secret_parameters
         kept = [(name, value) for name, value in parse_qsl(target.query.decode(), keep_blank_values=True)]
         return str(target.copy_with(params=[(name, value) for name, value in kept if name not in secret]))
 
-    def _guard(self, state: State, records: list[Any]) -> None:
+    def _guard(self, state: State, records: Sequence[Raw]) -> None:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
         place = repr(state["at"])
-        content = hashlib.sha256(encode(records)).digest()
+        content = hashlib.sha256(b",".join(records)).digest()
         if place in self._seen or (records and content == self._last):
             raise self._endless()
         self._seen.add(place)
@@ -161,18 +228,37 @@ class Walk:
             object_name=self.described.name,
         )
 
-    def _no_list(self, answer: Answer, path: str) -> Misconfigured:
+    def _no_field(self, name: str) -> Misconfigured:
+        return Misconfigured(
+            msg("The last record of a page of '{name}' has no value in '{field}', so the next page is not known.",
+                name=self.described.name, field=name),
+            msg("Correct the paging of the object '{name}'.", name=self.described.name),
+            object_name=self.described.name,
+        )  # fmt: skip
+
+    def _no_list(self, listing: Listing, path: str) -> Misconfigured:
         return Misconfigured(
             msg("There is no list of records at '{path}' in the answer of {url}.",
-                path=path or "-", url=shown(answer.response.url)),
+                path=path or "-", url=shown(listing.response.url)),
             msg("Correct the member 'records' of the object '{name}'.", name=self.described.name),
             object_name=self.described.name,
         )  # fmt: skip
 
-    def _no_member(self, answer: Answer, path: str) -> Misconfigured:
+    def _no_member(self, listing: Listing, path: str) -> Misconfigured:
         return Misconfigured(
             msg("There is nothing at '{path}' in the answer of {url}, so it cannot be known how the list goes on.",
-                path=path, url=shown(answer.response.url)),
+                path=path, url=shown(listing.response.url)),
             msg("Correct the paging of the object '{name}'.", name=self.described.name),
             object_name=self.described.name,
         )  # fmt: skip
+
+
+def placed(body: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a body with parameters put into it; a name such as `page.number` reaches a member of a member."""
+    made = dict(body) if isinstance(body, Mapping) else body
+    if made is None:
+        made = {}
+    for name, value in parameters.items():
+        part, _, rest = name.partition(".")
+        made[part] = placed(made.get(part), {rest: value}) if rest else value
+    return made

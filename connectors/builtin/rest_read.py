@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from connectors.builtin.rest_calls import Calls
+from connectors.builtin.rest_columns import Columns
+from connectors.builtin.rest_listing import Raw
 from connectors.builtin.rest_objects import RestObject
-from connectors.builtin.rest_paging import Walk
-from connectors.casting import Places, cast, short, typed
+from connectors.builtin.rest_paging import Asked
+from connectors.builtin.rest_parents import batches
+from connectors.builtin.rest_since import asked_since
+from connectors.casting import cast
 from connectors.errors import Misconfigured
-from connectors.json_records import columns_of, encode
 from connectors.spi import Cursor, Page, Position, ReadRequest, Reject
 from connectors.value_text import PLAIN
 from rules.schema import Field, FieldType
 from rules.text import msg
+
+_ENOUGH = 8 * 1024 * 1024
+"""Bytes of records that become a page at the latest."""
 
 
 class Reading:
@@ -29,66 +34,58 @@ class Reading:
         self.described = described
         self.request = request
         self.schema = request.schema
-        self._as_json = [field.name for field in self.schema.fields if field.type is FieldType.JSON]
+        self.columns = Columns(self.schema, described.paths)
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages behind the request's position, at least one."""
-        return self._changed(self.request.cursor) if self.request.cursor else self._all({}, self.request.after)
+        return self._changed(self.request.cursor) if self.request.cursor else self._all(Asked(), self.request.after)
 
-    def _all(self, query: Mapping[str, str], behind: Position | None) -> Iterator[Page]:
-        """Yield the list in the service's own order; a position is an answer's state and the records taken from it."""
-        after = dict(behind or {})
-        skip, first = int(after.get("skip", 0)), int(after.get("first", 1))
-        state = after.get("state")
-        empty = True
-        if not after.get("done"):
-            for batch in Walk(self.calls, self.described, query).batches(state):
-                for page in self._slices(batch.records, skip, first):
-                    done = page.position["taken"] >= len(batch.records)
-                    position = {
-                        "state": batch.next if done else batch.state,
-                        "skip": 0 if done else page.position["taken"],
-                        "first": page.position["first"],
-                        "done": done and batch.next is None,
-                    }
-                    first, empty = position["first"], False
-                    yield replace(page, position=position)
-                skip = 0
-        if empty:
-            yield Page(self.schema.empty(), {**after, "done": True, "first": first})
+    def _all(self, asked: Asked, behind: Position | None) -> Iterator[Page]:
+        """Yield the list in the service's own order; a position is an answer's state and the records taken from it.
 
-    def _slices(self, records: Sequence[Any], skip: int, first: int) -> Iterator[Page]:
-        for start in range(skip, len(records), self.request.page_size):
-            part = records[start : start + self.request.page_size]
-            page = self.typed(part, first)
-            first += len(part)
-            yield replace(page, position={"taken": start + len(part), "first": first})
+        Small answers are put together to pages, because a page costs more than a record.
+        """
+        after = {"state": None, "skip": 0, "first": 1, "done": False, **(behind or {})}
+        skip, part, size, given = int(after["skip"]), list[Raw](), 0, False
+        source = iter(()) if after["done"] else batches(self.calls, self.described, asked, after["state"])
+        for batch in source:
+            taken, skip = skip, 0
+            while taken < len(batch.records):
+                piece = batch.records[taken : taken + self.request.page_size - len(part)]
+                part += piece
+                taken += len(piece)
+                size += sum(map(_size, piece))
+                if len(part) == self.request.page_size or size > _ENOUGH:
+                    after |= {"state": batch.state, "skip": taken, "done": False}
+                    if taken == len(batch.records):
+                        after |= {"state": batch.next, "skip": 0, "done": batch.next is None}
+                    yield self._page(part, after)
+                    part, size, given = [], 0, True
+            after |= {"state": batch.next, "skip": 0, "done": batch.next is None}
+        if part or not given:
+            yield self._page(part, after | {"done": True})
 
-    def typed(self, records: Sequence[Any], first: int = 1) -> Page:
-        """Return JSON values as a page of typed records; what is no object or does not fit becomes a reject."""
-        good = [(number, r) for number, r in enumerate(records, first) if isinstance(r, dict)]
-        bad = [
-            Reject(_place(number), _shown(r), msg("This is not a JSON object with fields."))
-            for number, r in enumerate(records, first)
-            if not isinstance(r, dict)
-        ]
-        places = Places(lambda row: _place(good[row][0]), lambda row: _shown(good[row][1]))
-        raw = columns_of([r for _, r in good], self.schema.names, self._as_json)
-        frame, rejects, _ = typed(raw, self.schema, places)
-        return Page(frame, {}, (*bad, *rejects), first)
+    def _page(self, part: list[Raw], after: dict[str, Any]) -> Page:
+        """Return the page of records that ends at a place, and count them there."""
+        page = self.columns.page(part, after["first"])
+        after["first"] += len(part)
+        return replace(page, position=dict(after))
 
     def _changed(self, cursor: Cursor) -> Iterator[Page]:
-        """Yield the records from the cursor's value on, sorted; what the service sends is held in memory for that.
+        """Yield the records from the cursor's value on, sorted; what is new is held in memory for that.
 
         Services promise no order, so a position is the value and the tie of the last record given.
         """
         self._check_cursor(cursor)
         since = _value(cursor.since, self.schema[cursor.field])
-        pages = list(self._all(self._query(since), None))
-        rejects = tuple(reject for page in pages for reject in page.rejects)
-        records = pl.concat([page.records for page in pages]).sort(cursor.field, cursor.tie, nulls_last=False)
-        if since is not None:
-            records = records.filter(pl.col(cursor.field).is_null() | (pl.col(cursor.field) >= since))
+        kept, rejects = list[pl.DataFrame](), tuple[Reject, ...]()
+        for page in self._all(asked_since(self.described.since, since), None):
+            rejects += page.rejects
+            found = page.records
+            if since is not None:  # a service that ignores its filter sends everything
+                found = found.filter(pl.col(cursor.field).is_null() | (pl.col(cursor.field) >= since))
+            kept.append(found)
+        records = pl.concat(kept).sort(cursor.field, cursor.tie, nulls_last=False)
         after = self.request.after
         if after and not after.get("none"):
             records, rejects = self._behind(records, cursor, after), ()
@@ -112,15 +109,6 @@ class Reading:
             return records.filter(field.is_not_null() | later)
         return records.filter((field > value) | ((field == value) & later))
 
-    def _query(self, since: Any) -> dict[str, str]:
-        asked = self.described.since
-        if asked is None or since is None:
-            return {}
-        if asked.seconds and isinstance(since, dt.datetime):
-            moment = since if since.tzinfo else since.replace(tzinfo=dt.UTC)
-            return {asked.parameter: str(int(moment.timestamp()))}
-        return {asked.parameter: PLAIN.text(since) or ""}
-
     def _check_cursor(self, cursor: Cursor) -> None:
         for name in (cursor.field, cursor.tie):
             if name not in self.schema:
@@ -138,9 +126,5 @@ def _value(value: Any, field: Field) -> Any:
     return cast(pl.Series(field.name, [value], pl.String), field)[0]
 
 
-def _place(number: int) -> str:
-    return f"record {number}"
-
-
-def _shown(record: Any) -> str:
-    return short(encode(record).decode(), 300)
+def _size(record: Raw) -> int:
+    return len(memoryview(record))

@@ -1,0 +1,27 @@
+"""Addresses of calls: paths below the base address, with their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, urlencode
+
+_WHOLE = re.compile(r"^https?://")
+_PLAIN = re.compile(r"[A-Za-z0-9/%:@!$&'()*+,;=~._-]*")
+_KEPT = "/%:@!$&'()*+,;=~._-"
+
+
+def absolute(base: str, path: str) -> str:
+    """Return the whole address of a path below the base address."""
+    return path if _WHOLE.match(path) else f"{base.rstrip('/')}/{path.lstrip('/')}"
+
+
+def address(base: str, path: str, query: Mapping[str, str]) -> str:
+    """Return the whole address of a path with parameters; those of the path that are given anew are replaced."""
+    whole, mark, own = absolute(base, path).partition("#")[0].partition("?")
+    if not _PLAIN.fullmatch(whole):
+        whole = quote(whole, safe=_KEPT + "[]")
+    if not query:
+        return whole + mark + quote(own, safe=_KEPT + "?[]")
+    kept = [(name, value) for name, value in parse_qsl(own, keep_blank_values=True) if name not in query]
+    return f"{whole}?{urlencode([*kept, *query.items()])}"

@@ -1,0 +1,166 @@
+"""JSON texts of records as columns: fast where every value has its field's own kind, careful where one has not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from connectors.builtin.rest_listing import Raw
+from connectors.casting import Places, short, typed
+from connectors.json_records import columns_of, decode, encode, member
+from connectors.spi import Page, Reject
+from rules.schema import Field, FieldType, Schema
+from rules.text import msg
+
+_OWN = {FieldType.INTEGER: int, FieldType.FLOAT: float, FieldType.BOOLEAN: bool}
+_AS_WRITTEN = (FieldType.DECIMAL, FieldType.JSON)
+_PATIENCE = 3
+_VALUE, _KIND = ("value", "$value"), ("type", "@type", "_type", "$type")
+_TYPED = ("$numberDecimal", "$numberLong", "$numberInt", "$numberDouble", "$date", "$oid", "$uuid")
+_MOMENT = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/")
+
+
+class Columns:
+    """Makes pages of typed records from JSON texts."""
+
+    def __init__(self, schema: Schema, paths: Mapping[str, str] | None = None) -> None:
+        """Take the fields, and where the values of some are that do not stand at their own name."""
+        self.schema = schema
+        self._paths = {name: path for name, path in (paths or {}).items() if name in schema}
+        self._as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
+        self._texts = schema.select(tuple(f.name for f in schema.fields if f.type not in _OWN))
+        self._patience = 0 if self._paths or not schema.fields else _PATIENCE
+        self._fast: Any = msgspec.json.Decoder(list[_struct(schema)]) if self._patience else None  # type: ignore[misc]
+
+    def page(self, records: Sequence[Raw], first: int = 1) -> Page:
+        """Return records as a page; what is no object or does not fit becomes a reject. `first` numbers them."""
+        if self._patience:
+            frame = self._quickly(records)
+            if frame is not None:
+                self._patience = _PATIENCE
+                return Page(frame, {}, (), first)
+            self._patience -= 1
+        return self._carefully([decode(record) for record in records], first)
+
+    def _quickly(self, records: Sequence[Raw]) -> pl.DataFrame | None:
+        """Return the columns, or None if a value is not of its field's own kind."""
+        try:
+            found = self._fast.decode(b"[" + b",".join(records) + b"]")
+            columns = {f.name: _column(found, number, f) for number, f in enumerate(self.schema.fields)}
+        except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, TypeError, pl.exceptions.PolarsError):
+            return None
+        required = [f.name for f in self.schema.fields if not f.nullable and f.name not in self._texts]
+        if any(columns[name].has_nulls() for name in required):
+            return None
+        texts = pl.DataFrame([columns[name] for name in self._texts.names])
+        done, rejects, _ = typed(texts, self._texts, Places(str, str))
+        if rejects:
+            return None
+        columns.update({column.name: column for column in done})
+        return pl.DataFrame([columns[name] for name in self.schema.names])
+
+    def _carefully(self, records: Sequence[Any], first: int) -> Page:
+        good = [(number, r) for number, r in enumerate(records, first) if isinstance(r, dict)]
+        bad = [
+            Reject(_place(number), _shown(r), msg("This is not a JSON object with fields."))
+            for number, r in enumerate(records, first)
+            if not isinstance(r, dict)
+        ]
+        places = Places(lambda row: _place(good[row][0]), lambda row: _shown(good[row][1]))
+        flat = [flattened(record, self._paths, self._as_json) for _, record in good]
+        raw = columns_of(flat, self.schema.names, self._as_json)
+        frame, rejects, _ = typed(raw, self.schema, places)
+        return Page(frame, {}, (*bad, *rejects), first)
+
+
+def flattened(record: Mapping[str, Any], paths: Mapping[str, str], as_json: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a record with the values that its fields' paths lead to, numbers and dates taken out of typed objects."""
+    found = dict(record)
+    for name, path in paths.items():
+        try:
+            found[name] = member(record, path)
+        except KeyError:
+            found[name] = None
+    for name, value in found.items():
+        if isinstance(value, (dict, str)) and name not in as_json:
+            found[name] = unwrapped(value)
+    return found
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the value of a typed object such as `{"$numberDecimal": "1.50"}`, and of `/Date(0)/`; others as they are.
+
+    Services write decimals and dates so where their JSON has no kind for them.
+    """
+    if isinstance(value, str):
+        found = _MOMENT.fullmatch(value) if value.startswith("/Date(") else None
+        return _moment(int(found[1])) if found else value
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((name, inner),) = value.items()
+        return _inner(name, inner) if name in _TYPED else value
+    if len(value) == 2:
+        named = [name for name in _VALUE if name in value]
+        if named and any(kind in value for kind in _KIND) and not isinstance(value[named[0]], (dict, list)):
+            return unwrapped(value[named[0]])
+    return value
+
+
+def _inner(name: str, value: Any) -> Any:
+    value = unwrapped(value)
+    if name == "$date" and (isinstance(value, int) or str(value).lstrip("-").isdecimal()):
+        return _moment(int(value))
+    return value
+
+
+def _moment(milliseconds: int) -> str:
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=milliseconds)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _struct(schema: Schema) -> Any:
+    """Return the type that records are decoded to."""
+    kinds = [(f"f{n}", _kind(field), None) for n, field in enumerate(schema.fields)]
+    renamed = {f"f{n}": field.name for n, field in enumerate(schema.fields)}
+    return msgspec.defstruct("Record", kinds, rename=renamed, gc=False)
+
+
+def _kind(field: Field) -> Any:
+    if field.type in _AS_WRITTEN:
+        return msgspec.Raw | None
+    return _OWN.get(field.type, str) | None
+
+
+def _column(found: Sequence[Any], number: int, field: Field) -> pl.Series:
+    values = map(attrgetter(f"f{number}"), found)
+    if field.type in _AS_WRITTEN:
+        return _written(field, list(values))
+    dtype = field.dtype if field.type in _OWN else pl.String()
+    return pl.Series(field.name, list(values), dtype, strict=True)
+
+
+def _written(field: Field, raws: list[Any]) -> pl.Series:
+    """Return values that are taken as they were written: numbers exactly, JSON as text."""
+    parts = [None if raw is None else bytes(raw) for raw in raws]
+    column = pl.Series(field.name, parts, pl.Binary).cast(pl.String)
+    column = column.set(column == "null", None)
+    if field.type is FieldType.JSON:
+        return column
+    if column.str.starts_with('"').any():
+        raise TypeError(field.name)  # a number that is written as text is read with care
+    return column
+
+
+def _place(number: int) -> str:
+    return f"record {number}"
+
+
+def _shown(record: Any) -> str:
+    return short(encode(record).decode(), 300)

@@ -1,0 +1,309 @@
+"""Many HTTP exchanges at a time from one thread, by the same rules as `http_client`, several times as fast.
+
+It is for connectors that make thousands of calls: `libcurl` does the work. The rules: connections go only to checked
+addresses (`connectors.egress`), and each socket is checked once more when it is opened; proxies, cookies and password
+files of the machine are not used; a response has a largest size, unpacked, and an exchange a longest duration;
+credentials stay with their host. A request that must not be sent twice is never sent again by libcurl itself.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+import httpx
+import pycurl
+
+from connectors.egress import addresses
+from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, Unavailable
+from connectors.http_client import SAFE_METHODS, Limits, same_origin, shown, trust_store, unsendable
+from connectors.http_reply import Reply
+from connectors.spi import Context
+from rules.text import msg
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t\x20-\x7e]*")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_RESOLVED_FOR = 30.0
+_BUFFER = 256 * 1024
+_LONGEST_WAIT = 0.5
+_TIMES_OUT = {pycurl.E_OPERATION_TIMEDOUT}
+_UNTRUSTED = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request to a whole address; `once` says that it must not be sent twice."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    once: bool = False
+
+    @property
+    def read(self) -> bool:
+        """Tell whether the body is read from a function: it cannot be rewound, so libcurl never sends it again."""
+        return self.once and bool(self.body)
+
+
+class _Flight:
+    """One exchange under way."""
+
+    def __init__(self, sent: Sent, job: int, redirects: int) -> None:
+        self.sent = sent
+        self.job = job
+        self.redirects = redirects
+        self.ends = 0.0
+        self.body: list[bytes] = []
+        self.size = 0
+        self.head: list[bytes] = []
+        self.problem: ConnectorError | None = None
+
+
+class Flights:
+    """Makes exchanges for one connector, in one thread."""
+
+    def __init__(
+        self, context: Context, *, certificate: str = "", verify: bool = True, limits: Limits | None = None
+    ) -> None:
+        self._context = context
+        self._limits = limits or Limits()
+        self._trust = _bundle(certificate) if verify else None
+        self._multi = pycurl.CurlMulti()
+        self._idle: dict[bool, list[Any]] = {False: [], True: []}  # those that read bodies from a function stay so
+        self._resolved: dict[tuple[str, int], tuple[float, str, frozenset[str]]] = {}
+        self._under_way: dict[Any, _Flight] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        for easy in [*self._under_way, *self._idle[False], *self._idle[True]]:
+            easy.close()
+        self._under_way.clear()
+        self._multi.close()
+
+    def start(self, sent: Sent, job: int, redirects: int = 0) -> None:
+        """Begin an exchange; raises `ConnectorError` for what cannot be sent."""
+        flight = _Flight(sent, job, redirects)
+        idle = self._idle[sent.read]
+        easy = idle.pop() if idle else self._new()
+        try:
+            self._set(easy, flight)
+            self._multi.add_handle(easy)
+        except BaseException:
+            easy.close()
+            raise
+        self._under_way[easy] = flight
+
+    def landed(self, wait: float) -> Iterator[tuple[int, Reply | ConnectorError]]:
+        """Wait for exchanges to end and yield their jobs' numbers and replies; redirected ones go on."""
+        if self._under_way:
+            self._multi.select(min(wait, _LONGEST_WAIT))
+        elif wait > 0:
+            time.sleep(wait)
+        while self._multi.perform()[0] == pycurl.E_CALL_MULTI_PERFORM:  # pragma: no cover - of old versions
+            pass
+        more: int = 1
+        while more:
+            more, good, bad = self._multi.info_read()
+            for easy in good:
+                yield from self._ended(easy, None)
+            for easy, code, text in bad:
+                yield from self._ended(easy, (code, text))
+
+    def drop(self) -> None:
+        """Give up what is under way."""
+        for easy in list(self._under_way):
+            self._multi.remove_handle(easy)
+            easy.close()
+        self._under_way.clear()
+
+    def _ended(self, easy: Any, failure: tuple[int, str] | None) -> Iterator[tuple[int, Reply | ConnectorError]]:
+        flight = self._under_way.pop(easy)
+        self._multi.remove_handle(easy)
+        status = easy.getinfo(pycurl.RESPONSE_CODE)
+        self._idle[flight.sent.read].append(easy)
+        try:
+            if failure is not None:
+                raise flight.problem or self._problem(flight.sent, *failure)
+            reply = Reply(status, b"".join(flight.body), flight.sent.url, b"".join(flight.head))
+            if status in _REDIRECTS and flight.sent.method in SAFE_METHODS and "location" in reply.headers:
+                self.start(self._onward(flight, reply), flight.job, flight.redirects + 1)
+                return
+        except ConnectorError as error:
+            yield flight.job, error
+        else:
+            yield flight.job, reply
+
+    def _onward(self, flight: _Flight, reply: Reply) -> Sent:
+        """Return the request that a redirect leads to; other hosts get no header of ours."""
+        here, sent = httpx.URL(flight.sent.url), flight.sent
+        target = here.join(reply.headers["location"])
+        if flight.redirects >= self._limits.redirects:
+            raise Fatal(
+                msg("{url} redirects again and again.", url=shown(here)), msg("Check the address of the connection.")
+            )
+        if here.scheme == "https" and target.scheme != "https":
+            raise Forbidden(
+                msg("{url} redirects to {target}, which is not encrypted.", url=shown(here), target=shown(target)),
+                msg("Check the address of the connection."),
+            )
+        mine = same_origin(here, target)
+        kept = {name: value for name, value in sent.headers.items() if mine or name == "Accept"}
+        return replace(sent, url=str(target), headers=kept)
+
+    def _new(self) -> Any:
+        easy = pycurl.Curl()
+        limits = self._limits
+        easy.setopt(pycurl.NOSIGNAL, 1)
+        easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        easy.setopt(pycurl.PROXY, "")
+        easy.setopt(pycurl.NETRC, 0)
+        easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        easy.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
+        easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
+        easy.setopt(pycurl.TCP_NODELAY, 1)
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, round(self._context.timeout * 1000))
+        easy.setopt(pycurl.TIMEOUT_MS, round(limits.seconds * 1000))
+        easy.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+        easy.setopt(pycurl.LOW_SPEED_TIME, max(round(self._context.timeout), 1))
+        if self._trust is None:
+            easy.setopt(pycurl.SSL_VERIFYPEER, 0)
+            easy.setopt(pycurl.SSL_VERIFYHOST, 0)
+        else:
+            easy.setopt(pycurl.CAINFO_BLOB, self._trust)
+        return easy
+
+    def _set(self, easy: Any, flight: _Flight) -> None:
+        sent = flight.sent
+        permitted = self._point(easy, sent.url)
+        easy.setopt(pycurl.URL, sent.url)
+        easy.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, address: _socket(address, permitted))
+        easy.setopt(pycurl.HTTPHEADER, _lines(sent))
+        easy.setopt(pycurl.HEADERFUNCTION, flight.head.append)
+        easy.setopt(pycurl.WRITEFUNCTION, lambda part: self._take(flight, part))
+        _set_body(easy, sent)
+
+    def _take(self, flight: _Flight, part: bytes) -> int | None:
+        flight.size += len(part)
+        if flight.size > self._limits.size:
+            flight.problem = Fatal(
+                msg("The response of {url} is larger than {size} MB.",
+                    url=shown(httpx.URL(flight.sent.url)), size=self._limits.size // 1024**2),
+                msg("Ask for smaller pages."),
+            )  # fmt: skip
+            return 0
+        flight.body.append(part)
+        return None
+
+    def _point(self, easy: Any, url: str) -> frozenset[str]:
+        """Let a host's name stand for its checked addresses, and return them."""
+        host, port = _host(url)
+        until, line, found = self._resolved.get((host, port), (0.0, "", frozenset()))
+        if until < time.monotonic():
+            checked = addresses(host, port, self._context.egress_allow)
+            line = f"{host}:{port}:" + ",".join(f"[{a}]" if ":" in a else a for a in checked)
+            found = frozenset(checked)
+            self._resolved[host, port] = (time.monotonic() + _RESOLVED_FOR, line, found)
+        easy.setopt(pycurl.RESOLVE, [line])
+        return found
+
+    def _problem(self, sent: Sent, code: int, text: str) -> ConnectorError:
+        url = httpx.URL(sent.url)
+        if code in _TIMES_OUT:
+            return Unavailable(
+                msg("{url} did not answer in time.", url=shown(url)),
+                msg("Try again later, or allow more time in the connection's settings."),
+            )
+        if code in _UNTRUSTED:
+            return Misconfigured(
+                msg("The certificate of {host} is not trusted: {problem}.", host=url.host, problem=text.rstrip(".")),
+                msg("Add the certificate of your authority to the connection's settings."),
+            )
+        return Unavailable(
+            msg("No answer from {url}: {problem}.", url=shown(url), problem=text.rstrip(".") or str(code)),
+            msg("Check that the address is right and that the system runs."),
+        )
+
+
+def _bundle_of(certificates: str) -> bytes:
+    trust = trust_store(certificates)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, trust.get_ca_certs(binary_form=True))).encode()
+
+
+_bundle = lru_cache(8)(_bundle_of)
+
+
+def _set_body(easy: Any, sent: Sent) -> None:
+    """Give a body to libcurl in a way that lets it send a request twice only if that does no harm."""
+    easy.setopt(pycurl.FRESH_CONNECT, int(sent.once and not sent.body))
+    easy.setopt(pycurl.NOBODY, int(sent.method == "HEAD"))
+    if sent.body is None and not sent.once:
+        easy.setopt(pycurl.HTTPGET, 1)
+    elif sent.read and sent.body:
+        easy.setopt(pycurl.POST, 1)
+        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(sent.body))
+        easy.setopt(pycurl.READFUNCTION, _reader(sent.body))
+    else:
+        easy.setopt(pycurl.POST, 1)
+        easy.setopt(pycurl.POSTFIELDS, sent.body or b"")
+    easy.setopt(pycurl.CUSTOMREQUEST, sent.method)
+
+
+def _reader(body: bytes) -> Callable[[int], bytes]:
+    place = 0
+
+    def read(size: int) -> bytes:
+        nonlocal place
+        part = body[place : place + size]
+        place += len(part)
+        return part
+
+    return read
+
+
+def _lines(sent: Sent) -> list[str]:
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in sent.headers.items()]
+    for line in lines:
+        if not _HEADER.fullmatch(line.removesuffix(";") + ":" if line.endswith(";") and ": " not in line else line):
+            raise unsendable(shown(httpx.URL(sent.url)))
+    lines.append("Expect:")
+    return lines
+
+
+@lru_cache(256)
+def _place(origin: str) -> tuple[str, int]:
+    try:
+        url = httpx.URL(origin)
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Misconfigured(msg("'{url}' is not a web address.", url=origin), msg("Begin it with https:// or http://."))
+    return url.raw_host.decode("ascii").strip("[]"), url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def _host(url: str) -> tuple[str, int]:
+    """Return host and port of an address."""
+    scheme, mark, rest = url.partition("://")
+    return _place(scheme + mark + re.split(r"[/?#\\]", rest, maxsplit=1)[0])
+
+
+def _socket(address: Any, permitted: frozenset[str]) -> Any:
+    """Return a socket to an address that was checked; nothing else is connected to, whatever libcurl makes of a URL."""
+    family, kind, protocol, target = address
+    if str(ip_address(str(target[0]).partition("%")[0])) not in permitted:
+        return pycurl.SOCKET_BAD
+    return _Lent(family, kind, protocol)
+
+
+class _Lent(socket.socket):
+    """A socket that libcurl makes a copy of; ours is closed when it is given back."""
+
+    def __del__(self) -> None:
+        self.close()
