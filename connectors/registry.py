@@ -21,6 +21,7 @@ BUILTIN: Mapping[str, str] = {
     "mysql": "connectors.builtin.mysql:MySQL",
     "sqlite": "connectors.builtin.sqlite:SQLite",
     "files": "connectors.builtin.files:Files",
+    "file_drop": "connectors.builtin.files_drop:FileDrop",
     "rest": "connectors.builtin.rest:Rest",
     "soap": "connectors.builtin.soap:Soap",
     "amqp": "connectors.builtin.amqp:Amqp",

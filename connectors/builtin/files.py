@@ -72,16 +72,7 @@ class Files(Connector):
     def schema(self, name: str) -> Schema:
         """Return the fields of a file, judged by a sample of its records."""
         with told(name):
-            samples = [found.source().sample() for found in self._files(name)]
-            schema = schema_of(_together(samples), self.options.key, detect=self.options.detect)
-            for key in self.options.key:
-                if key not in schema and schema.fields:
-                    raise Misconfigured(
-                        msg("The key field '{field}' is not in '{name}'.", field=key, name=name),
-                        msg("Correct the key field in the connection's settings."),
-                        object_name=name,
-                    )
-            return schema
+            return opened_schema(self._files(name), self.options, name)
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of a file, or of all files that match the pattern."""
@@ -166,6 +157,20 @@ class Files(Connector):
         if self.folder.probe():
             return msg("Files in the folder can be changed.")
         return msg("Files can be read. To change them, give Syncline's account the right to write into the folder.")
+
+
+def opened_schema(files: Sequence[FileObject], options: Options, name: str) -> Schema:
+    """Return the fields of some files together, judged by samples; raises `Misconfigured` if the key is not there."""
+    samples = [found.source().sample() for found in files]
+    schema = schema_of(_together(samples), options.key, detect=options.detect)
+    for key in options.key:
+        if key not in schema and schema.fields:
+            raise Misconfigured(
+                msg("The key field '{field}' is not in '{name}'.", field=key, name=name),
+                msg("Correct the key field in the connection's settings."),
+                object_name=name,
+            )
+    return schema
 
 
 @contextmanager

@@ -113,14 +113,7 @@ class FileObject:
                 self._place()
 
     def _open(self, version: Fingerprint) -> Source:
-        kind = self._options.format_of(self.name)
-        if kind is None:
-            raise Misconfigured(
-                msg("The ending of '{name}' does not tell its format.", name=self.name),
-                msg("Choose the format in the connection's settings."),
-                object_name=self.name,
-            )
-        return FORMATS[kind](self.stored.copy(version), self._options)
+        return source_of(self.name, self.stored.copy(version), self._options)
 
     def _refresh(self) -> None:
         """Read the entries that are new in the journal, and tidy up behind a replacement that was interrupted."""
@@ -241,3 +234,15 @@ class FileObject:
         self.journal.note(self._known.fences, placed)
         self.journal.drop()
         self._known = _Known(fences=self._known.fences)
+
+
+def source_of(name: str, path: Path, options: Options) -> Source:
+    """Return a file, opened in the format that the settings or its name tell; raises `Misconfigured`."""
+    kind = options.format_of(name)
+    if kind is None:
+        raise Misconfigured(
+            msg("The ending of '{name}' does not tell its format.", name=name),
+            msg("Choose the format in the connection's settings."),
+            object_name=name,
+        )
+    return FORMATS[kind](path, options)

@@ -53,9 +53,10 @@ def place_of(options: Options, context: Context) -> Place:
 class RemoteFolder:
     """The folder of a connection in another place, with the globs of its files."""
 
-    def __init__(self, place: Place, options: Options) -> None:
+    def __init__(self, place: Place, options: Options, journal: type[RemoteJournal] | None = None) -> None:
         self.place = place
         self.options = options
+        self._journal = journal or RemoteJournal
         self.patterns = options.patterns()
         self._copies: Path | None = None
         self._known: dict[str, RemoteFile] = {}
@@ -67,7 +68,11 @@ class RemoteFolder:
 
     def names(self, pattern: str | None = None) -> list[str]:
         """Return the matching files, sorted; no hidden ones."""
-        return sorted({found.name for wanted in self._wanted(pattern) for found in matching(self.place, wanted)})
+        return sorted({found.name for wanted in self._wanted(pattern) for found in self.found(wanted)})
+
+    def found(self, pattern: str) -> Iterator[Stat]:
+        """Yield the files that match a pattern."""
+        return matching(self.place, pattern)
 
     def stored(self, name: str) -> RemoteFile:
         """Return an object's file; raises `ObjectMissing`."""
@@ -79,8 +84,13 @@ class RemoteFolder:
                 self.place.stat(name)
             except FileNotFoundError as error:
                 raise _missing(name, self.shown) from error
-            self._known[name] = RemoteFile(self.place, name, self._room(), self.options.largest * _MEGABYTE)
+            journal = self._journal(self.place, name, self.room())
+            self._known[name] = RemoteFile(self.place, journal, self.room(), self.options.largest * _MEGABYTE)
         return self._known[name]
+
+    def discard(self, name: str) -> None:
+        """Give up the copy of a file."""
+        self._known.pop(name).discard()
 
     def written(self) -> list[str]:
         """Return the files that were ever written to, as what lies beside them tells."""
@@ -103,7 +113,7 @@ class RemoteFolder:
         """Tell whether files in the folder can be changed, by making one and removing it."""
         if not self.place.writable:
             return False
-        probe = self._room() / "probe"
+        probe = self.room() / "probe"
         probe.write_bytes(b"Syncline")
         name = ".syncline-probe"
         try:
@@ -127,7 +137,8 @@ class RemoteFolder:
     def _wanted(self, pattern: str | None) -> tuple[str, ...]:
         return (pattern,) if pattern else self.patterns
 
-    def _room(self) -> Path:
+    def room(self) -> Path:
+        """Return a new folder on this server's disk, which is there until the end."""
         if self._copies is None:
             self._copies = Path(tempfile.mkdtemp(prefix="syncline-files-"))
         return Path(tempfile.mkdtemp(dir=self._copies))
@@ -136,9 +147,9 @@ class RemoteFolder:
 class RemoteFile:
     """A file in another place, and a copy of it on this server's disk while it is read."""
 
-    def __init__(self, place: Place, name: str, room: Path, largest: int) -> None:
-        self.name = name
-        self.journal = RemoteJournal(place, name, room)
+    def __init__(self, place: Place, journal: RemoteJournal, room: Path, largest: int) -> None:
+        self.name = name = journal.name
+        self.journal = journal
         self._place, self._largest = place, largest
         self._copy = room / name.rpartition("/")[2]
         self._held: Fingerprint | None = None
@@ -148,8 +159,15 @@ class RemoteFile:
         return _version(self._place.stat(self.name))
 
     def is_still(self, version: Fingerprint | None) -> bool:
-        """Tell whether the copy is of this version."""
+        """Tell whether what is read is of this version: a copy does not change."""
+        if self._place.direct(self.name) is not None:
+            return self.version() == version
         return self._held in (None, version)
+
+    def discard(self) -> None:
+        """Give up the copy."""
+        self._held = None
+        self._copy.unlink(missing_ok=True)
 
     def copy(self, version: Fingerprint) -> Path:
         """Fetch a version, unless it is here already."""
@@ -201,7 +219,7 @@ class RemoteJournal:
     def __init__(self, place: Place, name: str, room: Path) -> None:
         self.next = room / "next" / name.rpartition("/")[2]
         self.next.parent.mkdir()
-        self._place, self._name, self._room = place, name, room
+        self._place, self.name, self._room = place, name, room
         self._record_name = beside(name, _FENCE)
         self._folded = 0
 
@@ -283,12 +301,12 @@ class RemoteJournal:
         self._place.store(name, source, new=new)
 
     def _entry_name(self, number: int) -> str:
-        return beside(self._name, f"{_ENTRY}{number:08d}")
+        return beside(self.name, f"{_ENTRY}{number:08d}")
 
     def _all(self) -> list[int]:
         if not self._place.writable:
             return []
-        prefix, folder = beside(self._name, _ENTRY), self._name.rpartition("/")[0]
+        prefix, folder = beside(self.name, _ENTRY), self.name.rpartition("/")[0]
         ends = (f.name.removeprefix(prefix) for f in self._place.files(folder) if f.name.startswith(prefix))
         return [int(end) for end in ends if end.isdigit()]
 
@@ -313,17 +331,29 @@ class RemoteJournal:
 
     def _taken(self) -> Unavailable:
         return Unavailable(
-            msg("Somebody else is writing to '{name}' at this moment.", name=self._name),
+            msg("Somebody else is writing to '{name}' at this moment.", name=self.name),
             msg("Nothing is lost: it is tried again."),
-            object_name=self._name,
+            object_name=self.name,
         )
 
     def _damaged(self, number: int) -> ConnectorError:
         return Fatal(
-            msg("What was written to '{name}' is damaged: {entry}.", name=self._name, entry=self._entry_name(number)),
+            msg("What was written to '{name}' is damaged: {entry}.", name=self.name, entry=self._entry_name(number)),
             msg("Restore this file, or remove it and all later ones; what they hold is then not written."),
-            object_name=self._name,
+            object_name=self.name,
         )
+
+
+class Unwritten(RemoteJournal):
+    """The journal of a file that is never changed."""
+
+    def size(self) -> int:
+        """Return 0."""
+        return 0
+
+    def ours(self) -> None:
+        """Return nothing."""
+        return
 
 
 class Bounded:
