@@ -12,7 +12,7 @@ from connectors.builtin.rest_calls import Calls
 from connectors.builtin.rest_columns import Columns
 from connectors.builtin.rest_listing import Raw
 from connectors.builtin.rest_objects import RestObject
-from connectors.builtin.rest_paging import Asked
+from connectors.builtin.rest_paging import Asked, Batch, State
 from connectors.builtin.rest_parents import batches
 from connectors.builtin.rest_since import asked_since
 from connectors.casting import cast
@@ -34,7 +34,7 @@ class Reading:
         self.described = described
         self.request = request
         self.schema = request.schema
-        self.columns = Columns(self.schema, described.paths)
+        self.columns = Columns(self.schema, described)
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages behind the request's position, at least one."""
@@ -47,7 +47,7 @@ class Reading:
         """
         after = {"state": None, "skip": 0, "first": 1, "done": False, **(behind or {})}
         skip, part, size, given = int(after["skip"]), list[Raw](), 0, False
-        source = iter(()) if after["done"] else batches(self.calls, self.described, asked, after["state"])
+        source = iter(()) if after["done"] else self.batches(asked, after["state"])
         for batch in source:
             taken, skip = skip, 0
             while taken < len(batch.records):
@@ -64,6 +64,10 @@ class Reading:
             after |= {"state": batch.next, "skip": 0, "done": batch.next is None}
         if part or not given:
             yield self._page(part, after | {"done": True})
+
+    def batches(self, asked: Asked, state: State | None) -> Iterator[Batch]:
+        """Yield the answers from a state on; a service that is asked in another way has its own."""
+        return batches(self.calls, self.described, asked, state)
 
     def _page(self, part: list[Raw], after: dict[str, Any]) -> Page:
         """Return the page of records that ends at a place, and count them there."""
