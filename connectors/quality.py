@@ -215,9 +215,9 @@ CRITERIA: tuple[Criterion, ...] = (
         "bounded_memory", Level.GOLD, N_("Reads any number of records in little memory"), _shown("bounded_memory")
     ),
     Criterion("incremental", Level.GOLD, N_("Reads only what is new or changed"), _incremental),
-    Criterion("lookup", Level.GOLD, N_("Finds records by key without reading all"), _lookup),
+    Criterion("lookup", Level.GOLD, N_("Finds records by their keys"), _lookup),
     Criterion("exactly_once", Level.PLATINUM, N_("Writes nothing twice, even after a crash"), _exactly_once),
-    Criterion("deleted_records", Level.PLATINUM, N_("Notices records that were deleted"), _deletions),
+    Criterion("deleted_records", Level.PLATINUM, N_("Tells by itself which records were deleted"), _deletions),
     Criterion(
         "faults", Level.PLATINUM, N_("Survives lost connections and broken answers, as tests show"), _shown("faults")
     ),

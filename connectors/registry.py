@@ -29,6 +29,8 @@ BUILTIN: Mapping[str, str] = {
     "mqtt": "connectors.builtin.mqtt:Mqtt",
     "kafka": "connectors.builtin.kafka:Kafka",
     "ldap": "connectors.builtin.ldap:Ldap",
+    "singer_tap": "connectors.builtin.singer_tap:SingerTap",
+    "singer_target": "connectors.builtin.singer_target:SingerTarget",
 }
 
 _registered: dict[str, type[Connector]] = {}

@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "quarantine": "quarantine:quarantine",
     "logs": "logs:logs",
     "connection": "connections:connection",
+    "connector": "connectors:connector",
     "audit": "audit:audit",
     "secrets": "secrets:secrets",
     "user": "users:user",

@@ -39,7 +39,7 @@ ABILITIES: tuple[Ability, ...] = (
         N_("A message is taken away only when what became of it is safe."),
     ),
     Ability("deletions", N_("tells of deletions"), N_("The system names the records that were deleted.")),
-    Ability("lookup", N_("finds by key"), N_("Single records are found by their key without reading all.")),
+    Ability("lookup", N_("finds by key"), N_("Single records are found by their keys.")),
     Ability("filter", N_("filters in the system"), N_("Records that a rule does not want are not sent at all.")),
     Ability("transactions", N_("writes all or nothing"), N_("A part of a run is written as a whole, and never twice.")),
     Ability("generates_keys", N_("makes keys"), N_("The system gives new records their keys, which rules learn.")),
@@ -60,7 +60,8 @@ def limits(able: Capabilities) -> list[Message]:
         found = [msg("It is read only."), *(text for name, text in _LIMITS[3:] if not getattr(able, name))]
     else:
         shown = _LIMITS[3:] if able.messages else _LIMITS
-        found = [text for name, text in shown if not getattr(able, name)]
+        found = [] if able.read else [msg("Nothing is read from it.")]
+        found += [text for name, text in shown if not getattr(able, name)]
     if not (able.cursor or able.capture or able.messages):
         found.append(msg("Every run reads all records: it has no way to tell what changed."))
     if not (able.deletions or able.capture or able.messages):

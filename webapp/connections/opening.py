@@ -16,6 +16,7 @@ from rules.text import Message, msg
 from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import owner
 from webapp.connections.errors import ConnectionMissing
+from webapp.connections.kept import KeptSecrets
 from webapp.connections.store import ConnectionRow, get_connection
 from webapp.connections.validation import with_defaults
 from webapp.extensions import House
@@ -77,7 +78,10 @@ def clear_settings(house: House, row: ConnectionRow) -> dict[str, Any]:
 
 def context(house: House, row: ConnectionRow, timeout: float = Context.timeout) -> Context:
     """Return what the connection may do."""
-    return Context(roots(house, row), house.settings.egress_allow, timeout)
+    return Context(
+        roots(house, row), house.settings.egress_allow, timeout, house.settings.data / "singer",
+        secrets=KeptSecrets(house, row.name),
+    )  # fmt: skip
 
 
 def roots(house: House, row: ConnectionRow) -> tuple[Path, ...]:

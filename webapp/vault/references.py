@@ -24,7 +24,7 @@ VALUE = "value"
 """A shared secret called `erp` is stored as shared/erp/value."""
 
 _REFERENCE = re.compile(r"(env|file|vault):(.+)", re.DOTALL)
-_INNER = ("keys", "run", "logs", "secrets", "redis")
+_INNER = ("keys", "run", "logs", "secrets", "redis", "singer")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
