@@ -106,7 +106,8 @@ class Rest(Connector):
         wanted = values.drop_nulls().unique(maintain_order=True)
         if not len(wanted):
             return schema.empty()
-        if not described.item or key != described.key or len(wanted) > FEW:
+        found_alone = described.item or (described.find is not None and described.find.field == described.key)
+        if not found_alone or key != described.key or len(wanted) > FEW:
             return super().lookup(name, schema, key, values)
         found = self.items.found(described, schema, key, wanted)
         return super().lookup(name, schema, key, values) if found is None else found

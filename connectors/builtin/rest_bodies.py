@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -60,7 +60,7 @@ class Bodies:
 
     def values(self, record: Record, onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a record's members as the service has them, put over those of `onto`."""
-        paths = self.described.paths
+        paths = self.described.written
         plain = json_values(record, self.schema)
         made = {**(onto or {}), **{name: value for name, value in plain.items() if name not in paths}}
         return placed(made, {paths[n]: v for n, v in plain.items() if n in paths})  # type: ignore[no-any-return]
@@ -120,7 +120,16 @@ def _wrapped(body: Any, path: str) -> Any:
 
 
 def _form(value: Any, _name: str) -> bytes:
-    return urlencode({name: _text(part) for name, part in value.items()}).encode()
+    """Return form fields; a member of a member is `name[member]`, a part of a list `name[0]`."""
+    return urlencode(list(_fields("", _plain(value)))).encode()
+
+
+def _fields(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, (Mapping, list)):
+        yield name, _text(value)
+        return
+    for part, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+        yield from _fields(f"{name}[{part}]" if name else str(part), inner)
 
 
 def _xml(value: Any, name: str) -> bytes:

@@ -138,9 +138,9 @@ class Calls:
 
     def told(self, response: Reply, request: Request) -> Told:
         """Return what an answer means."""
-        return Told(response, request, self._meaning(response), self.credentials.hide)
+        return Told(response, request, self._meaning(response, request.method), self.credentials.hide)
 
-    def _meaning(self, response: Reply) -> Meaning | None:
+    def _meaning(self, response: Reply, method: str) -> Meaning | None:
         if not self.options.errors:
             return None
         value, text = None, ""
@@ -148,7 +148,7 @@ class Calls:
             value = value_of(response, Request("", xml="xml" in response.headers.get("content-type", "")))
         if any(meaning.contains for meaning in self.options.errors):
             text = response.text
-        return next((m for m in self.options.errors if m.fits(response.status_code, value, text)), None)
+        return next((m for m in self.options.errors if m.fits(response.status_code, value, text, method)), None)
 
     def _wait(self, told: Told, request: Request, attempt: int, *, last: bool) -> float | None:
         """Return how long to wait before the call is made again; None: the answer stands."""

@@ -12,8 +12,9 @@ import msgspec
 import polars as pl
 
 from connectors.builtin.rest_listing import Raw
+from connectors.builtin.rest_objects import RestObject
 from connectors.casting import Places, short, typed
-from connectors.json_records import columns_of, decode, encode, member
+from connectors.json_records import columns_of, decode, encode, member, text_of
 from connectors.spi import Page, Reject
 from rules.schema import Field, FieldType, Schema
 from rules.text import msg
@@ -29,13 +30,17 @@ _MOMENT = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/")
 class Columns:
     """Makes pages of typed records from JSON texts."""
 
-    def __init__(self, schema: Schema, paths: Mapping[str, str] | None = None) -> None:
-        """Take the fields, and where the values of some are that do not stand at their own name."""
+    def __init__(self, schema: Schema, described: RestObject | None = None) -> None:
+        """Take the fields, and the object that says where the values of some are and how they are written."""
         self.schema = schema
-        self._paths = {name: path for name, path in (paths or {}).items() if name in schema}
+        self._paths = {name: path for name, path in (described.paths if described else {}).items() if name in schema}
+        self._joins = described.joins if described else {}
+        yes_or_no = (f.name for f in schema.fields if f.type is FieldType.BOOLEAN)
+        self._no_false = None if described is None or not described.false_is_null else frozenset(yes_or_no)
         self._as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
         self._texts = schema.select(tuple(f.name for f in schema.fields if f.type not in _OWN))
-        self._patience = 0 if self._paths or not schema.fields else _PATIENCE
+        plainly = not (self._paths or self._joins or self._no_false is not None) and schema.fields
+        self._patience = _PATIENCE if plainly else 0
         self._fast: Any = msgspec.json.Decoder(list[_struct(schema)]) if self._patience else None  # type: ignore[misc]
 
     def page(self, records: Sequence[Raw], first: int = 1) -> Page:
@@ -73,10 +78,20 @@ class Columns:
             if not isinstance(r, dict)
         ]
         places = Places(lambda row: _place(good[row][0]), lambda row: _shown(good[row][1]))
-        flat = [flattened(record, self._paths, self._as_json) for _, record in good]
+        flat = [self._plainer(flattened(record, self._paths, self._as_json)) for _, record in good]
         raw = columns_of(flat, self.schema.names, self._as_json)
         frame, rejects, _ = typed(raw, self.schema, places)
         return Page(frame, {}, (*bad, *rejects), first)
+
+
+    def _plainer(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return a record without `false` in place of no value, and with lists as the texts that they are here."""
+        if self._no_false is not None:
+            record = {n: None if v is False and n not in self._no_false else v for n, v in record.items()}
+        for name, mark in self._joins.items():
+            if isinstance(record.get(name), list):
+                record[name] = mark.join(text_of(part) or "" for part in record[name])
+        return record
 
 
 def flattened(record: Mapping[str, Any], paths: Mapping[str, str], as_json: Sequence[str] = ()) -> dict[str, Any]:

@@ -35,19 +35,23 @@ Then = Literal["retry", "wait", "renew", "quarantine", "stop", "missing", "alrea
 class Meaning(Described, frozen=True):
     """What answers mean that have a `status` (or any), a `member` with one of the values `equals` or none of `unless`.
 
-    `contains` looks for a text in the whole answer. `message` leads to the words for people.
+    `method` is that of the call (or any). `contains` looks for a text in the whole answer. `message` leads to the words
+    for people.
     """
 
     then: Then
     status: list[int] | int | None = None
+    method: str = ""
     member: str = ""
     equals: list[Any] | None = None
     unless: list[Any] | None = None
     contains: str = ""
     message: str = ""
 
-    def fits(self, status: int, value: Any, text: str) -> bool:
-        """Tell whether an answer is meant: its status, its JSON value (None if it has none), its text."""
+    def fits(self, status: int, value: Any, text: str, method: str = "") -> bool:
+        """Tell whether an answer is meant: its status, its JSON value (None if it has none), its text, the method."""
+        if self.method and self.method != method:
+            return False
         wanted = [self.status] if isinstance(self.status, int) else self.status
         if wanted is not None and status not in wanted:
             return False

@@ -19,7 +19,7 @@ from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.rest_columns import Columns
 from connectors.builtin.rest_guarded import record_in, tag_of
 from connectors.builtin.rest_listing import Raw
-from connectors.builtin.rest_lost import Memory, Seen
+from connectors.builtin.rest_lost import Memory, Seen, found_by
 from connectors.builtin.rest_objects import RestObject
 from connectors.builtin.rest_paging import Asked, Walk
 from connectors.errors import Misconfigured, RecordRejected
@@ -67,7 +67,7 @@ class Items:
     def _typed(
         self, described: RestObject, schema: Schema, key: str, found: Sequence[Mapping[str, Any]], wanted: pl.Series
     ) -> pl.DataFrame:
-        page = Columns(schema, described.paths).page([encode(record) for record in found])
+        page = Columns(schema, described).page([encode(record) for record in found])
         if page.rejects:
             reject = page.rejects[0]
             raise RecordRejected(reject.message, field=reject.field, object_name=described.name)
@@ -96,6 +96,8 @@ class Items:
         return next(filter(None, (_key(record, described) for record in batch.records)), None)
 
     def _item(self, described: RestObject, key: str) -> Job[Mapping[str, Any] | None]:
+        if not described.item:
+            return (yield from found_by(self.calls, described, {described.key: key}))
         path = described.item.replace("{key}", quote(key, safe=""))
         request = Request(path, object_name=described.name, xml=described.format == "xml")
         response = yield from self.calls.responding(request)

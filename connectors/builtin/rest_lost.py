@@ -110,7 +110,8 @@ def found_by(calls: Calls, described: RestObject, values: Mapping[str, Any]) -> 
         return None
     if not told.good:
         raise told.error()
-    same = [r for r in _records(Listing(response, request), find.records) if _is(r, find.field, str(text))]
+    path = described.paths.get(find.field, find.field)
+    same = [r for r in _records(Listing(response, request), find.records) if _is(r, path, str(text))]
     if len(same) > 1:
         raise Misconfigured(
             msg("'{name}' has {count} records whose '{field}' is '{value}'.",

@@ -82,15 +82,20 @@ class Since(Described, frozen=True):
 
 
 class Parent(Described, frozen=True):
-    """A list that is read once for each record of `object`, whose `field` (else its key) is `{parent}` in the path.
+    """A list that is read once for each record of `object`, whose `field` (else its key) is `{parent}`.
 
-    `as` names the field of the records that gets the parent's value; `most` is the largest number of parents.
+    `{parent}` may stand in `path`, `query` and `body`. `as` names the field of the records that gets the parent's
+    value; `most` is the largest number of parents. `also` are values that no record stands for, such as the root of a
+    tree. An object that is its own parent is a tree: it is walked down from the values in `also`. With `once`, a record
+    that several parents list is met once.
     """
 
     object: str
     field: str = ""
     name: str = msgspec.field(default="", name="as")
     most: int = 10_000
+    also: list[str] = []
+    once: bool = False
 
 
 class Find(Described, frozen=True):
@@ -135,6 +140,9 @@ class Call(Described, frozen=True):
     `wrap` if there is one; or it is `body`, a template in which "{record}" stands for the record, "{records}" for
     those of a batch, and "{name}" for a field. `format` writes it as JSON, as form fields or as XML (`wrap` names the
     element). `key` leads to the new key in the answer (else the Location header, else the key that was sent).
+
+    With `keyed` the record of a change holds its key, too. With `partial` a PUT changes only what it is sent, so the
+    record need not be read before.
     """
 
     path: str
@@ -145,6 +153,8 @@ class Call(Described, frozen=True):
     headers: dict[str, str] = {}
     body: Any = None
     format: Form = "json"
+    keyed: bool = False
+    partial: bool = False
     batch: Batch | None = None
 
 
@@ -152,7 +162,8 @@ class FieldDescription(Described, frozen=True):
     """A field whose type is given and not judged by a sample.
 
     `path` leads to its value in the record, if that is not a member of the same name ("amount.value"), when it is read
-    and when it is written.
+    and when it is written. `write_path` is another place to write it to. `join` is what stands between the parts of a
+    list that is a text here (`1,2`).
     """
 
     name: str
@@ -162,6 +173,8 @@ class FieldDescription(Described, frozen=True):
     generated: bool = False
     label: str = ""
     path: str = ""
+    write_path: str = ""
+    join: str = ""
 
 
 class RestObject(Described, frozen=True):
@@ -170,6 +183,7 @@ class RestObject(Described, frozen=True):
     name, label: The object.
     path, method, query, headers, body: The list; with `method: POST` the parameters of a search are in `body`.
     format: `json` or `xml`, what the service answers with.
+    false_is_null: The service writes `false` where a field that is not a yes or no has no value.
     records: Where the list is in the answer; empty if the answer is the list.
     key: The field that tells the records apart.
     cap: The service stops at this many records without saying so: a list that long is an error, as it is incomplete.
@@ -185,6 +199,7 @@ class RestObject(Described, frozen=True):
     path: str
     method: Literal["GET", "POST"] = "GET"
     format: Literal["json", "xml"] = "json"
+    false_is_null: bool = False
     records: str = ""
     key: str = ""
     label: str = ""
@@ -215,6 +230,17 @@ class RestObject(Described, frozen=True):
     def paths(self) -> dict[str, str]:
         """Return where the values of the fields are that do not stand at their own name."""
         return {field.name: field.path for field in self.fields if field.path and field.path != field.name}
+
+    @property
+    def written(self) -> dict[str, str]:
+        """Return where the values of the fields are written to, where that is not their own name."""
+        own = {field.name: field.write_path for field in self.fields if field.write_path}
+        return {name: path for name, path in {**self.paths, **own}.items() if path != name}
+
+    @property
+    def joins(self) -> dict[str, str]:
+        """Return what stands between the parts of the lists that are texts here."""
+        return {field.name: field.join for field in self.fields if field.join}
 
     def schema(self) -> Schema | None:
         """Return the given fields, or None if they are to be judged by a sample."""

@@ -73,10 +73,12 @@ def _parent(described: RestObject, names: Sequence[str]) -> Message | None:
     parent = described.parent
     if parent is None:
         return None
-    if parent.object not in names or parent.object == described.name:
+    if parent.object not in names:
         return msg("Object '{name}': there is no other object '{parent}'.", name=described.name, parent=parent.object)
-    if "{parent}" not in described.path:
-        return msg("Object '{name}': its path needs '{{parent}}'.", name=described.name)
+    if parent.object == described.name and not parent.also:
+        return msg("Object '{name}': its own parent needs the member 'also', where it begins.", name=described.name)
+    if "{parent}" not in f"{described.path} {described.query} {described.body}":
+        return msg("Object '{name}': its path, query or body needs '{{parent}}'.", name=described.name)
     return None
 
 

@@ -254,11 +254,15 @@ class Walk:
 
 
 def placed(body: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a body with parameters put into it; a name such as `page.number` reaches a member of a member."""
-    made = dict(body) if isinstance(body, Mapping) else body
-    if made is None:
-        made = {}
+    """Return a body with parameters in it; `page.number` is a member of a member, `filters.0` a part of a list."""
+    made: Any = list(body) if isinstance(body, list) else dict(body) if isinstance(body, Mapping) else {}
     for name, value in parameters.items():
         part, _, rest = name.partition(".")
-        made[part] = placed(made.get(part), {rest: value}) if rest else value
+        place: Any = part
+        if isinstance(made, list) and part.isdecimal() and int(part) < len(made):
+            place = int(part)
+        elif isinstance(made, list):
+            made = {}
+        inner = made[place] if isinstance(made, list) else made.get(place)
+        made[place] = placed(inner, {rest: value}) if rest else value
     return made

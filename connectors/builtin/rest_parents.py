@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import msgspec
+
+from connectors.builtin.rest_bodies import filled
 from connectors.builtin.rest_calls import Calls
 from connectors.builtin.rest_listing import Raw
 from connectors.builtin.rest_objects import Parent, RestObject
 from connectors.builtin.rest_paging import Asked, Batch, State, Walk
 from connectors.errors import Fatal, Misconfigured
 from connectors.json_records import decode, encode, member, text_of
+from rules.schema import FieldType
 from rules.text import msg
 
 
@@ -23,28 +27,71 @@ def batches(calls: Calls, described: RestObject, asked: Asked, state: State | No
         yield from Family(calls, described, described.parent, asked).batches(state)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Family:
-    """The lists of all parents, in the parents' order."""
+    """The lists of all parents, in the parents' order; of a tree, each record that is found is a parent, too."""
 
     calls: Calls
     described: RestObject
     parent: Parent
     asked: Asked
+    _met: set[str] = field(default_factory=set)
 
     def batches(self, state: State | None) -> Iterator[Batch]:
-        """Yield the answers from a state on; it names the parent, so one that is new or gone does no harm."""
-        parents = self._parents()
-        place = 0 if state is None else self._place(parents, state)
-        inner = None if state is None else state["inner"]
+        """Yield the answers from a state on; it names the parent, so one that is new or gone does no harm.
+
+        What records are met once, and what is in a tree, is known only from the beginning: there, what is before the
+        state is read again and left out.
+        """
+        tree = self.parent.object == self.described.name
+        parents = list(self.parent.also) if tree else self._parents()
+        behind = None if state is None or not (tree or self.parent.once) else state
+        place = 0 if state is None or behind else self._place(parents, state)
+        inner = None if state is None or behind else state["inner"]
         if not parents:
             yield Batch([], {"parent": "", "at": 0, "inner": None}, None)
-        for number in range(place, len(parents)):
-            path = self.described.path.replace("{parent}", quote(parents[number], safe=""))
-            for batch in Walk(self.calls, self.described, self.asked, path).batches(inner):
-                mine = {"parent": parents[number], "at": number, "inner": batch.state}
-                yield Batch(self._told(batch.records, parents[number]), mine, self._next(parents, number, batch))
-            inner = None
+        while place < len(parents):
+            for batch in self._walk(parents[place]).batches(inner):
+                mine = {"parent": parents[place], "at": place, "inner": batch.state}
+                records = self._told(self._once(batch.records), parents[place])
+                if tree:
+                    self._add(parents, batch.records)
+                behind = None if behind and _same(mine, behind) else behind
+                if behind is None:
+                    yield Batch(records, mine, self._next(parents, place, batch))
+            inner, place = None, place + 1
+        if behind is not None:
+            raise self._lost(behind)
+
+    def _walk(self, parent: str) -> Walk:
+        above = self.calls.options.objects[self.parent.object]
+        key = self.parent.field or above.key
+        number = any(f.name == key and f.type is FieldType.INTEGER for f in above.fields) and parent.isdecimal()
+        place = {"parent": int(parent) if number else parent}
+        described = msgspec.structs.replace(
+            self.described,
+            query=filled(self.described.query, {"parent": parent}),
+            body=filled(self.described.body, place),
+        )
+        return Walk(self.calls, described, self.asked, described.path.replace("{parent}", quote(parent, safe="")))
+
+    def _once(self, records: Sequence[Raw]) -> list[Raw]:
+        """Return the records that were not met under another parent, if each is to be met once."""
+        if not self.parent.once:
+            return list(records)
+        keys = [self._key(self.described, self.described.key, record) for record in records]
+        fresh = [record for key, record in zip(keys, records, strict=True) if key not in self._met]
+        self._met.update(keys)
+        return fresh
+
+    def _add(self, parents: list[str], records: Sequence[Raw]) -> None:
+        known = set(parents)
+        for record in records:
+            key = self._key(self.described, self.parent.field or self.described.key, record)
+            if key not in known:
+                known.add(key)
+                parents.append(key)
+        self._check_count(len(parents))
 
     def _next(self, parents: Sequence[str], number: int, batch: Batch) -> State | None:
         if batch.next is not None:
@@ -56,7 +103,10 @@ class Family:
     def _place(self, parents: Sequence[str], state: State) -> int:
         if state["parent"] in parents:
             return parents.index(state["parent"])
-        raise Fatal(
+        raise self._lost(state)
+
+    def _lost(self, state: State) -> Fatal:
+        return Fatal(
             msg("'{parent}' is not in the list '{name}' any more, so it is not known where to go on.",
                 parent=state["parent"], name=self.parent.object),
             msg("Run again from the beginning."),
@@ -65,23 +115,25 @@ class Family:
 
     def _parents(self) -> list[str]:
         above = self.calls.options.objects[self.parent.object]
-        found: dict[str, None] = {}
+        found: dict[str, None] = dict.fromkeys(self.parent.also)
         for batch in batches(self.calls, above, Asked()):
             for record in batch.records:
-                found[self._key(above, record)] = None
-            if len(found) > self.parent.most:
-                raise Fatal(
-                    msg("'{name}' would be read more than {most} times, once for each record of '{parent}'.",
-                        name=self.described.name, most=self.parent.most, parent=above.name),
-                    msg("Allow more with the member 'most', if the service bears it."),
-                    object_name=self.described.name,
-                )  # fmt: skip
+                found[self._key(above, self.parent.field or above.key, record)] = None
+            self._check_count(len(found))
         return list(found)
 
-    def _key(self, above: RestObject, record: Raw) -> str:
-        name = self.parent.field or above.key
+    def _check_count(self, count: int) -> None:
+        if count > self.parent.most:
+            raise Fatal(
+                msg("'{name}' would be read more than {most} times, once for each record of '{parent}'.",
+                    name=self.described.name, most=self.parent.most, parent=self.parent.object),
+                msg("Allow more with the member 'most', if the service bears it."),
+                object_name=self.described.name,
+            )  # fmt: skip
+
+    def _key(self, above: RestObject, name: str, record: Raw) -> str:
         try:
-            text = text_of(member(decode(record), name))
+            text = text_of(member(decode(record), above.paths.get(name, name)))
         except KeyError:
             text = None
         if not text:
@@ -99,6 +151,11 @@ class Family:
             return list(records)
         start = b"{" + encode(self.parent.name) + b":" + encode(parent)
         return [_begun(record, start) for record in records]
+
+
+def _same(mine: State, state: State) -> bool:
+    """Tell whether a state asks for an answer; the first answer of a parent is asked for without a place."""
+    return mine["parent"] == state["parent"] and state["inner"] in (None, mine["inner"])
 
 
 def _begun(record: Raw, start: bytes) -> Raw:

@@ -12,6 +12,7 @@ _AUTHENTICATION = (
     Setting("authentication", N_("Authentication"), SettingKind.CHOICE, default="none",
             choices=(("none", N_("None")), ("basic", N_("User and password")), ("bearer", N_("Bearer token")),
                      ("key_header", N_("Key in a header")), ("key_query", N_("Key in the address")),
+                     ("key_user", N_("Key in place of a user")),
                      ("oauth2_client", N_("OAuth 2 with client credentials")),
                      ("oauth2_code", N_("OAuth 2 with a person's consent")), ("jwt", N_("Signed token (JWT)")),
                      ("hmac", N_("Signed requests (HMAC)")), ("session", N_("Session after a login")))),
@@ -22,7 +23,7 @@ _AUTHENTICATION = (
             when=("authentication", ("key_header", "key_query")),
             help=N_("The header, or the parameter in the address, that carries the key.")),
     Setting("key", N_("Access key"), SettingKind.SECRET,
-            when=("authentication", ("key_header", "key_query", "session"))),
+            when=("authentication", ("key_header", "key_query", "key_user", "session"))),
     Setting("authorize_url", N_("Address for consent"), SettingKind.URL, when=("authentication", ("oauth2_code",)),
             placeholder="https://login.example.com/oauth2/authorize"),
     Setting("token_url", N_("Address for tokens"), SettingKind.URL, when=("authentication", (*_OAUTH, "jwt")),
@@ -72,6 +73,10 @@ _AUTHENTICATION = (
             placeholder='{"username": "{user}", "password": "{password}"}', when=("authentication", ("session",)),
             help=N_("Settings in braces are filled in: {user}, {password}, {client_id}, {client_secret}, {key}. "
                     "GET sends it in the address.")),
+    Setting("login_text", N_("What the login signs"), placeholder="appKey{client_id}timestamp{timestamp_ms}",
+            advanced=True, when=("authentication", ("session",)),
+            help=N_("If it is set, {signature} in what the login sends is its HMAC-SHA256 with the client secret, in "
+                    "Base64; {timestamp} and {timestamp_ms} are the time.")),
     Setting("token_member", N_("Where the token is in the answer"), placeholder="data.token",
             when=("authentication", ("session",)),
             help=N_("Empty if the login answers with a cookie.")),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +46,7 @@ def credentials_of(settings: Settings, desk: Desk) -> Credentials:
 
 def given(settings: Settings, name: str) -> str:
     """Return a setting that has to be there and can stand in a header."""
-    return sendable(_text(settings, name), name)
+    return sendable(needed(settings, name), name)
 
 
 def sendable(text: str, name: str) -> str:
@@ -76,7 +78,8 @@ def document(settings: Settings, name: str) -> dict[str, Any]:
         ) from error
 
 
-def _text(settings: Settings, name: str) -> str:
+def needed(settings: Settings, name: str) -> str:
+    """Return a setting that has to be there; raises `Misconfigured`."""
     value = str(settings.get(name) or "").strip()
     if not value:
         raise Misconfigured(
@@ -102,6 +105,10 @@ def _key_header(settings: Settings, _desk: Desk) -> Credentials:
     return Credentials({given(settings, "key_name"): given(settings, "key")})
 
 
+def _key_user(settings: Settings, _desk: Desk) -> Credentials:
+    return Credentials({"Authorization": basic(given(settings, "key"), "x")})
+
+
 def _key_query(settings: Settings, _desk: Desk) -> Credentials:
     return Credentials(query={given(settings, "key_name"): given(settings, "key")})
 
@@ -112,7 +119,7 @@ def _hmac(settings: Settings, _desk: Desk) -> Credentials:
     default = Signature("")
     return SignedCredentials(
         Signature(
-            _text(settings, "hmac_key"), str(settings.get("hmac_key_id") or ""),
+            needed(settings, "hmac_key"), str(settings.get("hmac_key_id") or ""),
             str(settings.get("hmac_algorithm") or default.algorithm), str(settings.get("hmac_text") or default.text),
             headers, settings.get("hmac_encoding") == "base64",
         )
@@ -121,32 +128,33 @@ def _hmac(settings: Settings, _desk: Desk) -> Credentials:
 
 def client_parts(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     """Return the headers and form fields by which an OAuth 2 client says who it is."""
-    client, secret = _text(settings, "client_id"), str(settings.get("client_secret") or "")
+    client, secret = needed(settings, "client_id"), str(settings.get("client_secret") or "")
     if settings.get("client_auth") == "body" or not secret:
         return {}, {"client_id": client, **({"client_secret": secret} if secret else {})}
     return {"Authorization": form_basic(client, secret)}, {}
 
 
-def _form(desk: Desk, settings: Settings, fields: Mapping[str, Any]) -> httpx.Response:
+def token_call(desk: Desk, settings: Settings, fields: Mapping[str, Any]) -> httpx.Response:
+    """Return the answer of the token address to a form; the client says who it is."""
     headers, who = client_parts(settings) if settings.get("client_id") else ({}, {})
     more = {name: value for name, value in fields.items() if value}
-    return desk.ask("POST", _text(settings, "token_url"), headers=headers, data={**more, **who})
+    return desk.ask("POST", needed(settings, "token_url"), headers=headers, data={**more, **who})
 
 
 def _oauth2_client(settings: Settings, desk: Desk) -> Credentials:
-    _text(settings, "client_id")
-    _text(settings, "token_url")
+    needed(settings, "client_id")
+    needed(settings, "token_url")
 
     def fetch(_before: Token | None) -> Token:
         fields = {"grant_type": "client_credentials", "scope": settings.get("scope"),
                   "audience": settings.get("audience")}  # fmt: skip
-        return token_of(_form(desk, settings, fields), "access_token", "expires_in")
+        return token_of(token_call(desk, settings, fields), "access_token", "expires_in")
 
     return TokenCredentials(_name(settings, "client_id", "client_secret", "scope", "audience"), fetch, Placed())
 
 
 def _oauth2_code(settings: Settings, desk: Desk) -> Credentials:
-    _text(settings, "token_url")
+    needed(settings, "token_url")
     return TokenCredentials(
         _name(settings, "client_id", "client_secret", "scope", "refresh_token"), Refreshing(settings, desk), Placed()
     )
@@ -178,7 +186,7 @@ class Refreshing:
 
     def _renewed(self, refresh: str) -> Token:
         fields = {"grant_type": "refresh_token", "refresh_token": refresh}
-        token = token_of(_form(self.desk, self.settings, fields), "access_token", "expires_in")
+        token = token_of(token_call(self.desk, self.settings, fields), "access_token", "expires_in")
         if token.refresh and token.refresh != refresh and self.desk.context.secrets is not None:
             self.desk.context.secrets.put("refresh_token", token.refresh)
         return token if token.refresh else Token(token.value, token.until, refresh)
@@ -189,7 +197,7 @@ class Refreshing:
 
 
 def _jwt(settings: Settings, desk: Desk) -> Credentials:
-    _text(settings, "jwt_key")
+    needed(settings, "jwt_key")
     claims, headers = document(settings, "jwt_claims"), document(settings, "jwt_headers")
 
     def fetch(_before: Token | None) -> Token:
@@ -199,7 +207,7 @@ def _jwt(settings: Settings, desk: Desk) -> Credentials:
         if not settings.get("token_url"):
             return Token(signed, until(float(mine["exp"]) - now))
         fields = {"grant_type": _JWT_BEARER, "assertion": signed, "scope": settings.get("scope")}
-        return token_of(_form(desk, settings, fields), "access_token", "expires_in")
+        return token_of(token_call(desk, settings, fields), "access_token", "expires_in")
 
     return TokenCredentials(
         _name(settings, "jwt_key", "jwt_claims", "jwt_algorithm", "jwt_headers", "scope"), fetch, Placed()
@@ -218,24 +226,37 @@ def _signed(settings: Settings, claims: dict[str, Any], headers: dict[str, Any])
 
 
 def _session(settings: Settings, desk: Desk) -> Credentials:
-    url = absolute(str(settings.get("base_url") or ""), _text(settings, "login_path"))
+    url = absolute(str(settings.get("base_url") or ""), needed(settings, "login_path"))
     path = str(settings.get("token_member") or "")
     place = str(settings.get("token_place") or "header") if path else "cookie"
     name = str(settings.get("token_name") or ("Authorization" if place == "header" else "")) if path else ""
     if place == "query":
         name = given(settings, "token_name")
-    body = {name: _filled(value, settings) for name, value in document(settings, "login_body").items()}
+    template = document(settings, "login_body")
     method = str(settings.get("login_method") or "POST")
 
     def fetch(_before: Token | None) -> Token:
+        body = _filled(template, {**settings, **_signature_of_login(settings)})
         response = desk.ask(method, url, **({"params": body} if method == "GET" else {"json": body}))
         if path:
             return token_of(response, path, str(settings.get("expires_member") or ""))
         return _cookies(response)
 
-    who = ("login_path", "login_method", "login_body", "user", "password", "client_id", "client_secret", "key",
-           "token_member")  # fmt: skip
+    who = ("login_path", "login_method", "login_body", "login_text", "user", "password", "client_id", "client_secret",
+           "key", "token_member")  # fmt: skip
     return TokenCredentials(_name(settings, *who), fetch, Placed(place, name, str(settings.get("token_prefix") or "")))
+
+
+def _signature_of_login(settings: Settings) -> dict[str, str]:
+    """Return the time, and what the login signs with the client secret."""
+    now = time.time()
+    times = {"timestamp": str(int(now)), "timestamp_ms": str(int(now * 1000))}
+    text = str(settings.get("login_text") or "")
+    if not text:
+        return times
+    signed = str(_filled(text, {**settings, **times})).encode()
+    digest = hmac.digest(str(settings.get("client_secret") or "").encode(), signed, "sha256")
+    return {**times, "signature": b64encode(digest).decode()}
 
 
 def _cookies(response: httpx.Response) -> Token:
@@ -255,7 +276,7 @@ def _filled(value: Any, settings: Settings) -> Any:
         return [_filled(item, settings) for item in value]
     if not isinstance(value, str):
         return value
-    names = ("user", "password", "client_id", "client_secret", "key", "token")
+    names = ("user", "password", "client_id", "client_secret", "key", "token", "timestamp", "timestamp_ms", "signature")
     return re.sub(
         r"\{([a-z_]+)\}", lambda f: str(settings.get(f[1]) or "") if f[1] in names else f[0], value
     )  # fmt: skip
@@ -269,5 +290,6 @@ def _name(settings: Settings, *names: str) -> str:
 
 _KINDS: Mapping[str, Callable[[Settings, Desk], Credentials]] = {
     "none": _none, "basic": _basic, "bearer": _bearer, "key_header": _key_header, "key_query": _key_query,
+    "key_user": _key_user,
     "oauth2_client": _oauth2_client, "oauth2_code": _oauth2_code, "jwt": _jwt, "hmac": _hmac, "session": _session,
 }  # fmt: skip

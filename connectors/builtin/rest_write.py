@@ -211,11 +211,11 @@ class Writing:
         described, key = self.described, unit.change.key
         values = None if unit.change.op is Op.DELETE else self._values(unit)
         item = described.item or unit.call.path
-        whole = unit.call.method == "PUT" and values is not None
+        whole = unit.call.method == "PUT" and values is not None and not unit.call.partial
         guarded = Guarded(
             self.calls, described, self.bodies.path(item, key, unit.record), unit.call.wrap,
             lambda record: self._recognisable(self._request(unit, values, record if whole else None)),
-            None if values is None else [described.paths.get(name, name) for name in values],
+            None if values is None else [described.written.get(name, name) for name in values],
         )  # fmt: skip
         seen = self.memory.last_seen(described.name, PLAIN.text(unit.record.get(key)) or "")
         response = yield from guarded.write(seen if described.etag else None, guard=bool(described.etag), whole=whole)
@@ -226,7 +226,7 @@ class Writing:
 
     def _values(self, unit: Unit) -> dict[str, Any]:
         """Return the fields that are sent: of an update all but the key, of an upsert none that stands in the path."""
-        left_out = set() if unit.change.op is Op.CREATE else {unit.change.key}
+        left_out = set() if unit.change.op is Op.CREATE or unit.call.keyed else {unit.change.key}
         if unit.call is self.described.upsert:
             left_out |= {name for name in unit.record if f"{{{name}}}" in unit.call.path}
         return {name: value for name, value in unit.record.items() if name not in left_out}
