@@ -61,7 +61,7 @@ def typed(raw: pl.DataFrame, schema: Schema, places: Places) -> tuple[pl.DataFra
     """Return the records that fit the schema, rejects for the others, and which rows were kept.
 
     Args:
-        raw: Text columns by field name; a missing column has no values.
+        raw: Text columns by field name, or such that have their type already; a missing column has no values.
         schema: The types to give the columns.
         places: Names and shows the row with a given number.
     """
@@ -69,7 +69,7 @@ def typed(raw: pl.DataFrame, schema: Schema, places: Places) -> tuple[pl.DataFra
     rejects: dict[int, Reject] = {}
     for field in schema.fields:
         column = raw[field.name] if field.name in raw.columns else pl.Series(field.name, [None] * raw.height, pl.String)
-        done = cast(column, field)
+        done = cast(column, field) if column.dtype == pl.String else column
         for row in _misfits(column, done, field):
             rejects.setdefault(row, _reject(row, column[row], field, places))
         columns.append(done)
@@ -108,7 +108,7 @@ def canonical_all(texts: pl.Series) -> pl.Series:
 
 def _misfits(column: pl.Series, done: pl.Series, field: Field) -> list[int]:
     given = column.is_not_null()
-    if field.type not in (FieldType.TEXT, FieldType.BINARY):
+    if field.type not in (FieldType.TEXT, FieldType.BINARY) and column.dtype == pl.String:
         given = given & (column.str.strip_chars() != "")
     wrong = given & done.is_null()
     if not field.nullable:

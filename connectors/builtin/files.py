@@ -1,4 +1,4 @@
-"""The connector `files`: CSV, JSON, JSON lines, XML and Excel files, in a folder of this server or elsewhere.
+"""The connector `files`: CSV, JSON, JSON lines, XML, Excel and Parquet files, in a folder of this server or elsewhere.
 
 A file is an object; so is the pattern of the connection, which stands for all matching files. Files can only be
 rewritten as a whole, so changes are kept in a journal beside the file (`files_journal`), are seen by every read and
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ import polars as pl
 from connectors.builtin.files_folder import Folder, reason
 from connectors.builtin.files_object import FileObject
 from connectors.builtin.files_options import LOCAL, SPEC, Options
+from connectors.builtin.files_parquet import ParquetFile
 from connectors.builtin.files_read import Reading, matching
 from connectors.builtin.files_remote import RemoteFolder, place_of
 from connectors.casting import SHOWN, short
@@ -24,7 +26,7 @@ from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMi
 from connectors.lookups import whole
 from connectors.sampling import Sample, schema_of
 from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
-from rules.schema import Change, Schema
+from rules.schema import Change, Field, Schema
 from rules.text import N_, Message, msg
 
 
@@ -162,7 +164,9 @@ class Files(Connector):
 def opened_schema(files: Sequence[FileObject], options: Options, name: str) -> Schema:
     """Return the fields of some files together, judged by samples; raises `Misconfigured` if the key is not there."""
     samples = [found.source().sample() for found in files]
-    schema = schema_of(_together(samples), options.key, detect=options.detect)
+    judged = schema_of(_together(samples), options.key, detect=options.detect)
+    own = {f.name: f for found in files if isinstance(source := found.source(), ParquetFile) for f in source.fields}
+    schema = Schema(tuple(_declared(field, own) for field in judged.fields), judged.key)
     for key in options.key:
         if key not in schema and schema.fields:
             raise Misconfigured(
@@ -171,6 +175,12 @@ def opened_schema(files: Sequence[FileObject], options: Options, name: str) -> S
                 object_name=name,
             )
     return schema
+
+
+def _declared(judged: Field, own: Mapping[str, Field]) -> Field:
+    """Return a field as its file declares it, if it does; that a key is never empty was seen."""
+    declared = own.get(judged.name, judged)
+    return replace(declared, nullable=declared.nullable and judged.nullable)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from connectors.builtin.files_journal import Entry, Fingerprint
 from connectors.builtin.files_json import JsonFile, JsonLinesFile
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
+from connectors.builtin.files_parquet import ParquetFile
 from connectors.builtin.files_refusal import refusal
 from connectors.builtin.files_stored import Stored
 from connectors.builtin.files_xlsx import XlsxFile
@@ -30,6 +31,7 @@ FORMATS: Mapping[str, Callable[[Path, Options], Source]] = {
     "jsonl": JsonLinesFile,
     "xml": XmlFile,
     "xlsx": XlsxFile,
+    "parquet": ParquetFile,
 }
 
 

@@ -16,6 +16,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"),
     "xml": (".xml",),
     "xlsx": (".xlsx", ".xlsm"),
+    "parquet": (".parquet", ".pq"),
 }
 CODECS: Mapping[str, str] = {
     "utf-8": "utf-8",
@@ -77,7 +78,7 @@ SPEC = ConnectorSpec(
     label=N_("Files"),
     category=N_("Files"),
     summary=N_(
-        "Reads and writes CSV, JSON, JSON lines, XML and Excel files: in a folder of this server, on SFTP, FTP and"
+        "Reads and writes CSV, JSON, XML, Excel and Parquet files: in a folder of this server, on SFTP, FTP and"
         " WebDAV servers, and in S3. Reads those on the web."
     ),
     capabilities=Capabilities(create=True, update=True, delete=True, transactions=True),
@@ -85,7 +86,8 @@ SPEC = ConnectorSpec(
         *PLACE_SETTINGS,
         Setting("format", N_("Format"), SettingKind.CHOICE, default=AUTO,
                 choices=((AUTO, N_("By the file's ending")), ("csv", N_("CSV")), ("json", N_("JSON")),
-                         ("jsonl", N_("JSON lines")), ("xml", N_("XML")), ("xlsx", N_("Excel (XLSX)")))),
+                         ("jsonl", N_("JSON lines")), ("xml", N_("XML")), ("xlsx", N_("Excel (XLSX)")),
+                         ("parquet", "Parquet"))),
         Setting("pattern", N_("File names"), placeholder="orders-*.csv",
                 help=N_("Only files whose names match. With a * the pattern itself is an object, too: all matching "
                         "files one after the other, in the order of their names.")),

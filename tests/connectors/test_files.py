@@ -125,6 +125,14 @@ class TestXlsx(FilesConformance):
                         page.write_string(row, column, plain(value))
 
 
+class TestParquet(FilesConformance):
+    object_name = "sample.parquet"
+    types = tuple(kind for kind in FieldType if kind is not FieldType.JSON)
+
+    def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        records.write_parquet(self.file(settings), row_group_size=5)
+
+
 def is_number(value: Any) -> bool:
     """Tell whether the library that fills the sheet writes a value exactly as a number."""
     if isinstance(value, float):
