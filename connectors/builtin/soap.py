@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -24,7 +25,7 @@ from connectors.casting import SHOWN, short
 from connectors.egress import check_host
 from connectors.errors import ConnectorError, ObjectMissing, RecordRejected
 from connectors.json_records import sample_of
-from connectors.sampling import schema_of
+from connectors.sampling import JSON_KIND, schema_of
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
@@ -88,7 +89,9 @@ class Soap(Connector):
             complete = batch.next is None
             if len(records) >= _SAMPLED:
                 break
-        return schema_of(sample_of(records, complete=complete), (shape.described.key,) if shape.described.key else ())
+        sample = sample_of(records, complete=complete)
+        nested = {name: kinds for name, kinds in sample.kinds.items() if JSON_KIND in kinds}  # XML has no other kinds
+        return schema_of(replace(sample, kinds=nested), (shape.described.key,) if shape.described.key else ())
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of an object page by page."""

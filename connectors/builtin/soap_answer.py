@@ -21,7 +21,9 @@ from rules.schema import FieldType
 
 Node = Any
 Row = list[Any]
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
+_HELD = 64
+"""Records that are kept until their memory is given back."""
 _INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
 
 
@@ -59,13 +61,13 @@ class Records:
         self.path = [part for part in path.split("/") if part]
         self.take = take
         self._parent: Node = None
-        self._last: Node = None
+        self._done: list[Node] = []
 
     def of(self, message: Message) -> Answer:
         """Return what a message holds; raises `etree.XMLSyntaxError` and `Forbidden`."""
         if self.take is None or not self.path or message.encoded:
             return self._whole(message, self.take)
-        self._parent = self._last = None
+        self._parent, self._done = None, []
         rows: list[Row] = []
         pull = etree.XMLPullParser(
             events=("end",), tag="{*}" + self.path[-1], resolve_entities=False, no_network=True, load_dtd=False,
@@ -112,12 +114,14 @@ class Records:
         return True
 
     def _forget(self, element: Node) -> None:
-        """Give back the memory of the record before."""
-        if self._last is not None and self._last.getparent() is not None:
-            self._last.getparent().remove(self._last)
-        else:
+        """Give back the memory of the records before, some at a time."""
+        self._done.append(element)
+        if len(self._done) == 1:
             self._check(element, None)
-        self._last = element
+        if len(self._done) > _HELD:
+            for done in self._done[:-1]:
+                done.getparent().remove(done)
+            del self._done[:-1]
 
     def _check(self, element: Node, message: Message | None) -> None:
         if element.getroottree().docinfo.doctype:
@@ -147,7 +151,7 @@ class Columns:
         self._attributes: dict[str, int] = {}
         self._text: int | None = None
         self._lists: list[int] = []
-        self._names: dict[str, str] = {}
+        self._places: dict[str, int] = {}
         members = types.members(record)
         for index, (path, _) in enumerate(wanted):
             first, *below = path.split("/")
@@ -167,23 +171,28 @@ class Columns:
     def row(self, record: Node, attachments: Mapping[str, bytes]) -> Row:
         """Return the texts of a record."""
         row: Row = [None] * self.count
-        leaves, names = self._leaves, self._names
+        places = self._places
         for child in record:
             tag = child.tag
-            name = names.get(tag)
-            if name is None:
-                name = names[tag] = tag.rpartition("}")[2]
-            index = leaves.get(name)
-            if index is not None:
-                text = child.text
-                row[index] = text if text is not None else (None if child.get(NIL) in ("true", "1") else "")
-            if name in self._deep:
-                self._take_deep(row, name, child, attachments)
+            try:
+                index = places[tag]
+            except KeyError:
+                index = places[tag] = self._place(tag)
+            if index < 0:
+                self._take_deep(row, child, attachments)
+                continue
+            text = child.text
+            row[index] = text if text is not None else (None if child.get(NIL) in ("true", "1") else "")
         if self._attributes or self._text is not None:
             self._take_own(row, record)
         for index in self._lists:
             row[index] = None if row[index] is None else encode(row[index]).decode()
         return row
+
+    def _place(self, tag: str) -> int:
+        """Return the column of an element that is one value, -1 for all others."""
+        name = _local(tag)
+        return self._leaves.get(name, -1) if name not in self._deep else -1
 
     def _take_own(self, row: Row, record: Node) -> None:
         for name, value in record.attrib.items():
@@ -193,10 +202,13 @@ class Columns:
         if self._text is not None and record.get(NIL) not in ("true", "1"):
             row[self._text] = record.text or ""
 
-    def _take_deep(self, row: Row, name: str, child: Node, attachments: Mapping[str, bytes]) -> None:
-        for index, below, xsd_type, many in self._deep[name]:
+    def _take_deep(self, row: Row, child: Node, attachments: Mapping[str, bytes]) -> None:
+        name = _local(child.tag)
+        if name in self._leaves:  # a field of its own, and others are deeper in it
+            row[self._leaves[name]] = _leaf(child, attachments)
+        for index, below, xsd_type, many in self._deep.get(name, ()):
             if below:
-                row[index] = text_at(child, "/".join(below), attachments)
+                row[index] = row[index] if row[index] is not None else text_at(child, "/".join(below), attachments)
                 continue
             kind = self.types.kind(xsd_type)
             if kind is not None and not many:

@@ -96,7 +96,7 @@ def fault_of(body: Node) -> Fault | None:
         codes, words = [_text(found.get("faultcode"))], [_text(found.get("faultstring"))]
         detail = found.get("detail")
     names = [code.rpartition(":")[2] for code in codes if code]
-    general = [name.partition(".")[0] for name in names if "." in name]
+    general = [part for name in names if "." in name for part in name.split(".")[::-1]]
     return Fault(
         (*names, *general), next(filter(None, words), ""),
         tuple(etree.QName(child).localname for child in detail.iter(etree.Element))[1:] if detail is not None else (),
