@@ -70,11 +70,11 @@ def test_every_kind_of_column(path: Path) -> None:
     wall = Schema((schema["id"], schema["wall"]))
     rejects = [r for page in connector.read(ReadRequest("a.parquet", wall)) for r in page.rejects]
     assert [(r.place, r.field) for r in rejects] == [("record 2", "wall")]
-    text = Schema((Field("price"), Field("when"), Field("other")))
+    text = Schema((Field("price"), Field("when")))
     assert rows(connector, "a.parquet", schema=text, page_size=1) == [
-        ("1.10", "2024-01-31T00:30:00Z", None),
-        (None, None, None),
-        ("-99999999999999999999999999999999.99", "2024-01-31T00:30:00Z", None),
+        ("1.1", "2024-01-31T00:30:00Z"),
+        (None, None),
+        ("-99999999999999999999999999999999.99", "2024-01-31T00:30:00Z"),
     ]
 
 
