@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import unquote
 
 from lxml import etree
 from zeep.wsdl.messages.multiref import process_multiref
@@ -313,7 +314,7 @@ def _leaf(element: Node, attachments: Mapping[str, bytes]) -> str | None:
         return None
     include = element.find(_INCLUDE) if len(element) else None
     if include is not None:
-        return base64.b64encode(attachments[include.get("href", "").removeprefix("cid:")]).decode()
+        return base64.b64encode(attachments[unquote(include.get("href", "").removeprefix("cid:"))]).decode()
     return element.text or ""
 
 

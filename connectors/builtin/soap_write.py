@@ -112,7 +112,7 @@ class Writing:
             if member is None or not member.nillable:
                 raise Refused(msg("The service has no way to empty the field '{field}'.", field=name))
             value = EMPTY
-        elif name in self.schema and self.schema[name].type is FieldType.JSON:
+        elif (self.schema[name] if name in self.schema else self.shape.fields[name]).type is FieldType.JSON:
             value = _decoded(value, name) if member is None or self.shape.kind(member) is None else value
         put_at(values, "/".join(filter(None, (write.record, self.shape.path(name)))), value)
 
