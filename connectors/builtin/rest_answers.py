@@ -82,6 +82,8 @@ class Told:
     @property
     def said(self) -> str:
         """Return the service's own words."""
+        if self.meaning and self.meaning.message.startswith("header:"):
+            return self.hide(self.response.headers.get(self.meaning.message.removeprefix("header:"), "-")[:200])
         if self.meaning and self.meaning.message:
             try:
                 found = said_of(member(decode(self.response.content), self.meaning.message))

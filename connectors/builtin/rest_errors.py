@@ -36,7 +36,7 @@ class Meaning(Described, frozen=True):
     """What answers mean that have a `status` (or any), a `member` with one of the values `equals` or none of `unless`.
 
     `method` is that of the call (or any). `contains` looks for a text in the whole answer. `message` leads to the words
-    for people.
+    for people, in the answer or in a header (`header:X-Error`).
     """
 
     then: Then

@@ -185,6 +185,7 @@ class RestObject(Described, frozen=True):
     format: `json` or `xml`, what the service answers with.
     false_is_null: The service writes `false` where a field that is not a yes or no has no value.
     records: Where the list is in the answer; empty if the answer is the list.
+    absent_is_empty: The service leaves the list out of its answer where it is empty.
     key: The field that tells the records apart.
     cap: The service stops at this many records without saying so: a list that long is an error, as it is incomplete.
     paging, since, parent: See their classes.
@@ -200,6 +201,7 @@ class RestObject(Described, frozen=True):
     method: Literal["GET", "POST"] = "GET"
     format: Literal["json", "xml"] = "json"
     false_is_null: bool = False
+    absent_is_empty: bool = False
     records: str = ""
     key: str = ""
     label: str = ""

@@ -105,6 +105,8 @@ class Walk:
         try:
             return listing.records(path)
         except KeyError as error:
+            if self.described.absent_is_empty:
+                return []
             raise self._no_list(listing, path) from error
 
     def _following(self, state: State, listing: Listing, records: Sequence[Raw]) -> State | None:

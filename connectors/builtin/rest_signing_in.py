@@ -244,7 +244,13 @@ def _session(settings: Settings, desk: Desk) -> Credentials:
 
     who = ("login_path", "login_method", "login_body", "login_text", "user", "password", "client_id", "client_secret",
            "key", "token_member")  # fmt: skip
-    return TokenCredentials(_name(settings, *who), fetch, Placed(place, name, str(settings.get("token_prefix") or "")))
+    return TokenCredentials(_name(settings, *who), fetch, Placed(place, name, _before(settings)))
+
+
+def _before(settings: Settings) -> str:
+    """Return what stands before the token; a word is set apart by a blank, which a form takes away."""
+    prefix = str(settings.get("token_prefix") or "")
+    return f"{prefix} " if prefix[-1:].isalnum() else prefix
 
 
 def _signature_of_login(settings: Settings) -> dict[str, str]:

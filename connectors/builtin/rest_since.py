@@ -20,9 +20,7 @@ def asked_since(since: Since | None, value: Any) -> Asked:
 
 def written(since: Since, value: Any) -> str:
     """Return the value as the parameter wants it."""
-    if isinstance(value, dt.datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=dt.UTC)) - dt.timedelta(seconds=since.lookback)
-    elif isinstance(value, dt.date):
+    if isinstance(value, dt.date):
         value -= dt.timedelta(seconds=since.lookback)
     forms = _forms(value)
     if since.format == "template":
@@ -38,7 +36,7 @@ def _forms(value: Any) -> dict[str, str]:
     if not isinstance(value, dt.date):
         return dict.fromkeys(("value", "iso", "date", "unix", "unix_ms"), plain)
     moment = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    seconds = moment.timestamp()
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     return {
         "value": plain, "iso": plain, "date": moment.date().isoformat(), "unix": str(int(seconds)),
         "unix_ms": str(int(seconds * 1000)),

@@ -18,8 +18,8 @@ from rules.text import msg
 LANGUAGE = "language"
 """The answer that every preset asks for: in which language objects and fields are labelled."""
 
+_RESERVED = frozenset({"key", "keys", "parent", "record", "records", "value", "iso", "date", "unix", "unix_ms"})
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
-_OF_OBJECT = frozenset({"object.name", "object.fields", "object.key"})
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,7 +95,8 @@ class Preset(Part, frozen=True):
     """A ready connection for one product.
 
     `fixed` are the connector's settings, with the asked values as {placeholders}; `each` is what the connector has to
-    know of every object, with {object.name}, {object.key} and {object.fields}.
+    know of every object, with {object.name}, {object.key}, {object.fields} (separated by commas), {object.list} (the
+    fields as a list) and {object.json} (that list as JSON text).
     """
 
     kind: Literal["preset"]
@@ -152,6 +153,10 @@ def _problems(preset: Preset) -> Iterator[str]:
     used = set(placeholders([preset.fixed, preset.each, [o.described for o in preset.objects]]))
     yield from (f"preset.settings: '{name}' is there twice" for name, n in Counter(asked).items() if n > 1)
     yield from (f"preset.settings: '{name}' is asked for and not used" for name in asked if name not in used)
+    yield from (f"preset.settings: '{name}' is a word of the connectors" for name in asked if name in _RESERVED)
+    secrets = {setting.name for setting in preset.settings if setting.kind == "secret"}
+    told = secrets & set(placeholders([preset.each, [o.described for o in preset.objects]]))
+    yield from (f"preset: the secret '{name}' must not stand in objects" for name in sorted(told))
     if LANGUAGE in asked:
         yield f"preset.settings: '{LANGUAGE}' is asked for by every preset"
     names = [described.name for described in preset.objects]

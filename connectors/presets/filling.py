@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,10 +84,13 @@ def _stated(preset: Preset, answers: Mapping[str, Any], name: str) -> str:
     return str(answers.get(name) or "").strip() or default
 
 
-def _put(template: Any, values: Mapping[str, str]) -> Any:
+def _put(template: Any, values: Mapping[str, Any]) -> Any:
     """Return a template with the known placeholders replaced; others are the connector's own."""
     if isinstance(template, str):
-        return _WHOLE.sub(lambda found: values.get(found[1], found[0]), template)
+        whole = _WHOLE.fullmatch(template)
+        if whole and whole[1] in values:
+            return values[whole[1]]
+        return _WHOLE.sub(lambda found: str(values.get(found[1], found[0])), template)
     if isinstance(template, Mapping):
         return {name: _put(item, values) for name, item in template.items()}
     if isinstance(template, list):
@@ -95,10 +99,13 @@ def _put(template: Any, values: Mapping[str, str]) -> Any:
 
 
 def _object(preset: Preset, described: PresetObject, values: Mapping[str, str], language: str) -> dict[str, Any]:
+    names = [field.name for field in described.fields]
     own = {
         "object.name": described.name,
         "object.key": described.key,
-        "object.fields": ",".join(field.name for field in described.fields),
+        "object.fields": ",".join(names),
+        "object.list": names,
+        "object.json": json.dumps(names),
     }
     common = {name: value for name, value in preset.each.items() if name not in _not_done(described)}
     return {
