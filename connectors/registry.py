@@ -28,6 +28,7 @@ BUILTIN: Mapping[str, str] = {
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
     "mqtt": "connectors.builtin.mqtt:Mqtt",
     "kafka": "connectors.builtin.kafka:Kafka",
+    "odata": "connectors.builtin.odata:OData",
     "ldap": "connectors.builtin.ldap:Ldap",
     "singer_tap": "connectors.builtin.singer_tap:SingerTap",
     "singer_target": "connectors.builtin.singer_target:SingerTarget",
