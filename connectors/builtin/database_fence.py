@@ -20,9 +20,13 @@ _SCOPE = sa.String(200).with_variant(mysql.VARCHAR(200, charset="utf8mb4", colla
 
 
 class FenceTable:
-    """The fences of one database; `allowed` is what the connection's setting says."""
+    """The fences of one database; `allowed` is what the connection's setting says.
 
-    def __init__(self, schema: str | None, *, allowed: bool) -> None:
+    With `portable` the table is made by nothing but standard SQL.
+    """
+
+    def __init__(self, schema: str | None, *, allowed: bool, portable: bool = False) -> None:
+        self._portable = portable
         self._usable: bool | None = None if allowed else False
         self._table = sa.Table(
             OWN_TABLE,
@@ -76,7 +80,7 @@ class FenceTable:
     def _create(self, session: Callable[[], AbstractContextManager[sa.Connection]]) -> bool:
         try:
             with session() as connection:
-                connection.execute(sa.schema.CreateTable(self._table, if_not_exists=True))
+                connection.execute(sa.schema.CreateTable(self._table, if_not_exists=not self._portable))
                 connection.commit()
         except Fatal:
             # two workers that create it at once, or no permission

@@ -1,0 +1,169 @@
+"""Any database that SQLAlchemy has a dialect for: DB2, Firebird, CockroachDB, SAP HANA and others, by its URL.
+
+The dialect and its driver are Python packages that an operator installs beside Syncline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors import egress
+from connectors.builtin.database import Database
+from connectors.builtin.database_fence import FenceTable
+from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
+from connectors.builtin.database_types import Table
+from connectors.builtin.dialect_flavor import DialectFlavor
+from connectors.errors import ConnectorError, Forbidden, Misconfigured
+from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
+from rules.text import N_, Message, msg
+
+_ELSEWHERE = ("host", "sock", "addr", "dsn", "service", "server", "connect", "attach", "url")
+"""What the name of a part of a URL's query must not hold: it would lead somewhere else."""
+_ROOTS = "SYNCLINE_FILE_ROOTS"
+
+KEYS_SETTING = Setting(
+    "keys",
+    N_("Keys"),
+    SettingKind.JSON,
+    N_("For views and tables without a key: the fields that tell their records apart."),
+    advanced=True,
+    placeholder='{"open_orders": ["order_no", "line"]}',
+)
+
+
+class AnyDatabase(Database):
+    """Tables and views of any database."""
+
+    spec = ConnectorSpec(
+        name="sqlalchemy",
+        label=N_("Other database"),
+        category=CATEGORY,
+        summary=N_("Tables and views of any database that SQLAlchemy has a dialect for, such as DB2 or Firebird."),
+        settings=(
+            Setting(
+                "url",
+                N_("Database URL"),
+                help=N_("Dialect, user, host, port and database, no password. An operator installs the dialect."),
+                required=True,
+                placeholder="firebird+firebird://sync@db.example.com:3050/erp",
+            ),
+            Setting("password", N_("Password"), SettingKind.SECRET),
+            Setting("schema", N_("Schema"), help=N_("Empty for the one that the user works in."), advanced=True),
+            KEYS_SETTING,
+            OWN_TABLE_SETTING,
+        ),
+        capabilities=replace(CAPABILITIES, filter=False),
+    )
+    flavor = DialectFlavor()
+    url = ""
+
+    @property
+    def namespace(self) -> str | None:
+        """Return the schema in which the objects are."""
+        return str(self.settings.get("schema") or "").strip() or None
+
+    def open(self) -> Any:
+        """Return a new connection of the driver; the engine makes them from the URL."""
+        return self._engine.raw_connection()
+
+    def target(self) -> sa.URL:
+        """Return the URL of a database that may be reached; raises `Misconfigured` or `Forbidden`."""
+        try:
+            url = sa.make_url(str(self.settings["url"]).strip())
+        except sa.exc.ArgumentError as error:
+            raise Misconfigured(msg("The database URL has to look like dialect://user@host:port/database.")) from error
+        if url.password:
+            raise Misconfigured(msg("The database URL must not hold the password; enter it below."))
+        odd = [name for name in url.query if any(part in name.lower() for part in _ELSEWHERE)]
+        if odd:
+            raise Misconfigured(msg("The database URL must not hold '{name}'.", name=odd[0]))
+        if password := self.settings.get("password"):
+            url = url.set(password=password)
+        if url.host:
+            return url.set(host=egress.check_host(url.host, url.port or 0, self.context.egress_allow))
+        return url.set(database=str(self._file(url.database or "")))
+
+    def _file(self, text: str) -> Path:
+        """Return the file of a database without a host, in a folder that is released."""
+        roots = [root.resolve() for root in self.context.file_roots]
+        places = [(root / text).resolve() for root in roots] if text.strip(":") and "\0" not in text else []
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise Misconfigured(
+                msg("The database URL names neither a host nor a database file that is there."),
+                msg("Check the URL. A file has to lie in a folder of {setting}.", setting=_ROOTS),
+            )
+        if not any(path.is_relative_to(root) for root in roots):
+            raise Forbidden(
+                msg("The file {path} is not in a folder that is released for connections.", path=str(path)),
+                msg("Ask the operator to add the folder to {setting}.", setting=_ROOTS),
+            )
+        return path
+
+    def check(self) -> Iterator[Step]:
+        """Yield the steps of a connection test and stop behind the first that fails."""
+        steps = ((N_("Find the server"), self._find), (N_("Sign in"), self._open), (N_("Read"), self._readable))
+        for name, do in steps:
+            try:
+                yield Step(name, ok=True, detail=do())
+            except ConnectorError as error:
+                told = error.message if error.remedy is None else _joined(error.message, error.remedy)
+                yield Step(name, ok=False, detail=told)
+                return
+
+    def _find(self) -> Message:
+        url = self.target()
+        return msg("{place} may be reached.", place=url.host or url.database)
+
+    def _open(self) -> Message:
+        with self.session() as connection:
+            return msg("The database is open ({dialect}).", dialect=connection.dialect.name)
+
+    def _readable(self) -> Message:
+        return msg("{count} tables and views can be read.", count=len(self.objects()))
+
+    def _table(self, name: str) -> Table:
+        table = super()._table(name)
+        told = (self.settings.get("keys") or {}).get(name)
+        if not told:
+            return table
+        key = tuple(map(str, [told] if isinstance(told, str) else told))
+        if absent := [field for field in key if field not in table.by_name]:
+            raise Misconfigured(
+                msg("'{object}' has no field '{field}', which the setting 'Keys' names.", object=name, field=absent[0])
+            )
+        return replace(table, key=key)
+
+    @cached_property
+    def _fences(self) -> FenceTable:
+        return FenceTable(self.namespace, allowed=bool(self.settings.get("own_table", True)), portable=True)
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        target = self.target()
+        try:
+            engine = sa.create_engine(
+                target, poolclass=sa.QueuePool, pool_size=1, max_overflow=4, hide_parameters=True, echo=False
+            )
+        except (sa.exc.NoSuchModuleError, ImportError) as error:
+            text = msg("The dialect '{name}', or its driver, is not installed.", name=target.drivername)
+            raise Misconfigured(text, msg("Ask the operator to install its Python package.")) from error
+        sa.event.listen(engine, "do_connect", _connect)
+        return engine
+
+
+def _connect(dialect: sa.Dialect, _record: Any, given: list[Any], named: dict[str, Any]) -> Any:
+    try:
+        return dialect.connect(*given, **named)
+    except (TypeError, ValueError) as error:
+        raise Misconfigured(msg("The database URL does not fit its dialect: {text}", text=str(error))) from error
+
+
+def _joined(first: Message, second: Message) -> Message:
+    return Message(f"{first.template} {second.template}", {**first.values, **second.values})

@@ -1,0 +1,128 @@
+"""What a database tells of its tables through SQLAlchemy's inspector: columns, keys, comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.builtin.database_types import Column, Table
+from connectors.spi import ObjectInfo
+from rules.schema import Field, FieldType
+
+MOST_SCALE = 38
+_SERIAL = (True, "always")
+
+# the first that a type is one of
+_KINDS: Sequence[tuple[type[sa.types.TypeEngine[Any]], FieldType]] = (
+    (sa.Boolean, FieldType.BOOLEAN),
+    (sa.Integer, FieldType.INTEGER),
+    (sa.Float, FieldType.FLOAT),
+    (sa.Numeric, FieldType.DECIMAL),
+    (sa.DateTime, FieldType.LOCAL_DATETIME),
+    (sa.Date, FieldType.DATE),
+    (sa.Time, FieldType.TIME),
+    (sa.JSON, FieldType.JSON),
+    (sa.LargeBinary, FieldType.BINARY),
+    (sa.types._Binary, FieldType.BINARY),  # noqa: SLF001 - the public name of BINARY and VARBINARY's base is missing
+    (sa.String, FieldType.TEXT),
+)
+
+
+def objects(connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:
+    """Return tables and views; views cannot be written."""
+    found = sa.inspect(connection)
+    tables = [ObjectInfo(name) for name in found.get_table_names(schema) if name.lower() != OWN_TABLE]
+    views = [ObjectInfo(name, "view", writable=False) for name in found.get_view_names(schema)]
+    return sorted((*tables, *views), key=lambda info: info.name)
+
+
+def table(
+    connection: sa.Connection, schema: str | None, name: str, kinds: Mapping[str, FieldType] | None = None
+) -> Table | None:
+    """Return a table or view; `kinds` are types that a dialect has beside those of SQLAlchemy, by their names."""
+    inspector = sa.inspect(connection)
+    try:
+        found = inspector.get_columns(name, schema)
+    except sa.exc.NoSuchTableError:
+        return None
+    if not found:
+        return None
+    told = _told(connection, schema, name)
+    columns = tuple(_column(column, told.get(column["name"]), kinds or {}) for column in found)
+    view = name in inspector.get_view_names(schema)
+    needed = {column.name for column in columns if not column.field.nullable}
+    key = tuple(inspector.get_pk_constraint(name, schema).get("constrained_columns") or ())
+    return Table(name, columns, key or _unique(inspector, schema, name, needed), "view" if view else "table")
+
+
+def kind_of(native: sa.types.TypeEngine[Any], kinds: Mapping[str, FieldType]) -> FieldType:
+    """Return the field type of a column's own type; what is unknown is read as text."""
+    name = native.__class__.__name__.upper()
+    if name in kinds:
+        return kinds[name]
+    found = next((kind for base, kind in _KINDS if isinstance(native, base)), FieldType.TEXT)
+    if found is FieldType.LOCAL_DATETIME and getattr(native, "timezone", False):
+        return FieldType.DATETIME
+    return found
+
+
+def _told(connection: sa.Connection, schema: str | None, name: str) -> dict[str, tuple[Any, ...]]:
+    """Return what the driver tells of the columns: some dialects leave out how many digits a number has."""
+    nothing = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).where(sa.literal_column("1 = 0"))
+    result = connection.execute(nothing)
+    described = result.cursor.description if result.cursor is not None else ()
+    normal = connection.dialect.normalize_name if connection.dialect.requires_name_normalize else str
+    found = {str(normal(row[0])): tuple(row) for row in described or ()}
+    result.close()
+    return found
+
+
+def _column(found: Any, told: tuple[Any, ...] | None, kinds: Mapping[str, FieldType]) -> Column:
+    native = found["type"]
+    kind = kind_of(native, kinds)
+    computed = found.get("computed") is not None
+    serial = _serial(found)
+    numbers: dict[str, Any] = {}
+    if kind is FieldType.DECIMAL:
+        numbers = _digits(native, told)
+        kind = FieldType.TEXT if (numbers.get("scale") or 0) > MOST_SCALE else kind
+    elif kind in (FieldType.TEXT, FieldType.BINARY):
+        numbers = {"length": getattr(native, "length", None)}
+    elif kind in (FieldType.TIME, FieldType.LOCAL_DATETIME, FieldType.DATETIME):
+        numbers = {"scale": _fraction(native)}
+    field = Field(
+        found["name"], kind, nullable=bool(found.get("nullable", True)), generated=serial or computed,
+        has_default=serial or found.get("default") is not None, label=found.get("comment") or "", **numbers,
+    )  # fmt: skip
+    return Column(field, native.__class__.__name__.lower(), computed=computed)
+
+
+def _serial(found: Any) -> bool:
+    """Tell whether the database gives a value out itself where none is given."""
+    return found.get("identity") is not None or found.get("autoincrement") in _SERIAL
+
+
+def _digits(native: Any, told: tuple[Any, ...] | None) -> dict[str, Any]:
+    precision, scale = getattr(native, "precision", None), getattr(native, "scale", None)
+    if precision is None and told is not None and isinstance(told[4], int) and isinstance(told[5], int):
+        precision, scale = told[4] or None, abs(told[5])
+    return {} if precision is None else {"precision": int(precision), "scale": int(scale or 0)}
+
+
+def _fraction(native: Any) -> int | None:
+    """Return how many digits of a second a column keeps, where its type says so."""
+    digits = next((getattr(native, name, None) for name in ("fsp", "precision")), None)
+    return digits if isinstance(digits, int) else None
+
+
+def _unique(inspector: sa.Inspector, schema: str | None, name: str, needed: set[str]) -> tuple[str, ...]:
+    """Return the fields of a unique constraint that are never empty, the shortest."""
+    try:
+        found = inspector.get_unique_constraints(name, schema)
+    except (NotImplementedError, sa.exc.SQLAlchemyError):
+        return ()
+    names = [tuple(str(column) for column in one["column_names"]) for one in found]
+    return next((one for one in sorted(names, key=len) if one and needed.issuperset(one)), ())
