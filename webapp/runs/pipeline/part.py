@@ -15,10 +15,12 @@ import polars as pl
 
 from connectors.spi import Connector, Page, ReadRequest
 from rules.language.library import EMPTY, Library
+from rules.language.problems import ExpressionError, Problem
 from rules.language.program import Program, compile_expression
 from rules.language.sql import push_down
 from rules.predicate import Compare, Every, Predicate, Test
 from rules.schema import FieldType, Schema
+from rules.text import msg
 from webapp.runs.pipeline.codec import typed_value
 from webapp.runs.pipeline.reading import pages
 from webapp.runs.pipeline.retry import Retry
@@ -29,7 +31,7 @@ PUSHED = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.TEXT, FieldType.DATE, 
 class Part:
     """A part of the records of `schema`, as a run's parameters describe it; `name` is what messages call the object.
 
-    Raises `ExpressionError` for a wrong condition, KeyError and ValueError for a wrong range.
+    Raises `ExpressionError` for a wrong condition or a field that is not there, ValueError for a wrong range.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Part:
             )
         span = parameters.get("range") or {}
         self.field: str | None = span.get("field")
+        if self.field is not None and self.field not in schema:
+            raise ExpressionError([Problem(msg("There is no field '{field}'.", field=self.field))])
         self.start = self._bound(span.get("from"))
         self.end = self._bound(span.get("to"))
 
