@@ -61,6 +61,7 @@ _STATES: dict[str, tuple[type[ConnectorError], Message]] = {
     "3F": (Misconfigured, msg("The database has no schema of this name.")),
     "428C9": (Misconfigured, msg("A field is filled in by the database itself and must not be written.")),
     "25006": (Forbidden, msg("The database is read-only, perhaps a replica.")),
+    "25P04": (Unavailable, msg("The database ended a transaction that took too long.")),
     "25P03": (Unavailable, msg("The database ended a transaction that stood still for too long.")),
     "53": (Unavailable, msg("The database has no room or no free connections at the moment.")),
     "55006": (Unavailable, msg("Something else uses this at the moment; it can be tried again.")),

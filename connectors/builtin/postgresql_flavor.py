@@ -35,6 +35,8 @@ _BY_INDEX = (
     "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),"
     " set_config('jit', 'off', true)"
 )
+_BOUND_VERSION, _LONGEST = 170_000, 120
+"""Since PostgreSQL 17 a transaction can be bounded: who stands still in the middle of a COPY counts as busy."""
 _NO_PLANS = "syncline no plans"
 """Noted of a connection to a server whose planner cannot be told anything."""
 _HASHED = {
@@ -136,14 +138,12 @@ class PostgreSQLFlavor(Flavor):
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Do not wait for locks for ever, free them if this process stops, and check constraints at once."""
-        milliseconds = int(timeout * 1000)
-        connection.execute(
-            sa.text(
-                "SELECT set_config('lock_timeout', :wait, true),"
-                " set_config('idle_in_transaction_session_timeout', :idle, true)"
-            ),
-            {"wait": str(milliseconds), "idle": str(2 * milliseconds)},
-        )
+        driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": 2 * timeout}
+        if driver.info.server_version >= _BOUND_VERSION:
+            limits["transaction_timeout"] = _LONGEST * timeout
+        settings = ", ".join(f"set_config('{name}', '{int(1000 * seconds)}', true)" for name, seconds in limits.items())
+        connection.execute(sa.text(f"SELECT {settings}"))
         connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
 
     def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:

@@ -1,4 +1,4 @@
-"""PostgreSQL finds records by an index before it knows anything of a table, as while a first load fills it."""
+"""PostgreSQL finds records by an index before it knows anything of a table, and ends what stands still."""
 
 from __future__ import annotations
 
@@ -72,3 +72,13 @@ def test_nothing_found(unknown: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> 
     for first in (2 * ROWS + 1, 1):  # behind all that there are, and between them
         absent = pl.Series("id", range(first, first + 2 * database_read.BULK, 2))
         assert unknown.lookup("fresh", schema, "id", absent).equals(schema.empty())
+
+
+def test_writing_is_bounded(unknown: PostgreSQL) -> None:
+    """A transaction that writes cannot keep others waiting for ever, whatever becomes of this process."""
+    names = ("lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+    asked = sa.select(*(sa.func.current_setting(name) for name in names))
+    with unknown.transaction() as connection:
+        assert connection.execute(asked).one() == ("30s", "1min", "1h")
+    with unknown.session() as connection:
+        assert connection.execute(asked).one() == ("0", "0", "0")
