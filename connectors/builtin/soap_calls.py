@@ -17,7 +17,7 @@ import httpx
 from lxml import etree
 
 from connectors.builtin.rest_answers import retry_after
-from connectors.builtin.soap_answer import Answer, Message, NoEnvelope, Records, nodes_at, text_at
+from connectors.builtin.soap_answer import Answer, Message, NoEnvelope, Records, text_at
 from connectors.builtin.soap_faults import Faulted, fault_of, meaning_of
 from connectors.builtin.soap_message import Unfit, envelope, filled
 from connectors.builtin.soap_options import SoapOptions
@@ -243,13 +243,6 @@ def trust_of(options: SoapOptions) -> ssl.SSLContext:
                 msg("Paste both in PEM form, with their BEGIN and END lines, and the key without a password."),
             ) from error
     return context
-
-
-def first_at(answer: Answer, path: str) -> Any:
-    """Return the first element at a path below the outermost element of an answer, None where there is none."""
-    top = answer.first()
-    found = nodes_at(top, [part for part in path.split("/") if part]) if top is not None else []
-    return found[0] if found else None
 
 
 def told_at(node: Any, path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -192,15 +192,6 @@ def filled(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: filled(item, words) for name, item in value.items()}
     return [filled(item, words) for item in value] if isinstance(value, list) else value
-
-
-def paths_of(value: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """Yield the paths of all members of nested values."""
-    for name, item in value.items():
-        path = f"{above}/{name}" if above else name
-        yield path
-        if isinstance(item, Mapping):
-            yield from paths_of(item, path)
 
 
 def _set(node: Node, attribute: str | None, text: str | None) -> None:

@@ -12,9 +12,9 @@ from connectors.builtin.soap_answer import Row
 from connectors.builtin.soap_calls import Calls
 from connectors.builtin.soap_paging import Walk
 from connectors.builtin.soap_shape import Shape
-from connectors.builtin.sorted_changes import Changes
 from connectors.casting import Places, short, typed
 from connectors.json_records import encode
+from connectors.sorted_changes import since_of, sorted_changes
 from connectors.spi import Page, Position, ReadRequest
 from connectors.value_text import PLAIN
 from rules.schema import Schema
@@ -32,10 +32,11 @@ class Reading:
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages behind the request's position, at least one."""
-        if self.request.cursor is None:
+        cursor = self.request.cursor
+        if cursor is None:
             return self._all({}, self.request.after)
-        changes = Changes(self.request, self.shape.described.name)
-        return changes.pages(lambda since: self._all(self._asked(since), None))
+        found = self._all(self._asked(since_of(self.request, cursor)), None)
+        return sorted_changes(found, self.request, cursor)
 
     def typed(self, rows: Sequence[Row], first: int = 1) -> Page:
         """Return rows as a page of typed records; what does not fit becomes a reject."""

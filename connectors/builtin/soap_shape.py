@@ -67,7 +67,7 @@ class Shape:
         members = self.types.members(self.record)
         kind = self.types.kind(self.record)
         if kind is not None:
-            members = {TEXT: Member(TEXT, "", self.record)}
+            members = {TEXT: Member(TEXT, "", self.record, optional=True)}
         found = {m.name: self._field(m.name, m) for m in members.values() if m.name != ANY}
         for given in self.described.fields:
             if given.name not in found:

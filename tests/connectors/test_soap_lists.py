@@ -64,7 +64,7 @@ def service(web: Any, schema: str = LISTS, read: Mapping[str, Any] | None = None
     names = [n for n in ("List", "More", "Get") if f'name="{n}"' in schema]
     described = {"name": "people", "key": "id", **more,
                  "read": {"operation": "List", "records": "Person", **(read or {})}}  # fmt: skip
-    given = {"wsdl_text": wsdl(f"{web.url}/soap", schema, names), "objects": [described], **settings}
+    given = {"wsdl_text": wsdl(f"{web.url if web else ''}/soap", schema, names), "objects": [described], **settings}
     return Soap({**{s.name: s.default for s in Soap.spec.settings}, **given}, HERE)
 
 
