@@ -6,6 +6,7 @@ connector that calls them otherwise and shows nothing of the system's own fields
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -51,11 +52,18 @@ def renamed_filter(wanted: Predicate, names: dict[str, str]) -> Predicate:
     return replace(wanted, field=names.get(wanted.field, wanted.field))
 
 
+def day(number: int) -> dt.datetime:
+    """Return the moment that a version of the sample stands for: all are in the future."""
+    return dt.datetime(2200, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=number)
+
+
 class Renamed(Connector):
     """The hub with two names changed and the system's own fields hidden."""
 
     spec = hub_connector(None).spec  # type: ignore[arg-type]
     house: ClassVar[House]
+    by_time: ClassVar[bool] = False
+    """Whether a cursor over the sample's version is one over the time of change, a day each."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
@@ -74,8 +82,10 @@ class Renamed(Connector):
     def read(self, request: ReadRequest) -> Iterator[Page]:
         cursor = request.cursor
         own = Cursor(ours(cursor.field), ours(cursor.tie), cursor.since) if cursor else None
+        if own and self.by_time:
+            own = Cursor("updated_at", ours(cursor.tie), None if cursor.since is None else day(cursor.since))
         for page in self.hub.read(replace(self._own(request), cursor=own)):
-            yield replace(page, records=page.records.rename(THEIRS, strict=False))
+            yield replace(page, records=self._theirs(page.records), deleted=self._theirs(page.deleted))
 
     def filterable(self, request: ReadRequest) -> Predicate | None:
         found = self.hub.filterable(self._own(request))
@@ -83,6 +93,9 @@ class Renamed(Connector):
 
     def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
         return self.hub.left_out(self._own(request), ours(key), values).rename(THEIRS, strict=False)
+
+    def _theirs(self, found: pl.DataFrame | None) -> Any:
+        return None if found is None else found.rename(THEIRS, strict=False)
 
     def _own(self, request: ReadRequest) -> ReadRequest:
         wanted = None if request.filter is None else renamed_filter(request.filter, OURS)
@@ -142,6 +155,16 @@ class TestHub(ConnectorConformance):
 
     def refused(self) -> dict[str, Any]:
         return {"title": "x" * 41}
+
+    @pytest.fixture(autouse=True)
+    def _by_time(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Deletions are known by their time, so the laws about them look at the time of change."""
+        monkeypatch.setattr(Renamed, "by_time", "deletions" in request.node.name)
+
+    def delete(self, settings: Settings, keys: pl.Series, version: int) -> None:
+        hub = hub_connector(replace(Renamed.house, clock=lambda: day(version)))({}, Context())
+        schema = hub.schema(self.object_name)
+        hub.write(self.object_name, schema, [Change(Op.DELETE, OURS[KEY], pl.DataFrame({OURS[KEY]: keys}))])
 
 
 def connect(house: House) -> Connector:

@@ -36,7 +36,7 @@ from connectors.spi import (
 from rules.predicate import Predicate
 from rules.schema import Change, Field, FieldType, Op, Schema
 from rules.text import N_, Message, msg
-from webapp.entities import bulk, frames, keyset, numbers, records, storage
+from webapp.entities import bulk, frames, hub_deletions, keyset, numbers, records, storage
 from webapp.entities.history import Author
 from webapp.entities.hub_filter import entity_filter
 from webapp.entities.keyset import Mark
@@ -57,6 +57,7 @@ _CAPABILITIES = Capabilities(
     lookup=True,
     transactions=True,
     generates_keys=True,
+    deletions=True,
     concurrent=True,
     filter=True,
 )
@@ -104,16 +105,33 @@ class HubConnector(Connector):
             return _entity(tx, name).schema
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Yield the records by id, or by the cursor's field and tie; each page is a snapshot of its own."""
+        """Yield the records by id, or by the cursor's field and tie; each page is a snapshot of its own.
+
+        Behind the records that a cursor selects come those that were deleted since.
+        """
         after = request.after
-        while True:
+        while not (after and hub_deletions.GONE in after):
             with self._reading() as tx:
                 if request.filter is not None:
                     self._freeze(tx)
                 page = _page(tx, request, after)
             yield page
+            after = page.position
             if page.records.height < request.page_size:
+                break
+        if request.cursor is not None and request.cursor.since is not None:
+            yield from self._gone(request, after or {})
+
+    def _gone(self, request: ReadRequest, after: Position) -> Iterator[Page]:
+        """Yield what was deleted, page by page, as the history tells; at least a page where the read begins there."""
+        if hub_deletions.GONE in after:
+            yield Page(request.schema.empty(), after)
+        while True:
+            with self._reading() as tx:
+                page = hub_deletions.page(tx, _entity(tx, request.object), request, after)
+            if page is None:
                 return
+            yield page
             after = page.position
 
     def filterable(self, request: ReadRequest) -> Predicate | None:

@@ -41,6 +41,13 @@ entity_history = sa.Table(
     sa.Column("after", Json, comment="the changed fields' new values; null: deleted"),
     sa.Index("ix_entity_history_record", "entity", "record_id", "version"),
     sa.Index("ix_entity_history_run", "run_id"),
+    sa.Index(
+        "ix_entity_history_gone",
+        "entity",
+        "at",
+        sqlite_where=sa.text("after IS NULL"),
+        postgresql_where=sa.text("after IS NULL"),
+    ),
 )
 
 entity_view = sa.Table(

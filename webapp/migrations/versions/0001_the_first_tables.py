@@ -172,6 +172,7 @@ def upgrade() -> None:
     sa.Column('after', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment="the changed fields' new values; null: deleted"),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_history'))
     )
+    op.create_index('ix_entity_history_gone', 'entity_history', ['entity', 'at'], unique=False, sqlite_where=sa.text('after IS NULL'), postgresql_where=sa.text('after IS NULL'))
     op.create_index('ix_entity_history_record', 'entity_history', ['entity', 'record_id', 'version'], unique=False)
     op.create_index('ix_entity_history_run', 'entity_history', ['run_id'], unique=False)
     op.create_table('entity_import',
@@ -750,6 +751,7 @@ def downgrade() -> None:
     op.drop_table('entity_import')
     op.drop_index('ix_entity_history_run', table_name='entity_history')
     op.drop_index('ix_entity_history_record', table_name='entity_history')
+    op.drop_index('ix_entity_history_gone', table_name='entity_history', sqlite_where=sa.text('after IS NULL'), postgresql_where=sa.text('after IS NULL'))
     op.drop_table('entity_history')
     op.drop_table('entity_file')
     op.drop_table('entity_fence')
