@@ -17,6 +17,7 @@ from connectors.http_crew import Job
 from connectors.json_records import decode, encode, member, text_of
 from connectors.spi import Fence
 from connectors.value_text import PLAIN
+from rules.schema import FieldType
 from rules.text import msg
 
 _MOST_SEEN = 10_000
@@ -98,10 +99,10 @@ def found_by(calls: Calls, described: RestObject, values: Mapping[str, Any]) -> 
     text = None if find is None else PLAIN.text(values.get(find.field))
     if find is None or text in (None, ""):
         return None
-    place = {"value": text}
+    place = {"value": value_of_key(described, find.field, str(text))}
     body = None if find.body is None else encode(filled(find.body, place))
     request = Request(
-        find.path.replace("{value}", quote(str(text), safe="")), find.method, filled(find.query, place), body,
+        find.path.replace("{value}", quote(str(text), safe="")), find.method, filled(find.query, {"value": text}), body,
         object_name=described.name, repeatable=True, xml=described.format == "xml",
     )  # fmt: skip
     response = yield from calls.responding(request)
@@ -120,6 +121,12 @@ def found_by(calls: Calls, described: RestObject, values: Mapping[str, Any]) -> 
             object_name=described.name,
         )  # fmt: skip
     return same[0] if same else None
+
+
+def value_of_key(described: RestObject, name: str, text: str) -> Any:
+    """Return the value of a key for a body: a number where the field is one."""
+    number = any(f.name == name and f.type is FieldType.INTEGER for f in described.fields)
+    return int(text) if number and text.isascii() and text.lstrip("-").isdecimal() else text
 
 
 def _records(listing: Listing, path: str) -> list[Any]:

@@ -68,9 +68,9 @@ class Paging(Described, frozen=True):
 class Since(Described, frozen=True):
     """The parameter that asks for records changed since a moment.
 
-    `format` writes it: `iso`, `date`, `unix` (seconds), `unix_ms`, or `template`, a text with {iso}, {date}, {unix},
-    {unix_ms} or {value} ("modified ge {iso}"). `lookback` asks that many seconds earlier. `place` is query or body.
-    `seconds: true` is the older word for `format: unix`.
+    `format` writes it: `iso`, `date`, `unix` (seconds), `unix_ms`, or `template`, a text with {iso}, {date}, {time},
+    {unix}, {unix_ms} or {value} ("modified ge {iso}"). `lookback` asks that many seconds earlier. `place` is query or
+    body. `seconds: true` is the older word for `format: unix`.
     """
 
     parameter: str

@@ -86,11 +86,12 @@ class Walk:
         if paging.by in ("link", "next_url") and at is not None:
             return Request(at, **known)  # type: ignore[arg-type]
         mine: dict[str, Any] = {}
+        in_body = paging.place == "body"
         if paging.by != "none" and paging.size_parameter:
             mine[paging.size_parameter] = paging.size
         if paging.by in ("page", "offset", "cursor", "keyset") and at is not None:
-            mine[paging.parameter] = paging.template.replace("{value}", str(at)) if paging.by == "keyset" else at
-        in_body = paging.place == "body"
+            whole = paging.by != "keyset" or (in_body and paging.template == "{value}")
+            mine[paging.parameter] = at if whole else paging.template.replace("{value}", str(at))
         query = {**described.query, **self.asked.query, **({} if in_body else {n: str(v) for n, v in mine.items()})}
         body = None
         if described.method == "POST":
@@ -134,12 +135,12 @@ class Walk:
         if paging.by == "keyset":
             name = paging.field or self.described.key
             try:
-                at = text_of(member(decode(records[-1]), name))
+                at = member(decode(records[-1]), self.described.paths.get(name, name))
             except (KeyError, msgspec.DecodeError):
                 at = None
             if at in (None, ""):
                 raise self._no_field(name)
-            return at
+            return at if isinstance(at, int) else text_of(at)
         return state["at"] + (1 if paging.by == "page" else len(records))
 
     def _last_page(self, listing: Listing, records: Sequence[Raw]) -> bool:

@@ -34,10 +34,10 @@ def written(since: Since, value: Any) -> str:
 def _forms(value: Any) -> dict[str, str]:
     plain = PLAIN.text(value) or ""
     if not isinstance(value, dt.date):
-        return dict.fromkeys(("value", "iso", "date", "unix", "unix_ms"), plain)
+        return dict.fromkeys(("value", "iso", "date", "time", "unix", "unix_ms"), plain)
     moment = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     return {
-        "value": plain, "iso": plain, "date": moment.date().isoformat(), "unix": str(int(seconds)),
-        "unix_ms": str(int(seconds * 1000)),
+        "value": plain, "iso": plain, "date": moment.date().isoformat(),
+        "time": moment.time().isoformat("seconds"), "unix": str(int(seconds)), "unix_ms": str(int(seconds * 1000)),
     }  # fmt: skip

@@ -95,8 +95,8 @@ class Preset(Part, frozen=True):
     """A ready connection for one product.
 
     `fixed` are the connector's settings, with the asked values as {placeholders}; `each` is what the connector has to
-    know of every object, with {object.name}, {object.key}, {object.fields} (separated by commas), {object.list} (the
-    fields as a list) and {object.json} (that list as JSON text).
+    know of every object, with {object.name}, {object.key}, {object.fields} (separated by commas; {object.paths} are
+    their places), {object.list} (the fields as a list) and {object.json} (that list as JSON text).
     """
 
     kind: Literal["preset"]

@@ -104,6 +104,7 @@ def _object(preset: Preset, described: PresetObject, values: Mapping[str, str], 
         "object.name": described.name,
         "object.key": described.key,
         "object.fields": ",".join(names),
+        "object.paths": ",".join(str(field.more.get("path", field.name)) for field in described.fields),
         "object.list": names,
         "object.json": json.dumps(names),
     }

@@ -45,8 +45,8 @@ class Microsoft365(Vendor):
 
     def _record(self, name: str, n: int) -> Row:
         own = {"displayName": f"User {n}", "userPrincipalName": f"u{n}@acme.com", "accountEnabled": True,
-               "groupTypes": [], "mailEnabled": False, "securityEnabled": True, "businessPhones": [], "mailNickname": f"u{n}",
-               "createdDateTime": "2024-02-01T08:00:00Z"}  # fmt: skip
+               "groupTypes": [], "mailEnabled": False, "securityEnabled": True, "businessPhones": [],
+               "mailNickname": f"u{n}", "createdDateTime": "2024-02-01T08:00:00Z"}  # fmt: skip
         return {"id": f"id-{n}", **{field: own.get(field) for field in FIELDS[name].split()}}
 
     def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Reply:

@@ -41,9 +41,11 @@ class Shopify(Vendor):
                               "note": None, "tags": "", "tax_exempt": False, "verified_email": True,
                               "state": "enabled", "currency": "EUR"},
                 "products": {"title": f"P{n}", "body_html": "<b>x</b>", "vendor": "V", "product_type": "",
-                             "status": "active", "handle": f"p{n}", "tags": "", "variants": [{"id": n, "price": "1.00"}]},
+                             "status": "active", "handle": f"p{n}", "tags": "",
+                             "variants": [{"id": n, "price": "1.00"}]},
                 "orders": {"name": f"#{n}", "email": None, "currency": "EUR", "total_price": f"{n}.90",
-                           "line_items": [], "financial_status": "paid", "fulfillment_status": None, "customer": {"id": 9001}},
+                           "line_items": [], "financial_status": "paid", "fulfillment_status": None,
+                           "customer": {"id": 9001}},
             }  # fmt: skip
             for name, rows in made.items():
                 rows[str(9000 + n)] = {**stamps, **own[name]}

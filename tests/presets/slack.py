@@ -32,7 +32,8 @@ class Slack(Vendor):
 
     def _channel(self, key: str, name: str) -> Row:
         return {"id": key, "name": name, "is_channel": True, "is_private": False, "is_archived": False,
-                "creator": "U0001", "created": 1741000000, "num_members": 2, "topic": {"value": ""}, "purpose": {"value": ""}}  # fmt: skip
+                "creator": "U0001", "created": 1741000000, "num_members": 2, "topic": {"value": ""},
+                "purpose": {"value": ""}}  # fmt: skip
 
     def authorized(self, asked: Asked) -> bool:
         return asked.headers.get("authorization") == "Bearer xoxb-secret" and self.token != "revoked"
