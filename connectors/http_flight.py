@@ -60,11 +60,16 @@ class _Flight:
         self.sent = sent
         self.job = job
         self.redirects = redirects
-        self.ends = 0.0
         self.body: list[bytes] = []
         self.size = 0
         self.head: list[bytes] = []
         self.problem: ConnectorError | None = None
+        self.moved = time.monotonic()
+
+    def take_head(self, line: bytes) -> None:
+        """Keep a line of the headers."""
+        self.moved = time.monotonic()
+        self.head.append(line)
 
 
 class Flights:
@@ -104,7 +109,9 @@ class Flights:
     def landed(self, wait: float) -> Iterator[tuple[int, Reply | ConnectorError]]:
         """Wait for exchanges to end and yield their jobs' numbers and replies; redirected ones go on."""
         if self._under_way:
-            self._multi.select(min(wait, _LONGEST_WAIT))
+            oldest = min(flight.moved for flight in self._under_way.values())
+            left = oldest + self._context.timeout - time.monotonic()
+            self._multi.select(max(min(wait, left, _LONGEST_WAIT), 0.0))
         elif wait > 0:
             time.sleep(wait)
         while self._multi.perform()[0] == pycurl.E_CALL_MULTI_PERFORM:  # pragma: no cover - of old versions
@@ -116,6 +123,16 @@ class Flights:
                 yield from self._ended(easy, None)
             for easy, code, text in bad:
                 yield from self._ended(easy, (code, text))
+        yield from self._silent()
+
+    def _silent(self) -> Iterator[tuple[int, ConnectorError]]:
+        """Give up the exchanges in which nothing has come for too long."""
+        oldest = time.monotonic() - self._context.timeout
+        for easy in [easy for easy, flight in self._under_way.items() if flight.moved < oldest]:
+            flight = self._under_way.pop(easy)
+            self._multi.remove_handle(easy)
+            easy.close()
+            yield flight.job, self._problem(flight.sent, pycurl.E_OPERATION_TIMEDOUT, "")
 
     def drop(self) -> None:
         """Give up what is under way."""
@@ -171,8 +188,6 @@ class Flights:
         easy.setopt(pycurl.TCP_NODELAY, 1)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, round(self._context.timeout * 1000))
         easy.setopt(pycurl.TIMEOUT_MS, round(limits.seconds * 1000))
-        easy.setopt(pycurl.LOW_SPEED_LIMIT, 1)
-        easy.setopt(pycurl.LOW_SPEED_TIME, max(round(self._context.timeout), 1))
         if self._trust is None:
             easy.setopt(pycurl.SSL_VERIFYPEER, 0)
             easy.setopt(pycurl.SSL_VERIFYHOST, 0)
@@ -186,11 +201,12 @@ class Flights:
         easy.setopt(pycurl.URL, sent.url)
         easy.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, address: _socket(address, permitted))
         easy.setopt(pycurl.HTTPHEADER, _lines(sent))
-        easy.setopt(pycurl.HEADERFUNCTION, flight.head.append)
+        easy.setopt(pycurl.HEADERFUNCTION, flight.take_head)
         easy.setopt(pycurl.WRITEFUNCTION, lambda part: self._take(flight, part))
         _set_body(easy, sent)
 
     def _take(self, flight: _Flight, part: bytes) -> int | None:
+        flight.moved = time.monotonic()
         flight.size += len(part)
         if flight.size > self._limits.size:
             flight.problem = Fatal(

@@ -139,10 +139,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Note the waits of the connector instead of doing them; it gives up soon."""
     noted: list[float] = []
-    connect = rest_calls.client
+    connect = rest_calls.Flights
     monkeypatch.setattr(rest_calls.time, "sleep", noted.append)
     monkeypatch.setattr(rest_calls, "ATTEMPTS", 2)
-    monkeypatch.setattr(rest_calls, "client", lambda at, **more: connect(replace(at, timeout=SOON), **more))
+    monkeypatch.setattr(rest_calls, "Flights", lambda at, **more: connect(replace(at, timeout=SOON), **more))
     return noted
 
 

@@ -28,6 +28,7 @@ SENTENCES: dict[str, str] = {
     Tag.CONNECTION_UPDATED: N_("{actor} changed the connection {subject}"),
     Tag.CONNECTION_DELETED: N_("{actor} deleted the connection {subject}"),
     Tag.CONNECTION_TESTED: N_("{actor} tested the connection {subject}"),
+    Tag.CONNECTION_CONSENTED: N_("{actor} let the connection {subject} act for them in its service"),
     Tag.FILE_UPLOADED: N_("{actor} uploaded a file to the connection {subject}"),
     Tag.ENTITY_CREATED: N_("{actor} added the entity {subject}"),
     Tag.ENTITY_UPDATED: N_("{actor} changed the entity {subject}"),

@@ -29,6 +29,7 @@ class Tag(StrEnum):
     CONNECTION_DELETED = "connections:connection:deleted"
     FILE_UPLOADED = "connections:file:uploaded"
     CONNECTION_TESTED = "connections:connection:tested"
+    CONNECTION_CONSENTED = "connections:connection:consented"
     ENTITY_CREATED = "entities:entity:created"
     ENTITY_UPDATED = "entities:entity:updated"
     ENTITY_DELETED = "entities:entity:deleted"

@@ -10,10 +10,11 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, ObjectInfo
-from webapp.connections import services, uploads
+from webapp.connections import consent, services, uploads
 from webapp.connections.catalogue import connector_class
 from webapp.connections.catalogue_views import ConnectorCatalogueView
 from webapp.connections.cells import cells, is_number
+from webapp.connections.consent_views import ConsentView
 from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.preset_views import PresetView
@@ -61,7 +62,7 @@ class ConnectionView(RoomView):
         context: dict[str, Any] = self._objects(row) if known else {"found": None}
         folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None
         context |= {"spec": spec_of(row), "newer": newer(row)}
-        return self.page("connections/detail.html", row=row, users=users, folder=folder, **context)
+        return self.page("connections/detail.html", row=row, users=users, folder=folder, consent=consent, **context)
 
     @expose("/<name>/objects")
     @has_access
@@ -203,6 +204,7 @@ def matches(info: ObjectInfo, wanted: str) -> bool:
 
 
 VIEWS = (
+    ConsentView,
     ConnectionView,
     ObjectQualityView,
     PresetView,

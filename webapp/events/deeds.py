@@ -16,7 +16,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin.rest import Rest
-from connectors.builtin.rest_calls import Request, refused
+from connectors.builtin.rest_calls import Request
 from connectors.casting import cast, complaint
 from connectors.errors import ConnectorError, Misconfigured, Retriable
 from connectors.spi import Connector, Fence
@@ -196,8 +196,9 @@ def _call(house: House, action: Action) -> None:
         headers = {"Idempotency-Key": sending.idempotency_key(house, action)}
         request = Request(args["path"], args["method"], body=body, headers=headers)
         response = connector.calls.response(request)
-        if not response.is_success:
-            raise refused(response, request)
+        told = connector.calls.told(response, request)
+        if not told.good:
+            raise told.error()
         result = {"status": response.status_code, "answer": response.text[:1000]}
     with house.db.begin() as tx:
         claims.finish(tx, action, house.clock(), result)
