@@ -107,6 +107,8 @@ def canonical_all(texts: pl.Series) -> pl.Series:
 
 
 def _misfits(column: pl.Series, done: pl.Series, field: Field) -> list[int]:
+    if done.null_count() == column.null_count() and (field.nullable or not done.null_count()):
+        return []  # nothing got lost
     given = column.is_not_null()
     if field.type not in (FieldType.TEXT, FieldType.BINARY) and column.dtype == pl.String:
         given = given & (column.str.strip_chars() != "")
@@ -184,6 +186,8 @@ def _datetime(text: pl.Series, field: Field) -> pl.Series:
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$"):
         plain = text.str.strip_suffix("Z")
         return plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us").dt.replace_time_zone("UTC")
+    if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?[+-](0\d|1[0-4]):?[0-5]\d$"):
+        return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us")
     fits = _where(text.str.contains(ZONED), text)
     split = fits.str.replace(ZONED, "${1}-${2}-${3}T${4}@${5}@${6}${7}")
     zoned = _clock(split.str.replace("Z$", "+0000"))

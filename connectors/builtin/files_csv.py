@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
+from connectors.builtin.files_csv_blocks import Blocks, is_bytewise
 from connectors.builtin.files_csv_dialect import dialect_of, opened
 from connectors.builtin.files_csv_scan import Record, Scanner
 from connectors.builtin.files_csv_write import CsvWriter, Destination
@@ -59,6 +61,9 @@ class CsvFile:
         """Yield the records behind a line."""
         del schema  # a line has to be taken apart as a whole anyway
         begin = max(after, self._head_end)
+        if is_bytewise(self.dialect, len(self.names)):
+            yield from self._blocks(begin, first, size)
+            return
         try:
             with opened(self.path, self.dialect.encoding) as file:
                 for _ in islice(file, begin):
@@ -71,6 +76,13 @@ class CsvFile:
                     yield page
         except UnicodeError as error:
             raise self._undecodable(error) from error
+
+    def _blocks(self, begin: int, first: int, size: int) -> Iterator[RawPage]:
+        blocks = Blocks(self.path, self.dialect, self.names)
+        for part in blocks.parts(begin, size):
+            page = self._page(part, first, blocks.line) if isinstance(part, list) else replace(part, first=first)
+            first += page.columns.height
+            yield page
 
     def unstorable(self, records: pl.DataFrame) -> Mapping[int, tuple[str, Message]]:
         """Return the rows with characters that the file's encoding does not have."""

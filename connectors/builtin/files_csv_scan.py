@@ -101,6 +101,11 @@ class Scanner:
             else:
                 yield Record(self.line, text, None, _undecodable())
 
+    @property
+    def pending(self) -> int:
+        """Return how many of the lines that were taken are still to be looked at."""
+        return len(self._back)
+
     def _take(self) -> str | None:
         text = self._back.popleft() if self._back else next(self._rest, None)
         self.line += text is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,8 +31,8 @@ class RawPage:
     """
 
     columns: pl.DataFrame
-    places: list[int]
-    texts: list[str]
+    places: Sequence[int]
+    texts: Sequence[str]
     rejects: list[Reject]
     end: int
     first: int

@@ -16,7 +16,7 @@ from webapp.supervisor.preflight import ROOT
 SUITES: dict[str, tuple[str, ...]] = {
     "rules": ("rules",),
     "sync": ("sync",),
-    "connectors": ("connectors",),
+    "connectors": ("connectors", "files"),
     "web": ("entities", "web"),
     "correlation": ("correlation",),
     "w1": ("w1",),

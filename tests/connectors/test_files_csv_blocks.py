@@ -1,0 +1,77 @@
+"""Blocks of CSV text: what is taken apart fast is what the scanner would have said, line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.builtin import files_csv, files_csv_blocks
+from connectors.builtin.files_csv import CsvFile
+from connectors.builtin.files_format import RawPage
+from connectors.builtin.files_options import Options
+from rules.schema import Schema
+
+FIELDS = st.sampled_from(
+    ("", "a", " b ", '""', '"x,y"', '"l1\nl2"', '"q""q"', "客户", "NULL", '"NULL"', 'a"b', '"open', "# c")
+)
+LINES = st.lists(
+    st.lists(FIELDS, min_size=2, max_size=4).map(",".join) | st.sampled_from(("", "  ", "\udcff,x,y")), max_size=12
+)
+
+
+def taken_apart(path: Path, options: Options, *, fast: bool, size: int, after: int = 0) -> tuple[list[Any], ...]:
+    with pytest.MonkeyPatch.context() as patch:
+        if not fast:
+            patch.setattr(files_csv, "is_bytewise", lambda *_: False)
+        patch.setattr(files_csv_blocks, "_FIRST", 64)
+        pages: list[RawPage] = list(CsvFile(path, options).pages(Schema(()), after, 1, size))
+    rejects = [(r.place, r.raw, str(r.message)) for page in pages for r in page.rejects]
+    firsts = [(page.first, page.columns.height) for page in pages]
+    assert [first for first, _ in firsts] == [1 + sum(h for _, h in firsts[:n]) for n in range(len(firsts))]
+    assert all(height <= size for _, height in firsts)
+    rows = [row for page in pages for row in page.columns.rows()]
+    return rows, [place for page in pages for place in page.places], rejects, [page.end for page in pages]
+
+
+@given(
+    lines=LINES, end=st.sampled_from(("\n", "\r\n")), last=st.booleans(), null=st.sampled_from(("", "NULL")),
+    encoding=st.sampled_from(("utf-8", "utf-8-bom", "gb18030")), size=st.sampled_from((1, 3, 1000)),
+)  # fmt: skip
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_ways_say_the_same(
+    tmp_path: Path, lines: list[str], end: str, *, last: bool, null: str, encoding: str, size: int
+) -> None:
+    """Values, empty ones and line numbers are the same, whatever is broken, also behind the line a page ended with."""
+    path, codec = tmp_path / "a.csv", {"utf-8-bom": "utf-8-sig"}.get(encoding, encoding)
+    text = end.join(("a,b,c", *lines)) + end * last
+    path.write_bytes(text.encode(codec, "surrogateescape"))
+    options = Options("", encoding=encoding, null_text=null, delimiter=",")
+    fast = taken_apart(path, options, fast=True, size=size)
+    assert fast[:3] == taken_apart(path, options, fast=False, size=size)[:3]
+    for behind in fast[3][:3]:
+        rest = taken_apart(path, options, fast=True, size=size, after=behind)
+        assert rest[0] == [row for row, place in zip(fast[0], fast[1], strict=True) if place > behind]
+
+
+def test_texts_of_records(tmp_path: Path) -> None:
+    """What a record looks like is made when it is asked for, also for records of several lines."""
+    path = tmp_path / "a.csv"
+    for body, shown in (("1,x\n2,y\n", ["1,x", "2,y"]), ('1,"x\ny"\n2,\n', ['1,"x\ny"', "2,"])):
+        path.write_text("a,b\n" + body)
+        (page,) = CsvFile(path, Options("")).pages(Schema(()), 0, 1, 10)
+        assert list(page.texts) == shown
+        assert page.texts[0:1] == shown[:1]
+
+
+def test_a_record_that_is_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record larger than a block is read whole."""
+    monkeypatch.setattr(files_csv_blocks, "_FIRST", 64)
+    path = tmp_path / "a.csv"
+    long = "x\n" * 300
+    path.write_text(f'a,b\n1,"{long}"\n2,{long[0] * 500}\n3,c\n')
+    rows = [row for page in CsvFile(path, Options("")).pages(Schema(()), 0, 1, 10) for row in page.columns.rows()]
+    assert rows[-2:] == [("2", "x" * 500), ("3", "c")]
