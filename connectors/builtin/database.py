@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_flavor import Flavor
+from connectors.builtin.database_queries import QUERY, Query, queries
 from connectors.builtin.database_read import Reader
-from connectors.builtin.database_types import Table
+from connectors.builtin.database_types import Column, Table
 from connectors.builtin.database_write import Writer
-from connectors.errors import ObjectMissing
+from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, WriteResult
 from rules.predicate import Predicate
 from rules.schema import Change, Schema
@@ -45,7 +46,9 @@ class Database(Connector):
     def objects(self) -> list[ObjectInfo]:
         """Return the tables and views that may be read, sorted by name."""
         with self.session() as connection:
-            return self.flavor.objects(connection, self.namespace)
+            found = self.flavor.objects(connection, self.namespace)
+        own = [ObjectInfo(name, QUERY, writable=False) for name in self._queries]
+        return sorted((*(info for info in found if info.name not in self._queries), *own), key=lambda info: info.name)
 
     def schema(self, name: str) -> Schema:
         """Return the fields of a table or view; raises `ObjectMissing`."""
@@ -76,11 +79,14 @@ class Database(Connector):
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - the database knows its own types
         """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
         table = self._table(name)
+        source = sa.table(table.name, *map(_column, table.columns), schema=self.namespace)
+        if table.kind == QUERY:
+            raise Misconfigured(msg("'{object}' is an own query, so it can only be read.", object=name))
         fenced = fence if fence is not None and self._fences.usable(self.session) else None
         with self.transaction(name) as connection:
             if fenced is not None:
                 self._fences.claim(connection, fenced)
-            writer = Writer(self.flavor, connection, self._source(table), table)
+            writer = Writer(self.flavor, connection, source, table)
             keys = tuple(writer.write(index, change) for index, change in enumerate(changes))
         return WriteResult(writer.failures, keys)
 
@@ -138,13 +144,17 @@ class Database(Connector):
         return {}
 
     @cached_property
+    def _queries(self) -> dict[str, Query]:
+        return queries(self.settings)
+
+    @cached_property
     def _fences(self) -> FenceTable:
         return FenceTable(self.namespace, allowed=bool(self.settings.get("own_table", True)))
 
     def _table(self, name: str) -> Table:
         if name not in self._tables:
             with self.session(name) as connection:
-                found = self.flavor.table(connection, self.namespace, name)
+                found = self._found(connection, name)
             if found is None:
                 raise ObjectMissing(
                     msg("There is no table or view '{object}' (any more).", object=name),
@@ -158,6 +168,17 @@ class Database(Connector):
         table = self._table(request.object)
         return Reader(self.flavor, self._source(table), table, request.schema)
 
-    def _source(self, table: Table) -> sa.TableClause:
-        columns: list[sa.ColumnClause[Any]] = [sa.column(column.name) for column in table.columns]
-        return sa.table(table.name, *columns, schema=self.namespace)
+    def _found(self, connection: sa.Connection, name: str) -> Table | None:
+        query = self._queries.get(name)
+        if query is None:
+            return self.flavor.table(connection, self.namespace, name)
+        return query.table(self.flavor.described(connection, query))
+
+    def _source(self, table: Table) -> sa.FromClause:
+        if table.kind == QUERY:
+            return self._queries[table.name].source(table.columns)
+        return sa.table(table.name, *map(_column, table.columns), schema=self.namespace)
+
+
+def _column(column: Column) -> sa.ColumnClause[Any]:
+    return sa.column(column.name)

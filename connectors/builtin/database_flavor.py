@@ -12,6 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin.database_filter import ColumnTests
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Decoded, Table, decode
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
@@ -78,6 +79,10 @@ class Flavor(ABC):
     @abstractmethod
     def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
         """Return a table as the catalogue shows it, or None if there is none."""
+
+    @abstractmethod
+    def described(self, connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+        """Return the columns of an own query, with the types that the database gives them."""
 
     @abstractmethod
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:

@@ -59,7 +59,7 @@ class Phase:
 class Reader:
     """Reads some fields of one table."""
 
-    def __init__(self, flavor: Flavor, source: sa.TableClause, table: Table, schema: Schema) -> None:
+    def __init__(self, flavor: Flavor, source: sa.FromClause, table: Table, schema: Schema) -> None:
         self._flavor = flavor
         self._source = source
         self._table = table

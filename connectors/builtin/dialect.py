@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from connectors import egress
 from connectors.builtin.database import Database
 from connectors.builtin.database_fence import FenceTable
+from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.database_types import Table
 from connectors.builtin.dialect_flavor import DialectFlavor
@@ -56,6 +57,7 @@ class AnyDatabase(Database):
             Setting("password", N_("Password"), SettingKind.SECRET),
             Setting("schema", N_("Schema"), help=N_("Empty for the one that the user works in."), advanced=True),
             KEYS_SETTING,
+            QUERIES_SETTING,
             OWN_TABLE_SETTING,
         ),
         capabilities=replace(CAPABILITIES, filter=False),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
@@ -29,6 +32,18 @@ _KINDS: Sequence[tuple[type[sa.types.TypeEngine[Any]], FieldType]] = (
     (sa.types._Binary, FieldType.BINARY),  # noqa: SLF001 - the public name of BINARY and VARBINARY's base is missing
     (sa.String, FieldType.TEXT),
 )
+
+_PYTHON: Mapping[type, FieldType] = {
+    bool: FieldType.BOOLEAN,
+    int: FieldType.INTEGER,
+    float: FieldType.FLOAT,
+    Decimal: FieldType.DECIMAL,
+    dt.datetime: FieldType.LOCAL_DATETIME,
+    dt.date: FieldType.DATE,
+    dt.time: FieldType.TIME,
+    bytes: FieldType.BINARY,
+}
+_SAMPLE = 200
 
 
 def objects(connection: sa.Connection, schema: str | None) -> list[ObjectInfo]:
@@ -56,6 +71,28 @@ def table(
     needed = {column.name for column in columns if not column.field.nullable}
     key = tuple(inspector.get_pk_constraint(name, schema).get("constrained_columns") or ())
     return Table(name, columns, key or _unique(inspector, schema, name, needed), "view" if view else "table")
+
+
+def described(connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+    """Return the columns of a query by what the driver says of its result, else by its first records."""
+    result = connection.exec_driver_sql(query.wrapped().replace("%", "%%") if _percent(connection) else query.wrapped())
+    rows = result.fetchmany(_SAMPLE)
+    told = list(result.cursor.description or ()) if result.cursor is not None else []
+    result.close()
+    names = list(result.keys())
+    return tuple(_of_result(names[i], tuple(row), [found[i] for found in rows]) for i, row in enumerate(told))
+
+
+def _percent(connection: sa.Connection) -> bool:
+    """Tell whether the driver takes a percent sign for the beginning of a parameter."""
+    return connection.dialect.paramstyle in ("format", "pyformat")
+
+
+def _of_result(name: str, told: tuple[Any, ...], values: Sequence[Any]) -> Column:
+    kinds = [told[1]] if isinstance(told[1], type) else [type(value) for value in values if value is not None]
+    kind = next((_PYTHON[one] for one in kinds if one in _PYTHON), FieldType.TEXT)
+    numbers = _digits(None, told) if kind is FieldType.DECIMAL else {}
+    return Column(Field(name, kind, **numbers), kind.value)
 
 
 def kind_of(native: sa.types.TypeEngine[Any], kinds: Mapping[str, FieldType]) -> FieldType:

@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import ClauseList
 from connectors.builtin import dialect_catalog, dialect_errors, dialect_values
 from connectors.builtin.database_filter import CannotTest, ColumnTests
 from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, many
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Decoded, Table
 from connectors.builtin.dialect_write import DialectLoader
 from connectors.errors import ConnectorError, Misconfigured
@@ -50,6 +51,10 @@ class DialectFlavor(Flavor):
     def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
         """Return a table as the inspector shows it."""
         return dialect_catalog.table(connection, schema, name, self.kinds)
+
+    def described(self, connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+        """Return the columns of an own query."""
+        return dialect_catalog.described(connection, query)
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return a driver's error in our words."""

@@ -17,6 +17,7 @@ from connectors.builtin import mysql_listen
 from connectors.builtin.database_captured import CapturedDatabase
 from connectors.builtin.database_changes import WindowLog
 from connectors.builtin.database_check import Untrusted
+from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import (
     CAPABILITIES,
     CATEGORY,
@@ -71,7 +72,7 @@ class MySQL(CapturedDatabase):
         label="MySQL, MariaDB",
         category=CATEGORY,
         summary=N_("Tables and views of a MySQL or MariaDB database."),
-        settings=(*server_settings(3306), *TLS_SETTINGS, OWN_TABLE_SETTING, OPTIONS_SETTING),
+        settings=(*server_settings(3306), *TLS_SETTINGS, QUERIES_SETTING, OWN_TABLE_SETTING, OPTIONS_SETTING),
         capabilities=replace(CAPABILITIES, capture=True),
     )
     flavor = MySQLFlavor()

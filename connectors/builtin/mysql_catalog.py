@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
+import pymysql
 import sqlalchemy as sa
+from pymysql.constants import FIELD_TYPE, FLAG
 
 from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
@@ -69,6 +73,30 @@ _TYPES: Mapping[str, FieldType] = {
     "json": FieldType.JSON,
     **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), FieldType.BINARY),
 }
+_CODES: Mapping[int, str] = {
+    FIELD_TYPE.TINY: "tinyint",
+    FIELD_TYPE.SHORT: "smallint",
+    FIELD_TYPE.INT24: "mediumint",
+    FIELD_TYPE.LONG: "int",
+    FIELD_TYPE.LONGLONG: "bigint",
+    FIELD_TYPE.YEAR: "year",
+    FIELD_TYPE.BIT: "bit",
+    FIELD_TYPE.NEWDECIMAL: "decimal",
+    FIELD_TYPE.FLOAT: "float",
+    FIELD_TYPE.DOUBLE: "double",
+    FIELD_TYPE.DATE: "date",
+    FIELD_TYPE.TIME: "time",
+    FIELD_TYPE.DATETIME: "datetime",
+    FIELD_TYPE.TIMESTAMP: "timestamp",
+    FIELD_TYPE.JSON: "json",
+    FIELD_TYPE.BLOB: "text",
+    FIELD_TYPE.VAR_STRING: "varchar",
+    FIELD_TYPE.STRING: "char",
+    FIELD_TYPE.GEOMETRY: "geometry",
+}
+"""The types of results."""
+_BINARY, _MICROS = 63, 6
+_BYTES = {"text": "blob", "varchar": "varbinary", "char": "binary"}
 _BOOLEANS = {"tinyint(1)", "bit(1)"}
 _LIMITED = {"char", "varchar", "binary", "varbinary"}
 
@@ -98,6 +126,30 @@ def table(connection: sa.Connection, name: str) -> Table | None:
     return Table(name, columns, tuple(key.names.split("\n")) if key else (), kind, unsafe=unsafe)
 
 
+def described(connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+    """Return the columns of a query by what the server says of its result."""
+    driver: pymysql.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    with driver.cursor() as cursor:
+        cursor.execute(f"{query.wrapped()} LIMIT 0")
+        fields = [] if cursor._result is None else cursor._result.fields  # noqa: SLF001
+    return tuple(_column(_as_row(field), json=field.type_code == FIELD_TYPE.JSON) for field in fields)
+
+
+def _as_row(field: Any) -> Any:
+    """Return a field of a result as the catalogue would show it; MariaDB's JSON is a long text there."""
+    native = _CODES.get(field.type_code, "text")
+    if field.charsetnr == _BINARY and native in _BYTES:
+        native = _BYTES[native]
+    if field.flags & (FLAG.ENUM | FLAG.SET):
+        native = "varchar"
+    signs = (1 if field.scale else 0) + (0 if field.flags & FLAG.UNSIGNED else 1)
+    fraction = field.scale if field.scale <= _MICROS else 0
+    return SimpleNamespace(
+        name=field.name, data_type=native, extra="", standard=None, nullable="YES", length=None, label="",
+        column_type=f"{native}({field.length})", digits=field.length - signs, scale=field.scale, fraction=fraction,
+    )  # fmt: skip
+
+
 def _json_columns(connection: sa.Connection, name: str) -> set[str]:
     if not getattr(connection.dialect, "is_mariadb", False):
         return set()
@@ -105,7 +157,7 @@ def _json_columns(connection: sa.Connection, name: str) -> set[str]:
     return {clause[1] for clause in clauses if clause}
 
 
-def _column(row: sa.Row[Any], *, json: bool) -> Column:
+def _column(row: Any, *, json: bool) -> Column:
     native = _text(row.data_type).lower()
     kind = FieldType.JSON if json else _TYPES.get(native, FieldType.TEXT)
     if _text(row.column_type).lower() in _BOOLEANS:
@@ -122,7 +174,7 @@ def _column(row: sa.Row[Any], *, json: bool) -> Column:
     return Column(field, native, cast=_text(row.column_type), computed=" generated" in extra)
 
 
-def _scale(row: sa.Row[Any], kind: FieldType) -> int | None:
+def _scale(row: Any, kind: FieldType) -> int | None:
     if kind is FieldType.DECIMAL:
         return int(row.scale)
     if kind in {FieldType.TIME, FieldType.DATETIME, FieldType.LOCAL_DATETIME}:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from connectors.builtin import mysql_catalog, mysql_errors
 from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, many
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Decoded, Table, decode, to_wire, truths
 from connectors.builtin.mysql_cells import Rows, column_of_cells, unpack
 from connectors.builtin.mysql_filter import MySQLTests
@@ -41,6 +42,10 @@ class MySQLFlavor(Flavor):
     def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:  # noqa: ARG002
         """Return a table of the database."""
         return mysql_catalog.table(connection, name)
+
+    def described(self, connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+        """Return the columns of an own query."""
+        return mysql_catalog.described(connection, query)
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return a driver's error in our words."""

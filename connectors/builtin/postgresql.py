@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_captured import CapturedDatabase
 from connectors.builtin.database_changes import WindowLog
+from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import (
     CAPABILITIES,
     CATEGORY,
@@ -59,7 +60,7 @@ class PostgreSQL(CapturedDatabase):
             *server_settings(5432),
             Setting("schema", N_("Schema"), default="public"),
             *TLS_SETTINGS,
-            OWN_TABLE_SETTING,
+            QUERIES_SETTING, OWN_TABLE_SETTING,
             OPTIONS_SETTING,
         ),
         capabilities=replace(CAPABILITIES, capture=True),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.errors import Forbidden, Misconfigured
 from connectors.spi import ObjectInfo
@@ -55,6 +58,13 @@ JOIN base b ON b.attnum = a.attnum JOIN pg_catalog.pg_type t ON t.oid = b.typid 
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = :oid AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 ORDER BY a.attnum
+""")
+
+_DESCRIBED = sa.text("""
+SELECT format_type(d.type, d.modifier) AS native, format_type(d.type, -1) AS "cast", t.typcategory::text AS category,
+       true AS nullable, false AS has_default, false AS always, false AS serial, '' AS label
+FROM unnest(CAST(:types AS oid[]), CAST(:modifiers AS integer[])) WITH ORDINALITY AS d(type, modifier, place)
+JOIN pg_catalog.pg_type t ON t.oid = d.type ORDER BY d.place
 """)
 
 _KEY = sa.text("""
@@ -122,7 +132,21 @@ def table(connection: sa.Connection, schema: str, name: str) -> Table | None:
     return Table(name, columns, keys[0] if keys else (), _KINDS.get(found.kind, "table"), bulk)
 
 
-def _column(row: sa.Row[Any]) -> Column:
+def described(connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+    """Return the columns of a query by what the server says of its result."""
+    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    with driver.cursor() as cursor:
+        cursor.execute(f"{query.wrapped()} LIMIT 0".encode())
+        result = cursor.pgresult
+        assert result is not None  # noqa: S101 - a SELECT has one
+        numbers = range(result.nfields)
+        names = [(result.fname(number) or b"").decode() for number in numbers]
+        types = {"types": [result.ftype(i) for i in numbers], "modifiers": [result.fmod(i) for i in numbers]}
+    rows = connection.execute(_DESCRIBED, types)
+    return tuple(_column(SimpleNamespace(name=name, **row._mapping)) for name, row in zip(names, rows, strict=True))  # noqa: SLF001
+
+
+def _column(row: Any) -> Column:
     base = _MODIFIER.sub("", row.native)
     modifiers = _MODIFIER.search(row.native)
     first, second = (int(part) if part else None for part in modifiers.groups()) if modifiers else (None, None)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from connectors.builtin import postgresql_catalog, postgresql_errors
 from connectors.builtin.database_flavor import Fetched, Flavor, Limits, Loader, Refusal
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_filter import PostgreSQLTests
@@ -61,6 +62,10 @@ class PostgreSQLFlavor(Flavor):
     def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
         """Return a table of the schema."""
         return postgresql_catalog.table(connection, schema or "public", name)
+
+    def described(self, connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+        """Return the columns of an own query."""
+        return postgresql_catalog.described(connection, query)
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return a driver's error in our words."""

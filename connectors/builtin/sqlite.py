@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from connectors.builtin import sqlite_flavor, sqlite_stage
 from connectors.builtin.database import WRITES, Database
+from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
@@ -37,7 +38,7 @@ class SQLite(Database):
                 required=True,
                 placeholder="payroll.db",
             ),
-            OWN_TABLE_SETTING,
+            QUERIES_SETTING, OWN_TABLE_SETTING,
         ),
         capabilities=CAPABILITIES,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from connectors.builtin.database_flavor import OWN_TABLE
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
@@ -28,6 +30,7 @@ FROM pragma_index_list(:name) i, pragma_index_info(i.name) c
 WHERE i."unique" = 1 AND i.partial = 0 AND i.origin <> 'pk' ORDER BY width, i.seq, c.seqno
 """)
 
+_VIEW, _SAMPLE = "syncline query", 200
 NUMERIC, TEXT, BLOB, REAL, INTEGER = "numeric", "text", "blob", "real", "integer"
 _MODIFIER = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _AUTOINCREMENT = re.compile(r"\bAUTOINCREMENT\b", re.IGNORECASE)
@@ -47,6 +50,11 @@ _WORDS: Sequence[tuple[str, FieldType]] = (
     ("NUMBER", FieldType.DECIMAL),
     ("MONEY", FieldType.DECIMAL),
 )
+_VALUES = {
+    int: (FieldType.INTEGER, INTEGER),
+    float: (FieldType.FLOAT, REAL),
+    bytes: (FieldType.BINARY, BLOB),
+}
 _AFFINITIES = {INTEGER: FieldType.INTEGER, REAL: FieldType.FLOAT, BLOB: FieldType.BINARY}
 
 
@@ -70,6 +78,27 @@ def table(connection: sa.Connection, name: str) -> Table | None:
     columns = tuple(_column(row, primary, numbered=numbered, serial=serial) for row in rows)
     needed = {column.name for column in columns if not column.field.nullable}
     return Table(name, columns, primary or _unique(connection, name, needed), found.kind)
+
+
+def described(connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+    """Return the columns of a query, which is a view of this connection for as long as that takes.
+
+    What is calculated has no declared type; then the first records tell.
+    """
+    sample = connection.exec_driver_sql(f"{query.wrapped()} LIMIT {_SAMPLE}").fetchall()
+    connection.exec_driver_sql(f'CREATE TEMP VIEW "{_VIEW}" AS {query.sql}')
+    rows = connection.execute(_COLUMNS, {"name": _VIEW}).fetchall()
+    connection.exec_driver_sql(f'DROP VIEW temp."{_VIEW}"')
+    columns = [_column(row, (), numbered=False, serial=False) for row in rows]
+    told = [{type(found[i]) for found in sample if found[i] is not None} for i in range(len(columns))]
+    pairs = zip(rows, columns, told, strict=True)
+    return tuple(column if row.native else _seen(column, kinds) for row, column, kinds in pairs)
+
+
+def _seen(column: Column, kinds: set[type]) -> Column:
+    """Return a column without a declared type as its values are, where they are all of one type."""
+    found = _VALUES.get(kinds.pop()) if len(kinds) == 1 else None
+    return column if found is None else Column(replace(column.field, type=found[0]), found[1])
 
 
 def affinity(declared: str) -> str:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from connectors.builtin import sqlite_catalog, sqlite_errors
 from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, RefusedError, many
+from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Decoded, Table
 from connectors.builtin.sqlite_filter import SQLiteTests
 from connectors.builtin.sqlite_values import decoded, stored
@@ -43,6 +44,10 @@ class SQLiteFlavor(Flavor):
     def table(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:  # noqa: ARG002
         """Return a table of the file."""
         return sqlite_catalog.table(connection, name)
+
+    def described(self, connection: sa.Connection, query: Query) -> tuple[Column, ...]:
+        """Return the columns of an own query."""
+        return sqlite_catalog.described(connection, query)
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return a driver's error in our words."""
