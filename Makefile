@@ -83,6 +83,7 @@ docs: .venv/.test ## write the parts of the documentation that are made from cod
 
 quality: .venv/.test assets ## test the connectors and write down what is found: make quality ARGS=tests/connectors/test_rest.py
 	@tools/system-packages.sh
+	$(if $(ARGS),,@rm -f connectors/quality.json)
 	$(BIN)/pytest --connector-quality=connectors/quality.json $(if $(ARGS),$(ARGS),tests/connectors tests/entities/test_hub.py)
 
 bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|w1 ARGS=...

@@ -106,17 +106,25 @@ class Findings:
     def result(self) -> dict[str, Any]:
         """Return what the file says: a law that failed once has failed; a skipped one with its reason."""
         laws = {name: _whole(found) for name, found in sorted(self.laws.items())}
-        shown = {
-            name: sorted(d for d, o in found.items() if _whole(o) == PASSED)
-            for name, found in sorted(self.evidence.items())
-        }
-        return {"laws": laws, "evidence": {name: details for name, details in shown.items() if details}}
+        return {"laws": laws, "evidence": self.beside({})}
+
+    def beside(self, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Return the evidence that was found, and what was known and not looked at."""
+        shown = {}
+        for name in sorted({*known, *self.evidence}):
+            found = self.evidence.get(name, {})
+            kept = {detail for detail in known.get(name, ()) if detail not in found}
+            shown[name] = sorted(kept | {detail for detail, o in found.items() if _whole(o) == PASSED})
+        return {name: details for name, details in shown.items() if details}
 
 
 def write(path: Path, found: Mapping[str, Findings]) -> None:
-    """Write what was found; connectors that did not take part stay as they were."""
+    """Write what was found; what was not looked at stays as it was."""
     known = json.loads(path.read_text("utf-8"))["connectors"] if path.exists() else {}
-    known |= {name: findings.result() for name, findings in found.items() if findings.laws}
+    for name, findings in found.items():
+        before = known.get(name, {"laws": {}, "evidence": {}})
+        laws = findings.result()["laws"] or before["laws"]
+        known[name] = {"laws": laws, "evidence": findings.beside(before["evidence"])}
     document = {"format": FORMAT, "connectors": dict(sorted(known.items()))}
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
 

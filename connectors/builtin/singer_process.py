@@ -134,8 +134,9 @@ class Running:
 
     @property
     def reason(self) -> str:
-        """Return the last that the program said, without its secrets."""
-        text = next((line for line in reversed(self._told) if line.strip()), "–").strip()
+        """Return the last that the program said, without its secrets; what it calls an error comes first."""
+        errors = [found[1] for line in self._told if (found := _ERROR.search(line))]
+        text = "; ".join(errors[-2:]) or next((line for line in reversed(self._told) if line.strip()), "–").strip()
         for secret in sorted(filter(None, self.call.secrets), key=len, reverse=True):
             text = text.replace(secret, "•••")
         return text[:300]
@@ -188,3 +189,4 @@ class Running:
 
 
 _METRIC = re.compile(r"METRIC: (\{.*\})")
+_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b[\s|:]*(?:[\w.-]+ *\| *)?(.*\S)")

@@ -15,52 +15,88 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
     "postgresql": ("real_system", "PostgreSQL 18"),
     "mysql": ("real_system", "MariaDB 10.11"),
     "sqlite": ("real_system", "SQLite 3"),
-    "files": ("real_system", "CSV, JSON, JSON lines, XML and Excel files"),
+    "sqlalchemy": ("real_system", "Firebird 3, PostgreSQL 18"),
+    "files": ("real_system", "CSV, JSON, JSON lines, XML, Excel and Parquet files"),
+    "file_drop": ("real_system", "files in a folder"),
     "rest": ("rebuilt_system", "a web server of the tests that refuses what it does not know"),
+    "soap": ("real_system", "spyne 2.14"),
+    "odata": ("real_system", "SAP CAP, OData 2 and 4"),
     "amqp": ("real_system", "RabbitMQ 3.10"),
     "redis_streams": ("real_system", "Valkey 9.1"),
-    "mqtt": ("real_system", "Eclipse Mosquitto 2"),
+    "mqtt": ("real_system", "Eclipse Mosquitto 2.0"),
     "kafka": ("real_system", "Tansu, an independent broker of Kafka's protocol"),
+    "ldap": ("real_system", "OpenLDAP 2.5"),
+    "singer_tap": ("rebuilt_system", "a tap of the tests that has every fault"),
+    "singer_target": ("rebuilt_system", "a target of the tests that has every fault"),
 }
 """Connector -> what its conformance class is tested against: the system itself, or one that the tests imitate."""
 
+_CONNECTORS = "docs/connectors.md"
 PAGES: Mapping[str, str] = {
-    "postgresql": "docs/connectors.md#databases",
-    "mysql": "docs/connectors.md#databases",
-    "sqlite": "docs/connectors.md#databases",
-    "files": "docs/connectors.md#files",
-    "rest": "docs/connectors.md#rest-with-json",
-    "amqp": "docs/connectors.md#rabbitmq",
-    "redis_streams": "docs/connectors.md#redis-and-valkey",
-    "mqtt": "docs/connectors.md#mqtt",
-    "kafka": "docs/connectors.md#kafka",
+    "postgresql": f"{_CONNECTORS}#databases",
+    "mysql": f"{_CONNECTORS}#databases",
+    "sqlite": f"{_CONNECTORS}#databases",
+    "files": f"{_CONNECTORS}#files",
+    "file_drop": f"{_CONNECTORS}#files",
+    "rest": f"{_CONNECTORS}#rest-with-json-or-xml",
+    "graphql": f"{_CONNECTORS}#graphql",
+    "soap": f"{_CONNECTORS}#soap",
+    "amqp": f"{_CONNECTORS}#message-queues",
+    "redis_streams": f"{_CONNECTORS}#message-queues",
+    "mqtt": f"{_CONNECTORS}#message-queues",
+    "kafka": f"{_CONNECTORS}#message-queues",
+    "ldap": f"{_CONNECTORS}#ldap-and-active-directory",
+    "singer_tap": f"{_CONNECTORS}#taps-and-targets-of-singer",
+    "singer_target": f"{_CONNECTORS}#taps-and-targets-of-singer",
 }
 """Connector -> where its documentation is."""
 
 _BENCHMARK = "docs/benchmarks.md#workload-w1"
+_HERE = "tests/connectors"
 
 SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "postgresql": {
-        "faults": ("tests/connectors/test_postgresql.py::test_a_lost_connection_can_be_tried_again",),
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_postgresql",),
+        "faults": (f"{_HERE}/test_postgresql.py::test_a_lost_connection_can_be_tried_again",),
         "benchmark": (_BENCHMARK,),
     },
     "mysql": {
-        "faults": ("tests/connectors/test_mysql.py::test_a_lost_connection_can_be_tried_again",),
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_mysql",),
+        "faults": (f"{_HERE}/test_mysql.py::test_a_lost_connection_can_be_tried_again",),
         "benchmark": (_BENCHMARK,),
     },
-    "sqlite": {"benchmark": (_BENCHMARK,)},
+    "sqlite": {
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_sqlite",),
+        "faults": (f"{_HERE}/test_sqlite.py::test_a_locked_file_is_tried_again",),
+        "benchmark": (_BENCHMARK,),
+    },
     "files": {
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_files",),
         "faults": (
-            "tests/connectors/test_files_journal.py::test_a_crash_at_any_step_loses_and_doubles_nothing",
-            "tests/connectors/test_files_journal.py::test_a_killed_writer_leaves_whole_chunks",
+            f"{_HERE}/test_files_journal.py::test_a_crash_at_any_step_loses_and_doubles_nothing",
+            f"{_HERE}/test_files_journal.py::test_a_killed_writer_leaves_whole_chunks",
         ),
     },
-    "amqp": {
-        "bounded_memory": ("tests/connectors/test_amqp.py::test_large_messages_are_read_in_small_parts",),
-        "faults": ("tests/connectors/test_amqp.py::test_a_broker_that_is_killed_gives_all_again",),
+    "file_drop": {
+        "faults": (
+            f"{_HERE}/test_files_drop.py::test_a_stop_behind_any_page",
+            f"{_HERE}/test_files_drop.py::test_a_crash_before_a_file_is_moved",
+        ),
     },
-    "mqtt": {"faults": ("tests/connectors/test_mqtt.py::test_a_broker_that_is_killed",)},
-    "kafka": {"faults": ("tests/connectors/test_kafka.py::test_a_broker_that_is_gone",)},
+    "rest": {"bounded_memory": (f"{_HERE}/test_memory.py::test_rest",)},
+    "amqp": {
+        "bounded_memory": (f"{_HERE}/test_amqp.py::test_large_messages_are_read_in_small_parts",),
+        "faults": (f"{_HERE}/test_amqp.py::test_a_broker_that_is_killed_gives_all_again",),
+    },
+    "mqtt": {"faults": (f"{_HERE}/test_mqtt.py::test_a_broker_that_is_killed",)},
+    "kafka": {"faults": (f"{_HERE}/test_kafka.py::test_a_broker_that_is_gone",)},
+    "singer_tap": {
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_singer_tap",),
+        "faults": (
+            f"{_HERE}/test_singer_tap.py::test_a_tap_that_does_not_come_to_its_end_is_no_complete_read",
+            f"{_HERE}/test_singer_tap.py::test_a_tap_that_takes_too_long_is_ended",
+        ),
+    },
 }
 """Connector -> criterion -> the tests that show it, or the page of a benchmark."""
 

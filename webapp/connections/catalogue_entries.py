@@ -119,7 +119,7 @@ def grouped(found: Iterable[Entry], language: str) -> list[tuple[str, list[Entry
     groups: dict[tuple[bool, str], list[Entry]] = {}
     for entry in found:
         groups.setdefault((entry.problem is not None, entry.category[language]), []).append(entry)
-    ordered = sorted(groups.items())
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0], item[0][1].casefold()))
     return [(key[1], sorted(group, key=lambda e: (e.label[language].casefold(), e.name))) for key, group in ordered]
 
 

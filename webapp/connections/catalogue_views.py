@@ -69,7 +69,7 @@ def catalogue_page(args: Mapping[str, str]) -> dict[str, Any]:
     wanted = wanted if wanted.level in _LEVELS else Wanted(wanted.text, wanted.category, wanted.ability)
     lang = language()
     shown = find(found, wanted)
-    categories = sorted({(e.category["en"], e.category[lang]) for e in found}, key=lambda pair: pair[1])
+    categories = sorted({(e.category["en"], e.category[lang]) for e in found}, key=lambda pair: pair[1].casefold())
     return {
         "groups": grouped(shown, lang),
         "count": len(shown),
