@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -60,7 +61,10 @@ class OData(Connector):
 
     def schema(self, name: str) -> Schema:
         """Return the properties of an object's entities."""
-        return self.service.subject(name).set.schema
+        subject = self.service.subject(name)
+        labels, schema = subject.described.labels, subject.set.schema
+        named = (replace(field, label=labels.get(field.name, field.label)) for field in schema.fields)
+        return replace(schema, fields=tuple(named)) if labels else schema
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the entities of an object page by page."""

@@ -50,12 +50,13 @@ SPEC = ConnectorSpec(
 
 
 class ODataObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An object: an entity set, perhaps only a part of it."""
+    """An object: an entity set, perhaps only a part of it; `labels` are what its fields are called."""
 
     name: str
     set: str = ""
     filter: str = ""
     label: str = ""
+    labels: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,8 @@ class Service:
         return reply
 
     def _signed(self, request: Request) -> Request:
-        return replace(request, headers={**self.headers, **request.headers, **self._session})
+        headers = {**self.headers, **request.headers, **self._session}
+        return replace(request, url=self._query(request.url, {}), headers=headers)
 
     def _fetch_token(self, request: Request) -> None:
         asked = Request(self._query("", {}), headers={**self.headers, _TOKEN: "Fetch"})

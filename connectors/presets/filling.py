@@ -99,6 +99,10 @@ def _put(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _object(preset: Preset, described: PresetObject, values: Mapping[str, str], language: str) -> dict[str, Any]:
+    if preset.connector == "odata":
+        label = described.label.text(language)
+        labels = {field.name: field.label.text(language) for field in described.fields}
+        return {"name": described.name, "label": label, **described.described, "labels": labels}
     names = [field.name for field in described.fields]
     own = {
         "object.name": described.name,
@@ -160,9 +164,10 @@ def _merged(stored: Any, fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
     old = {o["name"]: o for o in stored if isinstance(o, dict) and "name" in o} if isinstance(stored, list) else {}
     mine = []
     for described in fresh:
-        names = {field["name"] for field in described["fields"]}
+        given = described.get("fields", [])
+        names = {field["name"] for field in given}
         added = [f for f in old.get(described["name"], {}).get("fields", ()) if f.get("name") not in names]
-        mine.append({**described, "fields": [*described["fields"], *added]})
+        mine.append({**described, "fields": [*given, *added]} if given else described)
     return [*mine, *(o for name, o in old.items() if name not in {d["name"] for d in fresh})]
 
 

@@ -115,6 +115,7 @@ class Vendor:
             for name in dir(type(self))
             for method, shape, public, kind in getattr(getattr(type(self), name), "routes", ())
         ]
+        self._routes.sort(key=lambda route: -len(re.sub(r"\(\?P.*?\)", "", route[1].pattern)))
 
     def records(self) -> dict[str, dict[str, Row]]:
         """Return what is there at first: object -> key -> the record as the vendor writes it."""
@@ -233,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - names of the standard library
+    do_GET = do_POST = do_PUT = do_PATCH = do_MERGE = do_DELETE = do_HEAD = _any  # noqa: N815 - names of the standard library
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the standard library
         pass
