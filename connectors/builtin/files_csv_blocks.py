@@ -7,16 +7,16 @@ regular expression without a memory of its own says so, at a small part of the c
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO
 
 import polars as pl
 import re2
 
 from connectors.builtin.files_csv_scan import Dialect, Record, Scanner
-from connectors.builtin.files_format import RawPage
+from connectors.builtin.files_format import RawPage, Texts
 
 _FIRST = 1024 * 1024
 _LARGEST = 32 * 1024 * 1024
@@ -106,18 +106,20 @@ class Blocks:
         count, height = block.count(b"\n") + (not block.endswith(b"\n")), frame.height
         if count == height:
             ends: Sequence[int] = range(self.line + 1, self.line + height + 1)
-            texts: Sequence[str] = _Lines(block, self.dialect.encoding)
+            lines = cache(block.splitlines)
+            codec = self.dialect.encoding.removesuffix("-sig")
+            text = lambda row: lines()[row].decode(codec, "replace")  # noqa: E731 - the two are one
         else:
             more = pl.sum_horizontal(frame.select(pl.all().str.count_matches("\n", literal=True).fill_null(0)))
             ends = (frame.select(more=more)["more"] + 1).cum_sum().to_list()
             ends = [self.line + end for end in ends]
-            texts = _Rows(frame, self.dialect)
+            text = lambda row: self.dialect.delimiter.join(map(self.dialect.token, frame.row(row)))  # noqa: E731
         begins = [self.line + 1, *(end + 1 for end in ends[:-1])] if count != height else ends
         for start in range(0, height, size):
             part = frame.slice(start, size)
             stop = start + part.height
             self.line = ends[stop - 1]
-            yield RawPage(part, begins[start:stop], _Part(texts, start), [], self.line, 0)
+            yield RawPage(part, begins[start:stop], Texts(part.height, partial(_from, text, start)), [], self.line, 0)
         self._wanted = max(_FIRST // 16, min(_LARGEST, len(block) * size // max(height, 1)))
 
     def _scanned(self, file: BinaryIO, size: int) -> tuple[list[Record], int]:
@@ -159,66 +161,5 @@ class _Decoded:
             yield line.decode(self._encoding, "surrogateescape")
 
 
-class _Texts(Sequence[str]):
-    """Texts of records that are only made when they are asked for."""
-
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[str]: ...
-    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
-        if isinstance(row, slice):
-            return [self.text(one) for one in range(*row.indices(len(self)))]
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        return self.text(row)
-
-    def text(self, row: int) -> str:
-        """Return the text of one record."""
-        raise NotImplementedError
-
-
-class _Lines(_Texts):
-    """Records that are lines of a block."""
-
-    def __init__(self, block: bytes, encoding: str) -> None:
-        self._block, self._encoding = block, encoding.removesuffix("-sig")
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    @cached_property
-    def _lines(self) -> list[bytes]:
-        return self._block.splitlines()
-
-    def text(self, row: int) -> str:
-        """Return a line."""
-        return self._lines[row].decode(self._encoding, "replace")
-
-
-class _Rows(_Texts):
-    """Records of several lines, written anew."""
-
-    def __init__(self, frame: pl.DataFrame, dialect: Dialect) -> None:
-        self._frame, self._dialect = frame, dialect
-
-    def __len__(self) -> int:
-        return self._frame.height
-
-    def text(self, row: int) -> str:
-        """Return a record as it would be written."""
-        return self._dialect.delimiter.join(self._dialect.token(value) for value in self._frame.row(row))
-
-
-class _Part(_Texts):
-    """The texts from a record on."""
-
-    def __init__(self, texts: Sequence[str], start: int) -> None:
-        self._texts, self._start = texts, start
-
-    def __len__(self) -> int:
-        return len(self._texts) - self._start
-
-    def text(self, row: int) -> str:
-        """Return a text."""
-        return self._texts[self._start + row]
+def _from(text: Callable[[int], str], start: int, row: int) -> str:
+    return text(start + row)

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import msgspec
 import polars as pl
 
-from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
+from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts
+from connectors.builtin.files_json_lines import Lines
 from connectors.builtin.files_json_write import JsonWriter
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
@@ -108,6 +109,29 @@ class JsonLinesFile(JsonRecords):
             for number, line in enumerate(_without_mark(file), 1):
                 if number > after and line.strip():
                     yield number, line.rstrip(b"\r\n")
+
+    def pages(self, schema: Schema, after: int, first: int, size: int) -> Iterator[RawPage]:
+        """Yield the records behind a line, those of a page at once where each is what its fields want."""
+        lines = Lines(schema)
+        as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
+        with self.path.open("rb") as file:
+            source = islice(_without_mark(file), after, None)
+            while taken := list(islice(source, size)):
+                page = self._at_once(lines, taken, after, first)
+                if page is None:
+                    found = [(n, line.rstrip(b"\r\n")) for n, line in enumerate(taken, after + 1) if line.strip()]
+                    page = self._page(found, schema, as_json, first) if found else None
+                after += len(taken)
+                if page is not None:
+                    first += page.columns.height
+                    yield page
+
+    def _at_once(self, lines: Lines, taken: list[bytes], after: int, first: int) -> RawPage | None:
+        columns = lines.columns(taken)
+        if columns is None:
+            return None
+        texts = Texts(len(taken), lambda row: taken[row].rstrip(b"\r\n").decode(errors="replace"))
+        return RawPage(columns, range(after + 1, after + len(taken) + 1), texts, [], after + len(taken), first)
 
     def merge(self, overlay: Overlay, target: Path) -> None:
         """Write the file anew: untouched lines as they are, new records behind them."""

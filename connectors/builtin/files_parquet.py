@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
+from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_parquet_types import column_of, exact, field_of, raw, shown, type_of
@@ -121,7 +121,7 @@ class ParquetFile:
         rows = [row for row in range(height) if row not in bad]
         kept = frame[rows] if bad else frame
         places = [before + row + 1 for row in rows]
-        return RawPage(kept, places, _Texts(kept), rejects, before + height, first)
+        return RawPage(kept, places, Texts(kept.height, partial(_shown, kept)), rejects, before + height, first)
 
     def _field(self, column: pa.Field) -> Field:
         found = field_of(column)
@@ -155,15 +155,8 @@ class ParquetFile:
             ) from error  # fmt: skip
 
 
-class _Texts(list[str]):
-    """What records look like, made only for those that are asked for."""
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        super().__init__()
-        self._frame = frame
-
-    def __getitem__(self, row: int) -> str:  # type: ignore[override]
-        return " | ".join("" if value is None else str(value) for value in self._frame.row(row))
+def _shown(frame: pl.DataFrame, row: int) -> str:
+    return " | ".join("" if value is None else str(value) for value in frame.row(row))
 
 
 def _inexact(name: str, value: str) -> Message:

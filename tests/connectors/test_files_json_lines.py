@@ -1,0 +1,56 @@
+"""JSON lines at once: what is taken apart fast is what looking at each value would have said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.builtin import files_json
+from connectors.spi import ReadRequest
+from rules.schema import Field, FieldType, Schema
+from tests.connectors.test_files_folder import files
+
+VALUES = st.sampled_from(
+    ("1", "-7", "1.50", "1e3", "1E-2", "9223372036854775808", "true", "null", '"x"', '"1.5"', '""', '"2024-01-31"',
+     '{"b": 1, "a": 1.0}', "[1,2.50]", '"客户\\u00e9"', "01", "12345678901234567890.125", "1e400"),
+)  # fmt: skip
+KINDS = (
+    FieldType.TEXT,
+    FieldType.INTEGER,
+    FieldType.DECIMAL,
+    FieldType.FLOAT,
+    FieldType.BOOLEAN,
+    FieldType.DATE,
+    FieldType.JSON,
+)
+LINES = st.lists(
+    st.lists(VALUES, min_size=1, max_size=4).map(lambda v: "{" + ", ".join(f'"m{n}": {x}' for n, x in enumerate(v)) + "}")
+    | st.sampled_from(("", "  ", "[1]", "{broken", '{"m0": 1} {"m0": 2}', '{"m0": 1, "m0": 2}', "\udcff")),
+    max_size=6,
+)  # fmt: skip
+
+
+def read(folder: Path, schema: Schema, *, fast: bool) -> tuple[list[Any], ...]:
+    with pytest.MonkeyPatch.context() as patch:
+        if not fast:
+            patch.setattr(files_json.Lines, "columns", lambda *_: None)
+        pages = list(files(folder).read(ReadRequest("a.jsonl", schema, page_size=2)))
+    rejects = [(r.place, r.raw, str(r.message), r.field) for page in pages for r in page.rejects]
+    return (
+        [row for page in pages for row in page.records.rows()],
+        rejects,
+        [page.position for page in pages if page.records.height],
+    )
+
+
+@given(lines=LINES, kinds=st.lists(st.sampled_from(KINDS), min_size=4, max_size=4))
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_ways_say_the_same(tmp_path: Path, lines: list[str], kinds: list[FieldType]) -> None:
+    """Values, what is put aside, and where it stands are the same, whatever kinds of values there are."""
+    (tmp_path / "a.jsonl").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    schema = Schema(tuple(Field(f"m{n}", kind, scale=2) for n, kind in enumerate(kinds)))
+    assert read(tmp_path, schema, fast=True) == read(tmp_path, schema, fast=False)
