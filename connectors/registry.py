@@ -24,6 +24,7 @@ BUILTIN: Mapping[str, str] = {
     "file_drop": "connectors.builtin.files_drop:FileDrop",
     "rest": "connectors.builtin.rest:Rest",
     "graphql": "connectors.builtin.graphql:GraphQL",
+    "airbyte_manifest": "connectors.builtin.airbyte_manifest:AirbyteManifest",
     "soap": "connectors.builtin.soap:Soap",
     "amqp": "connectors.builtin.amqp:Amqp",
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
