@@ -29,6 +29,8 @@ BUILTIN: Mapping[str, str] = {
     "amqp": "connectors.builtin.amqp:Amqp",
     "redis_streams": "connectors.builtin.redis_streams:RedisStreams",
     "mqtt": "connectors.builtin.mqtt:Mqtt",
+    "mssql": "connectors.builtin.mssql:MSSQL",
+    "oracle": "connectors.builtin.oracle:Oracle",
     "sqlalchemy": "connectors.builtin.dialect:AnyDatabase",
     "kafka": "connectors.builtin.kafka:Kafka",
     "odata": "connectors.builtin.odata:OData",

@@ -62,11 +62,15 @@ class RowLoader(Loader):
         for start in range(0, wanted.len(), _KEYS):
             condition = self._flavor.among(column, wanted.slice(start, _KEYS))
             statement = sa.select(self._flavor.wire(column)).select_from(self.source).where(condition)
-            found += [row[0] for row in self.connection.execute(statement.with_for_update())]
+            found += [row[0] for row in self.connection.execute(self.locked(statement))]
         there = self._flavor.decode(column, found).values
         if there.filter(there.is_in(wanted.implode())).is_duplicated().any():
             raise RefusedError(Refusal(msg("More than one record has this key.")))
         return keys.is_in(there.implode())
+
+    def locked(self, statement: sa.Select[Any]) -> sa.Select[Any]:
+        """Return a query that locks what it finds until the end of the transaction."""
+        return statement.with_for_update()
 
     def delete(self, keys: pl.Series) -> pl.Series:
         """Delete the records that are there."""

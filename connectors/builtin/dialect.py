@@ -14,12 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors import egress
-from connectors.builtin.database import Database
-from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
-from connectors.builtin.database_types import Table
 from connectors.builtin.dialect_flavor import DialectFlavor
+from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
 from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
 from rules.text import N_, Message, msg
@@ -28,17 +26,8 @@ _ELSEWHERE = ("host", "sock", "addr", "dsn", "service", "server", "connect", "at
 """What the name of a part of a URL's query must not hold: it would lead somewhere else."""
 _ROOTS = "SYNCLINE_FILE_ROOTS"
 
-KEYS_SETTING = Setting(
-    "keys",
-    N_("Keys"),
-    SettingKind.JSON,
-    N_("For views and tables without a key: the fields that tell their records apart."),
-    advanced=True,
-    placeholder='{"open_orders": ["order_no", "line"]}',
-)
 
-
-class AnyDatabase(Database):
+class AnyDatabase(DialectDatabase):
     """Tables and views of any database."""
 
     spec = ConnectorSpec(
@@ -64,11 +53,6 @@ class AnyDatabase(Database):
     )
     flavor = DialectFlavor()
     url = ""
-
-    @property
-    def namespace(self) -> str | None:
-        """Return the schema in which the objects are."""
-        return str(self.settings.get("schema") or "").strip() or None
 
     def open(self) -> Any:
         """Return a new connection of the driver; the engine makes them from the URL."""
@@ -129,22 +113,6 @@ class AnyDatabase(Database):
 
     def _readable(self) -> Message:
         return msg("{count} tables and views can be read.", count=len(self.objects()))
-
-    def _table(self, name: str) -> Table:
-        table = super()._table(name)
-        told = (self.settings.get("keys") or {}).get(name)
-        if not told:
-            return table
-        key = tuple(map(str, [told] if isinstance(told, str) else told))
-        if absent := [field for field in key if field not in table.by_name]:
-            raise Misconfigured(
-                msg("'{object}' has no field '{field}', which the setting 'Keys' names.", object=name, field=absent[0])
-            )
-        return replace(table, key=key)
-
-    @cached_property
-    def _fences(self) -> FenceTable:
-        return FenceTable(self.namespace, allowed=bool(self.settings.get("own_table", True)), portable=True)
 
     @cached_property
     def _engine(self) -> sa.Engine:

@@ -16,6 +16,10 @@ from connectors.spi import ObjectInfo
 from rules.schema import Field, FieldType
 
 MOST_SCALE = 38
+_ODD = 100
+"""A number of digits behind the point with which drivers say that there is none."""
+_LONG = 18
+"""A whole number of so many digits fits into 64 bits."""
 _SERIAL = (True, "always")
 
 # the first that a type is one of
@@ -66,9 +70,9 @@ def table(
     if not found:
         return None
     told = _told(connection, schema, name)
-    columns = tuple(_column(column, told.get(column["name"]), kinds or {}) for column in found)
+    columns = tuple(column(one, told.get(one["name"]), kinds or {}) for one in found)
     view = name in inspector.get_view_names(schema)
-    needed = {column.name for column in columns if not column.field.nullable}
+    needed = {one.name for one in columns if not one.field.nullable}
     key = tuple(inspector.get_pk_constraint(name, schema).get("constrained_columns") or ())
     return Table(name, columns, key or _unique(inspector, schema, name, needed), "view" if view else "table")
 
@@ -100,6 +104,9 @@ def kind_of(native: sa.types.TypeEngine[Any], kinds: Mapping[str, FieldType]) ->
     name = native.__class__.__name__.upper()
     if name in kinds:
         return kinds[name]
+    if isinstance(native, sa.Numeric) and isinstance(native, sa.Integer):  # Oracle's NUMBER is what its digits say
+        whole = native.scale == 0 and 0 < (native.precision or 0) <= _LONG
+        return FieldType.INTEGER if whole else FieldType.DECIMAL
     found = next((kind for base, kind in _KINDS if isinstance(native, base)), FieldType.TEXT)
     if found is FieldType.LOCAL_DATETIME and getattr(native, "timezone", False):
         return FieldType.DATETIME
@@ -117,7 +124,8 @@ def _told(connection: sa.Connection, schema: str | None, name: str) -> dict[str,
     return found
 
 
-def _column(found: Any, told: tuple[Any, ...] | None, kinds: Mapping[str, FieldType]) -> Column:
+def column(found: Any, told: tuple[Any, ...] | None, kinds: Mapping[str, FieldType]) -> Column:
+    """Return a column as the inspector shows it; `told` is what the driver says of it."""
     native = found["type"]
     kind = kind_of(native, kinds)
     computed = found.get("computed") is not None
@@ -146,13 +154,15 @@ def _digits(native: Any, told: tuple[Any, ...] | None) -> dict[str, Any]:
     precision, scale = getattr(native, "precision", None), getattr(native, "scale", None)
     if precision is None and told is not None and isinstance(told[4], int) and isinstance(told[5], int):
         precision, scale = told[4] or None, abs(told[5])
-    return {} if precision is None else {"precision": int(precision), "scale": int(scale or 0)}
+    if precision is None or abs(scale or 0) > _ODD:
+        return {}
+    return {"precision": int(precision), "scale": int(scale or 0)}
 
 
 def _fraction(native: Any) -> int | None:
     """Return how many digits of a second a column keeps, where its type says so."""
-    digits = next((getattr(native, name, None) for name in ("fsp", "precision")), None)
-    return digits if isinstance(digits, int) else None
+    told = (getattr(native, name, None) for name in ("fsp", "precision"))
+    return next((digits for digits in told if isinstance(digits, int)), None)
 
 
 def _unique(inspector: sa.Inspector, schema: str | None, name: str, needed: set[str]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class DialectFlavor(Flavor):
 
     row_values = False
     lookup = 500
-    driver_errors = (sa.exc.SQLAlchemyError,)
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.SQLAlchemyError,)
     tests = NoTests()
     kinds: ClassVar[Mapping[str, FieldType]] = {}
     """Types that the dialect has beside those of SQLAlchemy, by their names."""
