@@ -3,6 +3,7 @@
 # ruff: noqa: N802, N805, A002, RUF012, C901 - spyne takes the words of the WSDL from functions and their arguments
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,8 @@ with warnings.catch_warnings():
     from spyne import Decimal as DecimalNumber
     from spyne.protocol.soap import Soap11, Soap12
     from spyne.server.wsgi import WsgiApplication
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]  # its own warns of itself
 
 SPACE = "urn:syncline:samples"
 Id = Integer64(min_occurs=1, nillable=False)

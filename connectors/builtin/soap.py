@@ -85,7 +85,7 @@ class Soap(Connector):
         records: list[dict[str, Any]] = []
         complete = False
         for batch in islice(Walk(self.calls, shape.described, Untyped(), {}).batches(), 100):
-            records += [row[0] for row in batch.rows]
+            records += [record for record in batch.rows if isinstance(record, dict)]
             complete = batch.next is None
             if len(records) >= _SAMPLED:
                 break
@@ -157,7 +157,7 @@ class Soap(Connector):
         if first is None:
             return msg("No object is described yet, so nothing was read.")
         batch = next(Walk(self.calls, first, Untyped(), {}).batches())
-        found = [row[0] for row in batch.rows]
+        found = [record for record in batch.rows if isinstance(record, dict)]
         fields = sample_of(found, complete=False).columns.columns
         return msg(
             "'{name}' answers; the first page has {count} records with the fields: {fields}.",

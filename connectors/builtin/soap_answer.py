@@ -5,26 +5,33 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import unquote
 
+import polars as pl
 from lxml import etree
 from zeep.wsdl.messages.multiref import process_multiref
 
 from connectors.builtin.files_xml import values_of
 from connectors.builtin.soap_message import ENVELOPES, NIL, XSI_TYPE
-from connectors.builtin.soap_types import ANY, TEXT, Types, XsdType
+from connectors.builtin.soap_scan import Scanned, scanned
+from connectors.builtin.soap_types import ANY, TEXT, Kind, Types, XsdType
 from connectors.builtin.soap_wsdl import forbidden
 from connectors.json_records import encode
 from rules.schema import FieldType
 
 Node = Any
 Row = list[Any]
+Rows = pl.DataFrame | list[Any]
+"""Records as text columns, or as JSON values where their fields are not known."""
 _CHUNK = 64 * 1024
 _HELD = 64
 """Records that are kept until their memory is given back."""
+SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False,
+                        "remove_comments": True, "remove_pis": True}  # fmt: skip
+"""How answers are parsed: nothing is loaded, no entity is expanded."""
 _INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
 
 
@@ -40,9 +47,9 @@ class Message:
 
 @dataclass
 class Answer:
-    """What an answer holds: the records as rows of texts, and all else as a tree."""
+    """What an answer holds: the records, and all else as a tree."""
 
-    rows: list[Row]
+    rows: Rows
     body: Node
 
     def first(self) -> Node | None:
@@ -56,47 +63,58 @@ class Answer:
 
 
 class Records:
-    """Takes the records out of an answer."""
+    """Takes the records out of an answer; `columns` says what of them, None takes nothing."""
 
-    def __init__(self, path: str, take: Callable[[Node, Mapping[str, bytes]], Row] | None) -> None:
+    def __init__(self, path: str, columns: Columns | Untyped | None) -> None:
         self.path = [part for part in path.split("/") if part]
-        self.take = take
+        self.columns = columns
         self._parent: Node = None
         self._done: list[Node] = []
 
     def of(self, message: Message) -> Answer:
         """Return what a message holds; raises `etree.XMLSyntaxError` and `Forbidden`."""
-        if self.take is None or not self.path or message.encoded:
-            return self._whole(message, self.take)
-        self._parent, self._done = None, []
+        columns = self.columns
+        if columns is None or not self.path or message.encoded:
+            return self._whole(message)
+        regular = columns.scanned(message.content, self.path[-1])
+        if regular is not None:
+            answer = self._regular(regular, message)
+            if answer is not None:
+                return answer
         rows: list[Row] = []
-        pull = etree.XMLPullParser(
-            events=("end",), tag="{*}" + self.path[-1], resolve_entities=False, no_network=True, load_dtd=False,
-            huge_tree=False, remove_comments=True, remove_pis=True,
-        )  # fmt: skip
+        root = self._walk(message, lambda element: rows.append(columns.row(element, message.attachments)))
+        return self._answer(root, columns.gather(rows), message)
+
+    def _regular(self, regular: Scanned, message: Message) -> Answer | None:
+        """Return the answer with the records that were scanned, None if they are not those that are meant."""
+        places: list[Mapping[str | None, str]] = []
+        root = self._walk(replace(message, content=regular.around), lambda element: places.append(element.nsmap))
+        found = regular.columns(places[0]) if len(places) == 1 else None
+        return None if found is None else self._answer(root, pl.DataFrame(found), message)
+
+    def _walk(self, message: Message, take: Callable[[Node], None]) -> Node:
+        """Hand over the records of a message one by one; return the outermost element."""
+        self._parent, self._done = None, []
+        pull = etree.XMLPullParser(events=("end",), tag="{*}" + self.path[-1], **SAFE)
         for start in range(0, len(message.content), _CHUNK):
             pull.feed(message.content[start : start + _CHUNK])
             for _, element in pull.read_events():
                 if self._is_record(element):
-                    rows.append(self.take(element, message.attachments))
-                    self._forget(element)
-        root = pull.close()
-        return self._answer(root, rows, message)
+                    take(element)
+                    self._forget(element, message)
+        return pull.close()
 
-    def _whole(self, message: Message, take: Callable[[Node, Mapping[str, bytes]], Row] | None) -> Answer:
-        pull = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
-            remove_pis=True,
-        )  # fmt: skip
-        answer = self._answer(etree.fromstring(message.content, pull), [], message)
+    def _whole(self, message: Message) -> Answer:
+        answer = self._answer(etree.fromstring(message.content, etree.XMLParser(**SAFE)), [], message)
         if message.encoded:
             process_multiref(answer.body)  # type: ignore[no-untyped-call]
-        top = answer.first()
-        found = [] if top is None or take is None else [n for n in nodes_at(top, self.path) if n.get(NIL) != "true"]
-        answer.rows = [take(node, message.attachments) for node in found] if take else []
+        top, columns = answer.first(), self.columns
+        if columns is not None:
+            found = [] if top is None else [n for n in nodes_at(top, self.path) if n.get(NIL) != "true"]
+            answer.rows = columns.gather([columns.row(node, message.attachments) for node in found])
         return answer
 
-    def _answer(self, root: Node, rows: list[Row], message: Message) -> Answer:
+    def _answer(self, root: Node, rows: Rows, message: Message) -> Answer:
         self._check(root, message)
         body = next((child for child in root if etree.QName(child).localname == "Body"), None)
         if etree.QName(root).namespace not in ENVELOPES.values() or body is None:
@@ -114,19 +132,19 @@ class Records:
         self._parent = parent
         return True
 
-    def _forget(self, element: Node) -> None:
+    def _forget(self, element: Node, message: Message) -> None:
         """Give back the memory of the records before, some at a time."""
         self._done.append(element)
         if len(self._done) == 1:
-            self._check(element, None)
+            self._check(element, message)
         if len(self._done) > _HELD:
             for done in self._done[:-1]:
                 done.getparent().remove(done)
             del self._done[:-1]
 
-    def _check(self, element: Node, message: Message | None) -> None:
+    def _check(self, element: Node, message: Message) -> None:
         if element.getroottree().docinfo.doctype:
-            raise forbidden(message.url if message else "-")
+            raise forbidden(message.url)
 
 
 class NoEnvelope(Exception):
@@ -154,6 +172,7 @@ class Columns:
         self._lists: list[int] = []
         self._places: dict[str, int] = {}
         members = types.members(record)
+        self._regular = [name for name, m in members.items() if not m.many and _is_plain(types.kind(m.type))]
         for index, (path, _) in enumerate(wanted):
             first, *below = path.split("/")
             member = members.get(first) or members.get(ANY)
@@ -168,6 +187,19 @@ class Columns:
                 self._lists += [index] if many and not below else []
             else:
                 self._leaves[first] = index
+
+    def scanned(self, content: bytes, record: str) -> Scanned | None:
+        """Return the records of an answer if all of them are of a regular form and only plain values are wanted."""
+        if len(self._leaves) != self.count:
+            return None
+        order = [name for name in self._regular if name in self._leaves]
+        found = scanned(content, record, self._regular, order) if len(order) == self.count else None
+        return found and replace(found, order=tuple(order.index(name) for name in self._leaves))
+
+    def gather(self, rows: list[Row]) -> pl.DataFrame:
+        """Return rows as text columns."""
+        columns = zip(*rows, strict=True) if rows else [()] * self.count
+        return pl.DataFrame([pl.Series(str(number), column, pl.String) for number, column in enumerate(columns)])
 
     def row(self, record: Node, attachments: Mapping[str, bytes]) -> Row:
         """Return the texts of a record."""
@@ -225,7 +257,14 @@ class Columns:
 class Untyped:
     """Takes whole records, whatever their fields are."""
 
-    def row(self, record: Any, attachments: Any) -> list[Any]:  # noqa: ARG002 - of no use for a sample
+    def scanned(self, content: bytes, record: str) -> None:
+        """Return nothing: what is not known is parsed."""
+
+    def gather(self, rows: list[Row]) -> list[Any]:
+        """Return the JSON values."""
+        return [row[0] for row in rows]
+
+    def row(self, record: Any, attachments: Any) -> Row:  # noqa: ARG002 - of no use for a sample
         """Return the record as one JSON value."""
         return [values_of(record)]
 
@@ -307,6 +346,10 @@ def text_at(top: Node, path: str, attachments: Mapping[str, bytes] | None = None
         above = [*above, last]
     nodes = nodes_at(top, above)
     return _leaf(nodes[0], attachments or {}) if nodes else None
+
+
+def _is_plain(kind: Kind | None) -> bool:
+    return kind is not None and kind.type is not FieldType.BINARY
 
 
 def _leaf(element: Node, attachments: Mapping[str, bytes]) -> str | None:

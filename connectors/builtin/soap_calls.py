@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import ssl
 import tempfile
@@ -154,6 +155,8 @@ class Calls:
 
     def _message(self, operation: Operation, call: Call) -> tuple[bytes, dict[str, str]]:
         words = {"user": self.options.user, "password": self.options.password, "secret": self.options.secret}
+        if self.options.headers_text:
+            words |= _signature(self.options)
         headers = {name: filled(value, words) for name, value in self.options.headers.items()}
         if self.options.session and self._token is not None:
             headers |= filled(self.options.session.header, {"token": self._token})
@@ -275,3 +278,10 @@ def _address(node: Any, action: str, to: str) -> None:
 
 def _backoff(attempt: int) -> float:
     return float(0.25 * 2**attempt)
+
+
+def _signature(options: SoapOptions) -> dict[str, str]:
+    """Return a nonce, the time, and what the headers sign with the secret."""
+    words = {"nonce": uuid.uuid4().hex, "timestamp": str(int(time.time()))}
+    digest = hmac.digest(options.secret.encode(), str(filled(options.headers_text, words)).encode(), "sha256")
+    return {**words, "signature": base64.b64encode(digest).decode()}

@@ -6,7 +6,9 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.builtin.soap_answer import Records, Row
+import polars as pl
+
+from connectors.builtin.soap_answer import Records
 from connectors.builtin.soap_calls import Call, Calls
 from connectors.builtin.soap_faults import Faulted
 from connectors.builtin.soap_message import Unfit, put_at
@@ -30,21 +32,22 @@ class Lookup:
 
     def page(self, get: Get, keys: Sequence[Any]) -> Page:
         """Return the records with these keys as a page; those that the service does not have are missing."""
-        rows = [row for key in keys for row in self._rows(get, key)]
+        rows = pl.concat([self._columns.gather([]), *(self._rows(get, key) for key in keys)])
         return Reading(self.calls, self.shape, ReadRequest(self.shape.described.name, self.schema)).typed(rows)
 
-    def _rows(self, get: Get, key: Any) -> list[Row]:
+    def _rows(self, get: Get, key: Any) -> pl.DataFrame:
         name = self.shape.described.name
         values: dict[str, Any] = copy.deepcopy(get.parameters)
         put_at(values, get.key, key)
         try:
-            answer = self.calls.answer(Call(get.operation, values, name), Records(get.record, self._columns.row))
+            answer = self.calls.answer(Call(get.operation, values, name), Records(get.record, self._columns))
         except Faulted as fault:
             if fault.meaning == "missing":
-                return []
+                return self._columns.gather([])
             raise fault.error(name) from fault
         except Unfit as error:
             raise Misconfigured(
                 error.message, msg("Correct the member 'get' of the object '{name}'.", name=name), object_name=name
             ) from error
-        return [row for row in answer.rows if any(value is not None for value in row)]
+        rows = pl.DataFrame(answer.rows) if len(answer.rows) else self._columns.gather([])
+        return rows.filter(~pl.all_horizontal(pl.all().is_null()))

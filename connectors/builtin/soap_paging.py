@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.builtin.soap_answer import Answer, Columns, Records, Row, Untyped
+import polars as pl
+
+from connectors.builtin.soap_answer import Answer, Columns, Records, Rows, Untyped
 from connectors.builtin.soap_calls import Call, Calls
 from connectors.builtin.soap_faults import Faulted
 from connectors.builtin.soap_message import Unfit, put_at
@@ -25,7 +27,7 @@ _YES = ("true", "1", "y", "yes")
 class Batch:
     """The records of one answer; `state` asks for it again, `next` for the one behind it, if there may be one."""
 
-    rows: list[Row]
+    rows: Rows
     state: State
     next: State | None
 
@@ -68,7 +70,7 @@ class Walk:
             put_at(values, path, value)
         if paging.size_parameter and not later:
             put_at(values, paging.size_parameter, paging.size)
-        if paging.by != "none" and state["at"] is not None and (later or not paging.operation or paging.by != "token"):
+        if paging.by != "none" and state["at"] is not None and (later or not paging.operation):
             put_at(values, paging.parameter, state["at"])
         for path, value in state["carry"].items():
             put_at(values, path, value)
@@ -76,7 +78,7 @@ class Walk:
         records = (paging.records if later else "") or read.records
         name = self.described.name
         try:
-            answer = self.calls.answer(Call(operation, values, name), Records(records, self.columns.row))
+            answer = self.calls.answer(Call(operation, values, name), Records(records, self.columns))
         except Faulted as fault:
             if fault.meaning == "missing":
                 return Answer([], [])
@@ -100,7 +102,7 @@ class Walk:
             if at is None:
                 self._check_total(read, total)
                 return None
-        elif not answer.rows:
+        elif not len(answer.rows):
             self._check_total(read, total)
             return None
         else:
@@ -145,11 +147,11 @@ class Walk:
                 object_name=self.described.name,
             )  # fmt: skip
 
-    def _guard(self, state: State, rows: list[Row]) -> None:
+    def _guard(self, state: State, rows: Rows) -> None:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
         place = repr(state["at"])
-        content = hashlib.sha256(repr((len(rows), rows[:1], rows[-1:])).encode()).digest()
-        if place in self._seen or (rows and content == self._last):
+        content = hashlib.sha256(repr((len(rows), _values(rows[:1]), _values(rows[-1:]))).encode()).digest()
+        if place in self._seen or (len(rows) and content == self._last):
             raise self._endless()
         self._seen.add(place)
         self._last = content
@@ -169,3 +171,7 @@ class Walk:
             msg("Correct the paging of the object '{name}'.", name=name),
             object_name=name,
         )  # fmt: skip
+
+
+def _values(rows: Rows) -> list[Any]:
+    return rows.rows() if isinstance(rows, pl.DataFrame) else rows

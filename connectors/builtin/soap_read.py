@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connectors.builtin.soap_answer import Row
+import polars as pl
+
 from connectors.builtin.soap_calls import Calls
 from connectors.builtin.soap_paging import Walk
 from connectors.builtin.soap_shape import Shape
@@ -38,10 +39,10 @@ class Reading:
         found = self._all(self._asked(since_of(self.request, cursor)), None)
         return sorted_changes(found, self.request, cursor)
 
-    def typed(self, rows: Sequence[Row], first: int = 1) -> Page:
+    def typed(self, rows: pl.DataFrame, first: int = 1) -> Page:
         """Return rows as a page of typed records; what does not fit becomes a reject."""
         raw = self.shape.texts(rows, self.schema, self.calls.options.zone)
-        places = Places(lambda row: f"record {first + row}", lambda row: _shown(rows[row], self.schema))
+        places = Places(lambda row: f"record {first + row}", lambda row: _shown(rows.row(row), self.schema))
         frame, rejects, _ = typed(raw, self.schema, places)
         return Page(frame, {}, tuple(rejects), first)
 
@@ -53,7 +54,7 @@ class Reading:
         if not after.get("done"):
             for batch in Walk(self.calls, self.shape.described, self.columns, asked).batches(after.get("state")):
                 for start in range(skip, len(batch.rows), self.request.page_size):
-                    part = batch.rows[start : start + self.request.page_size]
+                    part = pl.DataFrame(batch.rows[start : start + self.request.page_size])
                     taken, first = start + len(part), first + len(part)
                     whole = taken >= len(batch.rows)
                     position = {"state": batch.next if whole else batch.state, "skip": 0 if whole else taken,
@@ -83,6 +84,6 @@ def _written(since: Any, form: str, zone: str) -> str:
     return PLAIN.text(since) or ""
 
 
-def _shown(row: Row, schema: Schema) -> str:
+def _shown(row: tuple[Any, ...], schema: Schema) -> str:
     found = {name: value for name, value in zip(schema.names, row, strict=True) if value is not None}
     return short(encode(found).decode(), 300)

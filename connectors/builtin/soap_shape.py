@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from connectors.builtin.soap_answer import Columns, Row
+from connectors.builtin.soap_answer import Columns
 from connectors.builtin.soap_objects import FieldDescription, SoapObject, Write
 from connectors.builtin.soap_types import ANY, TEXT, Kind, Member, Types, XsdType
 from connectors.builtin.soap_wsdl import Operation, Service
@@ -94,7 +94,7 @@ class Shape:
         """Return what takes the fields of a schema from records."""
         return Columns(self.types, self.record, [(self.path(f.name), f.type) for f in schema.fields])
 
-    def texts(self, rows: Sequence[Row], schema: Schema, zone: str) -> pl.DataFrame:
+    def texts(self, rows: pl.DataFrame, schema: Schema, zone: str) -> pl.DataFrame:
         """Return rows as text columns that can be cast.
 
         Args:
@@ -102,11 +102,10 @@ class Shape:
             schema: The fields.
             zone: The time zone of moments that have none; empty leaves them as they are.
         """
-        columns = list(zip(*rows, strict=True)) if rows else [() for _ in schema.fields]
         return pl.DataFrame(
             [
-                self._ready(pl.Series(field.name, column, pl.String), field, zone)
-                for field, column in zip(schema.fields, columns, strict=True)
+                self._ready(column.alias(field.name), field, zone)
+                for field, column in zip(schema.fields, rows.get_columns(), strict=True)
             ]
         )
 
