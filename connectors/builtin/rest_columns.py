@@ -83,7 +83,6 @@ class Columns:
         frame, rejects, _ = typed(raw, self.schema, places)
         return Page(frame, {}, (*bad, *rejects), first)
 
-
     def _plainer(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return a record without `false` in place of no value, and with lists as the texts that they are here."""
         if self._no_false is not None:
@@ -157,8 +156,12 @@ def _column(found: Sequence[Any], number: int, field: Field) -> pl.Series:
     values = map(attrgetter(f"f{number}"), found)
     if field.type in _AS_WRITTEN:
         return _written(field, list(values))
-    dtype = field.dtype if field.type in _OWN else pl.String()
-    return pl.Series(field.name, list(values), dtype, strict=True)
+    if field.type in _OWN:
+        return pl.Series(field.name, list(values), field.dtype, strict=True)
+    column = pl.Series(field.name, list(values), pl.String, strict=True)
+    if column.str.starts_with("/Date(").any():
+        raise TypeError(field.name)
+    return column
 
 
 def _written(field: Field, raws: list[Any]) -> pl.Series:

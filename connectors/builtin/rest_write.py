@@ -41,6 +41,8 @@ class Unit:
     change: Change
     call: Call
     record: Record
+    safe: bool = False
+    """It may be sent twice: it only repeats what was sent before."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,8 @@ class Writing:
         update = self.described.update
         if update is not None and update.batch is None:
             record = {**unit.record, unit.change.key: key}
-            yield from self._change(
-                Unit(unit.number, unit.row, Change(Op.UPDATE, unit.change.key, unit.change.records), update, record)
-            )
+            change = Change(Op.UPDATE, unit.change.key, unit.change.records)
+            yield from self._change(Unit(unit.number, unit.row, change, update, record, safe=True))
         return [key]
 
     def _change(self, unit: Unit) -> Job[None]:
@@ -241,7 +242,7 @@ class Writing:
         return Request(
             self.bodies.path(call.path, key, record), call.method, self.bodies.texts(call.query, key, record), body,
             {"Content-Type": kind, **headers} if body is not None else headers, self.described.name,
-            repeatable=call is self.described.upsert, xml=self.described.format == "xml",
+            repeatable=unit.safe or call is self.described.upsert, xml=self.described.format == "xml",
         )  # fmt: skip
 
     def _recognisable(self, request: Request) -> Request:
