@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -75,9 +75,9 @@ class LiveAnswer:
     kind: str = ""
 
     @classmethod
-    def of(cls, response: Said, seconds: float, secrets: Sequence[str]) -> LiveAnswer:
-        """Return a response without the secrets, should the service repeat one."""
-        text = response.text
+    def of(cls, response: Said, seconds: float, secrets: Sequence[str], hide: Callable[[str], str] = str) -> LiveAnswer:
+        """Return a response without the secrets and what was made of them, should the service repeat one."""
+        text = hide(response.text)
         for secret in secrets:
             for form in {secret, json.dumps(secret)[1:-1]}:
                 text = text.replace(form, HIDDEN)

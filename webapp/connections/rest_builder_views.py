@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -94,9 +93,8 @@ def call(connector: Connector, document: Mapping[str, Any]) -> LiveAnswer:
     method = "POST" if document.get("method") == "POST" else "GET"
     began = time.monotonic()
     response = connector.calls.response(Request(str(document["path"]), method, query, body))
-    pair = f"{connector.settings.get('user') or ''}:{connector.settings.get('password') or ''}"
-    secrets = (*secret_values(connector.spec, connector.settings), base64.b64encode(pair.encode()).decode())
-    return LiveAnswer.of(response, round(time.monotonic() - began, 2), secrets)
+    secrets = secret_values(connector.spec, connector.settings)
+    return LiveAnswer.of(response, round(time.monotonic() - began, 2), secrets, connector.calls.credentials.hide)
 
 
 def shown(builder: Builder) -> dict[str, Any]:
