@@ -58,8 +58,8 @@ SPEC = ConnectorSpec(
                 help=N_("Sent with every call; {secret} stands for the secret below.")),
         Setting("secret", N_("Secret in the headers"), SettingKind.SECRET, advanced=True),
         Setting("headers_text", N_("What the headers sign"), advanced=True, placeholder="{nonce}&{timestamp}",
-                help=N_("If it is set, {signature} in the headers is its HMAC-SHA256 with the secret, in Base64; {nonce}"
-                        " and {timestamp} are new for every call.")),
+                help=N_("If it is set, {signature} in the headers is its HMAC-SHA256 with the secret, in Base64;"
+                        " {nonce} and {timestamp} are new for every call.")),
         Setting("faults", N_("What faults mean"), SettingKind.JSON, advanced=True,
                 placeholder='[{"code": "ServerBusy", "do": "retry"}]',
                 help=N_("A list of faults by code, detail or text, and what to do: retry, wait, quarantine, stop,"
@@ -125,8 +125,8 @@ class SoapOptions:
     def of(cls, settings: Mapping[str, Any]) -> SoapOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
         texts = {s.name: str(settings.get(s.name) or "").strip() for s in SPEC.settings}
-        plain = ("port", "authentication", "user", "password", "secret", "headers_text", "wsdl_text",
-                 "signature_certificate", "signature_key", "client_certificate", "client_key", "certificate")  # fmt: skip
+        plain = ("port", "authentication", "user", "password", "secret", "headers_text", "wsdl_text", "certificate",
+                 "signature_certificate", "signature_key", "client_certificate", "client_key")  # fmt: skip
         wsdl = _address(texts["wsdl"])
         if not wsdl and not texts["wsdl_text"]:
             raise Misconfigured(msg("The connection has no WSDL."), msg("Enter its address, or paste its text."))
