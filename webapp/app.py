@@ -14,7 +14,7 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from config import SettingError, Settings
-from webapp.access import gate, roles
+from webapp.access import gate, roles, scim_views
 from webapp.access import views as access
 from webapp.access.security import Builder, Security
 from webapp.audit import api as audit_api
@@ -83,6 +83,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     language.register(app)
     problems.register(app)
     gate.register(app)
+    scim_views.register(app)
     if update_permissions:
         with house.db.begin() as tx:
             roles.sync(tx)

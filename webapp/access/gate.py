@@ -35,8 +35,8 @@ def take_key() -> None:
     token = bearer()
     if token is None:
         return
-    if not request.path.startswith("/api/v1/"):
-        raise ApiError(401, "API keys are for /api/v1/ only.")
+    if not request.path.startswith(("/api/v1/", "/scim/v2/")):
+        raise ApiError(401, "API keys are for /api/v1/ and /scim/v2/ only.")
     address = request.remote_addr or ""
     row = keys.find(house(), token)
     if row is None:
@@ -52,7 +52,7 @@ def insist_on_own_password() -> Response | None:
         return None
     if not current_user.must_change_password:
         return None
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/scim/")):
         raise ApiError(403, "Change the first password in the console before using the API.")
     flash(_("Choose a password of your own before you go on."), "warning")
     return redirect(url_for("AccountView.show"))

@@ -20,7 +20,18 @@ from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 
 PREFIX = "syn_"
-API_ROOMS = ("Connections", "Entities", "Records", "Rules", "Runs", "Quarantine", "Cases", "Events", "Audit")
+API_ROOMS = (
+    "Connections",
+    "Entities",
+    "Records",
+    "Rules",
+    "Runs",
+    "Quarantine",
+    "Cases",
+    "Events",
+    "Audit",
+    "Provisioning",
+)
 _TOUCH = timedelta(minutes=1)
 _LONGEST = timedelta(days=3660)
 

@@ -20,6 +20,7 @@ def rooms() -> dict[str, tuple[str, str]]:
         "Users": (_("Users"), _("People who sign in")),
         "Roles": (_("Roles"), _("What people may do")),
         "Keys": (_("API keys"), _("Keys for programs")),
+        "Provisioning": (_("Provisioning"), _("Users and roles that the company's directory manages (SCIM)")),
     }
 
 

@@ -39,6 +39,7 @@ access_profile = sa.Table(
     sa.Column("stamp", sa.String(32), nullable=False, comment="a session is valid while it carries this stamp"),
     sa.Column("language", sa.String(8)),
     sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("external_id", sa.String(200), index=True, comment="what the company's directory calls the user (SCIM)"),
 )
 
 access_role = sa.Table(
@@ -46,6 +47,7 @@ access_role = sa.Table(
     metadata,
     sa.Column("role_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("description", sa.String(500), nullable=False, server_default=""),
+    sa.Column("external_id", sa.String(200), comment="what the company's directory calls the group (SCIM)"),
 )
 
 access_key = sa.Table(

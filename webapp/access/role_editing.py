@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -85,6 +85,26 @@ def save_role_in(tx: sa.Connection, wanted: Role, actor: Actor, at: datetime) ->
     return role_id
 
 
+def add_empty(tx: sa.Connection, name: str, actor: Actor, at: datetime) -> int:
+    """Add a role that permits nothing yet, for a company's directory; returns the id."""
+    wanted = Role(name=name)
+    _check_name(tx, wanted)
+    role_id = roles.add_role(tx, name, "")
+    record(tx, actor, at, Event(Tag.ROLE_CREATED, Subject("role", name), after=_told(wanted)))
+    return role_id
+
+
+def rename(tx: sa.Connection, role_id: int, name: str, actor: Actor, at: datetime) -> None:
+    """Give a role another name."""
+    old = get_role(tx, role_id)
+    wanted = replace(old, name=name)
+    _refuse_built_in(old)
+    _check_name(tx, wanted)
+    require_permissions(tx, actor, _permissions(old.grants))
+    tx.execute(sa.update(models.role).where(models.role.c.id == role_id).values(name=name))
+    record(tx, actor, at, Event(Tag.ROLE_UPDATED, Subject("role", name), before=_told(old), after=_told(wanted)))
+
+
 def delete_role(house: House, role_id: int, actor: Actor) -> str:
     """Remove a role that nobody holds; returns its name."""
     with house.db.begin() as tx:
@@ -112,6 +132,16 @@ def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) 
 def _check(tx: sa.Connection, wanted: Role, old: Role | None) -> None:
     if old:
         _refuse_built_in(old)
+    _check_name(tx, wanted)
+    if len(wanted.description) > 500:
+        raise Refused("description", msg("Use at most {count} characters.", count=500))
+    if not all(action in roles.PERMISSIONS.get(room, ()) for room, action in wanted.grants):
+        raise Refused("grants", msg("There is no such permission."))
+    if not wanted.grants:
+        raise Refused("grants", msg("Tick at least one permission."))
+
+
+def _check_name(tx: sa.Connection, wanted: Role) -> None:
     if not 2 <= len(wanted.name) <= 64 or wanted.name != wanted.name.strip():
         raise Refused("name", msg("Enter a name of 2 to 64 characters."))
     query = sa.select(models.role.c.id).where(
@@ -119,12 +149,6 @@ def _check(tx: sa.Connection, wanted: Role, old: Role | None) -> None:
     )
     if tx.scalar(query) is not None or wanted.name.lower() == "public":
         raise Refused("name", msg("There is already a role '{name}'.", name=wanted.name))
-    if len(wanted.description) > 500:
-        raise Refused("description", msg("Use at most {count} characters.", count=500))
-    if not all(action in roles.PERMISSIONS.get(room, ()) for room, action in wanted.grants):
-        raise Refused("grants", msg("There is no such permission."))
-    if not wanted.grants:
-        raise Refused("grants", msg("Tick at least one permission."))
 
 
 def _refuse_built_in(role: Role) -> None:

@@ -27,6 +27,7 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "Users": CHANGE,
     "Roles": CHANGE,
     "Keys": (READ, CREATE, DELETE),
+    "Provisioning": (READ, UPDATE),
 }
 
 Grants = dict[str, tuple[str, ...]]
@@ -56,7 +57,7 @@ _OPERATE: Grants = {
     "Events": (READ, CREATE, UPDATE),
 }
 _LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs", "Events"), (READ,))
-_AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room != "Keys"}
+_AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room not in ("Keys", "Provisioning")}
 
 ADMIN = "Admin"
 ROLES: tuple[SeedRole, ...] = (

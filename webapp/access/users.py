@@ -105,7 +105,7 @@ def create_user(house: House, new: NewUser, actor: Actor) -> tuple[int, str]:
     """Add a user; returns the id and the password for the first sign-in, which has to be changed then."""
     password = generate_password()
     with house.db.begin() as tx:
-        _check(tx, new, None)
+        check(tx, new, None)
         require_rights(tx, actor, new.roles)
         user_id = insert_user(tx, new, password, actor, house.clock(), must_change=True)
     return user_id, password
@@ -136,46 +136,63 @@ def insert_user(
 def update_user(house: House, user_id: int, new: NewUser, actor: Actor) -> None:
     """Change a user's names, address and roles; the user name stays."""
     with house.db.begin() as tx:
-        old = _mine_to_change(tx, user_id, actor)
-        _check(tx, new, old)
-        require_rights(tx, actor, set(new.roles) - set(old.roles))
-        tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**_columns(new)))
-        _set_roles(tx, user_id, new.roles)
-        _require_administrator(tx)
-        before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
-        _record_change(tx, actor, house.clock(), old.username, (before, _told(new)))
+        old = owned(tx, user_id, actor)
+        check(tx, new, old)
+        update_user_in(tx, old, new, actor, house.clock())
+
+
+def update_user_in(tx: sa.Connection, old: User, new: NewUser, actor: Actor, at: datetime) -> None:
+    """Do what `update_user` does within the caller's transaction, with what was checked."""
+    require_rights(tx, actor, {*new.roles} ^ {*old.roles})
+    changed = {**_columns(new), "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
+    tx.execute(sa.update(models.user).where(models.user.c.id == old.id).values(**changed))
+    _set_roles(tx, old.id, new.roles)
+    _require_administrator(tx)
+    before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+    _record_change(tx, actor, at, old.username, (before, _told(new)))
 
 
 def set_active(house: House, user_id: int, active: bool, actor: Actor) -> None:
     """Enable or disable a user; disabling ends all sessions."""
     with house.db.begin() as tx:
-        old = _mine_to_change(tx, user_id, actor)
-        if not active and actor.id == str(user_id):
-            raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
-        tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(active=active))
-        _end_sessions(tx, user_id)
-        _require_administrator(tx)
-        _record_change(tx, actor, house.clock(), old.username, ({"active": old.active}, {"active": active}))
+        set_active_in(tx, user_id, active, actor, house.clock())
+
+
+def set_active_in(tx: sa.Connection, user_id: int, active: bool, actor: Actor, at: datetime) -> None:
+    """Do what `set_active` does within the caller's transaction."""
+    old = owned(tx, user_id, actor)
+    if not active and _own_id(tx, actor) == user_id:
+        raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
+    changed = {"active": active, "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
+    tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**changed))
+    _end_sessions(tx, user_id)
+    _require_administrator(tx)
+    _record_change(tx, actor, at, old.username, ({"active": old.active}, {"active": active}))
 
 
 def delete_user(house: House, user_id: int, actor: Actor) -> str:
     """Remove a user with sessions and keys; the audit log keeps the name. Returns it."""
     with house.db.begin() as tx:
-        old = _mine_to_change(tx, user_id, actor)
-        if actor.id == str(user_id):
-            raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
-        for table, column in (
-            (models.access_key, "user_id"),
-            (models.access_profile, "user_id"),
-            (models.user_role, "user_id"),
-            (models.user, "id"),
-        ):
-            tx.execute(sa.delete(table).where(table.c[column] == user_id))
-        for forget in hooks.deleted:
-            forget(tx, old.username)
-        _require_administrator(tx)
-        before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
-        record(tx, actor, house.clock(), Event(Tag.USER_DELETED, Subject("user", old.username), before=before))
+        return delete_user_in(tx, user_id, actor, house.clock())
+
+
+def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) -> str:
+    """Do what `delete_user` does within the caller's transaction."""
+    old = owned(tx, user_id, actor)
+    if _own_id(tx, actor) == user_id:
+        raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
+    for table, column in (
+        (models.access_key, "user_id"),
+        (models.access_profile, "user_id"),
+        (models.user_role, "user_id"),
+        (models.user, "id"),
+    ):
+        tx.execute(sa.delete(table).where(table.c[column] == user_id))
+    for forget in hooks.deleted:
+        forget(tx, old.username)
+    _require_administrator(tx)
+    before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+    record(tx, actor, at, Event(Tag.USER_DELETED, Subject("user", old.username), before=before))
     return old.username
 
 
@@ -183,7 +200,7 @@ def reset_password(house: House, user_id: int, actor: Actor) -> str:
     """Give a user a new password, to be changed at the next sign-in; ends all sessions. Returns it, once."""
     password = generate_password()
     with house.db.begin() as tx:
-        old = _mine_to_change(tx, user_id, actor)
+        old = owned(tx, user_id, actor)
         _store_password(tx, user_id, password, must_change=True)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", old.username)))
     return password
@@ -216,7 +233,8 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
     """Refuse to give permissions that the actor does not hold."""
     if actor.kind in {"cli", "system"}:
         return
-    mine = _held_by(tx, int(actor.id)) if actor.kind == "user" and actor.id else set()
+    own = _own_id(tx, actor)
+    mine = set() if own is None else _held_by(tx, own)
     lacking = sorted(set(wanted) - mine)
     if lacking:
         action, room = lacking[0]
@@ -226,6 +244,13 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
             room=room,
         )
         raise Refused("roles", text)
+
+
+def _own_id(tx: sa.Connection, actor: Actor) -> int | None:
+    """Return the user who acts, also by a key."""
+    if actor.kind == "key" and actor.id:
+        return tx.scalar(sa.select(models.access_key.c.user_id).where(models.access_key.c.id == int(actor.id)))
+    return int(actor.id) if actor.kind == "user" and actor.id else None
 
 
 def _held_by(tx: sa.Connection, user_id: int) -> set[tuple[str, str]]:
@@ -242,14 +267,22 @@ def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[
     return {(row[0], row[1]) for row in tx.execute(query)}
 
 
-def _mine_to_change(tx: sa.Connection, user_id: int, actor: Actor) -> User:
+def owned(tx: sa.Connection, user_id: int, actor: Actor) -> User:
     """Return the user if the actor holds at least the user's own permissions."""
     old = get_user(tx, user_id)
     require_rights(tx, actor, old.roles)
     return old
 
 
-def _check(tx: sa.Connection, new: NewUser, old: User | None) -> None:
+def check(tx: sa.Connection, new: NewUser, old: User | None, *, roles_needed: bool = True) -> None:
+    """Refuse values that a user cannot have.
+
+    Args:
+        tx: The transaction.
+        new: The values.
+        old: The user as it is, None for a new one.
+        roles_needed: A user has at least one role; one of a company's directory gets it later.
+    """
     if old is None and not _USERNAME.fullmatch(new.username):
         raise Refused(
             "username",
@@ -267,7 +300,7 @@ def _check(tx: sa.Connection, new: NewUser, old: User | None) -> None:
         if not (old and column == "username") and tx.scalar(query) is not None:
             raise Refused(column, msg("'{value}' belongs to another user.", value=value))
     known = set(tx.scalars(sa.select(models.role.c.name)))
-    if not new.roles or not set(new.roles) <= known:
+    if (roles_needed and not new.roles) or not set(new.roles) <= known:
         raise Refused("roles", msg("Choose at least one role."))
 
 

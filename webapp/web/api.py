@@ -112,7 +112,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Callable[...,
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def guarded(self: RoomApi, *args: Any, **kwargs: Any) -> Response:
-            _authorise(described)
+            authorise(described)
             g.api_query = _checked_query(described)
             g.api_body = _checked_body(described)
             return _answer(function(self, *args, **kwargs), described.status)
@@ -138,7 +138,7 @@ def listing(item: Schema) -> dict[str, Any]:
     }
 
 
-def _authorise(described: Operation) -> None:
+def authorise(described: Operation) -> None:
     """Let a key in that holds the scope and whose owner may do it, or a signed-in user who may."""
     if "api_actor" not in g and not current_user.is_authenticated:
         raise ApiError(401, "Send an API key as 'Authorization: Bearer syn_...'.")

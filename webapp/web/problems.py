@@ -41,11 +41,27 @@ def problem(status: int, detail: str, **more: Any) -> Response:
     return response
 
 
+def scim_problem(status: int, detail: str, kind: str = "") -> Response:
+    """Return an error in SCIM's form (RFC 7644, section 3.12)."""
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": str(status), "detail": detail}
+    text = json.dumps({**body, **({"scimType": kind} if kind else {})}, ensure_ascii=False)
+    response = Response(text, status, content_type="application/scim+json")
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _speaks_scim() -> bool:
+    return request.path.startswith("/scim/")
+
+
 def _wants_json() -> bool:
-    return request.path.startswith("/api/v1")
+    return request.path.startswith(("/api/v1", "/scim/"))
 
 
 def _api_error(error: ApiError) -> Response:
+    if _speaks_scim():
+        return scim_problem(error.status, translated(error.detail))
     more = {"errors": error.errors} if error.errors else {}
     return problem(error.status, translated(error.detail), **more)
 
@@ -88,6 +104,8 @@ def _plain() -> Response:
 
 
 def _shown(code: int, text: str) -> Response | tuple[str, int]:
+    if _speaks_scim():
+        return scim_problem(code, text)
     if _wants_json():
         return problem(code, text)
     return render_template("shell/problem.html", code=code, text=text, request_id=g.get("request_id")), code

@@ -39,11 +39,14 @@ def upgrade() -> None:
     sa.Column('stamp', sa.String(length=32), nullable=False, comment='a session is valid while it carries this stamp'),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('must_change_password', sa.Boolean(), server_default=sa.false(), nullable=False),
+    sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the user (SCIM)"),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_access_profile'))
     )
+    op.create_index(op.f('ix_access_profile_external_id'), 'access_profile', ['external_id'], unique=False)
     op.create_table('access_role',
     sa.Column('role_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('description', sa.String(length=500), server_default='', nullable=False),
+    sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the group (SCIM)"),
     sa.PrimaryKeyConstraint('role_id', name=op.f('pk_access_role'))
     )
     op.create_table('audit_event',
@@ -772,6 +775,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_audit_event_actor_name'), table_name='audit_event')
     op.drop_table('audit_event')
     op.drop_table('access_role')
+    op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')
     op.drop_index(op.f('ix_access_key_user_id'), table_name='access_key')
     op.drop_table('access_key')
