@@ -7,7 +7,9 @@ import base64
 import contextlib
 import datetime as dt
 import hashlib
+import hmac
 import ssl
+import time
 from collections.abc import Mapping
 from email import message_from_bytes
 from pathlib import Path
@@ -442,6 +444,23 @@ def test_a_logout_that_fails_is_no_error(web: Any, reply: Any) -> None:
         ids(soap)
     with service(web, headers={"Nope": 1}) as soap, pytest.raises(Misconfigured, match="'Nope'"):
         ids(soap)
+
+
+def test_headers_can_be_signed(web: Any, reply: Any) -> None:
+    """A nonce and the time are new for every call, and the text with them is signed with the secret."""
+    web.answer = answering(reply, lambda _: people(1))
+    given = {"headers": {"SessionHeader": {"id": "{nonce}|{timestamp}|{signature}"}}, "headers_text": "acme&{nonce}&{timestamp}",
+             "secret": "abc"}  # fmt: skip
+    with service(web, wsdl_text=wsdl(web.url, LISTS + LOGIN, ["List"]), **given) as soap:
+        assert ids(soap) == ids(soap) == [1]
+    nonces = set()
+    for request in web.received:
+        nonce, moment, signature = Sent(request.body).head.findtext("{*}SessionHeader/{*}id").split("|")
+        digest = hmac.digest(b"abc", f"acme&{nonce}&{moment}".encode(), "sha256")
+        assert base64.b64decode(signature) == digest
+        assert abs(int(moment) - time.time()) < 60
+        nonces.add(nonce)
+    assert len(nonces) == 2
 
 
 def parts(*bodies: tuple[str, bytes, str]) -> bytes:
