@@ -6,7 +6,7 @@ A child with children of its own, or one that is repeated, is JSON. Names are ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 from lxml import etree
 
-from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
+from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
+from connectors.builtin.files_xml_blocks import Block, Blocks, document
 from connectors.builtin.files_xml_write import XmlWriter, unstorable
 from connectors.casting import canonical
 from connectors.errors import Fatal, Forbidden
@@ -50,12 +51,38 @@ class XmlFile:
     def pages(self, schema: Schema, after: int, first: int, size: int) -> Iterator[RawPage]:
         """Yield the records behind a number."""
         as_json = {field.name for field in schema.fields if field.type is FieldType.JSON}
+        found = document(self.path, self._is_record) if "#text" not in schema else None
+        begun, whole = 0, found is not None
+        for block in Blocks(self.path, found, schema.names).blocks(size) if found else ():
+            columns = None if block is None else self._columns(block, schema, as_json)
+            if block is None or columns is None:
+                whole = False
+                break
+            begin, begun = begun, begun + block.count
+            for start in range(max(after - begin, 0), block.count, size):
+                page = _page(block, columns.slice(start, size), (begin + start, first), start)
+                first += page.columns.height
+                yield page
+        if not whole:
+            yield from self._closely(schema, as_json, (max(after, begun), first), size)
+
+    def _columns(self, block: Block, schema: Schema, as_json: Collection[str]) -> pl.DataFrame | None:
+        """Return the columns of a block, None if it is not made of whole records."""
+        if block.columns is None:
+            records = block.records()
+            return None if records is None else _frame([values_of(record) for record in records], schema, as_json)
+        given = block.columns
+        made = [pl.Series(n, given[n] if n in given.columns else [None] * block.count, pl.String) for n in schema.names]
+        return pl.DataFrame([_as_json(column) if column.name in as_json else column for column in made])
+
+    def _closely(
+        self, schema: Schema, as_json: Collection[str], place: tuple[int, int], size: int
+    ) -> Iterator[RawPage]:
+        """Yield the records behind a number from the document as a whole."""
+        after, first = place
         records = self._records(after)
         while found := list(islice(records, size)):
-            values = [record for _, record, _ in found]
-            columns = pl.DataFrame(
-                [pl.Series(n, [_text(v.get(n), n in as_json) for v in values], pl.String) for n in schema.names]
-            )
+            columns = _frame([record for _, record, _ in found], schema, as_json)
             places = [number for number, _, _ in found]
             yield RawPage(columns, places, [text for _, _, text in found], [], places[-1], first)
             first += len(found)
@@ -83,7 +110,7 @@ class XmlFile:
         records = [values for _, values, _ in islice(self._records(), most)]
         names = names_of(records)
         nested = {n for n in names if any(isinstance(v.get(n), (dict, list)) for v in records)}
-        columns = [pl.Series(n, [_text(v.get(n), n in nested) for v in records], pl.String) for n in names]
+        columns = [pl.Series(n, [_text(v.get(n), as_json=n in nested) for v in records], pl.String) for n in names]
         kinds = dict.fromkeys(nested, frozenset({JSON_KIND}))
         return Sample(pl.DataFrame(columns), kinds, complete=most is None)
 
@@ -185,12 +212,29 @@ def _value(element: Element) -> Any:
     return element.text or ""
 
 
-def _text(value: Any, as_json: bool) -> str | None:
+def _text(value: Any, *, as_json: bool) -> str | None:
     if value is None or (isinstance(value, str) and not as_json):
         return value
     if isinstance(value, str) and canonical(value) is not None:
         return value
     return encode(value).decode()
+
+
+def _frame(records: Sequence[Values], schema: Schema, as_json: Collection[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [pl.Series(n, [_text(v.get(n), as_json=n in as_json) for v in records], pl.String) for n in schema.names]
+    )
+
+
+def _as_json(column: pl.Series) -> pl.Series:
+    return pl.Series(column.name, [_text(value, as_json=True) for value in column], pl.String)
+
+
+def _page(block: Block, columns: pl.DataFrame, place: tuple[int, int], start: int) -> RawPage:
+    before, first = place
+    texts = Texts(columns.height, lambda row: block.shown(start + row))
+    end = before + columns.height
+    return RawPage(columns, range(before + 1, end + 1), texts, [], end, first)
 
 
 def _parser() -> Any:
