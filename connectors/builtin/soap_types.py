@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zeep.exceptions import LookupError as UnknownName
 from zeep.xsd import ComplexType
 from zeep.xsd.elements import Any as AnyElement
 from zeep.xsd.elements import Element
@@ -124,7 +125,10 @@ class Types:
 
     def derived(self, qname: Any) -> XsdType | None:
         """Return the type that an `xsi:type` names, None where the WSDL has none."""
-        return self.schema.get_type(qname, fail_silently=True)
+        try:
+            return self.schema.get_type(qname, fail_silently=True)
+        except UnknownName:  # it is silent of unknown namespaces only
+            return None
 
     def element(self, name: str) -> Any:
         """Return the global element with a name, `{namespace}Name` or `Name`; raises `Misconfigured`."""

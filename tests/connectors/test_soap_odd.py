@@ -123,3 +123,45 @@ def test_a_record_type_without_its_key(web: Any) -> None:
     schema = PERSON + element("List", "") + element("ListResponse", MANY)
     with service(web, schema, {"records": "Person/id/deep"}) as soap, pytest.raises(Misconfigured, match="there is: -"):
         soap.objects()
+
+
+def test_nested_values_keep_their_types(web: Any, reply: Any) -> None:
+    """A nested value of a derived type says so, repeated ones are lists, nil is none, and what is unknown stays."""
+    box = (
+        '<xs:complexType name="Part"><xs:sequence><xs:element name="n" type="xs:int" minOccurs="0" nillable="true"/>'
+        '</xs:sequence><xs:attribute name="a" type="xs:int"/></xs:complexType>'
+        '<xs:complexType name="Extra"><xs:complexContent><xs:extension base="t:Part"><xs:sequence>'
+        '<xs:element name="more" type="xs:boolean"/></xs:sequence></xs:extension></xs:complexContent></xs:complexType>'
+        '<xs:complexType name="Box"><xs:sequence><xs:element name="id" type="xs:long"/>'
+        '<xs:element name="part" type="t:Part" minOccurs="0" nillable="true"/></xs:sequence></xs:complexType>'
+    )
+    schema = box + element("List", "") + element("ListResponse", '<xs:element name="Box" type="t:Box" maxOccurs="9"/>')
+    boxes = (
+        '<Box><id>1</id><part xsi:type="Extra" a="7" b="8"><n>1</n><more>true</more></part></Box>'
+        '<Box><id>2</id><part xsi:type="Part"><n>1</n><n>2</n><n>3</n></part></Box>'
+        '<Box><id>3</id><part xsi:nil="true"/></Box><Box><id>4</id><part xsi:type="Lost"><n xsi:nil="1"/><odd>x</odd></part></Box>'
+    )
+    web.answer = answering(reply, lambda _: f"<ListResponse>{boxes}</ListResponse>")
+    fields = [
+        {"name": "a", "path": "part/@a"},
+        {"name": "self", "path": "part/n/#text"},
+        {"name": "late", "path": "part/zz/@a"},
+    ]
+    with service(web, schema, {"records": "Box"}, fields=fields) as soap:
+        (page,) = soap.read(ReadRequest("people", soap.schema("people")))
+    assert page.records.rows() == [
+        (1, '{"@a":7,"@xsi:type":"Extra","more":true,"n":1}', 7, 1, None),
+        (2, '{"n":[1,2,3]}', None, 1, None),
+        (3, None, None, None, None),
+        (4, '{"n":null,"odd":"x"}', None, None, None),
+    ]
+
+
+def test_calls_without_a_body(web: Any, reply: Any) -> None:
+    """An operation without parts is called with an empty body."""
+    schema = PERSON + element("List", "") + element("ListResponse", MANY)
+    text = wsdl(web.url, schema, ["List"]).replace('<part name="parameters" element="t:List"/>', "")
+    web.answer = lambda _: reply(200, "", {"Content-Type": "text/xml"})
+    with service(web, wsdl_text=text) as soap:
+        assert ids(soap) == []
+    assert len(Sent(web.received[0].body.replace(b"<soap:Body/>", b"<soap:Body><x/></soap:Body>")).call) == 0

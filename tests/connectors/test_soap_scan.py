@@ -105,6 +105,9 @@ def test_a_regular_answer_is_matched(columns: Columns) -> None:
     assert found is not None
     assert len(found.rows) == 3
     assert read(columns, answer(ROW * 2)) == ([("n&m", "1", "a")] * 2, "9")
+    marked = ROW.replace(">a<", ">&#20320;&#x1F600;&#13;&lt;<")
+    assert read(columns, answer(marked)) == ([("n&m", "1", "你😀\r<")], "9")
+    assert read(columns, answer(ROW.replace(">a<", ">&#xFFFF;<"))) == "broken"
 
 
 @pytest.mark.parametrize(
