@@ -19,8 +19,8 @@ from rules.text import N_
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 EVIDENCE = (
-    "real_system", "rebuilt_system", "documented", "bounded_memory", "exactly_once", "deleted_records", "faults",
-    "benchmark",
+    "real_system", "rebuilt_system", "no_system",
+    "documented", "bounded_memory", "exactly_once", "deleted_records", "faults", "benchmark",
 )  # fmt: skip
 """What a test or a declaration of a conformance class can show beside the laws."""
 

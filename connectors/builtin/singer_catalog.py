@@ -37,7 +37,7 @@ class Stream:
     @property
     def schema(self) -> Schema:
         """Return its fields, without what a tap adds about deletions."""
-        described = self.entry.get("schema") or {}
+        described = self.entry["schema"]
         parts = described.get("properties") or {}
         fields = tuple(_scaled(f, parts.get(f.name)) for f in fields_of(described) if f.name != DELETED)
         known = {field.name for field in fields}
@@ -60,7 +60,9 @@ class Stream:
 def streams_of(catalog: Any, key: str) -> dict[str, Stream]:
     """Return the streams of what a tap discovered; `key` is stated for streams that have none."""
     entries = catalog.get("streams") if isinstance(catalog, Mapping) else None
-    if not isinstance(entries, list) or not all(isinstance(e, Mapping) and e.get("schema") for e in entries):
+    if not isinstance(entries, list) or not all(
+        isinstance(e, Mapping) and isinstance(e.get("schema"), Mapping) for e in entries
+    ):
         raise Misconfigured(
             msg("The tap's catalog has no streams."), msg("Use a tap that can discover its streams (--discover).")
         )
@@ -80,8 +82,7 @@ def asking_for(streams: Mapping[str, Stream], wanted: Stream, method: str, field
         entry = copy.deepcopy(dict(stream.entry))
         selected = stream.id == wanted.id
         entry["selected"] = selected
-        if isinstance(entry.get("schema"), dict):
-            entry["schema"]["selected"] = selected
+        entry["schema"]["selected"] = selected
         if selected:
             entry["replication_method"] = method
             entry.pop("replication_key", None)

@@ -75,9 +75,11 @@ class Running:
         self._folder = tempfile.TemporaryDirectory(prefix="syncline-singer-")
         try:
             self._process = self._start(Path(self._folder.name))
-        except BaseException:
+        except OSError as error:
             self._folder.cleanup()
-            raise
+            raise Unavailable(
+                msg("The program cannot be started: {reason}", reason=str(error)), msg("Try again later.")
+            ) from error
         self._timer = threading.Timer(self.bounds.seconds, self._out_of_time)
         self._timer.daemon = True
         self._timer.start()

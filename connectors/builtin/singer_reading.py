@@ -58,7 +58,7 @@ class Reading:
 
         A full page waits for the next record, so that it knows the state that follows its last one.
         """
-        taken, first = self.taken, True
+        taken = self.taken
         after = dict(self.request.after or {})
         behind = int(after.get("seen", 0))
         for line in self.running.lines():
@@ -67,7 +67,6 @@ class Reading:
                 continue
             if len(taken.rows) == self.request.page_size:
                 yield self._page()
-                first = False
             taken.add(row)
             if taken.seen <= behind:
                 taken.rows.clear()
@@ -76,8 +75,7 @@ class Reading:
         self._complete()
         if taken.seen < behind:
             raise self._changed()
-        if taken.rows or first:
-            yield self._page()
+        yield self._page()
 
     def _row(self, line: bytes) -> Mapping[str, Any] | None:
         """Return the record of a line; note what the other messages say."""

@@ -46,10 +46,7 @@ def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def secrets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return every text of the secret configuration, so that none of them is told."""
-    try:
-        return tuple(_texts(_object(settings.get("secret_config") or {}, "secret")))
-    except Misconfigured:
-        return (str(settings["secret_config"]),)
+    return tuple(_texts(_object(settings.get("secret_config") or {}, "secret")))
 
 
 def bounds_of(settings: Mapping[str, Any]) -> Bounds:

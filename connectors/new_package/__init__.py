@@ -18,7 +18,7 @@ _FILES = {
     "readme.txt": "README.md",
     "docs.txt": "docs/%NAME%.md",
     "connector.txt": "syncline_%NAME%/__init__.py",
-    "service.txt": "tests/service.py",
+    "service.txt": "tests/%NAME%_service.py",
     "conformance.txt": "tests/test_%NAME%.py",
 }
 

@@ -23,13 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shown.setdefault(test, []).append((connector, criterion))
     declared = [*evidence.declared()]
     for item in items:
-        for mark in shown.get(item.nodeid.partition("[")[0], ()):
-            item.add_marker(pytest.mark.connector_evidence(*mark))
+        marks = [*shown.get(item.nodeid.partition("[")[0], ()), *evidence.without(item.nodeid)]
         cls = getattr(item, "cls", None)
         if isinstance(cls, type) and issubclass(cls, ConnectorConformance):
-            for name, criterion, detail in declared:
-                if name == cls.connector.spec.name:
-                    item.add_marker(pytest.mark.connector_evidence(name, criterion, detail))
+            marks += [mark for mark in declared if mark[0] == cls.connector.spec.name]
+        for mark in marks:
+            item.add_marker(pytest.mark.connector_evidence(*mark))
 
 
 @dataclass

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from connectors import registry
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SYSTEMS: Mapping[str, tuple[str, str]] = {
@@ -45,11 +47,12 @@ PAGES: Mapping[str, str] = {
     "redis_streams": f"{_CONNECTORS}#message-queues",
     "mqtt": f"{_CONNECTORS}#message-queues",
     "kafka": f"{_CONNECTORS}#message-queues",
+    "odata": f"{_CONNECTORS}#odata",
     "ldap": f"{_CONNECTORS}#ldap-and-active-directory",
     "singer_tap": f"{_CONNECTORS}#taps-and-targets-of-singer",
     "singer_target": f"{_CONNECTORS}#taps-and-targets-of-singer",
 }
-"""Connector -> where its documentation is."""
+"""Connector -> where its documentation is; others have a place on the page."""
 
 _BENCHMARK = "docs/benchmarks.md#workload-w1"
 _HERE = "tests/connectors"
@@ -101,12 +104,21 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Connector -> criterion -> the tests that show it, or the page of a benchmark."""
 
 
+WITHOUT: Mapping[str, tuple[str, str]] = {
+    "mssql": (f"{_HERE}/test_mssql_oracle.py", "its SQL and its errors"),
+    "oracle": (f"{_HERE}/test_mssql_oracle.py", "its SQL and its errors"),
+}
+"""Connector -> the tests of one that was never tested against a system, and what they test."""
+
+
 def declared() -> Iterator[tuple[str, str, str]]:
     """Yield (connector, criterion, detail) of what is not shown by a test of its own."""
     for name, (criterion, detail) in SYSTEMS.items():
         yield name, criterion, detail
-    for name, page in PAGES.items():
-        yield name, "documented", page
+    text = (ROOT / _CONNECTORS).read_text("utf-8")
+    for name in registry.BUILTIN:
+        if f"`{name}`" in text:
+            yield name, "documented", PAGES.get(name, _CONNECTORS)
     for name, criteria in SHOWN.items():
         for criterion, details in criteria.items():
             yield from ((name, criterion, detail) for detail in details if detail.startswith("docs/"))
@@ -117,6 +129,13 @@ def tests() -> Iterator[tuple[str, str, str]]:
     for name, criteria in SHOWN.items():
         for criterion, details in criteria.items():
             yield from ((name, criterion, detail) for detail in details if not detail.startswith("docs/"))
+
+
+def without(test: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (connector, criterion, detail) of what a test says of connectors that no system was there for."""
+    for name, (module, what) in WITHOUT.items():
+        if test.startswith(f"{module}::"):
+            yield name, "no_system", what
 
 
 def exists(test: str) -> bool:

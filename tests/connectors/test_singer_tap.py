@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from connectors.builtin import singer_process, singer_tap
-from connectors.builtin.singer_catalog import streams_of, unfinished
+from connectors.builtin.singer_catalog import asking_for, streams_of, unfinished
 from connectors.builtin.singer_tap import SingerTap
 from connectors.errors import ConnectorError, Fatal, Misconfigured, RecordRejected, Unavailable
 from connectors.json_records import encode, json_values
@@ -57,7 +57,8 @@ class Store:
 
     def save(self, name: str = "sample", key: Sequence[str] = ("id",)) -> None:
         about = {"schema": self.schema, "key": key, "grows": [VERSION], "rows": [*self.rows.values()], "log": self.log}
-        self.path.write_text(json.dumps({name: about | self.more}, ensure_ascii=False), "utf-8")
+        streams = {name: about | self.more} | ({"others": about} if name == "items" else {})
+        self.path.write_text(json.dumps(streams, ensure_ascii=False), "utf-8")
 
     def delete(self, key: Any) -> None:
         del self.rows[key]
@@ -237,6 +238,11 @@ def test_a_stream_without_a_log_or_a_key(store: Store) -> None:
     assert len(log.missing()) == 2
     assert (log.keep(), log.drop(), log.pending({})) == (None, None, True)
     assert not unfinished("odd", stream)
+    (asked,) = asking_for({"x": stream}, stream, "FULL_TABLE")["streams"]
+    assert asked["metadata"][0] == {
+        "breadcrumb": [],
+        "metadata": {"selected": True, "replication-method": "FULL_TABLE"},
+    }
     with pytest.raises(Misconfigured, match="no streams"):
         streams_of({"streams": [{}]}, "")
 
@@ -281,3 +287,46 @@ def test_a_record_that_cannot_be_read_is_not_missing(store: Store) -> None:
     schema = Schema((*ITEMS.fields, Field("n", FieldType.INTEGER)), ("id",))
     with pytest.raises(RecordRejected, match="many"):
         tap(store).lookup("items", schema, "id", pl.Series("id", [2]))
+
+
+def test_what_is_secret_in_lists_is_not_told(store: Store) -> None:
+    """Each text of the secret configuration is taken out of what a program says."""
+    script = store.path.parent / "say.py"
+    script.write_text("import json,sys; sys.exit(json.load(open(sys.argv[2]))['keys'][0]['key'] + ' is wrong')")
+    install(store.path.parent, "tap-say", script)
+    with pytest.raises(Unavailable, match="••• is wrong") as caught:
+        tap(store, program="tap-say", secret_config='{"keys": [{"key": "canary-1"}], "n": 1}').objects()
+    assert "canary" not in str(caught.value)
+
+
+def test_a_stream_that_is_never_described_is_incomplete(store: Store) -> None:
+    """A tap that says nothing about the stream has not read it."""
+    store.rows = {}
+    store.save("items")
+    assert ids(tap(store)) == []
+    with pytest.raises(Unavailable, match="never described"):
+        ids(tap(store, "no schema"))
+
+
+def test_a_deletion_without_a_good_key_is_told(store: Store) -> None:
+    """A deleted record that cannot be named stops the run: it must not be lost."""
+    store.log = ['{"id": "four", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}']
+    store.save("items")
+    with pytest.raises(Fatal, match="four"):
+        ids(tap(store), capture=Capture("c", "id", {"log": 0}))
+
+
+def test_a_program_that_cannot_be_started_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the machine refuses a process, its folder is taken away."""
+    monkeypatch.setattr(singer_process.tempfile, "tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(singer_process.subprocess, "Popen", refuse)
+    with pytest.raises(Unavailable, match="no more processes"):
+        tap(store).objects()
+    assert list((tmp_path / "t").iterdir()) == []

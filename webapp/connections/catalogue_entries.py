@@ -50,7 +50,7 @@ class Entry:
         if self.preset is not None:
             return ((self.preset.tested.against, self.preset.tested.documentation),)
         found = self.rating.results.evidence if self.rating else {}
-        kinds = (("real", "real_system"), ("rebuilt", "rebuilt_system"))
+        kinds = (("real", "real_system"), ("rebuilt", "rebuilt_system"), ("without", "no_system"))
         return tuple((how, what) for how, criterion in kinds for what in found.get(criterion, ()))
 
 
