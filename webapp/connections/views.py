@@ -195,7 +195,7 @@ def spec_of(row: ConnectionRow) -> ConnectorSpec | None:
 
 def takes_files(row: ConnectionRow) -> bool:
     """Tell whether files can be put into a connection."""
-    return row.connector == uploads.CONNECTOR
+    return row.connector == uploads.CONNECTOR and row.settings.get("place", "local") == "local"
 
 
 def matches(info: ObjectInfo, wanted: str) -> bool:
