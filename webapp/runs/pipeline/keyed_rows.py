@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from webapp.runs.pipeline.keyset import KeySet
+from webapp.runs.pipeline.keyset import Hashes, KeySet
 
 _AT = "__at"
 
@@ -22,23 +24,30 @@ class _Run:
     """Rows of different keys in the order in which they were added; `order` has the places of the sorted hashes."""
 
     rows: pl.DataFrame
-    hashes: pl.Series
-    order: pl.Series
+    hashes: Hashes
+    order: np.ndarray[tuple[int], Any]
 
     @classmethod
     def of(cls, rows: pl.DataFrame, key: str) -> _Run:
-        hashes = rows[key].hash()
-        order = hashes.arg_sort()
-        return cls(rows, hashes[order], order)
+        """Return a run of the last row of each key."""
+        hashes = rows[key].hash().to_numpy()
+        order = np.argsort(hashes, kind="stable").astype(np.uint32)  # what is sorted in parts is merged in one pass
+        hashes = hashes[order]
+        if (hashes[1:] == hashes[:-1]).any():
+            last = rows.unique(key, keep="last", maintain_order=True)
+            if last.height < rows.height:
+                return cls.of(last, key)
+        return cls(rows, hashes, order)
 
     def places(self, keys: pl.Series, key: str) -> pl.Series:
         """Return where each key stands, null where it does not."""
-        wanted = keys.hash()
-        near = wanted.arg_sort()  # neighbours lie near each other, which is what a look-up costs
-        at = self.hashes.search_sorted(wanted[near], side="left").clip(0, self.rows.height - 1)[near.arg_sort()]
-        place = self.order[at]
+        wanted = keys.hash().to_numpy()
+        near = np.argsort(wanted)  # neighbours lie near each other, which is what a look-up costs
+        at = np.empty(len(wanted), np.int64)
+        at[near] = np.minimum(np.searchsorted(self.hashes, wanted[near]), len(self.hashes) - 1)
+        place = pl.Series(self.order[at])
         place = place.set(self.rows[key][place] != keys, None)
-        twins = place.is_null() & (self.hashes[at] == wanted)
+        twins = place.is_null() & pl.Series(self.hashes[at] == wanted)
         if twins.any():  # two keys with one hash: only comparing them tells
             place = place.zip_with(~twins, self._compared(keys, key))
         return place
@@ -57,7 +66,6 @@ class KeyedRows:
         self._none = rows.clear()
         self._runs: list[_Run] = []
         self._added = [rows] if rows.height else []
-        self._all: pl.DataFrame | None = None
         self._open: KeySet | None = None if rows.height else KeySet()
         """The keys of what is not sorted yet; None where it is the rows that were there first, which all ask for."""
         self._lock = Lock()
@@ -68,7 +76,6 @@ class KeyedRows:
             return
         with self._lock:
             self._added.append(rows)
-            self._all = None
             if self._open is not None:
                 self._open.add(rows[self._key])
 
@@ -100,19 +107,21 @@ class KeyedRows:
     def all(self) -> pl.DataFrame:
         """Return all rows, of each key the last one, in the order in which the keys' last rows were added."""
         with self._lock:
-            if self._all is None:
-                self._all = _settled(
-                    pl.concat([self._none, *(run.rows for run in self._runs), *self._added]), self._key
-                )
-            return self._all
+            if self._added or len(self._runs) > 1:
+                self._sort(whole=True)
+            return self._runs[0].rows if self._runs else self._none
 
-    def _sort(self) -> None:
-        rows = _settled(pl.concat(self._added), self._key)
-        while self._runs and self._runs[-1].rows.height <= rows.height:
-            rows = _settled(pl.concat([self._runs.pop().rows, rows]), self._key)
-        self._runs.append(_Run.of(rows, self._key))
+    def count(self) -> int:
+        """Return how many keys there are, as their hashes tell."""
+        with self._lock:
+            parts = [*(run.rows for run in self._runs), *self._added]
+        return len(np.unique(np.concatenate([part[self._key].hash().to_numpy() for part in parts]))) if parts else 0
+
+    def _sort(self, *, whole: bool = False) -> None:
+        """Make a run of what was added, together with those that are no larger, or with all."""
+        parts, height = self._added, sum(part.height for part in self._added)
+        while self._runs and (whole or self._runs[-1].rows.height <= height):
+            parts = [self._runs.pop().rows, *parts]
+            height += parts[0].height
+        self._runs.append(_Run.of(pl.concat(parts), self._key))
         self._added, self._open = [], KeySet()
-
-
-def _settled(rows: pl.DataFrame, key: str) -> pl.DataFrame:
-    return rows.unique(key, keep="last", maintain_order=True)

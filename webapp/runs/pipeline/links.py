@@ -134,7 +134,7 @@ class Links:
         """Put links that count into segments of their own, if that is worth while."""
         rows = self._log.rows
         many = sum(number < _PART // 2 for number in rows) >= _MOST
-        if len(rows) < 2 or not (many or (self._all is not None and sum(rows) >= _SPARE * len(self))):
+        if len(rows) < 2 or not (many or (self._all is not None and sum(rows) >= _SPARE * self._all.count())):
             return
         self._log.rewrite(tx, run_id, self._parts())
 
