@@ -127,7 +127,7 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What the house allows a connector: folders, networks, time."""
+    """What the house allows a connector: folders, networks, time, and the folder of installed `programs`."""
 
     file_roots: tuple[Path, ...] = ()
     egress_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -135,7 +135,6 @@ class Context:
     timeout: float = 30.0
     """Seconds for one connect or one request."""
     programs: Path | None = None
-    """The folder of the programs that an operator has installed, each in an environment of its own."""
     secrets: Secrets | None = field(default=None, repr=False, compare=False)
     """Where a secret that the system has changed is kept; None where nothing can be kept (a draft)."""
 
