@@ -17,8 +17,9 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from connectors.builtin.amqp_confirms import Confirms
 from connectors.builtin.amqp_errors import Opening, told
 from connectors.builtin.queue_message import BATCH_BYTES, Batch, Broker, Message, Outgoing, Scan
 from connectors.builtin.queue_network import Place
@@ -93,23 +94,19 @@ class AmqpBroker(Broker[AmqpObject]):
         return AmqpScan(self, described.name, self._count(described))
 
     def send(self, described: AmqpObject, messages: Sequence[Outgoing]) -> Mapping[int, Text]:
-        """Publish messages one by one, each confirmed by the broker before the next."""
-        refused: dict[int, Text] = {}
+        """Publish messages in their order; the broker confirms many at a time."""
         self._count(described)
+        key = described.routing_key or ("" if described.exchange else described.name)
         with told(self.place, described.name):
             channel = self.channel()
-            channel.confirm_delivery()
-            key = described.routing_key or ("" if described.exchange else described.name)
-            for number, message in enumerate(messages):
-                try:
-                    channel.basic_publish(
-                        described.exchange, key.replace("{key}", message.key or ""), message.body,
-                        self._properties(message), mandatory=True,
-                    )  # fmt: skip
-                except (UnroutableError, NackError) as error:
-                    refused[number] = self._refused(described, message, error)
+            confirms = Confirms(channel, self.place.context.timeout, self.place.lost)
+            for message in messages:
+                route = key.replace("{key}", message.key or "")
+                confirms.publish(described.exchange, route, message.body, self._properties(message))
+            confirms.finish()
             channel.close()
-        return refused
+        lost = {number: self._unroutable(described, messages[number]) for number in confirms.unroutable}
+        return {**lost, **{number: self._rejected(described, messages[number]) for number in confirms.rejected}}
 
     def close(self) -> None:
         """Close the connection, which puts back what is not acknowledged."""
@@ -176,18 +173,18 @@ class AmqpBroker(Broker[AmqpObject]):
             content_type=self.content_type, delivery_mode=2, message_id=message.id, headers=headers, app_id="syncline"
         )
 
-    def _refused(self, described: AmqpObject, message: Outgoing, error: Exception) -> Text:
-        names = {"key": message.key or "-", "queue": described.name, "exchange": described.exchange or "(default)"}
-        if isinstance(error, UnroutableError):
-            return msg(
-                "The record '{key}' was not taken: the exchange {exchange} sends it to no queue. Bind a queue to it, or"
-                " correct the routing key of '{queue}'.",
-                **names,
-            )
+    def _unroutable(self, described: AmqpObject, message: Outgoing) -> Text:
+        return msg(
+            "The record '{key}' was not taken: the exchange {exchange} sends it to no queue. Bind a queue to it, or"
+            " correct the routing key of '{queue}'.",
+            **_names(described, message),
+        )
+
+    def _rejected(self, described: AmqpObject, message: Outgoing) -> Text:
         return msg(
             "The record '{key}' was not taken: the broker refuses it for the exchange {exchange}, maybe because the"
             " queue is full.",
-            **names,
+            **_names(described, message),
         )
 
     def _signed_in(self) -> Text:
@@ -273,6 +270,10 @@ class AmqpScan(Scan):
             if len(found) == wanted:
                 break
         return channel, found
+
+
+def _names(described: AmqpObject, message: Outgoing) -> dict[str, str]:
+    return {"key": message.key or "-", "queue": described.name, "exchange": described.exchange or "(default)"}
 
 
 def _arguments(described: AmqpObject) -> dict[str, str]:

@@ -7,8 +7,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pika
@@ -17,6 +19,7 @@ import pytest
 
 from connectors.builtin.amqp import Amqp
 from connectors.builtin.amqp_broker import AmqpBroker
+from connectors.builtin.amqp_confirms import Confirms
 from connectors.builtin.amqp_errors import Opening, told
 from connectors.builtin.queue_network import Place
 from connectors.builtin.queue_options import PayloadOptions
@@ -292,6 +295,63 @@ def test_messages_that_reach_no_queue_are_told(rabbit: brokers.Broker, queue: st
     channel.queue_delete("small")
     channel.exchange_delete("people")
     channel.connection.close()
+
+
+def test_dead_letters(rabbit: brokers.Broker, queue: str):
+    """What others reject in a queue that Syncline has made comes to its dead-letter queue, and is read from there."""
+    channel = channel_to(rabbit)
+    channel.exchange_declare("graves", exchange_type="direct", durable=True)
+    channel.queue_declare("dead", durable=True)
+    channel.queue_bind("dead", "graves", "people")
+    described = {
+        "name": "alive", "declare": True, "dead_letter_exchange": "graves", "dead_letter_routing_key": "people",
+    }  # fmt: skip
+    with connect(rabbit, described) as target:
+        records = pl.DataFrame({"id": [1, 2, 3]})
+        assert not target.write("alive", NUMBERS, [Change(Op.CREATE, "id", records)]).failures
+    for _ in range(2):
+        method, _, _ = channel.basic_get("alive")
+        channel.basic_reject(method.delivery_tag, requeue=False)
+    with connect(rabbit, "dead", message_fields=True) as source:
+        (page,) = source.read(ReadRequest("dead", source.schema("dead")))
+        assert page.records["id"].to_list() == [1, 2]
+        assert "x-first-death-queue" in page.records["message_headers"][0]
+        source.acknowledge("dead", page.position)
+    with connect(rabbit, "alive") as source:
+        assert ids(list(source.read(request("alive")))) == [3]
+    for name in ("alive", "dead"):
+        channel.queue_delete(name)
+    channel.exchange_delete("graves")
+    channel.connection.close()
+
+
+def test_many_are_on_their_way_at_once(rabbit: brokers.Broker, queue: str):
+    """Confirmations come in batches, so that many messages take seconds; each arrives once and in its order."""
+    count = 2_000
+    with connect(rabbit, queue) as target:
+        records = pl.DataFrame({"id": range(count)})
+        begun = time.monotonic()
+        assert not target.write(queue, NUMBERS, [Change(Op.CREATE, "id", records)]).failures
+        assert time.monotonic() - begun < 20
+        assert ids(list(target.read(request(queue)))) == list(range(count))
+
+
+def test_confirmations_that_do_not_come(rabbit: brokers.Broker, queue: str, monkeypatch: pytest.MonkeyPatch):
+    """A broker that takes messages and never says so is given up; nothing counts as written."""
+    monkeypatch.setattr(Confirms, "_told", lambda *_: None)
+    with connect(rabbit, queue) as target:
+        monkeypatch.setattr(target.broker.place, "context", Context(timeout=0.3))
+        with pytest.raises(Unavailable, match="not confirmed"):
+            target.write(queue, NUMBERS, [Change(Op.CREATE, "id", pl.DataFrame({"id": [1]}))])
+
+
+def test_a_return_of_somebody_else() -> None:
+    """A message that comes back and was not sent by this channel is no concern."""
+    inner = SimpleNamespace(confirm_delivery=lambda _: None)
+    channel = SimpleNamespace(add_on_return_callback=lambda _: None, _impl=inner)
+    confirms = Confirms(channel, 1.0, Unavailable)
+    confirms._returned(None, None, pika.BasicProperties(), b"")
+    assert not confirms.unroutable
 
 
 def test_what_a_message_says_of_itself(rabbit: brokers.Broker, queue: str):
