@@ -85,11 +85,13 @@ class Flights:
         self._idle: dict[bool, list[Any]] = {False: [], True: []}  # those that read bodies from a function stay so
         self._resolved: dict[tuple[str, int], tuple[float, str, frozenset[str]]] = {}
         self._under_way: dict[Any, _Flight] = {}
+        self._pointed: dict[Any, str] = {}
+        self._modes: dict[Any, tuple[str, bool, bool]] = {}
 
     def close(self) -> None:
         """Close the connections."""
         for easy in [*self._under_way, *self._idle[False], *self._idle[True]]:
-            easy.close()
+            self._end(easy)
         self._under_way.clear()
         self._multi.close()
 
@@ -102,7 +104,7 @@ class Flights:
             self._set(easy, flight)
             self._multi.add_handle(easy)
         except BaseException:
-            easy.close()
+            self._end(easy)
             raise
         self._under_way[easy] = flight
 
@@ -131,14 +133,14 @@ class Flights:
         for easy in [easy for easy, flight in self._under_way.items() if flight.moved < oldest]:
             flight = self._under_way.pop(easy)
             self._multi.remove_handle(easy)
-            easy.close()
+            self._end(easy)
             yield flight.job, self._problem(flight.sent, pycurl.E_OPERATION_TIMEDOUT, "")
 
     def drop(self) -> None:
         """Give up what is under way."""
         for easy in list(self._under_way):
             self._multi.remove_handle(easy)
-            easy.close()
+            self._end(easy)
         self._under_way.clear()
 
     def _ended(self, easy: Any, failure: tuple[int, str] | None) -> Iterator[tuple[int, Reply | ConnectorError]]:
@@ -197,13 +199,32 @@ class Flights:
 
     def _set(self, easy: Any, flight: _Flight) -> None:
         sent = flight.sent
-        permitted = self._point(easy, sent.url)
+        self._point(easy, sent.url)
         easy.setopt(pycurl.URL, sent.url)
-        easy.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, address: _socket(address, permitted))
         easy.setopt(pycurl.HTTPHEADER, _lines(sent))
         easy.setopt(pycurl.HEADERFUNCTION, flight.take_head)
         easy.setopt(pycurl.WRITEFUNCTION, lambda part: self._take(flight, part))
-        _set_body(easy, sent)
+        self._set_body(easy, sent)
+
+    def _set_body(self, easy: Any, sent: Sent) -> None:
+        """Give a body to libcurl in a way that lets it send a request twice only if that does no harm."""
+        mode = (sent.method, sent.body is not None or sent.once, sent.once)
+        if self._modes.get(easy) != mode or not sent.body:
+            easy.setopt(pycurl.FRESH_CONNECT, int(sent.once and not sent.body))
+            easy.setopt(pycurl.NOBODY, int(sent.method == "HEAD"))
+            easy.setopt(pycurl.POST if mode[1] else pycurl.HTTPGET, 1)
+            easy.setopt(pycurl.CUSTOMREQUEST, sent.method)
+            self._modes[easy] = mode
+        if sent.read and sent.body:
+            easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(sent.body))
+            easy.setopt(pycurl.READFUNCTION, _reader(sent.body))
+        elif mode[1]:
+            easy.setopt(pycurl.POSTFIELDS, sent.body or b"")
+
+    def _end(self, easy: Any) -> None:
+        self._pointed.pop(easy, None)
+        self._modes.pop(easy, None)
+        easy.close()
 
     def _take(self, flight: _Flight, part: bytes) -> int | None:
         flight.moved = time.monotonic()
@@ -218,8 +239,8 @@ class Flights:
         flight.body.append(part)
         return None
 
-    def _point(self, easy: Any, url: str) -> frozenset[str]:
-        """Let a host's name stand for its checked addresses, and return them."""
+    def _point(self, easy: Any, url: str) -> None:
+        """Let a host's name stand for its checked addresses."""
         host, port = _host(url)
         until, line, found = self._resolved.get((host, port), (0.0, "", frozenset()))
         if until < time.monotonic():
@@ -227,8 +248,10 @@ class Flights:
             line = f"{host}:{port}:" + ",".join(f"[{a}]" if ":" in a else a for a in checked)
             found = frozenset(checked)
             self._resolved[host, port] = (time.monotonic() + _RESOLVED_FOR, line, found)
-        easy.setopt(pycurl.RESOLVE, [line])
-        return found
+        if self._pointed.get(easy) != line:
+            easy.setopt(pycurl.RESOLVE, [line])
+            easy.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, address: _socket(address, found))
+            self._pointed[easy] = line
 
     def _problem(self, sent: Sent, code: int, text: str) -> ConnectorError:
         url = httpx.URL(sent.url)
@@ -254,22 +277,6 @@ def _bundle_of(certificates: str) -> bytes:
 
 
 _bundle = lru_cache(8)(_bundle_of)
-
-
-def _set_body(easy: Any, sent: Sent) -> None:
-    """Give a body to libcurl in a way that lets it send a request twice only if that does no harm."""
-    easy.setopt(pycurl.FRESH_CONNECT, int(sent.once and not sent.body))
-    easy.setopt(pycurl.NOBODY, int(sent.method == "HEAD"))
-    if sent.body is None and not sent.once:
-        easy.setopt(pycurl.HTTPGET, 1)
-    elif sent.read and sent.body:
-        easy.setopt(pycurl.POST, 1)
-        easy.setopt(pycurl.POSTFIELDSIZE_LARGE, len(sent.body))
-        easy.setopt(pycurl.READFUNCTION, _reader(sent.body))
-    else:
-        easy.setopt(pycurl.POST, 1)
-        easy.setopt(pycurl.POSTFIELDS, sent.body or b"")
-    easy.setopt(pycurl.CUSTOMREQUEST, sent.method)
 
 
 def _reader(body: bytes) -> Callable[[int], bytes]:

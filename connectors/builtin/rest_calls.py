@@ -175,7 +175,8 @@ class Calls:
         query = {**request.query, **self.credentials.query()}
         url = address(self.options.base_url, request.url, query)
         sent = Sent(request.method, url, headers, request.body, once=not request.safe)
-        return replaced(sent, headers={**headers, **self.credentials.headers(sent)})
+        mine = self.credentials.headers(sent)
+        return replaced(sent, headers={**headers, **mine}) if mine else sent
 
 
 class Pace:

@@ -148,7 +148,7 @@ def _struct(schema: Schema) -> Any:
 
 def _kind(field: Field) -> Any:
     if field.type in _AS_WRITTEN:
-        return msgspec.Raw | None
+        return msgspec.Raw  # null is taken as it is written, too
     return _OWN.get(field.type, str) | None
 
 

@@ -16,7 +16,7 @@ from webapp.supervisor.preflight import ROOT
 SUITES: dict[str, tuple[str, ...]] = {
     "rules": ("rules",),
     "sync": ("sync",),
-    "connectors": ("connectors", "files", "soap"),
+    "connectors": ("connectors", "files", "soap", "rest"),
     "web": ("entities", "web"),
     "correlation": ("correlation",),
     "w1": ("w1",),
