@@ -14,8 +14,7 @@ import msgspec
 from connectors.builtin import airbyte_components as parts
 from connectors.builtin.airbyte_paths import found_at
 from connectors.builtin.airbyte_requests import Draft, Known
-from connectors.builtin.airbyte_times import duration
-from connectors.builtin.airbyte_words import holds, searched, text_value, value_of
+from connectors.builtin.airbyte_words import duration_value, holds, number_value, searched, text_value
 from connectors.casting import short
 from connectors.errors import (
     AuthFailed,
@@ -108,7 +107,7 @@ class ManifestCalls:
     def _wait(self, handler: parts.DefaultErrorHandler, response: httpx.Response, attempt: int) -> None:
         """Wait before the next attempt; raises where there is none, or where the wait is too long for here."""
         known = {"config": self.config, "parameters": handler.parameters}
-        most = min(int(value_of(handler.max_retries, known) or 0), MOST_RETRIES)
+        most = min(number_value(handler.max_retries, known) or 0, MOST_RETRIES)
         waits = [_backoff(strategy, response, attempt, known) for strategy in handler.backoff_strategies]
         after = next((wait for wait in (*waits, _after(response)) if wait is not None), _pause(attempt))
         if response.status_code == 429 and (attempt >= most or after > PATIENCE):
@@ -178,7 +177,7 @@ class ManifestCalls:
             requester = auth.login_requester
             answer = self.json(requester, Draft.of(requester, known), known)
             token = found_at(answer[0] if answer else None, auth.session_token_path)
-            seconds = duration(auth.expiration_duration).total_seconds() if auth.expiration_duration else 3600.0
+            seconds = duration_value(auth.expiration_duration, known).total_seconds() or 3600.0
             where = ".".join(auth.session_token_path)
         else:
             requester = parts.HttpRequester(url=text_value(auth.token_refresh_endpoint, known), http_method="POST")
@@ -265,9 +264,9 @@ def _usual(status: int) -> str:
 
 def _backoff(strategy: parts.Backoff, response: httpx.Response, attempt: int, known: Known) -> float | None:
     if isinstance(strategy, parts.ConstantBackoffStrategy):
-        return float(value_of(strategy.backoff_time_in_seconds, known))
+        return number_value(strategy.backoff_time_in_seconds, known)
     if isinstance(strategy, parts.ExponentialBackoffStrategy):
-        return float(value_of(strategy.factor, known)) * float(2**attempt)
+        return (number_value(strategy.factor, known) or 1.0) * float(2**attempt)
     text = response.headers.get(text_value(strategy.header, known), "")
     if strategy.regex:
         text = searched(text, strategy.regex)
@@ -275,7 +274,7 @@ def _backoff(strategy: parts.Backoff, response: httpx.Response, attempt: int, kn
         return None
     if isinstance(strategy, parts.WaitTimeFromHeader):
         return float(text)
-    return max(float(text) - time.time(), float(value_of(strategy.min_wait, known) or 0))
+    return max(float(text) - time.time(), number_value(strategy.min_wait, known) or 0.0)
 
 
 def _after(response: httpx.Response) -> float | None:

@@ -14,7 +14,7 @@ from connectors.errors import Misconfigured
 from rules.text import Message, msg
 
 _REFERENCE = re.compile(r"^(?:\*ref\((?P<old>[^()]+)\)|#/(?P<new>.+))$")
-_MOST = 500_000
+_MOST = 200_000
 _PARAMETERS = "$parameters"
 
 _DEFAULT_TYPES: Mapping[str, str] = {
@@ -157,9 +157,6 @@ def _named(made: Any, place: str, problem: str) -> str:
     value = made
     for part in re.findall(r"[^.\[\]]+", place):
         value = _below(value, part)
-    kind = value.get("type") if isinstance(value, Mapping) else None
-    if kind and str(kind) not in COMPONENTS:
-        return f"{kind} is not supported"
     if isinstance(value, str) and value not in COMPONENTS and place.endswith(".type"):
         return f"{value} is not supported"
     return problem

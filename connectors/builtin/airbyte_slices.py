@@ -10,8 +10,8 @@ from typing import Any
 from connectors.builtin import airbyte_components as parts
 from connectors.builtin.airbyte_paths import found_at
 from connectors.builtin.airbyte_requests import Draft
-from connectors.builtin.airbyte_times import duration, moment_of, written
-from connectors.builtin.airbyte_words import text_value, value_of
+from connectors.builtin.airbyte_times import moment_of, written
+from connectors.builtin.airbyte_words import duration_value, text_value, value_of
 from connectors.errors import Misconfigured
 from rules.text import msg
 
@@ -68,9 +68,7 @@ class Slices:
         first = self._moment(cursor.start_datetime, cursor)
         if since is None or first is None:
             return first
-        back = text_value(cursor.lookback_window, self.known)
-        asked = moment_of(since, _forms(cursor)) - (duration(back) if back else dt.timedelta())
-        return max(first, asked)
+        return max(first, moment_of(since, _forms(cursor)) - duration_value(cursor.lookback_window, self.known))
 
     def _product(self, routers: list[Any]) -> Iterator[Slice]:
         if not routers:
@@ -107,8 +105,8 @@ class Slices:
             yield Slice()
             return
         end = self._moment(cursor.end_datetime, cursor) or dt.datetime.now(dt.UTC)
-        step = duration(text_value(cursor.step, self.known)) if cursor.step else None
-        grain = duration(cursor.cursor_granularity) if cursor.cursor_granularity else dt.timedelta()
+        step = duration_value(cursor.step, self.known) if cursor.step else None
+        grain = duration_value(cursor.cursor_granularity, self.known)
         if step is not None and (step <= grain or (end - start) / step > _MOST_SPANS):
             raise Misconfigured(
                 msg(

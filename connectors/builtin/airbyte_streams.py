@@ -13,7 +13,7 @@ from connectors.builtin.airbyte_calls import ManifestCalls
 from connectors.builtin.airbyte_paths import all_at, with_value, without
 from connectors.builtin.airbyte_requests import Draft
 from connectors.builtin.airbyte_slices import Slice, Slices
-from connectors.builtin.airbyte_words import holds, text_value, value_of
+from connectors.builtin.airbyte_words import holds, number_value, text_value, value_of
 from connectors.builtin.rest_paging import Batch, State
 from connectors.errors import Fatal, Unavailable
 from connectors.json_records import encode
@@ -50,22 +50,19 @@ class StreamReading:
         """Yield the records of each page of a part, with the page's own token and the next one's, None at the end."""
         pager = Pager(self.stream.retriever.paginator, self.config)
         seen: set[str] = set()
-        count = 0
         token = pager.first() if token is None else token
-        for _ in range(_MOST_PAGES):
-            if repr(token) in seen:
+        while True:
+            if repr(token) in seen or len(seen) == _MOST_PAGES:
                 raise self._endless()
             seen.add(repr(token))
             answer = self._asked(part, pager, token, first=token == pager.first())
             value, response = answer if answer is not None else (None, None)
             found, kept = self._records(value, part)
-            count += len(found)
             onward = None if response is None else pager.following(token, found, value, response)
             yield kept, token, onward
             if onward is None:
                 return
             token = onward
-        raise self._endless()
 
     def records(self) -> Iterator[Mapping[str, Any]]:
         """Yield all records of the stream."""
@@ -144,8 +141,8 @@ class Pager:
         self.paginator = paginator if isinstance(paginator, parts.DefaultPaginator) else None
         self.strategy = self.paginator.pagination_strategy if self.paginator else None
         self.known = {"config": config, "parameters": self.paginator.parameters if self.paginator else {}}
-        size = value_of(self.strategy.page_size, self.known) if self.strategy else None
-        self.size = int(size) if size not in (None, "") else None
+        size = number_value(self.strategy.page_size, self.known) if self.strategy else None
+        self.size = None if size is None else int(size)
 
     def first(self) -> Any:
         """Return the token of the first page."""

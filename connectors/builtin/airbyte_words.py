@@ -51,6 +51,12 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         """Allow the methods of texts, lists and moments that cannot grow."""
         return attr in _METHODS and super().is_safe_attribute(obj, attr, value)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a member of an object before a method of the same name."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Refuse products of texts and powers."""
         plain = isinstance(left, (int, float, Decimal)) and isinstance(right, (int, float, Decimal))
@@ -95,6 +101,8 @@ def value_of(template: Any, known: Mapping[str, Any]) -> Any:
         raise _wrong(template, error.message or type(error).__name__) from None
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise _wrong(template, f"{type(error).__name__}: {error}") from None
+    if callable(found) and not isinstance(found, Undefined):
+        raise _wrong(template, "this is no value")
     if isinstance(found, str) and len(found) > _LONGEST:
         raise _wrong(template, "the result is too long")
     return None if isinstance(found, Undefined) else found
@@ -108,6 +116,26 @@ def text_value(template: Any, known: Mapping[str, Any]) -> str:
     if isinstance(found, float):
         return str(int(found)) if found.is_integer() else str(found)
     return text_of(found) or ""
+
+
+def number_value(template: Any, known: Mapping[str, Any]) -> float | None:
+    """Return the number that a template stands for, None for nothing; raises `Misconfigured` for what is none."""
+    found = value_of(template, known)
+    if found in (None, ""):
+        return None
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise _wrong(str(template), f"{found} is no number") from None
+
+
+def duration_value(template: Any, known: Mapping[str, Any]) -> dt.timedelta:
+    """Return the duration that a template stands for, none for nothing; raises `Misconfigured` for what is none."""
+    text = text_value(template, known)
+    try:
+        return duration(text) if text else dt.timedelta()
+    except (ValueError, OverflowError):
+        raise _wrong(str(template), f"{text} is no duration such as P1D") from None
 
 
 def holds(condition: str, known: Mapping[str, Any]) -> bool:

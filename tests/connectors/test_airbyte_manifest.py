@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import yaml
 
-from connectors.builtin import airbyte_calls, airbyte_words
+from connectors.builtin import airbyte_calls, airbyte_manifest_text, airbyte_words
 from connectors.builtin.airbyte_manifest import AirbyteManifest
 from connectors.builtin.airbyte_manifest_text import source_of
 from connectors.builtin.airbyte_paths import all_at, found_at, with_value, without
@@ -31,7 +31,7 @@ from connectors.errors import (
 )
 from connectors.spi import Context, Cursor, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
-from rules.schema import Field, Schema
+from rules.schema import Field, FieldType, Schema
 from tests.connectors.test_files import encoded
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
@@ -353,9 +353,29 @@ def changed(**members: Any) -> str:
             changed(retriever__partition_router=[{"type": "Custom"}]),
             "partition_router[0].type: Custom is not supported",
         ),
+        (
+            changed(
+                retriever__requester__authenticator={
+                    "type": "SelectiveAuthenticator",
+                    "authenticator_selection_path": [],
+                    "authenticators": {"x": {"type": "Custom"}},
+                }
+            ),
+            "authenticators[...].type: Invalid value 'Custom'",
+        ),
         (changed(retriever="#/definitions/none"), "leads nowhere"),
         (changed(retriever={"$ref": "#/streams/0/retriever"}), "leads back to itself"),
         (changed(schema_loader={"type": "JsonFileSchemaLoader"}), "JsonFileSchemaLoader is not supported"),
+        (
+            changed(
+                retriever__requester__authenticator={
+                    "type": "SelectiveAuthenticator",
+                    "authenticator_selection_path": [],
+                    "authenticators": {"x": {"type": "ApiKeyAuthenticator", "inject_into": {"inject_into": "nowhere"}}},
+                }
+            ),
+            "authenticators[...].inject_into.inject_into: Invalid enum value 'nowhere'",
+        ),
         ("type: Other\nstreams: []", "has to be DeclarativeSource"),
         ("type: DeclarativeSource\n", "streams"),
     ],
@@ -369,6 +389,7 @@ def test_what_is_not_supported_is_refused_with_its_path(manifest: str, words: st
 
 def test_references_do_not_unfold_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few references can stand for very much: that is refused."""
+    monkeypatch.setattr(airbyte_manifest_text, "_MOST", 3000)
     parts = {f"a{n}": {"x": f"#/definitions/a{n + 1}", "y": f"#/definitions/a{n + 1}"} for n in range(40)}
     text = json.dumps({"type": "DeclarativeSource", "definitions": {**parts, "a40": 1}, "streams": "#/definitions/a0"})
     with pytest.raises(Misconfigured, match="unfold into too many"):
@@ -445,6 +466,7 @@ def test_expressions(template: Any, value: Any) -> None:
         "{{ duration('soon') }}",
         "{{ config.update({'a': 1}) }}",
         "{{ lipsum() }}",
+        "{{ config.values }}",
         "{{ cycler }}{{ self }}{{ config.none.more }}",
     ],
 )
@@ -512,3 +534,138 @@ def test_places_in_values() -> None:
     assert with_value({"a": 1}, ["a", "b"], 2) == {"a": {"b": 2}}
     assert without({"a": {"b": 1, "c": 2}}, ["a", "b"]) == {"a": {"c": 2}}
     assert without({"a": 1}, ["b", "c"]) == without({"a": 1}, []) == {"a": 1}
+
+
+SCHEMA = Schema((Field("id"),))
+CURSOR = {"cursor_field": "at", "datetime_format": "%Y-%m-%d", "start_datetime": "2024-01-01",
+          "end_datetime": "2024-01-03"}  # fmt: skip
+BOTH = {"pagination_strategy": {"type": "PageIncrement", "page_size": "{{ config.size }}"}}
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"incremental_sync": {**CURSOR, "step": "PT0S"}}, "too many spans"),
+        ({"incremental_sync": {**CURSOR, "step": "PT1S", "start_datetime": "1999-01-01"}}, "too many spans"),
+        ({"incremental_sync": {**CURSOR, "step": "soon"}}, "is no duration"),
+        ({"incremental_sync": {**CURSOR, "lookback_window": "soon"}}, ""),
+        ({"incremental_sync": {**CURSOR, "start_datetime": "yesterday"}}, "not a moment"),
+        ({"retriever__paginator": BOTH}, "is no number"),
+        ({"retriever__requester__url_base": "http://x:port"}, "not a web address"),
+        ({"retriever__requester__request_body_json": "{{ config.size }}"}, "body of a request is not JSON"),
+    ],
+)
+def test_values_that_do_not_fit(web: Any, reply: Any, members: dict[str, Any], words: str) -> None:
+    """Durations, numbers, moments and bodies that are none are told as such."""
+    web.answer = lambda _: reply(body=[])
+    text = changed(**members).replace("http://127.0.0.1:1", web.url)
+    with service(web, text, {"size": "many"}) as connector:
+        if not words:
+            assert read(connector, "s", SCHEMA) == []
+            return
+        with pytest.raises(Misconfigured, match=words):
+            read(connector, "s", SCHEMA)
+
+
+def test_bounds_of_time_and_streams_without_it(web: Any, reply: Any) -> None:
+    """Moments keep within their bounds; without a start there are no spans; a parent's value counts once."""
+    seen: list[Any] = []
+    web.answer = lambda r: seen.append((r.path, r.query)) or reply(body=[{"id": 1}, {"id": 1}, {"id": None}])
+    option = {"inject_into": "request_parameter", "field_name": "from"}
+    bounded = {"datetime": "{{ config.start }}", "max_datetime": "2024-01-02", "datetime_format": "%Y-%m-%d"}
+    sync = {**CURSOR, "start_datetime": bounded, "start_time_option": option}
+    base = changed(incremental_sync=sync).replace("http://127.0.0.1:1", web.url)
+    with service(web, base, {"start": "2024-01-09"}) as connector:
+        read(connector, "s", SCHEMA)
+        assert seen.pop() == ("/", {"from": ["2024-01-02"]})
+        late = ReadRequest("s", Schema((Field("id"), Field("at", FieldType.DATE))),
+                           cursor=Cursor("at", "id", dt.date(2024, 1, 3)))  # fmt: skip
+        assert len(list(connector.read(late))) == 1
+        assert seen.pop() == ("/", {"from": ["2024-01-03"]})
+        assert list(connector.read(ReadRequest("s", SCHEMA, cursor=Cursor("id", "id", "1"))))
+    with service(web, base) as connector:
+        read(connector, "s", SCHEMA)
+        assert seen.pop() == ("/", {})
+    parent = {"name": "p", "retriever": {"requester": {"url_base": web.url, "path": "p"},
+                                         "record_selector": {"extractor": {"field_path": []}}}}  # fmt: skip
+    router = {"type": "SubstreamPartitionRouter",
+              "parent_stream_configs": [{"stream": parent, "parent_key": "id", "partition_field": "p"}]}  # fmt: skip
+    values = {"type": "ListPartitionRouter", "cursor_field": "v", "values": "{{ config.values }}", "request_option": {
+        "inject_into": "body_data", "field_name": "v"}}  # fmt: skip
+    more = changed(retriever__partition_router=[router, values], retriever__requester__http_method="POST",
+                   retriever__requester__request_parameters="a=1&b={{ stream_partition.p }}")  # fmt: skip
+    seen.clear()
+    with service(web, more.replace("http://127.0.0.1:1", web.url), {"values": "x"}) as connector:
+        read(connector, "s", SCHEMA)
+    assert [path for path, _ in seen] == ["/p", "/"]
+    assert web.received[-1].query == {"a": ["1"], "b": ["1"]}
+    assert web.received[-1].body == b"v=x"
+
+
+def test_bodies_and_records_as_they_are_wanted(web: Any, reply: Any) -> None:
+    """A body can be a text; filters can see what was added; what is no object stays as it is."""
+    web.answer = lambda _: reply(body=[{"id": 1}, {"id": 2}, "odd"])
+    added = [{"type": "AddFields", "fields": [{"path": ["n"], "value": "{{ now_utc() }}"},
+                                              {"path": [], "value": "x"}]}]  # fmt: skip
+    selector = {"extractor": {"field_path": []}, "transform_before_filtering": True,
+                "record_filter": {"condition": "{{ record.n is defined and record.id == 2 }}"}}  # fmt: skip
+    members = {"retriever__record_selector": selector, "transformations": added,
+               "retriever__requester__http_method": "POST",
+               "retriever__requester__request_body_json": "[1]"}  # fmt: skip
+    with service(web, changed(**members).replace("http://127.0.0.1:1", web.url), {}) as connector:
+        rows = read(connector, "s", Schema((Field("id"), Field("n"))))
+        assert [row["id"] for row in rows] == ["2"]
+        assert rows[0]["n"].startswith("20")
+    assert web.received[-1].body == b"[1]"
+    plain = changed(transformations=added, retriever__requester__request_body_data="<x/>").replace(
+        "http://127.0.0.1:1", web.url
+    )
+    with service(web, plain) as connector:
+        (page,) = connector.read(ReadRequest("s", SCHEMA))
+        assert (page.records.height, len(page.rejects)) == (2, 1)
+        assert web.received[-1].body == b"<x/>"
+        web.answer = lambda _: reply(204)
+        assert read(connector, "s", SCHEMA) == []
+        web.answer = lambda _: reply(body=[{"id": n} for n in range(1001)])
+        assert connector.schema("s").names == ("id", "n")
+    with service(web, "type: DeclarativeSource\nstreams: []") as connector:
+        assert connector.objects() == []
+        assert [str(step.detail) for step in connector.check()][-1] == "The manifest has no stream."
+
+
+def test_calls_without_an_answer_are_made_again(web: Any, reply: Any, waits: list[float]) -> None:
+    """A broken connection is tried again; waits come from headers with a time; tokens without an end last an hour."""
+    answers = [reply(body=b"", cut=9)] * 2
+    web.answer = lambda _: answers.pop() if answers else reply(body=[{"id": 1}])
+    with service(web, changed().replace("http://127.0.0.1:1", web.url)) as connector:
+        assert len(read(connector, "s", SCHEMA)) == 1
+        assert waits == [0.25, 0.5]
+        answers += [reply(body=b"", cut=9)] * 9
+        with pytest.raises(Unavailable):
+            read(connector, "s", SCHEMA)
+    answers.clear()
+    waits.clear()
+    until = {"type": "WaitUntilTimeFromHeader", "header": "X-Until", "min_wait": 3, "regex": "at (\\d+)"}
+    handler = {"backoff_strategies": [{"type": "WaitTimeFromHeader", "header": "X-None"}, until]}
+    login = {"type": "OAuthAuthenticator", "token_refresh_endpoint": "{{ config.host }}/t", "grant_type": "client",
+             "client_id": "{{ config.ids[0] }}"}  # fmt: skip
+    text = changed(retriever__requester__error_handler=handler, retriever__requester__authenticator=login)
+    refused = [reply(500, b"", {"X-Until": "at 17"})]
+    web.answer = lambda r: (
+        reply(body={"access_token": "t-0123"}) if r.path == "/t" else refused.pop() if refused else reply(body=[])
+    )
+    with service(web, text.replace("http://127.0.0.1:1", web.url), ids=["client-1", None]) as connector:
+        assert read(connector, "s", SCHEMA) == []
+    assert waits == [3.0]
+
+
+def test_references_into_lists_and_merged_parameters() -> None:
+    """A reference can lead into a list; parameters beside it add to those there."""
+    base = {"$parameters": {"path": "a", "name": "x"}, "retriever": {
+        "requester": {"url_base": "u"}, "record_selector": {"extractor": {"field_path": []}}}}  # fmt: skip
+    root = {"type": "DeclarativeSource", "definitions": {"list": [base]},
+            "streams": [{"$ref": "#/definitions/list/0", "$parameters": {"path": "b"}}]}  # fmt: skip
+    stream = source_of(json.dumps(root)).streams[0]
+    assert (stream.name, stream.retriever.requester.path) == ("x", "b")
+    with pytest.raises(Misconfigured, match=r"streams: Expected `array`"):
+        source_of('{"type": "DeclarativeSource", "streams": 3}')
