@@ -145,6 +145,21 @@ def test_all_records_are_read(preset: Preset, vendor: Vendor) -> None:
                 assert {name: plain(row[name]) for name in wanted} == {n: plain(v) for n, v in wanted.items()}
 
 
+def test_a_read_goes_on_behind_a_page(preset: Preset, vendor: Vendor) -> None:
+    """Behind any page a later read gives the rest, once each, also of trees and of lists of several parents."""
+    with opened(vendor) as connector:
+        for described in preset.objects[:2]:
+            schema = connector.schema(described.name)
+            size = max(len(vendor.keys(described.name)) // 3, 2)
+            pages = list(connector.read(ReadRequest(described.name, schema, page_size=size)))
+            keys = [page.records[described.key].to_list() for page in pages]
+            assert len(pages) > 1
+            place = len(pages) // 2 - 1
+            rest = connector.read(ReadRequest(described.name, schema, page_size=size, after=pages[place].position))
+            found = [key for page in rest for key in page.records[described.key].to_list()]
+            assert found == [key for part in keys[place + 1 :] for key in part]
+
+
 def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int)) else str(value)
 
