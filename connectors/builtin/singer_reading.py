@@ -15,12 +15,11 @@ import polars as pl
 
 from connectors.builtin.singer_catalog import DELETED, Stream, unfinished
 from connectors.builtin.singer_process import Running
-from connectors.casting import Places, cast, short, typed
+from connectors.casting import Places, short, typed
 from connectors.errors import Fatal, Retriable, Unavailable
 from connectors.json_records import columns_of, decoded_or_error, encode
 from connectors.spi import Page, ReadRequest
-from connectors.value_text import PLAIN
-from rules.schema import Field, FieldType
+from rules.schema import FieldType
 from rules.text import msg
 
 
@@ -176,44 +175,3 @@ class Reading:
             raise Fatal(rejects[0].message, msg("Correct the key of the rule."), object_name=self.stream.id)
         empty = (pl.lit(None, dtype=kind).alias(name) for name, kind in self.schema.dtypes().items() if name != key)
         return known.with_columns(*empty).select(self.schema.names)
-
-
-def sorted_pages(pages: Iterator[Page], request: ReadRequest, since: Any) -> Iterator[Page]:
-    """Yield the records of all pages from the cursor's value on, sorted; they are held in memory for that.
-
-    Taps promise no order, so a position is the value and the tie of the last record given.
-    """
-    cursor, after = request.cursor, request.after
-    assert cursor is not None  # noqa: S101 - asked only then
-    found = list(pages)
-    rejects = () if after else tuple(reject for page in found for reject in page.rejects)
-    records = pl.concat([page.records for page in found]).sort(cursor.field, cursor.tie, nulls_last=False)
-    if since is not None:
-        records = records.filter(pl.col(cursor.field).is_null() | (pl.col(cursor.field) >= since))
-    if after and not after.get("none"):
-        records = _behind(records, request, after)
-    position: dict[str, Any] = dict(after or {"none": True})
-    for start in range(0, max(records.height, 1), request.page_size):
-        part = records.slice(start, request.page_size)
-        if part.height:
-            position = {"value": PLAIN.text(part[cursor.field][-1]), "tie": PLAIN.text(part[cursor.tie][-1])}
-        yield Page(part, position, rejects)
-        rejects = ()
-
-
-def value_of(value: Any, field: Field) -> Any:
-    """Return a value in the field's type, also from its text."""
-    if not isinstance(value, str) or field.type is FieldType.TEXT:
-        return value
-    return cast(pl.Series(field.name, [value], pl.String), field)[0]
-
-
-def _behind(records: pl.DataFrame, request: ReadRequest, after: Mapping[str, Any]) -> pl.DataFrame:
-    cursor = request.cursor
-    assert cursor is not None  # noqa: S101 - asked only then
-    value = value_of(after["value"], request.schema[cursor.field])
-    tie = value_of(after["tie"], request.schema[cursor.tie])
-    field, later = pl.col(cursor.field), pl.col(cursor.tie) > tie
-    if value is None:
-        return records.filter(field.is_not_null() | later)
-    return records.filter((field > value) | ((field == value) & later))

@@ -15,17 +15,19 @@ from connectors.builtin import singer_catalog
 from connectors.builtin.singer_catalog import Stream, asking_for, bookmark, streams_of
 from connectors.builtin.singer_process import Bounds, Call, Running
 from connectors.builtin.singer_programs import Program, find_program
-from connectors.builtin.singer_reading import Reading, sorted_pages, value_of
+from connectors.builtin.singer_reading import Reading
 from connectors.builtin.singer_settings import CATEGORY, bounds_of, configuration, secrets_of, settings_of
 from connectors.changes import ChangeLog, LogState, Mark
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, RecordRejected
+from connectors.errors import ConnectorError, ObjectMissing, RecordRejected
 from connectors.json_records import decoded_or_error
 from connectors.lookups import whole
+from connectors.sorted_changes import since_of, sorted_changes
 from connectors.spi import (
     Capabilities,
     Capture,
     Connector,
     ConnectorSpec,
+    Cursor,
     ObjectInfo,
     Page,
     ReadRequest,
@@ -93,7 +95,7 @@ class SingerTap(Connector):
             method = singer_catalog.LOG if request.capture else singer_catalog.FULL
             state = dict(request.capture.since) if request.capture and request.capture.since else None
             return self._pages(stream, request, method, state=state)
-        return self._since(stream, request)
+        return self._since(stream, request, request.cursor)
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Find records among all that the tap sends; no more than those that are found are held."""
@@ -110,22 +112,13 @@ class SingerTap(Connector):
         """Return what the tap says of its system's log."""
         return TapLog(self._stream(name), capture)
 
-    def _since(self, stream: Stream, request: ReadRequest) -> Iterator[Page]:
-        cursor = request.cursor
-        assert cursor is not None  # noqa: S101 - asked only then
-        for name in (cursor.field, cursor.tie):
-            if name not in request.schema:
-                raise Misconfigured(
-                    msg("The stream '{name}' has no field '{field}'.", name=stream.id, field=name),
-                    msg("Choose another field to find changes by."),
-                    object_name=stream.id,
-                )
-        since = value_of(cursor.since, request.schema[cursor.field])
+    def _since(self, stream: Stream, request: ReadRequest, cursor: Cursor) -> Iterator[Page]:
+        since = since_of(request, cursor)
         starts = since is not None and stream.grows(cursor.field)
         state = bookmark(stream, cursor.field, PLAIN.text(since) or "") if starts else None
         method, field = (singer_catalog.INCREMENTAL, cursor.field) if starts else (singer_catalog.FULL, "")
-        whole_read = ReadRequest(request.object, request.schema, page_size=request.page_size)
-        return sorted_pages(self._pages(stream, whole_read, method, field, state), request, since)
+        every = ReadRequest(request.object, request.schema, page_size=request.page_size)
+        return sorted_changes(self._pages(stream, every, method, field, state), request, cursor)
 
     def _pages(
         self, stream: Stream, request: ReadRequest, method: str, field: str = "", state: Mapping[str, Any] | None = None
