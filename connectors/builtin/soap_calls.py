@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -232,9 +233,9 @@ class Calls:
 
 def trust_of(options: SoapOptions) -> ssl.SSLContext:
     """Return the trusted certificates and our own one; raises `Misconfigured`."""
-    context = trust_store(options.certificate, verify=options.verify)
     if not options.client_certificate:
-        return context
+        return _shared_trust(options.certificate, options.verify)
+    context = trust_store(options.certificate, verify=options.verify)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # only its owner may read it; ssl reads only files
         file.write(f"{options.client_certificate}\n{options.client_key}\n")
         file.flush()
@@ -246,6 +247,12 @@ def trust_of(options: SoapOptions) -> ssl.SSLContext:
                 msg("Paste both in PEM form, with their BEGIN and END lines, and the key without a password."),
             ) from error
     return context
+
+
+@lru_cache(8)
+def _shared_trust(certificate: str, verify: bool) -> ssl.SSLContext:
+    """Return the trusted certificates, which take a while to load; nobody changes them."""
+    return trust_store(certificate, verify=verify)
 
 
 def told_at(node: Any, path: str) -> str:

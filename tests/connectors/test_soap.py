@@ -22,7 +22,13 @@ SAMPLES = {
     "read": {
         "operation": "ListSamples",
         "records": "ListSamplesResult/samples/Sample",
-        "paging": {"by": "page", "parameter": "page", "size": 4, "size_parameter": "size"},
+        "paging": {
+            "by": "page",
+            "parameter": "page",
+            "size": 6,
+            "size_parameter": "size",
+            "total": "ListSamplesResult/total",
+        },
     },
     "get": {"operation": "GetSample", "key": "id", "record": "GetSampleResult"},
     "create": {"operation": "AddSample", "record": "sample", "key": "AddSampleResult"},
