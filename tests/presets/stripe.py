@@ -35,6 +35,7 @@ class Stripe(Vendor):
 
     def records(self) -> dict[str, dict[str, Row]]:
         self._repeated: dict[str, Reply] = {}
+        self._gone: set[str] = set()
         made: dict[str, dict[str, Row]] = {}
         for name, single in SINGLE.items():
             keys = [f"{single[:3]}_{n:04d}" for n in range(230, 0, -1)]
@@ -90,6 +91,8 @@ class Stripe(Vendor):
     @route("GET", "/v1/{name}/{key}")
     def show(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query, "expand[]")
+        if key in self._gone:
+            return Reply({"id": key, "object": SINGLE[name], "deleted": True})
         return Reply(self._there(name, key))
 
     @route("POST", "/v1/{name}", kind=FORM)
@@ -113,6 +116,7 @@ class Stripe(Vendor):
         del asked
         record = self._there(name, key)
         del self.rows[name][key]
+        self._gone.add(key)
         return Reply({"id": key, "object": record["object"], "deleted": True})
 
     def _values(self, asked: Asked, name: str) -> Row:

@@ -229,6 +229,8 @@ def test_records_are_written(preset: Preset, vendor: Vendor) -> None:
                 result = connector.write(described.name, schema, [change(Op.DELETE, schema, described.key, row)])
                 assert [str(f.message) for f in result.failures] == []
                 assert str(key) not in vendor.keys(described.name)
+                keys = pl.Series(described.key, [key], schema[described.key].dtype)
+                assert connector.lookup(described.name, schema, described.key, keys).is_empty()
         for name, row in vendor.bad.items():
             described = next(o for o in preset.objects if o.name == name)
             schema = connector.schema(name)
