@@ -77,6 +77,18 @@ def schema_of(sample: Sample, key: Sequence[str] = (), *, detect: bool = True) -
     return Schema(tuple(_required(f) if f.name in found else f for f in fields), found)
 
 
+def together(samples: Sequence[Sample]) -> Sample:
+    """Return the samples of several files as one: every column that occurs."""
+    if not samples:
+        return Sample(pl.DataFrame())
+    kinds: dict[str, frozenset[str]] = {}
+    for sample in samples:
+        for name, seen in sample.kinds.items():
+            kinds[name] = kinds.get(name, frozenset()) | seen
+    columns = pl.concat([sample.columns for sample in samples], how="diagonal")
+    return Sample(columns, kinds, all(sample.complete for sample in samples))
+
+
 def _required(found: Field) -> Field:
     return Field(found.name, found.type, nullable=False, precision=found.precision, scale=found.scale)
 

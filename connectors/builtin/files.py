@@ -17,14 +17,14 @@ import polars as pl
 
 from connectors.builtin.files_folder import Folder, reason
 from connectors.builtin.files_object import FileObject
-from connectors.builtin.files_options import LOCAL, SPEC, Options
+from connectors.builtin.files_options import ARCHIVE, LOCAL, SPEC, Options
 from connectors.builtin.files_parquet import ParquetFile
 from connectors.builtin.files_read import Reading, matching
 from connectors.builtin.files_remote import RemoteFolder, place_of
 from connectors.casting import SHOWN, short
 from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.lookups import whole
-from connectors.sampling import Sample, schema_of
+from connectors.sampling import schema_of, together
 from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from rules.schema import Change, Field, Schema
 from rules.text import N_, Message, msg
@@ -67,7 +67,7 @@ class Files(Connector):
         """Return the files, and the pattern if there is one."""
         with told():
             names = [name for name in self.folder.names() if self.options.format_of(name)]
-            found = [ObjectInfo(name, "file", writable=self.folder.is_writable(name)) for name in names]
+            found = [ObjectInfo(name, "file", writable=self._is_writable(name)) for name in names]
             patterns = [ObjectInfo(p, "pattern", writable=False) for p in self.folder.patterns if self._several(p)]
             return sorted([*found, *patterns], key=lambda info: info.name)
 
@@ -136,6 +136,9 @@ class Files(Connector):
         names = self.folder.names(name) if self._several(name) else [name]
         return [self._file(found) for found in names]
 
+    def _is_writable(self, name: str) -> bool:
+        return self.options.format_of(name) != ARCHIVE and self.folder.is_writable(name)
+
     def _several(self, name: str) -> bool:
         return bool(self.options.pattern) and self.folder.is_pattern(name)
 
@@ -164,7 +167,7 @@ class Files(Connector):
 def opened_schema(files: Sequence[FileObject], options: Options, name: str) -> Schema:
     """Return the fields of some files together, judged by samples; raises `Misconfigured` if the key is not there."""
     samples = [found.source().sample() for found in files]
-    judged = schema_of(_together(samples), options.key, detect=options.detect)
+    judged = schema_of(together(samples), options.key, detect=options.detect)
     own = {f.name: f for found in files if isinstance(source := found.source(), ParquetFile) for f in source.fields}
     schema = Schema(tuple(_declared(field, own) for field in judged.fields), judged.key)
     for key in options.key:
@@ -206,18 +209,6 @@ def told(name: str | None = None) -> Iterator[None]:
             msg("Check that the disk is there and not full."),
             object_name=name,
         ) from error
-
-
-def _together(samples: Sequence[Sample]) -> Sample:
-    """Return the samples of several files as one: every column that occurs."""
-    if not samples:
-        return Sample(pl.DataFrame())
-    kinds: dict[str, frozenset[str]] = {}
-    for sample in samples:
-        for name, seen in sample.kinds.items():
-            kinds[name] = kinds.get(name, frozenset()) | seen
-    columns = pl.concat([sample.columns for sample in samples], how="diagonal")
-    return Sample(columns, kinds, all(sample.complete for sample in samples))
 
 
 def _fields(schema: Schema) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,8 @@ from connectors.builtin.files import opened_schema, told
 from connectors.builtin.files_drop_ledger import Ledger
 from connectors.builtin.files_drop_options import LEAVE, SPEC, DropOptions
 from connectors.builtin.files_drop_read import Arrivals, Scan, accounts
-from connectors.builtin.files_drop_write import NewFile, name_for
+from connectors.builtin.files_drop_template import TemplateWriter
+from connectors.builtin.files_drop_write import NewFile, Writes, name_for
 from connectors.builtin.files_object import source_of
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_remote import RemoteFolder, Unwritten, place_of
@@ -126,7 +128,7 @@ class FileDrop(Connector):
             room = self.folder.room()
             empty, target = room / own.rpartition("/")[2], room / "out"
             empty.touch()
-            new = NewFile(source_of(own, empty, self.options), schema, self.drop.deleted_field)
+            new = NewFile(self._writer(own, empty), schema, self.drop.deleted_field)
             new.add(changes)
             if new.save(target):
                 self.folder.place.store(own, target)
@@ -143,6 +145,12 @@ class FileDrop(Connector):
         if "folder" in self.__dict__:
             self.folder.close()
             del self.__dict__["folder"]
+
+    def _writer(self, name: str, empty: Path) -> Writes:
+        drop = self.drop
+        if drop.template_record:
+            return TemplateWriter(name, (drop.template_header, drop.template_record, drop.template_footer))
+        return source_of(name, empty, self.options)
 
     def _object(self, name: str) -> Arrivals:
         if name not in self.drop.patterns:

@@ -33,6 +33,14 @@ _OWN = (
             help=N_("A file counts as complete once a file with its name and this ending lies beside it.")),
     Setting("deleted_field", N_("Field that says 'deleted'"), placeholder="deleted",
             help=N_("A record whose field holds true, 1, yes, d or delete says that it is gone.")),
+    Setting("template_header", N_("Template: header"), SettingKind.MULTILINE, advanced=True, placeholder="<orders>",
+            help=N_("What new files begin with.")),
+    Setting("template_record", N_("Template: record"), SettingKind.MULTILINE, advanced=True,
+            placeholder='<order no="{{ record.id }}">{{ record.name }}</order>',
+            help=N_("How a record is written to a new file; empty for the file's own format. In JSON write json.id and"
+                    " so on. The words number, first, last and count can be used, too.")),
+    Setting("template_footer", N_("Template: footer"), SettingKind.MULTILINE, advanced=True, placeholder="</orders>",
+            help=N_("What new files end with.")),
     Setting("settle", N_("Seconds without a change before a file is read"), SettingKind.INTEGER, default=10,
             minimum=0, maximum=86400, advanced=True,
             help=N_("A file that was changed more recently may not be complete yet. It, and those behind it, are left"
@@ -73,6 +81,9 @@ class DropOptions:
     marker: str = ""
     deleted_field: str = ""
     settle: int = 10
+    template_header: str = ""
+    template_record: str = ""
+    template_footer: str = ""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> DropOptions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
-from connectors.builtin.files_format import Source
 from connectors.builtin.files_overlay import Overlay
 from connectors.errors import Misconfigured
 from connectors.spi import Failure, Fence, WriteResult
@@ -31,10 +31,20 @@ def name_for(pattern: str, fence: Fence | None, now: dt.datetime) -> str:
     return pattern.replace("*", f"{fence.run:08d}-{fence.chunk:06d}-{scope:04x}")
 
 
+class Writes(Protocol):
+    """What writes the records of a new file."""
+
+    def unstorable(self, records: pl.DataFrame) -> Mapping[int, tuple[str, Message]]:
+        """Return the rows with a value that the file cannot hold: field and reason."""
+
+    def merge(self, overlay: Overlay, target: Path) -> None:
+        """Write the created records."""
+
+
 class NewFile:
     """The records of one call of `write`, on their way to a new file."""
 
-    def __init__(self, source: Source, schema: Schema, deleted_field: str) -> None:
+    def __init__(self, source: Writes, schema: Schema, deleted_field: str) -> None:
         self.source, self.deleted_field = source, deleted_field
         self.schema = schema
         if deleted_field and deleted_field not in schema:

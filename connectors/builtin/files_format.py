@@ -36,6 +36,8 @@ class RawPage:
     rejects: list[Reject]
     end: int
     first: int
+    named: str = ""
+    """How its places are named, if not as those of the file."""
 
 
 class Texts(Sequence[str]):

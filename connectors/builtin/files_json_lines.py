@@ -5,6 +5,7 @@ A line that is no record, or a value of another kind, is left to the reader that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from connectors.json_records import decode, encode
 from rules.schema import Field, FieldType, Schema
 
 _KINDS: Mapping[FieldType, Any] = {
@@ -22,6 +24,7 @@ _KINDS: Mapping[FieldType, Any] = {
     FieldType.FLOAT: msgspec.Raw,
 }
 _NULL = b"null"
+_EXPONENT = re.compile("[0-9][eE]")
 
 
 class Lines:
@@ -55,16 +58,20 @@ def _column(field: Field, number: int, records: Sequence[Any]) -> pl.Series:
         return pl.Series(field.name, values, field.dtype)
     if _KINDS.get(field.type) is msgspec.Raw:
         texts = [None if raw == _NULL else str(raw, "utf-8") for raw in map(bytes, values)]
-        return pl.Series(field.name, texts if field.type is FieldType.JSON else _numbers(texts), pl.String)
+        made = map(_document if field.type is FieldType.JSON else _number, texts)
+        return pl.Series(field.name, list(made), pl.String)
     return pl.Series(field.name, values, pl.String)
 
 
-def _numbers(texts: list[str | None]) -> list[str | None]:
-    """Return numbers as text; raises `TypeError` if one is a text itself or something else."""
-    return [text if text is None else _number(text) for text in texts]
+def _document(text: str | None) -> str | None:
+    """Return JSON as it is, but for numbers with exponents, which are written in one way."""
+    return encode(decode(text)).decode() if text is not None and _EXPONENT.search(text) else text
 
 
-def _number(text: str) -> str:
+def _number(text: str | None) -> str | None:
+    """Return a number as text; raises `TypeError` if it is a text itself or something else."""
+    if text is None:
+        return None
     if text[0] in '"{[tf':
         raise TypeError(text)
     if "e" in text or "E" in text:

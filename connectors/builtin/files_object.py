@@ -8,11 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
+from connectors.builtin.files_archive import ArchiveFile
 from connectors.builtin.files_csv import CsvFile
 from connectors.builtin.files_format import Source
 from connectors.builtin.files_journal import Entry, Fingerprint
 from connectors.builtin.files_json import JsonFile, JsonLinesFile
-from connectors.builtin.files_options import Options
+from connectors.builtin.files_options import ARCHIVE, Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_parquet import ParquetFile
 from connectors.builtin.files_refusal import refusal
@@ -86,7 +87,7 @@ class FileObject:
         source = self.source()
         if schema.fields not in self._index:
             pages = source.pages(schema, 0, 1, 50_000)
-            parts = [typed(p.columns, schema, numbered(p.places, source.place, p.texts)) for p in pages]
+            parts = [typed(p.columns, schema, numbered(p.places, p.named or source.place, p.texts)) for p in pages]
             self._index[schema.fields] = pl.concat([schema.empty(), *(part[0] for part in parts)], rechunk=True)
             bad = [reject for part in parts for reject in part[1][:1]]
             self.unread.pop(schema.fields, None)
@@ -247,4 +248,4 @@ def source_of(name: str, path: Path, options: Options) -> Source:
             msg("Choose the format in the connection's settings."),
             object_name=name,
         )
-    return FORMATS[kind](path, options)
+    return ArchiveFile(path, options, source_of) if kind == ARCHIVE else FORMATS[kind](path, options)

@@ -18,6 +18,9 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "xlsx": (".xlsx", ".xlsm"),
     "parquet": (".parquet", ".pq"),
 }
+ARCHIVE = "archive"
+_PACKED = ("gz", "zst", "bz2")
+ARCHIVES = ("zip", "tar.gz", "tgz", "tar", "gz", "zst", "bz2")
 CODECS: Mapping[str, str] = {
     "utf-8": "utf-8",
     "utf-8-bom": "utf-8-sig",
@@ -28,7 +31,6 @@ CODECS: Mapping[str, str] = {
 """The encodings that can be chosen, and what Python calls them."""
 
 LOCAL = "local"
-REMOTE = ("sftp", "ftp", "ftps", "s3", "webdav", "http")
 
 _CSV = ("format", (AUTO, "csv"))
 _HOSTED, _WEB, _KEPT = ("sftp", "ftp", "ftps"), ("webdav", "http"), ("sftp", "ftp", "ftps", "s3")
@@ -70,7 +72,7 @@ PLACE_SETTINGS = (
             when=("place", ("ftps", "s3", "webdav", "http")), placeholder="-----BEGIN CERTIFICATE-----",
             help=N_("The PEM text of the authority that signed the server's certificate, beside the well-known ones.")),
     Setting("largest", N_("Largest file (MB)"), SettingKind.INTEGER, default=4096, minimum=1, advanced=True,
-            when=("place", REMOTE), help=N_("A file is kept on this server's disk while it is read.")),
+            help=N_("A file that is fetched or unpacked is kept on this server's disk while it is read.")),
 )  # fmt: skip
 
 SPEC = ConnectorSpec(
@@ -172,6 +174,8 @@ class Options:
 
     def format_of(self, name: str) -> str | None:
         """Return the format of a file by the settings or its ending, or None if the ending tells nothing."""
+        if archive_of(name):
+            return ARCHIVE
         if self.format != AUTO:
             return self.format
         lower = name.lower()
@@ -182,4 +186,12 @@ class Options:
         if self.pattern:
             return (self.pattern,)
         endings = ENDINGS.get(self.format) or tuple(e for found in ENDINGS.values() for e in found)
-        return tuple(f"*{ending}" for ending in endings)
+        packed = [f"*{ending}.{kind}" for ending in endings for kind in _PACKED]
+        containers = [f"*.{kind}" for kind in ARCHIVES if kind not in _PACKED]
+        return (*(f"*{ending}" for ending in endings), *packed, *containers)
+
+
+def archive_of(name: str) -> str:
+    """Return the kind of an archive by the ending of its name, "" for other files."""
+    lower = name.lower()
+    return next((kind for kind in ARCHIVES if lower.endswith(f".{kind}")), "")

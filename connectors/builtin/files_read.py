@@ -128,7 +128,7 @@ class Reading:
                 )
 
     def _places(self, found: FileObject, raw: RawPage) -> Places:
-        template = found.source().place
+        template = raw.named or found.source().place
         return Places(lambda row: self._place(found, template.format(raw.places[row])), lambda row: raw.texts[row])
 
     def _place(self, found: FileObject, place: str) -> str:

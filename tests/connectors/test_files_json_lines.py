@@ -18,6 +18,12 @@ VALUES = st.sampled_from(
     ("1", "-7", "1.50", "1e3", "1E-2", "9223372036854775808", "true", "null", '"x"', '"1.5"', '""', '"2024-01-31"',
      '{"b": 1, "a": 1.0}', "[1,2.50]", '"客户\\u00e9"', "01", "12345678901234567890.125", "1e400"),
 )  # fmt: skip
+
+
+def _object(values: list[str]) -> str:
+    return "{" + ", ".join(f'"m{number}": {value}' for number, value in enumerate(values)) + "}"
+
+
 KINDS = (
     FieldType.TEXT,
     FieldType.INTEGER,
@@ -28,7 +34,7 @@ KINDS = (
     FieldType.JSON,
 )
 LINES = st.lists(
-    st.lists(VALUES, min_size=1, max_size=4).map(lambda v: "{" + ", ".join(f'"m{n}": {x}' for n, x in enumerate(v)) + "}")
+    st.lists(VALUES, min_size=1, max_size=4).map(_object)
     | st.sampled_from(("", "  ", "[1]", "{broken", '{"m0": 1} {"m0": 2}', '{"m0": 1, "m0": 2}', "\udcff")),
     max_size=6,
 )  # fmt: skip
