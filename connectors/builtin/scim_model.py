@@ -131,9 +131,8 @@ def kinds_of(types: list[Document], schemas: list[Document]) -> dict[str, Kind]:
         attributes = [*_common(), *_of_schema(known.get(core, {}), "")]
         for number in more:
             attributes += _of_schema(known.get(number, {}), number)
-        if endpoint:
-            named = {a.field.name: a for a in attributes}
-            found[endpoint] = Kind(endpoint, endpoint, (core, *more), named, label=str(given.get("description") or ""))
+        named = {a.field.name: a for a in attributes}
+        found[endpoint] = Kind(endpoint, endpoint, (core, *more), named, label=str(given.get("description") or ""))
     return dict(sorted(found.items()))
 
 

@@ -20,7 +20,6 @@ from connectors.value_text import PLAIN
 from rules.text import msg
 
 HEADERS = {"Accept": "application/scim+json, application/json"}
-_MOST = 1_000_000
 
 
 class Service:
@@ -88,7 +87,7 @@ class Service:
             Unavailable: It has become shorter while it was read, so that something may have been passed over.
         """
         last: Any = None
-        for _ in range(_MOST):
+        while True:
             value = self._page(kind, wanted, start)
             found, now = _resources(value), _whole(value)
             first = found[0].get("id") if found and isinstance(found[0], dict) else None
