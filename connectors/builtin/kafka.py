@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
+
+from connectors.builtin.kafka_avro import REGISTRY_SETTINGS, Avro
 from connectors.builtin.kafka_broker import KafkaBroker, TopicObject
 from connectors.builtin.queue import Queue
 from connectors.builtin.queue_message import Broker
 from connectors.builtin.queue_network import TLS_SETTINGS, server_settings
-from connectors.builtin.queue_options import CAPABILITIES, CATEGORY, PAYLOAD_SETTINGS, objects_setting
+from connectors.builtin.queue_options import CAPABILITIES, CATEGORY, PAYLOAD_SETTINGS, PayloadOptions, objects_setting
 from connectors.spi import ConnectorSpec, Setting, SettingKind
 from rules.text import N_
+
+FORMAT = PAYLOAD_SETTINGS[0]
 
 
 class Kafka(Queue[TopicObject]):
@@ -28,7 +34,9 @@ class Kafka(Queue[TopicObject]):
             Setting("group", N_("Consumer group"), default="syncline",
                     help=N_("What this group has acknowledged is not read again. Each connection that shall read all"
                             " messages needs a group of its own.")),
-            *PAYLOAD_SETTINGS,
+            replace(FORMAT, choices=(*FORMAT.choices, ("avro", N_("Avro with a schema registry")))),
+            *REGISTRY_SETTINGS,
+            *PAYLOAD_SETTINGS[1:],
             objects_setting(
                 '[{"name": "customers", "fields": [{"name": "id", "type": "integer"}]}]',
                 N_("Descriptions of topics: their key and fields."),
@@ -41,4 +49,22 @@ class Kafka(Queue[TopicObject]):
 
     def connected(self) -> Broker[TopicObject]:
         """Return the cluster that the settings name."""
-        return KafkaBroker(self.settings, self.context, self.named)
+        return KafkaBroker(self.settings, self.context, self.named, self._avro)
+
+    @cached_property
+    def options(self) -> PayloadOptions:
+        """Return how messages are read and written; Avro is read by way of JSON."""
+        if self._avro is None:
+            return super().options
+        found = PayloadOptions.of({**self.settings, "format": "json"})
+        return replace(found, as_json=self._avro.as_json)
+
+    @cached_property
+    def _avro(self) -> Avro | None:
+        return Avro(self.settings, self.context) if self.settings.get("format") == "avro" else None
+
+    def close(self) -> None:
+        """Close all connections."""
+        super().close()
+        if self._avro is not None:
+            self._avro.close()

@@ -12,9 +12,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connectors.builtin.kafka_avro import Avro
 from connectors.builtin.queue_message import BATCH_BYTES, Batch, Broker, Message, Outgoing, Scan
 from connectors.builtin.queue_network import Place
 from connectors.builtin.queue_options import QueueObject
+from connectors.builtin.queue_payload import Unreadable
 from connectors.egress import check_host
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Forbidden, ObjectMissing
 from connectors.spi import Context, ObjectInfo
@@ -37,7 +39,14 @@ class TopicObject(QueueObject, frozen=True):
 class KafkaBroker(Broker[TopicObject]):
     """One cluster."""
 
-    def __init__(self, settings: Mapping[str, Any], context: Context, named: Mapping[str, TopicObject]) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        context: Context,
+        named: Mapping[str, TopicObject],
+        avro: Avro | None = None,
+    ) -> None:
+        self.avro = avro
         self.place = Place(settings, context, "Kafka")
         self.group = settings.get("group") or "syncline"
         self._mechanism = settings.get("mechanism") or "PLAIN"
@@ -78,18 +87,20 @@ class KafkaBroker(Broker[TopicObject]):
     def send(self, described: TopicObject, messages: Sequence[Outgoing]) -> Mapping[int, Text]:
         """Write messages in their order, each of them once, and wait until all replicas in sync have them."""
         refused: dict[int, Text] = {}
+        bodies = self._bodies(described, messages, refused)
         with self.told(described.name):
             producer = Producer(
                 {**self.configuration(), "enable.idempotence": True, "linger.ms": 5,
                  "message.timeout.ms": int(self.place.context.timeout * 1000)}
             )  # fmt: skip
-            for number, message in enumerate(messages):
+            for number, body in bodies.items():
+                message = messages[number]
                 said: dict[str, str | bytes | None] = {"operation": message.op.value, "id": message.id}
                 told = partial(self._delivered, refused, (number, message, described.name))
                 while True:
                     try:
                         producer.produce(
-                            described.name, message.body or None, key=message.key, headers=said, on_delivery=told
+                            described.name, body or None, key=message.key, headers=said, on_delivery=told
                         )
                         break
                     except BufferError:
@@ -97,6 +108,20 @@ class KafkaBroker(Broker[TopicObject]):
             if producer.flush(self.place.context.timeout + 5):
                 raise self.place.lost(msg("no answer to a message"))
         return refused
+
+    def _bodies(
+        self, described: TopicObject, messages: Sequence[Outgoing], refused: dict[int, Text]
+    ) -> dict[int, bytes]:
+        """Return the bodies of messages by their numbers, without those that the topic's schema does not take."""
+        if self.avro is None:
+            return {number: message.body for number, message in enumerate(messages)}
+        found: dict[int, bytes] = {}
+        for number, message in enumerate(messages):
+            try:
+                found[number] = self.avro.from_json(described.name, message.body) if message.body else b""
+            except Unreadable as error:
+                refused[number] = error.message
+        return found
 
     def close(self) -> None:
         """Hold nothing: consumers end with their scans."""

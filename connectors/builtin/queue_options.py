@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -92,6 +92,8 @@ class PayloadOptions:
     delimiter: str = ","
     header: bool = True
     message_fields: bool = False
+    as_json: Callable[[bytes], bytes] | None = None
+    """Turns messages of another form into JSON text; raises `Unreadable`."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> PayloadOptions:

@@ -79,7 +79,7 @@ class Payload:
         return unstorable(records) if self.options.format == "xml" else {}
 
     def _json(self, body: bytes) -> Sequence[Record]:
-        found = decoded_or_error(body)
+        found = decoded_or_error(body if self.options.as_json is None else self.options.as_json(body))
         if isinstance(found, Exception):
             raise Unreadable(msg("The message is not valid JSON: {problem}.", problem=str(found)))
         try:
