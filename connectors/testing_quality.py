@@ -123,7 +123,7 @@ def write(path: Path, found: Mapping[str, Findings]) -> None:
     known = json.loads(path.read_text("utf-8"))["connectors"] if path.exists() else {}
     for name, findings in found.items():
         before = known.get(name, {"laws": {}, "evidence": {}})
-        laws = findings.result()["laws"] or before["laws"]
+        laws = dict(sorted({**before["laws"], **findings.result()["laws"]}.items()))
         known[name] = {"laws": laws, "evidence": findings.beside(before["evidence"])}
     document = {"format": FORMAT, "connectors": dict(sorted(known.items()))}
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")

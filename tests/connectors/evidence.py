@@ -17,7 +17,6 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
     "postgresql": ("real_system", "PostgreSQL 18"),
     "mysql": ("real_system", "MariaDB 10.11"),
     "sqlite": ("real_system", "SQLite 3"),
-    "sqlalchemy": ("real_system", "Firebird 3, PostgreSQL 18"),
     "files": ("real_system", "CSV, JSON, JSON lines, XML, Excel and Parquet files"),
     "file_drop": ("real_system", "files in a folder"),
     "rest": ("rebuilt_system", "a web server of the tests that refuses what it does not know"),
@@ -79,6 +78,7 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             f"{_HERE}/test_files_journal.py::test_a_crash_at_any_step_loses_and_doubles_nothing",
             f"{_HERE}/test_files_journal.py::test_a_killed_writer_leaves_whole_chunks",
         ),
+        "benchmark": ("benchmarks/files.py",),
     },
     "file_drop": {
         "faults": (
@@ -86,7 +86,24 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             f"{_HERE}/test_files_drop.py::test_a_crash_before_a_file_is_moved",
         ),
     },
-    "rest": {"bounded_memory": (f"{_HERE}/test_memory.py::test_rest",)},
+    "rest": {
+        "bounded_memory": (f"{_HERE}/test_memory.py::test_rest",),
+        "faults": (
+            f"{_HERE}/test_rest_writes.py::test_a_creation_whose_answer_is_lost",
+            f"{_HERE}/test_rest_writes.py::test_a_batch_whose_answer_is_lost",
+            f"{_HERE}/test_rest_tokens.py::test_an_expired_token_is_renewed_once",
+        ),
+        "benchmark": ("benchmarks/rest.py",),
+    },
+    "graphql": {"faults": (f"{_HERE}/test_graphql.py::test_errors_of_the_whole_answer",)},
+    "soap": {
+        "faults": (f"{_HERE}/test_soap_lists.py::test_answers_that_are_wrong",),
+        "benchmark": ("benchmarks/soap.py",),
+    },
+    "ldap": {
+        "faults": (f"{_HERE}/test_ldap_protocol.py::test_a_list_that_breaks_off_is_not_asked_for_again_and_again",),
+    },
+    "redis_streams": {"bounded_memory": (f"{_HERE}/test_memory.py::test_redis_streams",)},
     "amqp": {
         "bounded_memory": (f"{_HERE}/test_amqp.py::test_large_messages_are_read_in_small_parts",),
         "faults": (f"{_HERE}/test_amqp.py::test_a_broker_that_is_killed_gives_all_again",),
@@ -121,14 +138,14 @@ def declared() -> Iterator[tuple[str, str, str]]:
             yield name, "documented", PAGES.get(name, _CONNECTORS)
     for name, criteria in SHOWN.items():
         for criterion, details in criteria.items():
-            yield from ((name, criterion, detail) for detail in details if detail.startswith("docs/"))
+            yield from ((name, criterion, detail) for detail in details if "::" not in detail)
 
 
 def tests() -> Iterator[tuple[str, str, str]]:
     """Yield (connector, criterion, test)."""
     for name, criteria in SHOWN.items():
         for criterion, details in criteria.items():
-            yield from ((name, criterion, detail) for detail in details if not detail.startswith("docs/"))
+            yield from ((name, criterion, detail) for detail in details if "::" in detail)
 
 
 def without(test: str) -> Iterator[tuple[str, str, str]]:
