@@ -118,6 +118,26 @@ def test_nested_types_know_themselves() -> None:
         assert proposed(soap.calls.service) == {}
 
 
+def test_odd_places(web: Any, reply: Any) -> None:
+    """A proposal looks for the total in types that hold themselves; any attributes are no fields; texts have a path."""
+    tree = (
+        '<xs:complexType name="Node"><xs:sequence><xs:element name="node" type="t:Node" minOccurs="0"/></xs:sequence>'
+        '<xs:anyAttribute processContents="lax"/></xs:complexType>'
+    )
+    answers = '<xs:element name="node" type="t:Node" minOccurs="0"/>' + leaves(total="int") + MANY
+    schema = PERSON + tree + element("List", leaves(page="int")) + element("ListResponse", answers)
+    schema += element("ListPeople", leaves(page="int")) + element("ListPeopleResponse", answers)
+    text = wsdl(web.url, schema, ["List", "ListPeople"])
+    with service(web, wsdl_text=text, objects=[]) as soap:
+        (found,) = proposed(soap.calls.service).values()
+        assert (found.name, found.read.paging.total) == ("People", "total")
+        assert soap.calls.service.types.members(soap.calls.service.types.named("Node")).keys() == {"node"}
+    web.answer = answering(reply, lambda _: people(1, more="<total>1</total>"))
+    paging = {"by": "page", "parameter": "page", "total": "total/#text"}
+    with service(web, wsdl_text=text, read={"paging": paging}) as soap:
+        assert ids(soap) == [1]
+
+
 def test_a_record_type_without_its_key(web: Any) -> None:
     """A path that leads through a plain value is told with what there is."""
     schema = PERSON + element("List", "") + element("ListResponse", MANY)
