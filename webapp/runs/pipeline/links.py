@@ -97,17 +97,22 @@ class Links:
     @property
     def hashed(self) -> int:
         """Return how many links have hashes."""
-        return int(self.rows["right_hash"].count())
+        return self._count(pl.col("right_hash"))
 
     @property
     def digested(self) -> int:
         """Return how many links have digests of both sides."""
-        return int(self.rows.select((pl.col("left_digest") + pl.col("right_digest")).count()).item())
+        return self._count(pl.col("left_digest") + pl.col("right_digest"))
+
+    def _count(self, known: pl.Expr) -> int:
+        counted = (known.is_not_null() & pl.col("right_key").is_not_null()).sum()
+        return int(self._links.all().select(counted).item())
 
     @property
     def rows(self) -> pl.DataFrame:
         """Return all links."""
-        return self._links.all().filter(pl.col("right_key").is_not_null())
+        rows = self._links.all()  # most often all of them, and then not copied
+        return rows.filter(pl.col("right_key").is_not_null()) if rows["right_key"].null_count() else rows
 
     @property
     def keys(self) -> pl.Series:
@@ -139,9 +144,12 @@ class Links:
         self._log.rewrite(tx, run_id, self._parts())
 
     def __len__(self) -> int:
-        return self.rows.height
+        return self._count(pl.col("right_key"))
 
     def _parts(self) -> Iterator[pl.DataFrame]:
         """Yield all links, those whose keys have hashes near each other together: each segment has few of a page."""
-        links = self.rows
-        yield from links[links["left_key"].hash().arg_sort()].iter_slices(_PART)
+        links = self._links.all()
+        order = links["left_key"].hash().arg_sort()
+        order = order.filter(links["right_key"].is_not_null()[order])
+        for start in range(0, order.len(), _PART):
+            yield links[order[start : start + _PART]]
