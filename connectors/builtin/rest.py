@@ -137,7 +137,14 @@ class Rest(Connector):
 
     def _described(self) -> Message:
         count = len(self.options.objects)
-        return msg("Objects described: {count}.", count=count)
+        doubtful = [o.name for o in self.options.objects.values() if o.create and not o.find]
+        if self.options.idempotency_header or not doubtful:
+            return msg("Objects described: {count}.", count=count)
+        return msg(
+            "Objects described: {count}. New records of {names} are created at least once: twice if an answer gets "
+            "lost. A header against double writing, or the member 'find' of the object, prevents it.",
+            count=count, names=short(", ".join(doubtful), 2 * SHOWN),
+        )  # fmt: skip
 
     def _found(self) -> Message:
         url = httpx.URL(self.options.base_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,10 +34,7 @@ class Listing:
     def records(self, path: str) -> list[Raw]:
         """Return the JSON texts of the records at a path; raises `KeyError` where there is no list."""
         if self._request.xml:
-            try:
-                found = xml_list(member(self._tree, path))
-            except KeyError:
-                found = xml_list(None)  # XML has no empty lists: the element is left out
+            found = self._elements(path)
             return list(map(encode, found)) if isinstance(found, list) else _no_list(path)
         raw = self._raw(path)
         if bytes(memoryview(raw)[:1]) != b"[":
@@ -54,6 +51,14 @@ class Listing:
         if self._request.xml:
             return member(self._tree, path)
         return decode(self._raw(path))
+
+    def _elements(self, path: str) -> Any:
+        """Return the elements at a path. XML has no empty lists, so the last part of it may be missing."""
+        above, _, last = path.rpartition(".")
+        inside = member(self._tree, above)
+        if isinstance(inside, list):
+            raise KeyError(above)
+        return xml_list(inside.get(last) if isinstance(inside, Mapping) and last else inside)
 
     def _checked(self, content: bytes) -> Any:
         """Return the members of an object unread, anything else as its text."""

@@ -196,6 +196,16 @@ def test_records_in_xml(web: Any, reply: Any) -> None:
     paging = {"by": "page", "parameter": "p", "total": "total"}
     with service(web.url, paging=paging, **described) as rest, pytest.raises(Fatal, match="3 of 4"):
         ids(rest)
+    web.answer = lambda _: reply(body=bodies[0], headers=kind)
+    with (
+        service(web.url, **{**described, "records": "rowz.row"}) as rest,
+        pytest.raises(Misconfigured, match="no list"),
+    ):
+        ids(rest)
+    web.answer = lambda _: reply(body="<r><a><row id='1'/></a><a/><t>x</t></r>", headers=kind)
+    for path in ("a.row", "t"):
+        with service(web.url, **{**described, "records": path}) as rest, pytest.raises(Misconfigured, match="no list"):
+            ids(rest)
     bomb = '<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r><rows><row id="1">&b;</row></rows></r>'
     for body, error in ((bomb, Forbidden), ("<r><rows>", Unavailable)):
         web.answer = lambda _, b=body: reply(body=b, headers=kind)
@@ -317,3 +327,22 @@ def test_a_list_that_is_mixed_is_read_with_care_in_the_end() -> None:
         assert columns.page([b'{"id": "7"}']).records["id"].to_list() == [7]
     assert columns._patience == 0
     assert Columns(Schema(())).page([b"{}", b"1"]).rejects
+
+
+def test_paths_into_lists_and_nothing(web: Any, reply: Any) -> None:
+    """A path can count into lists; what is no object inside, or has no key, is put aside."""
+    below = {"rows": people(1), "more": {"x": {"rows": people(2)}}}
+    web.answer = lambda _: reply(body={"a": [below], "b": {"c.d": [3]}})
+    for path, found in (("a.0.rows", [1]), ("a.0.more.x.rows", [2])):
+        with service(web.url, records=path) as rest:
+            assert ids(rest) == found
+    with service(web.url, records="b.c.d") as rest:
+        (page,) = rest.read(ReadRequest("people", PEOPLE))
+        assert len(page.rejects) == 1
+    web.answer = lambda _: reply(body=[people(4)])
+    with service(web.url, records="0") as rest:
+        assert ids(rest) == [4]
+    web.answer = lambda _: reply(body=[{"name": "no key"}, {"id": None}])
+    with service(web.url) as rest:
+        (page,) = rest.read(ReadRequest("people", PEOPLE))
+        assert [r.field for r in page.rejects] == ["id", "id"]

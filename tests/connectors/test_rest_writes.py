@@ -11,7 +11,16 @@ import pytest
 from lxml import etree
 
 from connectors.builtin import rest_calls
-from connectors.errors import AuthFailed, Fatal, Misconfigured, ObjectMissing, RateLimited, Unavailable
+from connectors.builtin.rest_lost import Memory, Seen
+from connectors.errors import (
+    AuthFailed,
+    Fatal,
+    Misconfigured,
+    ObjectMissing,
+    RateLimited,
+    RecordRejected,
+    Unavailable,
+)
 from connectors.spi import Fence, ReadRequest
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.connectors.rest_service import PEOPLE, ids, people, service
@@ -424,3 +433,100 @@ def test_the_pace_is_shared(web: Any, reply: Any, waits: list[float]) -> None:
             list(rest.read(ReadRequest("people", PEOPLE)))
     assert len(waits) == 2
     assert waits[1] > 0.9
+
+
+def test_what_may_be_created_twice_is_told(web: Any, reply: Any) -> None:
+    """The connection test says where a creation is done at least once, and what prevents it."""
+    web.answer = lambda _: reply(body=people(1))
+    for more, told in (({}, True), ({"find": FIND}, False), ({"idempotency_header": "X-Once"}, False)):
+        with service(web.url, **{**CALLS, **more}) as rest:
+            assert ("at least once" in str(next(rest.check()).detail)) is told
+
+
+def test_batches_by_template_and_in_xml(web: Any, reply: Any) -> None:
+    """The body of a batch can be a template with the records or their keys, or XML, which cannot hold everything."""
+    web.answer = lambda _: reply(204)
+    delete = {"path": "/gone", "body": {"ids": "{keys}"}, "batch": {"size": 9}}
+    with service(web.url, delete=delete) as rest:
+        assert not rest.write("people", PEOPLE, DELETED).failures
+    assert web.received[0].json() == {"ids": [1]}
+    create = {"path": "/bulk", "format": "xml", "wrap": "env", "batch": {"records": "row"}}
+    with service(web.url, create=create) as rest:
+        assert not rest.write("people", NEW, created("a", "b")).failures
+        assert len(rest.write("people", NEW, created("a\x00")).failures) == 1
+        nobody = [Change(Op.CREATE, "id", pl.DataFrame({"no": []}))]
+        assert rest.write("people", NEW, nobody).failures == ()
+    root = etree.fromstring(web.received[1].body)
+    assert [(row.tag, row.findtext("no")) for row in root] == [("row", "a"), ("row", "b")]
+
+
+def test_attributes_and_texts_in_xml(web: Any, reply: Any) -> None:
+    """A field that begins with @ is written as an attribute, #text as the text of the element."""
+    web.answer = lambda _: reply(204)
+    schema = Schema((Field("@id"), Field("#text"), Field("@off"), Field("rate", FieldType.FLOAT)), ("@id",))
+    record = pl.DataFrame({"@id": ["7"], "#text": ["hello"], "@off": [None], "rate": [0.1]}, schema=schema.dtypes())
+    with service(web.url, key="@id", create={"path": "/x", "format": "xml"}) as rest:
+        rest.write("people", schema, [Change(Op.CREATE, "@id", record)])
+    assert web.received[0].body.endswith(b'<people id="7">hello<rate>0.1</rate></people>')
+
+
+def test_a_record_that_cannot_be_looked_at(web: Any, reply: Any) -> None:
+    """Where the record, or whether it is there, cannot be read, the write stops and says why."""
+    answers: list[Any] = []
+    web.answer = lambda _: answers.pop(0)
+    answers[:] = [reply(403, {"error": "hands off"})]
+    with service(web.url, etag="header", **CALLS) as rest, pytest.raises(AuthFailed, match="hands off"):
+        rest.write("people", PEOPLE, updated(name="x"))
+    answers[:] = [reply(503), reply(400, {"error": "no such filter"})]
+    with service(web.url, find=FIND, **CALLS) as rest, pytest.raises(Fatal, match="no such filter"):
+        rest.write("people", NEW, created("a"), FENCE)
+    lost, stored = reply(503), reply(201, {"id": 5})
+    for found in (
+        [reply(404), stored],
+        [reply(body={"row": {"no": "a", "id": 5}}), reply(204)],
+        [reply(body={"other": 1}), stored],
+        [reply(body={"row": [{"no": "a"}]}), stored],
+        [reply(body={"row": [{"x": 1}]}), stored],
+        [reply(body={"row": 7}), stored],
+    ):
+        answers[:] = [lost, *found]
+        with service(web.url, find={**FIND, "records": "row"}, **CALLS) as rest:
+            assert rest.write("people", NEW, created("a"), FENCE).keys[0].to_list() == [5]
+
+
+def test_meanings_by_method_and_absent_members(web: Any, reply: Any) -> None:
+    """An entry of the error map can be for one method; an answer without the member is not meant."""
+    errors = [{"method": "GET", "status": 400, "then": "fine"}, {"member": "code", "unless": [0], "then": "stop"}]
+    web.answer = lambda _: reply(400, {"message": "short"})
+    with service(web.url, errors=errors, **CALLS) as rest:
+        (failure,) = rest.write("people", PEOPLE, updated(name="x")).failures
+    assert "short" in str(failure.message)
+
+
+def test_no_proof_for_records_below_others(web: Any, reply: Any) -> None:
+    """Single records of a sub-resource are believed to be missing without a list; odd answers are told."""
+    web.answer = lambda _: reply(404)
+    described = [
+        {"name": "groups", "path": "/groups", "key": "id"},
+        {"name": "people", "path": "/g/{parent}", "parent": {"object": "groups"}, "item": "/p/{key}", "key": "id"},
+    ]
+    with service(web.url, objects=described) as rest:
+        assert rest.lookup("people", PEOPLE, "id", pl.Series([1])).is_empty()
+        for status, body, error, told in (
+            (200, {"id": "x"}, RecordRejected, "whole number"),
+            (200, {"id": 2}, RecordRejected, "another record"),
+            (200, [], Misconfigured, "item_record"),
+            (400, {"message": "odd"}, Fatal, "odd"),
+        ):
+            web.answer = lambda _, s=status, b=body: reply(s, b)
+            with pytest.raises(error, match=told):
+                rest.lookup("people", PEOPLE, "id", pl.Series([1]))
+
+
+def test_only_so_much_is_remembered() -> None:
+    """Of very many records that were looked at, the first are forgotten."""
+    memory = Memory()
+    for number in range(10_001):
+        memory.see("people", str(number), Seen("tag", {}))
+    assert memory.last_seen("people", "0") is None
+    assert memory.last_seen("people", "10000") is not None
