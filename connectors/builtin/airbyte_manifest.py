@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from connectors.builtin import airbyte_components as parts
@@ -14,14 +13,11 @@ from connectors.builtin.airbyte_manifest_text import source_of
 from connectors.builtin.airbyte_requests import address_of
 from connectors.builtin.airbyte_streams import StreamReading
 from connectors.builtin.rest_json_schema import fields_of
-from connectors.builtin.rest_listing import values_of_raws
 from connectors.builtin.rest_objects import RestObject, Since
 from connectors.builtin.rest_paging import Asked, Batch, State
 from connectors.builtin.rest_read import Reading
-from connectors.egress import check_host
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing
-from connectors.json_records import sample_of
-from connectors.sampling import schema_of
+from connectors.builtin.service_steps import sampled, server_of, stepwise
+from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import (
     Capabilities,
     Connector,
@@ -36,7 +32,6 @@ from connectors.spi import (
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 
-_SAMPLED = 1_000
 _SINCE = "since"
 
 
@@ -57,7 +52,7 @@ class AirbyteManifest(Connector):
                     placeholder='{"start_date": "2024-01-01T00:00:00Z"}',
                     help=N_("What the manifest calls config, without what is secret.")),
             Setting("secrets", N_("Secrets of the configuration"), SettingKind.SECRET,
-                    help=N_("A JSON object such as {\"api_key\": \"...\"}; it is put into the configuration.")),
+                    help=N_("A JSON object with the secret part of the configuration.")),
         ),
     )  # fmt: skip
 
@@ -92,17 +87,13 @@ class AirbyteManifest(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
-            (N_("Read the manifest"), self._described),
-            (N_("Find the server"), self._found),
-            (N_("Read a list"), self._listed),
-        ):
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        return stepwise(
+            (
+                (N_("Read the manifest"), self._described),
+                (N_("Find the server"), self._found),
+                (N_("Read a list"), self._listed),
+            )
+        )
 
     def objects(self) -> list[ObjectInfo]:
         """Return the streams."""
@@ -116,14 +107,7 @@ class AirbyteManifest(Connector):
         fields = fields_of(stream.schema_loader.schema) if stream.schema_loader else ()
         if fields:
             return Schema(fields, (key,) if key in {field.name for field in fields} else ())
-        records: list[dict[str, Any]] = []
-        complete = False
-        for batch in islice(StreamReading(stream, self.calls).batches(None, None), 100):
-            records += [value for value in values_of_raws(batch.records) if isinstance(value, dict)]
-            complete = batch.next is None
-            if len(records) >= _SAMPLED:
-                break
-        return schema_of(sample_of(records, complete=complete), (key,) if key else ())
+        return sampled(StreamReading(stream, self.calls).batches(None, None), key)
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of a stream page by page."""
@@ -152,9 +136,7 @@ class AirbyteManifest(Connector):
         if first is None:
             return msg("The manifest has no stream.")
         url = address_of(first.retriever.requester, {"config": self.config})
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        address = check_host(url.host, port, self.context.egress_allow)
-        return msg("{host} has the address {address}.", host=url.host, address=address)
+        return server_of(url, self.context)
 
     def _listed(self) -> Message:
         names = [name for name in self.source.check.stream_names if name in self.streams] or list(self.streams)[:1]

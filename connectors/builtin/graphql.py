@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import graphql
@@ -19,14 +18,12 @@ from connectors.builtin.graphql_schema import checked, fields_of_query, parsed, 
 from connectors.builtin.graphql_write import GraphWriting
 from connectors.builtin.rest_calls import Calls
 from connectors.builtin.rest_columns import Columns
-from connectors.builtin.rest_listing import values_of_raws
 from connectors.builtin.rest_options import RestOptions
 from connectors.builtin.rest_paging import Asked
 from connectors.builtin.rest_settings import SPEC as REST
-from connectors.egress import check_host
+from connectors.builtin.service_steps import sampled, server_of, stepwise
 from connectors.errors import ConnectorError, ObjectMissing, RecordRejected, Retriable
-from connectors.json_records import encode, json_values, member, sample_of
-from connectors.sampling import schema_of
+from connectors.json_records import encode, json_values, member
 from connectors.spi import (
     Capabilities,
     Connector,
@@ -43,9 +40,10 @@ from connectors.spi import (
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
-_SAMPLED = 1_000
 _FEW = 50
 """So many records are looked up one by one; for more the whole list is read."""
+
+_UNCLEAR: Any = object()
 
 _OWN = ("base_url", "objects", "errors", "concurrency", "idempotency_header")
 _SHARED = tuple(setting for setting in REST.settings if setting.name not in _OWN)
@@ -98,18 +96,14 @@ class GraphQL(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
-            (N_("Read the settings"), self._settings_read),
-            (N_("Find the server"), self._found),
-            (N_("Compare the queries with the schema"), self._compared),
-            (N_("Read a list"), self._listed),
-        ):
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        return stepwise(
+            (
+                (N_("Read the settings"), self._settings_read),
+                (N_("Find the server"), self._found),
+                (N_("Compare the queries with the schema"), self._compared),
+                (N_("Read a list"), self._listed),
+            )
+        )
 
     def objects(self) -> list[ObjectInfo]:
         """Return the described objects."""
@@ -125,14 +119,7 @@ class GraphQL(Connector):
             given = fields_of_query(self.service_schema, described.query, described.records, described.key)
         if given is not None:
             return given
-        records: list[dict[str, Any]] = []
-        complete = False
-        for batch in islice(GraphLists(self.graph, described).batches(Asked(), None), 100):
-            records += [value for value in values_of_raws(batch.records) if isinstance(value, dict)]
-            complete = batch.next is None
-            if len(records) >= _SAMPLED:
-                break
-        return schema_of(sample_of(records, complete=complete), (described.key,) if described.key else ())
+        return sampled(GraphLists(self.graph, described).batches(Asked(), None), described.key)
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of an object page by page."""
@@ -147,12 +134,14 @@ class GraphQL(Connector):
         if described.item is None or key != described.key or len(wanted) > _FEW:
             return super().lookup(name, schema, key, values)
         plain = [json_values({key: value}, schema)[key] for value in wanted]
-        found = [
-            msgspec.Raw(encode(one)) for value in plain if (one := self._item(described.item, value, name)) is not None
-        ]
-        page = Columns(schema).page(found)
+        found = [self._item(described.item, value, name) for value in plain]
+        if _UNCLEAR in found:  # the error may mean anything: the list knows
+            return super().lookup(name, schema, key, values)
+        page = Columns(schema).page([msgspec.Raw(encode(one)) for one in found if one is not None])
         if page.rejects:
             raise RecordRejected(page.rejects[0].message, field=page.rejects[0].field, object_name=name)
+        if not page.records[key].is_in(wanted.cast(page.records[key].dtype).implode()).fill_null(value=False).all():
+            raise RecordRejected(msg("The service answers with another record than the one asked for."), field=key)
         return page.records
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - a service keeps no fences
@@ -176,8 +165,10 @@ class GraphQL(Connector):
         return self.described[name]
 
     def _item(self, call: GraphCall, key: Any, name: str) -> Any:
-        """Return one record, None where the service has none."""
+        """Return one record, None where the service has none, `_UNCLEAR` where it answers with an error."""
         answer = self.graph.ask(call.query, filled(call.variables, {"key": key}), name)
+        if answer.errors:
+            return _UNCLEAR
         try:
             found = member(answer.data or {}, call.record)
         except KeyError:
@@ -188,10 +179,7 @@ class GraphQL(Connector):
         return msg("Objects described: {count}.", count=len(self.described))
 
     def _found(self) -> Message:
-        url = httpx.URL(self.graph.url)
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        address = check_host(url.host, port, self.context.egress_allow)
-        return msg("{host} has the address {address}.", host=url.host, address=address)
+        return server_of(httpx.URL(self.graph.url), self.context)
 
     def _compared(self) -> Message:
         schema = self.service_schema

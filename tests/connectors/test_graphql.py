@@ -431,6 +431,15 @@ def test_lookups_one_by_one_and_by_the_list(web: Any, reply: Any) -> None:
         assert connector.lookup("people", schema, "id", ids).is_empty()
         assert connector.lookup("people", schema, "id", ids.clear()).is_empty()
         assert connector.lookup("people", schema, "age", pl.Series("age", [1])).rows() == [("1", 1)]
+    web.answer = Town(reply)
+    with service(web, query="{ all { id age } }", item={"query": "{ nothing }", "record": "who"}) as connector:
+        assert connector.lookup("people", schema, "id", ids).rows() == [("1", 1), ("2", 2)]
+    web.answer = lambda _: reply(body={"data": {"who": {"id": "7", "age": 1}}})
+    with (
+        service(web, item={**item, "record": "who"}) as connector,
+        pytest.raises(RecordRejected, match="another record"),
+    ):
+        connector.lookup("people", schema, "id", ids)
     web.answer = lambda _: reply(body={"data": {"who": {"id": "1", "age": "x"}}})
     with service(web, item={**item, "record": "who"}) as connector, pytest.raises(RecordRejected):
         connector.lookup("people", schema, "id", ids)
