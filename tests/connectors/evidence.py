@@ -97,6 +97,7 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "graphql": {"faults": (f"{_HERE}/test_graphql.py::test_errors_of_the_whole_answer",)},
     "soap": {
+        "bounded_memory": (f"{_HERE}/test_soap_odd.py::test_a_long_list_takes_little_memory",),
         "faults": (f"{_HERE}/test_soap_lists.py::test_answers_that_are_wrong",),
         "benchmark": ("benchmarks/soap.py",),
     },

@@ -16,9 +16,10 @@ from connectors.builtin.soap_propose import proposed
 from connectors.errors import Misconfigured
 from connectors.spi import ReadRequest
 from rules.schema import Change, FieldType, Op
+from tests.connectors.test_memory import COUNT, WIDE, check
 from tests.connectors.test_soap_lists import MANY, PERSON, answering, ids, leaves, people, service
 from tests.connectors.test_soap_messages import RPC
-from tests.soap_servers import SPACE, Sent, element, wsdl
+from tests.soap_servers import SPACE, Sent, element, enveloped, wsdl
 
 
 def test_several_parts_stand_in_the_body(web: Any, reply: Any) -> None:
@@ -185,3 +186,20 @@ def test_calls_without_a_body(web: Any, reply: Any) -> None:
     with service(web, wsdl_text=text) as soap:
         assert ids(soap) == []
     assert len(Sent(web.received[0].body.replace(b"<soap:Body/>", b"<soap:Body><x/></soap:Body>")).call) == 0
+
+
+def test_a_long_list_takes_little_memory(web: Any, reply: Any) -> None:
+    """A list of 60 MB is read page by page."""
+    schema = PERSON + element("List", leaves(page="int")) + element("ListResponse", MANY)
+    wide = "x" * WIDE
+
+    def answer(request: Any) -> Any:
+        start = int(Sent(request.body).text("page") or 0)
+        rows = (f"<Person><id>{n}</id><name>{wide}</name></Person>" for n in range(start, min(start + 1000, COUNT)))
+        return reply(
+            body=enveloped(f"<ListResponse>{''.join(rows)}</ListResponse>"), headers={"Content-Type": "text/xml"}
+        )
+
+    web.answer = answer
+    check(service(web, schema, {"paging": {"by": "offset", "parameter": "page", "size": 1000}}), "people")
+    web.received.clear()
