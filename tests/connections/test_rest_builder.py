@@ -177,6 +177,7 @@ def test_choosing_another_list(page: FlaskClient, near_service: Any) -> None:  #
         ("/empty", "There is no list of records in the answer"),
         ("/one", "There is no list of records in the answer"),
         ("", "Enter the path of the list"),
+        ("/x/{parent}/y", "read once for each record"),
     ],
 )
 def test_answers_without_a_list(page: FlaskClient, near_service: Any, path: str, words: str) -> None:  # noqa: F811

@@ -62,6 +62,12 @@ class RestBuilderView(RoomView):
         document = builder.draft.document if builder.draft else {}
         if not document.get("path"):
             raise Misconfigured(msg("Enter the path of the list."))
+        if "{parent}" in document["path"]:
+            raise Misconfigured(
+                msg("This list is read once for each record of another object."),
+                msg("Write one of their keys in place of {place} to try it, and put {place} back before you go on.",
+                    place="{parent}"),
+            )  # fmt: skip
         stated = forms.document_of(Rest.spec, request.form, row)["settings"]
         return probing.ask_draft(
             self.house,
