@@ -1,4 +1,4 @@
-"""The connectors that a connection can use, grouped as the catalogue shows them."""
+"""The connectors that a connection can use."""
 
 from __future__ import annotations
 
@@ -40,11 +40,3 @@ def specs() -> list[ConnectorSpec]:
         except ConnectorError:
             continue  # logged where it was found
     return sorted(found, key=lambda spec: spec.label.lower())
-
-
-def by_category() -> list[tuple[str, list[ConnectorSpec]]]:
-    """Return the specs grouped by category, both sorted."""
-    groups: dict[str, list[ConnectorSpec]] = {}
-    for spec in specs():
-        groups.setdefault(spec.category, []).append(spec)
-    return sorted(groups.items())
