@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from connectors.builtin.document_text import document_of
 from connectors.errors import Misconfigured
-from rules.documents.problems import DocumentError
-from rules.documents.text import load_documents
 from rules.schema import FieldType
 from rules.text import msg
 
@@ -127,9 +126,8 @@ class Preset(Part, frozen=True):
 def parse(text: str, place: str) -> Preset:
     """Return the preset of a document's text; raises `Misconfigured` with the place of the mistake."""
     try:
-        (located,) = load_documents(text)
-        preset = msgspec.convert(located.document, Preset)
-    except (DocumentError, ValueError) as error:
+        preset = msgspec.convert(document_of(text), Preset)
+    except (Misconfigured, msgspec.ValidationError) as error:
         raise _wrong(place, str(error).replace("$", "preset")) from error
     for problem in _problems(preset):
         raise _wrong(place, problem)

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.builtin.document_text import document_of
 from connectors.errors import Misconfigured
 from connectors.presets import Preset, all_presets, answers_of, filled, find_preset, named, offer, parse, problems_with
-from rules.documents.text import load_documents
 
 TEXT = """
 kind: preset
@@ -56,8 +56,7 @@ ANSWERS = {"host": "https://a.example", "token": "env:T", "cloud": "eu"}
 
 def changed(**members: Any) -> str:
     """Return the document with other members, as JSON, which is YAML."""
-    (located,) = load_documents(TEXT)
-    return msgspec.json.encode({**located.document, **members}).decode()
+    return msgspec.json.encode({**document_of(TEXT), **members}).decode()
 
 
 def acme(**members: Any) -> Preset:
