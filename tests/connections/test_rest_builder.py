@@ -218,6 +218,9 @@ def test_saving_takes_the_open_object_along(page: FlaskClient, house: House) -> 
     form = Form(page, base_url="https://x.example", objects="[]")
     assert "rest-builder" in page.get("/connections/new/rest").text
     form.step("add")
+    assert "changes</span>" not in form.step("done", path="/only-read")
+    form.step("remove:0")
+    form.step("add")
     sent = {"name": "svc", **form.values, "b-path": "/people"}
     assert page.post("/connections/new/rest", data=sent).status_code == 302
     sent = {**form.values, "b-path": "", building.OBJECTS: '[{"name": "b", "path": "/b"}]'}

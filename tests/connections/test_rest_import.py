@@ -57,6 +57,7 @@ def test_from_a_file_to_a_stored_connection(page: FlaskClient, house: House) -> 
     assert "not with JSON" in shown
     found = boxes(shown)
     assert set(found) == {"customers", "orders"}
+    assert shown.count(">changes</span>") == 1
     hidden = {i.name: i.value for i in html.fromstring(shown).xpath("//input[@type='hidden']")}
     sent = {"action": "take", "title": "Shop", "settings": hidden["settings"], "object": [found["customers"]]}
     form = page.post("/connections/new/rest/import", data=sent).text
