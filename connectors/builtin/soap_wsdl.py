@@ -123,9 +123,11 @@ class Documents:
             ) from error
         if root.getroottree().docinfo.doctype:
             raise forbidden(url)
+        here = {schema.get("targetNamespace") for schema in root.iter(f"{{{XS}}}schema")}
         for node in root.iter(f"{{{XS}}}import"):
-            if node.get("namespace") in SCHEMAS and node.get("schemaLocation"):
-                node.set("schemaLocation", _SHIPPED + node.get("namespace", ""))
+            space = node.get("namespace")
+            if space in SCHEMAS and (node.get("schemaLocation") or space not in here):
+                node.set("schemaLocation", _SHIPPED + space)
         self._note(root)
         return etree.tostring(root)
 
@@ -203,7 +205,7 @@ def _read(options: SoapOptions, fetch: Callable[[str], bytes]) -> Service:
             msg("The WSDL cannot be understood: {problem}.", problem=str(error).rstrip(".") or type(error).__name__),
             msg("Check the address; paste a corrected WSDL if it cannot be changed."),
         ) from error
-    said = str(port.binding_options.get("address") or "")
+    said = str((port.binding_options or {}).get("address") or "")  # a port may have none
     address = options.address or said
     return Service(
         _service_address(address), isinstance(port.binding, Soap12Binding), operations,
