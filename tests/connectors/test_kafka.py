@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,9 +18,10 @@ from connectors.spi import Context, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
 from connectors.testing_messages import POISON
 from rules.schema import Change, Field, FieldType, Op, Schema
-from tests import brokers
+from tests import brokers, servers
 from tests.connectors.databases import closed_port
 from tests.connectors.test_amqp import bodies, described
+from tests.connectors.tls_proxy import encrypted
 
 NUMBERS = Schema((Field("id", FieldType.INTEGER, nullable=False),), ("id",))
 
@@ -183,3 +185,26 @@ def test_how_clients_sign_in(tansu: brokers.Broker):
     with connect(settings_of(tansu, tls="require")) as source:
         found = source.broker.configuration()
         assert (found["security.protocol"], found["enable.ssl.certificate.verification"]) == ("SSL", False)
+
+
+def test_encrypted(tmp_path: Path):
+    """Messages go over an encrypted connection, of which the certificate is checked where it is asked for."""
+    port = servers.free_port()
+    for broker in brokers.or_skip(lambda: brokers.kafka(advertised=f"localhost:{port}")):
+        with encrypted(broker.port, port, tmp_path) as certificate:
+            settings = {**settings_of(broker), "host": "localhost", "port": port, "tls": "verify", "tls_ca": certificate}
+            admin = AdminClient({
+                "bootstrap.servers": f"localhost:{port}", "security.protocol": "SSL",
+                "ssl.ca.pem": certificate,
+            })  # fmt: skip
+            for made in admin.create_topics([NewTopic("secret", 1, 1)]).values():
+                made.result(10)
+            with connect(settings) as source:
+                assert all(step.ok for step in source.check())
+                records = pl.DataFrame({"id": [1, 2]})
+                assert not source.write("secret", NUMBERS, [Change(Op.CREATE, "id", records)]).failures
+                assert ids(list(source.read(ReadRequest("secret", NUMBERS)))) == [1, 2]
+            with connect({**settings, "tls_ca": ""}) as wrong:
+                assert not list(wrong.check())[-1].ok
+            with connect({**settings, "tls": "require"}) as trusting:
+                assert ids(list(trusting.read(ReadRequest("secret", NUMBERS)))) == [1, 2]

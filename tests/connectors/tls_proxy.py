@@ -24,17 +24,30 @@ def encrypted_postgres(target: int, folder: Path) -> Iterator[tuple[int, str]]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _accept(listener: socket.socket, context: ssl.SSLContext, target: int) -> None:
+@contextlib.contextmanager
+def encrypted(target: int, port: int, folder: Path) -> Iterator[str]:
+    """Listen on a port with encryption from the first byte on, and yield the PEM text of the certificate."""
+    certificate, key = certify(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server((LOOPBACK, port)) as listener:
+        threading.Thread(target=_accept, args=(listener, context, target, False), daemon=True).start()
+        yield certificate.read_text()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, context: ssl.SSLContext, target: int, asks: bool = True) -> None:
     with contextlib.suppress(OSError):
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=_serve, args=(client, context, target), daemon=True).start()
+            threading.Thread(target=_serve, args=(client, context, target, asks), daemon=True).start()
 
 
-def _serve(client: socket.socket, context: ssl.SSLContext, target: int) -> None:
+def _serve(client: socket.socket, context: ssl.SSLContext, target: int, asks: bool) -> None:
     with contextlib.suppress(OSError), client:
-        client.recv(8, socket.MSG_WAITALL)
-        client.sendall(b"S")
+        if asks:
+            client.recv(8, socket.MSG_WAITALL)
+            client.sendall(b"S")
         with context.wrap_socket(client, server_side=True) as near, socket.create_connection((LOOPBACK, target)) as far:
             near.settimeout(0.02)
             threading.Thread(target=_back, args=(far, near), daemon=True).start()
