@@ -27,6 +27,7 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
     "mqtt": ("real_system", "Eclipse Mosquitto 2.0"),
     "kafka": ("real_system", "Tansu, an independent broker of Kafka's protocol"),
     "ldap": ("real_system", "OpenLDAP 2.5"),
+    "scim": ("real_system", "scim2-server, an independent one"),
     "singer_tap": ("rebuilt_system", "a tap of the tests that has every fault"),
     "singer_target": ("rebuilt_system", "a target of the tests that has every fault"),
 }
@@ -48,6 +49,7 @@ PAGES: Mapping[str, str] = {
     "kafka": f"{_CONNECTORS}#message-queues",
     "odata": f"{_CONNECTORS}#odata",
     "ldap": f"{_CONNECTORS}#ldap-and-active-directory",
+    "scim": f"{_CONNECTORS}#scim",
     "singer_tap": f"{_CONNECTORS}#taps-and-targets-of-singer",
     "singer_target": f"{_CONNECTORS}#taps-and-targets-of-singer",
 }

@@ -149,6 +149,7 @@ def _row(name: str) -> dict[str, Any]:
     rating = rate(results_of(name, origin.package), spec.capabilities)
     shown = rating.results.evidence
     tested = [*shown.get("real_system", ()), *(f"{what} (rebuilt)" for what in shown.get("rebuilt_system", ()))]
+    tested += [f"{what}; never a system" for what in shown.get("no_system", ())]
     found = {"label": spec.label, "quality": rating.level.word, "tested": ", ".join(tested), "problem": None}
     return facts | found
 
