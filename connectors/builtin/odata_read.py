@@ -76,7 +76,7 @@ class Walk:
                 raise self._endless()
             self._links.add(state.link)
             path = self.service.following(self.subject.set.name, state.link)
-            value = self.service.value(self.service.request(path, {}, self.subject.name, self._prefer))
+            value = self.service.value(self.service.at(path, self.subject.name, self._prefer))
         else:
             value = self._first({})
         entities, link = self._parts(value)

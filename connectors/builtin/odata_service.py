@@ -110,8 +110,12 @@ class Service:
 
     def request(self, path: str, query: Mapping[str, str], name: str, prefer: str = "") -> Request:
         """Return a call that reads; the parameters are put into the address, where a blank is no plus."""
+        return self.at(self._query(path, query), name, prefer)
+
+    def at(self, address: str, name: str, prefer: str = "") -> Request:
+        """Return a call that reads at an address with all of its parameters."""
         more = {"Prefer": prefer} if prefer else {}
-        return Request(self._query(path, query), headers={**self.headers, **more}, object_name=name)
+        return Request(address, headers={**self.headers, **more}, object_name=name)
 
     @property
     def headers(self) -> Mapping[str, str]:

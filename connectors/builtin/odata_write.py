@@ -187,7 +187,7 @@ class Writing:
             groups = replies_of(reply)
         except (ValueError, IndexError) as error:
             raise self._broken() from error
-        if atomic and len(groups) == 1 and len(jobs) > 1 == len(groups[0]):
+        if atomic and len(groups) == 1 == len(groups[0]) and not groups[0][0].is_success:
             self._refuse_all(jobs, groups[0][0])
             return
         found = [each for group in groups for each in group]
