@@ -34,7 +34,7 @@ from connectors.spi import Context, ReadRequest
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.connectors.test_soap_lists import LEAF, LISTS, answering, ids, leaves, people, service
 from tests.servers import certify
-from tests.soap_servers import SPACE, Sent, Store, element, enveloped, fault, spyne_server, wsdl
+from tests.soap_servers import SPACE, Sent, element, enveloped, fault, wsdl
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
@@ -693,22 +693,6 @@ def test_addressing_is_sent_where_the_wsdl_asks_for_it(web: Any, reply: Any) -> 
     found = {etree.QName(e).localname: e.text for e in Sent(web.received[0].body).head}
     assert found["Action"] == "urn:act"
     assert found["MessageID"].startswith("urn:uuid:")
-
-
-def test_objects_are_proposed(web: Any, reply: Any) -> None:
-    """Without a description the names of the operations make objects that can be read and written at once."""
-    store = Store()
-    store.rows = {1: {"id": 1, "title": "x"}}
-    with spyne_server(store, soap12=True) as url, Soap({"wsdl": url}, HERE) as soap:
-        assert [step.ok for step in soap.check()] == [True] * 4
-        (found,) = soap.objects()
-        assert (found.name, found.writable) == ("Sample", True)
-        schema = soap.schema("Sample")
-        assert schema.key == ("id",)
-        soap.write("Sample", schema, [Change(Op.CREATE, "id", pl.DataFrame({"id": [5], "title": ["new"]}))])
-        soap.write("Sample", schema, [Change(Op.DELETE, "id", pl.DataFrame({"id": [1]}))])
-        assert soap.lookup("Sample", schema, "id", pl.Series([1, 5]))["title"].to_list() == ["new"]
-    assert list(store.rows) == [5]
 
 
 def test_proposals_by_name() -> None:
