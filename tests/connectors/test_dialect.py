@@ -177,6 +177,7 @@ def test_what_is_discovered(shop: Callable[..., AnyDatabase]) -> None:
     assert item["made"].has_default
     assert source.schema("line").key == ("code",)
     assert [bool(step.ok) for step in source.check()] == [True, True, True]
+    source.open().close()
     with pytest.raises(ObjectMissing):
         source.schema("nothing")
 

@@ -25,6 +25,7 @@ from sqlalchemy_pytds.dialect import MSDialect_pytds
 
 from connectors.builtin import dialect_catalog, mssql_flavor
 from connectors.builtin.database_check import NoDatabase, Untrusted
+from connectors.builtin.database_filter import CannotTest
 from connectors.builtin.database_queries import Query
 from connectors.builtin.database_read import Reader
 from connectors.builtin.database_types import Column, Table
@@ -293,3 +294,37 @@ def test_what_oracle_is_fetched_as() -> None:
         _exact(cursor, SimpleNamespace(type_code=code))
     assert [kind.__name__ if isinstance(kind, type) else kind.name for kind, _ in made] == ["Decimal", "DB_TYPE_LONG"]
     assert mssql_flavor.said(ValueError("a  b")) == "a b"
+
+
+def test_sessions_of_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new session is in UTC and gives numbers with all their digits."""
+    said: list[str] = []
+    cursor = SimpleNamespace(execute=said.append)
+    connection = SimpleNamespace(cursor=lambda: contextlib.nullcontext(cursor), outputtypehandler=None)
+    monkeypatch.setattr(oracledb, "connect", lambda **_: connection)
+    assert Oracle({**SETTINGS, "port": 1521}, Context()).open() is connection
+    assert connection.outputtypehandler is _exact
+    assert said == ["ALTER SESSION SET TIME_ZONE = '+00:00'"]
+
+
+def test_keys_where_nothing_is_returned() -> None:
+    """Where a dialect cannot return what it has inserted, the driver tells the last key."""
+    recorder: Any = SimpleNamespace(
+        dialect=SimpleNamespace(insert_returning=False), execute=lambda _: SimpleNamespace(lastrowid=7)
+    )
+    assert MSSQLLoader(MSSQLFlavor(), recorder, SOURCE, TABLE).create_one({"name": "x"}, "id") == 7
+
+
+def test_nothing_to_write() -> None:
+    """No rows are no statement."""
+    recorder: Any = Recorder(MSDialect_pytds())
+    loader = OracleFlavor().loader(recorder, SOURCE, TABLE)
+    loader.create(pl.DataFrame({"name": []}, schema={"name": pl.String}))
+    assert recorder.found == []
+
+
+def test_what_no_dialect_promises() -> None:
+    """Filters are not tested by any dialect, and what is no key has no digest of its own."""
+    with pytest.raises(CannotTest):
+        MSSQLFlavor.tests.has(TABLE.columns[0], None)  # type: ignore[arg-type]
+    assert MSSQLFlavor().sha256(SOURCE.c.id) is SOURCE.c.id
