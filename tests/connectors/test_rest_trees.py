@@ -16,7 +16,7 @@ from connectors.errors import Fatal, Misconfigured
 from connectors.spi import Context, ReadRequest
 from rules.schema import Field, FieldType, Schema
 
-TREE = {"": ["1"], "1": ["2", "3"], "2": ["4"], "3": [], "4": []}
+TREE = {"": ["1"], "1": ["2", "3"], "2": ["4"], "3": ["4"], "4": []}
 STAFF = {"1": ["ann"], "2": ["ann", "bob"], "3": ["bob"], "4": ["cy"]}
 DEPARTMENTS = {
     "name": "departments",
@@ -57,8 +57,8 @@ def read(rest: Rest, name: str, **more: Any) -> tuple[list[Any], list[Any]]:
 
 
 def test_a_tree_is_walked_down(rest: Rest) -> None:
-    """Each record that is found is asked for those below it."""
-    assert read(rest, "departments")[0] == [(2, "1"), (3, "1"), (4, "2")]
+    """Each record that is found is asked for those below it, once, also one that stands in two places."""
+    assert read(rest, "departments")[0] == [(2, "1"), (3, "1"), (4, "2"), (4, "3")]
 
 
 def test_records_of_several_parents_are_met_once(rest: Rest) -> None:
