@@ -30,7 +30,7 @@ from rules.text import msg
 
 _LONGEST = 1_000_000
 _FILTERS = ("abs", "default", "d", "first", "float", "int", "join", "last", "length", "list", "lower", "max", "min",
-            "replace", "round", "sort", "sum", "string", "title", "tojson", "trim", "unique", "upper",
+            "round", "sort", "sum", "string", "title", "tojson", "trim", "unique", "upper",
             "urlencode")  # fmt: skip
 _METHODS = frozenset(
     {"get", "items", "keys", "values", "split", "strip", "lstrip", "rstrip", "lower", "upper", "replace", "startswith",
@@ -45,7 +45,7 @@ _STATEMENTS = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Imp
 class _Sandbox(ImmutableSandboxedEnvironment):
     """Lets expressions do what they need and no more."""
 
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Allow the methods of texts, lists and moments that cannot grow."""
@@ -57,6 +57,17 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
+    def wrap_str_format(self, value: Any) -> Any:
+        """Refuse the formatting of texts, which can ask for any width."""
+        if getattr(value, "__name__", "") in ("format", "format_map") and isinstance(value.__self__, str):
+            raise SecurityError("formatting is not possible here")
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in the base
+        """Refuse a replacement that would make a text very long."""
+        if getattr(__obj, "__name__", "") == "replace" and isinstance(getattr(__obj, "__self__", None), str):
+            _check_growth(__obj.__self__, *args)
+        return super().call(__context, __obj, *args, **kwargs)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Refuse products of texts and powers."""
         plain = isinstance(left, (int, float, Decimal)) and isinstance(right, (int, float, Decimal))
@@ -65,6 +76,16 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if operator == "*" and max(abs(left), abs(right)) > 10**30:
             raise SecurityError("the number is too large")
         return super().call_binop(context, operator, left, right)
+
+
+def _check_growth(text: Any, old: Any = "", new: Any = "", *_more: Any) -> None:
+    if str(text).count(str(old)) * len(str(new)) > _LONGEST:
+        raise SecurityError("the result is too long")
+
+
+def _replaced(text: Any, old: str, new: str, count: int = -1) -> str:
+    _check_growth(text, old, new)
+    return str(text).replace(old, new, count)
 
 
 def _environment() -> _Sandbox:
@@ -77,6 +98,7 @@ def _environment() -> _Sandbox:
         "camel_case_to_snake_case": _snake,
     }  # fmt: skip
     sandbox.filters = {name: sandbox.filters[name] for name in _FILTERS} | {
+        "replace": _replaced,
         "hash": _hash, "base64encode": _encoded, "base64decode": _decoded, "regex_search": searched, "hmac": _hmac,
     }  # fmt: skip
     return sandbox

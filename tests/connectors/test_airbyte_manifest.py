@@ -432,6 +432,7 @@ NOW = dt.datetime(2024, 2, 3, 4, 5, 6, 789000, tzinfo=dt.UTC)
         ("{{ duration('P1D').days }}", 1),
         ("{{ str_to_datetime('2024-01-31').isoformat() }}", "2024-01-31T00:00:00+00:00"),
         ("{{ 2 * 3.5 }}", 7.0),
+        ("{{ config.s.replace(' ', '-') ~ (config.s | replace('a', 'c')) }}", "a-bc b"),
     ],
 )
 def test_expressions(template: Any, value: Any) -> None:
@@ -466,6 +467,9 @@ def test_expressions(template: Any, value: Any) -> None:
         "{{ duration('soon') }}",
         "{{ config.update({'a': 1}) }}",
         "{{ lipsum() }}",
+        "{{ config.long.replace('a', config.long) }}",
+        "{{ config.long | replace('a', config.long) }}",
+        "{{ '{:>9}'['format'](1) }}",
         "{{ config.values }}",
         "{{ cycler }}{{ self }}{{ config.none.more }}",
     ],
@@ -473,7 +477,7 @@ def test_expressions(template: Any, value: Any) -> None:
 def test_expressions_reach_nothing_else(template: str) -> None:
     """What could run for long, grow without bounds or reach the machine is refused in one sentence."""
     with pytest.raises(Misconfigured, match="cannot be computed"):
-        value_of(template, {"config": {"n": 5}})
+        value_of(template, {"config": {"n": 5, "long": "a" * 2000}})
 
 
 def test_texts_and_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
