@@ -135,10 +135,12 @@ def test_a_form_makes_a_connection(admin_client: FlaskClient, house: House) -> N
 
 def test_a_test_asks_the_system(admin_client: FlaskClient) -> None:  # noqa: F811
     """Testing the form's values makes the calls that the connection would make."""
-    url = "/connections/new/preset/shopify"
-    sent = {"name": "shop", PREFIX + "shop": "no-such-shop-5c0de", PREFIX + "token": "x", "action": "test"}
+    url = "/connections/new/preset/erpnext"
+    asked = {"url": "http://127.0.0.1:9", "api_key": "k", "api_secret": "s"}
+    sent = {"name": "erp", "action": "test", **{PREFIX + name: value for name, value in asked.items()}}
     text = admin_client.post(url, data=sent, headers={"HX-Request": "true"}).text
     assert "The connection does not work yet" in text
+    assert "127.0.0.1" in text
 
 
 def test_a_newer_preset_is_offered(admin_client: FlaskClient, house: House, newer_shop: Preset) -> None:  # noqa: F811
