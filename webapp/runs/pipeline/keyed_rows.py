@@ -33,11 +33,17 @@ class _Run:
         hashes = rows[key].hash().to_numpy()
         order = np.argsort(hashes, kind="stable").astype(np.uint32)  # what is sorted in parts is merged in one pass
         hashes = hashes[order]
-        if (hashes[1:] == hashes[:-1]).any():
+        again = np.append(hashes[1:] == hashes[:-1], values=False)  # another row with this hash stands behind it
+        if not again.any():
+            return cls(rows, hashes, order)
+        one, other = (rows[key].gather(order[np.flatnonzero(again) + step]) for step in (0, 1))
+        if (one != other).any():  # two keys with one hash: only comparing them tells
             last = rows.unique(key, keep="last", maintain_order=True)
-            if last.height < rows.height:
-                return cls.of(last, key)
-        return cls(rows, hashes, order)
+            return cls(rows, hashes, order) if last.height == rows.height else cls.of(last, key)
+        counts = np.ones(rows.height, np.bool_)
+        counts[order[again]] = False
+        places = np.cumsum(counts, dtype=np.uint32) - np.uint32(1)
+        return cls(rows.filter(pl.Series(counts)), hashes[~again], places[order[~again]])
 
     def places(self, keys: pl.Series, key: str) -> pl.Series:
         """Return where each key stands, null where it does not."""
