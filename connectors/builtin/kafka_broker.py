@@ -99,9 +99,7 @@ class KafkaBroker(Broker[TopicObject]):
                 told = partial(self._delivered, refused, (number, message, described.name))
                 while True:
                     try:
-                        producer.produce(
-                            described.name, body or None, key=message.key, headers=said, on_delivery=told
-                        )
+                        producer.produce(described.name, body or None, key=message.key, headers=said, on_delivery=told)
                         break
                     except BufferError:
                         producer.poll(0.1)

@@ -38,7 +38,8 @@ class SQLite(Database):
                 required=True,
                 placeholder="payroll.db",
             ),
-            QUERIES_SETTING, OWN_TABLE_SETTING,
+            QUERIES_SETTING,
+            OWN_TABLE_SETTING,
         ),
         capabilities=CAPABILITIES,
     )

@@ -192,7 +192,8 @@ def test_encrypted(tmp_path: Path):
     port = servers.free_port()
     for broker in brokers.or_skip(lambda: brokers.kafka(advertised=f"localhost:{port}")):
         with encrypted(broker.port, port, tmp_path) as certificate:
-            settings = {**settings_of(broker), "host": "localhost", "port": port, "tls": "verify", "tls_ca": certificate}
+            place = {"host": "localhost", "port": port}
+            settings = {**settings_of(broker), **place, "tls": "verify", "tls_ca": certificate}
             admin = AdminClient({
                 "bootstrap.servers": f"localhost:{port}", "security.protocol": "SSL",
                 "ssl.ca.pem": certificate,
