@@ -15,7 +15,7 @@ import pytest
 from connectors import quality, registry
 from connectors.quality import CRITERIA, EVIDENCE, PASSED, Answer, Level, Results, rate, results_of
 from connectors.spi import Capabilities
-from connectors.testing_quality import differences, laws_of_the_suite
+from connectors.testing_quality import Findings, differences, laws_of_the_suite
 from tests.connectors import evidence
 
 FILE = Path(quality.__file__).parent / quality.FILE
@@ -125,8 +125,18 @@ def test_a_broken_file_says_nothing(text: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_part_of_the_suite_proves_nothing(tmp_path: Path) -> None:
-    """A run of some laws only is not compared."""
+    """A run of some laws only is not compared, nor one on a machine where the system is not there."""
     assert differences(tmp_path / "none.json", {}) == []
+    path = tmp_path / "quality.json"
+    path.write_text(json.dumps({"connectors": {"acme": {"laws": LAWS}}}))
+    findings = Findings()
+    for law in LAWS:
+        findings.add(["law", law, ""], "skipped: Acme is not installed")
+    assert differences(path, {"acme": findings}) == []
+    failing = Findings()
+    for law in LAWS:
+        failing.add(["law", law, ""], "failed")
+    assert len(differences(path, {"acme": failing})) == 1
 
 
 def test_where_a_connector_comes_from() -> None:
