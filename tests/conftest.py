@@ -22,6 +22,7 @@ from webapp.access import passwords
 # what is submitted is judged by the same examples each time; everyone else, and the soak, tries new ones
 settings.register_profile("syncline", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("syncline")
+settings.register_profile("few", settings.get_profile("syncline"), max_examples=40)
 MANY = 5
 _STORED = {"metadata_url", "empty_metadata_url"}
 _LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers")
@@ -34,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
     parser.addoption("--cases", choices=("some", "all"), default="all", help="of tests of runs that have many cases")
     parser.addoption("--database-tests", choices=("some", "all"), default="some", help="which tests on PostgreSQL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of a law where only some cases are tried."""
+    if config.getoption("--cases") == "some":
+        settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
