@@ -11,10 +11,12 @@ from typing import Any
 
 import psutil
 import pytest
+import redis
 import sqlalchemy as sa
 
 from connectors import registry
 from connectors.spi import Connector, Context, ReadRequest
+from tests import servers
 from tests.connectors.test_singer_tap import TAP, install
 
 COUNT, WIDE = 30_000, 2_000
@@ -138,3 +140,21 @@ def test_singer_tap(tmp_path: Path) -> None:
     config = {"store": str(tmp_path / "store.json")}
     secret = '{"token": "good-token"}'
     check(made("singer_tap", {"program": "tap-sample", "config": config, "secret_config": secret}, context), "wide")
+
+
+def test_redis_streams(valkey_server: servers.Server) -> None:
+    """A stream of 60 MB is read part by part."""
+    fields = [{"name": "id", "type": "integer"}, {"name": "body"}]
+    where = {"host": valkey_server.host, "port": valkey_server.port}
+    with redis.Redis(**where) as client:
+        client.xgroup_create("wide", "syncline", "0", mkstream=True)
+        for start in range(0, COUNT, 1000):
+            with client.pipeline(transaction=False) as pipe:
+                for number in range(start, start + 1000):
+                    pipe.xadd("wide", {"payload": json.dumps({"id": number, "body": "x" * WIDE})})
+                pipe.execute()
+        try:
+            objects = [{"name": "wide", "key": "id", "fields": fields}]
+            check(made("redis_streams", {**where, "key": "id", "objects": objects}, Context()), "wide")
+        finally:
+            client.delete("wide")
