@@ -13,6 +13,7 @@ from connectors.builtin.scim import Scim
 from connectors.errors import AuthFailed, Fatal, Misconfigured, ObjectMissing, RecordRejected, Unavailable
 from connectors.spi import Context, Cursor, ReadRequest
 from connectors.testing import TITLE, ConnectorConformance, Settings
+from connectors.testing_write import WriteLaws
 from connectors.value_text import PLAIN
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.connectors.scim_servers import SAMPLE, TOKEN, ScimServer, scim_server
@@ -51,7 +52,9 @@ def opened(server: ScimServer | str, **more: Any) -> Scim:
     return Scim({**defaults, **given}, HERE)
 
 
-class TestScim(ConnectorConformance):
+class Samples:
+    """How the suites make records of the server, and settings of a connection to it."""
+
     connector = Scim
     types = TYPES
     more: Mapping[str, Any] = {}
@@ -91,11 +94,15 @@ class TestScim(ConnectorConformance):
         return {TITLE: None}
 
 
-class TestScimByPut(TestScim):
+class TestScim(Samples, ConnectorConformance):
+    pass
+
+
+class TestScimByPut(Samples, WriteLaws):
     more: Mapping[str, Any] = {"updating": "put", "etag": False}
 
 
-class TestScimInBulk(TestScim):
+class TestScimInBulk(Samples, WriteLaws):
     more: Mapping[str, Any] = {"bulk": True}
 
     @pytest.fixture(autouse=True)
