@@ -16,7 +16,7 @@ def test_files_that_arrive_become_records(world: World) -> None:
     (inbox / "orders-1.csv").write_text("id,name,phone,gone\n1,Ada,1,\n2,Bea,2,\nbroken\n")
     (inbox / "orders-2.csv").write_text("id,name,phone,gone\n1,Ann,1,\n3,Cid,3,\n")
     settings = {
-        "path": str(inbox), "pattern": "orders-*.csv", "key": "id", "settle": 0, "deleted_field": "gone", "types": "detect",
+        "path": str(inbox), "pattern": "orders-*.csv", "key": "id", "settle": 0, "deleted_field": "gone",
         "processed": "archive",
     }  # fmt: skip
     document = {"kind": "connection", "name": "arriving", "connector": "file_drop", "settings": settings}
