@@ -58,6 +58,7 @@ class Listening:
         """Begin to start runs; `announce` tells that one waits."""
         self._house, self._announce = house, announce
         self._listeners: dict[str, _Listener] = {}
+        self._wanted: set[tuple[int, str]] = set()
         self._due: dict[tuple[int, str], _Due] = {}
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -67,6 +68,9 @@ class Listening:
     def refresh(self) -> None:
         """Listen to all systems that rules follow as they are published now, and to no others."""
         wanted = followed(self._house)
+        with self._changed:
+            self._wanted = {(kept.rule_id, kept.side) for logs in wanted.values() for kept in logs}
+            self._due = {place: due for place, due in self._due.items() if place in self._wanted}
         for name in [*self._listeners]:
             listener = self._listeners[name]
             if listener.logs != wanted.get(name) or not listener.thread.is_alive():
@@ -78,9 +82,11 @@ class Listening:
         """Take note that something may be new in logs."""
         with self._changed:
             for kept in logs:
-                known = self._due.get((kept.rule_id, kept.side), _Due(kept, _EVER, 0.0))
-                at = max(known.at, heard.timestamp())  # one that is at work is not looked at for each change
-                self._due[kept.rule_id, kept.side] = _Due(kept, max(known.heard, heard), at)
+                place = (kept.rule_id, kept.side)
+                if place in self._wanted:  # who was told to stop listening may hear once more
+                    known = self._due.get(place, _Due(kept, _EVER, 0.0))
+                    at = max(known.at, heard.timestamp())  # one that is at work is not looked at for each change
+                    self._due[place] = _Due(kept, max(known.heard, heard), at)
             self._changed.notify()
 
     def close(self) -> None:
