@@ -197,7 +197,7 @@ def test_definitions_are_read_as_they_are_written() -> None:
     """Names in lists and alone, descriptions with brackets, empty ones, what is taken from above, even in a circle."""
     schema = Subschema(
         [
-            "( 1.1 NAME ( 'a' 'alpha' ) DESC 'x ( $ SYNTAX' EQUALITY e ORDERING o SYNTAX 9.9{64} SINGLE-VALUE X-B 'm' )",
+            "( 1.1 NAME ( 'a' 'alpha' ) DESC 'x ( $ SYNTAX' EQUALITY e ORDERING o SYNTAX 9.9{64} SINGLE-VALUE X 'm' )",
             "( 1.2 NAME 'b' DESC '' SUP alpha NO-USER-MODIFICATION USAGE directoryOperation )",
             "( 1.3 NAME 'c' SUP d )", "( 1.4 NAME 'd' SUP c )", "( 1.5 SYNTAX 'none' )",
         ],
