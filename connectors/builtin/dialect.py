@@ -18,12 +18,11 @@ from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.dialect_flavor import DialectFlavor
 from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
+from connectors.builtin.dialect_url import arguments, check_password, check_url
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
 from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
 from rules.text import N_, Message, msg
 
-_ELSEWHERE = ("host", "sock", "addr", "dsn", "service", "server", "connect", "attach", "url")
-"""What the name of a part of a URL's query must not hold: it would lead somewhere else."""
 _ROOTS = "SYNCLINE_FILE_ROOTS"
 
 
@@ -64,11 +63,7 @@ class AnyDatabase(DialectDatabase):
             url = sa.make_url(str(self.settings["url"]).strip())
         except sa.exc.ArgumentError as error:
             raise Misconfigured(msg("The database URL has to look like dialect://user@host:port/database.")) from error
-        if url.password:
-            raise Misconfigured(msg("The database URL must not hold the password; enter it below."))
-        odd = [name for name in url.query if any(part in name.lower() for part in _ELSEWHERE)]
-        if odd:
-            raise Misconfigured(msg("The database URL must not hold '{name}'.", name=odd[0]))
+        check_url(url)
         if password := self.settings.get("password"):
             url = url.set(password=password)
         if url.host:
@@ -119,11 +114,13 @@ class AnyDatabase(DialectDatabase):
         target = self.target()
         try:
             engine = sa.create_engine(
-                target, poolclass=sa.QueuePool, pool_size=1, max_overflow=4, hide_parameters=True, echo=False
-            )
+                target, poolclass=sa.QueuePool, pool_size=1, max_overflow=4, hide_parameters=True, echo=False,
+                connect_args=arguments(target),
+            )  # fmt: skip
         except (sa.exc.NoSuchModuleError, ImportError) as error:
             text = msg("The dialect '{name}', or its driver, is not installed.", name=target.drivername)
             raise Misconfigured(text, msg("Ask the operator to install its Python package.")) from error
+        check_password(engine.dialect, target)
         sa.event.listen(engine, "do_connect", _connect)
         return engine
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from connectors.builtin import dialect_errors, dialect_values
 from connectors.builtin.database_types import Column
 from connectors.builtin.dialect import AnyDatabase
+from connectors.builtin.dialect_url import arguments, check_password
 from connectors.errors import AuthFailed, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Connector, Context
 from connectors.testing import EXTREMES, ConnectorConformance, Settings
@@ -209,7 +210,7 @@ def test_keys_that_the_database_makes(shop: Callable[..., AnyDatabase]) -> None:
         ({"url": "nothing"}, "has to look like"),
         ({"url": "firebird+firebird://SYSDBA:secret@/shop.fdb"}, "must not hold the password"),
         ({"url": "firebird+firebird://SYSDBA@/shop.fdb?host=a"}, "must not hold 'host'"),
-        ({"url": "nosuch://SYSDBA@/shop.fdb"}, "is not installed"),
+        ({"url": "nosuch://SYSDBA@8.8.8.8/shop"}, "is not installed"),
         ({"url": "firebird+firebird://SYSDBA@/none.fdb"}, "neither a host nor"),
         ({"url": "firebird+firebird://SYSDBA@/../shop.fdb"}, "neither a host nor"),
         ({"url": "firebird+firebird://u@10.1.2.3:3050/d"}, "10.1.2.3"),
@@ -221,6 +222,41 @@ def test_urls_that_cannot_work(shop: Callable[..., AnyDatabase], settings: Any, 
     steps = list(shop(**settings).check())
     assert not steps[-1].ok
     assert told in str(steps[-1].detail)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "firebird+firebird://SYSDBA@/shop.fdb?fb_client_library=/tmp/evil.so", "mysql+pymysql://u@8.8.8.8/d?local_infile=1",
+        "mysql+pymysql://u@8.8.8.8/d?read_default_file=/tmp/my.cnf", "mysql+pymysql://u@8.8.8.8/d?init_command=DROP+TABLE+t",
+        "mssql+pyodbc://u@8.8.8.8/d?driver=/tmp/evil.so", "mssql+pyodbc://u@8.8.8.8/d?Failover_Partner=10.0.0.1",
+        "db2+ibm_db://u@8.8.8.8/d;HOSTNAME=10.0.0.1", "db2+ibm_db://u;HOSTNAME=10.0.0.1@8.8.8.8/d",
+        "db2+ibm_db://u@8.8.8.8/d?Security=SSL%3BHOSTNAME%3D10.0.0.1", "oracle+oracledb://u@8.8.8.8/d?https_proxy=10.0.0.1",
+        "oracle+oracledb://u@8.8.8.8/d?config_dir=/tmp", "snowflake://u@8.8.8.8/d?authenticator=http://10.0.0.1",
+        "postgresql+psycopg://u@/shop.fdb", "mysql+pymysql:///shop.fdb", "sqlite://host/shop.fdb", "duckdb://host//etc/passwd",
+        "duckdb:///shop.fdb?enable_external_access=true", "mysql+pymysql://u@8.8.8.8/d?client_flag=65536",
+    ],
+)  # fmt: skip
+def test_urls_that_lead_elsewhere(shop: Callable[..., AnyDatabase], url: str) -> None:
+    """Nothing of a URL leads to another server or file than it shows, or loads code, and no host is no local server."""
+    with pytest.raises(Misconfigured):
+        shop(url=url).target()
+
+
+def test_what_drivers_are_given() -> None:
+    """A password adds nothing to a connection string, and SQL of a file's database reaches no other files."""
+
+    class ByText(sa.engine.default.DefaultDialect):
+        def create_connect_args(self, url: sa.URL) -> Any:
+            return (f"DATABASE={url.database};PWD={url.password}",), {}
+
+    url = sa.make_url("db2://u:x%3BHOSTNAME%3D10.0.0.1@8.8.8.8/d")
+    with pytest.raises(Misconfigured, match="password"):
+        check_password(ByText(), url)
+    check_password(ByText(), url.set(password="x"))
+    check_password(sa.engine.default.DefaultDialect(), url)
+    assert arguments(sa.make_url("duckdb:///x.db")) == {"config": {"enable_external_access": False}}
+    assert arguments(url) == {}
 
 
 def test_a_file_that_is_not_released(shop: Callable[..., AnyDatabase], tmp_path: Path) -> None:
