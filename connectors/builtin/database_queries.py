@@ -1,13 +1,14 @@
 """Own SQL as an object: a SELECT that a connection names is read like a view of the database, and never written.
 
-It always stands inside another SELECT, where databases take nothing that changes data; what is more than one SELECT is
-refused before it is sent. What its functions do is up to the rights of the connection's user.
+It always stands inside another SELECT, where databases take nothing that changes data; what is more than one SELECT, or
+may be for some database, is refused before it is sent. It is read in a transaction that only reads where the database
+has such; what its functions do beside that is up to the rights of the connection's user.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -22,10 +23,12 @@ from rules.text import N_, Message, msg
 QUERY = "query"
 """The kind of such an object."""
 _ALIAS = "syncline_query"
+# what databases read differently is no token, so that nothing is a text or comment here and a statement there
 _TOKENS = re.compile(
-    r"""(?P<space>\s+|--[^\n]*(?:\n|$)|/\*(?!!).*?\*/)
-    |(?P<quoted>'(?:[^'\\]|''|\\[^'])*'|"(?:[^"]|"")*"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-    |(?P<word>[^\W\d]\w*)|(?P<other>.)""",
+    r"""(?P<space>\s+)
+    |(?P<comment>--(?:[ \t][^\n]*)?(?:\n|$)|/\*(?!M?!)(?:(?!/\*).)*?\*/)
+    |(?P<quoted>'(?:[^'\\]|''|\\[^'])*'|"(?:[^"\\]|""|\\[^"])*"|`[\w .$-]*`)
+    |(?P<word>[^\W\d][\w$]*)|(?P<open>--|/\*)|(?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
 _CHANGES = frozenset(
@@ -35,6 +38,18 @@ _CHANGES = frozenset(
     }
 )
 
+_UNCLEAR = msg(
+    "It holds a text or comment that does not end, or that databases read differently; write '' for a quote, and a "
+    "blank behind --."
+)
+READ_ONLY: Mapping[str, str] = {
+    "postgresql": "SET TRANSACTION READ ONLY",
+    "cockroachdb": "SET TRANSACTION READ ONLY",
+    "oracle": "SET TRANSACTION READ ONLY",
+    "mysql": "START TRANSACTION READ ONLY",
+    "mariadb": "START TRANSACTION READ ONLY",
+}
+"""What keeps the functions of a query from changing data, by dialect; the others have nothing like it."""
 
 QUERIES_SETTING = Setting(
     "queries",
@@ -96,7 +111,7 @@ def _query(name: str, told: Any) -> Query:
     if not isinstance(sql, str):
         raise refused(name, msg("It needs its statement under 'sql', and its key under 'key'."))
     key = told.get("key") or ()
-    sql = sql.strip().removesuffix(";").strip()
+    sql = sql.replace("\r\n", "\n").strip().removesuffix(";").strip()
     why = problem(sql)
     if why is not None:
         raise refused(name, why)
@@ -105,31 +120,40 @@ def _query(name: str, told: Any) -> Query:
 
 def problem(sql: str) -> Message | None:
     """Return why a text is not one SELECT, None if it is."""
-    tokens = list(_tokens(sql))
+    tokens = [(str(found.lastgroup), found.group()) for found in _TOKENS.finditer(sql)]
     words = [text.upper() for kind, text in tokens if kind == "word"]
     if not words or words[0] not in ("SELECT", "WITH"):
         return msg("It has to begin with SELECT or WITH.")
     if changes := next((word for word in words if word in _CHANGES), None):
         return msg("It must not hold the word {word}; put a field of this name in quotes.", word=changes)
+    if "\r" in sql or "\0" in sql or any(kind == "open" for kind, _ in tokens) or _ambiguous(tokens):
+        return _UNCLEAR
     return _shape([text for kind, text in tokens if kind == "other"])
+
+
+def _ambiguous(tokens: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a text or comment begins where some databases are in a comment (#) or in a name (in brackets)."""
+    line = False
+    names = 0
+    for kind, text in tokens:
+        if kind in ("quoted", "comment") and ((line and "\n" in text[:-1]) or (names and "]" in text)):
+            return True
+        line = (line and "\n" not in text) or text == "#"
+        names += {"[": 1, "]": -1}.get(text, 0) if kind == "other" else 0
+        names = max(names, 0)
+    return False
 
 
 def _shape(signs: Sequence[str]) -> Message | None:
     """Return what is wrong with the signs of a statement outside of its texts."""
     if ";" in signs:
         return msg("It has to be one statement.")
-    if set(signs) & {"'", '"', "`", "\\"}:
-        return msg("It holds a text that does not end, or that databases read differently; write '' for a quote.")
+    if set(signs) & {"'", '"', "`", "\\", "$"}:
+        return _UNCLEAR
     depths = list(accumulate({"(": 1, ")": -1}.get(sign, 0) for sign in signs))
     if min(depths, default=0) < 0 or (depths and depths[-1]):
         return msg("Its brackets do not fit.")
     return None
-
-
-def _tokens(sql: str) -> Iterator[tuple[str, str]]:
-    for found in _TOKENS.finditer(sql):
-        if found.lastgroup is not None and not (found.group("space") or found.group("quoted")):
-            yield ("word" if found.group("word") else "other"), found.group()
 
 
 def _filled(column: Column) -> Column:

@@ -107,7 +107,9 @@ def test_queries_that_cannot_be_read(source: Database) -> None:
     "sql",
     [
         "SELECT 1", "select * from t where a = ';' and b = 'it''s'", "WITH x AS (SELECT 1) SELECT * FROM x",
-        'SELECT "update" FROM t', "SELECT `into` FROM t", "SELECT $$ ) ; $$", "SELECT 1 -- ; drop", "SELECT /* ; */ 1",
+        'SELECT "update" FROM t', "SELECT `into` FROM t", "SELECT v$x.a FROM v$x", "SELECT 1 -- ; drop",
+        "SELECT /* ; */ 1",
+        "SELECT a #>> '{b,c}', b['c'] FROM t --", "SELECT [a b], ARRAY['a', 'b'] FROM t # (it\nWHERE 1 = 1)",
     ],
 )  # fmt: skip
 def test_one_select(sql: str) -> None:
@@ -121,6 +123,14 @@ def test_one_select(sql: str) -> None:
         "", "DELETE FROM t", "SELECT 1; DROP TABLE t", "SELECT 1) q; DROP TABLE t", "SELECT (1", "SELECT 1 INTO t",
         "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x", "SELECT 1) x, (SELECT 2", "SELECT '", "SELECT 'a\\'",
         "SELECT * FROM t FOR UPDATE", "EXPLAIN SELECT 1", "SELECT /*! 1 */ ; 1", "(SELECT 1)) x (",
+        "SELECT 1 /* /* */ ' */ ) x; DROP TABLE t; SELECT 1 FROM (SELECT 1 -- '",  # PostgreSQL's comments nest
+        "SELECT 1 AS a$$) x; DROP TABLE t; SELECT 1 FROM (SELECT 1 AS b$$",  # a$$ is a name of PostgreSQL
+        "SELECT 1 -- \r) x; DROP TABLE t; SELECT 1 FROM (SELECT 1 -- ",  # PostgreSQL's lines end here
+        "SELECT 1 # '\n) x UNION SELECT 2 INTO OUTFILE '/t' FROM (SELECT 1 -- '",  # a comment of MySQL
+        "SELECT 1 --1) x UNION SELECT 2 INTO OUTFILE '/t' FROM (SELECT 1",  # no comment of MySQL
+        "SELECT 1 /*M!1 INTO OUTFILE '/t' */", 'SELECT "\\" , \'") x INTO OUTFILE \' -- \'',  # of MariaDB and MySQL
+        "SELECT 1 AS [a'] ) x DROP TABLE t SELECT 1 FROM (SELECT 1 -- ']",  # a name of SQL Server
+        "SELECT 1 ` ; DROP TABLE t; `", "SELECT $x$ ; $x$",
     ],
 )  # fmt: skip
 def test_anything_else(sql: str) -> None:
@@ -134,6 +144,28 @@ def test_a_bracket_never_closes_the_one_around(tail: str) -> None:
     sql = f"SELECT {tail}"
     if problem(sql) is None:
         assert problem(f"SELECT x FROM (\n{sql}\n) q") is None
+
+
+FUNCTION = {
+    "postgres": "CREATE FUNCTION sold() RETURNS integer LANGUAGE sql AS 'INSERT INTO sale VALUES (9) RETURNING nr'",
+    "mariadb": "CREATE FUNCTION sold() RETURNS integer DETERMINISTIC "
+    "BEGIN INSERT INTO sale(nr) VALUES (9); RETURN 9; END",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FUNCTION))
+def test_functions_change_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    """What a function of the database would change is refused, and what is written later is not."""
+    url = request.getfixturevalue(f"{kind}_url")
+    run(url, *TABLES[:2])
+    run(url, FUNCTION[kind])
+    own = {"sold": {"sql": "SELECT sold() AS nr", "key": "nr"}}
+    with KINDS[kind]({**settings_of(url), "queries": own}, Context(timeout=5)) as found:
+        with pytest.raises(ConnectorError):
+            everything(found, "sold")
+        assert everything(found, "sale")["nr"].to_list() == [1]
+        found.write("sale", found.schema("sale"), [Change(Op.DELETE, "nr", pl.DataFrame({"nr": [1]}))])
+        assert everything(found, "sale").height == 0
 
 
 @pytest.mark.parametrize("told", [["SELECT 1"], {"a": 5}, {"a": {"key": "x"}}, {"a": {"sql": "DROP TABLE t"}}])
