@@ -47,6 +47,15 @@ def check_url(url: sa.URL) -> None:
         )
 
 
+def file_of(text: str) -> str | None:
+    """Return the file that a URL names, None if it leads to a server or is no URL."""
+    try:
+        url = sa.make_url(text.strip())
+    except (sa.exc.ArgumentError, ValueError):
+        return None
+    return None if url.host else url.database or None
+
+
 def check_password(dialect: sa.Dialect, url: sa.URL) -> None:
     """Raise `Misconfigured` for a password that would add to the text that the driver connects by."""
     given, _named = dialect.create_connect_args(url)

@@ -84,6 +84,15 @@ def test_sqlite(house: House) -> None:
         services.objects(house, "own")
 
 
+@pytest.mark.parametrize("file", ["syncline.db", "files/../syncline.db", "secrets/x"])
+def test_own_database_by_its_url(house: House, file: str) -> None:
+    """Syncline's own database cannot be connected by a URL either: who writes to it makes administrators."""
+    services.prepare(house)
+    services.create(house, {"name": "own", "connector": "sqlalchemy", "settings": {"url": f"sqlite:///{file}"}}, ANN)
+    with pytest.raises(ConnectorError, match="Syncline's own files"):
+        services.objects(house, "own")
+
+
 def test_files(house: House, tmp_path: Path) -> None:
     """A folder below the data folder can be read; a folder elsewhere only if it was granted."""
     folder = tmp_path / "etc" / "inbox"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from connectors.builtin import dialect_errors, dialect_values
 from connectors.builtin.database_types import Column
 from connectors.builtin.dialect import AnyDatabase
-from connectors.builtin.dialect_url import arguments, check_password
+from connectors.builtin.dialect_url import arguments, check_password, file_of
 from connectors.errors import AuthFailed, Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.spi import Connector, Context
 from connectors.testing import EXTREMES, ConnectorConformance, Settings
@@ -241,6 +241,14 @@ def test_urls_that_lead_elsewhere(shop: Callable[..., AnyDatabase], url: str) ->
     """Nothing of a URL leads to another server or file than it shows, or loads code, and no host is no local server."""
     with pytest.raises(Misconfigured):
         shop(url=url).target()
+
+
+@pytest.mark.parametrize(
+    ("url", "file"), [("sqlite:///a.db", "a.db"), ("sqlite://", None), ("x://h/a.db", None), ("no", None)]
+)
+def test_the_file_of_a_url(url: str, file: str | None) -> None:
+    """A URL without a host names a file."""
+    assert file_of(url) == file
 
 
 def test_what_drivers_are_given() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from connectors.builtin.dialect_url import file_of
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
 from connectors.spi import Connector, ConnectorSpec, Context, SettingKind, Step
 from rules.text import Message, msg
@@ -91,11 +92,12 @@ def roots(house: House, row: ConnectionRow) -> tuple[Path, ...]:
 
 def refuse_own_files(house: House, row: ConnectionRow, spec: ConnectorSpec) -> None:
     """Refuse a path into Syncline's own files: keys, secrets and database lie in the data folder, too."""
-    for setting in spec.settings:
-        text = row.settings.get(setting.name)
-        if setting.kind is SettingKind.PATH and isinstance(text, str):
-            paths = meant(text, roots(house, row))
-            _refuse_own(house, text, paths)
+    texts = [row.settings.get(setting.name) for setting in spec.settings if setting.kind is SettingKind.PATH]
+    if spec.name == "sqlalchemy":  # a file stands in its URL
+        texts.append(file_of(str(row.settings.get("url") or "")))
+    for text in texts:
+        if isinstance(text, str):
+            _refuse_own(house, text, meant(text, roots(house, row)))
 
 
 def meant(text: str, permitted: Sequence[Path]) -> list[Path]:
@@ -140,6 +142,8 @@ def redacted_step(step: Step, secrets: Sequence[str]) -> Step:
 
 
 def _without(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, Message):  # stays one, or only a half of a sentence would be translated
+        return redacted(value, secrets)
     text = str(value)
     if not any(secret in text for secret in secrets):
         return value
