@@ -39,6 +39,7 @@ def _connect(house: House, name: str, *steps: bool) -> None:
         "settings": {},
         "granted_roots": [],
         "note": "",
+        "preset": "",
         "version": 1,
     }
     tested = {"last_check": check, "last_check_at": NOW} if steps else {}
