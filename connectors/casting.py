@@ -13,6 +13,7 @@ from functools import lru_cache
 import msgspec
 import polars as pl
 
+from connectors.fixed_moments import days, moments
 from connectors.spi import Reject
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 from rules.text import N_, Message, msg
@@ -168,6 +169,9 @@ def _boolean(text: pl.Series, field: Field) -> pl.Series:
 
 def _date(text: pl.Series, field: Field) -> pl.Series:
     del field
+    found = days(text)
+    if found is not None:
+        return found
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}$"):
         return text.str.to_date("%Y-%m-%d", strict=False)
     day = _where(text.str.contains(DAY + r"([T ]0{1,2}:00(:00(\.0+)?)?)?$"), text)
@@ -183,6 +187,9 @@ def _time(text: pl.Series, field: Field) -> pl.Series:
 
 def _datetime(text: pl.Series, field: Field) -> pl.Series:
     del field
+    found = moments(text, "Z", "UTC")
+    if found is not None:
+        return found
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$"):
         plain = text.str.strip_suffix("Z")
         return plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us").dt.replace_time_zone("UTC")
@@ -196,6 +203,9 @@ def _datetime(text: pl.Series, field: Field) -> pl.Series:
 
 def _local_datetime(text: pl.Series, field: Field) -> pl.Series:
     del field
+    found = moments(text, "")
+    if found is not None:
+        return found
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"):
         return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
     fits = _where(text.str.contains(MOMENT + "$"), text)
@@ -215,7 +225,7 @@ def _binary(text: pl.Series, field: Field) -> pl.Series:
 
 def _json(text: pl.Series, field: Field) -> pl.Series:
     del field
-    return pl.Series([None if value is None else canonical(value) for value in text.to_list()], dtype=pl.String)
+    return canonical_all(text)
 
 
 def _all_like(text: pl.Series, pattern: str) -> bool:

@@ -103,7 +103,7 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
-        return format(value, "f") if abs(value.adjusted()) < 38 else str(value)
+        return format(value, "f") if abs(value.adjusted()) < 38 else str(value) if value else "0"
     return _json(value)
 
 

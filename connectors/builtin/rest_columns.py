@@ -5,22 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
-import msgspec
-import polars as pl
-
+from connectors.builtin.rest_flat import Flat, NotFlat
 from connectors.builtin.rest_listing import Raw
 from connectors.builtin.rest_objects import RestObject
 from connectors.casting import Places, short, typed
 from connectors.json_records import columns_of, decode, encode, member, text_of
 from connectors.spi import Page, Reject
-from rules.schema import Field, FieldType, Schema
+from rules.schema import FieldType, Schema
 from rules.text import msg
 
-_OWN = {FieldType.INTEGER: int, FieldType.FLOAT: float, FieldType.BOOLEAN: bool}
-_AS_WRITTEN = (FieldType.DECIMAL, FieldType.JSON)
 _PATIENCE = 3
 _VALUE, _KIND = ("value", "$value"), ("type", "@type", "_type", "$type")
 _TYPED = ("$numberDecimal", "$numberLong", "$numberInt", "$numberDouble", "$date", "$oid", "$uuid")
@@ -38,37 +33,21 @@ class Columns:
         yes_or_no = (f.name for f in schema.fields if f.type is FieldType.BOOLEAN)
         self._no_false = None if described is None or not described.false_is_null else frozenset(yes_or_no)
         self._as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
-        self._texts = schema.select(tuple(f.name for f in schema.fields if f.type not in _OWN))
         plainly = not (self._paths or self._joins or self._no_false is not None) and schema.fields
         self._patience = _PATIENCE if plainly else 0
-        self._fast: Any = msgspec.json.Decoder(list[_struct(schema)]) if self._patience else None  # type: ignore[misc]
+        self._flat = Flat(schema) if self._patience else None
 
     def page(self, records: Sequence[Raw], first: int = 1) -> Page:
         """Return records as a page; what is no object or does not fit becomes a reject. `first` numbers them."""
-        if self._patience:
-            frame = self._quickly(records)
-            if frame is not None:
+        if self._flat is not None and self._patience and records:
+            try:
+                frame = self._flat.frame(records)
+            except NotFlat:
+                self._patience -= 1
+            else:
                 self._patience = _PATIENCE
                 return Page(frame, {}, (), first)
-            self._patience -= 1
         return self._carefully([decode(record) for record in records], first)
-
-    def _quickly(self, records: Sequence[Raw]) -> pl.DataFrame | None:
-        """Return the columns, or None if a value is not of its field's own kind."""
-        try:
-            found = self._fast.decode(b"[" + b",".join(records) + b"]")
-            columns = {f.name: _column(found, number, f) for number, f in enumerate(self.schema.fields)}
-        except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, TypeError, pl.exceptions.PolarsError):
-            return None
-        required = [f.name for f in self.schema.fields if not f.nullable and f.name not in self._texts]
-        if any(columns[name].has_nulls() for name in required):
-            return None
-        texts = pl.DataFrame([columns[name] for name in self._texts.names])
-        done, rejects, _ = typed(texts, self._texts, Places(str, str))
-        if rejects:
-            return None
-        columns.update({column.name: column for column in done})
-        return pl.DataFrame([columns[name] for name in self.schema.names])
 
     def _carefully(self, records: Sequence[Any], first: int) -> Page:
         good = [(number, r) for number, r in enumerate(records, first) if isinstance(r, dict)]
@@ -137,43 +116,6 @@ def _inner(name: str, value: Any) -> Any:
 def _moment(milliseconds: int) -> str:
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=milliseconds)
     return moment.isoformat().replace("+00:00", "Z")
-
-
-def _struct(schema: Schema) -> Any:
-    """Return the type that records are decoded to."""
-    kinds = [(f"f{n}", _kind(field), None) for n, field in enumerate(schema.fields)]
-    renamed = {f"f{n}": field.name for n, field in enumerate(schema.fields)}
-    return msgspec.defstruct("Record", kinds, rename=renamed, gc=False)
-
-
-def _kind(field: Field) -> Any:
-    if field.type in _AS_WRITTEN:
-        return msgspec.Raw  # null is taken as it is written, too
-    return _OWN.get(field.type, str) | None
-
-
-def _column(found: Sequence[Any], number: int, field: Field) -> pl.Series:
-    values = map(attrgetter(f"f{number}"), found)
-    if field.type in _AS_WRITTEN:
-        return _written(field, list(values))
-    if field.type in _OWN:
-        return pl.Series(field.name, list(values), field.dtype, strict=True)
-    column = pl.Series(field.name, list(values), pl.String, strict=True)
-    if column.str.starts_with("/Date(").any():
-        raise TypeError(field.name)
-    return column
-
-
-def _written(field: Field, raws: list[Any]) -> pl.Series:
-    """Return values that are taken as they were written: numbers exactly, JSON as text."""
-    parts = [None if raw is None else bytes(raw) for raw in raws]
-    column = pl.Series(field.name, parts, pl.Binary).cast(pl.String)
-    column = column.set(column == "null", None)
-    if field.type is FieldType.JSON:
-        return column
-    if column.str.starts_with('"').any():
-        raise TypeError(field.name)  # a number that is written as text is read with care
-    return column
 
 
 def _place(number: int) -> str:

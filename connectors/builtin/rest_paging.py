@@ -49,7 +49,7 @@ class Walk:
     asked: Asked = Asked()
     path: str = ""
     _seen: set[str] = field(default_factory=set)
-    _last: int = 0
+    _last: Sequence[Raw] = ()
     _direction: int = 0
 
     def batches(self, state: State | None = None) -> Iterator[Batch]:
@@ -217,11 +217,10 @@ class Walk:
     def _guard(self, state: State, records: Sequence[Raw]) -> None:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
         place = repr(state["at"])
-        content = hash(b",".join(records))
-        if place in self._seen or (records and content == self._last):
+        if place in self._seen or (records and records == self._last):
             raise self._endless()
         self._seen.add(place)
-        self._last = content
+        self._last = records
 
     def _endless(self) -> Fatal:
         return Fatal(

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.builtin.rest_columns import Columns
+from connectors.builtin.rest_flat import Flat, NotFlat
 from connectors.builtin.rest_json_schema import fields_of
 from connectors.builtin.rest_objects import Since
 from connectors.builtin.rest_since import written
@@ -318,6 +319,60 @@ def test_fast_and_careful_reading_agree(records: list[dict[str, Any]]) -> None:
     left, right = fast.page(raws, 3), careful.page(raws, 3)
     assert left.records.equals(right.records)
     assert left.rejects == right.rejects
+
+
+_PLAIN: dict[str, tuple[str, ...]] = {
+    "text": ('"a"', '"客\\ud83d\\ude00"', '""', '"\\u0000"', '"null"', '"/Date(0)/"', "null", "7"),
+    "integer": ("1", "-0", "9223372036854775807", "1e2", "9223372036854775808", "true"),
+    "float": ("1.5", "-0.0", "1e-5", "123456789012345678901234567890", "5e-324", "1e400", '"1"'),
+    "boolean": ("true", "false", '"true"', "1"),
+    "decimal": ("1.50", "-7", "12.340", "1e3", "0e-99", "0.005", '"1e3"', "9" * 38, "1234567890" * 4, "1e36"),
+    "json": ('{"b":1.50,"a":[1]}', '{"a":1,"a":"\\u001f"}', "[\n1 ]", '"null"', "null", "1.0"),
+    "datetime": ('"2024-02-29T00:00:00Z"', '"0000-00-00T00:00:00Z"', '"2024-02-29T00:00:00.123456Z"', "{}"),
+    "other": ("1", '{"text":[]}'),
+}
+
+
+@st.composite
+def _records(draw: st.DrawFn) -> bytes:
+    """Draw the text of a record: mostly plain, its members in any order, spaced in any way, some twice."""
+    names = draw(st.lists(st.sampled_from(list(_PLAIN)), max_size=9, unique=draw(st.booleans())))
+    space = st.sampled_from(["", "", " ", "\n", "\r\n\t"])
+    values = [draw(st.just(_PLAIN[name][0]) | st.sampled_from(_PLAIN[name])) for name in ["integer", *names]]
+    return ("{" + ",".join(
+        f'{draw(space)}"{name}"{draw(space)}:{value}' for name, value in zip(["integer", *names], values, strict=True)
+    ) + "}").encode()  # fmt: skip
+
+
+@given(st.lists(_records() | st.sampled_from([b"null", b"7", b"[{}]", b"{}"]), min_size=1, max_size=3), st.data())
+def test_texts_of_records_are_read_the_same_in_both_ways(raws: list[bytes], data: st.DataObject) -> None:
+    """Numbers at their limits, members twice, spaces anywhere, no objects: the fast way gives what the careful does."""
+    names = data.draw(st.lists(st.sampled_from(_FIELDS), min_size=1, unique=True))
+    fast, careful = Columns(Schema(tuple(names))), Columns(Schema(tuple(names)))
+    careful._patience = 0
+    left, right = fast.page(raws), careful.page(raws)
+    assert left.records.equals(right.records)
+    assert left.rejects == right.rejects
+
+
+@pytest.mark.parametrize(
+    ("raws", "names"),
+    [
+        ([b"null"], ("text",)), ([b'{"text":"a"}', b"null"], ("text",)), ([b'{"decimal":"1e3"}'], ("decimal",)),
+        ([b'{"text":"a"}\n{"text":"b"}'], ("text",)), ([b'{"json":"\xff"}'], ("json",)),
+        ([b'{"text":"a","text":"b"}'], ("text",)), ([b'{"integer":null}'], ("integer",)), ([b"{}{}"], ("json",)),
+    ],
+)  # fmt: skip
+def test_what_the_fast_way_leaves(raws: list[bytes], names: tuple[str, ...]) -> None:
+    """No object, a member twice, a broken text, a decimal in quotes, no value where one must be: seen, not guessed."""
+    with pytest.raises(NotFlat):
+        Flat(Schema(_FIELDS).select(names)).frame(raws)
+
+
+def test_json_alone_is_read_fast() -> None:
+    """A list of which only JSON is wanted is read by the fast way, too."""
+    frame = Flat(Schema(_FIELDS).select(("json",))).frame([b'{"json": {"b":1.50, "a":[]}}', b"{}"])
+    assert frame["json"].to_list() == ['{"a":[],"b":1.50}', None]
 
 
 def test_a_list_that_is_mixed_is_read_with_care_in_the_end() -> None:
