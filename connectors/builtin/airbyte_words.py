@@ -21,7 +21,9 @@ from urllib.parse import quote
 import re2
 from jinja2 import TemplateError, Undefined, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import htmlsafe_json_dumps
 
 from connectors.builtin.airbyte_times import duration, moment_of, written
 from connectors.errors import Misconfigured
@@ -29,9 +31,9 @@ from connectors.json_records import text_of
 from rules.text import msg
 
 _LONGEST = 1_000_000
-_FILTERS = ("abs", "default", "d", "first", "float", "int", "join", "last", "length", "list", "lower", "max", "min",
-            "round", "sort", "sum", "string", "title", "tojson", "trim", "unique", "upper",
-            "urlencode")  # fmt: skip
+_DIGITS = 100
+_FILTERS = ("abs", "default", "d", "first", "float", "int", "last", "length", "list", "lower", "max", "min", "sort",
+            "sum", "string", "title", "trim", "unique", "upper", "urlencode")  # fmt: skip
 _METHODS = frozenset(
     {"get", "items", "keys", "values", "split", "strip", "lstrip", "rstrip", "lower", "upper", "replace", "startswith",
      "endswith", "join", "title", "capitalize", "strftime", "isoformat", "timestamp", "date", "days", "index", "count",
@@ -63,9 +65,12 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("formatting is not possible here")
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in the base
-        """Refuse a replacement that would make a text very long."""
-        if getattr(__obj, "__name__", "") == "replace" and isinstance(getattr(__obj, "__self__", None), str):
-            _check_growth(__obj.__self__, *args)
+        """Refuse a replacement, or a joining, that would make a text very long."""
+        name, text = getattr(__obj, "__name__", ""), getattr(__obj, "__self__", None)
+        if name == "replace" and isinstance(text, str):
+            _check_growth(text, *args)
+        if name == "join" and isinstance(text, str):
+            return _joined(args[0], text)
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -88,6 +93,25 @@ def _replaced(text: Any, old: str, new: str, count: int = -1) -> str:
     return str(text).replace(old, new, count)
 
 
+def _joined(parts: Any, between: Any = "", attribute: Any = None) -> str:
+    found = [str(part if attribute is None else part[attribute]) for part in parts]
+    if sum(map(len, found)) + len(str(between)) * len(found) > _LONGEST:
+        raise SecurityError("the result is too long")
+    return str(between).join(found)
+
+
+def _as_json(value: Any, indent: int | None = None) -> Any:
+    if (indent or 0) > _DIGITS:
+        raise SecurityError("the result is too long")
+    return htmlsafe_json_dumps(value, indent=indent, sort_keys=True)
+
+
+def _rounded(value: float, precision: int = 0, method: Any = "common") -> float:
+    if abs(precision) > _DIGITS:
+        raise SecurityError("so many digits are not possible here")
+    return do_round(value, precision, method)
+
+
 def _environment() -> _Sandbox:
     sandbox = _Sandbox(undefined=Undefined, autoescape=False)
     sandbox.globals = {
@@ -98,7 +122,7 @@ def _environment() -> _Sandbox:
         "camel_case_to_snake_case": _snake,
     }  # fmt: skip
     sandbox.filters = {name: sandbox.filters[name] for name in _FILTERS} | {
-        "replace": _replaced,
+        "replace": _replaced, "join": _joined, "round": _rounded, "tojson": _as_json,
         "hash": _hash, "base64encode": _encoded, "base64decode": _decoded, "regex_search": searched, "hmac": _hmac,
     }  # fmt: skip
     return sandbox

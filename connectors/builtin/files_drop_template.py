@@ -6,6 +6,7 @@ looked at before it is put in place: XML has to be well-formed, and JSON has to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 import jinja2
 import msgspec
 import polars as pl
+from jinja2.exceptions import SecurityError
+from jinja2.filters import do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import htmlsafe_json_dumps
 from lxml import etree
 from markupsafe import Markup
 
@@ -25,6 +29,47 @@ from connectors.value_text import PLAIN
 from rules.schema import Schema
 from rules.text import Message, msg
 
+_NUMBERS = (int, float)
+_DIGITS = 30
+_FILLING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
+_UNBOUND = frozenset({"center", "indent", "pprint", "slice", "batch", "wordwrap"})
+_WIDE = re.compile(r"\d{3,}|\*")
+
+
+def _formatted(text: str, *values: Any) -> str:
+    """Put values into a text at the places that % marks."""
+    if _WIDE.search(text):
+        raise SecurityError("formatting is only possible with short widths")
+    return str(text) % values
+
+
+_BOUNDED: Mapping[str, Any] = {
+    "format": _formatted,
+    "round": lambda value, digits=0, method="common": do_round(value, max(-_DIGITS, min(digits, _DIGITS)), method),
+    "tojson": lambda value, indent=None: htmlsafe_json_dumps(value, indent=2 if indent else None),
+}
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Refuses what makes a text or number of any size out of a few signs."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Refuse products of texts, powers and the formatting of texts."""
+        if operator == "**" or not (isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS)):
+            raise SecurityError(f"'{operator}' is only possible with numbers, and powers are not")
+        return super().call_binop(context, operator, left, right)
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """Refuse the formatting of texts, which can ask for any width."""
+        if getattr(value, "__name__", "") in ("format", "format_map") and isinstance(value.__self__, str):
+            raise SecurityError("formatting is not possible here")
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Refuse the methods of texts that fill them up."""
+        return attr not in _FILLING and super().is_safe_attribute(obj, attr, value)
+
 
 class TemplateWriter:
     """Writes records by a template."""
@@ -32,10 +77,11 @@ class TemplateWriter:
     def __init__(self, name: str, parts: tuple[str, str, str]) -> None:
         """Take a file's name and header, record and footer; raises `Misconfigured` for a mistake in them."""
         self.ending = name.lower().rpartition(".")[2]
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Sandbox(
             autoescape=self.ending == "xml", undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
             finalize=lambda value: "" if value is None else value,
         )  # fmt: skip
+        environment.filters = {**{n: f for n, f in environment.filters.items() if n not in _UNBOUND}, **_BOUNDED}
         try:
             self._header, self._record, self._footer = map(environment.from_string, parts)
         except jinja2.TemplateSyntaxError as error:

@@ -76,3 +76,19 @@ def test_a_template_that_cannot_be_used(tmp_path: Path, ending: str, parts: tupl
 def test_lines_by_template(tmp_path: Path) -> None:
     """Other texts are written as they come out."""
     assert written(tmp_path, "jsonl", ("", "{{ json.id }}\n", "")) == "1\n2\n"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 10000000000 }}", "{{ 10 ** 10 ** 10 }}", "{{ '%10000000000d' % 1 }}", "{{ 'a'.ljust(10000000000) }}",
+        "{{ 'a' | center(10000000000) }}", "{{ '%10000000000d' | format(1) }}", "{{ '{:>10000000000}'.format(1) }}", "{{ ''.__class__.__mro__ }}",
+    ],
+)  # fmt: skip
+def test_templates_do_not_grow(tmp_path: Path, template: str) -> None:
+    """A few signs of a template make no text that fills the memory, and reach nothing of the machine."""
+    with pytest.raises(Misconfigured, match="template"):
+        written(tmp_path, "txt", ("", template, ""))
+    assert not list(tmp_path.iterdir())
+    usual = "{{ number * 2 }}{{ 2.55 | round(1, 'floor') }}{{ [number] | tojson }}{{ '%03d' | format(number) }}"
+    assert written(tmp_path, "txt", ("", usual, "")) == "22.5[1]00142.5[2]002"
