@@ -54,7 +54,7 @@ class ServerDatabase(Database):
             try:
                 yield Step(name, ok=True, detail=do())
             except ConnectorError as error:
-                yield Step(name, ok=False, detail=_told(error))
+                yield Step(name, ok=False, detail=error.advice)
                 return
 
 
@@ -146,14 +146,4 @@ class _ConnectionTest:
         if not count:
             return msg("This user may only read.")
         written, slow = msg("{count} tables and views can be written.", count=count), self._database.slow_writes()
-        return written if slow is None else _joined(written, slow)
-
-
-def _told(error: ConnectorError) -> Message:
-    if error.remedy is None:
-        return error.message
-    return _joined(error.message, error.remedy)
-
-
-def _joined(first: Message, second: Message) -> Message:
-    return Message(f"{first.template} {second.template}", {**first.values, **second.values})
+        return written if slow is None else msg("{first} {second}", first=written, second=slow)

@@ -94,8 +94,7 @@ class AnyDatabase(DialectDatabase):
             try:
                 yield Step(name, ok=True, detail=do())
             except ConnectorError as error:
-                told = error.message if error.remedy is None else _joined(error.message, error.remedy)
-                yield Step(name, ok=False, detail=told)
+                yield Step(name, ok=False, detail=error.advice)
                 return
 
     def _find(self) -> Message:
@@ -130,7 +129,3 @@ def _connect(dialect: sa.Dialect, _record: Any, given: list[Any], named: dict[st
         return dialect.connect(*given, **named)
     except (TypeError, ValueError) as error:
         raise Misconfigured(msg("The database URL does not fit its dialect: {text}", text=str(error))) from error
-
-
-def _joined(first: Message, second: Message) -> Message:
-    return Message(f"{first.template} {second.template}", {**first.values, **second.values})

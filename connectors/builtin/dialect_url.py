@@ -42,7 +42,7 @@ def check_url(url: sa.URL) -> None:
             )
     if bool(url.host) == (url.get_backend_name() in (_FILES if url.host else _EMBEDDED)):
         raise Misconfigured(
-            msg("The database URL names neither a host nor a database file that is there."),
+            msg("The host in the database URL does not fit its kind of database."),
             msg("Check the URL: databases of a file have no host, all others need one."),
         )
 

@@ -94,7 +94,7 @@ class SQLite(Database):
             try:
                 yield Step(name, ok=True, detail=do())
             except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.message)
+                yield Step(name, ok=False, detail=error.advice)
                 return
 
     def _find(self) -> Message:

@@ -61,12 +61,19 @@ def test_the_catalogue_shows_all_connectors(page: FlaskClient) -> None:
     assert page.get("/connections/new/abacus").status_code == 404
 
 
+def test_choices_are_in_the_readers_language(page: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a setting can be is translated like its label."""
+    monkeypatch.setattr("babel.support.NullTranslations.ugettext", lambda _self, text: f"[{text}]")
+    monkeypatch.setattr("babel.support.Translations.ugettext", lambda _self, text: f"[{text}]")
+    assert ">[User and password]<" in page.get("/connections/new/rest").text
+
+
 def test_creating_a_connection(page: FlaskClient, house: House) -> None:
     """The form stores the connection, leaves out what equals the defaults, and leads to its page."""
     assert 'name="setting.host"' in page.get("/connections/new/notebook").text
     sent = form(port="7", mood="good", strict="true", password=CANARY, notes="")
     answer = page.post("/connections/new/notebook", data=sent, follow_redirects=True)
-    assert "The connection The ERP is ready." in answer.text
+    assert "The connection The ERP is saved." in answer.text
     assert row(house).settings == {"host": "h", "password": "vault:connection/erp/password"}
     assert events(house)[-1].actor_name == "admin"
     listed = page.get("/connections/").text

@@ -62,6 +62,7 @@ def service(request: Any, reply: Any) -> Any:  # noqa: F811
         "/api/people": reply(body={"data": {"items": people}, "meta": pages, "you": signed, "key": signed[7:]}),
         "/api/plain": reply(body="<p>hello</p>", headers={"Content-Type": "text/html; charset=utf-8"}),
         "/api/empty": reply(204),
+        "/api/closed": reply(403, {"error": "not for you"}),
         "/api/one": reply(body={"id": 1, "tags": ["a"]}),
         "/api/linked": reply(body=people[:1], headers={"Link": '</api/linked?p=2>; rel="next"'}),
     }
@@ -173,7 +174,8 @@ def test_choosing_another_list(page: FlaskClient, near_service: Any) -> None:  #
     ("path", "words"),
     [
         ("/plain", "This is not JSON but text/html"),
-        ("/missing", "The service refuses the call"),
+        ("/missing", "The service has nothing at this path"),
+        ("/closed", "The service refuses the call"),
         ("/empty", "There is no list of records in the answer"),
         ("/one", "There is no list of records in the answer"),
         ("", "Enter the path of the list"),
@@ -249,6 +251,47 @@ def test_stored_secrets_sign_the_call_and_are_not_shown(
     assert signed not in shown
     assert page.post(STEP + "?name=none").status_code == 404
     assert client_of(app, "vera", "Viewer").post(STEP).status_code == 403
+
+
+def test_a_name_made_of_the_path_goes_with_it(page: FlaskClient, near_service: Any) -> None:  # noqa: F811
+    """A new object is called like its path until a person names it; one that rules may know keeps its name."""
+    form = Form(page, base_url=near_service.url + "/api", objects="[]")
+    form.step("add")
+    assert "nothing at this path" in form.step("try", path="/nowhere")
+    form.step("try", path="/people")
+    assert form.values["b-name"] == "people"
+    form.step("try", name="staff")
+    form.step("try", path="/one")
+    assert form.values["b-name"] == "staff"
+    form.step("done")
+    assert "Leave it as it was" in form.step("edit:0")
+    form.step("done", path="/people")
+    assert form.objects[0]["name"] == "staff"
+
+
+@pytest.mark.parametrize(
+    ("body", "claimed"),
+    [
+        ({"data": [{"id": 1}], "meta": {"total": 61, "pages": 99}}, 61),
+        ({"data": [{"id": 1}], "total": 1}, None),
+        ({"data": [{"id": 1}], "total": "61"}, None),
+        ({"data": [], "total": 5}, None),
+        ({"data": [{"id": 1}]}, None),
+    ],
+)
+def test_a_list_that_goes_on_is_noticed(body: dict[str, Any], claimed: int | None) -> None:
+    """An answer that says that there are more records than it holds is no whole list."""
+    counts = {"data": len(body["data"])}
+    assert LiveAnswer(200, 0.1, body, counts).claimed("data") == claimed
+
+
+def test_a_list_that_goes_on_is_told(page: FlaskClient, near_service: Any, reply: Any) -> None:  # noqa: F811
+    """Who takes such a list for whole is warned, and no longer once it is said how it goes on."""
+    near_service.answer = lambda _: reply(body={"data": [{"id": 1}], "total": 61})
+    form = Form(page, base_url=near_service.url, objects="[]")
+    form.step("add")
+    assert "There are 61 records" in form.step("try", path="/people")
+    assert "There are 61 records" not in form.step("try", by="page", parameter="page")
 
 
 def test_answers_are_cut_short() -> None:

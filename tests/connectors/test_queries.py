@@ -103,6 +103,15 @@ def test_queries_that_cannot_be_read(source: Database) -> None:
         assert sorted(everything(source, "keyless")["nr"]) == [1, 2, 3]
 
 
+def test_the_connection_test_says_what_a_query_lacks(tmp_path: Path) -> None:
+    """Not only which query cannot be used, but why, so that a person can mend it."""
+    (tmp_path / "shop.db").touch()
+    source = SQLite({"path": "shop.db", "queries": {"open": {"read": "SELECT 1"}}}, Context(file_roots=(tmp_path,)))
+    last = list(source.check())[-1]
+    assert not last.ok
+    assert str(last.detail).endswith("It needs its statement under 'sql', and its key under 'key'.")
+
+
 @pytest.mark.parametrize(
     "sql",
     [

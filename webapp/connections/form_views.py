@@ -85,7 +85,7 @@ class ConnectionFormView(RoomView):
     def _store(self, document: dict[str, object], row: ConnectionRow | None) -> Response:
         if row is None:
             stored = services.create(self.house, document, self.actor)
-            flash(_("The connection %(name)s is ready.", name=stored.title), "success")
+            flash(_("The connection %(name)s is saved.", name=stored.title), "success")
         else:
             version = request.form.get("version", "")
             seen = int(version) if version.isdecimal() else row.version

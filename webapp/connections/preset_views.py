@@ -90,7 +90,7 @@ class PresetView(RoomView):
             stored = services.create(self.house, document, self.actor)
         except ConnectionInvalid as error:
             return self._form(preset, forms.of_request(spec, request.form, None, list(error.problems)), 422)
-        flash(_("The connection %(name)s is ready.", name=stored.title), "success")
+        flash(_("The connection %(name)s is saved.", name=stored.title), "success")
         return redirect(url_for("ConnectionView.detail", name=stored.name))
 
     def _form(

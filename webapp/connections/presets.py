@@ -91,10 +91,15 @@ def draft(preset: Preset, answers: Mapping[str, Any]) -> tuple[dict[str, Any], d
     return ({} if wrong else filled(preset, answers)), wrong
 
 
+def made_with(row: ConnectionRow) -> Preset | None:
+    """Return the preset that a connection was made with, None where there is none or it is not here any more."""
+    return find_preset(row.preset) if row.preset else None
+
+
 def newer(row: ConnectionRow) -> Offer | None:
     """Return what a newer version of a connection's preset would change, None where there is none."""
-    preset = find_preset(row.preset)
-    if not row.preset or preset is None or row.preset == preset.reference or row.connector != preset.connector:
+    preset = made_with(row)
+    if preset is None or row.preset == preset.reference or row.connector != preset.connector:
         return None
     return offer(preset, row.settings)
 

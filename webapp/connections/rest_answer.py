@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from connectors.builtin.paging_guess import LINKS, LISTS, key_of, named, paging_of, plain
+from connectors.builtin.paging_guess import LINKS, LISTS, TOTALS, key_of, named, paging_of, plain
 from connectors.json_records import decode, encode, member, sample_of
 from connectors.sampling import schema_of
 from rules.schema import Field, FieldType
@@ -23,6 +23,7 @@ _SHOWN = 2
 _LONGEST = 300
 _LINES = 400
 _DEEPEST = 12
+_MANY = 10**12
 
 
 class Said(Protocol):
@@ -142,6 +143,14 @@ class LiveAnswer:
         if "size" in found and found["size_parameter"] in query:
             found["size"] = max(self.counts.get(path, 0), 1)
         return found
+
+    def claimed(self, path: str) -> int | None:
+        """Return how many records there are by the answer's own word, None where it holds them all or says nothing."""
+        for place, kind in _beside(self.value, ""):
+            if kind == "number" and plain(place.rpartition(".")[2]) in TOTALS:
+                total = member(self.value, place)
+                return int(total) if 0 < self.counts.get(path, 0) < total < _MANY else None
+        return None
 
     def lines(self) -> list[Line]:
         """Return the answer line by line, long lists cut."""

@@ -53,6 +53,12 @@ class Draft:
         """Return the place in the list, None for a new object."""
         return int(self.at) if self.at.isdecimal() else None
 
+    @property
+    def named(self) -> str:
+        """Return the name that the path alone gave to a new object, which goes with the path."""
+        name = _name_of(str(self.document.get("path", "")))
+        return name if self.number is None and self.document.get("name") == name else ""
+
 
 @dataclass(frozen=True)
 class Builder:
@@ -173,7 +179,8 @@ def _draft(sent: Sent) -> Draft:
     document = dict(original)
     for name in _PLAIN:
         _put(document, name, sent.get(PREFIX + name, "").strip())
-    document["name"] = document.get("name") or _name_of(document.get("path", ""))
+    if document.get("name", "") in ("", sent.get(PREFIX + "named")):
+        document["name"] = _name_of(document.get("path", ""))
     _put(document, "query", _query(sent.get(PREFIX + "query", "")))
     _put(document, "paging", _paging(sent, original.get("paging")))
     since = sent.get(PREFIX + "since", "").strip()

@@ -12,13 +12,13 @@ from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, ObjectInfo
 from webapp.connections import consent, services, uploads
 from webapp.connections.catalogue import connector_class
-from webapp.connections.catalogue_views import ConnectorCatalogueView
+from webapp.connections.catalogue_views import ConnectorCatalogueView, language
 from webapp.connections.cells import cells, is_number
 from webapp.connections.consent_views import ConsentView
 from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.preset_views import PresetView
-from webapp.connections.presets import newer
+from webapp.connections.presets import made_with, newer
 from webapp.connections.quality_views import ObjectQualityView
 from webapp.connections.rest_builder_views import RestBuilderView
 from webapp.connections.rest_import_views import RestImportView
@@ -48,7 +48,9 @@ class ConnectionView(RoomView):
             rows = services.list_connections(tx)
             users = {row.name: services.users(tx, row.name) for row in rows}
         specs = {row.connector: spec_of(row) for row in rows}
-        return self.page("connections/list.html", rows=rows, users=users, specs=specs)
+        presets = {row.name: made_with(row) for row in rows}
+        context: dict[str, Any] = {"specs": specs, "presets": presets, "language": language()}
+        return self.page("connections/list.html", rows=rows, users=users, **context)
 
     @expose("/<name>/")
     @has_access
@@ -61,7 +63,7 @@ class ConnectionView(RoomView):
         known = row.discovered_at is not None
         context: dict[str, Any] = self._objects(row) if known else {"found": None}
         folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None
-        context |= {"spec": spec_of(row), "newer": newer(row)}
+        context |= {"spec": spec_of(row), "newer": newer(row), "preset": made_with(row), "language": language()}
         return self.page("connections/detail.html", row=row, users=users, folder=folder, consent=consent, **context)
 
     @expose("/<name>/objects")
