@@ -82,7 +82,8 @@ def test_lines_by_template(tmp_path: Path) -> None:
     "template",
     [
         "{{ 'a' * 10000000000 }}", "{{ 10 ** 10 ** 10 }}", "{{ '%10000000000d' % 1 }}", "{{ 'a'.ljust(10000000000) }}",
-        "{{ 'a' | center(10000000000) }}", "{{ '%10000000000d' | format(1) }}", "{{ '{:>10000000000}'.format(1) }}", "{{ ''.__class__.__mro__ }}",
+        "{{ 'a' | center(10000000000) }}", "{{ '%10000000000d' | format(1) }}",
+        "{{ '{:>10000000000}'.format(1) }}", "{{ ''.__class__.__mro__ }}",
     ],
 )  # fmt: skip
 def test_templates_do_not_grow(tmp_path: Path, template: str) -> None:
