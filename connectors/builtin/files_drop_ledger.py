@@ -20,7 +20,7 @@ from typing import Any
 
 from connectors.builtin.files_drop_options import ARCHIVE, LEAVE, DropOptions
 from connectors.builtin.files_journal import Fingerprint
-from connectors.builtin.files_place import Place
+from connectors.builtin.files_place import Place, fits
 
 Clock = Callable[[], dt.datetime]
 
@@ -42,13 +42,15 @@ class Ledger:
     def __init__(self, place: Place, pattern: str, options: DropOptions, room: Path) -> None:
         self._place, self._options, self._room = place, options, room
         self._name = f".syncline-{options.reader}-{zlib.crc32(pattern.encode()):08x}.json"
+        self._pattern = pattern
         self._known: dict[str, Account] | None = None
 
     @property
     def accounts(self) -> dict[str, Account]:
-        """Return what is known of each file."""
+        """Return what is known of each file; others can write into the folder, so no more than the pattern's."""
         if self._known is None:
-            self._known = {name: _account(found) for name, found in self._stored().items()}
+            stored = self._stored().items()
+            self._known = {name: _account(found) for name, found in stored if fits(name, self._pattern)}
         return self._known
 
     def forget(self) -> None:

@@ -112,9 +112,14 @@ def matching(place: Place, pattern: str) -> Iterator[Stat]:
             msg("Write a pattern such as *.csv."),
         )
     for found in place.files(deep=len(parts) > 1):
-        names = found.name.split("/")
-        if not any(name.startswith(".") for name in names) and _fits(names, parts):
+        if fits(found.name, pattern):
             yield found
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Tell whether a name matches a pattern and leads to a file in the folder that is not hidden."""
+    names = name.split("/")
+    return not any(not part or part.startswith(".") for part in names) and _fits(names, pattern.split("/"))
 
 
 def _fits(names: list[str], parts: list[str]) -> bool:

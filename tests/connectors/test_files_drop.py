@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,9 @@ import polars as pl
 import pytest
 
 from connectors.builtin.files_drop import FileDrop
-from connectors.builtin.files_drop_ledger import Ledger
+from connectors.builtin.files_drop_ledger import Ledger, fingerprint
+from connectors.builtin.files_place import fits
+from connectors.builtin.files_place_local import LocalPlace
 from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import Context, Cursor, Fence, Page, ReadRequest
 from connectors.testing import TITLE, ConnectorConformance, Settings
@@ -168,6 +171,26 @@ def test_processed_files_are_deleted_with_their_marker(inbox: Path) -> None:
     assert met(source) == [(2, "b")]
     assert names(inbox) == ["orders-1.csv"]
     assert met(drop(inbox, marker=".done", order="time")) == []
+
+
+def test_an_account_that_others_wrote(inbox: Path) -> None:
+    """Who may put files into the folder cannot have others than those that arrive moved or deleted."""
+    put(inbox, "orders-1.csv", "1,a")
+    assert met(drop(inbox)) == [(1, "a")]
+    (ledger,) = inbox.glob(".syncline-*.json")
+    account = json.loads(ledger.read_text())["orders-1.csv"]
+    put(inbox, "payroll.csv", "1,a")
+    names_ = ["payroll.csv", "eu/../payroll.csv", "./payroll.csv", "/etc/payroll.csv", "../payroll.csv"]
+    place = LocalPlace(drop(inbox).options, Context(file_roots=(inbox.parent,)))
+    version = vars(fingerprint(place, "payroll.csv"))
+    ledger.write_text(json.dumps({name: {**account, "version": version} for name in names_}))
+    for pattern in ("orders-*.csv", "**/orders-*.csv"):
+        met(drop(inbox, processed="delete", pattern=pattern), pattern)
+    assert (inbox / "payroll.csv").is_file()
+    assert fits("eu/orders-2.csv", "**/orders-*.csv")
+    assert not any(
+        fits(name, "**/orders-*.csv") for name in ("/etc/orders-2.csv", "../orders-2.csv", "a//orders-2.csv")
+    )
 
 
 def test_a_crash_before_a_file_is_moved(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
