@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.connections.systems import Notebook
 from tests.webapp.conftest import admin_client, app, client, client_of, settings  # noqa: F401 - fixtures
 from webapp.connections import catalogue_docs, catalogue_entries
 from webapp.connections.catalogue_entries import Wanted, entries, find, grouped
-from webapp.connections.catalogue_words import limits
+from webapp.connections.catalogue_words import EVIDENCE, limits
 
 
 def plain(text: str, _language: str) -> str:
@@ -119,6 +120,12 @@ def test_a_preset_says_how_it_was_tested(page: FlaskClient) -> None:
             assert "not against the product itself" in text
     assert page.get("/connections/new/preset/nothing/about").status_code == 404
     assert page.get("/connections/new/preset/shopify@1/about").status_code == 404
+
+
+def test_what_it_was_tested_against_can_be_translated() -> None:
+    """A name with a version is the same everywhere; all other words about tests are known to the translators."""
+    told = {what for entry in entries(plain) if entry.preset is None for _, what in entry.tested}
+    assert {what for what in told if not re.fullmatch(r"[\w-]+( [\w-]+)* [\d.]+", what)} <= set(EVIDENCE)
 
 
 def test_the_page_is_chinese(page: FlaskClient) -> None:

@@ -46,6 +46,22 @@ ABILITIES: tuple[Ability, ...] = (
     Ability("concurrent", N_("works in parallel"), N_("Several workers can use the system at a time.")),
 )
 
+EVIDENCE: tuple[str, ...] = (
+    N_("CSV, JSON, JSON lines, XML, Excel and Parquet files"),
+    N_("SAP CAP, OData 2 and 4"),
+    N_("Tansu, an independent broker of Kafka's protocol"),
+    N_("a tap of the tests that has every fault"),
+    N_("a target of the tests that has every fault"),
+    N_("a web server of the tests that refuses what it does not know"),
+    N_("declarative manifests"),
+    N_("files in a folder"),
+    N_("its SQL and its errors"),
+    N_("scim2-server, an independent one"),
+    N_("tap-jsonl 0.3.1, built with Meltano's SDK"),
+    N_("target-csv 0.5.0 of Meltano"),
+)
+"""What built-in connectors were tested against, where it is not just a name: words of the results in quality.json."""
+
 _LIMITS: tuple[tuple[str, Message], ...] = (
     ("create", msg("No records are created in it.")),
     ("update", msg("No records are changed in it.")),
