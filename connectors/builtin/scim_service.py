@@ -7,12 +7,15 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from connectors.builtin.rest_answers import value_of
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.rest_options import RestOptions
 from connectors.builtin.scim_model import Attribute, Kind, kinds_of, usual
 from connectors.builtin.scim_options import ScimObject, ScimOptions
-from connectors.errors import Fatal, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import Fatal, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.http_client import same_origin, shown
 from connectors.http_reply import Reply
 from connectors.json_records import encode
 from connectors.spi import Context
@@ -49,6 +52,9 @@ class Service:
         """Return the objects by name: the described ones, or all kinds of resources."""
         types, schemas = (_resources(self._told(name)) for name in ("ResourceTypes", "Schemas"))
         own = kinds_of(types, schemas) if types and schemas else kinds_of(*usual())
+        for kind in own.values():
+            if "://" in kind.endpoint:
+                self._check_place(kind)
         if not self.options.objects:
             return {name: kind.described(ScimObject(name=name)) for name, kind in own.items()}
         found = {}
@@ -60,6 +66,17 @@ class Service:
                 )
             found[given.name] = own[given.resource or given.name].described(given)
         return found
+
+    def _check_place(self, kind: Kind) -> None:
+        """Refuse resources that are said to be on another server."""
+        base = httpx.URL(self.calls.options.base_url)
+        target = base.join(kind.endpoint)
+        if not same_origin(base, target):
+            raise Forbidden(
+                msg("'{name}' is said to be at {url}, which is another service.",
+                    name=kind.label or kind.name, url=shown(target)),
+                msg("Credentials are not sent there. Check the address of the connection."),
+            )  # fmt: skip
 
     def kind(self, name: str) -> Kind:
         """Return an object; raises `ObjectMissing`."""

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.builtin import scim_write
 from connectors.builtin.scim import Scim
-from connectors.errors import AuthFailed, Fatal, Misconfigured, ObjectMissing, RecordRejected, Unavailable
+from connectors.errors import AuthFailed, Fatal, Forbidden, Misconfigured, ObjectMissing, RecordRejected, Unavailable
 from connectors.spi import Context, Cursor, ReadRequest
 from connectors.testing import TITLE, ConnectorConformance, Settings
 from connectors.testing_write import WriteLaws
@@ -202,6 +202,21 @@ def test_a_service_that_tells_nothing_of_itself(web: Any, reply: Any) -> None:
         with opened(web.url, objects=[{"name": "keyless", "resource": "Users", "key": "nothing"}]) as keyless:
             assert keyless.schema("keyless").key == ()
         assert ids(scim, after={"start": 4, "skip": 0, "total": 3, "done": True}) == []
+
+
+def test_resources_at_another_server(web: Any, reply: Any) -> None:
+    """A kind of resources that is said to be elsewhere is not asked for there, where the credentials would go, too."""
+    service, _ = strange(web, reply)
+    ends = {"/Schemas": [{"id": "u", "attributes": []}]}
+    service.answer = lambda r: reply(body={"Resources": ends[r.path]}) if r.path in ends else None
+    for endpoint, refused in ((f"{web.url}/Users", False), ("http://localhost:1/Users", True)):
+        ends["/ResourceTypes"] = [{"endpoint": endpoint, "schema": "u"}]
+        with opened(web.url) as scim:
+            if refused:
+                with pytest.raises(Forbidden, match="another service"):
+                    scim.objects()
+            else:
+                assert len(scim.objects()) == 1
 
 
 def test_lists_that_cannot_be_whole(web: Any, reply: Any) -> None:
