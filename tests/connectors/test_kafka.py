@@ -64,6 +64,11 @@ class TestConformance(ConnectorConformance):
     connector = Kafka
 
     @pytest.fixture
+    def context(self) -> Context:
+        """Wait less long for what does not answer."""
+        return Context(timeout=4.0)
+
+    @pytest.fixture
     def settings(self, tansu: brokers.Broker, sample: Schema) -> Settings:
         """Return the settings of a connection to an empty broker."""
         return settings_of(tansu, described(sample))

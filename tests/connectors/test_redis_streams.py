@@ -32,6 +32,11 @@ class TestConformance(ConnectorConformance):
     connector = RedisStreams
 
     @pytest.fixture
+    def context(self) -> Context:
+        """Wait less long for what does not answer."""
+        return Context(timeout=4.0)
+
+    @pytest.fixture
     def settings(self, valkey_server: servers.Server, sample: Schema) -> Iterator[Settings]:
         """Return the settings of a connection to an empty server."""
         settings = {
