@@ -307,5 +307,8 @@ def test_answers_are_cut_short() -> None:
     assert answer.lists()[0].count == 5000
     assert len(answer.lines()) <= 400
     assert LiveAnswer.read(answer.text) == answer
+    again = LiveAnswer.read(answer.text)
+    assert again is not None
+    assert list(again.value) == ["rows", "deep", "n", "d", "w"], "members stay in the service's order"
     assert LiveAnswer.read("{") is None
     assert answer.records("no") == answer.fields("no") == answer.records("n") == []

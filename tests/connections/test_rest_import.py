@@ -67,7 +67,7 @@ def test_from_a_file_to_a_stored_connection(page: FlaskClient, house: House) -> 
     assert values["setting.authentication"] == "oauth2_client"
     assert (values["name"], values["label"]) == ("shop", "Shop")
     answer = page.post("/connections/new/rest", data=values, follow_redirects=True)
-    assert "is ready" in answer.text
+    assert "is saved" in answer.text
     with house.db.read() as tx:
         stored = services.get_connection(tx, "shop").settings
     assert [one["name"] for one in stored["objects"]] == ["customers"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +23,7 @@ _LONGEST = 300
 _LINES = 400
 _DEEPEST = 12
 _MANY = 10**12
+_AS_IT_CAME = msgspec.json.Encoder(decimal_format="number")
 
 
 class Said(Protocol):
@@ -101,7 +101,7 @@ class LiveAnswer:
     @property
     def text(self) -> str:
         """Return the answer as the page keeps it from step to step."""
-        return encode(msgspec.to_builtins(self, builtin_types=(Decimal,))).decode()
+        return _AS_IT_CAME.encode(self).decode()
 
     @property
     def good(self) -> bool:
