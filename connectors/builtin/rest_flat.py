@@ -72,10 +72,9 @@ class Flat:
         options = arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         table = arrow_json.read_json(pa.BufferReader(text), options, self._plain)
         table.validate(full=True)  # that texts are UTF-8
-        if table.num_rows != count:
-            raise NotFlat
         columns = {column.name: column for column in pl.DataFrame(table).get_columns()}
-        if any(column.dtype == pl.String and column.str.starts_with("/Date(").any() for column in columns.values()):
+        dates = any(c.dtype == pl.String and c.str.starts_with("/Date(").any() for c in columns.values())
+        if dates or table.num_rows != count:
             raise NotFlat
         return columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,18 +25,31 @@ _HEADER = "header:"
 class Listing:
     """One answer with a list."""
 
-    def __init__(self, response: Reply, request: Request) -> None:
-        """Take an answer apart; raises `BrokenAnswer` or `Misconfigured` for what is no JSON or XML."""
+    def __init__(self, response: Reply, request: Request, path: str = "", others: Sequence[str] = ()) -> None:
+        """Take an answer apart; raises `BrokenAnswer` or `Misconfigured` for what is no JSON or XML.
+
+        Args:
+            response: The answer.
+            request: What was asked.
+            path: Where the records will be looked for, if that is known. Then the answer is gone through only once.
+            others: The other paths that will be asked for then.
+        """
         self.response = response
         self._request = request
         self._tree = value_of(response, request) if request.xml else None
-        self._top = b"null" if request.xml else self._checked(response.content.strip() or b"null")
+        content = b"null" if request.xml else response.content.strip() or b"null"
+        found = _at_once(content, path, others) if path and content[:1] == b"{" else None
+        self._path = path
+        self._found = None if found is None else found[0]
+        self._top: Any = self._checked(content) if found is None else found[1]
 
     def records(self, path: str) -> list[Raw]:
         """Return the JSON texts of the records at a path; raises `KeyError` where there is no list."""
         if self._request.xml:
             found = self._elements(path)
             return list(map(encode, found)) if isinstance(found, list) else _no_list(path)
+        if self._found is not None and path == self._path:
+            return self._found
         raw = self._raw(path)
         if bytes(memoryview(raw)[:1]) != b"[":
             return _no_list(path)
@@ -89,6 +103,28 @@ class Listing:
             part, _, rest = rest.partition(".")
             found = below[part]
         return found
+
+
+def _at_once(content: bytes, path: str, others: Sequence[str]) -> tuple[list[Raw], dict[str, Any]] | None:
+    """Return the records and the members that other paths lead to, or None if that needs a closer look."""
+    names = frozenset(name for other in others for name in (other, other.partition(".")[0]) if name)
+    if path in names:
+        return None
+    try:
+        first, *more = msgspec.structs.astuple(_answer(path, names).decode(content))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    if first is msgspec.UNSET:
+        return None
+    return first, {name: raw for name, raw in zip(sorted(names), more, strict=True) if raw is not None}
+
+
+@lru_cache(1024)
+def _answer(path: str, names: frozenset[str]) -> Any:
+    """Return what reads an answer: its records at a path, and other members unread."""
+    wanted = [("records", list[msgspec.Raw] | msgspec.UnsetType, msgspec.field(default=msgspec.UNSET, name=path))]
+    others = [(f"f{n}", msgspec.Raw, msgspec.field(default=None, name=name)) for n, name in enumerate(sorted(names))]
+    return msgspec.json.Decoder(msgspec.defstruct("Answer", [*wanted, *others], gc=False))
 
 
 def values_of_raws(records: Sequence[Raw]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -76,7 +77,9 @@ class Walk:
         return {"at": None, "read": 0}
 
     def _call(self, state: State) -> Listing:
-        answer = self.calls.answer(self._request(state["at"]), Listing)
+        paging = self.described.paging
+        read = partial(Listing, path=self.described.records, others=(paging.total, paging.more, paging.next))
+        answer = self.calls.answer(self._request(state["at"]), read)
         return answer.value  # type: ignore[no-any-return]
 
     def _request(self, at: Any) -> Request:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from connectors.builtin.rest_calls import Request
 from connectors.builtin.rest_columns import Columns
 from connectors.builtin.rest_flat import Flat, NotFlat
 from connectors.builtin.rest_json_schema import fields_of
+from connectors.builtin.rest_listing import Listing
 from connectors.builtin.rest_objects import Since
 from connectors.builtin.rest_since import written
 from connectors.errors import Fatal, Forbidden, Misconfigured, Unavailable
+from connectors.http_reply import Reply
 from connectors.spi import Cursor, ReadRequest
 from rules.schema import Field, FieldType, Schema
 from tests.connectors.rest_service import PEOPLE, ids, objects, people, service
@@ -361,6 +365,7 @@ def test_texts_of_records_are_read_the_same_in_both_ways(raws: list[bytes], data
         ([b"null"], ("text",)), ([b'{"text":"a"}', b"null"], ("text",)), ([b'{"decimal":"1e3"}'], ("decimal",)),
         ([b'{"text":"a"}\n{"text":"b"}'], ("text",)), ([b'{"json":"\xff"}'], ("json",)),
         ([b'{"text":"a","text":"b"}'], ("text",)), ([b'{"integer":null}'], ("integer",)), ([b"{}{}"], ("json",)),
+        ([b'{"datetime":"soon"}'], ("datetime",)),
     ],
 )  # fmt: skip
 def test_what_the_fast_way_leaves(raws: list[bytes], names: tuple[str, ...]) -> None:
@@ -382,6 +387,36 @@ def test_a_list_that_is_mixed_is_read_with_care_in_the_end() -> None:
         assert columns.page([b'{"id": "7"}']).records["id"].to_list() == [7]
     assert columns._patience == 0
     assert Columns(Schema(())).page([b"{}", b"1"]).rejects
+
+
+_PARTS = ("rows", "total", "page", "a.b", "a", "b")
+_TREES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=2) | st.lists(st.integers(), max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(_PARTS), inner, max_size=4), max_leaves=8,
+)  # fmt: skip
+_PATHS = st.sampled_from(["", "rows", "total", "a.b", "a", "a.b.rows", "a.rows", "page.total", "header:X-Total"])
+
+
+@given(_TREES, _PATHS, st.lists(_PATHS, max_size=3))
+@example({"rows": [1]}, "rows", ["rows"])
+def test_answers_are_taken_apart_the_same_in_one_go(tree: Any, path: str, others: list[str]) -> None:
+    """An answer of which is told what will be asked gives the same records and members, or the lack of them."""
+    reply = Reply(200, msgspec.json.encode(tree), "http://x/", b"Content-Type: application/json\r\nX-Total: 7\r\n")
+    one, other = (Listing(reply, Request("/"), *told) for told in ((path, others), ()))
+    assert _found(_texts, one, path) == _found(_texts, other, path)
+    for asked in others:
+        assert _found(one.at, asked) == _found(other.at, asked)
+
+
+def _found(ask: Callable[..., Any], *what: Any) -> Any:
+    try:
+        return ask(*what)
+    except KeyError:
+        return KeyError
+
+
+def _texts(listing: Listing, path: str) -> list[bytes]:
+    return [bytes(record) for record in listing.records(path)]
 
 
 def test_paths_into_lists_and_nothing(web: Any, reply: Any) -> None:
