@@ -6,8 +6,12 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
+from connectors.errors import RecordRejected
+from rules.text import msg
+
 _WHOLE = re.compile(r"^https?://")
 _PLAIN = re.compile(r"[A-Za-z0-9/%:@!$&'()*+,;=~._-]*")
+_UP = {".", ".."}
 _KEPT = "/%:@!$&'()*+,;=~._-"
 
 
@@ -17,8 +21,13 @@ def absolute(base: str, path: str) -> str:
 
 
 def address(base: str, path: str, query: Mapping[str, str]) -> str:
-    """Return the whole address of a path with parameters; those of the path that are given anew are replaced."""
+    """Return the whole address of a path with parameters; those of the path that are given anew are replaced.
+
+    Raises `RecordRejected` where a key that stands in the path would lead out of its place.
+    """
     whole, mark, own = absolute(base, path).partition("#")[0].partition("?")
+    if not _UP.isdisjoint(whole.split("/")):
+        raise RecordRejected(msg("The address {url} leads up from where it should be, so it is not asked.", url=whole))
     if not _PLAIN.fullmatch(whole):
         whole = quote(whole, safe=_KEPT + "[]")
     if not query:

@@ -20,6 +20,7 @@ from connectors.errors import (
     Misconfigured,
     ObjectMissing,
     RateLimited,
+    RecordRejected,
     Unavailable,
 )
 from connectors.spi import Context, Cursor, Fence, ReadRequest
@@ -513,6 +514,16 @@ def test_lookups_of_a_few_records_are_single_calls(web: Any, reply: Any) -> None
     web.answer = lambda _: reply(401, "")
     with service(web, item="/people/{key}") as rest, pytest.raises(AuthFailed):
         rest.lookup("people", PEOPLE, "id", pl.Series([3]))
+
+
+@pytest.mark.parametrize("key", [".", ".."])
+def test_a_key_leads_nowhere_else(web: Any, reply: Any, key: str) -> None:
+    """A key that would lead up in the address is refused before anything is asked."""
+    web.answer = lambda _: reply(body={"name": "the list above"})
+    described = {"name": "people", "path": "/people", "key": "name", "item": "/people/{key}"}
+    with service(web, objects=[described]) as rest, pytest.raises(RecordRejected, match="leads up"):
+        rest.lookup("people", PEOPLE, "name", pl.Series([key]))
+    assert not web.received
 
 
 def test_a_large_sample_is_cut_short(web: Any, reply: Any) -> None:
