@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from tests.browser.conftest import Watched
 from tests.supervisor.conftest import ROOT, Installation, environ
@@ -45,9 +46,13 @@ def test_a_table_is_pasted_corrected_tried_and_published(watched: Watched) -> No
     page.get_by_label("Title").fill("Discount")
     page.get_by_label("Name").fill("discount")
     page.get_by_role("button", name="Continue").click()
-    page.locator("[data-add=input]").click()
-    page.locator("#column [name=name]").fill("country")
-    page.locator("#column [name=name]").press("Enter")
+    name = page.locator("#column [name=name]")
+    for _ in range(5):  # a page that is not ready yet does not hear the click
+        page.locator("[data-add=input]").click()
+        with contextlib.suppress(Error):
+            name.fill("country", timeout=3_000)
+            break
+    name.press("Enter")
     page.locator("[data-grid=add]").click()
     page.locator(".tabulator-cell.grid-condition").first.click()
     paste(page, CELLS)

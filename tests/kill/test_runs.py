@@ -30,8 +30,8 @@ from webapp.supervisor.valkey import answers
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 ADMIN = Actor("cli", "test")
 GRACE = 15  # seconds in which the kernel has ended the children of a killed process, also on a busy machine
-RECORDS = 12_000
-BAD = 600  # every 20th name is refused by the target
+RECORDS = 19_000
+BAD = RECORDS // 20  # every 20th name is refused by the target; a rule bears 1,000 of them
 TABLE = "CREATE TABLE customer (no bigint, name text CHECK (name <> 'bad'), amount numeric(14,2))"
 
 
