@@ -73,7 +73,7 @@ def test_drafts(house: House) -> None:
     """Unsaved settings are tested with the stored secrets where none are given; mistakes are steps."""
     make(house, password=CANARY, mood="talks")
     found = steps(
-        services.check_draft(house, "notebook", {"host": "x", "mood": "talks", "password": ""}, keep_secrets_of="erp")
+        services.check_draft(house, "notebook", {"host": "h", "mood": "talks", "password": ""}, keep_secrets_of="erp")
     )
     assert found[-1][2] == "Refused 'user:•••@host'. Not •••."
     found = steps(

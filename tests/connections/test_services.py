@@ -13,6 +13,7 @@ from connectors import registry
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
 from webapp.audit.models import audit_event
 from webapp.connections import services
+from webapp.connections.destinations import elsewhere
 from webapp.connections.models import connection
 from webapp.connections.services import (
     ConnectionBuiltIn,
@@ -96,6 +97,40 @@ def test_secrets_are_replaced_kept_and_deleted(house: House) -> None:
     assert secrets(house) == ["erp/password"]
     services.update(house, document(password="env:X"), ANN)
     assert secrets(house) == []
+
+
+def test_a_kept_secret_does_not_move(house: House) -> None:
+    """Who makes a connection lead elsewhere gives its secret anew, to save and to test; what a file names may move."""
+    services.create(house, document(password=CANARY), ANN)
+    kept = "vault:connection/erp/password"
+    with pytest.raises(ConnectionInvalid, match="another place"):
+        services.update(house, document(host="elsewhere", password=kept), ANN)
+    (step,) = services.check_draft(house, "notebook", {"host": "elsewhere", "mood": "talks"}, keep_secrets_of="erp")
+    assert not step.ok
+    assert "another place" in str(step.detail)
+    assert CANARY not in str(step.detail)
+    services.update(house, document(host="elsewhere", password="new"), ANN)
+    services.update(house, document(host="elsewhere", password=kept, port=5), ANN)
+    services.update(house, document(host="h", password="env:X"), ANN)
+    services.update(house, document(host="elsewhere", password="env:X"), ANN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ("https://a.example/v1", "https://a.example/v2?x=1", False),
+        ("https://a.example/v1", "https://ann@a.example/v1", False),
+        ("https://a.example/v1", "http://a.example/v1", True),
+        ("https://a.example/v1", "https://a.example.evil/v1", True),
+        ("https://a.example", "https://a.example:444", True),
+        ("https://[", "https://[x", True),
+        ("https://a.example", None, True),
+    ],
+)
+def test_the_server_of_an_address_counts(before: str, after: str | None, moved: bool) -> None:
+    """Another path of a server is the same place; another server, port or way of speaking is not."""
+    spec = registry.get("rest").spec
+    assert elsewhere(spec, {"base_url": before}, {"base_url": after}) is moved
 
 
 def test_another_connections_secret_cannot_be_used(house: House) -> None:

@@ -20,6 +20,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import budget
 from webapp.connections.catalogue import connector_class
+from webapp.connections.destinations import AGAIN, elsewhere
 from webapp.connections.documents import KIND
 from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.models import connection, connection_object
@@ -98,6 +99,8 @@ def _draft(
     given = {k: v for k, v in settings.items() if v not in (None, "")}
     clean, errors = validate_settings(spec, {**kept, **given})
     labels = {s.name: s.label for s in spec.settings}
+    if kept and elsewhere(spec, stored.settings, clean):
+        errors |= {name: AGAIN for name in kept if name in clean and name not in given}
     problems = [msg("{label}: {problem}", label=labels.get(n, n), problem=e) for n, e in errors.items()]
     return changed(stored, connector=connector, settings=clean), problems
 

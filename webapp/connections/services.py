@@ -12,6 +12,8 @@ from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import store
+from webapp.connections.catalogue import connector_class
+from webapp.connections.destinations import AGAIN, elsewhere
 from webapp.connections.documents import (
     KIND,
     Clean,
@@ -197,6 +199,7 @@ def _write(
     at = house.clock()
     stored = {**_values(clean), "granted_roots": file_roots(granted)}
     before = None if row is None else {**_values(row), "granted_roots": file_roots(row.granted_roots)}
+    _known(clean, row)
     _keep_secrets(tx, house, clean, actor)
     if before == stored and not clean.values:
         return "unchanged"
@@ -214,6 +217,16 @@ def _write(
     old, new = _difference(before, stored)
     record(tx, actor, at, Event(Tag.CONNECTION_UPDATED, Subject(KIND, clean.name), before=old, after=new))
     return "updated"
+
+
+def _known(clean: Clean, row: ConnectionRow | None) -> None:
+    """See that who makes a connection lead elsewhere gives its secrets anew; raises `ConnectionInvalid`."""
+    if row is None or row.connector != clean.connector:
+        return
+    spec, own = connector_class(clean.connector).spec, owner(clean.name)
+    kept = [n for n in spec.secrets if n not in clean.values and clean.settings.get(n) == references.own(own, n)]
+    if kept and elsewhere(spec, row.settings, clean.settings):
+        raise ConnectionInvalid(clean.name, [Problem(("settings", name), AGAIN) for name in kept])
 
 
 def _keep_secrets(tx: sa.Connection, house: House, clean: Clean, actor: Actor) -> None:
