@@ -66,6 +66,7 @@ test: .venv/.test assets ## install what the tests need and run all of them, on 
 soak: .venv/.test assets ## run the tests that take minutes each
 	@tools/system-packages.sh
 	$(BIN)/pytest -m soak
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql --database-tests=all
 
 check: .venv/.test assets ## style, types, import contracts, templates, translations, documentation

@@ -46,11 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose what `make test` runs, by the tests' names, so that a new test changes nothing for the others.
 
-    Tests of runs try a death or a direction at every point there is: with `--cases=some` one case in two is tried of
-    those that have five or more. On PostgreSQL, run only the tests that use a metadata database. What the two
-    databases do alike is shown on SQLite, so a part is enough: one test in two, all of those about locks, deaths and
-    revisions, one in four of a test's cases, one in eight of the tests of pages, commands and the API, which ask the
-    same services that their room's other tests ask. `--database-tests=all` runs all, as `make soak` does.
+    Tests of runs try a death or a direction at every point there is: with `--cases=some` one case in three is tried of
+    those that have five or more, and one in two of those of connectors outside the conformance suite. On PostgreSQL,
+    run only the tests that use a metadata database. What the two databases do alike is shown on SQLite, so a part is
+    enough: one test in three, all of those about locks, deaths and revisions, one in eight of a test's cases, one in
+    sixteen of the tests of pages, commands and the API, which ask the same services that their room's other tests ask.
+    `--database-tests=all` runs all, as `make soak` does.
     """
     wanted = items
     if config.getoption("--cases") == "some":
@@ -66,17 +67,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _tried(name: str) -> bool:
-    return not name.startswith("tests/runs/") or zlib.crc32(name.encode()) % 2 == 0
+    if name.startswith("tests/runs/"):
+        one_in = 3
+    elif name.startswith("tests/connectors/") and "::Test" not in name:
+        one_in = 2
+    else:
+        one_in = 1
+    return zlib.crc32(name.encode()) % one_in == 0
 
 
 def _drawn(name: str) -> bool:
     module = name.partition("::")[0]
     if _SURFACES.search(module):
-        one_in = 8
+        one_in = 16
     elif "[" in name:
-        one_in = 4
+        one_in = 8
     else:
-        one_in = 1 if _LOCKS.search(module) else 2
+        one_in = 1 if _LOCKS.search(module) else 3
     return zlib.crc32(name.encode()) % one_in == 0
 
 
