@@ -22,7 +22,7 @@ from webapp.runs.pipeline.overlap import closed
 from webapp.runs.pipeline.retry import Retry
 
 FIRST = 1_000
-PAGE_BYTES = 8 * 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
 
 Start = Cursor | Capture
 """Where a read begins that does not read everything."""
