@@ -16,7 +16,7 @@ from connectors.builtin.rest_json_schema import fields_of
 from connectors.builtin.rest_objects import RestObject, Since
 from connectors.builtin.rest_paging import Asked, Batch, State
 from connectors.builtin.rest_read import Reading
-from connectors.builtin.service_steps import sampled, server_of, stepwise
+from connectors.builtin.web_service import sampled, server_of
 from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import (
     Capabilities,
@@ -29,6 +29,7 @@ from connectors.spi import (
     SettingKind,
     Step,
 )
+from connectors.steps import stepwise
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 

@@ -10,6 +10,7 @@ from connectors import egress
 from connectors.builtin.database import Database
 from connectors.errors import ConnectorError, Misconfigured, Unavailable
 from connectors.spi import ObjectInfo, Step
+from connectors.steps import stepwise
 from rules.text import N_, Message, msg
 
 _PROBE_SECONDS = 5.0
@@ -50,12 +51,7 @@ class ServerDatabase(Database):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of a connection test and stop behind the first that fails."""
-        for name, do in _ConnectionTest(self).steps():
-            try:
-                yield Step(name, ok=True, detail=do())
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
+        return stepwise(_ConnectionTest(self).steps())
 
 
 class _ConnectionTest:

@@ -19,8 +19,9 @@ from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TAB
 from connectors.builtin.dialect_flavor import DialectFlavor
 from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
 from connectors.builtin.dialect_url import arguments, check_password, check_url
-from connectors.errors import ConnectorError, Forbidden, Misconfigured
+from connectors.errors import Forbidden, Misconfigured
 from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
+from connectors.steps import stepwise
 from rules.text import N_, Message, msg
 
 _ROOTS = "SYNCLINE_FILE_ROOTS"
@@ -90,12 +91,7 @@ class AnyDatabase(DialectDatabase):
     def check(self) -> Iterator[Step]:
         """Yield the steps of a connection test and stop behind the first that fails."""
         steps = ((N_("Find the server"), self._find), (N_("Sign in"), self._open), (N_("Read"), self._readable))
-        for name, do in steps:
-            try:
-                yield Step(name, ok=True, detail=do())
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
+        return stepwise(steps)
 
     def _find(self) -> Message:
         url = self.target()

@@ -22,10 +22,11 @@ from connectors.builtin.files_parquet import ParquetFile
 from connectors.builtin.files_read import Reading, matching
 from connectors.builtin.files_remote import RemoteFolder, place_of
 from connectors.casting import SHOWN, short
-from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import Forbidden, Misconfigured, ObjectMissing, Unavailable
 from connectors.lookups import whole
 from connectors.sampling import schema_of, together
 from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Field, Schema
 from rules.text import N_, Message, msg
 
@@ -49,19 +50,13 @@ class Files(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
+        steps = (
             (N_("Find the folder"), self._found),
             (N_("List the files"), self._listed),
             (N_("Open a file"), self._opened),
             (N_("Write"), self._writable),
-        ):
-            try:
-                with told():
-                    detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        )
+        return stepwise((name, told()(do)) for name, do in steps)
 
     def objects(self) -> list[ObjectInfo]:
         """Return the files, and the pattern if there is one."""

@@ -23,8 +23,9 @@ from connectors.builtin.files_drop_write import NewFile, Writes, name_for
 from connectors.builtin.files_object import source_of
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_remote import RemoteFolder, Unwritten, place_of
-from connectors.errors import ConnectorError, Misconfigured, ObjectMissing
+from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import Connector, Context, Fence, ObjectInfo, Page, Position, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -54,18 +55,12 @@ class FileDrop(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
+        steps = (
             (N_("Find the folder"), self._found),
             (N_("List the files"), self._listed),
             (N_("Write"), self._writable),
-        ):
-            try:
-                with told():
-                    detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        )
+        return stepwise((name, told()(do)) for name, do in steps)
 
     def objects(self) -> list[ObjectInfo]:
         """Return the patterns."""

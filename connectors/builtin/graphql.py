@@ -21,7 +21,7 @@ from connectors.builtin.rest_columns import Columns
 from connectors.builtin.rest_options import RestOptions
 from connectors.builtin.rest_paging import Asked
 from connectors.builtin.rest_settings import SPEC as REST
-from connectors.builtin.service_steps import sampled, server_of, stepwise
+from connectors.builtin.web_service import sampled, server_of
 from connectors.errors import ConnectorError, ObjectMissing, RecordRejected, Retriable
 from connectors.json_records import encode, json_values, member
 from connectors.spi import (
@@ -37,6 +37,7 @@ from connectors.spi import (
     Step,
     WriteResult,
 )
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 

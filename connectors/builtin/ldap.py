@@ -13,8 +13,9 @@ from connectors.builtin.ldap_options import SPEC
 from connectors.builtin.ldap_read import Reading, Rows
 from connectors.builtin.ldap_wire import Query
 from connectors.builtin.ldap_write import Writing
-from connectors.errors import ConnectorError, Misconfigured, RecordRejected
+from connectors.errors import Misconfigured, RecordRejected
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -31,19 +32,15 @@ class Ldap(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
-            (N_("Read the settings"), self._described),
-            (N_("Find the server"), self._found),
-            (N_("Reach the port"), self._reached),
-            (N_("Sign in"), self._signed_in),
-            (N_("Find the base"), self._base),
-        ):
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        return stepwise(
+            (
+                (N_("Read the settings"), self._described),
+                (N_("Find the server"), self._found),
+                (N_("Reach the port"), self._reached),
+                (N_("Sign in"), self._signed_in),
+                (N_("Find the base"), self._base),
+            )
+        )
 
     def objects(self) -> list[ObjectInfo]:
         """Return the standard and the described objects."""

@@ -21,6 +21,7 @@ from connectors.builtin.queue_write import Writing
 from connectors.errors import ConnectorError, Misconfigured, ObjectMissing
 from connectors.sampling import schema_of
 from connectors.spi import Connector, Fence, ObjectInfo, Page, Position, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, msg
 
@@ -71,13 +72,7 @@ class Queue(Connector, Generic[D]):
         except ConnectorError as error:
             yield Step(N_("Read the settings"), ok=False, detail=error.advice)
             return
-        for name, do in steps:
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        yield from stepwise(steps)
 
     def objects(self) -> list[ObjectInfo]:
         """Return the objects with the messages that wait in them."""

@@ -22,12 +22,13 @@ from connectors.builtin.rest_parents import batches
 from connectors.builtin.rest_read import Reading
 from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_write import Writing
+from connectors.builtin.web_service import server_of
 from connectors.casting import SHOWN, short
-from connectors.egress import check_host
-from connectors.errors import ConnectorError, ObjectMissing
+from connectors.errors import ObjectMissing
 from connectors.json_records import sample_of
 from connectors.sampling import schema_of
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -61,17 +62,13 @@ class Rest(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
-            (N_("Read the settings"), self._described),
-            (N_("Find the server"), self._found),
-            (N_("Read a list"), self._listed),
-        ):
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        return stepwise(
+            (
+                (N_("Read the settings"), self._described),
+                (N_("Find the server"), self._found),
+                (N_("Read a list"), self._listed),
+            )
+        )
 
     def objects(self) -> list[ObjectInfo]:
         """Return the described objects."""
@@ -147,10 +144,7 @@ class Rest(Connector):
         )  # fmt: skip
 
     def _found(self) -> Message:
-        url = httpx.URL(self.options.base_url)
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        address = check_host(url.host, port, self.context.egress_allow)
-        return msg("{host} has the address {address}.", host=url.host, address=address)
+        return server_of(httpx.URL(self.options.base_url), self.context)
 
     def _listed(self) -> Message:
         first = next(iter(self.options.objects.values()), None)

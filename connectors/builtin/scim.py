@@ -12,10 +12,11 @@ from connectors.builtin.scim_options import SPEC
 from connectors.builtin.scim_read import Reading, Rows
 from connectors.builtin.scim_service import Service
 from connectors.builtin.scim_write import Writing
+from connectors.builtin.web_service import server_of
 from connectors.casting import SHOWN, short
-from connectors.egress import check_host
-from connectors.errors import ConnectorError, RecordRejected
+from connectors.errors import RecordRejected
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.steps import stepwise
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -35,18 +36,14 @@ class Scim(Connector):
 
     def check(self) -> Iterator[Step]:
         """Yield the steps of the connection test."""
-        for name, do in (
-            (N_("Read the settings"), self._described),
-            (N_("Find the server"), self._found),
-            (N_("Read what the service offers"), self._offered),
-            (N_("Read a list"), self._listed),
-        ):
-            try:
-                detail = do()
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
-            yield Step(name, ok=True, detail=detail)
+        return stepwise(
+            (
+                (N_("Read the settings"), self._described),
+                (N_("Find the server"), self._found),
+                (N_("Read what the service offers"), self._offered),
+                (N_("Read a list"), self._listed),
+            )
+        )
 
     def objects(self) -> list[ObjectInfo]:
         """Return the described objects, or all kinds of resources."""
@@ -90,10 +87,7 @@ class Scim(Connector):
         return msg("Objects described: {count}.", count=count)
 
     def _found(self) -> Message:
-        url = httpx.URL(self.service.calls.options.base_url)
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        address = check_host(url.host, port, self.context.egress_allow)
-        return msg("{host} has the address {address}.", host=url.host, address=address)
+        return server_of(httpx.URL(self.service.calls.options.base_url), self.context)
 
     def _offered(self) -> Message:
         names = short(", ".join(self.service.kinds), 2 * SHOWN)

@@ -18,7 +18,7 @@ from connectors.builtin.singer_programs import Program, find_program
 from connectors.builtin.singer_reading import Reading
 from connectors.builtin.singer_settings import CATEGORY, bounds_of, configuration, secrets_of, settings_of
 from connectors.changes import ChangeLog, LogState, Mark
-from connectors.errors import ConnectorError, ObjectMissing, RecordRejected
+from connectors.errors import ObjectMissing, RecordRejected
 from connectors.json_records import decoded_or_error
 from connectors.lookups import whole
 from connectors.sorted_changes import since_of, sorted_changes
@@ -34,6 +34,7 @@ from connectors.spi import (
     Setting,
     Step,
 )
+from connectors.steps import stepwise
 from connectors.value_text import PLAIN
 from rules.schema import Schema
 from rules.text import N_, Message, msg
@@ -65,20 +66,14 @@ class SingerTap(Connector):
 
     def check(self) -> Iterator[Step]:
         """Find the program, read its configuration, and let it discover its streams."""
-        try:
-            found = self._program()
-            yield Step(
-                N_("Find the program"), ok=True, detail=msg("{name} {version}", name=found.name, version=found.version)
-            )
-        except ConnectorError as error:
-            yield Step(N_("Find the program"), ok=False, detail=error.advice)
-            return
-        try:
-            detail = msg("The tap has {count} streams.", count=len(self._discovered()))
-        except ConnectorError as error:
-            yield Step(N_("Ask for the streams"), ok=False, detail=error.advice)
-            return
-        yield Step(N_("Ask for the streams"), ok=True, detail=detail)
+        return stepwise(((N_("Find the program"), self._found), (N_("Ask for the streams"), self._told)))
+
+    def _found(self) -> Message:
+        found = self._program()
+        return msg("{name} {version}", name=found.name, version=found.version)
+
+    def _told(self) -> Message:
+        return msg("The tap has {count} streams.", count=len(self._discovered()))
 
     def objects(self) -> list[ObjectInfo]:
         """Return the streams."""

@@ -17,7 +17,7 @@ from connectors.builtin.singer_catalog import DELETED
 from connectors.builtin.singer_process import Call, Running
 from connectors.builtin.singer_programs import Program, find_program
 from connectors.builtin.singer_settings import CATEGORY, bounds_of, configuration, secrets_of, settings_of
-from connectors.errors import ConnectorError, Fatal, Misconfigured, ObjectMissing, Unavailable
+from connectors.errors import Fatal, Misconfigured, ObjectMissing, Unavailable
 from connectors.json_records import decoded_or_error, encode, json_values
 from connectors.spi import (
     Capabilities,
@@ -32,6 +32,7 @@ from connectors.spi import (
     Step,
     WriteResult,
 )
+from connectors.steps import stepwise
 from rules.schema import Change, Field, FieldType, Op, Schema
 from rules.text import N_, msg
 
@@ -79,12 +80,7 @@ class SingerTarget(Connector):
             (N_("Read the objects"), lambda: msg("{count} objects are described.", count=len(self.objects()))),
             (N_("Start the program"), self._started),
         )
-        for name, step in steps:
-            try:
-                yield Step(name, ok=True, detail=step())
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
+        return stepwise(steps)
 
     def objects(self) -> list[ObjectInfo]:
         """Return the objects that the settings describe."""

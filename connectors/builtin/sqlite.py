@@ -14,8 +14,9 @@ from connectors.builtin.database import WRITES, Database
 from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
-from connectors.errors import ConnectorError, Forbidden, Misconfigured
+from connectors.errors import Forbidden, Misconfigured
 from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
+from connectors.steps import stepwise
 from rules.text import N_, Message, msg
 
 _ROOTS = "SYNCLINE_FILE_ROOTS"
@@ -90,12 +91,7 @@ class SQLite(Database):
             (N_("Read"), self._readable),
             (N_("Write"), self._writable),
         )
-        for name, do in steps:
-            try:
-                yield Step(name, ok=True, detail=do())
-            except ConnectorError as error:
-                yield Step(name, ok=False, detail=error.advice)
-                return
+        return stepwise(steps)
 
     def _find(self) -> Message:
         return msg("The file {path} is there.", path=str(self.path))

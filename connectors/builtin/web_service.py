@@ -1,8 +1,8 @@
-"""What connectors to web services have in common: the steps of a test, the server's address, fields by a sample."""
+"""What connectors to web services have in common: the server's address, fields by a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -11,26 +11,14 @@ import httpx
 from connectors.builtin.rest_listing import values_of_raws
 from connectors.builtin.rest_paging import Batch
 from connectors.egress import check_host
-from connectors.errors import ConnectorError
 from connectors.json_records import sample_of
 from connectors.sampling import schema_of
-from connectors.spi import Context, Step
+from connectors.spi import Context
 from rules.schema import Schema
 from rules.text import Message, msg
 
 SAMPLED = 1_000
 _ANSWERS = 100
-
-
-def stepwise(steps: Iterable[tuple[str, Callable[[], Message]]]) -> Iterator[Step]:
-    """Yield the steps of a connection test, each with what it found, and stop behind the first that fails."""
-    for name, do in steps:
-        try:
-            detail = do()
-        except ConnectorError as error:
-            yield Step(name, ok=False, detail=error.advice)
-            return
-        yield Step(name, ok=True, detail=detail)
 
 
 def server_of(url: httpx.URL, context: Context) -> Message:
