@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.builtin import soap_calls
 from connectors.builtin.soap import Soap
 from connectors.spi import Context
 from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
@@ -18,6 +17,8 @@ from rules.schema import Change, FieldType, Op, Schema
 if sys.version_info >= (3, 12):
     pytest.skip("spyne does not run on this version of Python", allow_module_level=True)
 from tests.spyne_servers import Store, spyne_server
+
+pytestmark = pytest.mark.usefixtures("waits")
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
 SAMPLES = {
@@ -40,14 +41,6 @@ SAMPLES = {
     "delete": {"operation": "RemoveSample", "key_parameter": "id"},
     "fields": [{"name": "f_local_datetime", "type": "local_datetime"}, {"name": "f_json", "type": "json"}],
 }
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Note the waits instead of doing them."""
-    noted: list[float] = []
-    monkeypatch.setattr(soap_calls.time, "sleep", noted.append)
-    return noted
 
 
 @pytest.fixture(scope="module")

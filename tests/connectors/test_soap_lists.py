@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.builtin import soap_calls, soap_paging
+from connectors.builtin import soap_paging
 from connectors.builtin.soap import Soap
 from connectors.errors import (
     AuthFailed,
@@ -27,6 +27,8 @@ from connectors.errors import (
 from connectors.spi import Context, Cursor, ReadRequest
 from rules.schema import FieldType
 from tests.soap_servers import Sent, element, enveloped, fault, wsdl
+
+pytestmark = pytest.mark.usefixtures("waits")
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
 LEAF = '<xs:element name="{}" type="xs:{}" minOccurs="0"/>'
@@ -48,14 +50,6 @@ LISTS = (
     + element("Get", leaves(id="long"))
     + element("GetResponse", '<xs:element name="Person" type="t:Person" minOccurs="0"/>')
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Note the waits instead of doing them."""
-    noted: list[float] = []
-    monkeypatch.setattr(soap_calls.time, "sleep", noted.append)
-    return noted
 
 
 def service(web: Any, schema: str = LISTS, read: Mapping[str, Any] | None = None, **more: Any) -> Soap:
