@@ -42,6 +42,16 @@ def server_settings(port: int) -> tuple[Setting, ...]:
     )
 
 
+CA_SETTING = Setting(
+    "tls_ca",
+    N_("Certificate authority"),
+    SettingKind.MULTILINE,
+    N_("The PEM text of the authority that signed the server's certificate; empty for the well-known ones."),
+    advanced=True,
+    when=("tls", ("verify",)),
+    placeholder="-----BEGIN CERTIFICATE-----",
+)
+
 TLS_SETTINGS = (
     Setting(
         "tls",
@@ -56,16 +66,19 @@ TLS_SETTINGS = (
         ),
         advanced=True,
     ),
-    Setting(
-        "tls_ca",
-        N_("Certificate authority"),
-        SettingKind.MULTILINE,
-        N_("The PEM text of the authority that signed the server's certificate; empty for the well-known ones."),
-        advanced=True,
-        when=("tls", ("verify",)),
-        placeholder="-----BEGIN CERTIFICATE-----",
-    ),
+    CA_SETTING,
 )
+
+VERIFIED_TLS_SETTING = Setting(
+    "tls",
+    N_("Encryption"),
+    SettingKind.CHOICE,
+    N_("Without it, the password can be read on the way."),
+    default="verify",
+    choices=(("verify", N_("Always, and check the server's certificate")), ("disable", N_("Never"))),
+    advanced=True,
+)
+"""For drivers that look at the certificate whenever they encrypt."""
 
 OPTIONS_SETTING = Setting(
     "options",

@@ -14,31 +14,20 @@ import pytds
 
 from connectors.builtin.database_check import ServerDatabase, Untrusted
 from connectors.builtin.database_queries import QUERIES_SETTING
-from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING, server_settings
+from connectors.builtin.database_settings import (
+    CA_SETTING,
+    CAPABILITIES,
+    CATEGORY,
+    OWN_TABLE_SETTING,
+    VERIFIED_TLS_SETTING,
+    server_settings,
+)
 from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
 from connectors.builtin.mssql_flavor import MSSQLFlavor
 from connectors.errors import Unavailable
-from connectors.spi import ConnectorSpec, Setting, SettingKind
+from connectors.spi import ConnectorSpec, Setting
 from rules.text import N_, msg
 
-TLS_SETTING = Setting(
-    "tls",
-    N_("Encryption"),
-    SettingKind.CHOICE,
-    N_("Without it, the password can be read on the way."),
-    default="verify",
-    choices=(("verify", N_("Always, and check the server's certificate")), ("disable", N_("Never"))),
-    advanced=True,
-)
-CA_SETTING = Setting(
-    "tls_ca",
-    N_("Certificate authority"),
-    SettingKind.MULTILINE,
-    N_("The PEM text of the authority that signed the server's certificate; empty for the well-known ones."),
-    advanced=True,
-    when=("tls", ("verify",)),
-    placeholder="-----BEGIN CERTIFICATE-----",
-)
 # a PRELOGIN packet that offers encryption: MS-TDS, section 2.2.6.5
 _PRELOGIN, _ANSWER, _LAST, _ENCRYPTION, _END = 0x12, 0x04, 0x01, 0x01, 0xFF
 _OPTIONS = bytes([0, 0, 11, 0, 6, _ENCRYPTION, 0, 17, 0, 1, _END]) + bytes(6) + b"\x00"
@@ -57,7 +46,7 @@ class MSSQL(DialectDatabase, ServerDatabase):
         settings=(
             *server_settings(1433),
             Setting("schema", N_("Schema"), default="dbo"),
-            TLS_SETTING,
+            VERIFIED_TLS_SETTING,
             CA_SETTING,
             KEYS_SETTING,
             QUERIES_SETTING,

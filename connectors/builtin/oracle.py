@@ -12,9 +12,15 @@ import oracledb
 
 from connectors.builtin.database_check import ServerDatabase, Untrusted
 from connectors.builtin.database_queries import QUERIES_SETTING
-from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING, server_settings
+from connectors.builtin.database_settings import (
+    CA_SETTING,
+    CAPABILITIES,
+    CATEGORY,
+    OWN_TABLE_SETTING,
+    VERIFIED_TLS_SETTING,
+    server_settings,
+)
 from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
-from connectors.builtin.mssql import CA_SETTING, TLS_SETTING
 from connectors.builtin.oracle_flavor import OracleFlavor
 from connectors.spi import ConnectorSpec, Setting
 from rules.text import N_, msg
@@ -40,7 +46,7 @@ class Oracle(DialectDatabase, ServerDatabase):
                 for setting in server_settings(1521)
             ),
             Setting("schema", N_("Schema"), help=N_("Empty for the one that the user works in."), advanced=True),
-            replace(TLS_SETTING, default="disable"),
+            replace(VERIFIED_TLS_SETTING, default="disable"),
             CA_SETTING,
             KEYS_SETTING,
             QUERIES_SETTING,
