@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import httpx
 import msgspec
 
+from connectors.builtin.paging_ends import check_total, endless
 from connectors.builtin.rest_address import absolute
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.rest_listing import Listing, Raw
@@ -67,7 +68,7 @@ class Walk:
             if following is None:
                 return
             state = following
-        raise self._endless()
+        raise endless(self.described.name)
 
     def _begin(self) -> State:
         paging = self.described.paging
@@ -122,12 +123,12 @@ class Walk:
             return None
         if paging.by in ("page", "offset", "keyset"):
             if not records:
-                self._check_total(read, total)
+                check_total(self.described.name, read, total)
                 return None
             return {"at": self._counted(state, records), "read": read}
         target = self._cursor(listing, records) if paging.by == "cursor" else self._target(listing)
         if target is None:
-            self._check_total(read, total)
+            check_total(self.described.name, read, total)
             return None
         self._check_direction(state["at"], target)
         return {"at": target, "read": read}
@@ -163,15 +164,6 @@ class Walk:
         except (KeyError, TypeError, ValueError) as error:
             raise self._no_member(listing, self.described.paging.total) from error
 
-    def _check_total(self, read: int, total: int | None) -> None:
-        if total is not None and read < total:
-            raise Fatal(
-                msg("The list '{name}' ended after {read} of {total} records.",
-                    name=self.described.name, read=read, total=total),
-                msg("Run again; if it happens always, check how the object is paged."),
-                object_name=self.described.name,
-            )  # fmt: skip
-
     def _check_cap(self, read: int) -> None:
         if self.described.cap and read >= self.described.cap:
             raise Fatal(
@@ -187,7 +179,7 @@ class Walk:
             return
         step = (int(after) > int(before)) - (int(after) < int(before))
         if self._direction and step != self._direction:
-            raise self._endless()
+            raise endless(self.described.name)
         self._direction = step
 
     def _cursor(self, listing: Listing, records: Sequence[Raw]) -> Any:
@@ -221,16 +213,9 @@ class Walk:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
         place = repr(state["at"])
         if place in self._seen or (records and records == self._last):
-            raise self._endless()
+            raise endless(self.described.name)
         self._seen.add(place)
         self._last = records
-
-    def _endless(self) -> Fatal:
-        return Fatal(
-            msg("The list '{name}' does not end: the service sends the same page again.", name=self.described.name),
-            msg("Check the paging of the object: the names of the parameters, the first page, the path to the total."),
-            object_name=self.described.name,
-        )
 
     def _no_field(self, name: str) -> Misconfigured:
         return Misconfigured(

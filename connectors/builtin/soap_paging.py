@@ -10,12 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from connectors.builtin.paging_ends import check_total, endless
 from connectors.builtin.soap_answer import Answer, Columns, Records, Rows, Untyped
 from connectors.builtin.soap_calls import Call, Calls
 from connectors.builtin.soap_faults import Faulted
 from connectors.builtin.soap_message import Unfit, put_at
 from connectors.builtin.soap_objects import SoapObject
-from connectors.errors import Fatal, Misconfigured
+from connectors.errors import Misconfigured
 from rules.text import msg
 
 State = dict[str, Any]
@@ -54,7 +55,7 @@ class Walk:
             if following is None:
                 return
             state = following
-        raise self._endless()
+        raise endless(self.described.name)
 
     def _begin(self) -> int | None:
         paging = self.described.read.paging
@@ -100,10 +101,10 @@ class Walk:
         if paging.by == "token":
             at: Any = (answer.text(paging.next) or "").strip() or None
             if at is None:
-                self._check_total(read, total)
+                check_total(self.described.name, read, total)
                 return None
         elif not len(answer.rows):
-            self._check_total(read, total)
+            check_total(self.described.name, read, total)
             return None
         else:
             at = state["at"] + (1 if paging.by == "page" else len(answer.rows))
@@ -138,30 +139,14 @@ class Walk:
             raise self._nothing_at(path)
         return int(text)
 
-    def _check_total(self, read: int, total: int | None) -> None:
-        if total is not None and read < total:
-            raise Fatal(
-                msg("The list '{name}' ended after {read} of {total} records.",
-                    name=self.described.name, read=read, total=total),
-                msg("Run again; if it happens always, check how the object is paged."),
-                object_name=self.described.name,
-            )  # fmt: skip
-
     def _guard(self, state: State, rows: Rows) -> None:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
         place = repr(state["at"])
         content = hashlib.sha256(repr((len(rows), _values(rows[:1]), _values(rows[-1:]))).encode()).digest()
         if place in self._seen or (len(rows) and content == self._last):
-            raise self._endless()
+            raise endless(self.described.name)
         self._seen.add(place)
         self._last = content
-
-    def _endless(self) -> Fatal:
-        return Fatal(
-            msg("The list '{name}' does not end: the service sends the same page again.", name=self.described.name),
-            msg("Check the paging of the object: the names of the parameters, the first page, the path to the total."),
-            object_name=self.described.name,
-        )
 
     def _nothing_at(self, path: str) -> Misconfigured:
         name = self.described.name
