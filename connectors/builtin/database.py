@@ -15,7 +15,7 @@ from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_flavor import Flavor
 from connectors.builtin.database_queries import QUERY, READ_ONLY, Query, queries
 from connectors.builtin.database_read import Reader
-from connectors.builtin.database_types import Column, Table
+from connectors.builtin.database_types import Table
 from connectors.builtin.database_write import Writer
 from connectors.errors import Misconfigured, ObjectMissing
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, WriteResult
@@ -79,14 +79,13 @@ class Database(Connector):
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - the database knows its own types
         """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
         table = self._table(name)
-        source = sa.table(table.name, *map(_column, table.columns), schema=self.namespace)
         if table.kind == QUERY:
             raise Misconfigured(msg("'{object}' is an own query, so it can only be read.", object=name))
         fenced = fence if fence is not None and self._fences.usable(self.session) else None
         with self.transaction(name) as connection:
             if fenced is not None:
                 self._fences.claim(connection, fenced)
-            writer = Writer(self.flavor, connection, source, table)
+            writer = Writer(self.flavor, connection, self._stored(table), table)
             keys = tuple(writer.write(index, change) for index, change in enumerate(changes))
         return WriteResult(writer.failures, keys)
 
@@ -179,8 +178,8 @@ class Database(Connector):
     def _source(self, table: Table) -> sa.FromClause:
         if table.kind == QUERY:
             return self._queries[table.name].source(table.columns)
-        return sa.table(table.name, *map(_column, table.columns), schema=self.namespace)
+        return self._stored(table)
 
-
-def _column(column: Column) -> sa.ColumnClause[Any]:
-    return sa.column(column.name)
+    def _stored(self, table: Table) -> sa.TableClause:
+        columns: list[sa.ColumnClause[Any]] = [sa.column(column.name) for column in table.columns]
+        return sa.table(table.name, *columns, schema=self.namespace)

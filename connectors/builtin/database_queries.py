@@ -82,17 +82,14 @@ class Query:
         """Return the query as a table with these columns; raises `Misconfigured` where its key is none of them."""
         names = [column.name for column in columns]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise self._refused(msg("It gives two fields the name '{field}'; name one with AS.", field=twice))
+            raise unusable(self.name, msg("It gives two fields the name '{field}'; name one with AS.", field=twice))
         if absent := [name for name in self.key if name not in names]:
-            raise self._refused(msg("It has no field '{field}', which its key names.", field=absent[0]))
+            raise unusable(self.name, msg("It has no field '{field}', which its key names.", field=absent[0]))
         filled = (_filled(column) if column.name in self.key else column for column in columns)
         return Table(self.name, tuple(filled), self.key, QUERY, bulk=False)
 
-    def _refused(self, why: Message) -> Misconfigured:
-        return refused(self.name, why)
 
-
-def refused(name: str, why: Message) -> Misconfigured:
+def unusable(name: str, why: Message) -> Misconfigured:
     """Return the error for a query that cannot be read."""
     return Misconfigured(msg("The own query '{name}' cannot be used.", name=name), why, object_name=name)
 
@@ -109,13 +106,17 @@ def _query(name: str, told: Any) -> Query:
     told = {"sql": told} if isinstance(told, str) else told
     sql = told.get("sql") if isinstance(told, dict) else None
     if not isinstance(sql, str):
-        raise refused(name, msg("It needs its statement under 'sql', and its key under 'key'."))
-    key = told.get("key") or ()
+        raise unusable(name, msg("It needs its statement under 'sql', and its key under 'key'."))
     sql = sql.replace("\r\n", "\n").strip().removesuffix(";").strip()
     why = problem(sql)
     if why is not None:
-        raise refused(name, why)
-    return Query(name, sql, tuple(map(str, [key] if isinstance(key, str) else key)))
+        raise unusable(name, why)
+    return Query(name, sql, key_of(told.get("key") or ()))
+
+
+def key_of(told: str | Sequence[Any]) -> tuple[str, ...]:
+    """Return the fields of a key, which may be a single one."""
+    return tuple(map(str, [told] if isinstance(told, str) else told))
 
 
 def problem(sql: str) -> Message | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from connectors.builtin.database import Database
 from connectors.builtin.database_fence import FenceTable
-from connectors.builtin.database_queries import QUERY
+from connectors.builtin.database_queries import QUERY, key_of
 from connectors.builtin.database_types import Table
 from connectors.errors import Misconfigured
 from connectors.spi import Setting, SettingKind
@@ -36,7 +36,7 @@ class DialectDatabase(Database):
         told = None if table.kind == QUERY else (self.settings.get("keys") or {}).get(name)
         if not told:
             return table
-        key = tuple(map(str, [told] if isinstance(told, str) else told))
+        key = key_of(told)
         if absent := [field for field in key if field not in table.by_name]:
             raise Misconfigured(
                 msg("'{object}' has no field '{field}', which the setting 'Keys' names.", object=name, field=absent[0])

@@ -15,8 +15,7 @@ class DialectLoader(RowLoader):
 
     def create_one(self, record: dict[str, Any], key: str) -> Any:
         """Insert a record and return its key."""
-        values = {name: sa.bindparam(None, value, type_=sa.types.NullType()) for name, value in record.items()}
-        statement = sa.insert(self.source).values(values)
+        statement = sa.insert(self.source).values({name: bound(value) for name, value in record.items()})
         if self.connection.dialect.insert_returning:
             return self.connection.execute(statement.returning(sa.column(key))).scalar_one()
         return self.connection.execute(statement).lastrowid
@@ -29,3 +28,8 @@ class DialectLoader(RowLoader):
             rows = [dict(zip(names, row, strict=True)) for row in rows]
         if rows:
             self.connection.exec_driver_sql(str(compiled), rows)
+
+
+def bound(value: Any) -> sa.BindParameter[Any]:
+    """Return a value as a parameter that the driver gets as it is."""
+    return sa.bindparam(None, value, type_=sa.types.NullType())

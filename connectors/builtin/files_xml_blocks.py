@@ -19,6 +19,8 @@ import re2
 import xml2arrow
 from lxml import etree
 
+from connectors.builtin.safe_xml import parser
+
 _FIRST = 1024 * 1024
 _LARGEST = 32 * 1024 * 1024
 _PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\uffff][\w.-]*")
@@ -40,15 +42,15 @@ class Document(NamedTuple):
 
 def document(path: Path, is_record: Callable[[Sequence[str]], bool]) -> Document | None:
     """Return where the records of a document are, or None if it has to be read whole."""
-    parser = etree.XMLPullParser(("start", "end"), resolve_entities=False, no_network=True)
+    pull = etree.XMLPullParser(("start", "end"), resolve_entities=False, no_network=True)
     stack: list[str] = []
     read = b""
     with path.open("rb") as file:
         while block := file.read(65536):
             read += block
             try:
-                parser.feed(block)
-                found = _first(parser, stack, is_record)
+                pull.feed(block)
+                found = _first(pull, stack, is_record)
             except etree.XMLSyntaxError:
                 return None
             if found is not None:
@@ -58,8 +60,8 @@ def document(path: Path, is_record: Callable[[Sequence[str]], bool]) -> Document
     return None
 
 
-def _first(parser: Any, stack: list[str], is_record: Callable[[Sequence[str]], bool]) -> Any:
-    for event, element in parser.read_events():
+def _first(pull: Any, stack: list[str], is_record: Callable[[Sequence[str]], bool]) -> Any:
+    for event, element in pull.read_events():
         if event == "end":
             stack.pop()
             continue
@@ -94,7 +96,7 @@ class Block:
         """Return the elements of the records, None if the block does not consist of them."""
         found = self._owner.found
         try:
-            root = etree.fromstring(found.wrapper + self.text + b"</records>", _careful())
+            root = etree.fromstring(found.wrapper + self.text + b"</records>", parser())
         except etree.XMLSyntaxError:
             return None
         records = list(root)
@@ -156,7 +158,7 @@ class Blocks:
         if not _ENDS.fullmatch(rest):
             return False
         try:
-            etree.fromstring(self.found.head + rest, _careful())
+            etree.fromstring(self.found.head + rest, parser())
         except etree.XMLSyntaxError:
             return False
         return True
@@ -190,12 +192,6 @@ class Blocks:
             for empty in (b"<" + name + b"></" + name + b">", b"<" + name + b"/>", b"<" + name + b" />"):
                 filled = filled.replace(empty, sign)
         return filled if filled is not text and len(filled) != len(text) else None
-
-
-def _careful() -> Any:
-    return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True,
-    )  # fmt: skip
 
 
 @cache

@@ -13,12 +13,21 @@ import sqlalchemy as sa
 from connectors.builtin import dialect_catalog
 from connectors.builtin.database_check import NoDatabase
 from connectors.builtin.database_flavor import Loader, Refusal
-from connectors.builtin.database_queries import Query
+from connectors.builtin.database_queries import Query, unusable
 from connectors.builtin.database_types import Column, Table
-from connectors.builtin.dialect_errors import said
+from connectors.builtin.dialect_errors import (
+    BUSY,
+    GONE,
+    MISSING,
+    NO_PERMISSION,
+    NOT_LET_IN,
+    NOT_NOW,
+    refused,
+    told,
+)
 from connectors.builtin.dialect_flavor import DialectFlavor
-from connectors.builtin.dialect_write import DialectLoader
-from connectors.errors import AuthFailed, ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.builtin.dialect_write import DialectLoader, bound
+from connectors.errors import AuthFailed, ConnectorError, Forbidden, ObjectMissing, Unavailable
 from rules.schema import FieldType
 from rules.text import Message, msg
 
@@ -29,16 +38,13 @@ SELECT name, system_type_name AS native, is_nullable AS nullable
 FROM sys.dm_exec_describe_first_result_set(:statement, NULL, 0) WHERE is_hidden = 0 ORDER BY column_ordinal
 """)
 _NATIVE = re.compile(r"(\w+)(?:\((\d+|max)(?:,(\d+))?\))?")
-_MISSING = msg("A table, view or field does not exist (any more).")
-_GONE = msg("The database does not answer or has ended the connection.")
-_BUSY = msg("Others kept what was to be written locked for too long.")
 _FAULTS: Mapping[int, tuple[type[ConnectorError], Message]] = {
-    18456: (AuthFailed, msg("The database does not let this user in.")),
+    18456: (AuthFailed, NOT_LET_IN),
     4060: (NoDatabase, msg("The server has no such database, or this user may not open it.")),
-    **dict.fromkeys((207, 208), (ObjectMissing, _MISSING)),
-    **dict.fromkeys((229, 230, 262, 297), (Forbidden, msg("The database user has no permission for this."))),
-    **dict.fromkeys((1204, 1205, 1222, 3960), (Unavailable, _BUSY)),
-    **dict.fromkeys((1105, 9002, 40501, 40613), (Unavailable, msg("The database cannot do this at the moment."))),
+    **dict.fromkeys((207, 208), (ObjectMissing, MISSING)),
+    **dict.fromkeys((229, 230, 262, 297), (Forbidden, NO_PERMISSION)),
+    **dict.fromkeys((1204, 1205, 1222, 3960), (Unavailable, BUSY)),
+    **dict.fromkeys((1105, 9002, 40501, 40613), (Unavailable, NOT_NOW)),
 }
 _REFUSALS = frozenset((220, 241, 242, 245, 248, 295, 515, 547, 2601, 2627, 2628, 8114, 8115, 8152))
 """Errors about a record: https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors."""
@@ -67,27 +73,23 @@ class MSSQLFlavor(DialectFlavor):
         known = connection.dialect.ischema_names  # type: ignore[attr-defined]
         found = connection.execute(_DESCRIBED, {"statement": query.wrapped()}).fetchall()
         if not found or any(row.native is None for row in found):
-            raise Misconfigured(
-                msg("The own query '{name}' cannot be used.", name=query.name),
-                msg("The database cannot tell its fields; try it there."),
-                object_name=query.name,
-            )
+            raise unusable(query.name, msg("The database cannot tell its fields; try it there."))
         return tuple(_column(row, known) for row in found)
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return an error by its number."""
         if isinstance(error, (OSError, pytds.InterfaceError)):
-            return Unavailable(_GONE, msg("It says: {text}", text=said(error)), object_name=object_name)
+            return Unavailable(GONE, told(error), object_name=object_name)
         found = _FAULTS.get(getattr(error, "number", 0))
         if found is None:
             return super().fault(error, object_name)
         kind, message = found
-        return kind(message, msg("It says: {text}", text=said(error)), object_name=object_name)
+        return kind(message, told(error), object_name=object_name)
 
     def refusal(self, error: BaseException) -> Refusal | None:
         """Return why a record is refused, by the number of the error."""
         about = getattr(error, "number", 0) in _REFUSALS
-        return Refusal(msg("The database refuses the record: {text}.", text=said(error).rstrip("."))) if about else None
+        return refused(error) if about else None
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Do not wait for locks for ever."""
@@ -122,9 +124,6 @@ class MSSQLLoader(DialectLoader):
 
 
 def _rows(source: sa.TableClause, columns: Mapping[str, Sequence[Any]], rows: range) -> sa.Insert:
-    def bound(value: Any) -> sa.BindParameter[Any]:
-        return sa.bindparam(None, value, type_=sa.types.NullType())
-
     return sa.insert(source).values([{name: bound(values[row]) for name, values in columns.items()} for row in rows])
 
 

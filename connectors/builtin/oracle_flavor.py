@@ -11,22 +11,19 @@ import sqlalchemy as sa
 from connectors.builtin.database_check import NoDatabase
 from connectors.builtin.database_flavor import Refusal
 from connectors.builtin.database_types import Column
-from connectors.builtin.dialect_errors import said
+from connectors.builtin.dialect_errors import BUSY, GONE, MISSING, NO_PERMISSION, NOT_LET_IN, refused, told
 from connectors.builtin.dialect_flavor import DialectFlavor
 from connectors.errors import AuthFailed, ConnectorError, Forbidden, ObjectMissing, Unavailable
 from rules.schema import FieldType
 from rules.text import Message, msg
 
-_MISSING = msg("A table, view or field does not exist (any more).")
-_GONE = msg("The database does not answer or has ended the connection.")
-_BUSY = msg("Others kept what was to be written locked for too long.")
 _FAULTS: Mapping[int, tuple[type[ConnectorError], Message]] = {
-    **dict.fromkeys((1017, 28000, 28001), (AuthFailed, msg("The database does not let this user in."))),
+    **dict.fromkeys((1017, 28000, 28001), (AuthFailed, NOT_LET_IN)),
     **dict.fromkeys((12505, 12514), (NoDatabase, msg("The server has no such service."))),
-    **dict.fromkeys((904, 942), (ObjectMissing, _MISSING)),
-    **dict.fromkeys((1031, 1045), (Forbidden, msg("The database user has no permission for this."))),
-    **dict.fromkeys((54, 60, 8177, 30006), (Unavailable, _BUSY)),
-    **dict.fromkeys((28, 1033, 1034, 1089, 3113, 3114, 12170, 12541), (Unavailable, _GONE)),
+    **dict.fromkeys((904, 942), (ObjectMissing, MISSING)),
+    **dict.fromkeys((1031, 1045), (Forbidden, NO_PERMISSION)),
+    **dict.fromkeys((54, 60, 8177, 30006), (Unavailable, BUSY)),
+    **dict.fromkeys((28, 1033, 1034, 1089, 3113, 3114, 12170, 12541), (Unavailable, GONE)),
     **dict.fromkeys((1536, 1653, 1654, 1691), (Unavailable, msg("There is no room left for the database."))),
 }
 _REFUSALS = frozenset((1, 1400, 1407, 1438, 1722, 1830, 1839, 1843, 1847, 1858, 1861, 2290, 2291, 2292, 12899))
@@ -58,22 +55,21 @@ class OracleFlavor(DialectFlavor):
 
     def fault(self, error: BaseException, object_name: str | None) -> ConnectorError:
         """Return an error by its number."""
-        told = msg("It says: {text}", text=said(error))
-        text = str(error)
+        words, text = told(error), str(error)
         if any(name in text for name in _UNKNOWN):
-            return NoDatabase(msg("The server has no such service."), told, object_name=object_name)
+            return NoDatabase(msg("The server has no such service."), words, object_name=object_name)
         if text.startswith(_UNREACHED):
-            return Unavailable(_GONE, told, object_name=object_name)
+            return Unavailable(GONE, words, object_name=object_name)
         found = _FAULTS.get(_number(error))
         if found is None:
             return super().fault(error, object_name)
         kind, message = found
-        return kind(message, told, object_name=object_name)
+        return kind(message, words, object_name=object_name)
 
     def refusal(self, error: BaseException) -> Refusal | None:
         """Return why a record is refused, by the number of the error."""
         about = _number(error) in _REFUSALS
-        return Refusal(msg("The database refuses the record: {text}.", text=said(error).rstrip("."))) if about else None
+        return refused(error) if about else None
 
 
 def _number(error: BaseException) -> int:

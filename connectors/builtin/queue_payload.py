@@ -14,6 +14,7 @@ from connectors.builtin.files_csv_scan import Dialect, Scanner
 from connectors.builtin.files_xml import local, values_of
 from connectors.builtin.files_xml_write import unstorable
 from connectors.builtin.queue_options import PayloadOptions
+from connectors.builtin.safe_xml import parser
 from connectors.casting import canonical
 from connectors.json_records import decoded_or_error, encode, json_values, member, sample_of
 from connectors.sampling import JSON_KIND, Sample
@@ -93,7 +94,7 @@ class Payload:
 
     def _xml(self, body: bytes) -> Sequence[Record]:
         try:
-            root = etree.fromstring(body, _parser())
+            root = etree.fromstring(body, parser())
         except (etree.XMLSyntaxError, ValueError) as error:
             raise Unreadable(msg("The message is not well-formed XML: {problem}.", problem=str(error))) from error
         dtd = root.getroottree().docinfo.internalDTD
@@ -149,9 +150,3 @@ def _below(elements: Sequence[Any], path: Sequence[str]) -> list[Any]:
     if len(path) == 1:
         return found
     return [e for parent in found for e in _below(list(parent.iterchildren(tag=etree.Element)), path[1:])]
-
-
-def _parser() -> Any:
-    return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )

@@ -8,6 +8,7 @@ from typing import Any
 from lxml import etree
 
 from connectors.builtin.files_xml import values_of
+from connectors.builtin.safe_xml import parser
 from connectors.errors import Forbidden
 from rules.text import msg
 
@@ -23,11 +24,8 @@ def xml_value(content: bytes) -> Any:
         NotXml: It is not well-formed.
         Forbidden: It defines entities.
     """
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(content, parser)
+        root = etree.fromstring(content, parser())
     except etree.XMLSyntaxError as error:
         raise NotXml(str(error.msg)) from None
     dtd: Any = root.getroottree().docinfo.internalDTD

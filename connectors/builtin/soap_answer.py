@@ -15,6 +15,7 @@ from lxml import etree
 from zeep.wsdl.messages.multiref import process_multiref
 
 from connectors.builtin.files_xml import values_of
+from connectors.builtin.safe_xml import SAFE, parser
 from connectors.builtin.soap_message import ENVELOPES, NIL, XSI_TYPE
 from connectors.builtin.soap_scan import Scanned, scanned
 from connectors.builtin.soap_types import ANY, TEXT, Kind, Types, XsdType
@@ -29,9 +30,6 @@ Rows = pl.DataFrame | list[Any]
 _CHUNK = 64 * 1024
 _HELD = 64
 """Records that are kept until their memory is given back."""
-SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False,
-                        "remove_comments": True, "remove_pis": True}  # fmt: skip
-"""How answers are parsed: nothing is loaded, no entity is expanded."""
 _INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
 
 
@@ -105,7 +103,7 @@ class Records:
         return pull.close()
 
     def _whole(self, message: Message) -> Answer:
-        answer = self._answer(etree.fromstring(message.content, etree.XMLParser(**SAFE)), [], message)
+        answer = self._answer(etree.fromstring(message.content, parser()), [], message)
         if message.encoded:
             process_multiref(answer.body)  # type: ignore[no-untyped-call]
         top, columns = answer.first(), self.columns

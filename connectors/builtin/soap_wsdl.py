@@ -18,6 +18,7 @@ from zeep.wsdl import Document
 from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.xsd.elements import Element
 
+from connectors.builtin.safe_xml import parser
 from connectors.builtin.soap_options import SoapOptions
 from connectors.builtin.soap_shipped import SCHEMAS
 from connectors.builtin.soap_types import Facets, Types
@@ -167,14 +168,6 @@ def service_of(options: SoapOptions, fetch: Callable[[str], bytes], *, allow: tu
         while len(_known) > _KEPT:
             _known.popitem(last=False)
     return service
-
-
-def parser(**more: Any) -> Any:
-    """Return an XML parser that loads nothing and expands no entities."""
-    return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
-        remove_pis=True, **more,
-    )  # fmt: skip
 
 
 def forbidden(url: str) -> Forbidden:

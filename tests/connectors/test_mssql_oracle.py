@@ -23,7 +23,7 @@ from sqlalchemy.dialects import oracle as oracle_types
 from sqlalchemy.dialects.oracle.oracledb import OracleDialect_oracledb
 from sqlalchemy_pytds.dialect import MSDialect_pytds
 
-from connectors.builtin import dialect_catalog, mssql_flavor
+from connectors.builtin import dialect_catalog, dialect_errors
 from connectors.builtin.database_check import NoDatabase, Untrusted
 from connectors.builtin.database_filter import CannotTest
 from connectors.builtin.database_queries import Query
@@ -293,7 +293,7 @@ def test_what_oracle_is_fetched_as() -> None:
     for code in (oracledb.DB_TYPE_NUMBER, oracledb.DB_TYPE_CLOB, oracledb.DB_TYPE_DATE):
         _exact(cursor, SimpleNamespace(type_code=code))
     assert [kind.__name__ if isinstance(kind, type) else kind.name for kind, _ in made] == ["Decimal", "DB_TYPE_LONG"]
-    assert mssql_flavor.said(ValueError("a  b")) == "a b"
+    assert dialect_errors.said(ValueError("a  b")) == "a b"
 
 
 def test_sessions_of_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
