@@ -7,20 +7,18 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
-from webapp.connections import consent, services
-from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
-from webapp.connections.store import ConnectionRow
+from webapp.connections import consent
+from webapp.connections.errors import ConnectionProblem, sentence
+from webapp.connections.pages import ConnectionRoom
 from webapp.web.language import translated
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import expose, has_access, permission_name
 
 _KEPT = "consent"
 
 
-class ConsentView(RoomView):
+class ConsentView(ConnectionRoom):
     """Connects a connection with its service."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "callback"
 
     @expose("/<name>/connect")
@@ -28,7 +26,7 @@ class ConsentView(RoomView):
     @permission_name("update")
     def connect(self, name: str) -> Response:
         """Lead to the service's page for consent."""
-        row = self._row(name)
+        row = self.row(name)
         if not consent.needs_consent(row):
             abort(404)
         try:
@@ -48,7 +46,7 @@ class ConsentView(RoomView):
         if kept is None:
             flash(_("This answer does not belong to a request of yours. Choose Connect once more."), "danger")
             return redirect(url_for("ConnectionView.index"))
-        row = self._row(kept["name"])
+        row = self.row(kept["name"])
         sent = {name: request.args.get(name, "") for name in ("state", "code", "error", "error_description")}
         try:
             consent.finish(self.house, row, {**sent, **kept}, self._callback(), self.actor)
@@ -61,10 +59,3 @@ class ConsentView(RoomView):
 
     def _callback(self) -> str:
         return url_for("ConsentView.callback", _external=True)
-
-    def _row(self, name: str) -> ConnectionRow:
-        with self.house.db.read() as tx:
-            try:
-                return services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)

@@ -13,18 +13,17 @@ from connectors.spi import ConnectorSpec, Step
 from webapp.connections import forms, services, uploads
 from webapp.connections.catalogue import HUB, connector_class
 from webapp.connections.catalogue_views import catalogue_page
-from webapp.connections.errors import ConnectionInvalid, ConnectionMissing, ConnectionProblem
+from webapp.connections.errors import ConnectionInvalid, ConnectionProblem
+from webapp.connections.pages import ConnectionRoom, seen_version
 from webapp.connections.rest_builder_views import builder_of, settled
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import expose, has_access, permission_name
 
 
-class ConnectionFormView(RoomView):
+class ConnectionFormView(ConnectionRoom):
     """Making and changing connections."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "catalogue"
 
     @expose("/new/")
@@ -41,11 +40,9 @@ class ConnectionFormView(RoomView):
         """Show the form of a new connection, test what it holds, or store it."""
         spec = _spec(connector)
         if request.method == "GET":
-            with self.house.db.read() as tx:
-                taken = {row.name for row in services.list_connections(tx)}
             folders = uploads.allowed_folders(self.house)
             values = {"path": str(folders[0])} if connector == uploads.CONNECTOR and folders else {}
-            return self._form(forms.blank(spec, forms.suggested_name(connector, taken), values), None)
+            return self._form(forms.blank(spec, forms.suggested_name(connector, self.taken_names()), values), None)
         return self._sent(spec, None)
 
     @expose("/<name>/edit", methods=["GET", "POST"])
@@ -53,11 +50,7 @@ class ConnectionFormView(RoomView):
     @permission_name("update")
     def edit(self, name: str) -> Response:
         """Show the form of a connection, test what it holds, or store it."""
-        with self.house.db.read() as tx:
-            try:
-                row = services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)
+        row = self.row(name)
         if row.builtin:
             abort(404)
         spec = _spec(row.connector)
@@ -85,12 +78,9 @@ class ConnectionFormView(RoomView):
     def _store(self, document: dict[str, object], row: ConnectionRow | None) -> Response:
         if row is None:
             stored = services.create(self.house, document, self.actor)
-            flash(_("The connection %(name)s is saved.", name=stored.title), "success")
         else:
-            version = request.form.get("version", "")
-            seen = int(version) if version.isdecimal() else row.version
-            stored = services.update(self.house, document, self.actor, version=seen)
-            flash(_("The connection %(name)s is saved.", name=stored.title), "success")
+            stored = services.update(self.house, document, self.actor, version=seen_version(row))
+        flash(_("The connection %(name)s is saved.", name=stored.title), "success")
         return redirect(url_for("ConnectionView.detail", name=stored.name))
 
     def _test(

@@ -15,17 +15,15 @@ from rules.text import N_, msg
 from webapp.connections import forms, presets, services
 from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import KIND
-from webapp.connections.errors import ConnectionInvalid, ConnectionMissing, ConnectionProblem
-from webapp.connections.store import ConnectionRow
+from webapp.connections.errors import ConnectionInvalid, ConnectionProblem
+from webapp.connections.pages import ConnectionRoom, seen_version
 from webapp.web.language import chosen_language, translated
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import expose, has_access, permission_name
 
 
-class PresetView(RoomView):
+class PresetView(ConnectionRoom):
     """The form of a preset, with only its own few settings, and the change that a newer version offers."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "new"
 
     @expose("/new/preset/<preset>", methods=["GET", "POST"])
@@ -36,9 +34,7 @@ class PresetView(RoomView):
         found = _found(preset)
         spec = presets.form_spec(found, chosen_language())
         if request.method == "GET":
-            with self.house.db.read() as tx:
-                taken = {row.name for row in services.list_connections(tx)}
-            return self._form(found, forms.blank(spec, forms.suggested_name(found.name, taken), {}))
+            return self._form(found, forms.blank(spec, forms.suggested_name(found.name, self.taken_names()), {}))
         if request.form.get("action") == "test":
             return self._test(found, spec)
         return self._store(found, spec)
@@ -48,7 +44,7 @@ class PresetView(RoomView):
     @permission_name("update")
     def newer(self, name: str) -> Response:
         """Show what the newer version of a connection's preset would change, or change it."""
-        row = self._row(name)
+        row = self.row(name)
         offered = presets.newer(row)
         if offered is None:
             flash(_("The connection %(name)s is made from the newest version of its preset.", name=row.title), "info")
@@ -58,10 +54,8 @@ class PresetView(RoomView):
         with self.house.db.read() as tx:
             document = services.to_document(tx, row)
         changed = {**document, "settings": dict(offered.settings), "preset": offered.reference}
-        version = request.form.get("version", "")
         try:
-            seen = int(version) if version.isdecimal() else row.version
-            services.update(self.house, changed, self.actor, version=seen)
+            services.update(self.house, changed, self.actor, version=seen_version(row))
         except ConnectionProblem as error:
             flash(translated(error.message), "danger")
             return redirect(url_for("PresetView.newer", name=name))
@@ -100,13 +94,6 @@ class PresetView(RoomView):
             "connections/preset.html", status, form=form, preset=preset, steps=steps, language=chosen_language(),
             base=connector_class(preset.connector).spec,
         )  # fmt: skip
-
-    def _row(self, name: str) -> ConnectionRow:
-        with self.house.db.read() as tx:
-            try:
-                return services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)
 
 
 def _found(name: str) -> Preset:

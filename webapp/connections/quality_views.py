@@ -8,16 +8,16 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from rules.text import Message
-from webapp.connections import quality, services
+from webapp.connections import quality
 from webapp.connections.errors import ConnectionProblem, sentence
+from webapp.connections.pages import ConnectionRoom
 from webapp.web import validation_words
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import expose, has_access, permission_name
 
 
-class ObjectQualityView(RoomView):
+class ObjectQualityView(ConnectionRoom):
     """How complete the records of an object are."""
 
-    route_base = "/connections"
     class_permission_name = "Records"
 
     @expose("/<name>/quality", methods=["GET", "POST"])
@@ -25,10 +25,9 @@ class ObjectQualityView(RoomView):
     @permission_name("read")
     def quality(self, name: str) -> Response:
         """Measure the records of an object when asked; nothing is kept."""
-        with self.house.db.read() as tx:
-            row = services.find_connection(tx, name)
+        row = self.row(name)
         object_name = request.args.get("name", "")
-        if row is None or not object_name:
+        if not object_name:
             abort(404)
         found: quality.Sampled | None = None
         error: Message | None = None

@@ -17,21 +17,20 @@ from connectors.json_records import encode
 from connectors.spi import Connector, ConnectorSpec
 from rules.schema import FieldType
 from rules.text import msg
-from webapp.connections import forms, probing, services
+from webapp.connections import forms, probing
 from webapp.connections import rest_builder as building
-from webapp.connections.errors import ConnectionMissing, sentence
+from webapp.connections.errors import sentence
 from webapp.connections.opening import secret_values
+from webapp.connections.pages import ConnectionRoom
 from webapp.connections.rest_answer import LiveAnswer
 from webapp.connections.rest_builder import Builder
 from webapp.connections.store import ConnectionRow
-from webapp.web.views import RoomView, can, expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 
-class RestBuilderView(RoomView):
+class RestBuilderView(ConnectionRoom):
     """Steps of the builder; nothing is stored here."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "step"
 
     @expose("/build/rest", methods=["POST"])
@@ -39,7 +38,8 @@ class RestBuilderView(RoomView):
     @permission_name("read")
     def step(self) -> Response:
         """Do what a button of the builder asks for, and show the builder."""
-        row = self._row(request.args.get("name", ""))
+        name = request.args.get("name", "")
+        row = self.row(name) if name else None
         if not can("update" if row else "create", "Connections"):
             abort(403)
         deed, _, what = request.form.get(building.DEED, "").partition(":")
@@ -76,15 +76,6 @@ class RestBuilderView(RoomView):
             row.name if row else None,
             lambda c: call(c, document),
         )
-
-    def _row(self, name: str) -> ConnectionRow | None:
-        if not name:
-            return None
-        with self.house.db.read() as tx:
-            try:
-                return services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)
 
 
 def call(connector: Connector, document: Mapping[str, Any]) -> LiveAnswer:
@@ -146,5 +137,3 @@ _TYPE_NAMES = {
     FieldType.BINARY: msg("bytes"),
     FieldType.JSON: msg("JSON"),
 }
-
-VIEWS = (RestBuilderView,)

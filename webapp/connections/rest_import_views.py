@@ -12,19 +12,18 @@ from werkzeug.wrappers import Response
 from connectors.builtin.document_text import LARGEST
 from connectors.errors import ConnectorError
 from rules.text import Message
-from webapp.connections import forms, rest_import, services
+from webapp.connections import forms, rest_import
 from webapp.connections.catalogue import connector_class
-from webapp.connections.errors import ConnectionMissing, sentence
+from webapp.connections.errors import sentence
+from webapp.connections.pages import ConnectionRoom
 from webapp.connections.rest_builder_views import builder_of
 from webapp.connections.store import ConnectionRow
-from webapp.web.views import RoomView, expose, has_access, permission_name
+from webapp.web.views import expose, has_access, permission_name
 
 
-class RestImportView(RoomView):
+class RestImportView(ConnectionRoom):
     """Read a document, choose what to take over, and go on in the form; nothing is stored here."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "new"
 
     @expose("/new/rest/import", methods=["GET", "POST"])
@@ -39,11 +38,7 @@ class RestImportView(RoomView):
     @permission_name("update")
     def more(self, name: str) -> Response:
         """Take more objects over into a connection."""
-        with self.house.db.read() as tx:
-            try:
-                row = services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)
+        row = self.row(name)
         if row.connector != rest_import.CONNECTOR:
             abort(404)
         return self._answer(row)
@@ -79,10 +74,8 @@ class RestImportView(RoomView):
         settings, objects = rest_import.chosen(request.form.get("settings", ""), texts, _objects(row))
         spec = connector_class(rest_import.CONNECTOR).spec
         if row is None:
-            with self.house.db.read() as tx:
-                taken = {other.name for other in services.list_connections(tx)}
             title = request.form.get("title", "").strip()[:200]
-            name = forms.suggested_name(title or rest_import.CONNECTOR, taken)
+            name = forms.suggested_name(title or rest_import.CONNECTOR, self.taken_names())
             form = replace(forms.blank(spec, name, {**settings, "objects": objects}), label=title)
         else:
             form = forms.of_row(spec, replace(row, settings={**row.settings, "objects": objects}))
@@ -99,6 +92,3 @@ class RestImportView(RoomView):
 def _objects(row: ConnectionRow | None) -> list[Any]:
     found = row.settings.get("objects") if row else None
     return found if isinstance(found, list) else []
-
-
-VIEWS = (RestImportView,)

@@ -15,8 +15,9 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.catalogue_views import ConnectorCatalogueView, language
 from webapp.connections.cells import cells, is_number
 from webapp.connections.consent_views import ConsentView
-from webapp.connections.errors import ConnectionMissing, ConnectionProblem, sentence
+from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
+from webapp.connections.pages import ConnectionRoom
 from webapp.connections.preset_views import PresetView
 from webapp.connections.presets import made_with, newer
 from webapp.connections.quality_views import ObjectQualityView
@@ -24,7 +25,7 @@ from webapp.connections.rest_builder_views import RestBuilderView
 from webapp.connections.rest_import_views import RestImportView
 from webapp.connections.store import ConnectionRow
 from webapp.web.language import translated
-from webapp.web.views import RoomView, can, expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 SHOWN = 200
 """Objects on one page; the search finds the others."""
@@ -32,11 +33,9 @@ SHOWN = 200
 PREVIEWED = 50
 
 
-class ConnectionView(RoomView):
+class ConnectionView(ConnectionRoom):
     """The list of connections and their pages."""
 
-    route_base = "/connections"
-    class_permission_name = "Connections"
     default_view = "index"
 
     @expose("/")
@@ -57,7 +56,7 @@ class ConnectionView(RoomView):
     @permission_name("read")
     def detail(self, name: str) -> Response:
         """Show one connection."""
-        row = self._row(name)
+        row = self.row(name)
         with self.house.db.read() as tx:
             users = services.users(tx, name)
         known = row.discovered_at is not None
@@ -71,7 +70,7 @@ class ConnectionView(RoomView):
     @permission_name("read")
     def objects(self, name: str) -> Response:
         """Show the objects of a connection: the part of its page that may take a moment."""
-        row = self._row(name)
+        row = self.row(name)
         context = self._objects(row, refresh="refresh" in request.args)
         template = "connections/objects.html" if self.is_htmx else "connections/objects_page.html"
         return self.page(template, row=row, **context)
@@ -81,7 +80,7 @@ class ConnectionView(RoomView):
     @permission_name("read")
     def object(self, name: str) -> Response:
         """Show the fields of one object; its first records follow."""
-        row = self._row(name)
+        row = self.row(name)
         object_name = request.args.get("name", "")
         context: dict[str, Any] = {
             "row": row,
@@ -104,7 +103,7 @@ class ConnectionView(RoomView):
     @permission_name("read")
     def preview(self, name: str) -> Response:
         """Show the first records of an object: the part of its page that may take a moment."""
-        row = self._row(name)
+        row = self.row(name)
         if not can("read", "Records"):
             abort(403)
         object_name = request.args.get("name", "")
@@ -116,7 +115,7 @@ class ConnectionView(RoomView):
     @permission_name("read")
     def check(self, name: str) -> Response:
         """Test a connection."""
-        row = self._row(name)
+        row = self.row(name)
         steps = services.check(self.house, name, self.actor)
         if self.is_htmx:
             return self.page("connections/steps.html", steps=steps)
@@ -131,7 +130,7 @@ class ConnectionView(RoomView):
     @permission_name("update")
     def upload(self, name: str) -> Response:
         """Put files into the folder of a connection."""
-        self._row(name)
+        self.row(name)
         files = [f for f in request.files.getlist("file") if f.filename]
         if not files:
             flash(_("Choose a file first."), "warning")
@@ -143,7 +142,7 @@ class ConnectionView(RoomView):
             except ConnectionProblem as error:
                 flash(translated(error.message), "danger")
         if files:
-            self._objects(self._row(name), refresh=True)
+            self._objects(self.row(name), refresh=True)
         return redirect(url_for(".detail", name=name))
 
     @expose("/<name>/delete", methods=["POST"])
@@ -151,7 +150,7 @@ class ConnectionView(RoomView):
     @permission_name("delete")
     def delete(self, name: str) -> Response:
         """Delete a connection."""
-        row = self._row(name)
+        row = self.row(name)
         try:
             services.delete(self.house, name, self.actor)
         except ConnectionProblem as error:
@@ -159,13 +158,6 @@ class ConnectionView(RoomView):
             return redirect(url_for(".detail", name=name))
         flash(_("The connection %(name)s is deleted.", name=row.title), "success")
         return redirect(url_for(".index"))
-
-    def _row(self, name: str) -> ConnectionRow:
-        with self.house.db.read() as tx:
-            try:
-                return services.get_connection(tx, name)
-            except ConnectionMissing:
-                abort(404)
 
     def _objects(self, row: ConnectionRow, refresh: bool = False) -> dict[str, Any]:
         wanted = request.args.get("q", "").strip()
