@@ -1,59 +1,55 @@
 """Rows that are found by a key; of those with one key, the last one added counts.
 
-They lie in runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980), so that adding a few
-rows to millions costs no more than those few. Each run is found by sorted hashes of its keys; what is added is sorted
-when somebody asks for one of its keys.
+They lie in runs that are merged as they grow, each found by the sorted hashes of its keys (`hash_runs`); what is added
+is sorted when somebody asks for one of its keys.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from webapp.runs.pipeline.keyset import Hashes, KeySet
+from webapp.runs.pipeline.hash_runs import HashRun
+from webapp.runs.pipeline.keyset import KeySet
 
 _AT = "__at"
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Rows of different keys in the order in which they were added; `order` has the places of the sorted hashes."""
+    """Rows of different keys in the order in which they were added; `places` has where the key of each hash stands."""
 
     rows: pl.DataFrame
-    hashes: Hashes
-    order: np.ndarray[tuple[int], Any]
+    places: HashRun
 
     @classmethod
     def of(cls, rows: pl.DataFrame, key: str) -> _Run:
         """Return a run of the last row of each key."""
-        hashes = rows[key].hash().to_numpy()
-        order = np.argsort(hashes, kind="stable").astype(np.uint32)  # what is sorted in parts is merged in one pass
-        hashes = hashes[order]
-        again = np.append(hashes[1:] == hashes[:-1], values=False)  # another row with this hash stands behind it
+        places = HashRun.of(rows[key].hash().to_numpy(), np.arange(rows.height, dtype=np.uint32))
+        again = places.repeated()
         if not again.any():
-            return cls(rows, hashes, order)
-        one, other = (rows[key].gather(order[np.flatnonzero(again) + step]) for step in (0, 1))
+            return cls(rows, places)
+        one, other = (rows[key].gather(places.numbers[np.flatnonzero(again) + step]) for step in (0, 1))
         if (one != other).any():  # two keys with one hash: only comparing them tells
             last = rows.unique(key, keep="last", maintain_order=True)
-            return cls(rows, hashes, order) if last.height == rows.height else cls.of(last, key)
+            return cls(rows, places) if last.height == rows.height else cls.of(last, key)
         counts = np.ones(rows.height, np.bool_)
-        counts[order[again]] = False
-        places = np.cumsum(counts, dtype=np.uint32) - np.uint32(1)
-        return cls(rows.filter(pl.Series(counts)), hashes[~again], places[order[~again]])
+        counts[places.numbers[again]] = False
+        moved = np.cumsum(counts, dtype=np.uint32) - np.uint32(1)
+        return cls(rows.filter(pl.Series(counts)), HashRun(places.hashes[~again], moved[places.numbers[~again]]))
 
-    def places(self, keys: pl.Series, key: str) -> pl.Series:
+    def find(self, keys: pl.Series, key: str) -> pl.Series:
         """Return where each key stands, null where it does not."""
-        wanted = keys.hash().to_numpy()
-        near = np.argsort(wanted)  # neighbours lie near each other, which is what a look-up costs
-        at = np.empty(len(wanted), np.int64)
-        at[near] = np.minimum(np.searchsorted(self.hashes, wanted[near]), len(self.hashes) - 1)
-        place = pl.Series(self.order[at])
+        hashes = keys.hash().to_numpy()
+        order = np.argsort(hashes)
+        same, numbers = np.empty(len(hashes), np.bool_), np.empty(len(hashes), np.uint32)
+        same[order], numbers[order] = self.places.find(hashes[order])
+        place = pl.Series(numbers)
         place = place.set(self.rows[key][place] != keys, None)
-        twins = place.is_null() & pl.Series(self.hashes[at] == wanted)
+        twins = place.is_null() & pl.Series(same)
         if twins.any():  # two keys with one hash: only comparing them tells
             place = place.zip_with(~twins, self._compared(keys, key))
         return place
@@ -95,7 +91,7 @@ class KeyedRows:
         open_ = keys.is_not_null().arg_true()
         found, places = [nothing], [pl.Series(_AT, [], pl.UInt32)]
         for run in runs:
-            place = run.places(keys[open_], self._key)
+            place = run.find(keys[open_], self._key)
             there = place.is_not_null()
             if there.any():
                 found.append(run.rows.drop(self._key)[place.filter(there)])

@@ -1,18 +1,17 @@
 """Keys that a run has met, as hashes: nine bytes a key (with a number of eight bytes, sixteen), however many there are.
 
-They lie in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980), so that a
-look-up asks only a handful of them. Before them stands a table of bits that tells most keys that are not there at once
-(Bloom, 1970). Hashes are those of this process and are never stored.
+They lie in runs that are merged as they grow (`hash_runs`). Before them stands a table of bits that tells at once of
+most keys that they are not there (Bloom, 1970). Hashes are those of this process and are never stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
+
+from webapp.runs.pipeline.hash_runs import Hashes, HashRun
 
 _BITS = 25
 """The table has 2 to the power of this many bits, 4 MB."""
@@ -20,60 +19,42 @@ _SMALL = 100_000
 """With fewer keys no table is needed."""
 
 
-Hashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
-
-
 class MetKeys:
     """Hashes of keys, and a number for each."""
 
     def __init__(self, dtype: pl.DataType | None = None) -> None:
         self._dtype = dtype or pl.UInt8()
-        self._runs: tuple[_Run, ...] = ()  # replaced as a whole: one thread may add while others look up
+        self._runs: tuple[HashRun, ...] = ()  # replaced as a whole: one thread may add while others look up
 
     def __len__(self) -> int:
-        return sum(len(run.hashes) for run in self._runs)
+        return sum(map(len, self._runs))
 
     def add(self, keys: pl.Series, found: pl.Series) -> None:
         """Take note of keys; those that are null are left out."""
         given = keys.is_not_null()
-        run = _Run.of(keys.filter(given).hash().to_numpy(), found.filter(given).cast(self._dtype).to_numpy())
+        run = HashRun.of(keys.filter(given).hash().to_numpy(), found.filter(given).cast(self._dtype).to_numpy())
         runs = self._runs
-        while runs and len(runs[-1].hashes) <= len(run.hashes):
-            older, runs = runs[-1], runs[:-1]
-            run = _Run.of(np.append(older.hashes, run.hashes), np.append(older.found, run.found))
-        if len(run.hashes):
+        while runs and len(runs[-1]) <= len(run):
+            run, runs = runs[-1].merged(run), runs[:-1]
+        if len(run):
             self._runs = (*runs, run)
 
     def find(self, keys: pl.Series) -> pl.Series:
         """Return the number of each key, null for those that have not been added."""
         hashes = keys.hash().to_numpy()
-        order = np.argsort(hashes)  # neighbours lie near each other in the runs, which is what a look-up costs
+        order = np.argsort(hashes)
         wanted = hashes[order]
         number = np.zeros(len(hashes), pl.Series([], dtype=self._dtype).to_numpy().dtype)
         there = np.zeros(len(hashes), np.bool_)
         for run in self._runs:
-            at = np.minimum(np.searchsorted(run.hashes, wanted), len(run.hashes) - 1)
-            same = run.hashes[at] == wanted
-            number[order[same]] = run.found[at[same]]
+            same, numbers = run.find(wanted)
+            number[order[same]] = numbers[same]
             there[order[same]] = True
         return pl.Series(number, dtype=self._dtype).set(pl.Series(~there) | keys.is_null(), None)
 
     def hashes(self) -> Iterator[Hashes]:
         """Yield the hashes of all keys in some order, in parts."""
         return (run.hashes for run in self._runs)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Sorted hashes, and a number for each; of equal ones the first counts."""
-
-    hashes: Hashes
-    found: np.ndarray[tuple[int], Any]
-
-    @classmethod
-    def of(cls, hashes: Hashes, found: np.ndarray[tuple[int], Any]) -> _Run:
-        order = np.argsort(hashes, kind="stable")  # what is sorted in parts already is merged in one pass
-        return cls(hashes[order], found[order])
 
 
 class KeySet:

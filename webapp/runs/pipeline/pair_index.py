@@ -1,8 +1,8 @@
 """The rows of a log of pairs that no later one takes the place of, found by the key of either side.
 
-Keys are found by hashes in sorted runs that are merged as they grow (the logarithmic method of Bentley and Saxe, 1980),
-so that neither a look-up nor a new row touches all the others. What a hash names is compared with the key itself; keys
-whose hash another key has as well are listed beside.
+Keys are found by hashes in runs that are merged as they grow (`hash_runs`), so that neither a look-up nor a new row
+touches all the others. What a hash names is compared with the key itself; keys whose hash another key has as well are
+listed beside.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from webapp.runs.pipeline.chunk import PAIRS
+from webapp.runs.pipeline.hash_runs import HashRun
 
 LINK, APART, GONE = "link", "apart", "gone"
 _HELD = {**PAIRS, "op": pl.Enum([LINK, APART, GONE])}
@@ -123,36 +124,30 @@ class _Keys:
     """Numbers of rows by hash of a key; in `odd` by key, where the hash names the row of another key."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[Array, Array]] = []
+        self._runs: list[HashRun] = []
         self.odd: dict[str, int] = {}
 
     def find(self, keys: pl.Series) -> Array:
         """Return the number that the hash of each key names, `_NOWHERE` if none."""
         hashes = _hashes(keys)
-        order = np.argsort(hashes)  # neighbours lie near each other in the runs, which is what a look-up costs
-        wanted, found = hashes[order], np.full(len(hashes), _NOWHERE, dtype=np.uint32)
-        for run, numbers in self._runs:
-            at = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
-            same = run[at] == wanted
-            found[same] = numbers[at[same]]
-        back = np.empty_like(found)
-        back[order] = found
-        return back
+        order, found = np.argsort(hashes), np.full(len(hashes), _NOWHERE, dtype=np.uint32)
+        wanted = hashes[order]
+        for run in self._runs:
+            same, numbers = run.find(wanted)
+            found[order[same]] = numbers[same]
+        return found
 
     def add(self, keys: pl.Series, first: int, known: pl.Series) -> None:
         """Add keys, each only once, that the rows from number `first` on have; `known` has those of all before."""
         there = np.flatnonzero(keys.is_not_null().to_numpy())
         mine = keys.gather(there)
         self._set_aside(mine, known)
-        hashes = _hashes(mine)
-        order = np.argsort(hashes, kind="stable")
-        run = hashes[order], (there[order] + first).astype(np.uint32)
-        again = np.flatnonzero(run[0][1:] == run[0][:-1])
-        self.odd |= {str(keys[int(at - first)]): int(at) for at in run[1][again]}
-        while self._runs and len(self._runs[-1][0]) <= _GROWS * len(run[0]):
-            run = _merged(self._runs.pop(), run)
-        if len(run[0]):
-            self._runs.append(_last_of_each(*run))
+        run = HashRun.of(_hashes(mine), (there + first).astype(np.uint32))
+        self.odd |= {str(keys[int(at - first)]): int(at) for at in run.numbers[run.repeated()]}
+        while self._runs and len(self._runs[-1]) <= _GROWS * len(run):
+            run = _last_of_each(self._runs.pop().merged(run))
+        if len(run):
+            self._runs.append(_last_of_each(run))
 
     def _set_aside(self, keys: pl.Series, known: pl.Series) -> None:
         """List the keys beside whose place others take now."""
@@ -167,15 +162,9 @@ def _hashes(keys: pl.Series) -> Array:
     return keys.hash().to_numpy()
 
 
-def _merged(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
-    hashes, numbers = (np.concatenate(parts) for parts in zip(one, other, strict=True))
-    order = np.argsort(hashes, kind="stable")  # both are sorted, so that they are only merged
-    return _last_of_each(hashes[order], numbers[order])
-
-
-def _last_of_each(hashes: Array, numbers: Array) -> tuple[Array, Array]:
-    last = np.append(hashes[1:] != hashes[:-1], [True])
-    return (hashes, numbers) if last.all() else (hashes[last], numbers[last])
+def _last_of_each(run: HashRun) -> HashRun:
+    last = ~run.repeated()
+    return run if last.all() else HashRun(run.hashes[last], run.numbers[last])
 
 
 def _there(numbers: pl.Series) -> Array:
