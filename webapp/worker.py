@@ -22,6 +22,7 @@ from rq.serializers import JSONSerializer
 
 import webapp.runs.execution  # noqa: F401 - imported before the fork, so that a job starts at once
 from config import Settings, from_environment
+from connectors.builtin.database_idle import KEPT
 from rules.documents.shape import json_schema
 from rules.documents.sync import SyncRule
 from webapp.cases import pairs
@@ -115,6 +116,7 @@ class RunWorker(Worker):
         signal.signal(signal.SIGTERM, self._stop)
         self._is_horse = True
         warm_up()
+        KEPT.begin(seconds=60)
         for order in orders(channel, self._rest):
             job = Job.fetch(order.job, connection=self.connection, serializer=self.serializer)
             execution = Execution(order.execution, order.job, connection=self.connection, worker_name=self.name)

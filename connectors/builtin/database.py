@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_flavor import Flavor
+from connectors.builtin.database_idle import KEPT, key_of
 from connectors.builtin.database_queries import QUERY, READ_ONLY, Query, queries
 from connectors.builtin.database_read import Reader
 from connectors.builtin.database_types import Table
@@ -31,6 +32,8 @@ class Database(Connector):
     """A database; what differs between databases is in the flavor and in how a connection is opened."""
 
     flavor: ClassVar[Flavor]
+    kept: ClassVar[bool] = False
+    """Whether a connection may stay open for whoever opens the same database next."""
     url: ClassVar[str]
     """The SQLAlchemy dialect and driver; settings and secrets never become part of a URL."""
 
@@ -97,10 +100,13 @@ class Database(Connector):
             return self._fences.applied(connection, fence)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, or leave one to whoever comes next."""
         if "_engine" in self.__dict__:
-            self._engine.dispose()
-            del self.__dict__["_engine"]
+            engine: sa.Engine = self.__dict__.pop("_engine")
+            if self.kept:
+                KEPT.give(key_of(type(self), self.settings, self.context), engine)
+            else:
+                engine.dispose()
 
     @contextlib.contextmanager
     def session(self, object_name: str | None = None) -> Iterator[sa.Connection]:
@@ -126,6 +132,8 @@ class Database(Connector):
 
     @cached_property
     def _engine(self) -> sa.Engine:
+        if self.kept and (known := KEPT.take(key_of(type(self), self.settings, self.context))):
+            return known
         engine = sa.create_engine(
             self.url, creator=self.open, poolclass=sa.QueuePool, pool_size=1, max_overflow=4, hide_parameters=True,
             **self.engine_options(),

@@ -77,6 +77,7 @@ class MySQL(CapturedDatabase):
     )
     flavor = MySQLFlavor()
     url = "mysql+pymysql://"
+    kept = True
 
     def engine_options(self) -> dict[str, Any]:
         """Give parameters by position, which is how rows are given."""

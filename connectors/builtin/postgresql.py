@@ -68,6 +68,7 @@ class PostgreSQL(CapturedDatabase):
     )
     flavor = PostgreSQLFlavor()
     url = "postgresql+psycopg://"
+    kept = True
 
     @property
     def namespace(self) -> str:
