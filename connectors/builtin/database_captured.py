@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 
-from connectors.builtin.database_changes import Follower, LastWindow, WindowLog, everything
+from connectors.builtin.database_changes import Follower, LastWindow, WindowLog
 from connectors.builtin.database_check import ServerDatabase
 from connectors.builtin.database_read import column_of
 from connectors.changes import ChangeLog
 from connectors.spi import Capture, Page, ReadRequest
+from connectors.told_changes import everything
 
 
 class CapturedDatabase(ServerDatabase):

@@ -215,16 +215,6 @@ class Follower:
         return nothing.with_columns(dead.alias(self.key.name)).select(request.schema.names)
 
 
-def everything(
-    pages: Callable[[ReadRequest], Iterator[Page]], request: ReadRequest, start: Callable[[], Mark]
-) -> Iterator[Page]:
-    """Yield all records, as a first read does; a later one goes on from where the log stood before the first page."""
-    after = request.after or {}
-    mark: Mark = dict(after["from"]) if after else start()
-    for page in pages(replace(request, capture=None, after=after.get("read"))):
-        yield replace(page, position={"from": mark, "read": dict(page.position)}, captured=mark)
-
-
 def _mark(at: Mark, until: Mark) -> Mark:
     """Return the place where a later read goes on: a transaction that was read in part is read again."""
     return {**until, **{name: value for name, value in at.items() if name != SKIP}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import polars as pl
 
+from connectors.builtin.delta_links import listened
 from connectors.builtin.rest_calls import Calls
 from connectors.builtin.rest_columns import flattened
+from connectors.builtin.rest_delta import DeltaLog
 from connectors.builtin.rest_listing import values_of_raws
 from connectors.builtin.rest_lookup import FEW, Items
 from connectors.builtin.rest_lost import Memory
@@ -24,11 +26,13 @@ from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_write import Writing
 from connectors.builtin.web_service import server_of
 from connectors.casting import SHOWN, short
+from connectors.changes import ChangeLog
 from connectors.errors import ObjectMissing
 from connectors.json_records import sample_of
 from connectors.sampling import schema_of
-from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from connectors.steps import stepwise
+from connectors.told_changes import Told, everything
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -94,7 +98,27 @@ class Rest(Connector):
         return schema_of(sample_of(records, complete=complete), (described.key,) if described.key else ())
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Yield the records of an object page by page."""
+        """Yield the records of an object page by page: all, or what was changed, or what the service tells of."""
+        if request.capture is not None:
+            return self._captured(request, request.capture)
+        return self._listed_pages(request)
+
+    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+        """Return what the service tells of the changes of an object."""
+        return DeltaLog(self.calls, self._object(name), capture)
+
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
+        """Yield which of the objects were changed: the service is asked from time to time."""
+        logs = {name: DeltaLog(self.calls, self._object(name), Capture("", "")) for name in names}
+        return listened(logs, {name: log.start() for name, log in logs.items()}, pause)
+
+    def _captured(self, request: ReadRequest, capture: Capture) -> Iterator[Page]:
+        log = DeltaLog(self.calls, self._object(request.object), capture)
+        if capture.since is None or "from" in (request.after or {}):
+            return everything(self._listed_pages, request, log.start)
+        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
+
+    def _listed_pages(self, request: ReadRequest) -> Iterator[Page]:
         return Reading(self.calls, self._object(request.object), request).pages()
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:

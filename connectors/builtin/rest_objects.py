@@ -98,6 +98,23 @@ class Parent(Described, frozen=True):
     once: bool = False
 
 
+class Delta(Described, frozen=True):
+    """The list in which the service itself tells what was changed behind a place (`@odata.deltaLink`).
+
+    It begins at `path` with `query` and, so that it tells of nothing that is there already, `latest`. Entries are at
+    `records`; `next` leads to the address of more of them, `link` to that of a later time. An entry that has the member
+    `removed` tells that its record is gone.
+    """
+
+    path: str
+    link: str
+    records: str = ""
+    next: str = ""
+    removed: str = "@removed"
+    query: dict[str, str] = {}
+    latest: dict[str, str] = {}
+
+
 class Find(Described, frozen=True):
     """How to find a record by an external key: a call with `{value}` in `path`, `query` or `body`.
 
@@ -188,7 +205,7 @@ class RestObject(Described, frozen=True):
     absent_is_empty: The service leaves the list out of its answer where it is empty.
     key: The field that tells the records apart.
     cap: The service stops at this many records without saying so: a list that long is an error, as it is incomplete.
-    paging, since, parent: See their classes.
+    paging, since, parent, delta: See their classes.
     item, item_record: One record by its key, for lookups; where it is in the answer.
     find: A record by its external key.
     etag: `header`, or where the ETag is in a record: writes carry If-Match.
@@ -212,6 +229,7 @@ class RestObject(Described, frozen=True):
     paging: Paging = Paging()
     since: Since | None = None
     parent: Parent | None = None
+    delta: Delta | None = None
     item: str = ""
     item_record: str = ""
     find: Find | None = None
@@ -272,7 +290,23 @@ def objects_of(document: Any) -> dict[str, RestObject]:
         problem = described_wrongly(described, names[:number], names, number + 1)
         if problem:
             raise Misconfigured(problem, msg("Correct it in the connection's settings."))
-    return {described.name: described for described in found}
+    return _without_circles({described.name: described for described in found})
+
+
+def _without_circles(objects: dict[str, RestObject]) -> dict[str, RestObject]:
+    """Return the objects; a list that is read for each record of itself, by way of others, would never end."""
+    for name, described in objects.items():
+        above, met = described.parent, {name}
+        while above is not None and above.object not in met:
+            met.add(above.object)
+            above = objects[above.object].parent
+        if above is not None and above.object == name and len(met) > 1:
+            raise Misconfigured(
+                msg("Object '{name}' is read for each record of an object that is read for its records, so neither "
+                    "can begin.", name=name),
+                msg("Correct it in the connection's settings."),
+            )  # fmt: skip
+    return objects
 
 
 def _field(described: FieldDescription) -> Field:

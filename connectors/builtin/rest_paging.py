@@ -18,6 +18,7 @@ from connectors.builtin.rest_listing import Listing, Raw
 from connectors.builtin.rest_objects import RestObject
 from connectors.errors import Fatal, Forbidden, Misconfigured
 from connectors.http_client import same_origin, shown
+from connectors.http_reply import Reply
 from connectors.json_records import decode, encode, member, text_of
 from rules.text import msg
 
@@ -49,7 +50,6 @@ class Walk:
     calls: Calls
     described: RestObject
     asked: Asked = Asked()
-    path: str = ""
     _seen: set[str] = field(default_factory=set)
     _last: Sequence[Raw] = ()
     _direction: int = 0
@@ -101,7 +101,7 @@ class Walk:
             parameters = {**self.asked.body, **(mine if in_body else {})}
             body = encode(placed(described.body, parameters))
         return Request(
-            self.path or described.path, described.method, query, body, repeatable=True, **known  # type: ignore[arg-type]
+            described.path, described.method, query, body, repeatable=True, **known  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _records(self, listing: Listing) -> list[Raw]:
@@ -197,17 +197,7 @@ class Walk:
         found = self._cursor(listing, []) if self.described.paging.next else response.links.get("next", {}).get("url")
         if found is None:
             return None
-        target = response.url.join(str(found))
-        if not same_origin(httpx.URL(absolute(self.calls.options.base_url, "")), target):
-            raise Forbidden(
-                msg("The next page of '{name}' is said to be at {url}, which is another service.",
-                    name=self.described.name, url=shown(target)),
-                msg("Credentials are not sent there. Check the address of the connection."),
-                object_name=self.described.name,
-            )  # fmt: skip
-        secret = self.calls.credentials.secret_parameters
-        kept = [(name, value) for name, value in parse_qsl(target.query.decode(), keep_blank_values=True)]
-        return str(target.copy_with(params=[(name, value) for name, value in kept if name not in secret]))
+        return link_to(self.calls, self.described.name, response, str(found))
 
     def _guard(self, state: State, records: Sequence[Raw]) -> None:
         """Notice a list that turns in a circle: the same place again, or the same page twice."""
@@ -240,6 +230,21 @@ class Walk:
             msg("Correct the paging of the object '{name}'.", name=self.described.name),
             object_name=self.described.name,
         )  # fmt: skip
+
+
+def link_to(calls: Calls, name: str, response: Reply, link: str) -> str:
+    """Return the whole address of a link in an answer, without what may be secret; refuses one to another service."""
+    target = response.url.join(link)
+    if not same_origin(httpx.URL(absolute(calls.options.base_url, "")), target):
+        raise Forbidden(
+            msg("The next page of '{name}' is said to be at {url}, which is another service.",
+                name=name, url=shown(target)),
+            msg("Credentials are not sent there. Check the address of the connection."),
+            object_name=name,
+        )  # fmt: skip
+    secret = calls.credentials.secret_parameters
+    kept = [(key, value) for key, value in parse_qsl(target.query.decode(), keep_blank_values=True)]
+    return str(target.copy_with(params=[(key, value) for key, value in kept if key not in secret]))
 
 
 def placed(body: Any, parameters: Mapping[str, Any]) -> Any:

@@ -122,6 +122,6 @@ SPEC = ConnectorSpec(
     label=N_("REST with JSON or XML"),
     category=N_("Web services"),
     summary=N_("Reads and writes records of a web service that speaks JSON or XML over HTTP."),
-    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True),
+    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True, capture=True),
     settings=_SERVICE,
 )

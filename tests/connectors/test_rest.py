@@ -27,6 +27,7 @@ from connectors.spi import Context, Cursor, Fence, ReadRequest
 from connectors.testing import TITLE, ConnectorConformance, Settings
 from rules.schema import Change, Field, FieldType, Op, Schema
 from tests.connectors.test_files import encoded
+from tests.delta_links import DeltaLinks, GoneError
 
 HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
 PEOPLE = Schema((Field("id", FieldType.INTEGER, nullable=False), Field("name")), ("id",))
@@ -46,10 +47,13 @@ class Api:
     def __init__(self, reply: Callable[..., Any]) -> None:
         self.reply = reply
         self.rows: dict[int, dict[str, str]] = {}
+        self.deltas = DeltaLinks()
 
     def __call__(self, request: Any) -> Any:
         if request.headers.get("authorization") != "Bearer good-token":
             return self.reply(401, {"message": "who are you"})
+        if request.path == "/api/samples/delta":
+            return self.delta(request)
         if request.path == "/api/samples":
             return {"GET": self.list, "POST": self.create}[request.method](request)
         key = int(request.path.removeprefix("/api/samples/"))
@@ -61,6 +65,16 @@ class Api:
         size, page = int(request.query["size"][0]), int(request.query["page"][0])
         rows = list(self.rows.values())[(page - 1) * size : page * size]
         return self.reply(body='{"data": {"items": [' + ",".join(map(text, rows)) + "]}}")
+
+    def delta(self, request: Any) -> Any:
+        token = self.deltas.latest if request.query == {"token": ["latest"]} else request.query["token"][0]
+        try:
+            told, token, over = self.deltas.part(token, 3)
+        except GoneError:
+            return self.reply(410, {"error": {"code": "resyncRequired", "message": "start anew"}})
+        entries = [{"id": key, **({"@removed": {"reason": "deleted"}} if gone else {})} for key, gone in told]
+        link = f"/api/samples/delta?token={token}"
+        return self.reply(200, {"value": entries, "@delta" if over else "@next": link})
 
     def create(self, request: Any) -> Any:
         row = members(request.body)
@@ -121,6 +135,13 @@ class TestRest(ConnectorConformance):
             "create": {"path": "/samples"},
             "update": {"method": "PATCH", "path": "/samples/{key}"},
             "delete": {"method": "DELETE", "path": "/samples/{key}"},
+            "delta": {
+                "path": "/samples/delta",
+                "records": "value",
+                "next": "@next",
+                "link": "@delta",
+                "latest": {"token": "latest"},
+            },
             "fields": fields,
         }
         return {
@@ -131,7 +152,21 @@ class TestRest(ConnectorConformance):
         }
 
     def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
+        self.kept = schema
         self.api.rows = {r["id"]: members(encoded(r, schema)) for r in records.iter_rows(named=True)}
+
+    def change(self, settings: Settings, records: pl.DataFrame, removed: pl.Series) -> None:
+        rows = {r["id"]: members(encoded(r, self.kept)) for r in records.iter_rows(named=True)}
+        self.api.rows |= rows
+        for key in removed:
+            del self.api.rows[key]
+        self.api.deltas.changed(rows)
+        self.api.deltas.removed(removed)
+
+    def rename(self, settings: Settings, old: Any, new: Any) -> None:
+        self.api.rows[new] = {**self.api.rows.pop(old), "id": str(new)}
+        self.api.deltas.removed([old])
+        self.api.deltas.changed([new])
 
     def broken(self, settings: Settings) -> Sequence[Settings]:
         return [

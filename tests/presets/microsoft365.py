@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.delta_links import DeltaLinks, GoneError
 from tests.presets.server import Asked, Refused, Reply, Row, Vendor, route
 
 FIELDS = {
@@ -19,6 +20,7 @@ class Microsoft365(Vendor):
     preset = "microsoft365"
     answers = {"tenant": "acme.onmicrosoft.com", "client_id": "app", "client_secret": "shh"}
     hosts = {"graph.microsoft.com", "login.microsoftonline.com"}
+    captured = True
     delay = 5.0
     samples = {
         "users": (
@@ -36,6 +38,10 @@ class Microsoft365(Vendor):
     unseen = ("passwordProfile",)
     truth = {"users": {"id": "id-7", "displayName": "User 7", "accountEnabled": True, "businessPhones": "[]"}}
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.deltas = {name: DeltaLinks() for name in FIELDS}
+
     def records(self) -> dict[str, dict[str, Row]]:
         made: dict[str, dict[str, Row]] = {"users": {}, "groups": {}}
         for name, count in (("users", 1210), ("groups", 30)):
@@ -52,6 +58,10 @@ class Microsoft365(Vendor):
     def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Reply:
         inner = {"date": "2025-03-01T08:00:00", "request-id": "1", "client-request-id": "1"}
         return Reply({"error": {"code": code, "message": message, "innerError": inner}}, status, headers or {})
+
+    def forget(self, name: str) -> None:
+        self.deltas[name].changed(["id-1"])
+        self.deltas[name].forgotten = len(self.deltas[name].log)
 
     def unauthorized(self) -> Reply:
         return self._error(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired.")
@@ -85,6 +95,24 @@ class Microsoft365(Vendor):
             answer["@odata.nextLink"] = f"{self.url}/v1.0/{name}?$select={chosen}&$top={top}&$skiptoken={at + top}"
         return Reply({**answer, "value": [self._shown(name, row, fields) for row in rows[at : at + top]]})
 
+    @route("GET", "/v1.0/{name}/delta")
+    def delta(self, asked: Asked, name: str) -> Reply:
+        token = asked.query.get("$deltatoken") or asked.query["$skiptoken"]
+        self.only(asked.query, *(("$select", "$deltatoken") if token == "latest" else ("$deltatoken", "$skiptoken")))
+        self._shown(name, next(iter(self.rows[name].values())), asked.query.get("$select", "id").split(","))
+        deltas = self.deltas[name]
+        try:
+            told, behind, over = deltas.part(deltas.latest if token == "latest" else token, 2)
+        except GoneError:
+            raise Refused(self._error(410, "syncStateNotFound", "The delta token is expired.")) from None
+        entries: list[Row] = [
+            {"id": key, "@removed": {"reason": "changed"}} if gone else {"id": key, "displayName": "only what changed"}
+            for key, gone in told
+        ]
+        link = f"{self.url}/v1.0/{name}/delta?{'$deltatoken' if over else '$skiptoken'}={behind}"
+        answer = {"@odata.context": f"https://graph.microsoft.com/v1.0/$metadata#{name}", "value": entries}
+        return Reply({**answer, "@odata.deltaLink" if over else "@odata.nextLink": link})
+
     def _shown(self, name: str, row: Row, fields: list[str]) -> Row:
         unknown = [field for field in fields if field not in row]
         if unknown:
@@ -104,11 +132,13 @@ class Microsoft365(Vendor):
             raise self.wrong(f"A value is required for property '{min(missing)}' of resource '{name[:-1].title()}'.")
         record = {**self._record(name, 9000), **values}
         self.rows[name][record["id"]] = record
+        self.deltas[name].changed([record["id"]])
         return Reply(record, 201)
 
     @route("PATCH", "/v1.0/{name}/{key}")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
         self._there(name, key).update(self._values(asked, name))
+        self.deltas[name].changed([key])
         return Reply(None, 204)
 
     @route("DELETE", "/v1.0/{name}/{key}")
@@ -116,6 +146,7 @@ class Microsoft365(Vendor):
         self.only(asked.query)
         self._there(name, key)
         del self.rows[name][key]
+        self.deltas[name].removed([key])
         return Reply(None, 204)
 
     def _values(self, asked: Asked, name: str) -> Row:

@@ -99,6 +99,8 @@ class Vendor:
     """What the refusal of `bad` says."""
     unseen: ClassVar[tuple[str, ...]] = ()
     """Fields that are written and never shown."""
+    captured: ClassVar[bool] = False
+    """The vendor keeps a log of changes."""
     delay: ClassVar[float] = 1.0
     """Seconds that the refusal for too many calls asks to wait at least."""
 
@@ -150,6 +152,10 @@ class Vendor:
     def expire(self) -> None:
         """Make what was issued expire."""
         self.token = ""
+
+    def forget(self, name: str) -> None:
+        """Forget what was changed in an object so far."""
+        raise NotImplementedError
 
     def only(self, given: Iterable[str], *known: str) -> None:
         """Refuse parameters that are not known."""

@@ -6,6 +6,7 @@ import importlib
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from connectors import registry
 from connectors.errors import Fatal
 from connectors.presets import Preset, Said, all_presets, answers_of, filled, named, problems_with
 from connectors.presets.document import placeholders
-from connectors.spi import Connector, Context, Cursor, ReadRequest, SettingKind
+from connectors.spi import Capture, Connector, Context, Cursor, Page, ReadRequest, SettingKind
 from rules.schema import Change, Op, Schema
 from tests.presets.server import Row, Site, Vendor
 from webapp.connections.validation import validate_settings, with_defaults
@@ -242,6 +243,40 @@ def test_records_are_written(preset: Preset, vendor: Vendor) -> None:
 def change(op: Op, schema: Schema, key: str, row: Row) -> Change:
     columns = {name: pl.Series(name, [value], schema[name].dtype, strict=False) for name, value in row.items()}
     return Change(op, key, pl.DataFrame(columns))
+
+
+def test_changes_are_told(preset: Preset, vendor: Vendor) -> None:
+    """Where the vendor keeps a log, what was written since a first read comes by it, and what is gone is named."""
+    with opened(vendor) as connector:
+        for described in (o for o in preset.objects if o.name in vendor.samples and vendor.captured):
+            name, key, schema = described.name, described.key, connector.schema(described.name)
+            capture = Capture("syncline", key)
+            log = connector.change_log(name, capture)
+            assert log.missing() == []
+            log.keep()
+            first = captured(connector, name, schema, capture)
+            gone, changed = first[0].records[key][0], first[0].records[key][1]
+            fresh, values = vendor.samples[name]
+            made = connector.write(name, schema, [change(Op.CREATE, schema, key, fresh)]).keys[0]
+            connector.write(name, schema, [change(Op.UPDATE, schema, key, {key: changed, **values})])
+            connector.write(name, schema, [change(Op.DELETE, schema, key, {key: gone})])
+            assert made is not None
+            since = replace(capture, since=first[-1].captured)
+            assert log.pending(dict(since.since or {}))
+            pages = captured(connector, name, schema, since)
+            assert {k for page in pages for k in page.records[key]} == {made[0], changed}
+            assert [k for page in pages if page.deleted is not None for k in page.deleted[key]] == [gone]
+            mark = dict(pages[-1].captured or {})
+            assert not log.pending(mark)
+            assert log.state(mark).lost is None
+            vendor.forget(name)
+            assert log.state(mark).lost is not None
+
+
+def captured(connector: Connector, name: str, schema: Schema, capture: Capture) -> list[Page]:
+    pages = list(connector.read(ReadRequest(name, schema, page_size=500, capture=capture)))
+    assert [reject.message for page in pages for reject in page.rejects] == []
+    return pages
 
 
 def test_credentials_that_expire_are_renewed(preset: Preset, vendor: Vendor) -> None:
