@@ -104,28 +104,31 @@ class Reader:
         typed = values.cast(column.field.dtype, strict=False)
         wanted = typed.filter(typed.cast(values.dtype, strict=False) == values).unique(maintain_order=True)
         found, bad = [self._empty()], list[Reject]()
+        if wanted.len() > self._flavor.lookup and self._are_none(session, column, wanted):
+            return found[0], bad
         for start in range(0, wanted.len(), self._flavor.lookup):
             some = wanted.slice(start, self._flavor.lookup)
-            statement = self._select(()).where(self._flavor.among(column, some))
-            statement = statement if only is None else statement.where(only)
+            if self._are_none(session, column, some):
+                continue
             with session() as connection:
-                if self._table.key == (key,) and some.len() >= BULK and self._none_between(connection, column, some):
-                    continue
+                statement = self._select(()).where(self._flavor.among(column, some))
+                statement = statement if only is None else statement.where(only)
                 records, rejects = self._frame(self._fetch(connection, statement, (), some.len()))
             bad += rejects
             # a database may compare texts without regard to case or trailing spaces
             found.append(records.filter(pl.col(key).is_in(some.implode())) if key in records.columns else records)
         return pl.concat(found), bad
 
-    def _none_between(self, connection: sa.Connection, column: Column, numbers: pl.Series) -> bool:
+    def _are_none(self, session: Session, column: Column, numbers: pl.Series) -> bool:
         """Tell whether no record has a key from the lowest to the highest of these, as while a first load goes on."""
-        if column.field.type is not FieldType.INTEGER:
+        if self._table.key != (column.name,) or numbers.len() < BULK or column.field.type is not FieldType.INTEGER:
             return False
-        self._flavor.by_index(connection)
         lowest, highest = (self._flavor.parameter(column, number) for number in (numbers.min(), numbers.max()))
         within = self._flavor.order(column).between(lowest, highest)
         any_ = sa.select(sa.literal(1)).select_from(self._source).where(within).limit(1)
-        return connection.execute(any_).first() is None
+        with session() as connection:
+            self._flavor.by_index(connection)
+            return connection.execute(any_).first() is None
 
     def only(self, schema: Schema) -> Reader:
         """Return the reader of other fields of the table."""

@@ -225,7 +225,8 @@ def _joined(block: Sequence[_Cell]) -> pa.Array:
 
 
 def _filled(values: pl.Series) -> Array:
-    return values.to_physical().fill_null(0).to_numpy()
+    physical = values.to_physical()
+    return (physical.fill_null(0) if physical.null_count() else physical).to_numpy()
 
 
 _PLAIN: Mapping[str, Any] = {

@@ -118,7 +118,8 @@ def meet(partner: pl.Series, partners: pl.DataFrame) -> pl.DataFrame:
 
 def _changed(batch: Batch, met: pl.DataFrame, fields: Sequence[TargetField]) -> pl.Series:
     """Return the names of the fields that differ, a list a record; lists are made only where there are any."""
-    differs = pl.DataFrame({field.name: _differs(batch, met, field) for field in fields if field.on_update})
+    compared = [field for field in fields if field.on_update] if met[FOUND].any() else []
+    differs = pl.DataFrame({field.name: _differs(batch, met, field) for field in compared})
     none = pl.repeat([], met.height, dtype=pl.List(pl.String), eager=True).alias("changed")
     rows = differs.select(pl.any_horizontal(pl.all()).arg_true()).to_series() if differs.width else pl.Series([])
     if rows.is_empty():
