@@ -56,7 +56,7 @@ class Batches:
     def write(self, records: Sequence[Record], recognisable: Recognisable) -> Job[list[Result]]:
         """Write records and return what became of each. A batch that is refused as a whole is sent by halves."""
         try:
-            request = recognisable(self._request(records))
+            request = recognisable(self.request(records))
             response = yield from self.calls.responding(request)
         except Unavailable as error:
             return (yield from self._after_loss(records, recognisable, error))
@@ -92,7 +92,8 @@ class Batches:
         rest = iter((yield from self.write(left, recognisable)) if left else [])
         return [result or next(rest) for result in results]
 
-    def _request(self, records: Sequence[Record]) -> Request:
+    def request(self, records: Sequence[Record]) -> Request:
+        """Return the call that writes records."""
         key, call = self.change.key, self.call
         values = [self.bodies.values(record) for record in records]
         body, kind = self.bodies.body_of_many(call, values, [record.get(key) for record in records])

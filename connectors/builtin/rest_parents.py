@@ -44,14 +44,14 @@ class Family:
         state is read again and left out.
         """
         tree = self.parent.object == self.described.name
-        parents = list(self.parent.also) if tree else self._parents()
+        parents = self._parents()
         behind = None if state is None or not (tree or self.parent.once) else state
         place = 0 if state is None or behind else self._place(parents, state)
         inner = None if state is None or behind else state["inner"]
         if not parents:
             yield Batch([], {"parent": "", "at": 0, "inner": None}, None)
         while place < len(parents):
-            for batch in self._walk(parents[place]).batches(inner):
+            for batch in Walk(self.calls, self.placed(parents[place]), self.asked).batches(inner):
                 mine = {"parent": parents[place], "at": place, "inner": batch.state}
                 records = self._told(self._once(batch.records), parents[place])
                 if tree:
@@ -63,17 +63,22 @@ class Family:
         if behind is not None:
             raise self._lost(behind)
 
-    def _walk(self, parent: str) -> Walk:
+    def first(self) -> str | None:
+        """Return the first parent, None where there is none."""
+        return next(self._found(), None)
+
+    def placed(self, parent: str) -> RestObject:
+        """Return the list of one parent, as if it were a list of its own."""
         above = self.calls.options.objects[self.parent.object]
         key = self.parent.field or above.key
         number = any(f.name == key and f.type is FieldType.INTEGER for f in above.fields) and parent.isdecimal()
         place = {"parent": int(parent) if number else parent}
-        described = msgspec.structs.replace(
+        return msgspec.structs.replace(
             self.described,
+            path=self.described.path.replace("{parent}", quote(parent, safe="")),
             query=filled(self.described.query, {"parent": parent}),
             body=filled(self.described.body, place),
         )
-        return Walk(self.calls, described, self.asked, described.path.replace("{parent}", quote(parent, safe="")))
 
     def _once(self, records: Sequence[Raw]) -> list[Raw]:
         """Return the records that were not met under another parent, if each is to be met once."""
@@ -114,13 +119,21 @@ class Family:
         )  # fmt: skip
 
     def _parents(self) -> list[str]:
-        above = self.calls.options.objects[self.parent.object]
-        found: dict[str, None] = dict.fromkeys(self.parent.also)
-        for batch in batches(self.calls, above, Asked()):
-            for record in batch.records:
-                found[self._key(above, self.parent.field or above.key, record)] = None
+        found: dict[str, None] = {}
+        for key in self._found():
+            found[key] = None
             self._check_count(len(found))
         return list(found)
+
+    def _found(self) -> Iterator[str]:
+        """Yield the parents, one that is met again as well."""
+        yield from self.parent.also
+        if self.parent.object == self.described.name:
+            return
+        above = self.calls.options.objects[self.parent.object]
+        for batch in batches(self.calls, above, Asked()):
+            for record in batch.records:
+                yield self._key(above, self.parent.field or above.key, record)
 
     def _check_count(self, count: int) -> None:
         if count > self.parent.most:

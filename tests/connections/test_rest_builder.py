@@ -18,6 +18,7 @@ from tests.webapp.conftest import admin_client, app, client, client_of, settings
 from webapp.connections import rest_builder as building
 from webapp.connections import services
 from webapp.connections.rest_answer import KEPT, LiveAnswer
+from webapp.connections.rest_builder_calls import with_results
 from webapp.extensions import SYSTEM, House
 
 CANARY = "s3cret-Canary"
@@ -179,7 +180,7 @@ def test_choosing_another_list(page: FlaskClient, near_service: Any) -> None:  #
         ("/empty", "There is no list of records in the answer"),
         ("/one", "There is no list of records in the answer"),
         ("", "Enter the path of the list"),
-        ("/x/{parent}/y", "read once for each record"),
+        ("/x/{parent}/y", "Choose the object for whose records the list is read"),
     ],
 )
 def test_answers_without_a_list(page: FlaskClient, near_service: Any, path: str, words: str) -> None:  # noqa: F811
@@ -292,6 +293,104 @@ def test_a_list_that_goes_on_is_told(page: FlaskClient, near_service: Any, reply
     form.step("add")
     assert "There are 61 records" in form.step("try", path="/people")
     assert "There are 61 records" not in form.step("try", by="page", parameter="page")
+
+
+CUSTOMERS = {"name": "customers", "path": "/customers", "records": "data", "key": "no"}
+CONTACTS = {
+    "name": "contacts", "path": "/customers/{parent}/contacts", "records": "data", "key": "id",
+    "parent": {"object": "customers", "as": "customer"},
+    "fields": [{"name": "id", "type": "integer"}, {"name": "mail", "type": "text"},
+               {"name": "customer", "type": "text"}],
+}  # fmt: skip
+
+
+def of_customers(request: Any, reply: Any) -> Any:  # noqa: F811
+    """Two customers with two contacts each, a list of changes in one call, and one without customers."""
+    if request.path == "/customers":
+        return reply(body={"data": [{"no": "K/1"}, {"no": "K2"}]})
+    if request.path == "/contacts/batch":
+        told = [{"id": one["id"], "status": 200, "error": None} for one in json.loads(request.body)["records"]]
+        told[-1] |= {"status": 422, "error": {"message": "no mail"}}
+        return reply(body={"done": {"results": told}})
+    if request.path.endswith("/contacts"):
+        number = 10 if "K%2F1" in request.path else 20
+        return reply(body={"data": [{"id": number + n, "mail": f"m{n}@x.example"} for n in (1, 2)]})
+    return reply(body={"data": []})
+
+
+def test_a_list_of_each_record_is_built(page: FlaskClient, near_service: Any, reply: Any) -> None:  # noqa: F811
+    """A sub-resource is chosen, tried with the first record or a named one, and its field for the parent is kept."""
+    near_service.answer = lambda request: of_customers(request, reply)
+    nobody = {"name": "nobody", "path": "/nobody", "records": "data", "key": "no"}
+    form = Form(page, base_url=near_service.url, objects=json.dumps([CUSTOMERS, nobody]))
+    form.step("add")
+    shown = form.step("try", path="/customers/{parent}/contacts", parent="customers", parent__as="customer")
+    assert "GET /customers/K%2F1/contacts" in shown
+    form.step("try", parent__key="K2")
+    assert near_service.received[-1].path == "/customers/K2/contacts"
+    form.step("done", field__0__type="integer")
+    assert form.objects[2] == {**CONTACTS, "fields": form.objects[2]["fields"]}
+    assert {one["name"] for one in form.objects[2]["fields"]} == {"id", "mail", "customer"}
+    objects_of(form.objects)
+    form.step("edit:2")
+    assert "has no records" in form.step("try", parent="nobody", parent__key="")
+    form.step("done", parent="customers", parent__also="a\n\n b ", parent__once="true", parent__field="no")
+    parent = {"object": "customers", "as": "customer", "field": "no", "also": ["a", "b"], "once": True}
+    assert form.objects[2]["parent"] == parent
+    form.step("edit:2")
+    form.step("done", parent="")
+    assert "parent" not in form.objects[2], "what is no sub-resource any more says so"
+
+
+def test_a_batch_is_tried_before_it_is_described(page: FlaskClient, near_service: Any, reply: Any) -> None:  # noqa: F811
+    """What a batch sends is shown; sent, its answer tells where the answers are, and the audit log who sent it."""
+    near_service.answer = lambda request: of_customers(request, reply)
+    form = Form(page, base_url=near_service.url, objects=json.dumps([CUSTOMERS, CONTACTS]), name="svc")
+    form.step("edit:1")
+    assert "Switch on several records" in form.step("show:update", update__on="true", update__path="/contacts/batch")
+    form.values.pop("b-update-batch", None)
+    shown = form.step("show:update", update__method="POST", update__batch="true", update__batch__size="50")
+    assert "POST /contacts/batch" in shown
+    assert "m1@x.example" in shown
+    assert near_service.received[-1].path != "/contacts/batch", "showing sends nothing"
+    form.step("send:update")
+    sent = json.loads(near_service.received[-1].body)
+    assert [one["id"] for one in sent["records"]] == [11, 12]
+    form.step("results:done.results")
+    form.step("done")
+    batch = form.objects[1]["update"]["batch"]
+    assert batch == {"size": 50, "records": "records", "results": "done.results", "match": "id", "status": "status",
+                     "message": "error.message"}  # fmt: skip
+    objects_of(form.objects)
+    events = page.get("/audit/").text
+    assert "sent a trial batch" in events
+    assert events.count("sent a trial batch") == 1
+    form.step("edit:1")
+    form.step("done", update__batch__records="", update__batch__size="no")
+    assert "Expected `int`" in form.text or "wrong" in form.text
+    form.step("done", update__batch__size="7", update__batch__results="", update__batch__match="")
+    assert form.objects[1]["update"]["batch"] == {"size": 7, "records": "", "status": "status", "message": "error.message"}  # fmt: skip # noqa: E501
+    form.step("edit:1")
+    form.values.pop("b-update-batch")
+    form.step("done")
+    assert form.objects[1]["update"] == {"path": "/contacts/batch", "method": "POST"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ([{"no": 1, "success": True}, {"no": 2, "success": False, "errors": []}], {"match": "no", "ok": "success"}),
+        ([{"status": "ok", "errors": []}], {"error": "errors"}),
+        ([{"result": {"statusCode": 201, "detail": "x"}}], {"status": "result.statusCode", "message": "result.detail"}),
+        ([{"status": 200}, {}], {}),
+        ([], {}),
+    ],
+)
+def test_how_answers_tell_what_became_of_records(answers: list[Any], found: dict[str, str]) -> None:
+    """Usual names are taken for what they say; what was chosen for other members stays."""
+    answer = LiveAnswer(200, 0.1, {"r": answers}, {"r": len(answers)})
+    made = with_results({"size": 5, "records": "", "results": "old", "ok": "old"}, answer, "r", "no")
+    assert made == {"size": 5, "records": "", "results": "r", **found}
 
 
 def test_answers_are_cut_short() -> None:

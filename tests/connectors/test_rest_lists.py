@@ -295,6 +295,17 @@ def test_descriptions_that_cannot_be(web: Any, described: Any, told: str) -> Non
         rest.objects()
 
 
+def test_lists_read_for_each_other_never_begin(web: Any) -> None:
+    """A circle of parents is refused with a name; a chain that ends in a tree is none."""
+    listed = [{"name": n, "path": f"/{n}/{{parent}}", "parent": {"object": p}} for n, p in ("ab", "bc", "ca")]
+    described = objects(*listed)
+    with service(web.url, objects=described) as rest, pytest.raises(Misconfigured, match="neither can begin"):
+        rest.objects()
+    described[2]["parent"] = {"object": "c", "also": ["root"]}
+    with service(web.url, objects=described) as rest:
+        assert [info.name for info in rest.objects()] == ["a", "b", "c"]
+
+
 def test_paths_into_lists_and_nothing(web: Any, reply: Any) -> None:
     """A path can count into lists; what is no object inside, or has no key, is put aside."""
     below = {"rows": people(1), "more": {"x": {"rows": people(2)}}}

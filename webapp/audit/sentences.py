@@ -28,6 +28,7 @@ SENTENCES: dict[str, str] = {
     Tag.CONNECTION_UPDATED: N_("{actor} changed the connection {subject}"),
     Tag.CONNECTION_DELETED: N_("{actor} deleted the connection {subject}"),
     Tag.CONNECTION_TESTED: N_("{actor} tested the connection {subject}"),
+    Tag.CONNECTION_TRIED: N_("{actor} sent a trial batch to the service of the connection {subject}"),
     Tag.CONNECTION_CONSENTED: N_("{actor} let the connection {subject} act for them in its service"),
     Tag.FILE_UPLOADED: N_("{actor} uploaded a file to the connection {subject}"),
     Tag.ENTITY_CREATED: N_("{actor} added the entity {subject}"),
@@ -89,6 +90,13 @@ SENTENCES: dict[str, str] = {
     Tag.CONFIGURATION_APPLIED: N_("{actor} applied configuration files"),
     Tag.CONFIGURATION_EXPORTED: N_("{actor} exported the configuration"),
     Tag.AUDIT_EXPORTED: N_("{actor} exported the audit log"),
+    Tag.AUDIT_REMOVED: N_("Old events were removed from the audit log, as its retention says"),
+    Tag.AUDIT_VERIFIED: N_("{actor} checked the seal of the audit log"),
+    Tag.AUDIT_KEY_ADDED: N_("{actor} gave the audit log the signing key {subject}"),
+    Tag.HOLD_PLACED: N_("{actor} placed the legal hold {subject}"),
+    Tag.HOLD_RELEASED: N_("{actor} released the legal hold {subject}"),
+    Tag.PERSON_EXPORTED: N_("{actor} exported what the audit log holds of {subject}"),
+    Tag.PERSON_ERASED: N_("{actor} erased the personal values of {subject} from the audit log"),
 }
 
 AREAS: tuple[tuple[str, str], ...] = (

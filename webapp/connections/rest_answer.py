@@ -74,21 +74,22 @@ class LiveAnswer:
     counts: Mapping[str, int] = field(default_factory=dict)
     linked: bool = False
     kind: str = ""
+    call: str = ""
+    """What was asked, such as GET /customers."""
 
     @classmethod
-    def of(cls, response: Said, seconds: float, secrets: Sequence[str], hide: Callable[[str], str] = str) -> LiveAnswer:
+    def of(
+        cls, response: Said, seconds: float, secrets: Sequence[str], hide: Callable[[str], str] = str, call: str = ""
+    ) -> LiveAnswer:
         """Return a response without the secrets and what was made of them, should the service repeat one."""
-        text = hide(response.text)
-        for secret in secrets:
-            for form in {secret, json.dumps(secret)[1:-1]}:
-                text = text.replace(form, HIDDEN)
+        text = without(response.text, secrets, hide)
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         counts: dict[str, int] = {}
         try:
             value = _cut(decode(text), "", counts, 0) if text.strip() else None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return cls(response.status_code, seconds, text[: 4 * _LONGEST], kind=kind or "text/plain")
-        return cls(response.status_code, seconds, value, counts, "next" in response.links)
+            return cls(response.status_code, seconds, text[: 4 * _LONGEST], kind=kind or "text/plain", call=call)
+        return cls(response.status_code, seconds, value, counts, "next" in response.links, call=call)
 
     @classmethod
     def read(cls, text: str) -> LiveAnswer | None:
@@ -158,6 +159,15 @@ class LiveAnswer:
         lines = _Lines(lists, self.counts)
         lines.add(self.value, "", "", 0)
         return lines.lines[:_LINES]
+
+
+def without(text: str, secrets: Sequence[str], hide: Callable[[str], str]) -> str:
+    """Return a text without secrets, as they are and as JSON writes them, and without what `hide` knows."""
+    text = hide(text)
+    for secret in secrets:
+        for form in {secret, json.dumps(secret)[1:-1]}:
+            text = text.replace(form, HIDDEN)
+    return text
 
 
 class _Lines:

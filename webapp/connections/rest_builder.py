@@ -17,12 +17,12 @@ from connectors.errors import ConnectorError
 from rules.schema import FieldType
 from rules.text import Message, msg
 from webapp.connections.rest_answer import LiveAnswer
+from webapp.connections.rest_builder_calls import CALLS, PREFIX, call_of, put, with_results
+from webapp.connections.rest_trials import Trial
 
 OBJECTS = "setting.objects"
-PREFIX = "b-"
 DEED = "b-do"
 NEW = "new"
-CALLS = {"create": "POST", "update": "PATCH", "delete": "DELETE"}
 
 _PLAIN = ("name", "path", "label", "records", "key", "item", "item_record")
 _PAGING = {
@@ -47,6 +47,10 @@ class Draft:
     answer: LiveAnswer | None = None
     offered: tuple[dict[str, Any], ...] = ()
     """Fields beside the chosen ones."""
+    parent_key: str = ""
+    """The record of the other object for which the list is tried; empty: its first."""
+    trial: Trial | None = None
+    """A batch as it would be sent, or was."""
 
     @property
     def number(self) -> int | None:
@@ -151,6 +155,8 @@ def proposed(draft: Draft, path: str, *, keep: bool = False) -> Draft:
         return draft
     found = {f.name: {"name": f.name, "type": f.type.value} for f in answer.fields(path)}
     document = {**draft.document, "records": path}
+    if told := _dict(document.get("parent")).get("as"):
+        found.setdefault(told, {"name": told, "type": FieldType.TEXT.value})
     if not keep or document.get("key") not in found:
         document["key"] = answer.key(path)
     if not keep or not document.get("paging"):
@@ -162,6 +168,45 @@ def proposed(draft: Draft, path: str, *, keep: bool = False) -> Draft:
     document = {name: value for name, value in document.items() if value not in ("", None)}
     offered = tuple(one for name, one in found.items() if name not in known) if keep else ()
     return replace(draft, document=document, offered=offered)
+
+
+def family(builder: Builder) -> list[dict[str, Any]]:
+    """Return what a live call needs: the object that is being built, and those whose records it is read for."""
+    draft = builder.draft
+    if draft is None:
+        return []
+    found = [draft.document]
+    others = {one.get("name"): one for n, one in enumerate(builder.objects) if n != draft.number}
+    while (above := others.pop(_dict(found[-1].get("parent")).get("object"), None)) is not None:
+        found.append(above)
+    return found
+
+
+def parents(builder: Builder) -> list[str]:
+    """Return the names of the other objects for whose records the list may be read."""
+    draft = builder.draft
+    if draft is None:
+        return []
+    others = [one.get("name") for number, one in enumerate(builder.objects) if number != draft.number]
+    names = dict.fromkeys((*others, _dict(draft.document.get("parent")).get("object")))
+    return [str(name) for name in names if name and name != draft.document.get("name")]
+
+
+def answered(builder: Builder, trial: Trial, path: str | None = None) -> Builder:
+    """Return the builder with a batch that was tried, and proposals of where its answers are."""
+    draft = builder.draft
+    if draft is None:
+        return builder
+    draft = replace(draft, trial=trial)
+    lists = [one.path for one in trial.answer.lists()] if trial.answer and trial.answer.good else []
+    call = _dict(draft.document.get(trial.call))
+    batch = _dict(call.get("batch"))
+    if path is None:
+        path = next(iter(lists), None) if not batch.get("results") else None
+    if path not in lists or trial.answer is None or path is None:
+        return replace(builder, draft=draft)
+    batch = with_results(batch, trial.answer, path, str(draft.document.get("key", "")))
+    return replace(builder, draft=replace(draft, document={**draft.document, trial.call: {**call, "batch": batch}}))
 
 
 def written(objects: Any) -> str:
@@ -178,27 +223,23 @@ def _draft(sent: Sent) -> Draft:
     original = _object(sent.get(PREFIX + "original", ""))
     document = dict(original)
     for name in _PLAIN:
-        _put(document, name, sent.get(PREFIX + name, "").strip())
+        put(document, name, sent.get(PREFIX + name, "").strip())
     if document.get("name", "") in ("", sent.get(PREFIX + "named")):
         document["name"] = _name_of(document.get("path", ""))
-    _put(document, "query", _query(sent.get(PREFIX + "query", "")))
-    _put(document, "paging", _paging(sent, original.get("paging")))
+    put(document, "query", _query(sent.get(PREFIX + "query", "")))
+    put(document, "paging", _paging(sent, original.get("paging")))
     since = sent.get(PREFIX + "since", "").strip()
-    _put(document, "since", {**_dict(original.get("since")), "parameter": since} if since else None)
+    put(document, "since", {**_dict(original.get("since")), "parameter": since} if since else None)
+    put(document, "parent", _parent(sent, original.get("parent")))
     for name in CALLS:
-        _put(document, name, _call(sent, name, _dict(original.get(name))))
+        put(document, name, call_of(sent, name, original.get(name)))
     fields, offered = _fields(sent, original)
-    _put(document, "fields", fields if PREFIX + "fixed" in sent else None)
+    put(document, "fields", fields if PREFIX + "fixed" in sent else None)
     answer = LiveAnswer.read(sent.get(PREFIX + "answer", ""))
     offered = offered if PREFIX + "fixed" in sent else [*fields, *offered]
-    return Draft(sent[PREFIX + "at"], document, original, answer, tuple(offered))
-
-
-def _put(document: dict[str, Any], name: str, value: Any) -> None:
-    if value:
-        document[name] = value
-    else:
-        document.pop(name, None)
+    trial = Trial.read(sent.get(PREFIX + "trial", ""))
+    key = sent.get(PREFIX + "parent-key", "").strip()
+    return Draft(sent[PREFIX + "at"], document, original, answer, tuple(offered), key, trial)
 
 
 def _query(text: str) -> dict[str, str]:
@@ -220,13 +261,17 @@ def _paging(sent: Sent, original: Any) -> dict[str, Any] | None:
     return found
 
 
-def _call(sent: Sent, name: str, original: dict[str, Any]) -> dict[str, Any] | None:
-    if f"{PREFIX}{name}-on" not in sent:
+def _parent(sent: Sent, original: Any) -> dict[str, Any] | None:
+    above = sent.get(PREFIX + "parent", "").strip()
+    if not above:
         return None
-    call = dict(original)
-    for part in ("method", "path", "wrap", "key"):
-        _put(call, part, sent.get(f"{PREFIX}{name}-{part}", "").strip())
-    return call
+    found = {**_dict(original), "object": above}
+    for name in ("field", "as"):
+        put(found, name, sent.get(f"{PREFIX}parent-{name}", "").strip())
+    also = sent.get(PREFIX + "parent-also", "").splitlines()
+    put(found, "also", [value.strip() for value in also if value.strip()])
+    put(found, "once", PREFIX + "parent-once" in sent)
+    return found
 
 
 def _fields(sent: Sent, original: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -237,8 +282,8 @@ def _fields(sent: Sent, original: Mapping[str, Any]) -> tuple[list[dict[str, Any
     number = 0
     while (name := sent.get(f"{PREFIX}field-{number}-name")) is not None:
         one = {**before.get(name, {}), "name": name}
-        _put(one, "type", sent.get(f"{PREFIX}field-{number}-type", FieldType.TEXT.value))
-        _put(one, "label", sent.get(f"{PREFIX}field-{number}-label", "").strip())
+        put(one, "type", sent.get(f"{PREFIX}field-{number}-type", FieldType.TEXT.value))
+        put(one, "label", sent.get(f"{PREFIX}field-{number}-label", "").strip())
         (chosen if f"{PREFIX}field-{number}-use" in sent else others).append(one)
         number += 1
     return chosen, others

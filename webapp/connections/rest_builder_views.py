@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from flask import abort, request
 from werkzeug.wrappers import Response
 
 from connectors.builtin.rest import Rest
-from connectors.builtin.rest_calls import Request
 from connectors.errors import ConnectorError, Misconfigured
-from connectors.json_records import encode
 from connectors.spi import Connector, ConnectorSpec
 from rules.schema import FieldType
 from rules.text import msg
-from webapp.connections import forms, probing
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.connections import forms, probing, rest_trials
 from webapp.connections import rest_builder as building
+from webapp.connections.documents import KIND
 from webapp.connections.errors import sentence
-from webapp.connections.opening import secret_values
 from webapp.connections.pages import ConnectionRoom
 from webapp.connections.rest_answer import LiveAnswer
-from webapp.connections.rest_builder import Builder
+from webapp.connections.rest_builder import Builder, Draft
+from webapp.connections.rest_builder_calls import CALLS
 from webapp.connections.store import ConnectionRow
 from webapp.web.views import can, expose, has_access, permission_name
+
+T = TypeVar("T")
 
 
 class RestBuilderView(ConnectionRoom):
@@ -51,53 +54,62 @@ class RestBuilderView(ConnectionRoom):
         return self.page("connections/rest_builder.html", row=row, deed=deed, **shown(builder))
 
     def _done(self, builder: Builder, deed: str, what: str, row: ConnectionRow | None) -> Builder:
+        draft = builder.draft
         if deed == "try":
             return building.tried(builder, self._asked(builder, row))
-        if deed == "records" and builder.draft is not None:
-            return replace(builder, draft=building.proposed(builder.draft, what))
+        if deed == "records" and draft is not None:
+            return replace(builder, draft=building.proposed(draft, what))
+        if deed == "results" and draft is not None and draft.trial is not None:
+            return building.answered(builder, draft.trial, what)
+        if deed in ("show", "send") and what in CALLS:
+            return building.answered(builder, self._batch(builder, what, row, send=deed == "send"))
         return _DEEDS.get(deed, _same)(builder, what)
 
     def _asked(self, builder: Builder, row: ConnectionRow | None) -> LiveAnswer:
         """Return what the service answers to the list that is being built."""
-        document = builder.draft.document if builder.draft else {}
-        if not document.get("path"):
-            raise Misconfigured(msg("Enter the path of the list."))
-        if "{parent}" in document["path"]:
+        draft = _with_path(builder)
+        if "{parent}" in draft.document["path"] and not draft.document.get("parent"):
             raise Misconfigured(
-                msg("This list is read once for each record of another object."),
-                msg("Write one of their keys in place of {place} to try it, and put {place} back before you go on.",
-                    place="{parent}"),
-            )  # fmt: skip
+                msg("{place} stands for a record of another object, and none is chosen.", place="{parent}"),
+                msg("Choose the object for whose records the list is read."),
+            )
+        name = str(draft.document.get("name", ""))
+        return self._ask(builder, row, lambda c: rest_trials.asked(c, name, draft.parent_key))
+
+    def _batch(self, builder: Builder, call: str, row: ConnectionRow | None, *, send: bool) -> rest_trials.Trial:
+        """Return a batch of the list's first records; what is sent to a system is audited before it is."""
+        draft = _with_path(builder)
+        if not (draft.document.get(call) or {}).get("batch"):
+            raise Misconfigured(msg("Switch on several records in one call first."))
+        name = str(draft.document.get("name", ""))
+        if send:
+            about = {"object": name, "call": call, "records": rest_trials.RECORDS}
+            subject = Subject(KIND, row.name if row else request.form.get("name", "").strip() or Rest.spec.name)
+            with self.house.db.begin() as tx:
+                record(tx, self.actor, self.house.clock(), Event(Tag.CONNECTION_TRIED, subject, after=about))
+        return self._ask(builder, row, partial(rest_trials.tried, name=name, call=call, send=send))
+
+    def _ask(self, builder: Builder, row: ConnectionRow | None, question: Callable[[Connector], T]) -> T:
         stated = forms.document_of(Rest.spec, request.form, row)["settings"]
-        return probing.ask_draft(
-            self.house,
-            "rest",
-            {**stated, "objects": [document]},
-            row.name if row else None,
-            lambda c: call(c, document),
-        )
+        settings = {**stated, "objects": building.family(builder)}
+        return probing.ask_draft(self.house, "rest", settings, row.name if row else None, question)
 
 
-def call(connector: Connector, document: Mapping[str, Any]) -> LiveAnswer:
-    """Make the call that reads the beginning of a list, and return what may be shown of the answer."""
-    if not isinstance(connector, Rest):
-        raise TypeError(connector)
-    query = {name: str(value) for name, value in (document.get("query") or {}).items()}
-    paging = document.get("paging") or {}
-    if paging.get("size_parameter") and paging.get("place", "query") == "query":
-        query[str(paging["size_parameter"])] = str(paging.get("size", 100))
-    body = encode(document["body"]) if document.get("body") is not None else None
-    method = "POST" if document.get("method") == "POST" else "GET"
-    began = time.monotonic()
-    response = connector.calls.response(Request(str(document["path"]), method, query, body))
-    secrets = secret_values(connector.spec, connector.settings)
-    return LiveAnswer.of(response, round(time.monotonic() - began, 2), secrets, connector.calls.credentials.hide)
+def _with_path(builder: Builder) -> Draft:
+    if builder.draft is None or not builder.draft.document.get("path"):
+        raise Misconfigured(msg("Enter the path of the list."))
+    return builder.draft
 
 
 def shown(builder: Builder) -> dict[str, Any]:
     """Return what the template of the builder needs."""
     types = [(kind.value, _TYPE_NAMES[kind]) for kind in FieldType]
-    return {"builder": builder, "types": types, "query_text": building.query_text, "written": building.written}
+    about = {
+        "query_text": building.query_text,
+        "written": building.written,
+        "parents": [(name, name) for name in building.parents(builder)],
+    }
+    return {"builder": builder, "types": types, **about}
 
 
 def builder_of(form: forms.ConnectionForm) -> dict[str, Any]:
