@@ -50,7 +50,7 @@ def press(page: Page, name: str, **which: Any) -> None:
 
 @pytest.mark.usefixtures("admin")
 def test_1_from_nothing_to_records(watched: Any, service: WebServer) -> None:
-    """Tried, the list shows its records, key and paging; saved, all pages are read, and the key is nowhere to be seen."""
+    """Tried, the list shows its records, key and paging; saved, all pages are read; the secret is not to be seen."""
     page: Page = watched.page
     page.goto(f"{watched.home}/connections/new/rest")
     page.get_by_label("Label").first.fill("The shop")
