@@ -35,6 +35,7 @@ BUILTIN: Mapping[str, str] = {
     "kafka": "connectors.builtin.kafka:Kafka",
     "odata": "connectors.builtin.odata:OData",
     "ldap": "connectors.builtin.ldap:Ldap",
+    "mail": "connectors.builtin.mail:Mailbox",
     "scim": "connectors.builtin.scim:Scim",
     "singer_tap": "connectors.builtin.singer_tap:SingerTap",
     "singer_target": "connectors.builtin.singer_target:SingerTarget",
