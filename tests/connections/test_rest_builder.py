@@ -164,6 +164,7 @@ def test_choosing_another_list(page: FlaskClient, near_service: Any) -> None:  #
     form.step("try", path="/linked")
     assert form.values["b-by"] == "link"
     assert "the whole answer" in form.text
+    assert form.values["b-fixed"] == "true", "a list that is the whole answer is proposed like any other"
     form.step("records:nowhere")
     assert form.values["b-records"] == ""
     form.step("records:", key="name")

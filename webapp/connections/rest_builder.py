@@ -140,10 +140,11 @@ def tried(builder: Builder, answer: LiveAnswer) -> Builder:
     draft = builder.draft
     if draft is None:
         return builder
+    first = draft.answer is None and draft.number is None
     draft = replace(draft, answer=answer)
     lists = answer.lists()
     path = draft.document.get("records", "")
-    if path not in {one.path for one in lists} and lists:
+    if lists and (path not in {one.path for one in lists} or (first and not path)):
         return replace(builder, draft=proposed(draft, lists[0].path))
     return replace(builder, draft=proposed(draft, path, keep=True) if lists else draft)
 
