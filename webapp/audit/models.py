@@ -1,4 +1,4 @@
-"""The audit table. Events hold plain copies and point at nothing, so that nothing can cascade into them."""
+"""The audit table and its seal. Events hold plain copies and point at nothing: nothing can cascade into them."""
 
 from __future__ import annotations
 
@@ -25,4 +25,50 @@ audit_event = sa.Table(
     sa.Column("after", Json),
     sa.Column("reason", sa.Text),
     sa.Index("ix_audit_event_subject_kind_subject_record_key", "subject_kind", "subject", "record_key"),
+    sqlite_autoincrement=True,  # an id is never given again, also where the last events are gone
+)
+
+audit_leaf = sa.Table(
+    "audit_leaf",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=False, comment="its place in the tree, from 0"),
+    sa.Column("event_id", BigId, nullable=False, unique=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
+audit_node = sa.Table(
+    "audit_node",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False, comment="8, 16, 24, ..."),
+    sa.Column("no", BigId, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False, comment="of a subtree of 2**level leaves"),
+)
+
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    sa.Column("size", BigId, nullable=False, comment="leaves of the tree; a sealer that is late finds another one"),
+    sa.Column("edge", sa.LargeBinary, nullable=False, comment="the roots of its largest perfect subtrees"),
+    sa.Column("settled", BigId, nullable=False, comment="up to this id no event can appear any more"),
+    sa.Column("mark_id", BigId, comment="will be settled once the transactions up to mark_xid have ended"),
+    sa.Column("mark_xid", BigId),
+    sa.Column("mark_at", UtcDateTime),
+)
+
+audit_checkpoint = sa.Table(
+    "audit_checkpoint",
+    metadata,
+    sa.Column("size", BigId, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("note", sa.Text, nullable=False, comment="C2SP tlog-checkpoint, signed"),
+)
+
+audit_key = sa.Table(
+    "audit_key",
+    metadata,
+    sa.Column("no", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("public", sa.String(256), nullable=False, comment="the public key as text, its name in front"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("statement", sa.Text, nullable=False, comment="all keys so far, signed by the last one and this one"),
 )

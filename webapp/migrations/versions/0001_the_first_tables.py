@@ -49,6 +49,22 @@ def upgrade() -> None:
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the group (SCIM)"),
     sa.PrimaryKeyConstraint('role_id', name=op.f('pk_access_role'))
     )
+    op.create_table('audit_checkpoint',
+    sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('note', sa.Text(), nullable=False, comment='C2SP tlog-checkpoint, signed'),
+    sa.PrimaryKeyConstraint('size', name=op.f('pk_audit_checkpoint'))
+    )
+    op.create_index(op.f('ix_audit_checkpoint_at'), 'audit_checkpoint', ['at'], unique=False)
+    op.create_table('audit_delivery',
+    sa.Column('target', sa.String(length=255), nullable=False, comment='where checkpoints go'),
+    sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='of the last checkpoint that arrived there; 0: none has'),
+    sa.Column('sent_at', UtcDateTime(), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False, comment='since one arrived'),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the last attempt failed'),
+    sa.PrimaryKeyConstraint('target', name=op.f('pk_audit_delivery'))
+    )
     op.create_table('audit_event',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
@@ -65,13 +81,58 @@ def upgrade() -> None:
     sa.Column('before', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
     sa.Column('after', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
     sa.Column('reason', sa.Text(), nullable=True),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_event'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_event')),
+    sqlite_autoincrement=True
     )
     op.create_index(op.f('ix_audit_event_actor_name'), 'audit_event', ['actor_name'], unique=False)
     op.create_index(op.f('ix_audit_event_at'), 'audit_event', ['at'], unique=False)
     op.create_index(op.f('ix_audit_event_run_id'), 'audit_event', ['run_id'], unique=False)
     op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key'], unique=False)
     op.create_index(op.f('ix_audit_event_tag'), 'audit_event', ['tag'], unique=False)
+    op.create_table('audit_head',
+    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False, comment='always 1'),
+    sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='leaves of the tree; a sealer that is late finds another one'),
+    sa.Column('edge', sa.LargeBinary(), nullable=False, comment='the roots of its largest perfect subtrees'),
+    sa.Column('settled', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='up to this id no event can appear any more'),
+    sa.Column('mark_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='will be settled once the transactions up to mark_xid have ended'),
+    sa.Column('mark_xid', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('mark_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_head'))
+    )
+    op.create_table('audit_hold',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('subject_kind', sa.String(length=32), nullable=True, comment='null: everything; else what is held: user, entity, rule, ...'),
+    sa.Column('subject', sa.String(length=255), nullable=True),
+    sa.Column('record_key', sa.String(length=255), nullable=True),
+    sa.Column('placed_by', sa.String(length=128), nullable=False),
+    sa.Column('placed_at', UtcDateTime(), nullable=False),
+    sa.Column('released_by', sa.String(length=128), nullable=True),
+    sa.Column('released_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_hold')),
+    sa.UniqueConstraint('name', name=op.f('uq_audit_hold_name'))
+    )
+    op.create_table('audit_key',
+    sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('public', sa.String(length=256), nullable=False, comment='the public key as text, its name in front'),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('statement', sa.Text(), nullable=False, comment='all keys so far, signed by the last one and this one'),
+    sa.PrimaryKeyConstraint('no', name=op.f('pk_audit_key'))
+    )
+    op.create_table('audit_leaf',
+    sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='its place in the tree, from 0'),
+    sa.Column('event_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('hash', sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint('seq', name=op.f('pk_audit_leaf')),
+    sa.UniqueConstraint('event_id', name=op.f('uq_audit_leaf_event_id'))
+    )
+    op.create_table('audit_node',
+    sa.Column('level', sa.Integer(), autoincrement=False, nullable=False, comment='8, 16, 24, ...'),
+    sa.Column('no', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('hash', sa.LargeBinary(), nullable=False, comment='of a subtree of 2**level leaves'),
+    sa.PrimaryKeyConstraint('level', 'no', name=op.f('pk_audit_node'))
+    )
     op.create_table('case_comment',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('case_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -768,12 +829,20 @@ def downgrade() -> None:
     op.drop_table('case_event')
     op.drop_index(op.f('ix_case_comment_case_id'), table_name='case_comment')
     op.drop_table('case_comment')
+    op.drop_table('audit_node')
+    op.drop_table('audit_leaf')
+    op.drop_table('audit_key')
+    op.drop_table('audit_hold')
+    op.drop_table('audit_head')
     op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
     op.drop_index('ix_audit_event_subject_kind_subject_record_key', table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_run_id'), table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_at'), table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_actor_name'), table_name='audit_event')
     op.drop_table('audit_event')
+    op.drop_table('audit_delivery')
+    op.drop_index(op.f('ix_audit_checkpoint_at'), table_name='audit_checkpoint')
+    op.drop_table('audit_checkpoint')
     op.drop_table('access_role')
     op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')

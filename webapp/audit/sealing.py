@@ -1,0 +1,182 @@
+"""The sealer: puts committed events into the Merkle tree and signs checkpoints, behind the transactions of the events.
+
+One batch is one short transaction: leaves, nodes, head and checkpoint stand or fall together, so whoever dies in it has
+done nothing. Several sealers do no harm: the head moves only for the one who knows its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.audit.canonical import document, leaf_of
+from webapp.audit.keys import public_keys
+from webapp.audit.merkle import Frontier
+from webapp.audit.models import audit_checkpoint, audit_event, audit_head, audit_leaf, audit_node
+from webapp.audit.notes import BadNote, Checkpoint, PublicKey, Signer, checkpoint, sign
+from webapp.extensions import House
+
+BATCH = 1000
+PATIENCE = timedelta(seconds=60)
+"""How long a transaction on PostgreSQL may hold the id of an event before it has a transaction number of its own."""
+
+
+class SealBroken(Exception):
+    """What is sealed already does not fit its last checkpoint, so nothing is sealed on top of it."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Head:
+    """The tree as it stands; `settled` and what is noted to move it are of the queue of events, not of the tree."""
+
+    size: int = 0
+    edge: bytes = b""
+    settled: int = 0
+    mark_id: int | None = None
+    mark_xid: int | None = None
+    mark_at: datetime | None = None
+
+
+def head(tx: sa.Connection) -> Head:
+    """Return the head of the tree; that of an empty one before anything is sealed."""
+    columns = [audit_head.c[name] for name in Head.__dataclass_fields__]
+    found = tx.execute(sa.select(*columns)).mappings().one_or_none()
+    return Head(**{**found, "edge": bytes(found["edge"])}) if found else Head()
+
+
+def pending(tx: sa.Connection, now: Head, limit: int) -> list[Any]:
+    """Return events that are not sealed, the oldest first."""
+    return list(tx.execute(unsealed(audit_event).where(audit_event.c.id > now.settled).limit(limit)))
+
+
+def unsealed(*columns: Any) -> sa.Select[Any]:
+    """Return the query for events without a leaf, by their ids."""
+    sealed = sa.exists().where(audit_leaf.c.event_id == audit_event.c.id)
+    return sa.select(*columns).select_from(audit_event).where(~sealed).order_by(audit_event.c.id)
+
+
+def seal(house: House, signer: Signer, limit: int = BATCH) -> int:
+    """Seal at most `limit` events and return how many; 0 where there are none, or another sealer was faster.
+
+    Raises:
+        SealBroken: The tree does not fit its last checkpoint.
+    """
+    with house.db.read() as tx:
+        before = head(tx)
+        events = pending(tx, before, limit)
+        if not events:
+            return 0
+        tree = _trusted(tx, before, signer)
+        horizon = _horizon(tx)
+    leaves = [leaf_of(document(event)) for event in events]
+    nodes = [node for leaf in leaves for node in tree.append(leaf)]
+    now = house.clock()
+    note = sign(Checkpoint(signer.name, tree.size, tree.root(), now).text, signer)
+    moved = {"size": tree.size, "edge": tree.dump(), **_settled(before, events, horizon, now)}
+    sealed = _Sealed(tuple(event.id for event in events), tuple(leaves), tuple(nodes), note, now)
+    try:
+        with house.db.begin() as tx:
+            return len(events) if _move(tx, before, moved) and _store(tx, before.size, sealed) else 0
+    except sa.exc.IntegrityError:
+        with house.db.read() as tx:
+            if head(tx).size == before.size:  # nobody was faster: the tables do not fit their head
+                raise
+        return 0
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    ids: tuple[int, ...]
+    leaves: tuple[bytes, ...]
+    nodes: tuple[tuple[int, int, bytes], ...]
+    note: str
+    at: datetime
+
+
+def _store(tx: sa.Connection, start: int, new: _Sealed) -> bool:
+    leaves = [
+        {"seq": seq, "event_id": id_, "hash": leaf}
+        for seq, (id_, leaf) in enumerate(zip(new.ids, new.leaves, strict=True), start)
+    ]
+    tx.execute(sa.insert(audit_leaf), leaves)
+    if new.nodes:
+        tx.execute(sa.insert(audit_node), [{"level": level, "no": no, "hash": own} for level, no, own in new.nodes])
+    tx.execute(sa.insert(audit_checkpoint).values(size=start + len(leaves), at=new.at, note=new.note))
+    return True
+
+
+def seal_all(house: House, signer: Signer) -> int:
+    """Seal what there is, in batches; return how many events."""
+    done = 0
+    while count := seal(house, signer):
+        done += count
+    return done
+
+
+def _trusted(tx: sa.Connection, before: Head, signer: Signer) -> Frontier:
+    """Return the tree's edge once it has been found to be what the last checkpoint says."""
+    last = tx.execute(sa.select(audit_checkpoint).order_by(audit_checkpoint.c.size.desc()).limit(1)).one_or_none()
+    try:
+        tree = Frontier.load(before.size, before.edge)
+        if last is not None:
+            said = checkpoint(last.note, _known(tx, signer))
+            if (said.size, said.root) != (tree.size, tree.root()):
+                raise BadNote("the last checkpoint says otherwise")
+        elif tree.size:
+            raise BadNote("there is no checkpoint")
+    except ValueError as error:
+        raise SealBroken(
+            msg("The seal of the audit log was altered: {why}. Run: syncline audit verify", why=str(error))
+        ) from None
+    return tree
+
+
+def _known(tx: sa.Connection, signer: Signer) -> list[PublicKey]:
+    return [signer.public, *public_keys(tx)]
+
+
+def _move(tx: sa.Connection, before: Head, moved: dict[str, Any]) -> bool:
+    """Move the head on; False where it is not where it was."""
+    mine = (audit_head.c.id == 1, audit_head.c.size == before.size)
+    if tx.execute(sa.update(audit_head).where(*mine).values(moved)).rowcount == 1:
+        return True
+    if before.size:
+        return False
+    tx.execute(
+        sa.insert(audit_head).values(**{"id": 1, "settled": 0, **moved})
+    )  # refused where another sealer has made it
+    return True
+
+
+def _horizon(tx: sa.Connection) -> tuple[int, int] | None:
+    """Return the first transaction that goes on and the first that has not begun; None where writers are alone."""
+    if tx.dialect.name != "postgresql":
+        return None
+    snapshot = sa.text(
+        "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() AS s"
+    )
+    oldest, following = tx.execute(snapshot).one()
+    return int(oldest), int(following)
+
+
+def _settled(before: Head, events: Sequence[Any], horizon: tuple[int, int] | None, now: datetime) -> dict[str, Any]:
+    """Return up to where ids are settled: on PostgreSQL a smaller id may be committed after a larger one."""
+    last = max(before.settled, events[-1].id)
+    if horizon is None:
+        return {"settled": last}
+    oldest, following = horizon
+    mark = {"mark_id": last, "mark_xid": following, "mark_at": now}
+    if before.mark_id is None or before.mark_xid is None or before.mark_at is None:
+        return mark
+    if oldest >= before.mark_xid and now - before.mark_at >= PATIENCE:
+        return {"settled": max(before.settled, before.mark_id), **mark}
+    return {}
