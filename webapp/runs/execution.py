@@ -6,15 +6,15 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
-from connectors.errors import AuthFailed, ConnectorError, Fenced, Forbidden
+from connectors.errors import AuthFailed, ConnectorError, Fatal, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
-from rules.documents.sync import Direction, SyncRule
+from rules.documents.sync import Direction, SideName, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
 from webapp.connections.probing import holds_messages
@@ -28,7 +28,7 @@ from webapp.runs.outages import given_back, is_outage
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.execute import Execution, Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
-from webapp.runs.pipeline.limits import fitting
+from webapp.runs.pipeline.limits import fitting, lost_fields
 from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
@@ -97,7 +97,8 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
     except (Suspended, AuthFailed, Forbidden) as error:
         return Ending("suspended", _sentence(error), paused=getattr(error, "paused", False))
     except (ConnectorError, DocumentError) as error:
-        return Ending("failed", _sentence(error))
+        lost = _lost(house, claimed) if isinstance(error, Fatal) else None
+        return Ending("failed", _sentence(error)) if lost is None else Ending("suspended", lost)
     except Exception as error:
         if is_outage(error):
             raise
@@ -113,6 +114,22 @@ def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
     with Reached(house) as reached, fitting():
         systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
         work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
+
+
+def _lost(house: House, claimed: Claim) -> Message | None:
+    """Return what to say where a system has refused something since fields are gone by now, None where they are not."""
+    rule = executed(parse_sync(claimed.document))
+    with contextlib.suppress(ConnectorError), Reached(house) as reached:
+        schemas = {side: reached.schema(*end) for side, end in zip(SideName, _ends(rule), strict=True)}
+        with house.db.read() as tx:
+            return lost_fields(tx, claimed, rule, schemas)
+    return None
+
+
+def _ends(rule: SyncRule) -> Iterator[tuple[str, str]]:
+    """Yield connection and object of both sides, the left one first."""
+    for side in (rule.left, rule.right):
+        yield side.connection, side.object
 
 
 def _way(house: House, rule: SyncRule, claimed: Claim) -> type[Execution]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -120,6 +121,13 @@ def complete(rule: SyncRule, schemas: Mapping[SideName, Schema]) -> None:
     """See that the fields are there that a rule cannot do without; raises `DocumentError`."""
     if problems := lacking(rule, schemas):
         raise DocumentError(problems)
+
+
+def lost_fields(tx: sa.Connection, claim: Claim, rule: SyncRule, schemas: Mapping[SideName, Schema]) -> Message | None:
+    """Return why a run at work has to stop: what it uses is gone since it has noted the fields; None: all is there."""
+    noted = tx.scalar(sa.select(run.c.schemas).where(run.c.id == claim.run_id))
+    found = changed_fields(tx, replace(claim, schemas=noted), rule, schemas)
+    return next((one.message for one in found if one.do is Drift.SUSPEND), None)
 
 
 def changed_fields(
