@@ -73,6 +73,11 @@ class Crew(Generic[T]):
                 unfinished.close()
             self._flights.drop()
 
+    def begin(self, jobs: Iterable[Job[T]]) -> None:
+        """Begin jobs whose results are asked for later, by `results(())`."""
+        self._begin(iter(jobs))
+        self._flights.push()
+
     def _begin(self, source: Iterator[Job[T]]) -> bool:
         """Begin as many jobs as may be under way; tell whether any was begun."""
         before = self._begun

@@ -33,6 +33,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RESOLVED_FOR = 30.0
 _BUFFER = 256 * 1024
 _LONGEST_WAIT = 0.5
+_AT_ONCE = 8
+"""Exchanges that are begun before they are sent: each sending looks at all that are under way."""
+
 _TIMES_OUT = {pycurl.E_OPERATION_TIMEDOUT}
 _UNTRUSTED = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT}
 
@@ -64,12 +67,14 @@ class _Flight:
         self.size = 0
         self.head: list[bytes] = []
         self.problem: ConnectorError | None = None
-        self.moved = time.monotonic()
+        self._seen = (0, 0)
+        self._still = time.monotonic()
 
-    def take_head(self, line: bytes) -> None:
-        """Keep a line of the headers."""
-        self.moved = time.monotonic()
-        self.head.append(line)
+    def still_since(self, now: float) -> float:
+        """Return since when nothing has come, as far as it was asked before."""
+        if self._seen != (len(self.head), self.size):
+            self._seen, self._still = (len(self.head), self.size), now
+        return self._still
 
 
 class Flights:
@@ -87,6 +92,8 @@ class Flights:
         self._under_way: dict[Any, _Flight] = {}
         self._pointed: dict[Any, str] = {}
         self._modes: dict[Any, tuple[str, bool, bool]] = {}
+        self._begun = 0
+        self._look = 0.0
 
     def close(self) -> None:
         """Close the connections."""
@@ -107,34 +114,55 @@ class Flights:
             self._end(easy)
             raise
         self._under_way[easy] = flight
+        self._begun += 1
+        if self._begun == _AT_ONCE:
+            self.push()
 
     def landed(self, wait: float) -> Iterator[tuple[int, Reply | ConnectorError]]:
         """Wait for exchanges to end and yield their jobs' numbers and replies; redirected ones go on."""
-        if self._under_way:
-            oldest = min(flight.moved for flight in self._under_way.values())
-            left = oldest + self._context.timeout - time.monotonic()
-            self._multi.select(max(min(wait, left, _LONGEST_WAIT), 0.0))
-        elif wait > 0:
-            time.sleep(wait)
+        self.push()
+        ended = self._all_ended()
+        if not ended:
+            self._rest(wait)
+            ended = self._all_ended()
+        for easy, failure in ended:
+            yield from self._ended(easy, failure)
+        if time.monotonic() >= self._look:
+            yield from self._silent()
+
+    def push(self) -> None:
+        """Send and receive what can be without waiting."""
+        self._begun = 0
         while self._multi.perform()[0] == pycurl.E_CALL_MULTI_PERFORM:  # pragma: no cover - of old versions
             pass
+
+    def _rest(self, wait: float) -> None:
+        """Wait until something moves."""
+        if self._under_way:
+            self._multi.select(max(min(wait, self._look - time.monotonic()), 0.0))
+            self.push()
+        elif wait > 0:
+            time.sleep(wait)
+
+    def _all_ended(self) -> list[tuple[Any, tuple[int, str] | None]]:
+        ended: list[tuple[Any, tuple[int, str] | None]] = []
         more: int = 1
         while more:
             more, good, bad = self._multi.info_read()
-            for easy in good:
-                yield from self._ended(easy, None)
-            for easy, code, text in bad:
-                yield from self._ended(easy, (code, text))
-        yield from self._silent()
+            ended += [(easy, None) for easy in good]
+            ended += [(easy, (code, text)) for easy, code, text in bad]
+        return ended
 
     def _silent(self) -> Iterator[tuple[int, ConnectorError]]:
-        """Give up the exchanges in which nothing has come for too long."""
-        oldest = time.monotonic() - self._context.timeout
-        for easy in [easy for easy, flight in self._under_way.items() if flight.moved < oldest]:
-            flight = self._under_way.pop(easy)
-            self._multi.remove_handle(easy)
-            self._end(easy)
-            yield flight.job, self._problem(flight.sent, pycurl.E_OPERATION_TIMEDOUT, "")
+        """Give up the exchanges in which nothing has come for too long; what has come is looked at now and then."""
+        now = time.monotonic()
+        self._look = now + min(self._context.timeout / 10, _LONGEST_WAIT)
+        for easy, flight in list(self._under_way.items()):
+            if flight.still_since(now) + self._context.timeout < now:
+                del self._under_way[easy]
+                self._multi.remove_handle(easy)
+                self._end(easy)
+                yield flight.job, self._problem(flight.sent, pycurl.E_OPERATION_TIMEDOUT, "")
 
     def drop(self) -> None:
         """Give up what is under way."""
@@ -202,7 +230,7 @@ class Flights:
         self._point(easy, sent.url)
         easy.setopt(pycurl.URL, sent.url)
         easy.setopt(pycurl.HTTPHEADER, _lines(sent))
-        easy.setopt(pycurl.HEADERFUNCTION, flight.take_head)
+        easy.setopt(pycurl.HEADERFUNCTION, flight.head.append)
         easy.setopt(pycurl.WRITEFUNCTION, lambda part: self._take(flight, part))
         self._set_body(easy, sent)
 
@@ -227,7 +255,6 @@ class Flights:
         easy.close()
 
     def _take(self, flight: _Flight, part: bytes) -> int | None:
-        flight.moved = time.monotonic()
         flight.size += len(part)
         if flight.size > self._limits.size:
             flight.problem = Fatal(

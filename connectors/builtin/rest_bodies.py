@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,6 +39,10 @@ class Bodies:
     described: RestObject
     schema: Schema
 
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        return self.described.written
+
     def path(self, template: str, key: str, record: Record) -> str:
         """Return a path with the record's values; raises `Refused` if one of them is empty."""
 
@@ -60,7 +65,7 @@ class Bodies:
 
     def values(self, record: Record, onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a record's members as the service has them, put over those of `onto`."""
-        paths = self.described.written
+        paths = self._written
         plain = json_values(record, self.schema)
         made = {**(onto or {}), **{name: value for name, value in plain.items() if name not in paths}}
         return placed(made, {paths[n]: v for n, v in plain.items() if n in paths})  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ from connectors.builtin.rest_answers import BrokenAnswer, Told, retry_after, val
 from connectors.builtin.rest_errors import Meaning
 from connectors.builtin.rest_options import RestOptions
 from connectors.errors import ConnectorError, RateLimited, Unavailable
+from connectors.http_ahead import Ahead
 from connectors.http_crew import Crew, Job, Pause, one
 from connectors.http_flight import Flights, Sent
 from connectors.http_reply import Reply
@@ -66,13 +67,29 @@ class Calls:
         self.options = options
         self.credentials = options.credentials(context)
         self._pace = pace_of(options.base_url, options.rate)
-        self._flights = Flights(
-            replaced(context, timeout=options.timeout), certificate=options.certificate, verify=options.verify
-        )
+        self._context = replaced(context, timeout=options.timeout)
+        self._flights = self._new_flights()
+        self._idle: list[Flights] | None = []
 
     def close(self) -> None:
-        """Close the connections."""
-        self._flights.close()
+        """Close the connections; those that are lent are closed when they are given back."""
+        for flights in (self._flights, *(self._idle or ())):
+            flights.close()
+        self._idle = None
+
+    def ahead(self) -> Ahead[Answer]:
+        """Return what asks for the answers of one list, the next one before the last one is worked at."""
+        flights = self._idle.pop() if self._idle else self._new_flights()
+        return Ahead(flights, self._pace.wait, self._given_back)
+
+    def _given_back(self, flights: Flights) -> None:
+        if self._idle is None:
+            flights.close()
+        else:
+            self._idle.append(flights)
+
+    def _new_flights(self) -> Flights:
+        return Flights(self._context, certificate=self.options.certificate, verify=self.options.verify)
 
     def answer(self, request: Request, read: Read = value_of) -> Answer:
         """Return the answer of a call that only reads; raises by what the caller should do.

@@ -13,11 +13,12 @@ import msgspec
 
 from connectors.builtin.paging_ends import check_total, endless
 from connectors.builtin.rest_address import absolute
-from connectors.builtin.rest_calls import Calls, Request
+from connectors.builtin.rest_calls import Answer, Calls, Request
 from connectors.builtin.rest_listing import Listing, Raw
 from connectors.builtin.rest_objects import RestObject
 from connectors.errors import Fatal, Forbidden, Misconfigured
 from connectors.http_client import same_origin, shown
+from connectors.http_crew import Job
 from connectors.http_reply import Reply
 from connectors.json_records import decode, encode, member, text_of
 from rules.text import msg
@@ -41,6 +42,8 @@ class Asked:
 
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, str] = field(default_factory=dict)
+    ahead: bool = False
+    """All answers will be wanted: the next one is asked for before the last one is worked at."""
 
 
 @dataclass
@@ -57,17 +60,23 @@ class Walk:
     def batches(self, state: State | None = None) -> Iterator[Batch]:
         """Yield the answers from a state on, or from the beginning."""
         state = state or self._begin()
-        for _ in range(_MOST_PAGES):
-            listing = self._call(state)
-            records = self._records(listing)
-            self._guard(state, records)
-            following = self._following(state, listing, records)
-            if following is None:
-                self._check_cap(state["read"] + len(records))
-            yield Batch(records, state, following)
-            if following is None:
-                return
-            state = following
+        with self.calls.ahead() as answers:
+            answers.begin(self._asking(state))
+            for _ in range(_MOST_PAGES):
+                listing = answers.result().value
+                records = self._records(listing)
+                self._guard(state, records)
+                following = self._following(state, listing, records)
+                if following is None:
+                    self._check_cap(state["read"] + len(records))
+                elif self.asked.ahead:
+                    answers.begin(self._asking(following))
+                yield Batch(records, state, following)
+                if following is None:
+                    return
+                state = following
+                if not self.asked.ahead:
+                    answers.begin(self._asking(state))
         raise endless(self.described.name)
 
     def _begin(self) -> State:
@@ -77,11 +86,10 @@ class Walk:
             return {"at": first, "read": 0}
         return {"at": None, "read": 0}
 
-    def _call(self, state: State) -> Listing:
+    def _asking(self, state: State) -> Job[Answer]:
         paging = self.described.paging
         read = partial(Listing, path=self.described.records, others=(paging.total, paging.more, paging.next))
-        answer = self.calls.answer(self._request(state["at"]), read)
-        return answer.value  # type: ignore[no-any-return]
+        return self.calls.answering(self._request(state["at"]), read)
 
     def _request(self, at: Any) -> Request:
         described, paging = self.described, self.described.paging

@@ -60,7 +60,7 @@ class Reading:
 
     def batches(self, asked: Asked, state: State | None) -> Iterator[Batch]:
         """Yield the answers from a state on; a service that is asked in another way has its own."""
-        return batches(self.calls, self.described, asked, state)
+        return batches(self.calls, self.described, replace(asked, ahead=True), state)
 
     def _page(self, part: list[Raw], after: dict[str, Any]) -> Page:
         """Return the page of records that ends at a place, and count them there."""
