@@ -200,6 +200,13 @@ class Loader(ABC):
         """
         return None
 
+    def numbers(self, count: int, key: str) -> pl.Series | None:  # noqa: ARG002 - most databases have others beside us
+        """Return the keys that the database would make for so many records, where nobody else can take them.
+
+        None where that is not certain: then the database makes them.
+        """
+        return None
+
     @abstractmethod
     def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:
         """Insert records and return the keys that the database made, in the order of the records."""

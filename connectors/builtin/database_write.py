@@ -96,17 +96,27 @@ class Writer:
     def _create(self, change: Change, records: pl.DataFrame) -> pl.Series | None:
         field = self._table.schema[change.key]
         if change.key in change.records.columns or not (field.generated or field.has_default):
-            first = self._loader.each_first
-            if not (first and not records.is_empty() and self._each(records)):
-                each = None if first else self._each
-                self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records, each)
+            self._create_with_own_keys(records)
             return None
         keys: list[Any] = [None] * change.records.height
+        numbers = self._loader.numbers(records.height, change.key)
+        if numbers is not None:
+            self._create_with_own_keys(records.with_columns(numbers))
+            refused = {failure.row for failure in self._failures if failure.change == self._index}
+            for row, number in zip(records[_ROW], numbers, strict=True):
+                keys[row] = None if row in refused else number
+            return pl.Series(change.key, keys, dtype=pl.Int64)
         make: Attempt = lambda part: self._loader.create_with_keys(part.drop(_ROW), change.key)  # noqa: E731
         for part, made in self._attempt(make, records):
             for row, key in zip(part[_ROW], made, strict=True):
                 keys[row] = key
         return self._flavor.decode(column_of(self._table, change.key), keys).values.alias(change.key)
+
+    def _create_with_own_keys(self, records: pl.DataFrame) -> None:
+        first = self._loader.each_first
+        if not (first and not records.is_empty() and self._each(records)):
+            each = None if first else self._each
+            self._attempt(lambda part: self._loader.create(part.drop(_ROW)), records, each)
 
     def _change(self, change: Change, records: pl.DataFrame) -> None:
         def do(part: pl.DataFrame) -> pl.Series:

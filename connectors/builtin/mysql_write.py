@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 import pymysql
 import sqlalchemy as sa
 
-from connectors.builtin import mysql_errors, mysql_load
+from connectors.builtin import mysql_errors, mysql_load, mysql_numbers
 from connectors.builtin.database_flavor import Refusal
 from connectors.builtin.database_rows import RowLoader
 from connectors.builtin.mysql_stage import Stage
@@ -19,7 +19,6 @@ from connectors.errors import Misconfigured
 from rules.schema import FieldType
 from rules.text import msg
 
-_ROWS, _BYTES = 400, 500_000
 _LOADED = 100
 """From so many records on, loading them is faster."""
 _STAGED = 500
@@ -50,6 +49,32 @@ class MySQLLoader(RowLoader):
         if held_back is not None:
             return self._one_by_one(records, held_back)
         return self.create_each(records) if not known and self.table.name in self._wary else None
+
+    def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:
+        """Insert many records at once where their numbers are certain."""
+        how = mysql_numbers.how(self.connection, self.table, key) if records.height > 1 and records.width else None
+        if how is None:
+            return super().create_with_keys(records, key)
+        found = self._loaded_with_keys(records, key, how.step) if how.loads else None
+        if found is not None:
+            return found
+        table = self.connection.dialect.identifier_preparer.quote(self.table.name)
+        return mysql_numbers.inserted(self.connection, table, records, self._values, how.step)
+
+    def _loaded_with_keys(self, records: pl.DataFrame, key: str, step: int) -> range | None:
+        """Load records and return their numbers; None where they are not all loaded."""
+        if records.height < _LOADED or _NO_LOAD in self.connection.info or not self._is_loadable(records):
+            return None
+        quote = self.connection.dialect.identifier_preparer.quote
+        with self.connection.begin_nested() as savepoint:
+            numbers = None
+            if self._load(records) == Loaded(records.height, 0):
+                numbers = mysql_numbers.loaded(
+                    self.connection, quote(self.table.name), quote(key), step, records.height
+                )
+            if numbers is None:
+                savepoint.rollback()
+        return numbers
 
     def _loaded(self, records: pl.DataFrame) -> pl.Series | None:
         """Load records; return which are not loaded, None where that cannot be told."""
@@ -99,7 +124,7 @@ class MySQLLoader(RowLoader):
         other = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
         values = ", ".join(f"{table}.{name} = given.v{i}" for i, name in enumerate(names) if records.columns[i] != key)
         at = records.columns.index(key)
-        for part in _slices(records):
+        for part in mysql_numbers.slices(records):
             rows = zip(*map(self._values, part.get_columns()), strict=True)
             self.connection.exec_driver_sql(
                 f"UPDATE {table} JOIN (SELECT {first}{other * (part.height - 1)}) AS given"  # noqa: S608 - quoted names
@@ -206,9 +231,3 @@ class MySQLLoader(RowLoader):
                 late = doubtful[row] and mysql_errors.is_repeated(error.orig)
                 refused[row] = None if late else refusal
         return refused
-
-
-def _slices(records: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield parts that stay far below the size of a packet."""
-    width = max(1, int(records.estimated_size()) // max(1, records.height))
-    return records.iter_slices(max(1, min(_ROWS, _BYTES // width)))

@@ -5,9 +5,10 @@ A statement for one row is all or nothing, so after a refused row the next one s
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -16,9 +17,13 @@ import sqlalchemy as sa
 from connectors.builtin import sqlite_errors, sqlite_stage, sqlite_values
 from connectors.builtin.database_flavor import Refusal
 from connectors.builtin.database_rows import RowLoader
+from connectors.builtin.sqlite_joined import Joined
 
 _STAGED = 2000
 """From so many records on, a stage is faster."""
+_FEWEST = 2
+"""A single record may get its number from SQLite itself."""
+_LAST = 2**63 - 1
 _WARY = "syncline wary"
 """Noted of a connection: the tables that have refused records."""
 # a trigger or a clause may undo or leave out more than the row of a statement
@@ -26,6 +31,12 @@ _UNSURE = sa.text("""
 SELECT 1 FROM sqlite_master WHERE (type = 'trigger' AND tbl_name = :name COLLATE NOCASE)
 OR (type = 'table' AND name = :name COLLATE NOCASE AND upper(sql) LIKE '%CONFLICT%')
 """)
+# the row's number: https://www.sqlite.org/lang_createtable.html#rowid
+_NUMBERED = sa.text("""
+SELECT count(*) = 1 AND min(upper(c.type)) = 'INTEGER' AND min(t.wr) = 0
+FROM pragma_table_info(:name) c, pragma_table_list(:name) t WHERE c.pk > 0 AND t.schema = 'main'
+""")
+_REMEMBERED = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name COLLATE NOCASE")
 
 
 class SQLiteLoader(RowLoader):
@@ -49,6 +60,56 @@ class SQLiteLoader(RowLoader):
             for column, values in zip(columns, found, strict=True)
         ]
         return self._row_by_row(records.columns, stored, range(records.height))
+
+    def numbers(self, count: int, key: str) -> pl.Series | None:
+        """Return the numbers behind the last row: while we may write, nobody else gets one."""
+        name = {"name": self.table.name}
+        if count < _FEWEST or self.table.key != (key,) or not self.connection.execute(_NUMBERED, name).scalar():
+            return None
+        if self.connection.execute(_UNSURE, name).first() is not None:
+            return None
+        column, table = sa.column(key), self.source
+        last = self.connection.execute(sa.select(sa.func.max(column)).select_from(table)).scalar() or 0
+        if self.table.by_name[key].field.generated:
+            last = max(last, self.connection.execute(_REMEMBERED, name).scalar() or 0)
+        return pl.int_range(last + 1, last + 1 + count, eager=True).alias(key) if last <= _LAST - count else None
+
+    def update(self, records: pl.DataFrame, key: str) -> pl.Series:
+        """Set the fields of the records that are there: many by one statement."""
+        names = [key, *(name for name in records.columns if name != key)]
+        columns = self._stageable(records.select(names), key)
+        if columns is None:
+            return super().update(records, key)
+        with self._joined(columns, key) as joined:
+            there = joined.there(records.height)
+            joined.update(names[1:])
+        return there
+
+    def delete(self, keys: pl.Series) -> pl.Series:
+        """Delete the records that are there: many by one statement."""
+        columns = self._stageable(keys.to_frame(), keys.name)
+        if columns is None:
+            return super().delete(keys)
+        with self._joined(columns, keys.name) as joined:
+            there = joined.there(keys.len())
+            joined.delete(keys.name)
+        return there
+
+    def _stageable(self, records: pl.DataFrame, key: str) -> list[pl.Series] | None:
+        """Return the columns as they are staged; None where they are few or have to be looked at one by one."""
+        if records.height < _STAGED or not Joined.fits(self.table, key):
+            return None
+        found = [sqlite_values.plain(self.table.by_name[values.name], values) for values in records.get_columns()]
+        plain = [values for values in found if values is not None]
+        return plain if len(plain) == len(found) else None
+
+    @contextlib.contextmanager
+    def _joined(self, columns: list[pl.Series], key: str) -> Iterator[Joined]:
+        sqlite_stage.put(self._driver, columns)
+        try:
+            yield Joined(self.connection, self.table, key)
+        finally:
+            sqlite_stage.clear(self._driver)
 
     def create_one(self, record: dict[str, Any], key: str) -> Any:
         """Insert a record and return its key."""

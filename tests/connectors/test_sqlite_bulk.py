@@ -259,3 +259,43 @@ def test_columns_of_mixed_values(source: SQLite, url: str) -> None:
             pages = list(source.read(ReadRequest("t", source.schema("t"), page_size=2)))
         found.append([(page.records.rows(), [(r.place, r.field) for r in page.rejects]) for page in pages])
     assert found[0] == found[1]
+
+
+_MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "A", "b", "c", "c ", "0", "客"]), st.integers(0, 5), st.none() | st.text("xy", max_size=2)
+    ),
+    max_size=8, unique_by=lambda move: move[0],
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_MOVES, st.sampled_from(["INTEGER", "TEXT", "TEXT COLLATE NOCASE", "varchar(9) COLLATE RTRIM", "BLOB"]))
+def test_updates_and_deletions(filled: SQLite, moves: list[tuple[str, int, str | None]], kind: str) -> None:
+    """Whichever way records are changed and deleted, those with exactly their key are, and the same are missing."""
+    numbers = kind == "INTEGER"
+    keys = pl.Series(
+        "id", [ord(key[0]) if numbers else key for key, *_ in moves], dtype=pl.Int64 if numbers else pl.String
+    )
+    if kind == "BLOB":
+        keys = keys.cast(pl.Binary)
+    others = pl.DataFrame([move[1:] for move in moves], schema={"v": pl.Int64, "w": pl.String}, orient="row")
+    records = pl.DataFrame([keys, *others]).unique("id", keep="first", maintain_order=True)
+    found: list[Any] = []
+    for way in ("one by one", "staged"):
+        with filled.transaction() as connection:
+            for statement in (
+                "DROP TABLE IF EXISTS m",
+                f"CREATE TABLE m (id {kind} PRIMARY KEY NOT NULL, v INT CHECK (v <> 5), w TEXT)",
+                "INSERT INTO m VALUES (97, 0, 'x'), (98, 1, 'x'), (48, 2, 'x')" if numbers
+                else "INSERT INTO m VALUES ('a', 0, 'x'), ('b', 1, 'x'), ('c', 2, 'x'), ('0', 9, 'x')",
+            ):  # fmt: skip
+                connection.exec_driver_sql(statement)
+        with writing(way):
+            schema = filled.schema("m")
+            told = []
+            for op, some in ((Op.UPDATE, records), (Op.DELETE, records.head(3).select("id"))):
+                failures = filled.write("m", schema, [Change(op, "id", some)]).failures
+                told.append([(failure.row, str(failure.message)) for failure in failures])
+            found.append((told, everything(filled, "m").sort("id").rows()))
+    assert found[0] == found[1]
