@@ -36,6 +36,7 @@ BUILTIN: Mapping[str, str] = {
     "odata": "connectors.builtin.odata:OData",
     "ldap": "connectors.builtin.ldap:Ldap",
     "mail": "connectors.builtin.mail:Mailbox",
+    "mail_out": "connectors.builtin.mail_out:Outgoing",
     "scim": "connectors.builtin.scim:Scim",
     "singer_tap": "connectors.builtin.singer_tap:SingerTap",
     "singer_target": "connectors.builtin.singer_target:SingerTarget",

@@ -6,10 +6,17 @@ import contextlib
 import imaplib
 import pwd
 import secrets
+import shutil
 import signal
+import ssl
+from asyncio import Transport
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests import servers
 
@@ -40,7 +47,7 @@ class Imap:
             session.delete(folder)
             session.create(folder)
             for mail in mails:
-                done, told = session.append(folder, "", "", mail)  # type: ignore[arg-type]
+                done, told = session.append(folder, "", "", mail)
                 assert done == "OK", told
 
 
@@ -50,10 +57,10 @@ def dovecot() -> Iterator[Imap]:
     program = servers._find("dovecot")
     with servers._folder("imap") as folder:
         certificate, key = servers.certify(folder)
-        port, tls_port, password = servers.free_port(), servers.free_port(), secrets.token_hex(8)
+        (port, tls_port), password = _ports(), secrets.token_hex(8)
         owner = pwd.getpwnam("nobody")
         (folder / "mails").mkdir()
-        servers.shutil.chown(folder / "mails", owner.pw_uid, owner.pw_gid)
+        shutil.chown(folder / "mails", owner.pw_uid, owner.pw_gid)
         (folder / "dovecot.conf").write_text(f"""
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -83,8 +90,12 @@ userdb {{
   driver = static
   args = uid={owner.pw_uid} gid={owner.pw_gid} home={folder}/mails/%u
 }}
+auth_failure_delay = 0
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -93,6 +104,7 @@ service imap-login {{
   }}
   inet_listener imaps {{
     port = {tls_port}
+    ssl = yes
   }}
 }}
 """)
@@ -101,3 +113,78 @@ service imap-login {{
             found = Imap(port, tls_port, password, certificate.read_text(), folder / "dovecot.log")
             servers._wait(process, folder, lambda: found.session().logout())
             yield found
+
+
+def _ports() -> tuple[int, int]:
+    """Return two ports; asked one after the other, a machine may name the same one twice."""
+    first = second = servers.free_port()
+    while second == first:
+        second = servers.free_port()
+    return first, second
+
+
+@dataclass
+class Smtp:
+    """A running aiosmtpd: what it took, in order, and what it says to addresses and mails."""
+
+    port: int
+    user: str
+    password: str
+    certificate: str
+    taken: list[Envelope]
+    says: dict[str, str]
+    """Answers by address, or by a word in the mail; `hang up` ends the connection behind the mail."""
+    host: str = "localhost"
+
+
+class _Handler:
+    def __init__(self, taken: list[Envelope], says: dict[str, str]) -> None:
+        self.taken, self.says = taken, says
+
+    async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del server, session, options
+        if address in self.says:
+            return self.says[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        del session
+        for word, said in self.says.items():
+            if word.encode() in (envelope.content or b""):
+                if said != "hang up":
+                    return said
+                self.taken.append(envelope)
+                cast("Transport", server.transport).abort()
+                return ""
+        self.taken.append(envelope)
+        return "250 OK"
+
+
+@contextlib.contextmanager
+def smtp(*, encryption: str = "none", mechanism: str = "") -> Iterator[Smtp]:
+    """Run aiosmtpd with one user; `mechanism` leaves only that one of PLAIN and LOGIN."""
+    password, port = secrets.token_hex(8), servers.free_port()
+    taken: list[Envelope] = []
+    says: dict[str, str] = {}
+
+    def known(_server: object, _session: object, _envelope: object, _mechanism: str, data: LoginPassword) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (USER.encode(), password.encode()), handled=False)
+
+    with servers._folder("smtp") as folder:
+        certificate, key = servers.certify(folder)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        controller = Controller(
+            _Handler(taken, says), hostname="127.0.0.1", port=port, authenticator=known, auth_require_tls=False,
+            data_size_limit=1_000_000, ssl_context=context if encryption == "tls" else None,
+            tls_context=context if encryption == "starttls" else None, require_starttls=encryption == "starttls",
+            auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if mechanism and m != mechanism],
+        )  # fmt: skip
+        controller.start()
+        try:
+            yield Smtp(port, USER, password, certificate.read_text(), taken, says)
+        finally:
+            controller.stop()
