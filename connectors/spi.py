@@ -137,6 +137,8 @@ class Context:
     programs: Path | None = None
     secrets: Secrets | None = field(default=None, repr=False, compare=False)
     """Where a secret that the system has changed is kept; None where nothing can be kept (a draft)."""
+    budget: Budget | None = field(default=None, repr=False, compare=False)
+    """What may be asked of the system by all processes together; None: each process counts for itself."""
 
 
 @dataclass(frozen=True)
@@ -246,8 +248,9 @@ class Page:
     key either here or among its records. A page of messages holds the last word of each key; the messages that it
     takes the place of count as left out.
 
-    Of a read by capture, `captured` is where a later one goes on once all up to this page is durable, and `emptied`
-    says that all records were deleted at once, so that those that are gone are not named.
+    Of a read by capture, `captured` is where a later one goes on once all up to this page is durable (None before the
+    last page of a first read, where that is not known earlier), and `emptied` says that all records were deleted at
+    once, so that those that are gone are not named.
     """
 
     records: pl.DataFrame

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import polars as pl
 
+from connectors.builtin.odata_delta import ODataLog, tracked
 from connectors.builtin.odata_model import ENTITY_KEY
 from connectors.builtin.odata_options import SPEC
 from connectors.builtin.odata_read import Reading, Rows, Walk
@@ -17,9 +18,11 @@ from connectors.builtin.odata_service import Service, Subject
 from connectors.builtin.odata_write import Writing
 from connectors.builtin.web_service import server_of
 from connectors.casting import SHOWN, short
+from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
-from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from connectors.steps import stepwise
+from connectors.told_changes import Told
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -64,8 +67,18 @@ class OData(Connector):
         return replace(schema, fields=tuple(named)) if labels else schema
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Yield the entities of an object page by page."""
-        return Reading(self.service, request).pages()
+        """Yield the entities of an object page by page: all, or what was changed, or what the service tells of."""
+        capture = request.capture
+        if capture is None:
+            return Reading(self.service, request).pages()
+        log = ODataLog(self.service, request.object, capture)
+        if capture.since is None or "state" in (request.after or {}):
+            return tracked(log, request)
+        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
+
+    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+        """Return what the service tells of the changes of an object."""
+        return ODataLog(self.service, name, capture)
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the entities whose key is among the values, some in a call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,8 @@ class Property:
     field: Field
     bound: tuple[str, str] | None = None
     """The navigation and the set that its value leads to, where it is written as a reference (`@odata.bind`)."""
+    path: tuple[str, str] | None = None
+    """The navigation that it is expanded by, and its name there (empty for a list as a whole)."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,22 @@ class EntitySet:
 
 
 @dataclass(frozen=True)
+class Navigation:
+    """What a property leads to: one entity or `many`, with the properties of their type."""
+
+    name: str
+    many: bool
+    properties: Mapping[str, Property]
+
+
+@dataclass(frozen=True)
 class Model:
-    """All sets of a service; `old` says that it speaks version 2."""
+    """All sets of a service; `old` says that it speaks version 2. `navigation` is asked with a set and a property."""
 
     old: bool
     sets: Mapping[str, EntitySet]
+    navigation: Callable[[str, str], Navigation | None] = field(default=lambda _set, _name: None, repr=False)
+    navigations: Callable[[str], Sequence[str]] = field(default=lambda _set: (), repr=False)
 
 
 def model_of(content: bytes) -> Model:
@@ -95,6 +108,7 @@ class _Reading:
         self.types: dict[str, Any] = {}
         self.associations: dict[str, Any] = {}
         self.annotations: dict[str, dict[str, Any]] = {}
+        self.owners: dict[str, str] = {}
         for schema in _below(root, "Schema"):
             for space in filter(None, (schema.get("Namespace"), schema.get("Alias"))):
                 self._take(schema, space)
@@ -120,7 +134,36 @@ class _Reading:
                 made = self._set(given, container)
                 if made is not None:
                     found[made.name] = made
-        return Model(self.old, dict(sorted(found.items())))
+        return Model(self.old, dict(sorted(found.items())), self.navigation, self.navigations)
+
+    def navigations(self, set_name: str) -> list[str]:
+        """Return the names of the properties that lead from the entities of a set to others."""
+        return [n.get("Name") for n in self._navigating(self.owners.get(set_name, ""))]
+
+    def navigation(self, set_name: str, name: str) -> Navigation | None:
+        """Return what a property of a set's entities leads to; found out when it is asked for, as there are many."""
+        given = next((n for n in self._navigating(self.owners.get(set_name, "")) if n.get("Name") == name), None)
+        if given is None:
+            return None
+        target, many = self._led_to(given)
+        chain = list(self._chain(target))
+        return Navigation(name, many, {
+            p.get("Name"): self._property(p, target, (), {})
+            for t in reversed(chain) for p in _children(t, "Property") if p.get("Type") not in _UNREAD
+        })  # fmt: skip
+
+    def _navigating(self, type_name: str) -> Iterator[Any]:
+        return (n for t in self._chain(type_name) for n in _children(t, "NavigationProperty"))
+
+    def _led_to(self, given: Any) -> tuple[str, bool]:
+        """Return the type that a navigation leads to, and whether it leads to many."""
+        name = given.get("Type")
+        if name is not None:
+            inner = name.removeprefix("Collection(").removesuffix(")")
+            return inner, inner != name
+        ends = _children(self.associations.get(given.get("Relationship") or "", ()), "End")
+        end = next((e for e in ends if e.get("Role") == given.get("ToRole")), None)
+        return ("", False) if end is None else (end.get("Type") or "", end.get("Multiplicity") == "*")
 
     def _set(self, given: Any, container: Any) -> EntitySet | None:
         name, type_name = given.get("Name"), given.get("EntityType") or ""
@@ -130,6 +173,7 @@ class _Reading:
         )
         if not chain or not key:
             return None
+        self.owners[name] = type_name
         found = [(p, type_of.get("Name")) for type_of in reversed(chain) for p in _children(type_of, "Property")]
         bindings = {b.get("Path"): b.get("Target") for b in _children(given, "NavigationPropertyBinding")}
         references = dict(self._references(chain, bindings, container))

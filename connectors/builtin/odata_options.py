@@ -22,7 +22,7 @@ SPEC = ConnectorSpec(
     label=N_("OData"),
     category=N_("Web services"),
     summary=N_("Reads and writes entities of a service that speaks OData 2 or 4, such as SAP or Dynamics 365."),
-    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True),
+    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True, capture=True),
     settings=(
         Setting("base_url", N_("Address"), SettingKind.URL, required=True,
                 placeholder="https://sap.example.com/sap/opu/odata/sap/API_BUSINESS_PARTNER",
@@ -30,7 +30,7 @@ SPEC = ConnectorSpec(
         *(setting for name, setting in _SHARED.items() if name not in _LAST),
         Setting("objects", N_("Objects"), SettingKind.JSON,
                 placeholder='["A_BusinessPartner", {"name": "open", "set": "Orders", "filter": "Status eq \'open\'"}]',
-                help=N_("Empty for all entity sets; else a list of their names, or of objects with set and filter.")),
+                help=N_("Empty for all entity sets; else a list of names, or of objects with set, filter and expand.")),
         Setting("parameters", N_("Parameters of every call"), SettingKind.JSON, advanced=True,
                 placeholder='{"sap-client": "100"}'),
         Setting("paging", N_("Paging"), SettingKind.CHOICE, default="auto", advanced=True,
@@ -50,13 +50,17 @@ SPEC = ConnectorSpec(
 
 
 class ODataObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An object: an entity set, perhaps only a part of it; `labels` are what its fields are called."""
+    """An object: an entity set, perhaps only a part of it; `labels` are what its fields are called.
+
+    `expand` names navigations that are read with it: the fields of one entity as `Customer.Name`, many as JSON.
+    """
 
     name: str
     set: str = ""
     filter: str = ""
     label: str = ""
     labels: dict[str, str] = {}
+    expand: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
+from connectors.builtin.odata_expand import asked, cut_off, values
 from connectors.builtin.odata_model import ENTITY_KEY
 from connectors.builtin.odata_service import Service, Subject
 from connectors.casting import Places, short, typed
@@ -16,9 +18,11 @@ from connectors.json_records import encode
 from connectors.sorted_changes import since_of, sorted_changes
 from connectors.spi import Cursor, Page, ReadRequest, Reject
 from rules.schema import Schema
-from rules.text import msg
+from rules.text import Message, msg
 
 Entity = Mapping[str, Any]
+TRACK = "odata.track-changes"
+_DELTAS = ("@odata.deltaLink", "@deltaLink")
 _LINKS = ("@odata.nextLink", "@nextLink", "__next")
 _COUNTS = ("@odata.count", "@count", "__count")
 _MOST = 1_000_000
@@ -26,13 +30,18 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True)
 class State:
-    """Where a list goes on: how many were read, of how many, the last key, and the link to the next page."""
+    """Where a list goes on: how many were read, of how many, the last key, and the link to the next page.
+
+    `delta` is the link to what is changed since the list was `begun`, if the service was asked to track that.
+    """
 
     read: int = 0
     total: int | None = None
     last: str = ""
     link: str = ""
     done: bool = False
+    delta: str = ""
+    begun: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,13 @@ class Batch:
 class Walk:
     """One walk through a set, or the part of it that meets a filter."""
 
-    def __init__(self, service: Service, subject: Subject, names: Sequence[str], wanted: str = "") -> None:
-        self.service, self.subject = service, subject
+    def __init__(
+        self, service: Service, subject: Subject, names: Sequence[str], wanted: str = "", *, track: bool = False
+    ) -> None:
+        self.service, self.subject, self.track = service, subject, track
         own = [subject.described.filter, wanted]
         filters = [f"({text})" if len(list(filter(None, own))) > 1 else text for text in own if text]
-        self.query = {"$select": ",".join(dict.fromkeys((*names, *subject.set.key)))}
+        self.query = asked(subject.set, names, old=service.model.old)
         if filters:
             self.query["$filter"] = " and ".join(filters)
         paging = service.options.paging
@@ -60,7 +71,7 @@ class Walk:
 
     def batches(self, state: State | None = None) -> Iterator[Batch]:
         """Yield the answers from a state on, or from the beginning."""
-        state = state or State()
+        state = state or State(begun=round(time.time(), 3) if self.track else 0.0)
         for _ in range(_MOST):
             batch = self._skipped(state) if self.skips and not state.link else self._linked(state)
             yield batch
@@ -78,10 +89,11 @@ class Walk:
             path = self.service.following(self.subject.set.name, state.link)
             value = self.service.value(self.service.at(path, self.subject.name, self._prefer))
         else:
-            value = self._first({})
-        entities, link = self._parts(value)
+            value = self._value(self.query) if self.track else self._first({})
+        entities, link, delta = parts_of(value, self.subject.name)
         total = state.total if state.link else _count(value)
-        behind = State(state.read + len(entities), total, self._key(entities) or state.last, link, not link)
+        last = self._key(entities) or state.last
+        behind = State(state.read + len(entities), total, last, link, not link, delta, state.begun)
         if self.skips:
             return Batch(entities, state, replace(behind, done=self._complete(behind) and not link))
         if not link:
@@ -97,7 +109,7 @@ class Walk:
             "$orderby": ",".join(f"{name} asc" for name in self.subject.set.key),
         }  # fmt: skip
         value = self._first(window) if not state.read else self._value({**self.query, **window})
-        entities, link = self._parts(value)
+        entities, link, _ = parts_of(value, self.subject.name)
         if overlap:
             self._check(entities, state)
             entities = entities[1:]
@@ -147,21 +159,9 @@ class Walk:
 
     @property
     def _prefer(self) -> str:
-        return "" if self.service.model.old or self.skips else f"odata.maxpagesize={self.service.options.page_size}"
-
-    def _parts(self, value: Any) -> tuple[list[Any], str]:
-        """Return the entities of an answer, and the link to the next one."""
-        link = ""
-        if isinstance(value, dict):
-            link = next((str(value[name]) for name in _LINKS if value.get(name)), "")
-            value = value.get("results" if self.service.model.old else "value")
-        if not isinstance(value, list):
-            raise Misconfigured(
-                msg("The answer for '{name}' is no list of entities.", name=self.subject.name),
-                msg("Check that the address leads to the root of an OData service."),
-                object_name=self.subject.name,
-            )
-        return value, link
+        if self.service.model.old or self.skips:
+            return ""
+        return f"{f'{TRACK},' if self.track else ''}odata.maxpagesize={self.service.options.page_size}"
 
     def _key(self, entities: Sequence[Any]) -> str:
         if not entities or not isinstance(entities[-1], dict):
@@ -184,6 +184,22 @@ class Walk:
         )
 
 
+def parts_of(value: Any, name: str) -> tuple[list[Any], str, str]:
+    """Return the entities of an answer, the link to the next ones, and the one to later changes (empty where none)."""
+    found, link, delta = value, "", ""
+    if isinstance(value, dict):
+        link = next((str(value[n]) for n in _LINKS if value.get(n)), "")
+        delta = next((str(value[n]) for n in _DELTAS if value.get(n)), "")
+        found = value.get("value", value.get("results"))
+    if not isinstance(found, list):
+        raise Misconfigured(
+            msg("The answer for '{name}' is no list of entities.", name=name),
+            msg("Check that the address leads to the root of an OData service."),
+            object_name=name,
+        )
+    return found, link, delta
+
+
 class Rows:
     """Makes records of entities."""
 
@@ -200,18 +216,20 @@ class Rows:
         keys = [n for n in subject.set.key if n not in own] if ENTITY_KEY in schema else []
         self._read = Schema((*(schema[n] for n in own), *(subject.set.properties[n].field for n in keys)))
         self.names = self._read.names
+        self._lists = any(path and not path[1] for path in (subject.set.properties[n].path for n in self.names))
 
     def page(self, entities: Sequence[Any], first: int = 1) -> Page:
         """Return entities as a page of typed records; what does not fit becomes a reject."""
-        good = [(number, e) for number, e in enumerate(entities, first) if isinstance(e, dict)]
-        bad = [
-            Reject(_place(number), _shown(e), msg("This is not a JSON object with fields."))
-            for number, e in enumerate(entities, first) if not isinstance(e, dict)
-        ]  # fmt: skip
+        good, bad = list[tuple[int, Entity]](), list[Reject]()
+        for number, entity in enumerate(entities, first):
+            wrong = self._wrong(entity)
+            if wrong is None:
+                good.append((number, entity))
+            else:
+                bad.append(Reject(_place(number), _shown(entity), wrong))
         places = Places(lambda row: _place(good[row][0]), lambda row: _shown(good[row][1]))
         raw = pl.DataFrame([
-            pl.Series(name, [self.subject.set.properties[name].kind.read(e.get(name)) for _, e in good], pl.String)
-            for name in self.names
+            pl.Series(name, values(self.subject.set.properties[name], good), pl.String) for name in self.names
         ])  # fmt: skip
         frame, rejects, _ = typed(raw, self._read, places)
         if ENTITY_KEY in self.schema:
@@ -219,12 +237,17 @@ class Rows:
             frame = frame.with_columns(pl.Series(ENTITY_KEY, keys, pl.String))
         return Page(frame.select(self.schema.names), {}, (*bad, *rejects), first)
 
+    def _wrong(self, entity: Any) -> Message | None:
+        if not isinstance(entity, dict):
+            return msg("This is not a JSON object with fields.")
+        return cut_off(self.subject.set, self.names, entity) if self._lists else None
+
 
 class Reading:
     """One scan of an object."""
 
-    def __init__(self, service: Service, request: ReadRequest) -> None:
-        self.service, self.request = service, request
+    def __init__(self, service: Service, request: ReadRequest, *, track: bool = False) -> None:
+        self.service, self.request, self.track = service, request, track
         self.subject = service.subject(request.object)
         self.rows = Rows(self.subject, request.schema)
 
@@ -244,7 +267,7 @@ class Reading:
             yield Page(self.request.schema.empty(), after)
             return
         size = self.request.page_size
-        for batch in Walk(self.service, self.subject, self.rows.names).batches(state):
+        for batch in Walk(self.service, self.subject, self.rows.names, track=self.track).batches(state):
             for start in range(skip, max(len(batch.entities), 1), size):
                 part = batch.entities[start : start + size]
                 whole = start + size >= len(batch.entities)

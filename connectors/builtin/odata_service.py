@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from connectors.builtin.odata_expand import expanded
 from connectors.builtin.odata_model import ENTITY_KEY, EntitySet, Model, model_of
 from connectors.builtin.odata_options import ODataObject, ODataOptions
 from connectors.builtin.odata_types import encoded
@@ -95,7 +96,7 @@ class Service:
                     msg("Correct the objects in the connection's settings; its sets are: {sets}.",
                         sets=", ".join(list(sets)[:20]) or "-"),
                 )  # fmt: skip
-            found[described.name] = Subject(described, sets[place])
+            found[described.name] = Subject(described, expanded(self.model, sets[place], described.expand))
         return found
 
     def subject(self, name: str) -> Subject:

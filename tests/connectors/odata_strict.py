@@ -12,6 +12,7 @@ import email
 import json
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,6 +20,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+
+from tests.delta_links import DeltaLinks, GoneError
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
@@ -51,6 +54,16 @@ class Entities:
 
 
 @dataclass
+class Leads:
+    """A navigation: its name, the set of what it leads to, whether to many, and what it gives for a row."""
+
+    name: str
+    target: str
+    many: bool
+    give: Callable[[Row], Any]
+
+
+@dataclass
 class ODataService:
     """The service; its members say how it behaves."""
 
@@ -66,6 +79,12 @@ class ODataService:
     skips: bool = True
     hosts: str = ""
     before: Callable[[Any], Any] | None = None
+    tracks: bool = False
+    named: str = "id"
+    """How it names what is gone: by id, as in 4.0, or by @removed, as in 4.01."""
+    deltas: dict[str, DeltaLinks] = field(default_factory=lambda: defaultdict(DeltaLinks))
+    leads: dict[str, list[Leads]] = field(default_factory=dict)
+    """What the entities of a set lead to."""
 
     def __call__(self, request: Any) -> Any:
         if self.before is not None and (found := self.before(request)) is not None:
@@ -109,6 +128,7 @@ class ODataService:
                 + (' ConcurrencyMode="Fixed"' if self.guarded and self.old and n == "title" else "") + "/>"
                 for n, k in entities.kinds.items()
             )  # fmt: skip
+            own += "".join(self._navigation(name, lead) for lead in self.leads.get(name, ()))
             types += f'<EntityType Name="{name}Type"><Key>{keys}</Key>{own}</EntityType>'
             note = (
                 '<Annotation Term="Org.OData.Core.V1.OptimisticConcurrency"/>' if self.guarded and not self.old else ""
@@ -125,6 +145,18 @@ class ODataService:
             f'<edmx:DataServices><Schema Namespace="own" xmlns="{space}">{types}{self.extra}'
             f'<EntityContainer Name="C">{sets}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>'
         )
+
+    def _navigation(self, name: str, lead: Leads) -> str:
+        target = f"own.{lead.target}Type"
+        if not self.old:
+            kind = f"Collection({target})" if lead.many else target
+            return f'<NavigationProperty Name="{lead.name}" Type="{kind}"/>'
+        relation = f"{name}{lead.name}"
+        self.extra += (
+            f'<Association Name="{relation}"><End Role="from" Type="own.{name}Type" Multiplicity="*"/>'
+            f'<End Role="to" Type="{target}" Multiplicity="{"*" if lead.many else "0..1"}"/></Association>'
+        )
+        return f'<NavigationProperty Name="{lead.name}" Relationship="own.{relation}" FromRole="from" ToRole="to"/>'
 
     def _one(self, method: str, path: str, request: Any) -> Any:
         found = re.fullmatch(r"(\w+)(?:\((.*)\))?", path)
@@ -145,9 +177,10 @@ class ODataService:
 
     def _list(self, name: str, entities: Entities, request: Any) -> Any:
         query = {k: v[0] for k, v in request.query.items()}
-        if "$expand" in query or (not self.counts and {"$count", "$inlinecount"} & set(query)):
-            raise Refused(400, "not supported")
-        assert ("$inlinecount" not in query) if not self.old else ("$count" not in query)
+        prefer = request.headers.get("prefer", "")
+        if "$deltatoken" in query:
+            return self._delta(name, entities, query)
+        tracked = self._checked(name, query, prefer)
         rows = [r for r in entities.rows.values() if self._meets(entities, r, query.get("$filter", ""))]
         total = len(rows)
         for part in reversed(query.get("$orderby", "").split(",")):
@@ -155,22 +188,78 @@ class ODataService:
                 rows.sort(key=operator.itemgetter(part.removesuffix(" asc")))
         start = int(query.get("$skiptoken", 0)) or (int(query.get("$skip", 0)) if self.skips else 0)
         size = min(int(query.get("$top", 10**9)), self.cap or 10**9)
-        wanted = re.search(r"odata.maxpagesize=(\d+)", request.headers.get("prefer", ""))
+        wanted = re.search(r"odata.maxpagesize=(\d+)", prefer)
         page = self.page or (int(wanted[1]) if wanted and not self.old else 0)
         part = rows[start : start + min(size, page or size)]
         shown = [self._shown(entities, r, query.get("$select", "").split(",")) for r in part]
+        if "$expand" in query:
+            self._expand(name, query, part, shown)
         link = ""
         if page and start + len(part) < total and len(part) < size:
             link = f"{self.hosts or ''}{name}?$skiptoken={start + len(part)}" + "".join(
-                f"&{k}={v}" for k, v in query.items() if k in ("$filter", "$select"))  # fmt: skip
+                f"&{k}={v}" for k, v in query.items() if k in ("$filter", "$select", "$expand", "$from"))  # fmt: skip
+        delta = f"{self.hosts or ''}{name}?$deltatoken={query['$from']}" if "$from" in query and not link else ""
         counted = "$inlinecount" in query or query.get("$count") == "true"
         if self.old:
             return self._json({"d": {"results": shown, **({"__count": str(total)} if counted else {}),
                                      **({"__next": link} if link else {})}})  # fmt: skip
         return self._json({"value": shown, **({"@odata.count": total} if counted else {}),
-                           **({"@odata.nextLink": link} if link else {})})  # fmt: skip
+                           **({"@odata.nextLink": link} if link else {}),
+                           **({"@odata.deltaLink": delta} if delta else {})},
+                          **({"Preference_Applied": "odata.track-changes"} if tracked else {}))  # fmt: skip
 
-    def _json(self, body: Any, status: int = 200, **headers: str) -> Any:
+    def _checked(self, name: str, query: Row, prefer: str) -> bool:
+        """Refuse what the service does not know; tell whether the list is tracked from now on."""
+        tracked = self.tracks and not self.old and "odata.track-changes" in prefer
+        if tracked:
+            assert not {"$count", "$top", "$skip", "$orderby"} & set(query)
+            query.setdefault("$from", self.deltas[name].latest)
+        counted = {"$count", "$inlinecount"} & set(query)
+        if ("$expand" in query and name not in self.leads) or (not self.counts and counted):
+            raise Refused(400, "not supported")
+        assert ("$inlinecount" not in query) if not self.old else ("$count" not in query)
+        return tracked
+
+    def _delta(self, name: str, entities: Entities, query: Row) -> Any:
+        """Tell what was changed: only the keys, as services may; of what is gone since only the deletion."""
+        try:
+            told, behind, over = self.deltas[name].part(query["$deltatoken"], 3)
+        except GoneError:
+            return self._error(410, "start anew")
+        entries: list[Row] = []
+        for key, gone in told:
+            if not gone:
+                row = dict(zip(entities.key, key, strict=True))
+                entries.append({n: encoded(v, entities.kinds[n], old=False) for n, v in row.items()})
+            elif self.named == "id":
+                kinds = [(n, v, entities.kinds[n]) for n, v in zip(entities.key, key, strict=True)]
+                parts = [(n, f"'{v}'".replace("O'", "O''") if k == "text" else v) for n, v, k in kinds]
+                text = ",".join(f"{n}={v}" for n, v in parts) if len(parts) > 1 else parts[0][1]
+                context = f"$metadata#{name}/$deletedEntity"
+                entries.append(
+                    {"@odata.context": context, "id": f"http://here/svc/{name}({text})", "reason": "deleted"}
+                )
+            else:
+                row = dict(zip(entities.key, key, strict=True))
+                entries.append({"@removed": {"reason": "deleted"}, **row})
+        entries.append({"@odata.context": f"$metadata#{name}/$link", "source": "a", "target": "b"})
+        link = f"{name}?$deltatoken={behind}"
+        return self._json({"value": entries, "@odata.deltaLink" if over else "@odata.nextLink": link})
+
+    def _expand(self, name: str, query: Row, rows: list[Row], shown: list[Row]) -> None:
+        for part in re.findall(r"\w+(?:\([^)]*\))?", query["$expand"]):
+            navigation, _, inner = part.rstrip(")").partition("($select=")
+            wanted = inner.split(",") if inner else [
+                n.partition("/")[2] for n in query["$select"].split(",") if n.startswith(f"{navigation}/")
+            ]  # fmt: skip
+            lead = next((lead for lead in self.leads[name] if lead.name == navigation), None)
+            if lead is None or bool(wanted) == lead.many:
+                raise Refused(400, f"no navigation {navigation} with {wanted}")
+            for row, one in zip(rows, shown, strict=True):
+                found = lead.give(row)
+                one[navigation] = {n: found[n] for n in wanted} if isinstance(found, dict) and wanted else found
+
+    def _json(self, body: Any, status: int = 200, **headers: Any) -> Any:
         text = msgspec.json.Encoder(decimal_format="number").encode(body)
         return self.reply(status, text, {n.replace("_", "-"): v for n, v in headers.items()})
 

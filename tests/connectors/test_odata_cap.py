@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from connectors.builtin.odata import OData
-from connectors.spi import Context, ReadRequest
+from connectors.spi import Capture, Context, ReadRequest
 from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
 from rules.schema import Change, FieldType, Op, Schema
 from tests.connectors.odata_cap import cap
@@ -37,6 +38,11 @@ class TestVersion4(ConnectorConformance):
         FieldType.TEXT, FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT, FieldType.BOOLEAN, FieldType.DATE,
         FieldType.TIME, FieldType.DATETIME,
     )  # fmt: skip
+
+    @pytest.fixture(autouse=True)
+    def _no_delta_links(self, request: pytest.FixtureRequest) -> None:
+        if "captured" in request.node.name:
+            pytest.skip("CAP gives out no delta links")
 
     @pytest.fixture
     def settings(self, server: str) -> Settings:
@@ -80,3 +86,19 @@ class TestVersion2(TestVersion4):
     def values(self) -> Mapping[FieldType, Sequence[Any]]:
         """Version 2 counts milliseconds."""
         return {**super().values(), FieldType.DATE: EXTREMES[FieldType.DATE][1:]}
+
+
+@pytest.mark.parametrize("root", ["/main", "/odata/v2/main"])
+def test_what_orders_lead_to(server: str, root: str) -> None:
+    """The items of an order are JSON, the order of an item is fields; a service that tracks nothing says so."""
+    expand = [{"name": "Orders", "expand": ["items"]}, {"name": "Items", "expand": ["parent"]}]
+    order = {"ID": "11111111-2222-3333-4444-555555555555", "no": "A'1", "items": [{"pos": 1, "what": "w", "price": 2}]}
+    if httpx.get(f"{server}/main/Orders({order['ID']})").status_code == httpx.codes.NOT_FOUND:
+        httpx.post(f"{server}/main/Orders", json=order).raise_for_status()
+    with opened(server + root, objects=expand) as odata:
+        (page,) = odata.read(ReadRequest("Orders", odata.schema("Orders")))
+        (item,) = json.loads(page.records["items"][0])
+        assert (item["what"], float(item["price"])) == ("w", 2.0)
+        (page,) = odata.read(ReadRequest("Items", odata.schema("Items")))
+        assert page.records["parent.no"].to_list() == ["A'1"]
+        assert odata.change_log("Orders", Capture("me", "ID")).missing()
