@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
+CHECKPOINT_TARGETS = ("file", "syslog", "syslog+tcp", "syslog+tls", "mailto", "http", "https")
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -49,6 +50,8 @@ class Settings:
     log_level: str
     log_format: str
     secure_cookies: bool
+    session_idle_minutes: int
+    session_hours: int
     key_file: Path
     key_provider: str
     page_size: int
@@ -57,6 +60,9 @@ class Settings:
     console_url: str
     event_days: int
     plan_days: int
+    checkpoints_to: tuple[str, ...]
+    checkpoint_minutes: int
+    audit_days: int
 
     @property
     def embedded_redis(self) -> bool:
@@ -146,6 +152,18 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _targets(text: str) -> tuple[str, ...]:
+    for target in text.split():
+        url = urlsplit(target)
+        whole = url.path if url.scheme in ("file", "mailto") else url.hostname
+        if url.scheme not in CHECKPOINT_TARGETS or not whole:
+            kinds = ", ".join(CHECKPOINT_TARGETS)
+            raise ValueError(
+                f"'{target}' is not an address that begins with one of {kinds}; separate several by blanks."
+            )
+    return tuple(text.split())
+
+
 def _timezone(text: str) -> str:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only needed here
 
@@ -217,6 +235,13 @@ SETTINGS: tuple[Variable, ...] = (
         lambda t: None if not t else _boolean(t),
     ),
     Variable(
+        "SYNCLINE_SESSION_IDLE_MINUTES",
+        "120",
+        "Minutes after which somebody who does nothing is signed out.",
+        _integer(1, 24 * 60),
+    ),
+    Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", _integer(1, 30 * 24)),
+    Variable(
         "SYNCLINE_KEY_FILE",
         "",
         "File that holds the key-encryption key. Empty: keys/master.key in the data folder.",
@@ -261,6 +286,26 @@ SETTINGS: tuple[Variable, ...] = (
         "7",
         "Days after which the plan of a simulation can no longer be approved and is forgotten.",
         _integer(1, 365),
+    ),
+    Variable(
+        "SYNCLINE_CHECKPOINTS_TO",
+        "",
+        "Where signed checkpoints of the audit log are sent, separated by blanks: file:/path, syslog://host:514 (UDP), "
+        "syslog+tcp://host:601, syslog+tls://host:6514, mailto:name@example.com, https://host/path. "
+        "Empty: they stay in the database, where who can change it can change them too.",
+        _targets,
+    ),
+    Variable(
+        "SYNCLINE_CHECKPOINT_MINUTES",
+        "15",
+        "Minutes between two checkpoints that are sent, if there are new events.",
+        _integer(1, 1440),
+    ),
+    Variable(
+        "SYNCLINE_AUDIT_DAYS",
+        "0",
+        "Days after which audit events are removed, unless a legal hold keeps them; their seals stay. 0: never.",
+        _integer(0, 36500),
     ),
 )
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from config import Settings
 from webapp.events.sources import register
+from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
 from webapp.runs.caretaking import Caretaker
@@ -114,6 +115,8 @@ def run(settings: Settings) -> None:
     register()
     caretaker = Caretaker(house)
     listening = Listening(house, lambda: announce(settings))
+    notary = Notary(house)
+    notary.start()
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -125,3 +128,4 @@ def run(settings: Settings) -> None:
             heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
     listening.close()
+    notary.close()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ _ED25519 = b"\x01"
 _NAME = re.compile(r"[^\s+\u2014]{1,128}")
 _LINE = re.compile(r"\u2014 (\S+) ([A-Za-z0-9+/=]+)")
 _TIME = "time "
+_CHECKPOINT = re.compile(r"^\S+\n\d+\n[A-Za-z0-9+/=]+\ntime \S+\n\n(?:\u2014 \S+ [A-Za-z0-9+/=]+\n)+", re.MULTILINE)
+_IN_JSON = re.compile(r'"note": ?("(?:[^"\\]|\\.)*")')
 
 
 class BadNote(ValueError):
@@ -152,6 +156,15 @@ class Checkpoint:
         if found.text != text or len(found.root) != HASH:
             raise BadNote("this is not a checkpoint of an audit log")
         return found
+
+
+def found_in(text: str) -> list[str]:
+    """Return the notes of checkpoints in a text: one after another, or in lines of JSON such as log servers keep."""
+    notes = [match[0] for match in _CHECKPOINT.finditer(text)]
+    for match in _IN_JSON.finditer(text):
+        with contextlib.suppress(ValueError):
+            notes.append(json.loads(match[1]))
+    return list(dict.fromkeys(notes))
 
 
 def checkpoint(note: str, known: Collection[PublicKey]) -> Checkpoint:

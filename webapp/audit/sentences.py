@@ -11,6 +11,7 @@ SENTENCES: dict[str, str] = {
     Tag.SIGNED_IN: N_("{actor} signed in"),
     Tag.SIGN_IN_FAILED: N_("Somebody failed to sign in as {subject}"),
     Tag.SIGNED_OUT: N_("{actor} signed out"),
+    Tag.SESSIONS_ENDED: N_("{actor} ended sessions of {subject}"),
     Tag.USER_CREATED: N_("{actor} added the user {subject}"),
     Tag.USER_UPDATED: N_("{actor} changed the user {subject}"),
     Tag.USER_DELETED: N_("{actor} deleted the user {subject}"),

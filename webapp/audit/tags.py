@@ -11,6 +11,7 @@ class Tag(StrEnum):
     SIGNED_IN = "access:session:signed_in"
     SIGN_IN_FAILED = "access:session:sign_in_failed"
     SIGNED_OUT = "access:session:signed_out"
+    SESSIONS_ENDED = "access:session:ended"
     USER_CREATED = "access:user:created"
     USER_UPDATED = "access:user:updated"
     USER_DELETED = "access:user:deleted"
