@@ -78,6 +78,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
             builder.add_api(resource)
     entities_console.register(app)
     sources.register()
+    people.register(house)
     cases.register(app)
     assets.register(app)
     language.register(app)
@@ -98,7 +99,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.secure_cookies,
-        "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=settings.session_hours),
         "MAX_CONTENT_LENGTH": MAX_UPLOAD,
         "MAX_FORM_MEMORY_SIZE": 16 * 1024 * 1024,
         "MAX_FORM_PARTS": 20_000,

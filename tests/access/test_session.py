@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import throttle
+from webapp.access import sessions, throttle
 from webapp.access.session_views import safe_target
 from webapp.access.users import set_active
 from webapp.extensions import SYSTEM, House
@@ -80,6 +81,107 @@ def test_sign_in_leads_on(client: FlaskClient):
     """After sign-in one comes to the page that was asked for."""
     answer = client.post("/login/?next=/users/%3Fq%3Da", data={"username": "admin", "password": PASSWORD})
     assert answer.location == "/users/?q=a"
+
+
+def cookie(client: FlaskClient) -> str:
+    found = client.get_cookie("syncline")
+    assert found is not None
+    return found.value
+
+
+def stays_in(app: Flask, value: str) -> bool:
+    """Tell whether a cookie lets one in, in another browser."""
+    other = app.test_client()
+    other.set_cookie("syncline", value)
+    return other.get("/account/").status_code == 200
+
+
+def test_signing_out_ends_copies_of_the_cookie(app: Flask, client: FlaskClient):
+    """Who has copied the cookie is out as well; before, the copy lets in, and a new sign-in has another one."""
+    copied = cookie(sign_in(client))
+    assert stays_in(app, copied)
+    client.post("/logout/")
+    assert not stays_in(app, copied)
+    assert cookie(sign_in(client)) != copied
+    assert not stays_in(app, copied)
+
+
+def test_new_password_ends_all_other_sessions(app: Flask, client: FlaskClient, house: House):
+    """After a change of the password only the session that changed it goes on, with a cookie of its own."""
+    sign_in(client)
+    mine, other = cookie(client), cookie(sign_in(app.test_client()))
+    new = "another-horse-battery-staple"
+    client.post("/account/password", data={"current": PASSWORD, "password": new, "again": new})
+    assert not stays_in(app, other)
+    assert not stays_in(app, mine)
+    assert client.get("/account/").status_code == 200
+
+
+def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient, house: House):
+    """One sees where one is signed in, and ends one session, or all others; each is in the log."""
+    sign_in(client)
+    others = [app.test_client() for _number in range(3)]
+    agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0"
+    for other in others:
+        other.post("/login/", data={"username": "admin", "password": PASSWORD}, headers={"User-Agent": agent})
+    page = client.get("/account/").text
+    assert page.count("Edge, Windows") == 3
+    assert page.count("this one") == 1
+    with house.db.read() as tx:
+        known = sessions.of_user(house, tx, 1)
+    client.post(f"/account/sessions/{known[0].id}/end")
+    assert sum(other.get("/account/").status_code == 200 for other in others) == 2
+    client.post("/account/sessions/end")
+    assert all(other.get("/account/").status_code == 302 for other in others)
+    assert client.get("/account/").status_code == 200
+    found = [event.after for event in events(house, "access:session:ended")]
+    assert found == [{"sessions": 1}, {"sessions": 2}]
+
+
+def test_sessions_of_others(app: Flask, admin_client: FlaskClient, house: House):
+    """Nobody ends a session that is not one's own; who manages users ends all of a user's."""
+    ann = add_user(house, "ann", "Viewer")
+    client = sign_in(app.test_client(), "ann")
+    with house.db.read() as tx:
+        (of_admin,), (of_ann,) = (sessions.of_user(house, tx, user) for user in (1, ann))
+    client.post(f"/account/sessions/{of_admin.id}/end")
+    assert client.post("/users/1/sessions/end").status_code == 403
+    assert admin_client.get("/account/").status_code == 200
+    admin_client.post(f"/account/sessions/{of_ann.id}/end")
+    assert client.get("/account/").status_code == 200
+    assert "Where this user is signed in" in admin_client.get(f"/users/{ann}").text
+    admin_client.post(f"/users/{ann}/sessions/end")
+    assert client.get("/account/").status_code == 302
+
+
+@pytest.mark.parametrize(("pause", "times", "stays"), [(119, 5, True), (121, 1, False), (119, 7, False)])
+def test_sessions_end_by_themselves(app: Flask, client: FlaskClient, house: House, pause: int, times: int, stays: bool):
+    """Who does nothing for two hours is out, and everybody after twelve."""
+    sign_in(client)
+    clock = house.clock
+    try:
+        for number in range(1, times + 1):
+            later = timedelta(minutes=pause * number)
+            app.extensions["syncline"] = dataclasses.replace(house, clock=lambda at=later: clock() + at)
+            answer = client.get("/account/")
+    finally:
+        app.extensions["syncline"] = house
+    assert (answer.status_code == 200) is stays
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox, Linux"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+         "Safari, iPhone"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_devices(agent: str, told: str):
+    """A browser is called by its name and its system."""
+    assert sessions.device(agent) == told
 
 
 def test_failures_are_slowed_down(app: Flask, house: House, monkeypatch: pytest.MonkeyPatch):

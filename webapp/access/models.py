@@ -36,7 +36,6 @@ access_profile = sa.Table(
     "access_profile",
     metadata,
     sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("stamp", sa.String(32), nullable=False, comment="a session is valid while it carries this stamp"),
     sa.Column("language", sa.String(8)),
     sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("external_id", sa.String(200), index=True, comment="what the company's directory calls the user (SCIM)"),
@@ -48,6 +47,18 @@ access_role = sa.Table(
     sa.Column("role_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("description", sa.String(500), nullable=False, server_default=""),
     sa.Column("external_id", sa.String(200), comment="what the company's directory calls the group (SCIM)"),
+)
+
+access_session = sa.Table(
+    "access_session",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True, comment="SHA-256 of the token in the cookie"),
+    sa.Column("user_id", sa.Integer, nullable=False, index=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("agent", sa.String(300), nullable=False, comment="what the browser says of itself"),
 )
 
 access_key = sa.Table(
@@ -69,7 +80,7 @@ access_key = sa.Table(
 def users() -> sa.Select[*tuple[Any, ...]]:
     """Return the query for users with their profiles."""
     profile = access_profile
-    columns = (profile.c.stamp, profile.c.language, profile.c.must_change_password)
+    columns = (profile.c.language, profile.c.must_change_password)
     return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
 
 

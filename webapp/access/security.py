@@ -8,37 +8,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, g, request, session
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
-from flask_login import LoginManager, UserMixin, current_user
+from flask_login import LoginManager, UserMixin, current_user, login_user
 
-from webapp.access import services
+from webapp.access import services, sessions
 from webapp.access.users import full_name
 from webapp.web.request import house
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
-    """The user of a session."""
+    """The user of a session, whose token only this and the cookie know."""
 
-    def __init__(self, row: Any) -> None:
+    def __init__(self, row: Any, token: str) -> None:
         self.id: int = row.id
         self.username: str = row.username
         self.name: str = full_name(row.first_name, row.last_name) or row.username
         self.language: str | None = row.language
-        self.stamp: str = row.stamp or ""
+        self.session_id: int | None = row.session_id
         self.must_change_password = bool(row.must_change_password)
+        self._token = token
 
     def get_id(self) -> str:
-        """Return what the session stores: the user and the stamp that it was opened under."""
-        return f"{self.id}:{self.stamp}"
+        """Return what the cookie holds."""
+        return self._token
 
 
 class Security(SecurityManager):  # type: ignore[misc]
     """Users, roles and permissions as Flask-AppBuilder stores them, without its pages."""
 
     def create_login_manager(self, app: Flask) -> LoginManager:
-        """Return the login manager; a session ends when the user's stamp changes."""
+        """Return the login manager."""
         manager = LoginManager(app)
         manager.login_view = "SessionView.login"
         manager.session_protection = None
@@ -62,17 +63,28 @@ class Security(SecurityManager):  # type: ignore[misc]
         self.appbuilder.add_view_no_menu(self.auth_view)
 
     def load_user(self, pk: str) -> SignedIn | None:
-        """Return the user of a session, unless disabled or signed out everywhere since."""
-        user_id, _, stamp = str(pk).partition(":")
-        if not user_id.isdigit():
-            return None
-        with house().db.read() as connection:
-            row = services.identity(connection, int(user_id))
-        return SignedIn(row) if row and row.active and (row.stamp or "") == stamp else None
+        """Return the user of a session, unless it is over."""
+        row = sessions.user_of(house(), str(pk))
+        return SignedIn(row, str(pk)) if row else None
 
     def has_access(self, permission_name: str, view_name: str) -> bool:
         """Tell whether who asks holds the permission."""
         return (permission_name, view_name) in granted()
+
+
+def enter(user_id: int) -> None:
+    """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays."""
+    chosen = session.get("language")
+    token = sessions.begin(house(), user_id, request.remote_addr or "", request.user_agent.string)
+    row = sessions.user_of(house(), token)
+    session.clear()
+    if row is None:  # disabled at this very moment
+        return
+    user = SignedIn(row, token)
+    if language := user.language or chosen:
+        session["language"] = language
+    session.permanent = True
+    login_user(user)
 
 
 class Builder(AppBuilder):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from webapp.access import models, roles
+from webapp.access import models, roles, sessions
 from webapp.access.passwords import generate_password
 from webapp.access.users import NewUser, insert_user
 from webapp.audit.services import Event, Subject, record
@@ -17,11 +17,6 @@ from webapp.extensions import SYSTEM, Actor, House
 
 # Compared when there is no such user, so that both cases take the same time.
 _NOBODY = generate_password_hash(secrets.token_urlsafe(16))
-
-
-def identity(connection: sa.Connection, user_id: int) -> Any:
-    """Return a user's row with the profile, or None."""
-    return connection.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
 
 
 def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
@@ -77,9 +72,10 @@ def _refused(house: House, username: str, row: Any, actor: Actor) -> None:
         )
 
 
-def signed_out(house: House, actor: Actor) -> None:
-    """Tell the audit log that a user has signed out."""
+def sign_out(house: House, user_id: int, session_id: int, actor: Actor) -> None:
+    """End a session by its user's wish."""
     with house.db.begin() as tx:
+        sessions.forget(tx, user_id, session_id)
         record(tx, actor, house.clock(), Event(Tag.SIGNED_OUT, Subject("user", actor.name)))
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, request, session, url_for
 from flask_babel import gettext as _
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
 from webapp.access import security, services, throttle
@@ -37,23 +37,14 @@ class SessionView(RoomView):
             text = _("The user name or the password is wrong.")
             return self.page("access/login.html", 401, username=username, error=text)
         throttle.succeeded(self.house, username, request.remote_addr or "")
-        return self._open(row)
-
-    def _open(self, row: object) -> Response:
-        user = security.SignedIn(row)
-        language = user.language or session.get("language")
-        session.clear()  # a new session, so that nothing planted before sign-in lives on
-        if language:
-            session["language"] = language
-        session.permanent = True
-        login_user(user)
+        security.enter(row.id)
         return redirect(safe_target(request.args.get("next")))
 
     @expose("/logout/", methods=["POST"])
     def logout(self) -> Response:
         """Sign out."""
         if current_user.is_authenticated:
-            services.signed_out(self.house, self.actor)
+            services.sign_out(self.house, current_user.id, current_user.session_id, self.actor)
             language = session.get("language")
             logout_user()
             session.clear()

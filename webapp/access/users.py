@@ -7,7 +7,6 @@ nor take one over. One active administrator is always left.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from werkzeug.security import check_password_hash
 
 from rules.text import msg
-from webapp.access import hooks, models, roles
+from webapp.access import hooks, models, roles, sessions
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
@@ -126,8 +125,7 @@ def insert_user(
     }
     key = tx.execute(sa.insert(models.user).values(**values, created_on=naive, changed_on=naive)).inserted_primary_key
     user_id = int(key[0]) if key else 0
-    profile = {"user_id": user_id, "stamp": new_stamp(), "must_change_password": must_change}
-    tx.execute(sa.insert(models.access_profile).values(**profile))
+    tx.execute(sa.insert(models.access_profile).values(user_id=user_id, must_change_password=must_change))
     _set_roles(tx, user_id, new.roles)
     record(tx, actor, at, Event(Tag.USER_CREATED, Subject("user", new.username), after={**_told(new), "active": True}))
     return user_id
@@ -165,7 +163,7 @@ def set_active_in(tx: sa.Connection, user_id: int, active: bool, actor: Actor, a
         raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
     changed = {"active": active, "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
     tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**changed))
-    _end_sessions(tx, user_id)
+    sessions.forget(tx, user_id)
     _require_administrator(tx)
     _record_change(tx, actor, at, old.username, ({"active": old.active}, {"active": active}))
 
@@ -182,6 +180,7 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
     if _own_id(tx, actor) == user_id:
         raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
     for table, column in (
+        (models.access_session, "user_id"),
         (models.access_key, "user_id"),
         (models.access_profile, "user_id"),
         (models.user_role, "user_id"),
@@ -206,6 +205,13 @@ def reset_password(house: House, user_id: int, actor: Actor) -> str:
     return password
 
 
+def end_sessions(house: House, user_id: int, actor: Actor) -> int:
+    """End all sessions of a user; return how many there were."""
+    with house.db.read() as tx:
+        owned(tx, user_id, actor)
+    return sessions.end_others(house, user_id, None, actor)
+
+
 def change_own_password(house: House, user_id: int, current: str, new: str, actor: Actor) -> None:
     """Change one's own password; ends all sessions, also this one."""
     with house.db.begin() as tx:
@@ -217,11 +223,6 @@ def change_own_password(house: House, user_id: int, current: str, new: str, acto
         check_new(new, row.username)
         _store_password(tx, user_id, new, must_change=False)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", row.username)))
-
-
-def new_stamp() -> str:
-    """Return a session stamp."""
-    return secrets.token_hex(16)
 
 
 def require_rights(tx: sa.Connection, actor: Actor, names: Iterable[str]) -> None:
@@ -334,12 +335,7 @@ def _store_password(tx: sa.Connection, user_id: int, password: str, *, must_chan
     tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(password=hashed(password)))
     profile = models.access_profile
     tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(must_change_password=must_change))
-    _end_sessions(tx, user_id)
-
-
-def _end_sessions(tx: sa.Connection, user_id: int) -> None:
-    profile = models.access_profile
-    tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(stamp=new_stamp()))
+    sessions.forget(tx, user_id)
 
 
 def _require_administrator(tx: sa.Connection) -> None:

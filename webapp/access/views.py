@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import abort, flash, redirect, request, session, url_for
 from flask_babel import gettext as _
-from flask_login import current_user, login_user
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import role_editing, security, services, users
+from webapp.access import role_editing, security, services, sessions, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.key_views import KeyView
 from webapp.access.role_views import RoleView
@@ -97,6 +97,20 @@ class UserView(RoomView):
             return redirect(url_for("UserView.edit", user_id=user_id))
         return self.page("access/password_once.html", username=old.username, password=password, user_id=user_id)
 
+    @expose("/<int:user_id>/sessions/end", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def end_sessions(self, user_id: int) -> Response:
+        """End all sessions of a user."""
+        self._find(user_id)
+        try:
+            users.end_sessions(self.house, user_id, self.actor)
+        except Refused as error:
+            flash(translated(error.message), "danger")
+        else:
+            flash(_("All sessions of the user have ended."), "success")
+        return redirect(url_for("UserView.edit", user_id=user_id))
+
     @expose("/<int:user_id>/delete", methods=["POST"])
     @has_access
     @permission_name("delete")
@@ -123,7 +137,9 @@ class UserView(RoomView):
     ) -> Response:
         with self.house.db.read() as connection:
             known = role_editing.list_roles(connection)
-        return self.page("access/user.html", status, user=old, wanted=wanted, roles=known, errors=errors)
+            in_use = sessions.of_user(self.house, connection, old.id) if old else []
+        context = {"wanted": wanted, "roles": known, "sessions": in_use, "errors": errors}
+        return self.page("access/user.html", status, user=old, **context)
 
 
 def _from_form(username: str) -> users.NewUser:
@@ -154,9 +170,24 @@ class AccountView(RoomView):
             users.change_own_password(self.house, current_user.id, current, new, self.actor)
         except Refused as error:
             return self._page({error.field: error.message}, 422)
-        with self.house.db.read() as connection:
-            login_user(security.SignedIn(services.identity(connection, current_user.id)))
+        security.enter(current_user.id)
         flash(_("The password is changed. All other sessions have ended."), "success")
+        return redirect(url_for("AccountView.show"))
+
+    @expose("/sessions/<int:session_id>/end", methods=["POST"])
+    @signed_in
+    def end_session(self, session_id: int) -> Response:
+        """End another session of one's own."""
+        if sessions.end(self.house, current_user.id, session_id, self.actor):
+            flash(_("The session has ended."), "success")
+        return redirect(url_for("AccountView.show"))
+
+    @expose("/sessions/end", methods=["POST"])
+    @signed_in
+    def end_sessions(self) -> Response:
+        """End all other sessions of one's own."""
+        sessions.end_others(self.house, current_user.id, current_user.session_id, self.actor)
+        flash(_("All other sessions have ended."), "success")
         return redirect(url_for("AccountView.show"))
 
     @expose("/language", methods=["POST"])
@@ -173,7 +204,8 @@ class AccountView(RoomView):
     def _page(self, errors: dict[str, Any], status: int = 200) -> Response:
         with self.house.db.read() as connection:
             user = users.get_user(connection, current_user.id)
-        return self.page("access/account.html", status, user=user, errors=errors)
+            known = sessions.of_user(self.house, connection, current_user.id)
+        return self.page("access/account.html", status, user=user, sessions=known, errors=errors)
 
 
 VIEWS = (UserView, AccountView, RoleView, KeyView)

@@ -36,7 +36,6 @@ def upgrade() -> None:
     op.create_index(op.f('ix_access_key_user_id'), 'access_key', ['user_id'], unique=False)
     op.create_table('access_profile',
     sa.Column('user_id', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('stamp', sa.String(length=32), nullable=False, comment='a session is valid while it carries this stamp'),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('must_change_password', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the user (SCIM)"),
@@ -49,6 +48,18 @@ def upgrade() -> None:
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the group (SCIM)"),
     sa.PrimaryKeyConstraint('role_id', name=op.f('pk_access_role'))
     )
+    op.create_table('access_session',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of the token in the cookie'),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('seen_at', UtcDateTime(), nullable=False),
+    sa.Column('address', sa.String(length=64), nullable=False),
+    sa.Column('agent', sa.String(length=300), nullable=False, comment='what the browser says of itself'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_access_session')),
+    sa.UniqueConstraint('digest', name=op.f('uq_access_session_digest'))
+    )
+    op.create_index(op.f('ix_access_session_user_id'), 'access_session', ['user_id'], unique=False)
     op.create_table('audit_checkpoint',
     sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
@@ -843,6 +854,8 @@ def downgrade() -> None:
     op.drop_table('audit_delivery')
     op.drop_index(op.f('ix_audit_checkpoint_at'), table_name='audit_checkpoint')
     op.drop_table('audit_checkpoint')
+    op.drop_index(op.f('ix_access_session_user_id'), table_name='access_session')
+    op.drop_table('access_session')
     op.drop_table('access_role')
     op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')

@@ -1,0 +1,122 @@
+"""Sessions of the console: they are kept here, so that one that has ended is over whoever still holds its cookie.
+
+A session ends when its user signs out, ends it from another one, gets another password or is disabled; when nothing has
+been asked for during `SYNCLINE_SESSION_IDLE_MINUTES`; and after `SYNCLINE_SESSION_HOURS` at the latest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from webapp.access import models
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+
+_NOTED = timedelta(minutes=1)
+"""That a session is in use is written down no more often than this."""
+_AGENT = 300
+_BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as its user sees it; `device` is what the browser says of itself, or an empty text."""
+
+    id: int
+    created_at: datetime
+    seen_at: datetime
+    address: str
+    device: str
+
+
+def begin(house: House, user_id: int, address: str, agent: str) -> str:
+    """Begin a session and return its token, which only the cookie holds."""
+    token, now = secrets.token_urlsafe(32), house.clock()
+    table = models.access_session
+    values = {"digest": _digest(token), "user_id": user_id, "address": address[:64], "agent": agent[:_AGENT]}
+    with house.db.begin() as tx:
+        tx.execute(sa.delete(table).where(~_alive(house)))
+        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now))
+    return token
+
+
+def user_of(house: House, token: str) -> Any:
+    """Return the user's row of a session, with its number as `session_id`; None if it is over or the user disabled."""
+    table = models.access_session
+    query = models.users().add_columns(table.c.id.label("session_id"), table.c.seen_at)
+    query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == _digest(token))
+    with house.db.read() as tx:
+        row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()
+    if row is not None and row.seen_at < house.clock() - _NOTED:
+        with house.db.begin() as tx:
+            tx.execute(sa.update(table).where(table.c.id == row.session_id).values(seen_at=house.clock()))
+    return row
+
+
+def of_user(house: House, tx: sa.Connection, user_id: int) -> list[Session]:
+    """Return the sessions of a user that are not over, the one used last first."""
+    table = models.access_session
+    query = sa.select(table).where(table.c.user_id == user_id, _alive(house)).order_by(table.c.seen_at.desc())
+    return [Session(r.id, r.created_at, r.seen_at, r.address, device(r.agent)) for r in tx.execute(query)]
+
+
+def end(house: House, user_id: int, session_id: int, actor: Actor) -> bool:
+    """End one session of a user; False if it was over."""
+    with house.db.begin() as tx:
+        return _ended(tx, house, user_id, models.access_session.c.id == session_id, actor) > 0
+
+
+def end_others(house: House, user_id: int, session_id: int | None, actor: Actor) -> int:
+    """End all sessions of a user but one; return how many there were."""
+    with house.db.begin() as tx:
+        return _ended(tx, house, user_id, models.access_session.c.id != (session_id or 0), actor)
+
+
+def forget(tx: sa.Connection, user_id: int, session_id: int | None = None) -> None:
+    """End the sessions of a user, or one of them, in the caller's transaction, which says why."""
+    table = models.access_session
+    query = sa.delete(table).where(table.c.user_id == user_id)
+    tx.execute(query if session_id is None else query.where(table.c.id == session_id))
+
+
+def device(agent: str) -> str:
+    """Return a browser and a system in short, from what the browser says of itself."""
+    browser = next((name for mark, name in _BROWSERS if re.search(rf"\b{mark}\w*/", agent)), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return ", ".join(filter(None, (browser, system))) or agent.split(" ", maxsplit=1)[0][:40]
+
+
+def _ended(tx: sa.Connection, house: House, user_id: int, which: sa.ColumnElement[bool], actor: Actor) -> int:
+    table = models.access_session
+    count = tx.execute(sa.delete(table).where(table.c.user_id == user_id, which)).rowcount
+    if count:
+        name = tx.scalar(sa.select(models.user.c.username).where(models.user.c.id == user_id))
+        event = Event(Tag.SESSIONS_ENDED, Subject("user", name or "?"), after={"sessions": count})
+        record(tx, actor, house.clock(), event)
+    return count
+
+
+def _alive(house: House) -> sa.ColumnElement[bool]:
+    table, now, settings = models.access_session, house.clock(), house.settings
+    idle, longest = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+    return sa.and_(table.c.seen_at > now - idle, table.c.created_at > now - longest)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
