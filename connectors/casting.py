@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 import polars as pl
 
-from connectors.fixed_moments import days, moments
+from connectors.plain_texts import plain_column
 from connectors.spi import Reject
 from rules.schema import FREE_SCALE, Field, FieldType, Schema
 from rules.text import N_, Message, msg
@@ -46,6 +46,7 @@ EXPECTED: dict[FieldType, str] = {
 
 _REMEMBERED = 200
 """Bytes of the longest JSON text that is remembered."""
+_MOST = 2**16
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _DECODER = msgspec.json.Decoder(float_hook=msgspec.Raw)
 
@@ -86,6 +87,9 @@ def cast(column: pl.Series, field: Field) -> pl.Series:
     """Return a text column in the field's type; what cannot be represented exactly is null."""
     if field.type is FieldType.TEXT:
         return column
+    plain = plain_column(column, field)
+    if plain is not None:
+        return plain
     return _CASTS[field.type](column.str.strip_chars(), field).alias(field.name).cast(field.dtype)
 
 
@@ -97,14 +101,28 @@ def canonical(text: str) -> str | None:
         return None
 
 
-_known = lru_cache(2**16)(canonical)
+_known = lru_cache(_MOST)(canonical)
+_canonical: set[str | None] = {None}
+"""Short texts that `canonical` leaves as they are."""
 
 
 def canonical_all(texts: pl.Series) -> pl.Series:
     """Return JSON texts as `canonical` does; short ones are remembered, as they often stand in many records."""
-    known = _known if (texts.str.len_bytes().max() or 0) <= _REMEMBERED else canonical  # type: ignore[operator]
-    made = [None if text is None else known(text) for text in texts.to_list()]
-    return pl.Series(texts.name, made, dtype=pl.String)
+    values = texts.to_list()
+    unknown = [text for text in values if text not in _canonical]
+    brief = (texts.str.len_bytes().max() or 0) <= _REMEMBERED  # type: ignore[operator]
+    made = {text: (_known if brief else canonical)(text) for text in unknown}
+    if brief:
+        _remember([text for text, found in made.items() if text == found])
+    if all(text == found for text, found in made.items()):
+        return texts
+    return pl.Series(texts.name, [made.get(text, text) for text in values], dtype=pl.String)
+
+
+def _remember(texts: Sequence[str]) -> None:
+    if len(_canonical) > _MOST:
+        _canonical.intersection_update((None,))
+    _canonical.update(texts)
 
 
 def _misfits(column: pl.Series, done: pl.Series, field: Field) -> list[int]:
@@ -169,9 +187,6 @@ def _boolean(text: pl.Series, field: Field) -> pl.Series:
 
 def _date(text: pl.Series, field: Field) -> pl.Series:
     del field
-    found = days(text)
-    if found is not None:
-        return found
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}$"):
         return text.str.to_date("%Y-%m-%d", strict=False)
     day = _where(text.str.contains(DAY + r"([T ]0{1,2}:00(:00(\.0+)?)?)?$"), text)
@@ -187,12 +202,6 @@ def _time(text: pl.Series, field: Field) -> pl.Series:
 
 def _datetime(text: pl.Series, field: Field) -> pl.Series:
     del field
-    found = moments(text, "Z", "UTC")
-    if found is not None:
-        return found
-    if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$"):
-        plain = text.str.strip_suffix("Z")
-        return plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us").dt.replace_time_zone("UTC")
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?[+-](0\d|1[0-4]):?[0-5]\d$"):
         return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us")
     fits = _where(text.str.contains(ZONED), text)
@@ -203,9 +212,6 @@ def _datetime(text: pl.Series, field: Field) -> pl.Series:
 
 def _local_datetime(text: pl.Series, field: Field) -> pl.Series:
     del field
-    found = moments(text, "")
-    if found is not None:
-        return found
     if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"):
         return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
     fits = _where(text.str.contains(MOMENT + "$"), text)

@@ -59,10 +59,9 @@ class CsvFile:
 
     def pages(self, schema: Schema, after: int, first: int, size: int) -> Iterator[RawPage]:
         """Yield the records behind a line."""
-        del schema  # a line has to be taken apart as a whole anyway
         begin = max(after, self._head_end)
         if is_bytewise(self.dialect, len(self.names)):
-            yield from self._blocks(begin, first, size)
+            yield from self._blocks(schema, begin, first, size)
             return
         try:
             with opened(self.path, self.dialect.encoding) as file:
@@ -77,8 +76,8 @@ class CsvFile:
         except UnicodeError as error:
             raise self._undecodable(error) from error
 
-    def _blocks(self, begin: int, first: int, size: int) -> Iterator[RawPage]:
-        blocks = Blocks(self.path, self.dialect, self.names)
+    def _blocks(self, schema: Schema, begin: int, first: int, size: int) -> Iterator[RawPage]:
+        blocks = Blocks(self.path, self.dialect, self.names, schema)
         for part in blocks.parts(begin, size):
             page = self._page(part, first, blocks.line) if isinstance(part, list) else replace(part, first=first)
             first += page.columns.height

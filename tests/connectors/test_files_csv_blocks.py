@@ -13,7 +13,9 @@ from connectors.builtin import files_csv, files_csv_blocks
 from connectors.builtin.files_csv import CsvFile
 from connectors.builtin.files_format import RawPage
 from connectors.builtin.files_options import Options
-from rules.schema import Schema
+from connectors.spi import ReadRequest
+from rules.schema import Field, FieldType, Schema
+from tests.connectors.test_files_folder import files
 
 FIELDS = st.sampled_from(
     ("", "a", " b ", '""', '"x,y"', '"l1\nl2"', '"q""q"', "客户", "NULL", '"NULL"', 'a"b', '"open', "# c")
@@ -57,6 +59,32 @@ def test_both_ways_say_the_same(
         assert rest[0] == [row for row, place in zip(fast[0], fast[1], strict=True) if place > behind]
 
 
+KINDS = st.sampled_from((FieldType.TEXT, FieldType.INTEGER, FieldType.DECIMAL, FieldType.DATE, FieldType.JSON))
+VALUES = st.sampled_from(
+    ("", '""', "1", " 1", "1.50", "1e3", "2024-01-31", '"{""a"": 1}"', '"1"', "x", '"x\ny"', "0x1F")
+)
+
+
+@given(
+    rows=st.lists(st.lists(VALUES, min_size=3, max_size=3).map(",".join) | st.just("1,2"), max_size=8),
+    kinds=st.lists(KINDS, min_size=3, max_size=3), null=st.sampled_from(("", "x")),
+)  # fmt: skip
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_typed_values_are_the_same(tmp_path: Path, rows: list[str], kinds: list[FieldType], null: str) -> None:
+    """Values in their types, and what is put aside, are what the scanner gives."""
+    (tmp_path / "a.csv").write_text("\n".join(("a,b,c", *rows)))
+    schema = Schema(tuple(Field(name, kind, scale=2) for name, kind in zip("ca", kinds, strict=False)))
+    found: list[Any] = []
+    for fast in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not fast:
+                patch.setattr(files_csv, "is_bytewise", lambda *_: False)
+            pages = list(files(tmp_path, null_text=null, delimiter=",").read(ReadRequest("a.csv", schema)))
+        rejects = [(r.place, r.raw, str(r.message), r.field) for page in pages for r in page.rejects]
+        found.append((*(row for page in pages for row in page.records.rows()), rejects))
+    assert found[0] == found[1]
+
+
 def test_texts_of_records(tmp_path: Path) -> None:
     """What a record looks like is made when it is asked for, also for records of several lines."""
     path = tmp_path / "a.csv"
@@ -72,6 +100,6 @@ def test_a_record_that_is_longer_than_a_block(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(files_csv_blocks, "_FIRST", 64)
     path = tmp_path / "a.csv"
     long = "x\n" * 300
-    path.write_text(f'a,b\n1,"{long}"\n2,{long[0] * 500}\n3,c\n')
+    path.write_text(f'a,b\n1,"{long}"\n2,{long[0] * 500}\n3,c\n4,{long[0] * 500}\n')
     rows = [row for page in CsvFile(path, Options("")).pages(Schema(()), 0, 1, 10) for row in page.columns.rows()]
-    assert rows[-2:] == [("2", "x" * 500), ("3", "c")]
+    assert rows[-3:] == [("2", "x" * 500), ("3", "c"), ("4", "x" * 500)]
