@@ -53,6 +53,11 @@ MAPPED = [
 @pytest.fixture
 def digesting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite make digests."""
+    digested(monkeypatch)
+
+
+def digested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite make digests."""
     opened = SQLite.open
 
     def open_(self: SQLite) -> sqlite3.Connection:
