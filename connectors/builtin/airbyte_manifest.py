@@ -180,7 +180,7 @@ def _object(given: Any, label: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise Misconfigured(
-            msg("The setting '{setting}' is not a JSON object.", setting=label),
+            msg("The setting '{setting}' is not a JSON object.", setting=msg(label)),
             msg("Write it as {example}.", example='{"name": "value"}'),
         )
     return found

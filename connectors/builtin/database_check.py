@@ -79,7 +79,7 @@ class _ConnectionTest:
 
     def _reach(self) -> Message:
         database, place = self._database, (self._address, self._database.port)
-        values = {"host": database.host, "port": database.port, "database": database.spec.label}
+        values = {"host": database.host, "port": database.port, "database": msg(database.spec.label)}
         try:
             with socket.create_connection(place, min(database.context.timeout, _PROBE_SECONDS)) as connection:
                 offers = database.offers_tls(connection)

@@ -78,7 +78,7 @@ def meanings_of(document: Any) -> tuple[Meaning, ...]:
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise Misconfigured(
             msg("The setting '{setting}' is wrong: {problem}.",
-                setting="errors", problem=str(error).replace("$", "errors")),
+                setting=msg("What answers mean"), problem=str(error).replace("$", "errors")),
             msg("Correct it in the connection's settings."),
         ) from error  # fmt: skip
 

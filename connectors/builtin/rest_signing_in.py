@@ -29,7 +29,7 @@ from connectors.builtin.rest_auth import (
 from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_tokens import Desk, InvalidGrant, Token, token_of, until
 from connectors.errors import AuthFailed, Misconfigured
-from rules.text import msg
+from rules.text import Message, msg
 
 Settings = Mapping[str, Any]
 _JWT_SECONDS = 300
@@ -59,9 +59,9 @@ def sendable(text: str, name: str) -> str:
     return text
 
 
-def label(name: str) -> str:
+def label(name: str) -> Message:
     """Return what a setting is called in the form."""
-    return next(setting.label for setting in SPEC.settings if setting.name == name)
+    return msg(next(setting.label for setting in SPEC.settings if setting.name == name))
 
 
 def document(settings: Settings, name: str) -> dict[str, Any]:

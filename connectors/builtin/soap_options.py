@@ -185,7 +185,7 @@ def _zone(name: str) -> str:
 
 
 def _missing(name: str) -> Misconfigured:
-    label = next(setting.label for setting in SPEC.settings if setting.name == name)
+    label = msg(next(setting.label for setting in SPEC.settings if setting.name == name))
     return Misconfigured(
         msg("The authentication needs the setting '{setting}'.", setting=label), msg("Enter it and try again.")
     )

@@ -77,6 +77,17 @@ def test_abilities_and_levels_narrow(page: FlaskClient) -> None:
     assert ("sqlite" in names(page, "level=platinum")) == (level is Level.PLATINUM)
     assert "sqlite" in names(page, "level=bronze")
     assert names(page, "level=diamond") == names(page, "")
+
+
+def test_presets_are_as_good_as_their_connectors(page: FlaskClient) -> None:
+    """A preset shows the level of the connector that it stands on, and is found by it."""
+    found = entries(plain)
+    for preset in (entry for entry in found if entry.preset):
+        base = next(entry for entry in found if not entry.preset and entry.name == preset.connector)
+        assert preset.rating == base.rating
+        assert preset.stands_on == base.label
+    assert "shopify" in names(page, "level=bronze")
+    assert "on REST with JSON or XML" in page.get("/connections/new/?q=shopify").text
     assert names(page, "ability=flying") == set()
     writing = {preset.name for preset in all_presets() if any("delete" in o.writes for o in preset.objects)}
     assert writing <= names(page, "ability=delete")

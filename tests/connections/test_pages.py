@@ -202,10 +202,12 @@ def test_failures_are_sentences(page: FlaskClient, house: House) -> None:
 def test_deleting(page: FlaskClient, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A used connection stays, with the reason; an unused one goes."""
     services.create(house, document(), ANN)
-    used = ["orders"]
+    used = [services.User("orders", "/rules/orders/")]
     monkeypatch.setattr(services, "usage_checks", [lambda _tx, _name: used])
     assert "used by orders" in page.post("/connections/erp/delete", follow_redirects=True).text
-    assert "orders" in page.get("/connections/").text
+    link = '<a class="chip" href="/rules/orders/">orders</a>'
+    assert link in page.get("/connections/").text
+    assert link in page.get("/connections/erp/").text
     used.clear()
     assert "is deleted" in page.post("/connections/erp/delete", follow_redirects=True).text
     assert page.get("/connections/erp/").status_code == 404
@@ -347,3 +349,33 @@ def test_other_connections_take_no_files(page: FlaskClient, house: House) -> Non
     services.create(house, document("inbox"), ANN)
     assert "reads a folder" in put(page, "a.csv")
     assert "Choose a file first" in page.post("/connections/inbox/upload", follow_redirects=True).text
+
+
+def test_a_folder_that_is_allowed_is_proposed_and_made(page: FlaskClient, house: House) -> None:
+    """The form of files that arrive proposes a folder of its own below an allowed one, and a test makes it."""
+    folder = house.settings.data / "files" / "inbox"
+    form = page.get("/connections/new/file_drop").text
+    assert f'value="{folder}"' in form
+    assert "Create the folder if it does not exist" in form
+    sent = {"name": "drop", "setting.path": str(folder), "setting.pattern": "*.csv", "action": "test"}
+    page.post("/connections/new/file_drop", data={**sent, "make_folder": "true", "setting.place": "sftp"})
+    assert not folder.exists(), "files on another server need no folder here"
+    page.post("/connections/new/file_drop", data={**sent, "make_folder": "true", "setting.place": "local"})
+    assert folder.is_dir()
+
+
+def test_names_of_settings_are_translated(page: FlaskClient) -> None:
+    """A problem names the setting as the form does, in the reader's language."""
+    page.post("/language/zh")
+    sent = {
+        "name": "api",
+        "setting.base_url": "https://x.example",
+        "setting.authentication": "bearer",
+        "setting.objects": '[{"name": "a", "path": "/a"}]',
+        "action": "test",
+    }
+    shown = page.post("/connections/new/rest", data=sent, headers={"HX-Request": "true"}).text
+    assert "令牌" in shown
+    assert "Token" not in shown
+    wrong = page.post("/connections/new/rest", data={**sent, "setting.rate": "x"}, headers={"HX-Request": "true"}).text
+    assert "Calls per second" not in wrong

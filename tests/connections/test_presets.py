@@ -12,10 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from connectors.presets import Preset, all_presets, filled, named, shelf
+from connectors.spi import Step
+from rules.text import msg
 from tests.connections.test_services import ANN
 from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - fixtures
 from webapp.connections import presets, schema, services
 from webapp.connections.forms import PREFIX
+from webapp.connections.preset_words import own_words
 from webapp.extensions import House
 
 
@@ -141,6 +144,34 @@ def test_a_test_asks_the_system(admin_client: FlaskClient) -> None:  # noqa: F81
     text = admin_client.post(url, data=sent, headers={"HX-Request": "true"}).text
     assert "The connection does not work yet" in text
     assert "127.0.0.1" in text
+
+
+def test_a_test_speaks_the_words_of_the_preset(admin_client: FlaskClient, house: House) -> None:  # noqa: F811
+    """Settings and objects are called as the preset calls them, before it is saved and afterwards."""
+    preset = named("hubspot")
+    sent = {"action": "test", PREFIX + "token": "a-Token"}
+    shown = admin_client.post("/connections/new/preset/hubspot", data=sent).text
+    assert f"What is connected: {', '.join(one.label.en for one in preset.objects)}" in shown
+    assert "member" not in shown
+    services.create(house, {**SHOP, "name": "crm", "preset": "hubspot", "settings": {"token": "pat-na1-token"}}, ANN)
+    assert "What is connected" in admin_client.post("/connections/crm/check", headers={"HX-Request": "true"}).text
+    steps = [
+        Step("Find", ok=False, detail=msg("{label}: {p} of '{name}'", label=msg("Token"), p=msg("No"), name="deals"))
+    ]
+    said = own_words(preset, steps, "zh")[0].detail
+    assert str(said) == f"{preset.settings[0].label.zh}: No of '{preset.object_named('deals').label.zh}'"
+    assert own_words(None, steps, "en") == steps
+
+
+def test_connections_are_listed_where_their_kind_is_described(
+    admin_client: FlaskClient,  # noqa: F811
+    house: House,
+) -> None:
+    """The pages about a connector and a preset lead to the connections made with them."""
+    services.create(house, SHOP, ANN)
+    for page, there in (("preset/shopify", True), ("preset/hubspot", False), ("rest", True), ("files", False)):
+        shown = admin_client.get(f"/connections/new/{page}/about").text
+        assert ('href="/connections/shop/"' in shown) == there
 
 
 def test_a_newer_preset_is_offered(admin_client: FlaskClient, house: House, newer_shop: Preset) -> None:  # noqa: F811

@@ -245,7 +245,7 @@ def test_usage_refuses_deletion(house: House, monkeypatch: pytest.MonkeyPatch) -
     """A connection that rules need cannot be deleted; once they are gone, it goes with its secrets and objects."""
     services.create(house, document(password=CANARY), ANN)
     services.objects(house, "erp")
-    used = ["orders"]
+    used = [services.User("orders", "/rules/orders/")]
     monkeypatch.setattr(services, "usage_checks", [lambda _tx, name: used if name == "erp" else []])
     with pytest.raises(ConnectionInUse, match="used by orders"):
         services.delete(house, "erp", ANN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connectors import registry
 from connectors.errors import ConnectorError
@@ -38,6 +38,8 @@ class Entry:
     rating: Rating | None = None
     problem: Message | None = None
     words: str = field(default="", repr=False)
+    stands_on: Mapping[str, str] = field(default_factory=dict)
+    """What the connector of a preset is called; its rating is the preset's."""
 
     @property
     def able(self) -> Capabilities | None:
@@ -95,17 +97,16 @@ def connector_entry(name: str, translate: Translate) -> Entry:
 
 
 def preset_entry(preset: Preset, base: Entry | None) -> Entry:
-    """Return the entry of a preset, which can do what its connector can do."""
+    """Return the entry of a preset, which can do what its connector can do, as well as that one does it."""
     label, category, summary = (
         {"en": said.en, "zh": said.zh} for said in (preset.label, preset.category, preset.summary)
     )
     objects = (text for o in preset.objects for text in (o.name, o.label.en, o.label.zh))
     words = _words(preset.name, *label.values(), *category.values(), *summary.values(), *objects)
-    origin = base.origin if base else None
-    spec = base.spec if base else None
-    return Entry(
-        preset.name, label, category, summary, str(preset.version), preset.connector, preset, spec, origin, words=words
-    )
+    own = Entry(preset.name, label, category, summary, str(preset.version), preset.connector, preset, words=words)
+    if base is None:
+        return own
+    return replace(own, spec=base.spec, origin=base.origin, rating=base.rating, stands_on=base.label)
 
 
 def find(found: Iterable[Entry], wanted: Wanted) -> list[Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import abort
@@ -12,10 +12,12 @@ from werkzeug.wrappers import Response
 from connectors import registry
 from connectors.presets import find_preset
 from connectors.quality import Level
-from webapp.connections import catalogue_docs
+from webapp.connections import catalogue_docs, services
 from webapp.connections.catalogue import HUB
 from webapp.connections.catalogue_entries import Entry, Wanted, connector_entry, entries, find, grouped, preset_entry
 from webapp.connections.catalogue_words import ABILITIES, limits
+from webapp.connections.presets import made_with
+from webapp.connections.store import ConnectionRow
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 
@@ -35,6 +37,7 @@ class ConnectorCatalogueView(RoomView):
         page = catalogue_docs.page_of(entry)
         able = limits(entry.able) if entry.able else []
         context: dict[str, Any] = {"entry": entry, "abilities": ABILITIES, "limits": able, "levels": Level}
+        context["made"] = self._made(lambda row: row.connector == connector)
         return self.page("connections/catalogue_about.html", page=page, lang=language(), **context)
 
     @expose("/<connector>/documentation")
@@ -59,7 +62,13 @@ class ConnectorCatalogueView(RoomView):
             abort(404)
         base = connector_entry(found.connector, translate)
         entry = preset_entry(found, base)
-        return self.page("connections/catalogue_preset.html", entry=entry, base=base, lang=language())
+        made = self._made(lambda row: made_with(row) == found)
+        return self.page("connections/catalogue_preset.html", entry=entry, base=base, made=made, lang=language())
+
+    def _made(self, of: Callable[[ConnectionRow], bool]) -> list[ConnectionRow]:
+        """Return the connections that there are already."""
+        with self.house.db.read() as tx:
+            return [row for row in services.list_connections(tx) if of(row)]
 
 
 def catalogue_page(args: Mapping[str, str]) -> dict[str, Any]:

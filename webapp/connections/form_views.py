@@ -40,8 +40,8 @@ class ConnectionFormView(ConnectionRoom):
         """Show the form of a new connection, test what it holds, or store it."""
         spec = _spec(connector)
         if request.method == "GET":
-            folders = uploads.allowed_folders(self.house)
-            values = {"path": str(folders[0])} if connector == uploads.CONNECTOR and folders else {}
+            folder = uploads.proposed_folder(self.house, connector)
+            values = {"path": folder} if folder else {}
             return self._form(forms.blank(spec, forms.suggested_name(connector, self.taken_names()), values), None)
         return self._sent(spec, None)
 
@@ -61,7 +61,7 @@ class ConnectionFormView(ConnectionRoom):
     def _sent(self, spec: ConnectorSpec, row: ConnectionRow | None) -> Response:
         sent = settled(spec, request.form)
         document = forms.document_of(spec, sent, row)
-        if "make_folder" in request.form and spec.name == uploads.CONNECTOR:
+        if "make_folder" in request.form and spec.name in uploads.FOLDERS:
             uploads.make_folder(self.house, row, document["settings"])
         if request.form.get("action") == "test":
             return self._test(spec, row, document["settings"], sent)

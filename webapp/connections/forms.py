@@ -14,6 +14,7 @@ from rules.text import Message, msg
 from webapp.connections.documents import KIND
 from webapp.connections.errors import Problem
 from webapp.connections.store import ConnectionRow
+from webapp.connections.uploads import FOLDERS
 from webapp.connections.validation import shown
 from webapp.vault import references
 
@@ -92,7 +93,7 @@ class ConnectionForm:
     @property
     def takes_folder(self) -> bool:
         """Tell whether the connector works on a folder of this server."""
-        return self.spec.name == "files"
+        return self.spec.name in FOLDERS
 
 
 def blank(spec: ConnectorSpec, name: str, values: Mapping[str, Any]) -> ConnectionForm:

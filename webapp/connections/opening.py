@@ -18,6 +18,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import owner
 from webapp.connections.errors import ConnectionMissing
 from webapp.connections.kept import KeptSecrets
+from webapp.connections.shared_budget import SharedBudget
 from webapp.connections.store import ConnectionRow, get_connection
 from webapp.connections.validation import with_defaults
 from webapp.extensions import House
@@ -81,7 +82,7 @@ def context(house: House, row: ConnectionRow, timeout: float = Context.timeout) 
     """Return what the connection may do."""
     return Context(
         roots(house, row), house.settings.egress_allow, timeout, house.settings.data / "singer",
-        secrets=KeptSecrets(house, row.name),
+        secrets=KeptSecrets(house, row.name), budget=SharedBudget(house.settings.redis, row.name),
     )  # fmt: skip
 
 

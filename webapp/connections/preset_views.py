@@ -17,6 +17,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.documents import KIND
 from webapp.connections.errors import ConnectionInvalid, ConnectionProblem
 from webapp.connections.pages import ConnectionRoom, seen_version
+from webapp.connections.preset_words import own_words
 from webapp.web.language import chosen_language, translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -67,11 +68,14 @@ class PresetView(ConnectionRoom):
         labels = {setting.name: setting.label for setting in spec.settings}
         if wrong:
             steps = [
-                Step(N_("settings"), False, msg("{label}: {problem}", label=labels.get(name, name), problem=problem))
+                Step(
+                    N_("settings"), False, msg("{label}: {problem}", label=msg(labels.get(name, name)), problem=problem)
+                )
                 for name, problem in wrong.items()
             ]
         else:
             steps = services.check_draft(self.house, preset.connector, settings)
+        steps = own_words(preset, steps, chosen_language())
         if self.is_htmx:
             return self.page("connections/steps.html", steps=steps)
         return self._form(preset, forms.of_request(spec, request.form, None, []), steps=steps)

@@ -52,8 +52,13 @@ def asked_by(document: Mapping[str, Any], setting: str) -> str:
     preset = find_preset(str(document.get(PRESET) or ""))
     if preset is None or document.get("connector"):
         return setting
+    return answering(preset, setting) or setting
+
+
+def answering(preset: Preset, setting: str) -> str:
+    """Return the name of the preset's value that a setting of its connector is made of, empty where there is none."""
     template = str(preset.fixed.get(setting, ""))
-    return next((asked.name for asked in preset.settings if f"{{{asked.name}}}" in template), setting)
+    return next((asked.name for asked in preset.settings if f"{{{asked.name}}}" in template), "")
 
 
 def form_spec(preset: Preset, language: str) -> ConnectorSpec:

@@ -101,7 +101,7 @@ def _draft(
     labels = {s.name: s.label for s in spec.settings}
     if kept and elsewhere(spec, stored.settings, clean):
         errors |= {name: AGAIN for name in kept if name in clean and name not in given}
-    problems = [msg("{label}: {problem}", label=labels.get(n, n), problem=e) for n, e in errors.items()]
+    problems = [msg("{label}: {problem}", label=msg(labels.get(n, n)), problem=e) for n, e in errors.items()]
     return changed(stored, connector=connector, settings=clean), problems
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -61,6 +61,7 @@ __all__ = [
     "ConnectionRow",
     "Preview",
     "Problem",
+    "User",
     "canonical",
     "check",
     "check_draft",
@@ -88,7 +89,15 @@ __all__ = [
     "validate_settings",
 ]
 
-usage_checks: list[Callable[[sa.Connection, str], list[str]]] = []
+
+class User(NamedTuple):
+    """What uses a connection: as a person knows it, and the address of its page."""
+
+    said: str
+    url: str
+
+
+usage_checks: list[Callable[[sa.Connection, str], list[User]]] = []
 """Rooms above say here what uses a connection: each returns names for a person ("the rule orders")."""
 
 
@@ -164,14 +173,14 @@ def remove(tx: sa.Connection, house: House, name: str, actor: Actor, version: in
     row = _changeable(tx, name, version)
     found = users(tx, name)
     if found:
-        raise ConnectionInUse(name, found)
+        raise ConnectionInUse(name, [user.said for user in found])
     at = house.clock()
     vault.forget(tx, owner(name), actor, at)
     store.remove(tx, row)
     record(tx, actor, at, Event(Tag.CONNECTION_DELETED, Subject(KIND, name), before=to_document(tx, row)))
 
 
-def users(tx: sa.Connection, name: str) -> list[str]:
+def users(tx: sa.Connection, name: str) -> list[User]:
     """Return what uses a connection, by the names that a person knows."""
     return sorted({user for ask in usage_checks for user in ask(tx, name)})
 

@@ -30,6 +30,10 @@ from webapp.connections.store import ConnectionRow, get_connection
 from webapp.extensions import Actor, House
 
 CONNECTOR = "files"
+DROP = "file_drop"
+FOLDERS = (CONNECTOR, DROP)
+"""The connectors that work on a folder of this server."""
+
 LARGEST = 200 * 1024 * 1024
 """Bytes of one file."""
 
@@ -56,9 +60,16 @@ def folder(house: House, row: ConnectionRow) -> Folder:
     return Folder.of(Options.of(row.settings), roots(house, row))
 
 
+def proposed_folder(house: House, connector: str) -> str:
+    """Return the folder that the form of a new connection proposes; files that arrive get one of their own."""
+    folders = allowed_folders(house) if connector in FOLDERS else []
+    return str(folders[0] / "inbox" if connector == DROP else folders[0]) if folders else ""
+
+
 def make_folder(house: House, row: ConnectionRow | None, settings: Mapping[str, Any]) -> None:
     """Make the folder that a form names, if it is missing and lies where connections may be."""
-    text = str(settings.get("path") or "").strip()
+    local = settings.get("place") in (None, "", "local")
+    text = str(settings.get("path") or "").strip() if local else ""
     draft = ConnectionRow(0, "", "", CONNECTOR, {"path": text}, row.granted_roots if row else ())
     permitted = roots(house, draft)
     with suppress(ConnectorError, OSError):

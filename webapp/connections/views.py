@@ -19,6 +19,7 @@ from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.pages import ConnectionRoom
 from webapp.connections.preset_views import PresetView
+from webapp.connections.preset_words import own_words
 from webapp.connections.presets import made_with, newer
 from webapp.connections.quality_views import ObjectQualityView
 from webapp.connections.rest_builder_views import RestBuilderView
@@ -62,6 +63,7 @@ class ConnectionView(ConnectionRoom):
         known = row.discovered_at is not None
         context: dict[str, Any] = self._objects(row) if known else {"found": None}
         folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None
+        context["last_check"] = own_words(made_with(row), row.last_check, language())
         context |= {"spec": spec_of(row), "newer": newer(row), "preset": made_with(row), "language": language()}
         return self.page("connections/detail.html", row=row, users=users, folder=folder, consent=consent, **context)
 
@@ -116,7 +118,7 @@ class ConnectionView(ConnectionRoom):
     def check(self, name: str) -> Response:
         """Test a connection."""
         row = self.row(name)
-        steps = services.check(self.house, name, self.actor)
+        steps = own_words(made_with(row), services.check(self.house, name, self.actor), language())
         if self.is_htmx:
             return self.page("connections/steps.html", steps=steps)
         if all(step.ok for step in steps):

@@ -15,6 +15,7 @@ from rules.documents.validation import Validation
 from rules.text import N_, Message, msg
 from webapp.connections.catalogue import HUB
 from webapp.connections.quality import Uses
+from webapp.connections.services import User
 from webapp.extensions import House
 from webapp.rulebook.kind import listed
 from webapp.rulebook.library import library
@@ -22,9 +23,9 @@ from webapp.rulebook.reading import list_rules, using_connection, using_object
 from webapp.rulebook.translation import translate as _
 
 
-def rules_of_connection(tx: sa.Connection, connection: str) -> list[str]:
+def rules_of_connection(tx: sa.Connection, connection: str) -> list[User]:
     """Return the rules that use a connection, as a person knows them."""
-    return [_("the rule %(name)s", name=name) for name in using_connection(tx, connection)]
+    return [User(_("the rule %(name)s", name=name), f"/rules/{name}/") for name in using_connection(tx, connection)]
 
 
 def rules_of_entity(tx: sa.Connection, entity: str) -> list[str]:
