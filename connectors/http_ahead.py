@@ -15,10 +15,10 @@ T = TypeVar("T")
 class Ahead(Generic[T]):
     """Answers one after the other over connections of its own; a context manager."""
 
-    def __init__(self, flights: Flights, pace: Callable[[], float], done: Callable[[Flights], None]) -> None:
-        """Begin; `done` is given the connections back."""
+    def __init__(self, flights: Flights, crew: Callable[[Flights], Crew[T]], done: Callable[[Flights], None]) -> None:
+        """Begin; `crew` makes who does a job, and `done` is given the connections back."""
         self._flights = flights
-        self._pace = pace
+        self._crew = crew
         self._done = done
         self._coming: Crew[T] | None = None
 
@@ -33,7 +33,7 @@ class Ahead(Generic[T]):
 
     def begin(self, job: Job[T]) -> None:
         """Begin a job whose result will be asked for; an error is raised then."""
-        self._coming = Crew(self._flights, 1, self._pace)
+        self._coming = self._crew(self._flights)
         self._coming.begin([job])
 
     def result(self) -> T:

@@ -18,7 +18,9 @@ from connectors.http_flight import Flights, Sent
 from connectors.http_reply import Reply
 
 T = TypeVar("T")
+Room = Callable[[int], int]
 _LONGEST_WAIT = 0.5
+_SHORTLY = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,19 @@ class Crew(Generic[T]):
     After an error no further job is begun; those under way come to their end, then the first error is raised.
     """
 
-    def __init__(self, flights: Flights, most: int, pace: Callable[[], float]) -> None:
+    def __init__(self, flights: Flights, most: int, pace: Callable[[], float], room: Room | None = None) -> None:
         """Begin.
 
         Args:
             flights: Makes the exchanges.
             most: How many jobs may be under way.
-            pace: Called before each request; returns how many seconds it has to wait.
+            pace: Called before each request; returns how many seconds it has to wait, or raises what ends its job.
+            room: Called with the jobs under way; returns how many may be, where others count, too.
         """
         self._flights = flights
         self._most = most
         self._pace = pace
+        self._room = room or (lambda _busy: most)
         self._jobs: dict[int, Job[T]] = {}
         self._waiting: list[tuple[float, int, int, Sent | None]] = []
         self._order = count()
@@ -81,7 +85,7 @@ class Crew(Generic[T]):
     def _begin(self, source: Iterator[Job[T]]) -> bool:
         """Begin as many jobs as may be under way; tell whether any was begun."""
         before = self._begun
-        while self._failed is None and len(self._jobs) < self._most:
+        while self._failed is None and self._has_room():
             job = next(source, None)
             if job is None:
                 break
@@ -89,6 +93,12 @@ class Crew(Generic[T]):
             self._begun += 1
             self._go_on(self._begun - 1, lambda: next(job))  # noqa: B023 - called at once
         return self._begun > before
+
+    def _has_room(self) -> bool:
+        """Tell whether one more job may be begun; waits where not even one may."""
+        while (room := min(self._room(len(self._jobs)), self._most)) < 1 and not self._jobs:
+            time.sleep(_SHORTLY)
+        return len(self._jobs) < room
 
     def _land(self) -> None:
         """Wait until something ends, and go on with it."""
@@ -130,7 +140,11 @@ class Crew(Generic[T]):
             self._serve(number, wanted)
 
     def _serve(self, number: int, wanted: Sent | Pause) -> None:
-        seconds = wanted.seconds if isinstance(wanted, Pause) else self._pace()
+        try:
+            seconds = wanted.seconds if isinstance(wanted, Pause) else self._pace()
+        except ConnectorError as error:
+            self._arrived(number, error)
+            return
         sent = None if isinstance(wanted, Pause) else wanted
         if sent is None or seconds > 0:
             heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._order), number, sent))
@@ -149,7 +163,7 @@ def at_once() -> float:
     return 0.0
 
 
-def one(flights: Flights, job: Job[T], pace: Callable[[], float] = at_once) -> T:
+def one(flights: Flights, job: Job[T], pace: Callable[[], float] = at_once, room: Room | None = None) -> T:
     """Return the result of one job."""
-    crew: Crew[Any] = Crew(flights, 1, pace)
+    crew: Crew[Any] = Crew(flights, 1, pace, room)
     return next(iter([*crew.results([job])]))  # type: ignore[no-any-return]

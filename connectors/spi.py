@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import polars as pl
 
+from connectors.budgets import Budget
 from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
 from connectors.lookups import whole

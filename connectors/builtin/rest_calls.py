@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from typing import Any, TypeVar
 
+from connectors.budgets import PATIENCE, OwnBudget
 from connectors.builtin.rest_address import address
 from connectors.builtin.rest_answers import BrokenAnswer, Told, retry_after, value_of
 from connectors.builtin.rest_errors import Meaning
@@ -23,9 +22,6 @@ from connectors.spi import Context
 from rules.text import msg
 
 ATTEMPTS = 4
-PATIENCE = 20.0
-"""Seconds for which a call is worth waiting for, here; longer waits are the caller's business."""
-
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 T = TypeVar("T")
 
@@ -66,7 +62,7 @@ class Calls:
     def __init__(self, options: RestOptions, context: Context) -> None:
         self.options = options
         self.credentials = options.credentials(context)
-        self._pace = pace_of(options.base_url, options.rate)
+        self._budget = context.budget or OwnBudget(options.base_url)
         self._context = replaced(context, timeout=options.timeout)
         self._flights = self._new_flights()
         self._idle: list[Flights] | None = []
@@ -76,11 +72,12 @@ class Calls:
         for flights in (self._flights, *(self._idle or ())):
             flights.close()
         self._idle = None
+        self._budget.close()
 
     def ahead(self) -> Ahead[Answer]:
         """Return what asks for the answers of one list, the next one before the last one is worked at."""
         flights = self._idle.pop() if self._idle else self._new_flights()
-        return Ahead(flights, self._pace.wait, self._given_back)
+        return Ahead(flights, self._alone, self._given_back)
 
     def _given_back(self, flights: Flights) -> None:
         if self._idle is None:
@@ -98,7 +95,7 @@ class Calls:
             request: The call.
             read: Makes the value of the response; what it finds broken is asked for again.
         """
-        return one(self._flights, self.answering(request, read), self._pace.wait)
+        return one(self._flights, self.answering(request, read), self._turn, self._room)
 
     def response(self, request: Request) -> Reply:
         """Return the response of a call, waiting and repeating where that is safe.
@@ -107,12 +104,21 @@ class Calls:
             RateLimited: The service asks to wait longer than is worth waiting here.
             Unavailable: No answer or a server error, also after repeating.
         """
-        return one(self._flights, self.responding(request), self._pace.wait)
+        return one(self._flights, self.responding(request), self._turn, self._room)
 
     def together(self, jobs: Iterable[Job[T]]) -> Iterator[T]:
         """Yield the results of jobs, done side by side, in their order."""
-        crew: Crew[T] = Crew(self._flights, self.options.concurrency, self._pace.wait)
+        crew: Crew[T] = Crew(self._flights, self.options.concurrency, self._turn, self._room)
         return crew.results(jobs)
+
+    def _alone(self, flights: Flights) -> Crew[Answer]:
+        return Crew(flights, 1, self._turn, self._room)
+
+    def _turn(self) -> float:
+        return self._budget.turn(self.options.rate)
+
+    def _room(self, busy: int) -> int:
+        return self._budget.room(self.options.concurrency, busy)
 
     def answering(self, request: Request, read: Read = value_of) -> Job[Answer]:
         """Do what `answer` does as a part of a job."""
@@ -171,6 +177,7 @@ class Calls:
         """Return how long to wait before the call is made again; None: the answer stands."""
         if told.asks_to_wait:
             after = retry_after(told.response.headers.get("Retry-After", ""))
+            self._budget.asked_to_wait(after)
             if last or after > PATIENCE:
                 raise RateLimited(
                     msg("{url} asks to wait {seconds} seconds.", url=told.url, seconds=round(after)),
@@ -194,35 +201,6 @@ class Calls:
         sent = Sent(request.method, url, headers, request.body, once=not request.safe)
         mine = self.credentials.headers(sent)
         return replaced(sent, headers={**headers, **mine}) if mine else sent
-
-
-class Pace:
-    """How fast calls may follow each other, for all threads of this process that call one service."""
-
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> float:
-        """Return how many seconds the next call has to wait, and take its turn."""
-        if not self.rate:
-            return 0.0
-        with self._lock:
-            now = time.monotonic()
-            turn = max(self._next, now)
-            self._next = turn + 1 / self.rate
-            return turn - now
-
-
-_paces: dict[tuple[str, int], Pace] = {}
-_guard = threading.Lock()
-
-
-def pace_of(service: str, rate: int) -> Pace:
-    """Return the pace that all connectors to a service with this rate share."""
-    with _guard:
-        return _paces.setdefault((service, rate), Pace(rate))
 
 
 def backoff(attempt: int) -> float:

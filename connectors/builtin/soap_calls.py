@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from lxml import etree
 
+from connectors.budgets import PATIENCE, OwnBudget
 from connectors.builtin.rest_answers import retry_after
 from connectors.builtin.soap_answer import Answer, Message, NoEnvelope, Records, text_at
 from connectors.builtin.soap_faults import Faulted, fault_of, meaning_of
@@ -28,14 +29,12 @@ from connectors.builtin.soap_problems import SoapProblems
 from connectors.builtin.soap_security import Security
 from connectors.builtin.soap_shipped import ADDRESSING
 from connectors.builtin.soap_wsdl import Operation, Service, service_of
-from connectors.errors import Misconfigured, RateLimited, Unavailable
+from connectors.errors import Forbidden, Misconfigured, RateLimited, Unavailable
 from connectors.http_client import client, same_origin, shown, trust_store
 from connectors.spi import Context
 from rules.text import msg
 
 ATTEMPTS = 4
-PATIENCE = 20.0
-"""Seconds for which a call is worth waiting for, here; longer waits are the caller's business."""
 _MEDIA = {False: "text/xml", True: "application/soap+xml"}
 
 
@@ -59,7 +58,7 @@ class Calls:
         self._token: str | None = None
         self._address: str | None = None
         self._service: Service | None = None
-        self._next = 0.0
+        self._budget = context.budget or OwnBudget(options.address or options.wsdl)
         self._http = client(
             replace(context, timeout=options.timeout), auth=options.basic,
             trust=trust_of(options), private=("SOAPAction",),
@@ -122,6 +121,7 @@ class Calls:
             pass  # the session ends by itself
         finally:
             self._http.close()
+            self._budget.close()
 
     def _tried(self, call: Call, records: Records) -> Answer:
         for attempt in range(ATTEMPTS):
@@ -145,11 +145,9 @@ class Calls:
     def _once(self, call: Call, records: Records) -> Answer:
         operation = self.operation(call.operation, call.object_name)
         content, headers = self._message(operation, call)
-        pause = self._next - time.monotonic()
+        pause = self._budget.turn(self.options.rate)
         if pause > 0:
             time.sleep(pause)
-        if self.options.rate:
-            self._next = max(self._next, time.monotonic()) + 1 / self.options.rate
         address = self._address or self.service.address
         response = self._http.request("POST", address, content=content, headers=headers)
         return self._read(response, records, call, operation)
@@ -180,6 +178,7 @@ class Calls:
         problems = SoapProblems(response, call.object_name)
         if response.status_code == 429:
             after = retry_after(response.headers.get("Retry-After", ""))
+            self._budget.asked_to_wait(after)
             raise problems.limited(after)
         if response.is_success and not response.content.strip():
             return Answer([], etree.Element("Body"))
@@ -220,7 +219,17 @@ class Calls:
                 msg("Correct how the connection logs in."),
             )  # fmt: skip
         if session.address:
-            self._address = answer.text(session.address) or None
+            self._address = self._moved(answer.text(session.address) or "")
+
+    def _moved(self, address: str) -> str | None:
+        """Return the address that later calls go to, None for the same; they do not lose their encryption by it."""
+        if self.service.address.lower().startswith("https:") and address.lower().startswith("http:"):
+            raise Forbidden(
+                msg("After the login the service sends us to {target}, which is not encrypted.",
+                    target=address.partition("?")[0]),
+                msg("Check the address of the connection, and ask the operator of the service."),
+            )  # fmt: skip
+        return address or None
 
     def _fetch(self, url: str) -> bytes:
         """Return the document at an address; credentials go to the host of the WSDL alone."""

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from connectors.builtin import rest_answers, rest_calls, rest_paging
+from connectors.builtin import rest_answers, rest_paging
 from connectors.builtin.rest import Rest
 from connectors.errors import (
     AuthFailed,
@@ -33,12 +33,7 @@ HERE = Context(egress_allow=("127.0.0.0/8",), timeout=5)
 PEOPLE = Schema((Field("id", FieldType.INTEGER, nullable=False), Field("name")), ("id",))
 
 
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Note the waits instead of doing them."""
-    noted: list[float] = []
-    monkeypatch.setattr(rest_calls.time, "sleep", noted.append)
-    return noted
+pytestmark = pytest.mark.usefixtures("waits")
 
 
 class Api:

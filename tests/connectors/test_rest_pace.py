@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import polars as pl
 import pytest
 
-from connectors.errors import AuthFailed
+from connectors.errors import AuthFailed, RateLimited
 from connectors.spi import ReadRequest
+from rules.schema import Change, Op
+from rules.text import msg
 from tests.connectors.rest_service import PEOPLE, ids, people, service
 
 PAGING = {"by": "page", "parameter": "page", "size_parameter": "size", "size": 2, "ends": "short"}
@@ -43,3 +47,64 @@ def test_who_stops_reading_leaves_nothing_behind(web: Any, reply: Any) -> None:
         assert next(second).records["id"].to_list() == [3, 4]
         assert ids(rest) == [1, 2, 3, 4, 5]
     assert next(second).records["id"].to_list() == [5]
+
+
+@dataclass
+class Scripted:
+    """A budget that deals out what it was given, the last of it for ever."""
+
+    rooms: list[int]
+    told: list[float] = field(default_factory=list)
+    turns: int = 0
+    closed: bool = False
+
+    def turn(self, rate: int) -> float:
+        self.turns += 1
+        if sum(self.told) > 20:
+            raise RateLimited(msg("Wait."), after=sum(self.told))
+        return 1 / rate if rate else 0.0
+
+    def asked_to_wait(self, seconds: float) -> None:
+        self.told.append(seconds)
+
+    def room(self, most: int, busy: int) -> int:
+        return self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_budget_of_all_is_kept(web: Any, reply: Any) -> None:
+    """No more calls are under way than all workers together may have; with room for none, they wait."""
+    lock, under_way, seen = threading.Lock(), [0], [0]
+
+    def answer(_: Any) -> Any:
+        with lock:
+            under_way[0] += 1
+            seen[0] = max(seen[0], under_way[0])
+        threading.Event().wait(0.02)
+        with lock:
+            under_way[0] -= 1
+        return reply(204)
+
+    web.answer = answer
+    budget = Scripted([0, 0, 2])
+    with service(web.url, concurrency=8, update={"path": "/people/{key}"}) as rest:
+        rest.context = replace(rest.context, budget=budget)
+        change = Change(Op.UPDATE, "id", pl.DataFrame({"id": range(12), "name": ["x"] * 12}))
+        assert not rest.write("people", PEOPLE, [change]).failures
+    assert (seen[0], budget.turns, budget.closed) == (2, 12, True)
+
+
+def test_a_wait_is_told_to_all(web: Any, reply: Any) -> None:
+    """What the service asks to wait goes to the budget of all, which ends calls that would wait too long."""
+    web.answer = lambda _: reply(429, headers={"Retry-After": "30"})
+    budget = Scripted([4])
+    with service(web.url) as rest:
+        rest.context = replace(rest.context, budget=budget)
+        with pytest.raises(RateLimited, match="asks to wait 30"):
+            ids(rest)
+        assert budget.told == [30]
+        with pytest.raises(RateLimited, match="Wait"):
+            ids(rest)
+    assert len(web.received) == 1

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from lxml import etree
 
-from connectors.builtin import rest_calls
 from connectors.builtin.rest_lost import Memory, Seen
 from connectors.errors import (
     AuthFailed,
@@ -29,12 +28,7 @@ FENCE = Fence("rule", 3, 8, 1)
 NEW = Schema((Field("id", FieldType.INTEGER), Field("no"), Field("name"), Field("more", FieldType.JSON)), ("id",))
 
 
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Note the waits instead of doing them."""
-    noted: list[float] = []
-    monkeypatch.setattr(rest_calls.time, "sleep", noted.append)
-    return noted
+pytestmark = pytest.mark.usefixtures("waits")
 
 
 def created(*names: str) -> list[Change]:

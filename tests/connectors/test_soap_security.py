@@ -23,10 +23,11 @@ from lxml import etree
 
 from connectors.builtin import soap_calls
 from connectors.builtin.soap import Soap
-from connectors.errors import AuthFailed, Misconfigured
+from connectors.errors import AuthFailed, Forbidden, Misconfigured
 from connectors.spi import Context
 from tests.connectors.test_soap_lists import LISTS, answering, ids, leaves, people, service
-from tests.servers import certify
+from tests.connectors.tls_proxy import encrypted
+from tests.servers import certify, free_port
 from tests.soap_servers import Sent, element, enveloped, fault, wsdl
 
 pytestmark = pytest.mark.usefixtures("waits")
@@ -180,6 +181,22 @@ def test_a_login_that_fails(web: Any, reply: Any, answer: Any, change: Any, told
     with service(web, wsdl_text=text, **more) as soap, pytest.raises((AuthFailed, Misconfigured), match=told):
         ids(soap)
     assert all(Sent(r.body).operation == "Login" for r in web.received)
+
+
+def test_a_session_does_not_give_up_encryption(web: Any, reply: Any, tmp_path: Path) -> None:
+    """An address without encryption, given out behind a login with it, is refused; nothing more is sent."""
+    told = enveloped("<LoginResponse><session>t</session><url>HTTP://127.0.0.1/next?s=t</url></LoginResponse>")
+    web.answer = lambda _: reply(200, told, {"Content-Type": "text/xml"})
+    port = free_port()
+    text = wsdl(f"https://localhost:{port}/", LISTS + LOGIN, ["List", "Login", "Logout"])
+    more = {"authentication": "session", "user": "ann", "session": {**SESSION, "logout": ""}}
+    with (
+        encrypted(int(web.url.rpartition(":")[2]), port, tmp_path),
+        service(web, wsdl_text=text, verify=False, **more) as soap,
+        pytest.raises(Forbidden, match="next, which is not encrypted"),
+    ):
+        ids(soap)
+    assert [Sent(r.body).operation for r in web.received] == ["Login"]
 
 
 def test_a_logout_that_fails_is_no_error(web: Any, reply: Any) -> None:

@@ -188,7 +188,7 @@ class SharedBudget:
         if self._line.down_until > time.monotonic():
             return None
         gap = round(_MICRO / rate) if rate else 0
-        numbers = [gap, round(told * _MICRO), round(PATIENCE * _MICRO), self._me, want, most, busy,
+        numbers: list[str | int] = [gap, round(told * _MICRO), round(PATIENCE * _MICRO), self._me, want, most, busy,
                    round(_LEASE * _MICRO), round(_WINDOW * _MICRO)]  # fmt: skip
         try:
             script = connect(self._url).register_script(_SCRIPT)
