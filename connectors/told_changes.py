@@ -64,7 +64,8 @@ class Told:
             return
         done = int(after.get("done", 0))
         for telling in self.tellings(at):
-            yield from self._parts(telling, request, capture, done)
+            # another answer than the one that was read in part is read from its beginning
+            yield from self._parts(telling, request, capture, done if telling.at == at else 0)
             done = 0
 
     def _parts(self, telling: Telling, request: ReadRequest, capture: Capture, done: int) -> Iterator[Page]:

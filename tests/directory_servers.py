@@ -17,6 +17,8 @@ from tests import servers
 SUFFIX = "dc=example,dc=com"
 SCHEMAS = Path("/etc/ldap/schema")
 _MODULES = Path("/usr/lib/ldap")
+KEPT = 20
+"""So many changes are kept for those who ask what was changed."""
 LIMIT = 500
 """A guest gets no more entries than these, however it asks."""
 
@@ -98,6 +100,7 @@ def slapd(schema: str = "") -> Iterator[Directory]:
 include {folder / "own.schema"}
 modulepath {_MODULES}
 moduleload back_mdb
+moduleload syncprov
 TLSCertificateFile {certificate}
 TLSCertificateKeyFile {key}
 database mdb
@@ -106,11 +109,13 @@ rootdn "cn=admin,{SUFFIX}"
 rootpw {password}
 directory {folder / "data"}
 dbnosync
-index objectClass,entryUUID,uid eq
+index objectClass,entryUUID,entryCSN,uid eq
 limits anonymous size.soft={LIMIT} size.hard={LIMIT} size.pr=100 size.prtotal=none
 access to attrs=userPassword by anonymous auth by * none
 access to dn.subtree="ou=locked,{SUFFIX}" by dn.exact="cn=reader,{SUFFIX}" none by * read
 access to * by * read
+overlay syncprov
+syncprov-sessionlog {KEPT}
 """)
         servers._own(folder)
         command = [

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 
 import polars as pl
 
+from connectors.builtin.delta_links import listened
+from connectors.builtin.ldap_changes import DirectoryLog
 from connectors.builtin.ldap_directory import Directory
 from connectors.builtin.ldap_filter import present
 from connectors.builtin.ldap_options import SPEC
 from connectors.builtin.ldap_read import Reading, Rows
 from connectors.builtin.ldap_wire import Query
 from connectors.builtin.ldap_write import Writing
+from connectors.changes import ChangeLog
 from connectors.errors import Misconfigured, RecordRejected
-from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
+from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from connectors.steps import stepwise
+from connectors.told_changes import Told, everything
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -61,7 +65,25 @@ class Ldap(Connector):
         return found
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Yield the entries of an object page by page."""
+        """Yield the entries of an object page by page: all, or what was changed, or what the directory tells of."""
+        capture = request.capture
+        if capture is None:
+            return self._listed(request)
+        log = DirectoryLog(self.directory, request.object, capture)
+        if capture.since is None or "from" in (request.after or {}):
+            return everything(self._listed, request, log.start)
+        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
+
+    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+        """Return what the directory tells of the changes of an object."""
+        return DirectoryLog(self.directory, name, capture)
+
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
+        """Yield which of the objects were changed: the directory is asked from time to time."""
+        logs = {name: DirectoryLog(self.directory, name, Capture("", "")) for name in names}
+        return listened(logs, {name: log.start() for name, log in logs.items()}, pause)
+
+    def _listed(self, request: ReadRequest) -> Iterator[Page]:
         return Reading(self.directory, request).pages()
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:

@@ -26,7 +26,8 @@ SPEC = ConnectorSpec(
     label=N_("LDAP and Active Directory"),
     category=N_("Directories"),
     summary=N_("Reads and writes users, groups and units of a directory such as OpenLDAP or Active Directory."),
-    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True, concurrent=True),
+    capabilities=Capabilities(create=True, update=True, delete=True, cursor=True, generates_keys=True, concurrent=True,
+                              capture=True),
     settings=(
         Setting("host", N_("Host"), required=True, placeholder="ldap.example.com",
                 help=N_("Name or address of the server.")),

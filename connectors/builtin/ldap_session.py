@@ -68,16 +68,20 @@ class Session:
         Raises:
             Misconfigured: A part of the tree lies on another server, so that what was found is not complete.
         """
+        for answer in self.answers(query, controls, what=what):
+            yield self.entry(answer) if answer.tag == wire.ENTRY else wire.result(answer)
+
+    def answers(self, query: Query, controls: Sequence[Control] = (), *, what: str = "") -> Iterator[Answer]:
+        """Yield the answers of a search as they come, at last the one that ends it; see `search`."""
         self._send(wire.search(query), controls)
         while True:
             answer = self._receive()
-            if answer.tag == wire.ENTRY:
-                yield self._parsed(answer)
-            elif answer.tag == wire.REFERENCE:
-                if not self.options.skip_references:
-                    raise self._elsewhere(query, what)
-            else:
-                yield wire.result(answer)
+            if answer.tag == wire.REFERENCE and self.options.skip_references:
+                continue
+            if answer.tag == wire.REFERENCE:
+                raise self._elsewhere(query, what)
+            yield answer
+            if answer.tag not in (wire.ENTRY, wire.BETWEEN):
                 return
 
     def found(self, query: Query, *, what: str = "", missing_ok: bool = False) -> list[Entry]:
@@ -136,7 +140,8 @@ class Session:
                 raise self.place.lost(msg("the server hangs up"))
             self._buffer += more
 
-    def _parsed(self, answer: Answer) -> Entry:
+    def entry(self, answer: Answer) -> Entry:
+        """Return the entry that an answer holds."""
         try:
             return wire.entry(answer.content)
         except (BrokenBerError, IndexError, ValueError) as error:

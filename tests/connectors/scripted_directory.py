@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.builtin import ldap_wire as wire
 from connectors.builtin.ldap_ber import (
@@ -26,6 +26,7 @@ from connectors.builtin.ldap_ber import (
 )
 
 Values = Mapping[str, Sequence[bytes | str]]
+_JOINED, _EQUAL, _PRESENT = {0xA0: all, 0xA1: any}, 0xA3, 0x87
 ACTIVE = {"supportedCapabilities": ["1.2.840.113556.1.4.800"], "subschemaSubentry": ["CN=Aggregate"]}
 
 
@@ -36,6 +37,18 @@ class Asked:
     tag: int
     content: bytes
     controls: list[str]
+    given: dict[str, bytes] = field(default_factory=dict)
+    """The values of the controls."""
+
+    @property
+    def filter(self) -> tuple[int, bytes]:
+        """Return the filter of a search."""
+        return children(self.content)[6]
+
+    @property
+    def scope(self) -> int:
+        """Return how deep a search looks."""
+        return number(children(self.content)[1][1])
 
     @property
     def base(self) -> str:
@@ -57,6 +70,24 @@ def entry(name: str, values: Values) -> bytes:
 def result(tag: int, code: int = 0, text: str = "") -> bytes:
     """Return an answer that ends an operation."""
     return tlv(tag, integer(code, ENUMERATED), octets(""), octets(text))
+
+
+def controlled(answer: bytes, oid: str, value: bytes) -> bytes:
+    """Return an answer with a control."""
+    return answer + tlv(0xA0, sequence(octets(oid), octets(value)))
+
+
+def meets(values: Values, wanted: tuple[int, bytes]) -> bool:
+    """Tell whether an entry with these values meets a filter of conjunctions, equalities and presences."""
+    tag, content = wanted
+    parts = children(content) if tag != _PRESENT else []
+    if tag in _JOINED:
+        return _JOINED[tag](meets(values, part) for part in parts)
+    known = {name.lower(): [v.encode() if isinstance(v, str) else v for v in given] for name, given in values.items()}
+    if tag == _PRESENT:
+        return content.decode().lower() in known
+    assert tag == _EQUAL, f"a filter that is not rebuilt: {tag:#x}"
+    return parts[1][1] in known.get(parts[0][1].decode().lower(), ())
 
 
 def reference(url: str) -> bytes:
@@ -101,8 +132,9 @@ class ScriptedDirectory:
 
     def _answered(self, client: socket.socket, message: list[tuple[int, bytes]]) -> bool:
         (_, asked), (tag, content), *more = message
-        controls = [children(c)[0][1].decode() for t, given in more if t != SEQUENCE for _, c in children(given)]
-        request = Asked(tag, content, controls)
+        parts = [children(c) for t, given in more if t != SEQUENCE for _, c in children(given)]
+        controls = [part[0][1].decode() for part in parts]
+        request = Asked(tag, content, controls, {part[0][1].decode(): part[-1][1] for part in parts})
         self.asked.append(request)
         answers = self.answer(request)
         if answers is None:

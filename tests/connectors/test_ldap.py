@@ -77,6 +77,11 @@ def _attribute(name: str) -> str:
 class TestLdap(ConnectorConformance):
     connector = Ldap
 
+    @pytest.fixture(autouse=True)
+    def _no_own_names(self, request: pytest.FixtureRequest) -> None:
+        if "captured" in request.node.name:
+            pytest.skip("a directory names what is gone by its own identifier; see test_ldap_changes")
+
     @pytest.fixture
     def settings(self, directory: Directory, base: str, sample: Schema) -> Settings:
         self.directory = directory
