@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from scim2_models import PatchOp, PatchOperation
 from scim2_tester import Status, check_server
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import keys, models, roles
+from webapp.access import keys, models, roles, scim_calls
 from webapp.access.keys import NewKey
 from webapp.extensions import Actor, House
 
@@ -336,3 +337,56 @@ def test_pages_and_parts(scim: Scim) -> None:
     assert scim("GET", "/Schemas/" + GROUP)["name"] == "Group"
     scim("GET", "/ResourceTypes/Nothing", status=404)
     scim("GET", "/Schemas?filter=x", status=403)
+
+
+def test_the_page_shows_what_a_directory_needs_and_did(admin_client: FlaskClient, scim: Scim, house: House) -> None:
+    """Address, keys, counts and the last calls with their refusals are on one page; a wrong token leaves no trace."""
+    page = admin_client.get("/provisioning/").text
+    assert "No call yet" in page
+    assert "http://localhost/scim/v2" in page
+    assert "key of directory" in page
+    scim.user("anna@e.com", externalId="x-1")
+    scim("DELETE", "/Users/999999", status=404)
+    scim("GET", '/Users?filter=userName eq "secret@e.com"')
+    Scim(scim.client, "syn_wrong")("GET", "/Users", status=401)
+    narrow = make_key(house, "provisioning:read", owner="reader")
+    Scim(scim.client, narrow)("DELETE", "/Users/1", status=403)
+    with house.db.read() as connection:
+        calls = [(c.method, c.path, c.status, c.key) for c in scim_calls.recent(connection)]
+        assert scim_calls.brought(connection) == scim_calls.Brought(1, 1, 0)
+    directory = "key of directory"
+    assert calls == [
+        ("DELETE", "/Users/1", 403, "key of reader"),
+        ("GET", "/Users", 200, directory),
+        ("DELETE", "/Users/999999", 404, directory),
+        ("POST", "/Users", 201, directory),
+    ]
+    page = admin_client.get("/provisioning/").text
+    assert "There is no user &#39;999999&#39;." in page
+    assert "lacks the scope" in page
+    assert "secret@e.com" not in page
+    assert "key of reader" in page
+    assert client_of(admin_client.application, "vera", "Viewer").get("/provisioning/").status_code == 403
+
+
+def test_only_the_last_calls_are_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list does not grow without end, and a long path or reason is cut."""
+    monkeypatch.setattr(scim_calls, "KEPT", 3)
+    for number in range(5):
+        scim_calls.note(house, "k", ("GET", f"/{number}" + "x" * 400), 400, "y" * 400)
+    with house.db.read() as connection:
+        calls = scim_calls.recent(connection)
+    assert [call.path[1] for call in calls] == ["4", "3", "2"]
+    assert {(len(call.path), len(call.said)) for call in calls} == {(300, 300)}
+
+
+def test_a_key_for_a_directory_is_made_with_its_scopes_ticked(admin_client: FlaskClient) -> None:
+    """The button leads to the form of a key with name and scopes filled in; what is no scope is left out."""
+    page = admin_client.get("/provisioning/").text
+    link = re.search(r'href="(/keys/new[^"]*)"', page)
+    assert link
+    form = admin_client.get(link[1].replace("&amp;", "&") + "&scope=all:all").text
+    ticked = re.findall(r'value="(Provisioning:\w+)"[^>]* checked', form)
+    assert ticked == ["Provisioning:read", "Provisioning:update"]
+    assert form.count(" checked") == 2
+    assert 'value="Directory"' in form

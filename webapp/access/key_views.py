@@ -34,7 +34,8 @@ class KeyView(RoomView):
     def new(self) -> Response:
         """Make a key and show it, once."""
         if request.method == "GET":
-            return self._form(keys.NewKey("", (), 90), {})
+            asked = tuple(scope for scope in keys.scopes() if scope in request.args.getlist("scope"))
+            return self._form(keys.NewKey(request.args.get("name", "").strip(), asked, 90), {})
         days = request.form.get("days", "")
         scopes = tuple(text.lower() for text in request.form.getlist("grants"))
         limit = int(days) if days.isascii() and days.isdigit() else None if days == "never" else 0

@@ -75,6 +75,17 @@ access_key = sa.Table(
     sa.Column("last_used_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
+access_scim_call = sa.Table(
+    "access_scim_call",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("key", sa.String(128), nullable=False, comment="the name of the key"),
+    sa.Column("method", sa.String(16), nullable=False),
+    sa.Column("path", sa.String(300), nullable=False, comment="below /scim/v2, without the filter"),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("said", sa.String(300), nullable=False, comment="why it was refused, empty otherwise"),
+)
 
 
 def users() -> sa.Select[*tuple[Any, ...]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, Response, request, url_for
 
-from webapp.access import scim, scim_schemas, users
+from webapp.access import scim, scim_calls, scim_schemas, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.scim_errors import ScimError
 from webapp.access.scim_filter import simple, test_of, values
 from webapp.access.scim_patch import patched
-from webapp.web.api import Operation, authorise
+from webapp.web.api import ApiError, Operation, authorise
 from webapp.web.problems import scim_problem
 from webapp.web.request import actor, house
 
@@ -37,18 +38,36 @@ def _guarded(function: Callable[..., Response]) -> Callable[..., Response]:
     @functools.wraps(function)
     def answer(*args: Any, **parts: Any) -> Response:
         deed = "read" if request.method == "GET" or request.path.endswith("/.search") else "update"
-        authorise(Operation(request.method, request.path, f"provisioning:{deed}", ""))
         try:
-            return function(*args, **parts)
-        except ScimError as error:
-            return scim_problem(error.status, error.detail, error.kind)
-        except Refused as error:
-            taken = "belongs to another" in str(error.message) or "already" in str(error.message)
-            return scim_problem(409 if taken else 400, str(error.message), "uniqueness" if taken else "invalidValue")
-        except Missing:
-            return scim_problem(404, "There is nothing with this id.")
+            authorise(Operation(request.method, request.path, f"provisioning:{deed}", ""))
+        except ApiError as error:
+            _note(error.status, str(error.detail))
+            raise
+        response = _answered(lambda: function(*args, **parts))
+        refused = response.status_code >= HTTPStatus.BAD_REQUEST
+        _note(response.status_code, json.loads(response.get_data())["detail"] if refused else "")
+        return response
 
     return answer
+
+
+def _answered(work: Callable[[], Response]) -> Response:
+    try:
+        return work()
+    except ScimError as error:
+        return scim_problem(error.status, error.detail, error.kind)
+    except Refused as error:
+        taken = "belongs to another" in str(error.message) or "already" in str(error.message)
+        return scim_problem(409 if taken else 400, str(error.message), "uniqueness" if taken else "invalidValue")
+    except Missing:
+        return scim_problem(404, "There is nothing with this id.")
+
+
+def _note(status: int, said: str) -> None:
+    """Keep what a key asked; who has none is not known, and is not written down."""
+    who = actor()
+    if who.kind == "key":
+        scim_calls.note(house(), who.name, (request.method, request.path.removeprefix(ROOT)), status, said)
 
 
 def provider() -> Response:

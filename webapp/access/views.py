@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from webapp.access import role_editing, security, services, sessions, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.key_views import KeyView
+from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
 from webapp.web.language import LANGUAGES, translated
 from webapp.web.views import RoomView, expose, has_access, permission_name, signed_in
@@ -208,4 +209,4 @@ class AccountView(RoomView):
         return self.page("access/account.html", status, user=user, sessions=known, errors=errors)
 
 
-VIEWS = (UserView, AccountView, RoleView, KeyView)
+VIEWS = (UserView, AccountView, RoleView, KeyView, ProvisioningView)

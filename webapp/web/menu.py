@@ -92,6 +92,7 @@ def _items() -> list[Item]:
         Item("administration", _("Users"), "/users/", "people", "Users"),
         Item("administration", _("Roles"), "/roles/", "person-badge", "Roles"),
         Item("administration", _("API keys"), "/keys/", "key", "Keys"),
+        Item("administration", _("Provisioning"), "/provisioning/", "person-check", "Provisioning"),
     ]
 
 

@@ -48,6 +48,16 @@ def upgrade() -> None:
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the group (SCIM)"),
     sa.PrimaryKeyConstraint('role_id', name=op.f('pk_access_role'))
     )
+    op.create_table('access_scim_call',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('key', sa.String(length=128), nullable=False, comment='the name of the key'),
+    sa.Column('method', sa.String(length=16), nullable=False),
+    sa.Column('path', sa.String(length=300), nullable=False, comment='below /scim/v2, without the filter'),
+    sa.Column('status', sa.Integer(), nullable=False),
+    sa.Column('said', sa.String(length=300), nullable=False, comment='why it was refused, empty otherwise'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_access_scim_call'))
+    )
     op.create_table('access_session',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of the token in the cookie'),
@@ -856,6 +866,7 @@ def downgrade() -> None:
     op.drop_table('audit_checkpoint')
     op.drop_index(op.f('ix_access_session_user_id'), table_name='access_session')
     op.drop_table('access_session')
+    op.drop_table('access_scim_call')
     op.drop_table('access_role')
     op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')
