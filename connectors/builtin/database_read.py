@@ -146,6 +146,8 @@ class Reader:
                 behind = list(found.last) if found.height else behind
                 if found.height or left_out:
                     position = {"phase": number, "behind": [position_value(value) for value in behind]}
+                    if not full and request.filter is not None:  # all that was left out to the end is counted by now
+                        position = {"phase": number + 1, "behind": []}
                     yield replace(self._as_page(found, position), left_out=left_out)
             behind = []
 

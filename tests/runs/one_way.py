@@ -147,9 +147,9 @@ class History:
         work(run_id)
         self._ended(run_id, source)
 
-    def _ended(self, run_id: int, source: Source) -> None:
+    def _ended(self, run_id: int, source: Source, *, planned: bool = False) -> None:
         before = dict(self.model.target)
-        self.model.whole(source, self.touched)
+        self.model.whole(source, self.touched, planned=planned)
         self.touched = set()
         self._judge(run_id)
         self.undoable = (run_id, before)
@@ -251,7 +251,7 @@ class History:
         self._work(looked)
         run_id = followups.approve(self.world.house, looked, ADMIN)
         self._work(run_id)
-        self._ended(run_id, source)
+        self._ended(run_id, source, planned=True)
 
     def _undo(self) -> None:
         """Take back what the last run has written; undoing that would bring it back."""

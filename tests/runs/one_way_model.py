@@ -56,8 +56,11 @@ class Model:
         made.live, made.counts = live, Counter()
         return made
 
-    def whole(self, source: Source, touched: set[int]) -> None:
-        """Run over all that has changed; `touched` are the keys that the log of the source names."""
+    def whole(self, source: Source, touched: set[int], *, planned: bool = False) -> None:
+        """Run over all that has changed; `touched` are the keys that the log of the source names.
+
+        An approved plan does what the simulation has met. Of parked records that are gone the next run takes note.
+        """
         by, again = self.asked["by"], sorted(self.parked)
         met = [key for key in source if self._met(by, key, source[key], touched)]
         for key in met:
@@ -68,7 +71,7 @@ class Model:
         if by != "full":
             self.some({key: source[key] for key in again if key in source and key not in met})
         for key in again:
-            if key not in source:
+            if key not in source and not (planned and by != "full"):
                 self.parked.pop(key, None)
         if by == "cdc":
             self.high = 0

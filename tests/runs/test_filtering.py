@@ -15,6 +15,7 @@ from tests.runs.test_crash import Killed, dies
 from webapp.runs import quarantine, reading
 from webapp.runs.models import run_log, run_record
 from webapp.runs.pipeline.execute import Execution
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.links import Links
 
 WHERE = (
@@ -176,3 +177,19 @@ def test_a_killed_run_counts_each_record_once(world, monkeypatch):
         world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
     assert world.work(run_id, "w2")
     assert numbers(world.look(run_id)) == {"read": 20, "created": 14, "skipped": 6}
+
+
+@pytest.mark.parametrize("number", [7, 8, 9])
+def test_what_is_left_out_behind_the_last_record_is_counted_once(world, monkeypatch, number):
+    """A worker that dies when all is read is succeeded by one that counts no record a second time."""
+    world.customers(*(f"n{number}" for number in range(number)))
+    world.crm("UPDATE customer SET status = 'draft' WHERE id > 4")
+    world.rule(left={**RULE["left"], "where": "status == 'active'"})
+    run_id = world.pages_of(2).request()
+    with monkeypatch.context() as patch:
+        dies(patch, Journal, "end", 1, before=True)
+        with pytest.raises(Killed):
+            world.work(run_id)
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    assert world.work(run_id, "w2")
+    assert numbers(world.look(run_id)) == {"read": number, "created": 4, "skipped": number - 4}

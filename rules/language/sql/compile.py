@@ -18,7 +18,7 @@ from rules.language.parse import parse
 from rules.language.problems import ExpressionError, Severity
 from rules.language.qualified import qualified
 from rules.language.runtime import Failed
-from rules.language.sql.constants import Stays, compared, text_constant
+from rules.language.sql.constants import Stays, compared, text_constant, unmixed
 from rules.language.sql.simplify import every, some
 from rules.language.types import Kind, of_field
 from rules.language.writing import text_of
@@ -161,7 +161,9 @@ class _Compiler:
         field = self._needed(value)
         if not isinstance(items, ListOf) or not 0 < len(items.items) <= MOST_VALUES:
             raise Stays(msg("Only a short list that is written out is compared by a source."))
-        made = [compared(field, Test.EQUAL, self._constant(item), empty=False) for item in items.items]
+        constants = [self._constant(item) for item in items.items]
+        unmixed(constants)
+        made = [compared(field, Test.EQUAL, constant, empty=False) for constant in constants]
         if not all(isinstance(test, Compare) for test in made):
             raise Stays(msg("Only lists of texts, whole numbers and truths are compared by a source."))
         values = tuple(dict.fromkeys(test.value for test in made if isinstance(test, Compare)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -34,6 +34,14 @@ def compared(field: Field, test: Test, value: Any, *, empty: bool) -> Predicate:
     if maker is None:
         raise Stays(msg("Fields of type {type} are compared here.", type=field.type.value))
     return maker(field, test, value, empty)
+
+
+def unmixed(values: Sequence[Any]) -> None:
+    """Raise `Stays` where a whole number stands beside fractions and is too large to be one, which fails every record."""
+    if any(isinstance(value, float) for value in values):
+        for value in values:
+            if isinstance(value, int) and abs(value) > _EXACT:
+                raise Stays(_LARGE)
 
 
 def text_constant(value: Any) -> str:

@@ -64,6 +64,7 @@ def test_nothing_is_lost_at_all() -> None:
         "rate < dyn(9007199254740993)",
         "price == 0.1234567890123456",
         "qty == 1 / 0",
+        "qty in [9007199254740993, -7.0]",
         "qty == dyn('x')",
         "local == dyn('x')",
     ],
