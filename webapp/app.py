@@ -36,6 +36,7 @@ from webapp.rulebook import views as rulebook
 from webapp.runs import api as runs_api
 from webapp.runs import views as runs
 from webapp.tables import views as tables
+from webapp.vault import people
 from webapp.web import assets, language, menu, openapi, problems, protection
 
 PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, dashboard)

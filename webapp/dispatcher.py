@@ -27,6 +27,7 @@ from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, queue
 from webapp.runs.schedules import fire_due
+from webapp.vault import people
 from webapp.wake import LIST, announce
 
 POLL = 1.0
@@ -113,6 +114,7 @@ def run(settings: Settings) -> None:
     house = open_house(settings)
     connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
     register()
+    people.register(house)
     caretaker = Caretaker(house)
     listening = Listening(house, lambda: announce(settings))
     notary = Notary(house)

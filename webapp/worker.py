@@ -35,6 +35,7 @@ from webapp.lifeline import die_with_parent
 from webapp.runs.execution import execute, installation_id
 from webapp.runs.pipeline.stopping import request_stop, requested
 from webapp.runs.queue import queue
+from webapp.vault import people
 from webapp.workhorse import Horse, Order, orders
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def _house() -> House:
     hub.register(house)
     sources.register()
     pairs.register()
+    people.register(house)
     return house
 
 

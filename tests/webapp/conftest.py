@@ -17,7 +17,7 @@ import config
 from webapp.access.services import ensure_admin
 from webapp.access.users import NewUser, insert_user
 from webapp.app import create_app
-from webapp.audit import queries
+from webapp.audit import personal, queries
 from webapp.extensions import SYSTEM, House
 
 PASSWORD = "correct-horse-battery-staple"
@@ -107,4 +107,4 @@ def client_of(app: Flask, username: str, *names: str) -> FlaskClient:
 def events(house: House, tag: str = "") -> list:
     """Return the audit events with the tag, the oldest first."""
     with house.db.read() as connection:
-        return queries.page(connection, queries.Filter(tag=tag), 1000)[::-1]
+        return [*personal.shown(connection, queries.page(connection, queries.Filter(tag=tag), 1000)[::-1])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.audit import queries
+from webapp.audit import personal, queries
 from webapp.audit.export import COLUMNS, as_json
 from webapp.audit.views import read_filter, send
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
@@ -59,7 +59,8 @@ class AuditApi(RoomApi):
         if after is not None and not after.isdigit():
             raise ApiError(422, "The parameter 'after' is not the 'next' of an earlier page.")
         with self.house.db.read() as connection:
-            found = queries.page(connection, self._filter(), limit + 1, int(after) if after else None)
+            page = queries.page(connection, self._filter(), limit + 1, int(after) if after else None)
+            found = list(personal.shown(connection, page))
         items = [as_json(event) for event in found[:limit]]
         return listed(items, found[limit - 1].id if len(found) > limit else None)
 
@@ -67,7 +68,7 @@ class AuditApi(RoomApi):
     def get(self, event_id: int) -> Any:
         """Return one event."""
         with self.house.db.read() as connection:
-            event = queries.get(connection, event_id)
+            event = next(personal.shown(connection, [queries.get(connection, event_id)]))
         if event is None:
             raise ApiError(404, f"There is no event {event_id}.")
         return as_json(event)

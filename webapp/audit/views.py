@@ -13,7 +13,7 @@ from flask import abort, current_app, request, stream_with_context, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.audit import export, queries, sentences
+from webapp.audit import export, personal, queries, sentences
 from webapp.audit.differences import difference, flat
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -61,7 +61,7 @@ class AuditView(RoomView):
     def show(self, event_id: int) -> Response:
         """Show one event."""
         with self.house.db.read() as connection:
-            event = queries.get(connection, event_id)
+            event = next(personal.shown(connection, [queries.get(connection, event_id)]))
         if event is None:
             abort(404)
         both = isinstance(event.before, dict) and isinstance(event.after, dict)
@@ -105,7 +105,7 @@ def send(house: House, actor: Actor, wanted: queries.Filter, kind: str) -> Flask
 
     def body() -> Iterator[str]:
         with house.db.read() as connection:
-            yield from write(queries.stream(connection, wanted, last))
+            yield from write(personal.shown(connection, queries.stream(connection, wanted, last)))
 
     name = f"audit-{now:%Y%m%d-%H%M%S}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

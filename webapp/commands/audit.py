@@ -1,4 +1,4 @@
-"""`syncline audit`: reading and exporting the audit log."""
+"""`syncline audit`: reading, exporting and checking the audit log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any, TextIO
 import click
 
 from webapp.audit import export as writing
+from webapp.audit.personal import shown
 from webapp.audit.queries import Filter, last_id, page, stream
 from webapp.audit.sentences import sentence
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.commands.session import current, json_option, print_json, print_rows
+from webapp.commands.audit_evidence import COMMANDS, export_sealed
+from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
@@ -46,7 +48,7 @@ def _instant(value: datetime | None) -> datetime | None:
 
 @click.group()
 def audit() -> None:
-    """Read and export the audit log."""
+    """Read, export and check the audit log."""
 
 
 @audit.command(name="list")
@@ -56,7 +58,7 @@ def audit() -> None:
 def list_latest(*, limit: int, as_json: bool, **options: Any) -> None:
     """List events, the latest first."""
     with current().house.db.read() as connection:
-        events = page(connection, _wanted(options), limit)
+        events = list(shown(connection, page(connection, _wanted(options), limit)))
     if as_json:
         print_json([writing.as_json(event) for event in events])
         return
@@ -68,25 +70,40 @@ def list_latest(*, limit: int, as_json: bool, **options: Any) -> None:
 @audit.command()
 @_filters
 @click.option(
-    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True, help="How to write."
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv", "sealed"]),
+    default="jsonl",
+    show_default=True,
+    help="How to write; sealed: the whole log in one file with its proofs, for 'syncline audit verify --file'.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
-def export(*, form: str, output: Path | None, **options: Any) -> None:
+@click.option("--runs", is_flag=True, help="With sealed: the records of runs too.")
+def export(*, form: str, output: Path | None, runs: bool, **options: Any) -> None:
     """Write events in the order in which they happened; the export itself is audited."""
-    session = current()
-    house, wanted = session.house, _wanted(options)
+    session, wanted = current(), _wanted(options)
+    if form == "sealed":
+        if output is None or not wanted.empty:
+            raise Failed("A sealed export holds the whole log: name a file with --output, and no filter.")
+        export_sealed(session, output, runs=runs)
+        return
+    house = session.house
     with house.db.begin() as tx:
         event = Event(Tag.AUDIT_EXPORTED, Subject("audit", "events"), after={"format": form, **wanted.told()})
         record(tx, session.actor, house.clock(), event)
         last = last_id(tx)
     with house.db.read() as connection:
-        events = stream(connection, wanted, last)
+        events = shown(connection, stream(connection, wanted, last))
         lines = writing.csv_lines(events) if form == "csv" else writing.jsonl(events)
         if output is None:
             _write(sys.stdout, lines)
         else:
             with output.open("w", encoding="utf-8", newline="") as file:
                 _write(file, lines)
+
+
+for command in COMMANDS:
+    audit.add_command(command)
 
 
 def _write(file: TextIO, lines: Any) -> None:

@@ -41,6 +41,7 @@ class Session:
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.events import kind, sources  # noqa: F401, PLC0415 - event rules make themselves known
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
+        from webapp.vault import people  # noqa: PLC0415 - loads cryptography
 
         house = open_house(self.settings)
         click.get_current_context().find_root().call_on_close(house.db.engine.dispose)
@@ -54,6 +55,7 @@ class Session:
         hub.register(house)
         sources.register()
         pairs.register()
+        people.register(house)
         return house
 
     @cached_property

@@ -329,7 +329,9 @@ def _note(tx: sa.Connection, target: Entity, record_id: int, author: Author, tag
     """Tell the audit what the history has just noted of one record."""
     entry = history.of_record(tx, target.name, record_id, limit=1)[0]
     subject = Subject("entity", target.name, str(record_id))
-    record(tx, author.actor, author.at, Event(tag, subject, entry["before"], entry["after"], run_id=author.run_id))
+    personal = [name for name, field in target.owner_of.items() if field.personal]
+    told = Event(tag, subject, entry["before"], entry["after"], run_id=author.run_id, personal=personal)
+    record(tx, author.actor, author.at, told)
 
 
 def _only(outcome: Outcome, accepted: Accepted = None) -> Written:

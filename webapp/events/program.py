@@ -20,6 +20,7 @@ from webapp.events.doers import Doers
 from webapp.events.keeper import Keeper
 from webapp.events.postman import Postman
 from webapp.extensions import House, open_house
+from webapp.vault import people
 
 POLL = 0.25
 """Seconds between two looks into the database while nothing happens."""
@@ -35,6 +36,7 @@ def run(settings: Settings) -> None:
     house = open_house(settings)
     hub.register(house)
     sources.register()
+    people.register(house)
     work(house, stop)
     house.db.engine.dispose()
 

@@ -14,12 +14,15 @@ import sqlalchemy as sa
 
 from webapp.audit.sealing import SealBroken, seal_all
 from webapp.evidence.deliveries import send_due
+from webapp.evidence.retention import remove_due
 from webapp.evidence.signing import signer
 from webapp.extensions import House
 from webapp.vault.errors import VaultError
 
 SEAL = 5.0
 """Seconds between two looks for events to seal."""
+HOURLY = 720
+"""Rounds between two looks for events to remove."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class Notary:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="notary", daemon=True)
         self._rounds = 0
-        self._duties = (_Duty(seal_due, 1), _Duty(send_due, 1))
+        self._duties = (_Duty(seal_due, 1), _Duty(send_due, 1), _Duty(remove_due, HOURLY))
 
     def start(self) -> None:
         """Begin to work."""

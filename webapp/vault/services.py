@@ -20,7 +20,7 @@ from webapp.vault.models import vault_secret
 from webapp.vault.providers import KeyProvider, open_provider
 from webapp.vault.sealing import Owner, Sealed, rewrap, seal, unseal
 
-__all__ = ["LARGEST", "Owner", "delete", "forget", "get", "keyring", "names", "prepare", "put", "rotate"]
+__all__ = ["LARGEST", "Owner", "delete", "forget", "get", "keyring", "lock", "names", "prepare", "put", "rotate"]
 
 LARGEST = 64 * 1024
 """Characters of the longest secret: room for a certificate chain."""
@@ -54,7 +54,7 @@ def put(  # noqa: PLR0913, PLR0917 - what is stored, whose it is, and who says s
             msg("The secret {secret} is empty or too long.", secret=owner.path(name)),
             msg("Enter up to {largest} characters.", largest=LARGEST),
         )
-    _lock(tx, shared=True)
+    lock(tx, shared=True)
     _refuse_new_key(tx, keys)
     sealed = asdict(seal(keys, owner.path(name), value))
     changed = tx.execute(sa.update(vault_secret).where(_is(owner, name)).values(**sealed, updated_at=at)).rowcount
@@ -110,7 +110,7 @@ def rotate(house: House, actor: Actor) -> int:
     """
     keys = keyring(house)
     with house.db.begin() as tx:
-        _lock(tx, shared=False)
+        lock(tx, shared=False)
         before = keys.current
         if not _stale(tx, before, 1):
             keys.renew()
@@ -119,7 +119,7 @@ def rotate(house: House, actor: Actor) -> int:
     while batch := _rewrap_some(house, keys, target):
         done += batch
     with house.db.begin() as tx:
-        _lock(tx, shared=False)
+        lock(tx, shared=False)
         used = set(tx.execute(sa.select(vault_secret.c.key_id).distinct()).scalars())
         retired = keys.retire(used)
         after = {"key": target, "secrets": done, "retired": list(retired)}
@@ -129,7 +129,7 @@ def rotate(house: House, actor: Actor) -> int:
 
 def _rewrap_some(house: House, keys: KeyProvider, target: str) -> int:
     with house.db.begin() as tx:
-        _lock(tx, shared=False)
+        lock(tx, shared=False)
         rows = _stale(tx, target, BATCH)
         for row in rows:
             owner = Owner(row.owner_kind, row.owner_name)
@@ -157,7 +157,7 @@ def _refuse_new_key(tx: sa.Connection, keys: KeyProvider) -> None:
         )
 
 
-def _lock(tx: sa.Connection, *, shared: bool) -> None:
+def lock(tx: sa.Connection, *, shared: bool) -> None:
     """Hold the vault until the transaction ends; SQLite's writers are alone anyway."""
     if tx.dialect.name == "postgresql":
         function = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock

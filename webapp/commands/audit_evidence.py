@@ -1,0 +1,253 @@
+"""`syncline audit`: the seal of the log, its checkpoints and keys, legal holds, and what it holds of people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from webapp.audit import export as writing
+from webapp.audit import keys as key_lines
+from webapp.audit.canonical import stamp
+from webapp.audit.findings import Report
+from webapp.audit.notes import BadNote, PublicKey, found_in
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
+from webapp.evidence import bundle, checking, deliveries, holds, persons, signing
+from webapp.evidence.notary import seal_due
+from webapp.evidence.stored import StoredLog
+from webapp.extensions import to_json
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+TAMPERED = 2
+
+
+def export_sealed(session: Session, output: Path, *, runs: bool) -> None:
+    """Seal what there is and write the whole log to a new file that `verify` reads."""
+    house = session.house
+    if output.exists():
+        raise Failed(f"{output} exists already. Name a new file.")
+    with house.db.begin() as tx:
+        event = Event(Tag.AUDIT_EXPORTED, Subject("audit", "events"), after={"format": "sealed", "runs": runs})
+        record(tx, session.actor, house.clock(), event)
+    seal_due(house)
+    head = {"origin": signing.origin(house), "at": stamp(house.clock()), "runs": runs}
+    try:
+        with house.db.read() as tx:
+            bundle.write(output, StoredLog(tx), head, checking.all_blobs(tx) if runs else ())
+    except OSError as error:
+        raise Failed(f"{output} cannot be written: {(error.strerror or 'unknown reason').lower()}.") from None
+
+
+@click.command()
+@click.option("--file", "path", type=FILE, help="Check this export instead of the log of this installation.")
+@click.option(
+    "--key", "trusted", multiple=True, help="A public key of the log that you have from elsewhere; or a file with it."
+)
+@click.option(
+    "--checkpoints", "kept", type=FILE, multiple=True, help="A file with checkpoints that were kept elsewhere."
+)
+@click.option("--runs/--no-runs", default=True, show_default=True, help="Check the records of runs too.")
+@json_option
+def verify(path: Path | None, *, trusted: tuple[str, ...], kept: tuple[Path, ...], runs: bool, as_json: bool) -> None:
+    """Check that nothing in the audit log was altered; the exit code is 2 where something was.
+
+    Without --key and --checkpoints the log vouches for itself: whoever holds its signing key, or puts an old backup
+    back, is found out only by what was kept elsewhere.
+    """
+    keys = [_key(text) for text in trusted]
+    notes = [note for one in kept for note in _notes(one)]
+    report = _of_file(path, keys, notes, runs=runs) if path else _of_house(current(), keys, notes, runs=runs)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _tell(report)
+    if not report.intact:
+        click.get_current_context().exit(TAMPERED)
+
+
+def _of_file(path: Path, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
+    opened = bundle.Bundle(path)
+    try:
+        return checking.check(opened, opened.blob if runs and opened.has_runs else None, keys, notes)
+    finally:
+        opened.close()
+
+
+def _of_house(session: Session, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
+    house = session.house
+    with house.db.read() as tx:
+        report = checking.check(StoredLog(tx), checking.stored_blobs(tx) if runs else None, keys, notes)
+    with house.db.begin() as tx:
+        told = {
+            "intact": report.intact,
+            "size": report.size,
+            "findings": {k.value: n for k, n in report.counts.items()},
+        }
+        record(tx, session.actor, house.clock(), Event(Tag.AUDIT_VERIFIED, Subject("audit", "events"), after=told))
+    return report
+
+
+def _key(text: str) -> PublicKey:
+    path = Path(text)
+    try:
+        if len(text) < 256 and path.is_file():
+            text = path.read_text("utf-8")
+        return PublicKey.parse(text)
+    except (BadNote, OSError, UnicodeDecodeError):
+        raise Failed("--key: this is not a public key of an audit log. 'syncline audit keys' prints them.") from None
+
+
+def _notes(path: Path) -> list[str]:
+    found = found_in(path.read_text("utf-8", "replace"))
+    if not found:
+        raise Failed(f"{path} holds no checkpoint of an audit log.")
+    return found
+
+
+def _tell(report: Report) -> None:
+    for finding in report.findings:
+        click.echo(f"{finding.kind.value.upper()}: {finding.message}")
+    hidden = sum(report.counts.values()) - len(report.findings)
+    if hidden:
+        click.echo(f"and {hidden} more")
+    parts = [f"{report.size} sealed events", f"{report.checkpoints} checkpoints"]
+    parts += [f"{report.removed} events not there any more"] if report.removed else []
+    parts += [f"{report.chunks} parts of runs"] if report.chunks else []
+    parts += [f"{report.elsewhere} checkpoints from elsewhere"] if report.elsewhere else []
+    click.echo(f"{'Intact' if report.intact else 'Altered'}: {', '.join(parts)}. Root {report.root}")
+    if not report.trusted:
+        click.echo("No key from elsewhere was given (--key): the log vouches for itself.")
+
+
+@click.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """Show how far the log is sealed, and how far its checkpoints have been sent."""
+    house = current().house
+    with house.db.read() as tx:
+        log = StoredLog(tx)
+        found = {"sealed": log.size, "waiting": log.pending(), "keys": len(log.keys())}
+    sent = [one.to_json() for one in deliveries.state(house)]
+    if as_json:
+        print_json({**found, "targets": sent})
+        return
+    click.echo(f"{found['sealed']} events are sealed, {found['waiting']} wait.")
+    columns = (
+        ("target", "TARGET"),
+        ("size", "HAS"),
+        ("behind", "BEHIND"),
+        ("lag_seconds", "SECONDS"),
+        ("sent_at", "SENT (UTC)"),
+        ("problem", "PROBLEM"),
+    )
+    print_rows(sent, columns, nothing="Checkpoints are sent nowhere. Set SYNCLINE_CHECKPOINTS_TO.")
+
+
+@click.command()
+@click.option("--rotate", is_flag=True, help="Make a new signing key, which the last one vouches for.")
+@json_option
+def keys(*, rotate: bool, as_json: bool) -> None:
+    """Print the public keys of the log, the newest last: keep one elsewhere for 'verify --key'."""
+    session = current()
+    signing.signer(session.house)
+    if rotate:
+        seal_due(session.house)
+        signing.renew(session.house, session.actor)
+    with session.house.db.read() as tx:
+        found = key_lines.lines(tx)
+    if as_json:
+        print_json([{"no": line.no, "public": line.public, "at": line.at} for line in found])
+        return
+    for line in found:
+        click.echo(line.public)
+
+
+@click.group()
+def hold() -> None:
+    """Keep events whatever the retention says."""
+
+
+@hold.command(name="list")
+@json_option
+def list_holds(*, as_json: bool) -> None:
+    """List legal holds, those that count first."""
+    with current().house.db.read() as tx:
+        rows = [
+            {
+                "name": one.name,
+                "covers": " ".join(filter(None, (one.scope.kind, one.scope.name, one.scope.record))) or "everything",
+                "reason": one.reason,
+                "placed_by": one.placed_by,
+                "placed_at": one.placed_at,
+                "released_at": one.released_at,
+            }
+            for one in holds.listing(tx)
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = (("name", "HOLD"), ("covers", "COVERS"), ("reason", "REASON"), ("released_at", "RELEASED (UTC)"))
+    print_rows(rows, columns, nothing="There are no legal holds.")
+
+
+@hold.command(name="place")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why, such as the number of the case.")
+@click.option("--kind", help="Only events about this kind of thing, such as user, entity or rule.")
+@click.option("--subject", help="Only events about the thing of this name.")
+@click.option("--record", "key", help="Only events about the record of this key.")
+def place_hold(name: str, *, reason: str, kind: str | None, subject: str | None, key: str | None) -> None:
+    """Place a legal hold; without further options it keeps everything."""
+    session = current()
+    holds.place(session.house, name, reason, holds.Scope(kind, subject, key), session.actor)
+    click.echo(f"The legal hold {name} counts from now on.")
+
+
+@hold.command(name="release")
+@click.argument("name")
+def release_hold(name: str) -> None:
+    """Release a legal hold."""
+    session = current()
+    holds.release(session.house, name, session.actor)
+    click.echo(f"The legal hold {name} is released.")
+
+
+@click.group()
+def person() -> None:
+    """Give out or erase what the log holds of a person."""
+
+
+def _who(username: str | None, record_of: tuple[str, str] | None) -> persons.Person:
+    if (username is None) == (record_of is None):
+        raise Failed("Say of whom: either --user NAME or --record ENTITY KEY.")
+    return persons.Person("user", username) if username else persons.Person("entity", *(record_of or ()))
+
+
+@person.command(name="export")
+@click.option("--user", "username", help="A user of Syncline.")
+@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
+def export_person(*, username: str | None, record_of: tuple[str, str] | None) -> None:
+    """Print all events about a person, one JSON object a line; the export itself is audited."""
+    session = current()
+    for event in persons.export(session.house, _who(username, record_of), session.actor):
+        click.echo(to_json(writing.as_json(event)))
+
+
+@person.command(name="erase")
+@click.option("--user", "username", help="A user of Syncline.")
+@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
+@click.option("--reason", help="Why, such as the number of the request.")
+@click.confirmation_option("--yes", prompt="Personal values that are erased cannot be brought back. Go on?")
+def erase_person(*, username: str | None, record_of: tuple[str, str] | None, reason: str | None) -> None:
+    """Destroy the key of a person's values in the log; the events stay and still verify.
+
+    The record itself, its history, and stored records of runs are not touched.
+    """
+    session = current()
+    gone = persons.erase(session.house, _who(username, record_of), session.actor, reason)
+    click.echo("The personal values are erased." if gone else "The log held no personal values of this person.")
+
+
+COMMANDS: tuple[click.Command, ...] = (verify, status, keys, hold, person)

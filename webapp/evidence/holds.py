@@ -1,0 +1,109 @@
+"""Legal holds: what must stay in the audit log whatever its retention says, and nobody may erase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.audit.models import audit_event
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.evidence.models import audit_hold
+from webapp.extensions import Actor, House
+
+
+class Held(Exception):
+    """A hold cannot be placed or released, or it forbids what was asked for."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a hold covers: all events, or those about a kind of subject, one subject, one record."""
+
+    kind: str | None = None
+    name: str | None = None
+    record: str | None = None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A hold; it counts until it is released."""
+
+    name: str
+    reason: str
+    scope: Scope
+    placed_by: str
+    placed_at: datetime
+    released_by: str | None
+    released_at: datetime | None
+
+
+def place(house: House, name: str, reason: str, scope: Scope, actor: Actor) -> None:
+    """Place a hold; raises `Held` where the name is taken or no reason is given."""
+    at = house.clock()
+    if not name.strip() or not reason.strip():
+        raise Held(msg("A legal hold needs a name and a reason."))
+    values = {"subject_kind": scope.kind, "subject": scope.name, "record_key": scope.record}
+    with house.db.begin() as tx:
+        if tx.scalar(sa.select(audit_hold.c.id).where(audit_hold.c.name == name)) is not None:
+            raise Held(msg("There is a legal hold '{name}' already. Choose another name.", name=name))
+        row = {"name": name, "reason": reason, **values, "placed_by": actor.name, "placed_at": at}
+        tx.execute(sa.insert(audit_hold).values(row))
+        record(tx, actor, at, Event(Tag.HOLD_PLACED, Subject("hold", name), after=values, reason=reason))
+
+
+def release(house: House, name: str, actor: Actor) -> None:
+    """Release a hold; raises `Held` where there is none that counts."""
+    at = house.clock()
+    mine = (audit_hold.c.name == name, audit_hold.c.released_at.is_(None))
+    with house.db.begin() as tx:
+        done = tx.execute(sa.update(audit_hold).where(*mine).values(released_by=actor.name, released_at=at)).rowcount
+        if not done:
+            raise Held(msg("There is no legal hold '{name}' that counts.", name=name))
+        record(tx, actor, at, Event(Tag.HOLD_RELEASED, Subject("hold", name)))
+
+
+def listing(tx: sa.Connection) -> list[Hold]:
+    """Return all holds, those that count first."""
+    rows = tx.execute(sa.select(audit_hold).order_by(audit_hold.c.released_at.is_not(None), audit_hold.c.name))
+    return [
+        Hold(
+            row.name,
+            row.reason,
+            Scope(row.subject_kind, row.subject, row.record_key),
+            row.placed_by,
+            row.placed_at,
+            row.released_by,
+            row.released_at,
+        )
+        for row in rows
+    ]
+
+
+def held(tx: sa.Connection) -> sa.ColumnElement[bool]:
+    """Return the condition for events that a hold keeps."""
+    active = [hold.scope for hold in listing(tx) if hold.released_at is None]
+    return sa.or_(sa.false(), *(_covers(scope) for scope in active))
+
+
+def refuse_held(tx: sa.Connection, scope: Scope) -> None:
+    """Raise `Held` where a hold covers a subject."""
+    for hold in listing(tx):
+        wanted = (hold.scope.kind, hold.scope.name, hold.scope.record)
+        own = (scope.kind, scope.name, scope.record)
+        if hold.released_at is None and all(part in (None, mine) for part, mine in zip(wanted, own, strict=True)):
+            text = "The legal hold '{name}' keeps this ({reason}). It has to be released first."
+            raise Held(msg(text, name=hold.name, reason=hold.reason))
+
+
+def _covers(scope: Scope) -> sa.ColumnElement[bool]:
+    column = audit_event.c
+    pairs = ((column.subject_kind, scope.kind), (column.subject, scope.name), (column.record_key, scope.record))
+    return sa.and_(sa.true(), *(own == value for own, value in pairs if value is not None))

@@ -1,0 +1,61 @@
+"""Removes events that are older than the retention and under no hold. Their seals stay, so the log still verifies.
+
+What is removed is told by a sealed event, with the places of the seals that have lost their events; a gap that no such
+event tells of is a deletion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from webapp.audit.canonical import stamp
+from webapp.audit.models import audit_event, audit_leaf
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.evidence.holds import held
+from webapp.extensions import SYSTEM, House
+
+BATCH = 2000
+_ROOM = "audit:"
+"""What tells of the log itself stays."""
+
+
+def remove_due(house: House) -> int:
+    """Remove what the retention lets go; return how many events."""
+    if not house.settings.audit_days:
+        return 0
+    done = 0
+    while count := _remove(house):
+        done += count
+    return done
+
+
+def _remove(house: House) -> int:
+    now = house.clock()
+    until = now - timedelta(days=house.settings.audit_days)
+    joined = audit_event.join(audit_leaf, audit_leaf.c.event_id == audit_event.c.id)
+    with house.db.begin() as tx:
+        old = (audit_event.c.at < until, ~audit_event.c.tag.startswith(_ROOM), ~held(tx))
+        query = sa.select(audit_leaf.c.seq, audit_event.c.id).select_from(joined).where(*old)
+        rows = tx.execute(query.order_by(audit_leaf.c.seq).limit(BATCH)).all()
+        if not rows:
+            return 0
+        tx.execute(sa.delete(audit_event).where(audit_event.c.id.in_([row.id for row in rows])))
+        places = ranges([row.seq for row in rows])
+        after = {"before": stamp(until), "days": house.settings.audit_days, "events": len(rows), "places": places}
+        record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=after))
+    return len(rows)
+
+
+def ranges(places: Sequence[int]) -> list[list[int]]:
+    """Return sorted places as [first, last] pairs of those that follow each other."""
+    found: list[list[int]] = []
+    for place in places:
+        if found and found[-1][1] == place - 1:
+            found[-1][1] = place
+        else:
+            found.append([place, place])
+    return found

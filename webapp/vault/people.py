@@ -1,0 +1,109 @@
+"""A data key for each person whose values stand in the audit log; it is stored like any secret, so rotation covers it.
+
+Destroying the key erases all values that were hidden under it, in the database and in every copy of it that is made
+from then on; copies that hold the key too have to be let go by their own retention.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.audit import hooks
+from webapp.extensions import House, to_json
+from webapp.vault.errors import SecretMissing
+from webapp.vault.models import vault_secret
+from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
+from webapp.vault.sealing import Owner, seal
+from webapp.vault.services import get, keyring, lock
+
+PERSON = "person"
+_KEY = "key"
+
+
+class PersonGuard:
+    """Hides values of people in events under AES-256-GCM."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def hide(self, tx: sa.Connection, person: str, values: dict[str, Any]) -> dict[str, str]:
+        """Return each value as `owner:base64`, under the person's key, which is made at first use."""
+        owner = _owner(person)
+        key = AESGCM(_made(tx, keyring(self._house), owner, self._house.clock()))
+        return {name: f"{owner.name}:{_encrypted(key, owner, value)}" for name, value in values.items()}
+
+    def show(self, tx: sa.Connection, hidden: list[str]) -> dict[str, Any]:
+        """Return the values that can still be read; a key that is gone, or another one, shows none."""
+        found: dict[str, Any] = {}
+        ciphers: dict[str, AESGCM | None] = {}
+        for text in hidden:
+            name, _, body = text.partition(":")
+            if name not in ciphers:
+                ciphers[name] = self._cipher(tx, name)
+            cipher = ciphers[name]
+            if cipher is not None:
+                found |= _decrypted(cipher, name, text, body)
+        return found
+
+    def _cipher(self, tx: sa.Connection, name: str) -> AESGCM | None:
+        try:
+            return AESGCM(base64.b64decode(get(tx, keyring(self._house), Owner(PERSON, name), _KEY)))
+        except SecretMissing:
+            return None
+
+
+def register(house: House) -> None:
+    """Let the audit log of this house hide personal values."""
+    hooks.guards[house.db.engine.url] = PersonGuard(house)
+
+
+def destroy(tx: sa.Connection, person: str) -> bool:
+    """Destroy the key of a person and tell whether there was one. The caller records it."""
+    owner = _owner(person)
+    if tx.dialect.name == "sqlite":
+        tx.exec_driver_sql("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+    mine = (vault_secret.c.owner_kind == owner.kind, vault_secret.c.owner_name == owner.name)
+    return bool(tx.execute(sa.delete(vault_secret).where(*mine)).rowcount)
+
+
+def _owner(person: str) -> Owner:
+    """Return where a person's key is kept; its name tells nothing about the person."""
+    return Owner(PERSON, hashlib.sha256(person.encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def _made(tx: sa.Connection, keys: KeyProvider, owner: Owner, at: datetime) -> bytes:
+    try:
+        return base64.b64decode(get(tx, keys, owner, _KEY))
+    except SecretMissing:
+        lock(tx, shared=True)
+    sealed = asdict(seal(keys, owner.path(_KEY), base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()))
+    place = {"owner_kind": owner.kind, "owner_name": owner.name, "name": _KEY}
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    values = {**place, **sealed, "created_at": at, "updated_at": at}
+    tx.execute(insert(vault_secret).values(values).on_conflict_do_nothing())  # another one may make it at this moment
+    return base64.b64decode(get(tx, keys, owner, _KEY))
+
+
+def _encrypted(key: AESGCM, owner: Owner, value: Any) -> str:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return base64.b64encode(nonce + key.encrypt(nonce, to_json(value).encode(), owner.name.encode())).decode()
+
+
+def _decrypted(key: AESGCM, name: str, text: str, body: str) -> dict[str, Any]:
+    try:
+        raw = base64.b64decode(body, validate=True)
+        return {text: json.loads(key.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], name.encode()))}
+    except (binascii.Error, InvalidTag, ValueError):
+        return {}
