@@ -40,6 +40,7 @@ class History:
         self.model = Model(asked)
         self.tick, self.touched = 0, set[int]()
         self.runs: list[int] = []
+        self.logged = False
         self.undoable: tuple[int, Target] | None = None
         create(self.ask, self.erp, unique=asked["unique"])
         if asked["owned"]:
@@ -149,8 +150,10 @@ class History:
 
     def _ended(self, run_id: int, source: Source, *, planned: bool = False) -> None:
         before = dict(self.model.target)
+        # a log that was kept for a simulation names what has changed since then, though the first run reads all
+        again = self.touched if self.model.high is None and self.logged else set[int]()
         self.model.whole(source, self.touched, planned=planned)
-        self.touched = set()
+        self.touched = again
         self._judge(run_id)
         self.undoable = (run_id, before)
         self._retried()
@@ -236,19 +239,24 @@ class History:
     def _look(self, mode: str) -> None:
         """Run without writing: the numbers are those of a live run, and nothing moves."""
         source = self._before()
-        run_id = start(self.world.house, "customers", mode, ADMIN)
-        self._work(run_id)
+        run_id = self._simulated(mode)
         kept, self.model = self.model, self.model.copy(live=False)
         self.model.whole(source, self.touched)
         expected, self.model = self.model.counts, kept
         self._numbers(run_id, expected)
         self._settled()
 
+    def _simulated(self, mode: str) -> int:
+        run_id = start(self.world.house, "customers", mode, ADMIN)
+        self._work(run_id)
+        if self.model.high is None and not self.logged:
+            self.logged, self.touched = True, set()
+        return run_id
+
     def _approve(self) -> None:
         """Simulate, and carry out what the simulation shows."""
         source = self._before()
-        looked = start(self.world.house, "customers", "simulate", ADMIN)
-        self._work(looked)
+        looked = self._simulated("simulate")
         run_id = followups.approve(self.world.house, looked, ADMIN)
         self._work(run_id)
         self._ended(run_id, source, planned=True)

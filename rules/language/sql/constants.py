@@ -37,7 +37,7 @@ def compared(field: Field, test: Test, value: Any, *, empty: bool) -> Predicate:
 
 
 def unmixed(values: Sequence[Any]) -> None:
-    """Raise `Stays` where a whole number stands beside fractions and is too large to be one, which fails every record."""
+    """Raise `Stays` where a whole number beside fractions is too large to be one, which fails every record."""
     if any(isinstance(value, float) for value in values):
         for value in values:
             if isinstance(value, int) and abs(value) > _EXACT:
