@@ -32,6 +32,8 @@ class Directory:
     user: str
     password: str
     certificate: str
+    key: str
+    """Of the certificate, which is that of a client, too: the directory takes who shows it for the reader."""
     host: str = "localhost"
 
     def add(self, entries: Iterable[tuple[str, Mapping[str, Sequence[str | bytes]]]]) -> None:
@@ -103,6 +105,12 @@ moduleload back_mdb
 moduleload syncprov
 TLSCertificateFile {certificate}
 TLSCertificateKeyFile {key}
+TLSCACertificateFile {certificate}
+TLSVerifyClient try
+sasl-secprops noanonymous,minssf=0
+password-hash {{CLEARTEXT}}
+authz-regexp "uid=([^,]*),(cn=[^,]*,)?cn=auth" "cn=$1,{SUFFIX}"
+authz-regexp "cn=localhost" "cn=reader,{SUFFIX}"
 database mdb
 suffix "{SUFFIX}"
 rootdn "cn=admin,{SUFFIX}"
@@ -124,7 +132,8 @@ syncprov-sessionlog {KEPT}
         ]  # fmt: skip
         with servers._process(command, folder, signal.SIGTERM) as process:
             servers._wait(process, folder, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-            found = Directory(port, tls_port, f"cn=admin,{SUFFIX}", password, certificate.read_text())
+            found = Directory(port, tls_port, f"cn=admin,{SUFFIX}", password, certificate.read_text(),
+                              key.read_text())  # fmt: skip
             found.add([
                 (SUFFIX, {"objectClass": ["dcObject", "organization"], "o": ["Example"], "dc": ["example"]}),
                 (f"cn=reader,{SUFFIX}", {"objectClass": ["person"], "sn": ["Reader"], "userPassword": [password]}),

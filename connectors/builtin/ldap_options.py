@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from connectors.builtin import client_certificate
 from connectors.builtin.ldap_filter import equal, every, parse
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
@@ -35,6 +36,11 @@ SPEC = ConnectorSpec(
                 help=N_("Usually 389, and 636 for LDAPS.")),
         Setting("encryption", N_("Encryption"), SettingKind.CHOICE, default="starttls",
                 choices=(("starttls", N_("StartTLS")), ("ldaps", N_("LDAPS")), ("none", N_("None")))),
+        Setting("sign_in", N_("Way to sign in"), SettingKind.CHOICE, default="simple", advanced=True,
+                choices=(("simple", N_("User and password")), ("scram", "SCRAM"),
+                         ("external", N_("Client certificate"))),
+                help=N_("SCRAM does not send the password; the user is a short name then. By a client certificate, the"
+                        " directory knows who connects.")),
         Setting("user", N_("User"), placeholder="cn=reader,dc=example,dc=com",
                 help=N_("The whole name of the user, or name@example.com for Active Directory; empty to read as a"
                         " guest.")),
@@ -61,6 +67,7 @@ SPEC = ConnectorSpec(
                         " ones.")),
         Setting("verify", N_("Check the certificate"), SettingKind.BOOLEAN, default=True, advanced=True,
                 when=("encryption", ("starttls", "ldaps"))),
+        *client_certificate.settings(("encryption", ("starttls", "ldaps"))),
     ),
 )  # fmt: skip
 
@@ -127,6 +134,7 @@ class LdapOptions:
     separator: str
     page_size: int
     skip_references: bool
+    sign_in: str = "simple"
 
     @property
     def start_tls(self) -> bool:
@@ -137,13 +145,19 @@ class LdapOptions:
     def of(cls, settings: Mapping[str, Any]) -> LdapOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
         user, password = (settings.get("user") or "").strip(), settings.get("password") or ""
-        if user and not password:  # a directory takes this for a guest, and says yes
+        sign_in = settings.get("sign_in") or "simple"
+        if sign_in == "external" and client_certificate.of(settings) is None:
+            raise Misconfigured(
+                msg("The connection has no client certificate to sign in with."), msg("Enter it and its key.")
+            )
+        if user and not password and sign_in != "external":  # a directory takes this for a guest, and says yes
             raise Misconfigured(msg("The user '{user}' needs a password.", user=user), msg("Enter it and try again."))
         base = (settings.get("base") or "").strip()
         return cls(
             base, user, password, settings.get("encryption") or "starttls",
             _objects(settings.get("objects") or list(KINDS), base), settings.get("lists") or "auto",
             settings.get("separator") or "|", int(settings["page_size"]), bool(settings.get("skip_references")),
+            sign_in,
         )  # fmt: skip
 
 

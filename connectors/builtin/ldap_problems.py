@@ -18,6 +18,8 @@ from connectors.errors import (
 from rules.text import N_, Message, msg
 
 _INCOMPLETE = {Code.TIME_LIMIT, Code.SIZE_LIMIT, Code.ADMIN_LIMIT}
+_UNKNOWN_TO_SASL = 80
+_WRONG = {Code.INVALID_CREDENTIALS, Code.INAPPROPRIATE_AUTH, Code.NO_OBJECT, Code.BAD_NAME, _UNKNOWN_TO_SASL}
 _ENCRYPT = {Code.STRONGER_AUTH, Code.CONFIDENTIALITY}
 _SIGN_IN = re.compile(r"AcceptSecurityContext error, data ([0-9a-f]+)")
 _REASONS = {
@@ -74,7 +76,7 @@ def refused_sign_in(result: Result, user: str, host: str) -> ConnectorError:
     """Return the error for a sign-in that was refused."""
     if result.code in _ENCRYPT:
         return _unencrypted(result)
-    if result.code not in (Code.INVALID_CREDENTIALS, Code.INAPPROPRIATE_AUTH, Code.NO_OBJECT, Code.BAD_NAME):
+    if result.code not in _WRONG:
         return problem(result, user, "")
     found = _SIGN_IN.search(result.text)
     reason = Message(_REASONS[found[1]]) if found and found[1] in _REASONS else None

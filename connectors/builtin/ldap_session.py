@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from connectors.builtin import ldap_filter
 from connectors.builtin import ldap_wire as wire
 from connectors.builtin.ldap_ber import BrokenBerError, header
 from connectors.builtin.ldap_options import LdapOptions
 from connectors.builtin.ldap_problems import problem, refused_sign_in
 from connectors.builtin.ldap_wire import Answer, Code, Control, Entry, Query, Result
 from connectors.builtin.queue_network import Place
-from connectors.errors import ConnectorError, Misconfigured
+from connectors.builtin.scram import HASHES, BrokenScramError, Scram
+from connectors.errors import AuthFailed, ConnectorError, Misconfigured
 from rules.text import msg
 
 _LARGEST = 64 * 1024 * 1024
@@ -163,9 +165,43 @@ class Session:
         self._socket = self.place.encrypted(self._socket, context)
 
     def _sign_in(self) -> None:
-        done = self.call(wire.bind(self.options.user, self.options.password))
+        done = self._signed_in[self.options.sign_in]()
         if done.code != Code.SUCCESS:
             raise refused_sign_in(done, self.options.user, self.place.host)
+
+    @property
+    def _signed_in(self) -> Mapping[str, Callable[[], Result]]:
+        return {
+            "simple": lambda: self.call(wire.bind(self.options.user, self.options.password)),
+            "external": lambda: self.call(wire.sasl_bind("EXTERNAL", b"")),
+            "scram": self._by_scram,
+        }
+
+    def _by_scram(self) -> Result:
+        """Sign in by the strongest hash that the server offers."""
+        wanted = Query("", ldap_filter.present("objectClass"), ("supportedSASLMechanisms",), 0)
+        offered = {value.decode() for entry in self.found(wanted) for given in entry.values.values() for value in given}
+        mechanism = next((name for name in HASHES if name in offered), None)
+        if mechanism is None:
+            raise Misconfigured(
+                msg("The directory on {host} does not let users sign in by SCRAM.", **self.place.names),
+                msg("Choose another way to sign in."),
+            )
+        talk = Scram(mechanism, self.options.user, self.options.password)
+        try:
+            answer = self._exchange(wire.sasl_bind(mechanism, talk.first()))
+            for respond in (talk.proof, talk.verified):  # a server may say its last word before the end, or with it
+                if wire.result(answer).code == Code.GOES_ON:
+                    answer = self._exchange(wire.sasl_bind(mechanism, respond(wire.sasl_answer(answer))))
+            if wire.result(answer).code == Code.SUCCESS and not talk.proven:
+                talk.verified(wire.sasl_answer(answer))
+        except BrokenScramError as error:
+            raise AuthFailed(
+                msg("The directory on {host} does not prove that it knows the password of '{user}'.",
+                    host=self.place.host, user=self.options.user),
+                msg("Check that the address is that of your directory."),
+            ) from error  # fmt: skip
+        return wire.result(answer)
 
     def _strange(self) -> ConnectorError:
         return Misconfigured(

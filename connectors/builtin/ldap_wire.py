@@ -26,7 +26,7 @@ DIRSYNC = "1.2.840.113556.1.4.841"
 START_TLS = "1.3.6.1.4.1.1466.20037"
 BIND, UNBIND, SEARCH, MODIFY, ADD, DELETE, RENAME, EXTENDED = 0x60, 0x42, 0x63, 0x66, 0x68, 0x4A, 0x6C, 0x77
 ENTRY, DONE, REFERENCE, NOTICE, BETWEEN = 0x64, 0x65, 0x73, 0x78, 0x79
-_CONTROLS = 0xA0
+_CONTROLS, _SASL = 0xA0, 0x87
 
 
 class Code(IntEnum):
@@ -44,6 +44,7 @@ class Code(IntEnum):
     VALUE_EXISTS = 20
     NO_OBJECT = 32
     BAD_NAME = 34
+    GOES_ON = 14
     INAPPROPRIATE_AUTH = 48
     INVALID_CREDENTIALS = 49
     NO_ACCESS = 50
@@ -135,6 +136,17 @@ def _control(control: Control) -> bytes:
 def bind(user: str, password: str) -> bytes:
     """Return the operation that signs in."""
     return tlv(BIND, integer(3), octets(user), octets(password, 0x80))
+
+
+def sasl_bind(mechanism: str, said: bytes | None) -> bytes:
+    """Return the operation that signs in by a mechanism of SASL, or goes on with that."""
+    words = [] if said is None else [octets(said)]
+    return tlv(BIND, integer(3), octets(""), tlv(0xA3, octets(mechanism), *words))
+
+
+def sasl_answer(found: Answer) -> bytes:
+    """Return what the server says to one who signs in by SASL."""
+    return next((content for tag, content in children(found.content) if tag == _SASL), b"")
 
 
 def search(query: Query) -> bytes:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from connectors.builtin import client_certificate
 from connectors.egress import check_host
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import Context, Setting, SettingKind
@@ -43,6 +44,7 @@ class Place:
         self.user, self.password = settings.get("user") or "", settings.get("password") or ""
         self.context, self.label = context, label
         self._tls, self._ca = settings.get("tls") or "disable", settings.get("tls_ca") or None
+        self.certificate = client_certificate.of(settings)
 
     @property
     def names(self) -> dict[str, Any]:
@@ -64,6 +66,8 @@ class Place:
         if self._tls == "require":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        if self.certificate is not None:
+            client_certificate.load(context, *self.certificate)
         return context
 
     def open(self) -> socket.socket:

@@ -6,7 +6,6 @@ import base64
 import hmac
 import os
 import ssl
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import httpx
 from lxml import etree
 
 from connectors.budgets import PATIENCE, OwnBudget
+from connectors.builtin import client_certificate
 from connectors.builtin.rest_answers import retry_after
 from connectors.builtin.soap_answer import Answer, Message, NoEnvelope, Records, text_at
 from connectors.builtin.soap_faults import Faulted, fault_of, meaning_of
@@ -245,16 +245,7 @@ def trust_of(options: SoapOptions) -> ssl.SSLContext:
     if not options.client_certificate:
         return _shared_trust(options.certificate, options.verify)
     context = trust_store(options.certificate, verify=options.verify)
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # only its owner may read it; ssl reads only files
-        file.write(f"{options.client_certificate}\n{options.client_key}\n")
-        file.flush()
-        try:
-            context.load_cert_chain(file.name)
-        except (ssl.SSLError, OSError) as error:
-            raise Misconfigured(
-                msg("The client certificate or its key cannot be read."),
-                msg("Paste both in PEM form, with their BEGIN and END lines, and the key without a password."),
-            ) from error
+    client_certificate.load(context, options.client_certificate, options.client_key)
     return context
 
 

@@ -275,3 +275,30 @@ def test_a_connection_that_was_closed_is_opened_again(directory: Directory, base
         schema = ldap.schema("users").select(("uid",))
         ldap.directory.session._socket.close()
         assert ldap.lookup("users", schema, "uid", pl.Series(["a"])).height == 1
+
+
+def test_ways_to_sign_in(directory: Directory, base: str) -> None:
+    """By SCRAM and by a client certificate the reader may read and not write; a wrong password lets nobody in."""
+    told = {"tls_ca": directory.certificate, "port": directory.tls_port, "encryption": "ldaps"}
+    shown = {**told, "client_certificate": directory.certificate, "client_key": " ".join(directory.key.split("\n"))}
+    reader = {"user": "reader", "password": directory.password}
+    for more in (
+        {**reader, "sign_in": "scram"},
+        {**told, **reader, "sign_in": "scram"},
+        {**shown, "sign_in": "external", "user": "", "password": ""},
+        {**shown, "port": directory.port, "encryption": "starttls", "sign_in": "external", "user": "", "password": ""},
+    ):
+        with opened(plain(directory, base, **more)) as ldap:
+            assert all(step.ok for step in ldap.check()), more
+            new = pl.DataFrame({"ou": ["x"]})
+            (failure,) = ldap.write("units", ldap.schema("units"), [Change(Op.CREATE, "entryUUID", new)]).failures
+            assert "may not" in str(failure.message)
+    for more, kind, words in (
+        ({**reader, "sign_in": "scram", "password": "wrong"}, AuthFailed, "password"),
+        ({**reader, "sign_in": "scram", "user": "nobody,=x"}, AuthFailed, "nobody"),
+        ({"sign_in": "external", "user": ""}, Misconfigured, "no client certificate"),
+        ({**shown, "client_key": "no key", "sign_in": "external"}, Misconfigured, "certificate or its key"),
+        ({**told, "sign_in": "external", "client_certificate": "no PEM"}, Misconfigured, "certificate or its key"),
+    ):
+        with opened(plain(directory, base, **more)) as ldap, pytest.raises(kind, match=words):
+            ldap.objects()
