@@ -1,4 +1,4 @@
-"""How much of a run's CPU time is spent on proving it: outcomes of all records, digests, audit events.
+"""How much of a run's CPU time is spent on proving it: outcomes of all records, digests, audit events and their seal.
 
 The chunks that a first load has left are packed, digested and stored once more, exactly as the run did it, in a process
 that does nothing else; packing uses several threads, so it cannot be told apart within the run itself.
@@ -14,8 +14,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tests.houses import fresh_house
+from webapp.audit.sealing import seal_all
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.evidence.signing import signer
 from webapp.extensions import SYSTEM, open_database, utcnow
 from webapp.runs.models import run_chunk
 from webapp.runs.pipeline.codec import digest, pack, unpack
@@ -42,6 +44,10 @@ def main(url: str, run_id: int) -> None:
                     event = Event(Tag.RUN_CHUNK, Subject("rule", "w1"), None, after, run_id=1)
                     record(tx, SYSTEM, utcnow(), event)
                 spent += time.process_time() - started
+        key = signer(house)
+        started = time.process_time()
+        seal_all(house, key)
+        spent += time.process_time() - started
     db.engine.dispose()
     print(spent)
 

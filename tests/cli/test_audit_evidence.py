@@ -63,3 +63,18 @@ def test_a_person_is_held_exported_and_erased(syncline: CommandLine):
     assert "no personal values" in syncline("audit", "person", "erase", "--record", "customer", "17", "--yes").out
     assert syncline("audit", "person", "export").code == 1
     assert syncline("audit", "verify").code == 0
+
+
+def test_one_event_is_proven(syncline: CommandLine, tmp_path: Path):
+    """The proof of an event is checked with a key alone."""
+    proof, key = tmp_path / "proof.json", syncline("audit", "keys").out.strip()
+    proof.write_text(syncline("audit", "prove", "1").out)
+    assert (
+        syncline("audit", "verify", "--proof", proof, "--key", key).out == "The proof holds: the log has this event.\n"
+    )
+    assert syncline("audit", "verify", "--proof", proof).code == 1
+    proof.write_text(proof.read_text().replace('"place": 0', '"place": 1'))
+    assert syncline("audit", "verify", "--proof", proof, "--key", key).code == 2
+    proof.write_text("no")
+    assert syncline("audit", "verify", "--proof", proof, "--key", key).code == 2
+    assert "no event 99" in syncline("audit", "prove", "99").err

@@ -15,7 +15,7 @@ from webapp.audit.queries import Filter, last_id, page, stream
 from webapp.audit.sentences import sentence
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.commands.audit_evidence import COMMANDS, export_sealed
+from webapp.commands import audit_people, audit_seal
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
@@ -85,7 +85,7 @@ def export(*, form: str, output: Path | None, runs: bool, **options: Any) -> Non
     if form == "sealed":
         if output is None or not wanted.empty:
             raise Failed("A sealed export holds the whole log: name a file with --output, and no filter.")
-        export_sealed(session, output, runs=runs)
+        audit_seal.export_sealed(session, output, runs=runs)
         return
     house = session.house
     with house.db.begin() as tx:
@@ -102,7 +102,7 @@ def export(*, form: str, output: Path | None, runs: bool, **options: Any) -> Non
                 _write(file, lines)
 
 
-for command in COMMANDS:
+for command in (*audit_seal.COMMANDS, *audit_people.COMMANDS):
     audit.add_command(command)
 
 

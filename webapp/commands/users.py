@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 import sqlalchemy as sa
 
-from webapp.access import users
+from webapp.access import factors, users
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 
 
@@ -63,6 +63,15 @@ def reset_password(username: str, *, as_json: bool) -> None:
     session = current()
     password = users.reset_password(session.house, _id_of(session.house.db.engine, username), session.actor)
     _tell(username, password, as_json=as_json)
+
+
+@user.command(name="remove-second-factor")
+@click.argument("username")
+def remove_second_factor(username: str) -> None:
+    """Let a user who has lost the phone sign in with the password alone, and end all sessions."""
+    session = current()
+    factors.take_away(session.house, _id_of(session.house.db.engine, username), session.actor)
+    click.echo(f"{username} signs in without a second factor now.")
 
 
 def _id_of(engine: sa.Engine, username: str) -> int:

@@ -13,6 +13,7 @@ from flask import Response
 
 from webapp import wake
 from webapp.dashboard import services
+from webapp.evidence import gauges
 from webapp.extensions import House
 from webapp.runs import log_lags
 from webapp.web.views import RoomView, expose
@@ -57,6 +58,7 @@ class ProbeView(RoomView):
             "# TYPE syncline_quarantine_open gauge",
             f"syncline_quarantine_open {quarantined}",
             *logs,
+            *gauges.metrics(self.house),
             *_process(),
         ]
         return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")

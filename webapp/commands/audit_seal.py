@@ -1,12 +1,12 @@
-"""`syncline audit`: the seal of the log, its checkpoints and keys, legal holds, and what it holds of people."""
+"""`syncline audit`: the seal of the log, its proofs, checkpoints and keys."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from webapp.audit import export as writing
 from webapp.audit import keys as key_lines
 from webapp.audit.canonical import stamp
 from webapp.audit.findings import Report
@@ -14,7 +14,7 @@ from webapp.audit.notes import BadNote, PublicKey, found_in
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
-from webapp.evidence import bundle, checking, deliveries, holds, persons, signing
+from webapp.evidence import bundle, checking, deliveries, proofs, signing
 from webapp.evidence.notary import seal_due
 from webapp.evidence.stored import StoredLog
 from webapp.extensions import to_json
@@ -48,15 +48,27 @@ def export_sealed(session: Session, output: Path, *, runs: bool) -> None:
 @click.option(
     "--checkpoints", "kept", type=FILE, multiple=True, help="A file with checkpoints that were kept elsewhere."
 )
+@click.option("--proof", type=FILE, help="Check this proof of one event, as 'prove' prints it, with --key.")
 @click.option("--runs/--no-runs", default=True, show_default=True, help="Check the records of runs too.")
 @json_option
-def verify(path: Path | None, *, trusted: tuple[str, ...], kept: tuple[Path, ...], runs: bool, as_json: bool) -> None:
+def verify(
+    path: Path | None,
+    *,
+    trusted: tuple[str, ...],
+    kept: tuple[Path, ...],
+    proof: Path | None,
+    runs: bool,
+    as_json: bool,
+) -> None:
     """Check that nothing in the audit log was altered; the exit code is 2 where something was.
 
     Without --key and --checkpoints the log vouches for itself: whoever holds its signing key, or puts an old backup
     back, is found out only by what was kept elsewhere.
     """
     keys = [_key(text) for text in trusted]
+    if proof is not None:
+        _check_proof(proof, keys)
+        return
     notes = [note for one in kept for note in _notes(one)]
     report = _of_file(path, keys, notes, runs=runs) if path else _of_house(current(), keys, notes, runs=runs)
     if as_json:
@@ -65,6 +77,19 @@ def verify(path: Path | None, *, trusted: tuple[str, ...], kept: tuple[Path, ...
         _tell(report)
     if not report.intact:
         click.get_current_context().exit(TAMPERED)
+
+
+def _check_proof(path: Path, keys: list[PublicKey]) -> None:
+    if not keys:
+        raise Failed("A proof is checked with a public key of the log: give it with --key.")
+    try:
+        proof = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        proof = None
+    if not isinstance(proof, dict) or not proofs.holds(proof, keys):
+        click.echo("The proof does not hold.")
+        click.get_current_context().exit(TAMPERED)
+    click.echo("The proof holds: the log has this event.")
 
 
 def _of_file(path: Path, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
@@ -164,90 +189,14 @@ def keys(*, rotate: bool, as_json: bool) -> None:
         click.echo(line.public)
 
 
-@click.group()
-def hold() -> None:
-    """Keep events whatever the retention says."""
+@click.command()
+@click.argument("event_id", type=int)
+def prove(event_id: int) -> None:
+    """Print the proof that an event is in the log; 'verify --proof' checks it with a public key only."""
+    house = current().house
+    seal_due(house)
+    with house.db.read() as tx:
+        click.echo(to_json(proofs.of_event(tx, event_id)))
 
 
-@hold.command(name="list")
-@json_option
-def list_holds(*, as_json: bool) -> None:
-    """List legal holds, those that count first."""
-    with current().house.db.read() as tx:
-        rows = [
-            {
-                "name": one.name,
-                "covers": " ".join(filter(None, (one.scope.kind, one.scope.name, one.scope.record))) or "everything",
-                "reason": one.reason,
-                "placed_by": one.placed_by,
-                "placed_at": one.placed_at,
-                "released_at": one.released_at,
-            }
-            for one in holds.listing(tx)
-        ]
-    if as_json:
-        print_json(rows)
-        return
-    columns = (("name", "HOLD"), ("covers", "COVERS"), ("reason", "REASON"), ("released_at", "RELEASED (UTC)"))
-    print_rows(rows, columns, nothing="There are no legal holds.")
-
-
-@hold.command(name="place")
-@click.argument("name")
-@click.option("--reason", required=True, help="Why, such as the number of the case.")
-@click.option("--kind", help="Only events about this kind of thing, such as user, entity or rule.")
-@click.option("--subject", help="Only events about the thing of this name.")
-@click.option("--record", "key", help="Only events about the record of this key.")
-def place_hold(name: str, *, reason: str, kind: str | None, subject: str | None, key: str | None) -> None:
-    """Place a legal hold; without further options it keeps everything."""
-    session = current()
-    holds.place(session.house, name, reason, holds.Scope(kind, subject, key), session.actor)
-    click.echo(f"The legal hold {name} counts from now on.")
-
-
-@hold.command(name="release")
-@click.argument("name")
-def release_hold(name: str) -> None:
-    """Release a legal hold."""
-    session = current()
-    holds.release(session.house, name, session.actor)
-    click.echo(f"The legal hold {name} is released.")
-
-
-@click.group()
-def person() -> None:
-    """Give out or erase what the log holds of a person."""
-
-
-def _who(username: str | None, record_of: tuple[str, str] | None) -> persons.Person:
-    if (username is None) == (record_of is None):
-        raise Failed("Say of whom: either --user NAME or --record ENTITY KEY.")
-    return persons.Person("user", username) if username else persons.Person("entity", *(record_of or ()))
-
-
-@person.command(name="export")
-@click.option("--user", "username", help="A user of Syncline.")
-@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
-def export_person(*, username: str | None, record_of: tuple[str, str] | None) -> None:
-    """Print all events about a person, one JSON object a line; the export itself is audited."""
-    session = current()
-    for event in persons.export(session.house, _who(username, record_of), session.actor):
-        click.echo(to_json(writing.as_json(event)))
-
-
-@person.command(name="erase")
-@click.option("--user", "username", help="A user of Syncline.")
-@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
-@click.option("--reason", help="Why, such as the number of the request.")
-@click.confirmation_option("--yes", prompt="Personal values that are erased cannot be brought back. Go on?")
-def erase_person(*, username: str | None, record_of: tuple[str, str] | None, reason: str | None) -> None:
-    """Destroy the key of a person's values in the log; the events stay and still verify.
-
-    The record itself, its history, and stored records of runs are not touched.
-    """
-    session = current()
-    gone = persons.erase(session.house, _who(username, record_of), session.actor, reason)
-    click.echo("The personal values are erased." if gone else "The log held no personal values of this person.")
-
-
-COMMANDS: tuple[click.Command, ...] = (verify, status, keys, hold, person)
+COMMANDS: tuple[click.Command, ...] = (verify, status, keys, prove)
