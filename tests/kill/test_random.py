@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import psycopg
@@ -29,6 +30,9 @@ from webapp.runs.requests import resume, start
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 RECORDS, RUNS, ALL = 4000, 6, "database"
+OWNERS = 50
+REFERRING = "referring"
+"""A rule that flows one way, reads by cursor and refers to the records of another one, which runs before it."""
 MOST = 8
 """So often something is killed in one run: a busy machine may start a process more slowly than it is killed again."""
 VICTIMS = ["worker", "child", "scheduler", "redis", "flush", ALL]
@@ -105,6 +109,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, mortal: Mortal) -> Iterator[
 
 def publish(house: House, mortal: Mortal, name: str, direction: str) -> None:
     """Publish a rule between two tables of its own; the right one has no unique key."""
+    if direction == REFERRING:
+        publish_referring(house, mortal, name)
+        return
     mortal.sql(
         f"CREATE TABLE {name}_l (id bigint PRIMARY KEY, name text)",
         f"CREATE TABLE {name}_r (no bigint, title text)",
@@ -121,8 +128,68 @@ def publish(house: House, mortal: Mortal, name: str, direction: str) -> None:
     rulebook.publish(house, name, ADMIN)
 
 
+def publish_referring(house: House, mortal: Mortal, name: str) -> None:
+    """Publish a rule that reads by cursor, parks some records, and refers to the records of another rule."""
+    mortal.sql(
+        f"CREATE TABLE {name}_ol (id bigint PRIMARY KEY, name text)",
+        f"CREATE TABLE {name}_or (no bigint, name text)",
+        f"INSERT INTO {name}_ol SELECT n, 'o' || n FROM generate_series(1, {OWNERS}) n",
+        f"CREATE TABLE {name}_l (id bigint PRIMARY KEY, name text, owner bigint,"
+        " changed timestamptz NOT NULL DEFAULT clock_timestamp())",
+        f"CREATE TABLE {name}_r (no bigint, title text, boss bigint)",
+        f"INSERT INTO {name}_l SELECT n, CASE WHEN n % 40 = 0 THEN 'bad' ELSE 'n' || n END, n % {OWNERS} + 1"
+        f" FROM generate_series(1, {RECORDS}) n",
+    )
+    said = {"direction": "left_to_right", "key": {"left": "id", "right": "no"}, "deletes": {"detect": "full_scan"}}
+    said |= {"situations": {"deleted_left": "delete"}, "errors": {"transient": {"retry": 20, "backoff": "fixed"}}}
+    number = {"left": "id", "right": "no", "to_right": "id + 1000"}
+    boss = {"left": "owner", "right": "boss", "reference": f"{name}_owners"}
+    rules: list[dict[str, Any]] = [
+        {"name": f"{name}_owners", "fields": [number, {"left": "name", "right": "name"}]},
+        {
+            "name": name,
+            "fields": [{"left": "id", "right": "no"}, {"left": "name", "right": "title"}, boss],
+            "detect": {"left": {"by": "cursor", "field": "changed"}},
+            "validations": [{"name": "good", "check": "name != 'bad'"}],
+        },
+    ]
+    for rule, (left, right) in zip(rules, ((f"{name}_ol", f"{name}_or"), (f"{name}_l", f"{name}_r")), strict=True):
+        ends = {"left": {"connection": "pg", "object": left}, "right": {"connection": "pg", "object": right}}
+        rulebook.create(house, {"kind": "sync", **said, **ends, **rule}, ADMIN)
+        rulebook.publish(house, str(rule["name"]), ADMIN)
+
+
+def sides(mortal: Mortal, name: str, direction: str) -> tuple[list[Any], list[Any]]:
+    """Return what the left side says that there should be, and what the right side holds."""
+    if direction != REFERRING:
+        return (
+            mortal.sql(f"SELECT id, name FROM {name}_l ORDER BY id"),
+            mortal.sql(f"SELECT no, title FROM {name}_r ORDER BY no, title"),
+        )
+    wanted = f"SELECT id, name, owner + 1000 FROM {name}_l WHERE name <> 'bad' ORDER BY id"
+    return mortal.sql(wanted), mortal.sql(f"SELECT no, title, boss FROM {name}_r ORDER BY no, title")
+
+
+def edit_referring(chance: random.Random, mortal: Mortal, name: str) -> None:
+    """Change, delete, create and repair records, and let new ones belong to owners who are new themselves."""
+    number, owner = chance.randrange(2, 50), f"(SELECT max(id) FROM {name}_ol)"
+    mortal.sql(
+        f"INSERT INTO {name}_ol SELECT {owner} + 1, 'new'",
+        f"UPDATE {name}_l SET name = name || '*', changed = clock_timestamp()"
+        f" WHERE id % {number} = 0 AND name <> 'bad'",
+        f"UPDATE {name}_l SET owner = {owner}, changed = clock_timestamp() WHERE id % {number} = 1",
+        f"UPDATE {name}_l SET name = 'good', changed = clock_timestamp() WHERE id % 3 = 0 AND name = 'bad'",
+        f"DELETE FROM {name}_l WHERE id % 97 = {number}",
+        f"INSERT INTO {name}_l SELECT (SELECT max(id) FROM {name}_l) + n,"
+        f" CASE WHEN n % 20 = 0 THEN 'bad' ELSE 'new' END, {owner} FROM generate_series(1, 100) n",
+    )
+
+
 def edit(chance: random.Random, mortal: Mortal, name: str, direction: str) -> None:
     """Change, delete and create records: on the left, and on the right where changes flow from there as well."""
+    if direction == REFERRING:
+        edit_referring(chance, mortal, name)
+        return
     number = chance.randrange(2, 50)
     mortal.sql(
         f"UPDATE {name}_l SET name = name || '*' WHERE id % {number} = 0",
@@ -131,6 +198,12 @@ def edit(chance: random.Random, mortal: Mortal, name: str, direction: str) -> No
     )
     if direction == "two_way":
         mortal.sql(f"UPDATE {name}_r SET title = title || '+' WHERE no % {number} = 1 AND no % 97 <> {number}")
+
+
+def carried_out(house: House, name: str, direction: str) -> list[reading.RunRow]:
+    """Run the rule, behind the one that it refers to, and return the runs once they have ended."""
+    names = [f"{name}_owners", name] if direction == REFERRING else [name]
+    return [finish(house, start(house, one, "live", ADMIN)) for one in names]
 
 
 def finish(house: House, run_id: int) -> reading.RunRow:
@@ -163,7 +236,7 @@ def told(house: House, keys: set[int]) -> str:
     return f"{len(keys)} records differ\n" + "\n".join(map(str, rows))
 
 
-@pytest.mark.parametrize("direction", ["left_to_right", "two_way"])
+@pytest.mark.parametrize("direction", ["left_to_right", "two_way", REFERRING])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_kills(house: tuple[House, Installation], mortal: Mortal, seed: int, direction: str, capsys) -> None:
     """Worker, its child, dispatcher, Valkey and both systems die at random; after each run both sides agree."""
@@ -174,16 +247,15 @@ def test_random_kills(house: tuple[House, Installation], mortal: Mortal, seed: i
     attempts = 0
     for number in range(RUNS):
         with Storm(seed * 1000 + number, installation, mortal, place.settings.redis) as storm:
-            done = finish(place, start(place, name, "live", ADMIN))
+            done = carried_out(place, name, direction)
         kills += storm.kills
-        attempts += done.attempts
+        attempts += sum(one.attempts for one in done)
         with contextlib.suppress(psycopg.Error):
             mortal.sql("SELECT 1")
-        left = mortal.sql(f"SELECT id, name FROM {name}_l ORDER BY id")
-        right = mortal.sql(f"SELECT no, title FROM {name}_r ORDER BY no, title")
+        left, right = sides(mortal, name, direction)
         assert right == left, (seed, number, told(place, {row[0] for row in set(left) ^ set(right)}))
         edit(chance, mortal, name, direction)
-    finish(place, start(place, name, "live", ADMIN))
+    carried_out(place, name, direction)
     rested = finish(place, start(place, name, "live", ADMIN))
     assert not rested.counts["created"] + rested.counts["updated"] + rested.counts["deleted"]
     with capsys.disabled():

@@ -17,7 +17,7 @@ from connectors.builtin.sqlite import SQLite
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
 from connectors.spi import DIGEST, Digest
 from rules.schema import FieldType
-from tests.runs.conftest import ADMIN, World, numbers, open_world
+from tests.runs.conftest import ADMIN, RULE, World, numbers, open_world
 from tests.runs.test_crash import Killed, dies
 from tests.runs.test_filtering import Story, told
 from tests.runs.test_steady import DELETING, spoil
@@ -223,3 +223,24 @@ def test_digests_of_another_kind_are_forgotten(world: World, monkeypatch: pytest
     assert len(read) == 1
     world.run()
     assert len(read) == 2
+
+
+@pytest.mark.usefixtures("digesting")
+def test_a_stopped_run_of_another_rule_goes_on_with_all_records(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What digests were learnt under the rule as it was says nothing to the one that works now."""
+    monkeypatch.setattr(steady, "LEAST", 1)
+    world.customers(*(f"name {number}" for number in range(20)))
+    world.rule()
+    for _ in range(3):
+        world.run()
+    louder = {"left": "name", "right": "title", "to_right": "name.upper()"}
+    world.rule(fields=[RULE["fields"][0], louder, RULE["fields"][2]])
+    run_id = world.pages_of(5).request()
+    with monkeypatch.context() as patch:
+        dies(patch, Journal, "check_in", 2, before=False)
+        with pytest.raises(Killed):
+            world.work(run_id)
+    world.shift = timedelta(minutes=5)
+    assert world.work(run_id, "w2")
+    assert numbers(world.look(run_id)) == {"read": 20, "updated": 20}
+    assert all(title.startswith("NAME ") for _, title, _ in world.clients())

@@ -103,10 +103,14 @@ class LinkLog:
 
 
 def _hashed(frames: Mapping[str, pl.DataFrame], schemes: tuple[str, str]) -> pl.DataFrame:
-    """Return the links of a segment, with the hashes and digests that they have in these schemes."""
-    links, made = frames["links"], frames.get("scheme", pl.DataFrame())
+    """Return the links of a segment, with the hashes and digests that they have in these schemes.
+
+    Digests were learnt of records whose hashes hold: where these are of another scheme, they say nothing either.
+    """
+    links, made, holds = frames["links"], frames.get("scheme", pl.DataFrame()), True
     for kind, scheme in zip(_SCHEMES, schemes, strict=True):
-        if not scheme or kind not in made.columns or made[kind][0] != scheme:
+        holds &= bool(scheme) and kind in made.columns and made[kind][0] == scheme
+        if not holds:
             names = [name for name in SCHEMA if name.endswith(_SCHEMES[kind])]
             links = links.with_columns(pl.lit(None, dtype=SCHEMA[name]).alias(name) for name in names)
     return links
