@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
+from typing import Any
 from urllib.parse import unquote
 
-from tests.presets.server import Asked, Refused, Reply, Row, Vendor, route
+from tests.presets.server import Asked, Refused, Reply, Row, route
+from tests.presets.server_salesforce import BASE, Jobs, Stream
 
-BASE = "/services/data/v62.0"
 PREFIX = {"Account": "001", "Contact": "003", "Lead": "00Q", "Opportunity": "006", "User": "005"}
 REQUIRED = {"Account": ["Name"], "Contact": ["LastName"], "Lead": ["LastName", "Company"],
             "Opportunity": ["Name", "StageName", "CloseDate"]}  # fmt: skip
@@ -22,12 +24,16 @@ FIELDS = {
     "User": "Username Name Email IsActive",
 }
 T0 = dt.datetime(2025, 3, 1, 8, tzinfo=dt.UTC)
-QUERY = re.compile(r"SELECT ([\w,]+) FROM (\w+)(?: WHERE SystemModstamp >= (\S+))? ORDER BY Id")
+QUERY = re.compile(
+    r"SELECT ([\w,]+|COUNT\(\)) FROM (\w+)(?: WHERE (?:(\w+) >= (\S+)|(\w+) IN \(([^)]*)\)))?( ORDER BY \w+)?"
+)
 BATCH = 100
 
 
-class Salesforce(Vendor):
+class Salesforce(Jobs, Stream):
     preset = "salesforce"
+    captured = True
+    key = "Id"
     answers = {"domain": "acme", "client_id": "3MVG9.key", "client_secret": "shh"}
     hosts = {"acme.my.salesforce.com"}
     samples = {
@@ -91,17 +97,52 @@ class Salesforce(Vendor):
     @route("GET", f"{BASE}/query")
     def query(self, asked: Asked) -> Reply:
         self.only(asked.query, "q")
-        found = QUERY.fullmatch(asked.query["q"])
-        if not found or found[2] not in FIELDS:
-            raise self.wrong(f"unexpected token: {asked.query['q']}")
-        rows = [self._shown(found[2], row, found[1]) for row in self.rows[found[2]].values()]
-        if found[3]:
-            self.filtered += 1
-            since = dt.datetime.fromisoformat(found[3])
-            assert since.tzinfo
-            rows = [r for r in rows if dt.datetime.fromisoformat(r["SystemModstamp"]) >= since]
-        self._cursor = sorted(rows, key=lambda r: r["Id"])
+        fields, rows = self.asked_for(asked.query["q"])
+        if fields == ["COUNT()"]:
+            return Reply({"totalSize": len(rows), "done": True, "records": []})
+        self._cursor = rows
         return self._batch(0)
+
+    def asked_for(self, soql: str) -> tuple[list[str], list[Row]]:
+        found = QUERY.fullmatch(soql)
+        if not found or found[2] not in self.rows:
+            raise self.wrong(f"unexpected token: {soql}")
+        fields, name, since, value, among, wanted, _ = found.groups()
+        rows = list(self.rows[name].values())
+        if since:
+            self.filtered += 1
+            rows = [row for row in rows if self.later(row[since], value)]
+        if among:
+            rows = [row for row in rows if self.said(row[among]) in wanted.split(",")]
+        shown = [row if fields == "COUNT()" else self._shown(name, row, fields) for row in rows]
+        return fields.split(","), sorted(shown, key=lambda row: str(row.get("Id")))
+
+    def later(self, value: Any, since: str) -> bool:
+        """Tell whether a value of a row is one of those from another on."""
+        moment = dt.datetime.fromisoformat(since)
+        assert moment.tzinfo
+        return dt.datetime.fromisoformat(value) >= moment
+
+    def said(self, value: Any) -> str:
+        """Return how a query names a value of a row."""
+        return f"'{value}'"
+
+    def written(self, name: str, operation: str, row: dict[str, str], external: str) -> tuple[str, bool]:
+        """Write what a job holds, as a call of the REST API does."""
+        plain = {n: None if v == "#N/A" else v for n, v in row.items() if v != ""}
+        key = plain.pop(self.key, None) if operation in ("update", "delete") else None
+        asked = Asked("POST", "", {}, {}, json.dumps(plain).encode())
+        if operation == "delete":
+            self.remove(asked, name, str(key))
+        elif operation == "update":
+            self.update(asked, name, str(key))
+        else:
+            there = [r[self.key] for r in self.rows[name].values() if external and r[external] == plain[external]]
+            if there:
+                self.update(asked, name, there[0])
+                return str(there[0]), False
+            return str(self.create(asked, name).body["id"]), True
+        return str(key), False
 
     @route("GET", f"{BASE}/query/{{locator}}")
     def more(self, asked: Asked, locator: str) -> Reply:
@@ -121,7 +162,7 @@ class Salesforce(Vendor):
         unknown = [field for field in fields.split(",") if field not in row]
         if unknown:
             raise Refused(self._error(400, "INVALID_FIELD", f"No such column '{unknown[0]}' on entity '{name}'"))
-        own = {"attributes": {"type": name, "url": f"{BASE}/sobjects/{name}/{row['Id']}"}}
+        own = {"attributes": {"type": name, "url": f"{BASE}/sobjects/{name}/{row.get('Id')}"}}
         return {**own, **{field: row[field] for field in fields.split(",")}}
 
     @route("GET", f"{BASE}/sobjects/{{name}}/{{key}}")
@@ -135,14 +176,16 @@ class Salesforce(Vendor):
         missing = [field for field in REQUIRED[name] if values.get(field) in (None, "")]
         if missing:
             said = f"Required fields are missing: [{', '.join(missing)}]"
-            return Reply([{"message": said, "errorCode": "REQUIRED_FIELD_MISSING", "fields": missing}], 400)
+            raise Refused(Reply([{"message": said, "errorCode": "REQUIRED_FIELD_MISSING", "fields": missing}], 400))
         record = {**self._record(name, len(self.rows[name]) + 1), **values}
         self.rows[name][record["Id"]] = record
+        self.tell(name, "CREATE", record["Id"])
         return Reply({"id": record["Id"], "success": True, "errors": []}, 201)
 
     @route("PATCH", f"{BASE}/sobjects/{{name}}/{{key}}")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
         self._there(name, key).update(self._values(name, asked))
+        self.tell(name, "UPDATE", key)
         return Reply(None, 204)
 
     @route("DELETE", f"{BASE}/sobjects/{{name}}/{{key}}")
@@ -150,6 +193,7 @@ class Salesforce(Vendor):
         self.only(asked.query)
         self._there(name, key)
         del self.rows[name][key]
+        self.tell(name, "DELETE", key)
         return Reply(None, 204)
 
     def _values(self, name: str, asked: Asked) -> Row:

@@ -25,7 +25,7 @@ from webapp.connections.validation import validate_settings, with_defaults
 HERE = Path(__file__).parent
 VENDORS: list[type[Vendor]] = [
     next(c for c in vars(importlib.import_module(f"tests.presets.{path.stem}")).values()
-         if isinstance(c, type) and issubclass(c, Vendor) and c.__module__.endswith(path.stem))
+         if isinstance(c, type) and issubclass(c, Vendor) and c.__module__ == f"tests.presets.{path.stem}")
     for path in sorted(HERE.glob("*.py"))
     if not path.stem.startswith(("__init__", "server", "test_"))
 ]  # fmt: skip

@@ -99,6 +99,7 @@ ALIASES: Mapping[str, str] = {
     "soap": "wsdl xml web service 接口",
     "odata": "sap dynamics 接口",
     "scim": "users groups people 用户",
+    "salesforce": "crm sfdc bulk 客户",
     "ldap": "active directory ad 目录 用户",
     "amqp": "rabbitmq queue 消息 队列",
     "redis_streams": "valkey stream 消息 队列",

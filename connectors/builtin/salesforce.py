@@ -1,0 +1,118 @@
+"""The connector `salesforce`: REST for a few records, jobs of the Bulk API for many, change events for what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from connectors.builtin.rest import Rest
+from connectors.builtin.rest_objects import RestObject
+from connectors.builtin.rest_options import RestOptions
+from connectors.builtin.rest_read import Reading
+from connectors.builtin.salesforce_changes import EventLog, listened
+from connectors.builtin.salesforce_jobs import Jobs
+from connectors.builtin.salesforce_read import SalesforceReading
+from connectors.builtin.salesforce_settings import SPEC, SalesforceOptions, entity_of, quoted
+from connectors.builtin.salesforce_stream import Stream
+from connectors.builtin.salesforce_write import Bulk
+from connectors.errors import RecordRejected
+from connectors.lookups import whole
+from connectors.spi import Capture, Failure, Fence, Page, ReadRequest, WriteResult
+from connectors.told_changes import Told, everything
+from connectors.value_text import PLAIN
+from rules.schema import Change, FieldType, Schema
+
+_TOGETHER = 200
+"""So many records are looked up by one query."""
+
+
+class Salesforce(Rest):
+    """One organisation of Salesforce."""
+
+    spec = SPEC
+
+    @cached_property
+    def own(self) -> SalesforceOptions:
+        """Return what is special to Salesforce among the settings; raises `Misconfigured`."""
+        return SalesforceOptions.of(self.settings)
+
+    @cached_property
+    def options(self) -> RestOptions:
+        """Return the parsed settings; raises `Misconfigured`, also for those that only Salesforce has."""
+        SalesforceOptions.of(self.settings)
+        return RestOptions.of(self.settings)
+
+    def read(self, request: ReadRequest) -> Iterator[Page]:
+        """Yield the records of an object page by page: all, or what was changed, or what change events name."""
+        capture = request.capture
+        if capture is None:
+            return self._pages(request)
+        log = self.change_log(request.object, capture)
+        if capture.since is None or "from" in (request.after or {}):
+            return everything(self._pages, request, log.start)
+        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
+
+    def change_log(self, name: str, capture: Capture) -> EventLog:
+        """Return the change events of an object."""
+        described = self._object(name)
+        return EventLog(_entity(described), capture, described.key, self._stream)
+
+    def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
+        """Yield which of the objects have new change events."""
+        del pause  # a poll takes the time that Salesforce is made for
+        return listened({name: _entity(self._object(name)) for name in names}, self._stream)
+
+    def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
+        """Return the records whose key is among the values, many by a query."""
+        described = self._object(name)
+        question = entity_of(described)
+        wanted = values.drop_nulls().unique(maintain_order=True)
+        if question is None or key not in schema:
+            return super().lookup(name, schema, key, values)
+        fields = ",".join(described.paths.get(n, n) for n in dict.fromkeys((*schema.names, key)))
+        pages: list[Page] = []
+        for start in range(0, len(wanted), _TOGETHER):
+            among = ",".join(_literal(v, schema[key].type) for v in wanted.slice(start, _TOGETHER).to_list())
+            asked = question.of(fields)
+            soql = f"{asked}{' AND' if question.where else ' WHERE'} {described.paths.get(key, key)} IN ({among})"
+            some = msgspec.structs.replace(described, query={**described.query, "q": soql})
+            pages += Reading(self.calls, some, ReadRequest(name, schema)).pages()
+        found = pl.concat([schema.empty(), *(page.records for page in pages)])
+        bad = next((RecordRejected(r.message, field=r.field, object_name=name) for p in pages for r in p.rejects), None)
+        alone = schema.select((key,))
+        return whole(found, alone, values, bad, lambda: self.lookup(name, alone, key, values))
+
+    def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:
+        """Write records: a change with many of them by a job, others side by side."""
+        described, least = self._object(name), self.own.bulk_from
+        jobs = Jobs(self.calls, name, "ingest", self.own.bulk_minutes)
+        bulk = Bulk(jobs, _entity(described), described, schema, self.own.external_ids.get(name, ""))
+        failures, keys = list[Failure](), list[pl.Series | None]()
+        for many, part in groupby(changes, lambda c: bool(least) and c.records.height >= least and bulk.fits(c)):
+            some = list(part)
+            result = bulk.write(some) if many else super().write(name, schema, some, None if keys else fence)
+            failures += [replace(failure, change=failure.change + len(keys)) for failure in result.failures]
+            keys += result.keys
+        return WriteResult(tuple(failures), tuple(keys))
+
+    def _pages(self, request: ReadRequest) -> Iterator[Page]:
+        return SalesforceReading(self.calls, self._object(request.object), request, self.own).pages()
+
+    def _stream(self) -> Stream:
+        return Stream(self.calls, self.own, self.context)
+
+
+def _entity(described: RestObject) -> str:
+    question = entity_of(described)
+    return described.name if question is None else question.entity
+
+
+def _literal(value: Any, kind: FieldType) -> str:
+    text = PLAIN.text(value) or ""
+    return quoted(text) if kind is FieldType.TEXT else text
