@@ -52,6 +52,7 @@ class Settings:
     secure_cookies: bool
     session_idle_minutes: int
     session_hours: int
+    require_second_factor: bool
     key_file: Path
     key_provider: str
     page_size: int
@@ -241,6 +242,12 @@ SETTINGS: tuple[Variable, ...] = (
         _integer(1, 24 * 60),
     ),
     Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", _integer(1, 30 * 24)),
+    Variable(
+        "SYNCLINE_REQUIRE_SECOND_FACTOR",
+        "no",
+        "Whether everybody has to set up a second factor before anything else: `yes` or `no`.",
+        _boolean,
+    ),
     Variable(
         "SYNCLINE_KEY_FILE",
         "",

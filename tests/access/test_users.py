@@ -49,6 +49,23 @@ def test_first_administrator_is_made_once(app: Flask, house: House):
     sign_in(app.test_client(), "admin", password)
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["P@ssw0rd123", "qwerty123456", "iloveyou2024", "1234567890", "Summer2025!", "monkeymonkey", "annabel-syncline",
+     "ann likes green tea", "aaaaaaaaaaaaaaaa", "short-one"],
+)  # fmt: skip
+def test_passwords_that_are_guessed(password: str):
+    """Well-known passwords, those with the user's or the product's name, repeated and short ones are refused."""
+    with pytest.raises(Refused):
+        passwords.check_new(password, "ann")
+
+
+@pytest.mark.parametrize("password", ["mango-plum-river-82", "tr0ub4dor&3x", "马到成功-river-29", "mango-plum-river-82" * 13])
+def test_passwords_that_are_not(password: str):
+    """A few words, or something odd, will do; so does the longest one, and it is judged at once."""
+    passwords.check_new(password, "ann")
+
+
 def test_password_is_stored_as_scrypt(house: House, monkeypatch: pytest.MonkeyPatch):
     """What is stored of a password is a salted scrypt hash that takes 32 megabytes to compute."""
     monkeypatch.setattr(passwords, "generate_password_hash", generate_password_hash)

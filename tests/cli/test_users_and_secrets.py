@@ -44,6 +44,13 @@ def test_reset_password(syncline: CommandLine) -> None:
     assert syncline("user", "reset-password", "bob").err == "Error: There is no user 'bob'.\n"
 
 
+def test_remove_second_factor(syncline: CommandLine) -> None:
+    """Who administers alone and has lost the phone gets in again from the machine."""
+    syncline.ok(*ANN)
+    assert syncline.ok("user", "remove-second-factor", "ann").out == "ann signs in without a second factor now.\n"
+    assert syncline("user", "remove-second-factor", "bob").err == "Error: There is no user 'bob'.\n"
+
+
 def test_secrets(syncline: CommandLine) -> None:
     """A secret is stored from standard input, listed by its reference, rewrapped, deleted, and never shown."""
     said = [

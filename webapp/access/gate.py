@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
     """Install the checks."""
     app.before_request(take_key)
     app.before_request(insist_on_own_password)
+    app.before_request(insist_on_second_factor)
     app.after_request(tell_refusal)
 
 
@@ -56,6 +57,19 @@ def insist_on_own_password() -> Response | None:
         raise ApiError(403, "Change the first password in the console before using the API.")
     flash(_("Choose a password of your own before you go on."), "warning")
     return redirect(url_for("AccountView.show"))
+
+
+def insist_on_second_factor() -> Response | None:
+    """Lead a user without a second factor to the page where it is set up, in installations that ask for one."""
+    if not house().settings.require_second_factor or "api_user_id" in g or not current_user.is_authenticated:
+        return None
+    if current_user.second_factor or current_user.must_change_password or request.endpoint in _FREE:
+        return None
+    if request.path.startswith(("/api/", "/scim/")):
+        raise ApiError(403, "Set up a second factor in the console before using the API.")
+    if request.endpoint == "FactorView.show":
+        return None
+    return redirect(url_for("FactorView.show"))
 
 
 def tell_refusal(response: Response) -> Response:

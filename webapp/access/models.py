@@ -39,6 +39,8 @@ access_profile = sa.Table(
     sa.Column("language", sa.String(8)),
     sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("external_id", sa.String(200), index=True, comment="what the company's directory calls the user (SCIM)"),
+    sa.Column("second_factor_at", UtcDateTime, comment="since when a code is asked for at each sign-in"),
+    sa.Column("second_factor_step", sa.BigInteger, nullable=False, server_default="0", comment="of the code used last"),
 )
 
 access_role = sa.Table(
@@ -61,6 +63,13 @@ access_session = sa.Table(
     sa.Column("agent", sa.String(300), nullable=False, comment="what the browser says of itself"),
 )
 
+access_recovery = sa.Table(
+    "access_recovery",
+    metadata,
+    sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of a recovery code that has not been used"),
+)
+
 access_key = sa.Table(
     "access_key",
     metadata,
@@ -75,6 +84,7 @@ access_key = sa.Table(
     sa.Column("last_used_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
+
 access_scim_call = sa.Table(
     "access_scim_call",
     metadata,
@@ -91,7 +101,12 @@ access_scim_call = sa.Table(
 def users() -> sa.Select[*tuple[Any, ...]]:
     """Return the query for users with their profiles."""
     profile = access_profile
-    columns = (profile.c.language, profile.c.must_change_password)
+    columns = (
+        profile.c.language,
+        profile.c.must_change_password,
+        profile.c.second_factor_at,
+        profile.c.second_factor_step,
+    )
     return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
 
 

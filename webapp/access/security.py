@@ -28,6 +28,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         self.language: str | None = row.language
         self.session_id: int | None = row.session_id
         self.must_change_password = bool(row.must_change_password)
+        self.second_factor = row.second_factor_at is not None
         self._token = token
 
     def get_id(self) -> str:

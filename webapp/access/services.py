@@ -40,14 +40,17 @@ def ensure_admin(house: House, password: str | None = None) -> str | None:
 
 
 def sign_in(house: House, username: str, password: str, actor: Actor) -> Any:
-    """Return the user's row if the password is right, else None; either is audited."""
+    """Return the user's row if the password is right, else None, which is audited; see `admitted`."""
     with house.db.read() as connection:
         row = connection.execute(models.users().where(models.user.c.username == username)).one_or_none()
     right = check_password_hash(row.password if row else _NOBODY, password)
-    return _signed_in(house, row, actor) if row and row.active and right else _refused(house, username, row, actor)
+    return row if row and row.active and right else _refused(house, username, row, actor)
 
 
-def _signed_in(house: House, row: Any, actor: Actor) -> Any:
+def admitted(house: House, user_id: int, actor: Actor) -> None:
+    """Note that a user has shown all that was asked for."""
+    with house.db.read() as tx:
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
     at = house.clock()
     who = Actor("user", row.username, str(row.id), actor.address, actor.request_id)
     with house.db.begin() as tx:
@@ -58,11 +61,21 @@ def _signed_in(house: House, row: Any, actor: Actor) -> Any:
         }
         tx.execute(sa.update(models.user).where(models.user.c.id == row.id).values(**counts))
         record(tx, who, at, Event(Tag.SIGNED_IN, Subject("user", row.username)))
-    return row
+
+
+def wrong_code(house: House, user_id: int, actor: Actor) -> None:
+    """Note that a wrong code was given after the right password."""
+    with house.db.read() as tx:
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
+    _note_failure(house, row.username, row, actor, "wrong code")
 
 
 def _refused(house: House, username: str, row: Any, actor: Actor) -> None:
     reason = "unknown user" if row is None else "wrong password" if row.active else "user is disabled"
+    _note_failure(house, username, row, actor, reason)
+
+
+def _note_failure(house: House, username: str, row: Any, actor: Actor, reason: str) -> None:
     with house.db.begin() as tx:
         if row is not None:
             failures = sa.func.coalesce(models.user.c.fail_login_count, 0)

@@ -9,8 +9,11 @@ from flask_babel import gettext as _
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from webapp.access import security, services, throttle
+from webapp.access import factors, security, services, throttle
 from webapp.web.views import RoomView, expose
+
+_WAITING, _PATIENCE = "second", 300
+"""Who has shown a password and owes a code, and for how many seconds that counts."""
 
 
 class SessionView(RoomView):
@@ -36,8 +39,35 @@ class SessionView(RoomView):
             throttle.failed(self.house, username, request.remote_addr or "")
             text = _("The user name or the password is wrong.")
             return self.page("access/login.html", 401, username=username, error=text)
+        if row.second_factor_at is not None:
+            session[_WAITING] = [row.id, row.username, self.house.clock().timestamp()]
+            return redirect(url_for("SessionView.second", next=request.args.get("next")))
+        return self._admit(row.id, username)
+
+    @expose("/login/second", methods=["GET", "POST"])
+    def second(self) -> Response:
+        """Ask for the code of the second factor, behind the right password."""
+        user_id, username, since = session.get(_WAITING) or (0, "", 0.0)
+        if self.house.clock().timestamp() - since > _PATIENCE:
+            session.pop(_WAITING, None)
+            return redirect(url_for("SessionView.login", next=request.args.get("next")))
+        if request.method == "GET":
+            return self.page("access/second.html", error="")
+        wait = throttle.seconds_to_wait(self.house, username, request.remote_addr or "")
+        if wait:
+            text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
+            return self.page("access/second.html", 429, error=text)
+        if not factors.passes(self.house, user_id, request.form.get("code", "")):
+            throttle.failed(self.house, username, request.remote_addr or "")
+            services.wrong_code(self.house, user_id, self.actor)
+            text = _("The code is wrong, or has been used. Wait for the next one.")
+            return self.page("access/second.html", 401, error=text)
+        return self._admit(user_id, username)
+
+    def _admit(self, user_id: int, username: str) -> Response:
         throttle.succeeded(self.house, username, request.remote_addr or "")
-        security.enter(row.id)
+        services.admitted(self.house, user_id, self.actor)
+        security.enter(user_id)
         return redirect(safe_target(request.args.get("next")))
 
     @expose("/logout/", methods=["POST"])

@@ -97,7 +97,7 @@ def forget(tx: sa.Connection, user_id: int, session_id: int | None = None) -> No
 
 def device(agent: str) -> str:
     """Return a browser and a system in short, from what the browser says of itself."""
-    browser = next((name for mark, name in _BROWSERS if re.search(rf"\b{mark}\w*/", agent)), "")
+    browser = next((name for mark, name in _BROWSERS if re.search(rf"{mark}\w*/", agent)), "")
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
     return ", ".join(filter(None, (browser, system))) or agent.split(" ", maxsplit=1)[0][:40]
 

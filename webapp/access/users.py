@@ -22,6 +22,7 @@ from webapp.access.passwords import check_new, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.vault import services as vault
 
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,63}")
 _EMAIL = re.compile(r"""[^@\s,;:<>\[\]()"\\]+@[^@\s,;:<>\[\]()"\\]+""")
@@ -181,12 +182,14 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
         raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
     for table, column in (
         (models.access_session, "user_id"),
+        (models.access_recovery, "user_id"),
         (models.access_key, "user_id"),
         (models.access_profile, "user_id"),
         (models.user_role, "user_id"),
         (models.user, "id"),
     ):
         tx.execute(sa.delete(table).where(table.c[column] == user_id))
+    vault.forget(tx, vault.Owner("user", old.username), actor, at)
     for forget in hooks.deleted:
         forget(tx, old.username)
     _require_administrator(tx)

@@ -9,8 +9,9 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import role_editing, security, services, sessions, users
+from webapp.access import factors, role_editing, security, services, sessions, users
 from webapp.access.errors import Missing, Refused
+from webapp.access.factor_views import FactorView
 from webapp.access.key_views import KeyView
 from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
@@ -98,6 +99,20 @@ class UserView(RoomView):
             return redirect(url_for("UserView.edit", user_id=user_id))
         return self.page("access/password_once.html", username=old.username, password=password, user_id=user_id)
 
+    @expose("/<int:user_id>/second-factor/remove", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def remove_factor(self, user_id: int) -> Response:
+        """Remove the second factor of a user who has lost it."""
+        old = self._find(user_id)
+        try:
+            factors.take_away(self.house, user_id, self.actor)
+        except Refused as error:
+            flash(translated(error.message), "danger")
+        else:
+            flash(_("%(name)s signs in without a second factor now.", name=old.username), "success")
+        return redirect(url_for("UserView.edit", user_id=user_id))
+
     @expose("/<int:user_id>/sessions/end", methods=["POST"])
     @has_access
     @permission_name("update")
@@ -139,7 +154,8 @@ class UserView(RoomView):
         with self.house.db.read() as connection:
             known = role_editing.list_roles(connection)
             in_use = sessions.of_user(self.house, connection, old.id) if old else []
-        context = {"wanted": wanted, "roles": known, "sessions": in_use, "errors": errors}
+            second = old is not None and factors.is_set(connection, old.id)
+        context = {"second": second, "wanted": wanted, "roles": known, "sessions": in_use, "errors": errors}
         return self.page("access/user.html", status, user=old, **context)
 
 
@@ -206,7 +222,8 @@ class AccountView(RoomView):
         with self.house.db.read() as connection:
             user = users.get_user(connection, current_user.id)
             known = sessions.of_user(self.house, connection, current_user.id)
-        return self.page("access/account.html", status, user=user, sessions=known, errors=errors)
+            second = factors.is_set(connection, current_user.id)
+        return self.page("access/account.html", status, user=user, sessions=known, second=second, errors=errors)
 
 
-VIEWS = (UserView, AccountView, RoleView, KeyView, ProvisioningView)
+VIEWS = (UserView, AccountView, FactorView, RoleView, KeyView, ProvisioningView)

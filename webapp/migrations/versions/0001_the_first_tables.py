@@ -39,9 +39,16 @@ def upgrade() -> None:
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('must_change_password', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the user (SCIM)"),
+    sa.Column('second_factor_at', UtcDateTime(), nullable=True, comment='since when a code is asked for at each sign-in'),
+    sa.Column('second_factor_step', sa.BigInteger(), server_default='0', nullable=False, comment='of the code used last'),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_access_profile'))
     )
     op.create_index(op.f('ix_access_profile_external_id'), 'access_profile', ['external_id'], unique=False)
+    op.create_table('access_recovery',
+    sa.Column('user_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of a recovery code that has not been used'),
+    sa.PrimaryKeyConstraint('user_id', 'digest', name=op.f('pk_access_recovery'))
+    )
     op.create_table('access_role',
     sa.Column('role_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('description', sa.String(length=500), server_default='', nullable=False),
@@ -868,6 +875,7 @@ def downgrade() -> None:
     op.drop_table('access_session')
     op.drop_table('access_scim_call')
     op.drop_table('access_role')
+    op.drop_table('access_recovery')
     op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')
     op.drop_index(op.f('ix_access_key_user_id'), table_name='access_key')

@@ -1,0 +1,180 @@
+"""The second factor: codes of an authenticator app, and recovery codes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import timedelta
+
+import pyotp
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
+from webapp.access import factors, models, throttle
+from webapp.app import create_app
+from webapp.extensions import House
+from webapp.vault import services as vault
+
+SET_UP = "/account/second-factor/"
+
+
+def key_of(client: FlaskClient) -> str:
+    """Return the key that the page shows for those who cannot scan it."""
+    found = re.search(r"<code>([A-Z2-7 ]{32,})</code>", client.get(SET_UP).text)
+    assert found is not None
+    return found[1].replace(" ", "")
+
+
+def code_of(key: str, house: House, later: int = 0) -> str:
+    return pyotp.TOTP(key).at(house.clock() + timedelta(seconds=later))
+
+
+def set_up(client: FlaskClient, house: House) -> tuple[str, list[str]]:
+    """Set a second factor up; return its key and the recovery codes."""
+    key = key_of(client)
+    answer = client.post(SET_UP, data={"current": PASSWORD, "code": code_of(key, house)})
+    assert answer.status_code == 201
+    return key, codes_of(answer.text)
+
+
+def codes_of(page: str) -> list[str]:
+    """Return the recovery codes of a page."""
+    found = re.search(r'<code id="codes">([^<]*)</code>', page)
+    assert found is not None
+    return found[1].split()
+
+
+def first_step(client: FlaskClient) -> None:
+    answer = client.post("/login/?next=/rules/", data={"username": "admin", "password": PASSWORD})
+    assert answer.location == "/login/second?next=/rules/"
+    assert client.get("/account/").status_code == 302, "a password alone lets nobody in"
+
+
+def second_step(client: FlaskClient, code: str) -> int:
+    return client.post("/login/second?next=/rules/", data={"code": code}).status_code
+
+
+def at(app: Flask, house: House, later: int) -> None:
+    """Let the console's clock go later by so many seconds than it really is."""
+    app.extensions["syncline"] = dataclasses.replace(house, clock=lambda: house.clock() + timedelta(seconds=later))
+
+
+def test_signing_in_with_a_code(app: Flask, admin_client: FlaskClient, house: House):
+    """Behind the password a code of the app is asked for; each counts once, also the one that set the factor up."""
+    key, _codes = set_up(admin_client, house)
+    other = app.test_client()
+    first_step(other)
+    assert second_step(other, code_of(key, house)) == 401, "it has been used"
+    at(app, house, 60)
+    now = code_of(key, house, 60)
+    assert second_step(other, f" {now[:3]} {now[3:]} ") == 302
+    assert other.get("/account/").status_code == 200
+    again = app.test_client()
+    first_step(again)
+    assert second_step(again, now) == 401
+    assert second_step(again, code_of(key, house, 600)) == 401
+    assert [event.reason for event in events(house, "access:session:sign_in_failed")] == ["wrong code"] * 3
+    assert len(events(house, "access:session:signed_in")) == 2
+
+
+def test_recovery_codes(app: Flask, admin_client: FlaskClient, house: House):
+    """Each lets in once; new ones put the old ones out of use."""
+    _key, codes = set_up(admin_client, house)
+    assert len(set(codes)) == factors.RECOVERY_CODES
+    client = app.test_client()
+    first_step(client)
+    assert second_step(client, codes[0].upper()) == 302
+    assert "9 recovery codes left" in client.get(SET_UP).text
+    first_step(client := app.test_client())
+    assert second_step(client, codes[0]) == 401
+    answer = admin_client.post(SET_UP + "recovery", data={"current": PASSWORD})
+    fresh = codes_of(answer.text)
+    assert second_step(client, codes[1]) == 401
+    assert second_step(client, fresh[1]) == 302
+
+
+@pytest.mark.parametrize("given", [{"current": "wrong"}, {"code": "000000"}])
+def test_set_up_asks_for_password_and_code(admin_client: FlaskClient, house: House, given: dict[str, str]):
+    """Who finds an open console cannot lock its user out, and nobody locks themselves out by a wrong clock."""
+    key = key_of(admin_client)
+    answer = admin_client.post(SET_UP, data={"current": PASSWORD, "code": code_of(key, house), **given})
+    assert answer.status_code == 422
+    assert key_of(admin_client) == key, "the picture stays"
+    with house.db.read() as tx:
+        assert not factors.is_set(tx, 1)
+
+
+def test_removing(app: Flask, admin_client: FlaskClient, house: House):
+    """Its user removes it with the password; then a password is enough, and nothing of it is left."""
+    set_up(admin_client, house)
+    assert admin_client.post(SET_UP + "remove", data={"current": "wrong"}).status_code == 422
+    assert admin_client.post(SET_UP + "remove", data={"current": PASSWORD}).status_code == 302
+    sign_in(app.test_client())
+    with house.db.read() as tx:
+        assert not tx.execute(sa.select(models.access_recovery)).all()
+        assert vault.names(tx, vault.Owner("user", "admin")) == ()
+
+
+def test_lost_phone(app: Flask, admin_client: FlaskClient, house: House):
+    """Who manages users removes the factor of another one, which ends all sessions; others cannot."""
+    ann = add_user(house, "ann", "Viewer")
+    client = sign_in(app.test_client(), "ann")
+    set_up(client, house)
+    set_up(admin_client, house)
+    assert client.post("/users/1/second-factor/remove").status_code == 403
+    assert "Remove second factor" in admin_client.get(f"/users/{ann}").text
+    admin_client.post(f"/users/{ann}/second-factor/remove")
+    assert client.get("/account/").status_code == 302
+    sign_in(app.test_client(), "ann")
+    with house.db.read() as tx:
+        assert factors.is_set(tx, 1)
+        assert not factors.is_set(tx, ann)
+
+
+def test_the_key_is_sealed(admin_client: FlaskClient, house: House):
+    """The key is in the vault only: neither in other tables nor in the log."""
+    key, codes = set_up(admin_client, house)
+    with house.db.read() as tx:
+        rows = [str(tx.execute(sa.select(table)).all()) for table in (models.access_profile, models.access_recovery)]
+        assert vault.names(tx, vault.Owner("user", "admin")) == ("authenticator",)
+    told = str(rows) + str(events(house))
+    assert key not in told
+    assert not any(code.replace("-", "") in told for code in codes)
+
+
+def test_waiting_is_bounded(app: Flask, admin_client: FlaskClient, house: House):
+    """A password that was given five minutes ago is asked for again; without one there is no second step."""
+    key, _codes = set_up(admin_client, house)
+    client = app.test_client()
+    assert client.get("/login/second").location == "/login/"
+    first_step(client)
+    at(app, house, 301)
+    assert client.post("/login/second", data={"code": code_of(key, house, 301)}).location == "/login/"
+    assert client.get("/account/").status_code == 302
+
+
+def test_guessing_is_slowed_down(app: Flask, admin_client: FlaskClient, house: House):
+    """Codes cannot be tried one after the other."""
+    throttle._local.clear()
+    set_up(admin_client, house)
+    client = app.test_client()
+    first_step(client)
+    for number in range(throttle.PER_USER):
+        assert second_step(client, f"{number:06d}") == 401
+    assert second_step(client, "000009") == 429
+    throttle._local.clear()
+
+
+def test_everybody_needs_one(app: Flask, house: House):
+    """Where the installation asks for it, nobody does anything else before a second factor is set up."""
+    strict = create_app(dataclasses.replace(house.settings, require_second_factor=True))
+    strict.config["WTF_CSRF_ENABLED"] = False
+    client = sign_in(strict.test_client())
+    assert client.get("/rules/").location == SET_UP
+    assert client.get("/api/v1/rules/").status_code == 403
+    set_up(client, house)
+    assert client.get("/rules/").status_code == 200
+    strict.extensions["syncline"].db.engine.dispose()

@@ -1,0 +1,168 @@
+"""The second factor: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for who has lost it.
+
+The key of the app lies in the vault. A code counts once: one that was seen over somebody's shoulder is of no use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+import pyotp
+import sqlalchemy as sa
+from werkzeug.security import check_password_hash
+
+from rules.text import msg
+from webapp.access import models, sessions
+from webapp.access.errors import Refused
+from webapp.access.users import owned
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+from webapp.vault import services as vault
+from webapp.vault.services import Owner
+
+ISSUER = "Syncline"
+RECOVERY_CODES = 10
+_NAME = "authenticator"
+_PERIOD = 30
+_DRIFT = (-1, 0, 1)
+"""A clock may be wrong by one period."""
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike."""
+
+
+def new_key() -> str:
+    """Return a key for an authenticator app, in base32."""
+    return pyotp.random_base32()
+
+
+def address(username: str, key: str) -> str:
+    """Return the address that an authenticator app reads as a picture (`otpauth://`)."""
+    return pyotp.TOTP(key).provisioning_uri(name=username, issuer_name=ISSUER)
+
+
+def is_set(tx: sa.Connection, user_id: int) -> bool:
+    """Tell whether a user signs in with a second factor."""
+    profile = models.access_profile
+    return tx.scalar(sa.select(profile.c.second_factor_at).where(profile.c.user_id == user_id)) is not None
+
+
+def recovery_left(tx: sa.Connection, user_id: int) -> int:
+    """Return how many recovery codes a user has left."""
+    table = models.access_recovery
+    return tx.scalar(sa.select(sa.func.count()).where(table.c.user_id == user_id)) or 0
+
+
+def set_up(house: House, user_id: int, given: tuple[str, str, str], actor: Actor) -> tuple[str, ...]:
+    """Ask for a code at each sign-in from now on.
+
+    Args:
+        house: The house.
+        user_id: Whose factor it is.
+        given: The user's password, the key, and a code of the app, which shows that it has the key.
+        actor: The user.
+
+    Returns:
+        Recovery codes, to be shown once.
+
+    Raises:
+        Refused: The password or the code is wrong.
+    """
+    password, key, code = given
+    with house.db.begin() as tx:
+        user = _asked(tx, user_id, password)
+        step = _step(house, key, code, 0)
+        if step is None:
+            raise Refused("code", msg("This is not the code that the app shows now. Look at the clock of the device."))
+        vault.put(tx, vault.keyring(house), Owner("user", user.username), _NAME, key, actor, house.clock())
+        _store(tx, user_id, second_factor_at=house.clock(), second_factor_step=step)
+        record(tx, actor, house.clock(), Event(Tag.FACTOR_SET, Subject("user", user.username)))
+        return _recovery(tx, user_id)
+
+
+def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> tuple[str, ...]:
+    """Return new recovery codes, to be shown once; the old ones count no more. Raises `Refused`."""
+    with house.db.begin() as tx:
+        user = _asked(tx, user_id, password)
+        record(tx, actor, house.clock(), Event(Tag.RECOVERY_RENEWED, Subject("user", user.username)))
+        return _recovery(tx, user_id)
+
+
+def remove(house: House, user_id: int, password: str, actor: Actor) -> None:
+    """Ask for no code any more; raises `Refused` where the password is wrong."""
+    with house.db.begin() as tx:
+        _forget(tx, house, _asked(tx, user_id, password), actor)
+
+
+def take_away(house: House, user_id: int, actor: Actor) -> None:
+    """Remove the second factor of a user who has lost it; all sessions end. Raises `Refused`."""
+    with house.db.begin() as tx:
+        _forget(tx, house, owned(tx, user_id, actor), actor)
+        sessions.forget(tx, user_id)
+
+
+def passes(house: House, user_id: int, code: str) -> bool:
+    """Tell whether a code of the app, or a recovery code, lets a user in; it counts only once."""
+    plain = "".join(code.split()).replace("-", "").lower()
+    with house.db.begin() as tx:
+        row = tx.execute(
+            models.users().where(models.user.c.id == user_id).with_for_update(of=models.user)
+        ).one_or_none()
+        if row is None or row.second_factor_at is None:
+            return False
+        if not plain.isdecimal():
+            return _recovered(tx, user_id, plain)
+        key = vault.get(tx, vault.keyring(house), Owner("user", row.username), _NAME)
+        step = _step(house, key, plain, row.second_factor_step)
+        if step is None:
+            return False
+        _store(tx, user_id, second_factor_step=step)
+        return True
+
+
+def _asked(tx: sa.Connection, user_id: int, password: str) -> Any:
+    row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
+    if not check_password_hash(row.password, password):
+        raise Refused("current", msg("The current password is wrong."))
+    return row
+
+
+def _step(house: House, key: str, code: str, last: int) -> int | None:
+    """Return which period a code is of; None where it is of none, or of one that has been used."""
+    now, app = int(house.clock().timestamp()) // _PERIOD, pyotp.TOTP(key)
+    plain = "".join(code.split())
+    fits = [now + by for by in _DRIFT if hmac.compare_digest(app.generate_otp(now + by), plain) and now + by > last]
+    return min(fits, default=None)
+
+
+def _recovery(tx: sa.Connection, user_id: int) -> tuple[str, ...]:
+    table = models.access_recovery
+    codes = ["".join(secrets.choice(_LETTERS) for _ in range(12)) for _ in range(RECOVERY_CODES)]
+    tx.execute(sa.delete(table).where(table.c.user_id == user_id))
+    tx.execute(sa.insert(table), [{"user_id": user_id, "digest": _digest(code)} for code in codes])
+    return tuple("-".join(code[at : at + 4] for at in (0, 4, 8)) for code in codes)
+
+
+def _recovered(tx: sa.Connection, user_id: int, code: str) -> bool:
+    table = models.access_recovery
+    mine = sa.delete(table).where(table.c.user_id == user_id, table.c.digest == _digest(code))
+    return tx.execute(mine).rowcount > 0
+
+
+def _forget(tx: sa.Connection, house: House, user: Any, actor: Actor) -> None:
+    tx.execute(sa.delete(models.access_recovery).where(models.access_recovery.c.user_id == user.id))
+    _store(tx, user.id, second_factor_at=None, second_factor_step=0)
+    vault.delete(tx, Owner("user", user.username), _NAME, actor, house.clock())
+    record(tx, actor, house.clock(), Event(Tag.FACTOR_REMOVED, Subject("user", user.username)))
+
+
+def _store(tx: sa.Connection, user_id: int, **values: Any) -> None:
+    profile = models.access_profile
+    tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(**values))
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()
