@@ -5,7 +5,9 @@ A position is the value and the tie of the last record given, so that a later re
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -15,7 +17,40 @@ from connectors.errors import Misconfigured
 from connectors.spi import Cursor, Page, ReadRequest, Reject
 from connectors.value_text import PLAIN
 from rules.schema import Field, FieldType
-from rules.text import msg
+from rules.text import Message, msg
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What a service was asked to leave out: the filter as it was sent, and how many seconds earlier than the cursor.
+
+    A filter of days, or one in another time zone, may let through a day more.
+    """
+
+    filter: str = ""
+    earlier: int = 0
+
+    def ignored(self, values: pl.Series, since: Any) -> int:
+        """Return how many records have come although the filter excludes them without doubt."""
+        if not self.filter or since is None:
+            return 0
+        if isinstance(since, dt.date):
+            try:
+                since -= dt.timedelta(days=1, seconds=self.earlier)
+            except OverflowError:  # nothing is earlier
+                return 0
+        return int((values < since).sum())
+
+    def told(self, name: str, count: int) -> tuple[Message, ...]:
+        """Return the note that says so."""
+        if not count:
+            return ()
+        text = msg("The service ignored the filter '{filter}' of '{object}': {count} records were left out here.",
+                   filter=self.filter, object=name, count=count)  # fmt: skip
+        return (text,)
+
+
+ANYTHING = Sought()
 
 
 def since_of(request: ReadRequest, cursor: Cursor) -> Any:
@@ -30,19 +65,23 @@ def since_of(request: ReadRequest, cursor: Cursor) -> Any:
     return _value(cursor.since, request.schema[cursor.field])
 
 
-def sorted_changes(pages: Iterable[Page], request: ReadRequest, cursor: Cursor) -> Iterator[Page]:
+def sorted_changes(
+    pages: Iterable[Page], request: ReadRequest, cursor: Cursor, sought: Sought = ANYTHING
+) -> Iterator[Page]:
     """Yield the records that a cursor selects, sorted by its field and then by its tie.
 
     Args:
         pages: All records that may be meant, in any order; those that are not are left out here.
         request: What was asked for.
         cursor: Its cursor.
+        sought: What the service was asked to leave out; where it has not done so, the first page notes it.
     """
     since = since_of(request, cursor)
-    held, rejects = [request.schema.empty()], list[Reject]()
+    held, rejects, ignored = [request.schema.empty()], list[Reject](), 0
     for page in pages:
         rejects += page.rejects
         part = page.records
+        ignored += sought.ignored(part[cursor.field], since)
         if since is not None:
             part = part.filter(pl.col(cursor.field).is_null() | (pl.col(cursor.field) >= since))
         held.append(part)
@@ -50,7 +89,10 @@ def sorted_changes(pages: Iterable[Page], request: ReadRequest, cursor: Cursor) 
     after = request.after
     if after and not after.get("none"):
         records, rejects = _behind(records, request, cursor, after), []
-    yield from _sliced(records, request, cursor, tuple(rejects))
+    notes = sought.told(request.object, ignored)
+    for page in _sliced(records, request, cursor, tuple(rejects)):
+        yield replace(page, notes=notes)
+        notes = ()
 
 
 def _sliced(records: pl.DataFrame, request: ReadRequest, cursor: Cursor, rejects: tuple[Reject, ...]) -> Iterator[Page]:

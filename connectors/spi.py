@@ -262,6 +262,8 @@ class Page:
     deleted: pl.DataFrame | None = None
     captured: Mapping[str, Any] | None = None
     emptied: bool = False
+    notes: tuple[Message, ...] = ()
+    """What is odd about the system, for the log of a run, which has each once; counts are of the whole read."""
 
 
 @dataclass(frozen=True)

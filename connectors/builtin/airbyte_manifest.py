@@ -18,6 +18,7 @@ from connectors.builtin.rest_paging import Asked, Batch, State
 from connectors.builtin.rest_read import Reading
 from connectors.builtin.web_service import sampled, server_of
 from connectors.errors import Misconfigured, ObjectMissing
+from connectors.sorted_changes import ANYTHING, Sought
 from connectors.spi import (
     Capabilities,
     Connector,
@@ -163,6 +164,10 @@ class _StreamPages(Reading):
         cursor, own = self.request.cursor, self.reading.stream.incremental_sync
         follows = cursor is not None and own is not None and cursor.field == own.cursor_field
         return self.reading.batches(asked.query.get(_SINCE) if follows else None, state)
+
+    def sought(self, asked: Asked) -> Sought:  # noqa: ARG002 - slices begin where the manifest says
+        """Return that the service may send anything."""
+        return ANYTHING
 
 
 def _key(stream: parts.DeclarativeStream) -> str:

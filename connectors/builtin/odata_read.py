@@ -15,7 +15,7 @@ from connectors.builtin.odata_service import Service, Subject
 from connectors.casting import Places, short, typed
 from connectors.errors import Fatal, Misconfigured, ObjectMissing, Unavailable
 from connectors.json_records import encode
-from connectors.sorted_changes import since_of, sorted_changes
+from connectors.sorted_changes import Sought, since_of, sorted_changes
 from connectors.spi import Cursor, Page, ReadRequest, Reject
 from rules.schema import Schema
 from rules.text import Message, msg
@@ -256,9 +256,10 @@ class Reading:
         cursor = self.request.cursor
         if cursor is None:
             return self._all()
-        walk = Walk(self.service, self.subject, self.rows.names, self._since(cursor))
+        wanted = self._since(cursor)
+        walk = Walk(self.service, self.subject, self.rows.names, wanted)
         found = (self.rows.page(batch.entities, batch.before.read + 1) for batch in walk.batches())
-        return sorted_changes(found, self.request, cursor)
+        return sorted_changes(found, self.request, cursor, Sought(wanted))
 
     def _all(self) -> Iterator[Page]:
         after = dict(self.request.after or {})

@@ -13,7 +13,7 @@ from connectors.builtin.rest_objects import RestObject
 from connectors.builtin.rest_paging import Asked, Batch, State
 from connectors.builtin.rest_parents import batches
 from connectors.builtin.rest_since import asked_since
-from connectors.sorted_changes import since_of, sorted_changes
+from connectors.sorted_changes import Sought, since_of, sorted_changes
 from connectors.spi import Cursor, Page, Position, ReadRequest
 
 _ENOUGH = 8 * 1024 * 1024
@@ -71,4 +71,9 @@ class Reading:
     def _changed(self, cursor: Cursor) -> Iterator[Page]:
         """Yield the records from the cursor's value on; a service that ignores its filter sends everything."""
         asked = asked_since(self.described.since, since_of(self.request, cursor))
-        yield from sorted_changes(self._all(asked, None), self.request, cursor)
+        yield from sorted_changes(self._all(asked, None), self.request, cursor, self.sought(asked))
+
+    def sought(self, asked: Asked) -> Sought:
+        """Return what the service leaves out if it does what it is asked."""
+        parameters = "&".join(f"{name}={value}" for name, value in {**asked.query, **asked.body}.items())
+        return Sought(parameters, self.described.since.lookback if self.described.since else 0)

@@ -15,7 +15,7 @@ from connectors.builtin.soap_paging import Walk
 from connectors.builtin.soap_shape import Shape
 from connectors.casting import Places, short, typed
 from connectors.json_records import encode
-from connectors.sorted_changes import since_of, sorted_changes
+from connectors.sorted_changes import Sought, since_of, sorted_changes
 from connectors.spi import Page, Position, ReadRequest
 from connectors.value_text import PLAIN
 from rules.schema import Schema
@@ -36,8 +36,9 @@ class Reading:
         cursor = self.request.cursor
         if cursor is None:
             return self._all({}, self.request.after)
-        found = self._all(self._asked(since_of(self.request, cursor)), None)
-        return sorted_changes(found, self.request, cursor)
+        asked = self._asked(since_of(self.request, cursor))
+        sought = Sought("&".join(f"{name}={value}" for name, value in asked.items()))
+        return sorted_changes(self._all(asked, None), self.request, cursor, sought)
 
     def typed(self, rows: pl.DataFrame, first: int = 1) -> Page:
         """Return rows as a page of typed records; what does not fit becomes a reject."""

@@ -336,15 +336,22 @@ def test_types_are_judged_by_a_sample(web: Any, reply: Any) -> None:
 def test_changes_are_asked_for_since_a_moment(web: Any, reply: Any) -> None:
     """The cursor's value is sent in the described form, and what is older in the answer is left out."""
     web.answer = lambda _: reply(
-        body=[{"id": 1, "at": "2024-01-01T00:00:00Z"}, {"id": 2, "at": "2024-03-01T00:00:00Z"}]
+        body=[{"id": 1, "at": "2024-01-01T00:00:00Z"}, {"id": 2, "at": "2024-03-01T00:00:00Z"}, {"id": 3, "at": None}]
     )
     schema = Schema((Field("id", FieldType.INTEGER), Field("at", FieldType.DATETIME)), ("id",))
     for seconds, sent in ((False, "2024-02-01T00:00:00Z"), (True, "1706745600")):
         with service(web, since={"parameter": "after", "seconds": seconds}) as rest:
             cursor = Cursor("at", "id", "2024-02-01T00:00:00Z")
             (page,) = rest.read(ReadRequest("people", schema, cursor))
-        assert page.records["id"].to_list() == [2]
+        assert page.records["id"].to_list() == [3, 2]
         assert web.received[-1].query == {"after": [sent]}
+        assert [str(note) for note in page.notes] == [
+            f"The service ignored the filter 'after={sent}' of 'people': 1 records were left out here."
+        ]
+    for more in ({}, {"since": {"parameter": "after", "lookback": 31 * 86400}}):
+        with service(web, **more) as rest:
+            (page,) = rest.read(ReadRequest("people", schema, cursor))
+        assert (page.records["id"].to_list(), page.notes) == ([3, 2], ())
 
 
 @pytest.mark.parametrize(

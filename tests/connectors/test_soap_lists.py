@@ -215,6 +215,9 @@ def test_what_changed_is_asked_for(web: Any, reply: Any, form: str, zone: str, s
         assert ids(soap, cursor=Cursor("at", "id", None)) == [1, 2]
         assert ids(soap, cursor=Cursor("at", "id", moment)) == [1, 2]
         assert ids(soap, cursor=Cursor("at", "id", dt.datetime(2024, 3, 2, tzinfo=dt.UTC))) == [2]
+        later = Cursor("at", "id", dt.datetime(2024, 3, 5, tzinfo=dt.UTC))
+        (page,) = soap.read(ReadRequest("people", soap.schema("people"), later))
+        assert (page.records.height, [note.values["count"] for note in page.notes]) == (0, [2])
         with pytest.raises(Misconfigured, match="'nope'"):
             ids(soap, cursor=Cursor("nope", "id"))
     assert asked[:2] == [None, f"at >= {sent}"]

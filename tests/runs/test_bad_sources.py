@@ -9,17 +9,21 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from connectors.builtin import rest_calls
+from rules.text import Message
 from tests.connectors.conftest import Answer, Handler, Received, WebServer
 from tests.runs.conftest import ADMIN, World, numbers, open_world
 from webapp.connections import services as connections
+from webapp.runs.models import run_log
 from webapp.runs.requests import resume
 
 RECORDS, SIZE = 9, 2
@@ -140,7 +144,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Note the waits of the connector instead of doing them; it gives up soon."""
     noted: list[float] = []
     connect = rest_calls.Flights
-    monkeypatch.setattr(rest_calls.time, "sleep", noted.append)
+    monkeypatch.setattr(time, "sleep", noted.append)
     monkeypatch.setattr(rest_calls, "ATTEMPTS", 2)
     monkeypatch.setattr(rest_calls, "Flights", lambda at, **more: connect(replace(at, timeout=SOON), **more))
     return noted
@@ -314,3 +318,25 @@ def _disturb(service: Service, number: int) -> None:
     service.rows.pop(5, None)
     if number % 2:
         service.rows[5] = {"id": 5, "name": "back", "phone": None}
+
+
+def test_a_filter_that_is_ignored(world: World, service: Service) -> None:
+    """A service that sends everything, whatever it is asked, is told of once in the log of a run; nothing is lost."""
+    described = {
+        "name": "people", "path": "/people", "records": "items", "key": "id", "since": {"parameter": "from"},
+        "paging": {"by": "page", "parameter": "page", "size": SIZE, "total": "total"},
+    }  # fmt: skip
+    settings = {"base_url": service.web.url, "objects": [described]}
+    document = {"kind": "connection", "name": "api", "connector": "rest", "settings": settings}
+    connections.update(world.house, document, ADMIN)
+    keep(world, "left_to_right", detect={"left": {"by": "cursor", "field": "id"}})
+    assert numbers(world.run())["created"] == RECORDS
+    service.rows[RECORDS + 1] = {"id": RECORDS + 1, "name": "new", "phone": "1"}
+    run = world.run()
+    assert (numbers(run)["created"], held(world)) == (1, agreed(service))
+    with world.house.db.read() as tx:
+        lines = tx.scalars(sa.select(run_log.c.message).where(run_log.c.run_id == run.id)).all()
+    told = [line for line in map(str, map(Message.from_json, lines)) if "ignored the filter" in line]
+    assert told == [
+        f"The service ignored the filter 'from={RECORDS}' of 'people': {RECORDS - 1} records were left out here."
+    ]

@@ -4,7 +4,8 @@ One script does it all, by Redis's own clock: it gives turns so that calls follo
 deals out the calls that may be under way, and passes on how long the system has asked to be left alone. Where the
 clock is set back, everything is moved with it, so that nobody waits longer.
 
-Without Redis each process goes on with its share: what the connection may do, divided by those who were seen last.
+Without Redis each process goes on with its share: what the connection may do, divided by those who were seen last;
+and only who was asked to wait waits.
 """
 
 from __future__ import annotations
@@ -144,15 +145,13 @@ class SharedBudget:
                 return self._patient(max(self._quiet_until - now, 0.0))
             told = self._ask(rate=rate)
             if told is None:
-                quiet = self._patient(max(self._quiet_until - now, 0.0))
-                return max(quiet, pace_of(self._connection).turn(rate / self._workers))
+                return pace_of(self._connection).turn(rate / self._workers)
             self._patient(told.quiet)
             return told.wait
 
     def asked_to_wait(self, seconds: float) -> None:
         """Tell all who work with the connection that its system wants to be left alone for so long."""
         with self._lock:
-            self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
             self._ask(told=seconds)
 
     def room(self, most: int, busy: int) -> int:

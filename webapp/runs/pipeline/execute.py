@@ -42,7 +42,7 @@ from webapp.runs.pipeline.planning import Planner, without_deletes
 from webapp.runs.pipeline.reading import Start, begun, high_of, highest, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.reread import known_as_left
-from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.retry import Notes, Retry
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.starting import Starts
@@ -86,7 +86,8 @@ class Execution:
         self._aside = False
         self._parked: Parked | None = None
         self._library = EMPTY
-        self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell)
+        notes = Notes(partial(self.journal.log, "warning"))
+        self.retry = Retry(transient.retry, transient.backoff == "exponential", wait, self._tell, notes)
         self.starts = Starts(self.journal, installation, self.retry)
 
     def run(self, systems: Systems) -> None:

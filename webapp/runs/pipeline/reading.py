@@ -60,6 +60,8 @@ def pages(source: Connector, request: ReadRequest, retry: Retry, room: int = PAG
         try:
             with closed(source.read(replace(request, after=after, page_size=size))) as read:
                 for page in read:
+                    for note in page.notes:
+                        retry.note(note)
                     yield page
                     after, failures = page.position, 0
                     fits = _fitting(page, size, (request.page_size, room))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from connectors.errors import RateLimited, Retriable
+from rules.text import Message
 
 T = TypeVar("T")
 LONGEST = 60.0
@@ -18,6 +19,21 @@ def at_once(work: Callable[[], T]) -> T:
     return work()
 
 
+class Notes:
+    """Tells each thing once for an object, however often it is read."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
+
+    def __call__(self, message: Message) -> None:
+        """Tell a thing that has not been told."""
+        mark = (message.template, str(message.values.get("object")))
+        if mark not in self._told:
+            self._told.add(mark)
+            self._tell(message)
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often to try again, whether waits grow, and how to wait (seconds) and tell (error, attempt, seconds)."""
@@ -26,6 +42,8 @@ class Retry:
     exponential: bool
     wait: Callable[[float], None]
     tell: Callable[[Retriable, int, float], None]
+    note: Callable[[Message], None] = lambda _message: None
+    """Takes what is odd about a system, each thing once for an object."""
 
     def __call__(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; raises its last `Retriable` when all attempts failed."""
