@@ -227,7 +227,7 @@ def _unshifted(found: re.Match[str]) -> str:
         return "&"
     text = found[1].replace(",", "/")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4)).decode("utf-16-be")
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("utf-16-be")
     except ValueError:
         return found[0]
 

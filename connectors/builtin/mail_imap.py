@@ -205,6 +205,8 @@ class Imap:
             _put(stack, found, literals)
             if not stack:
                 raise self._strange()
+        if len(stack) > 1:
+            raise self._strange()
         return stack[0]
 
     def _line(self) -> bytes:

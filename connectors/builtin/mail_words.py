@@ -68,7 +68,7 @@ def address_text(found: Iterable[tuple[str, str]]) -> str:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' if re.search(r'[,;<>"@()\\]', name) else name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' if re.search(r'[][,;:.<>"@()\\]', name) else name
 
 
 def _joined(text: str) -> str:

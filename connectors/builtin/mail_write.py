@@ -190,7 +190,7 @@ def numbers_by_key(scan: Scan, column: Column, values: pl.Series) -> dict[str, l
     wanted = {PLAIN.text(value) or "" for value in values.drop_nulls()}
     found: dict[str, list[int]] = {}
     for page in scan.found(numbers_with(scan, column, sorted(wanted))):
-        for value, own in page.records.select(column.field.name, KEY).iter_rows():
+        for value, own in zip(page.records[scan.rows.schema.names[0]], page.records[KEY], strict=True):
             text, number = PLAIN.text(value), numbers_of(own)
             if text in wanted and number is not None:
                 found.setdefault(str(text), []).append(number[1])
