@@ -23,6 +23,7 @@ from connectors.spi import Context, ObjectInfo
 from rules.text import N_, msg
 from rules.text import Message as Text
 
+_LISTENED = 0.5
 _BEGINNING, _DAY = 0, 86_400_000
 _FETCHED = BATCH_BYTES // 2
 _UNTRUSTED = (KafkaError._SSL,)  # noqa: SLF001 - the library's name of a code
@@ -145,6 +146,8 @@ class KafkaBroker(Broker[TopicObject]):
             found |= {"enable.ssl.certificate.verification": checked}
             found |= {"ssl.endpoint.identification.algorithm": "https" if checked else "none"}
             found |= {"ssl.ca.pem": self._ca} if checked and self._ca else {}
+            if place.certificate is not None:
+                found |= dict(zip(("ssl.certificate.pem", "ssl.key.pem"), place.certificate, strict=True))
         return found
 
     @contextmanager
@@ -180,10 +183,22 @@ class KafkaBroker(Broker[TopicObject]):
     def _topics(self) -> dict[str, list[int]]:
         """Return the partitions of each topic, after the brokers that lead them were found permitted."""
         with self.told():
-            found = AdminClient(self.configuration()).list_topics(timeout=self.place.context.timeout)
+            found = self._metadata()
         for broker in found.brokers.values():
             check_host(str(broker.host), int(broker.port or 0), self.place.context.egress_allow)
         return {n: sorted(t.partitions) for n, t in found.topics.items() if t.error is None and not n.startswith("__")}
+
+    def _metadata(self) -> Any:
+        """Return what the cluster says of itself; a refusal is told only to one who listens in between."""
+        admin, until = AdminClient(self.configuration()), time.monotonic() + self.place.context.timeout
+        while True:
+            try:
+                return admin.list_topics(timeout=min(_LISTENED, max(until - time.monotonic(), 0)))
+            except KafkaException:
+                admin.poll(0)
+                refused = {told.code() for told in self._told} & {*_SIGN_IN, *_UNTRUSTED}
+                if refused or time.monotonic() >= until:
+                    raise
 
     def _delivered(
         self, refused: dict[int, Text], sent: tuple[int, Outgoing, str], error: KafkaError | None, _message: Any

@@ -22,6 +22,7 @@ TLS_SETTINGS = (
             placeholder="-----BEGIN CERTIFICATE-----",
             help=N_("The PEM text of the authority that signed the server's certificate; empty for the well-known"
                     " ones.")),
+    *client_certificate.settings(("tls", ("require", "verify"))),
 )  # fmt: skip
 
 

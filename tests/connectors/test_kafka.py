@@ -18,7 +18,7 @@ from connectors.spi import Context, ReadRequest
 from connectors.testing import ConnectorConformance, Settings
 from connectors.testing_messages import POISON
 from rules.schema import Change, Field, FieldType, Op, Schema
-from tests import brokers, servers
+from tests import brokers, kafka_sign_in, servers
 from tests.connectors.databases import closed_port
 from tests.connectors.test_amqp import bodies, described
 from tests.connectors.tls_proxy import encrypted
@@ -49,9 +49,9 @@ def settings_of(broker: brokers.Broker, *objects: Any, **more: Any) -> dict[str,
     return {"host": broker.host, "port": broker.port, "key": "id", "objects": list(objects), **more}
 
 
-def connect(settings: Mapping[str, Any]) -> Kafka:
+def connect(settings: Mapping[str, Any], timeout: float = 5) -> Kafka:
     defaults = {setting.name: setting.default for setting in Kafka.spec.settings}
-    return Kafka({**defaults, **settings}, Context(timeout=5))
+    return Kafka({**defaults, **settings}, Context(timeout=timeout))
 
 
 def ids(pages: Sequence[Any]) -> list[int]:
@@ -214,3 +214,44 @@ def test_encrypted(tmp_path: Path):
                 assert not list(wrong.check())[-1].ok
             with connect({**settings, "tls": "require"}) as trusting:
                 assert ids(list(trusting.read(ReadRequest("secret", NUMBERS)))) == [1, 2]
+
+
+def round_trip(settings: Mapping[str, Any], number: int) -> None:
+    """Write a message and read it as this user."""
+    with connect(settings) as source:
+        assert all(step.ok for step in source.check())
+        if not source.objects():
+            admin = AdminClient(source.broker.configuration())
+            for made in admin.create_topics([NewTopic("people", 1, 1)]).values():
+                made.result(10)
+        change = Change(Op.CREATE, "id", pl.DataFrame({"id": [number]}))
+        assert not source.write("people", NUMBERS, [change]).failures
+        assert number in ids(list(source.read(ReadRequest("people", NUMBERS))))
+
+
+def test_users_sign_in(tmp_path: Path):
+    """By PLAIN and by SCRAM of both hashes users come in; with a wrong password, or without any, they do not."""
+    with kafka_sign_in.kafka(tmp_path, encrypted=False) as gate:
+        settings = {**settings_of(gate.broker), "host": gate.host, "port": gate.port, "user": gate.user}
+        for number, mechanism in enumerate(("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")):
+            signed = {**settings, "mechanism": mechanism, "password": gate.password}
+            round_trip(signed, number)
+            assert mechanism in gate.come_in
+            with connect({**signed, "password": "wrong"}) as wrong, pytest.raises(AuthFailed, match="'ada'"):
+                wrong.objects()
+        with connect({**settings, "user": ""}, 1) as guest, pytest.raises(Unavailable):
+            guest.objects()
+
+
+def test_clients_show_certificates(tmp_path: Path):
+    """A server that wants certificates of clients gets ours; without one, or with a broken one, nobody is let in."""
+    with kafka_sign_in.kafka(tmp_path, encrypted=True) as gate:
+        signed = {"user": gate.user, "password": gate.password, "mechanism": "SCRAM-SHA-512", "tls": "verify"}
+        place = {"host": gate.host, "port": gate.port, "tls_ca": gate.certificate}
+        shown = {"client_certificate": gate.certificate, "client_key": gate.key}
+        settings = {**settings_of(gate.broker), **signed, **place}
+        round_trip({**settings, **shown}, 1)
+        with connect(settings, 1) as unknown, pytest.raises((Misconfigured, Unavailable)):
+            unknown.objects()
+        with connect({**settings, **shown, "client_key": "x"}) as wrong, pytest.raises(Misconfigured, match="key"):
+            wrong.objects()
