@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rules.schema import Field, FieldType
+from rules.schema import Field, FieldType, Schema
 
 _KINDS: Mapping[FieldType, pa.DataType] = {
     FieldType.INTEGER: pa.int64(),
@@ -34,6 +34,15 @@ _WHOLE = b"0123456789+-"
 _SHORTEST: Mapping[FieldType, int] = {FieldType.DATETIME: 20, FieldType.LOCAL_DATETIME: 16}
 """Shorter ones may be an hour without minutes."""
 _OLDEST = pl.CompatLevel.oldest()
+
+
+def plain_frame(columns: Mapping[str, Any], schema: Schema) -> pl.DataFrame:
+    """Return Arrow arrays of texts as columns, in the types of their fields where they are plain."""
+    made = {}
+    for name, texts in columns.items():
+        plain = plain_array(texts, schema[name]) if name in schema else None
+        made[name] = texts if plain is None else plain
+    return pl.DataFrame(pl.from_arrow(pa.table(made)))
 
 
 def plain_column(texts: pl.Series, field: Field) -> pl.Series | None:

@@ -20,7 +20,7 @@ import re2
 
 from connectors.builtin.files_csv_scan import Dialect, Record, Scanner
 from connectors.builtin.files_format import RawPage, Texts
-from connectors.plain_texts import plain_array
+from connectors.plain_texts import plain_frame
 from rules.schema import Schema
 
 _FIRST = 1024 * 1024
@@ -111,7 +111,8 @@ class Blocks:
             table = pyarrow.csv.read_csv(pa.BufferReader(text), *self._options(text))
         except (pa.ArrowInvalid, UnicodeError):
             return None
-        block = Block(text, self._frame(table), marks)
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        block = Block(text, plain_frame(columns, self.schema), marks)
         return block if len(block.ends) == block.frame.height else None
 
     def _marks(self, text: bytes) -> Numbers | None:
@@ -148,14 +149,6 @@ class Blocks:
                 strings_can_be_null=True, quoted_strings_can_be_null=False,
             ),
         )  # fmt: skip
-
-    def _frame(self, table: Any) -> pl.DataFrame:
-        """Return the columns, in the types of their fields where they are plain."""
-        columns = {name: table[name].combine_chunks() for name in table.column_names}
-        for name, texts in columns.items():
-            plain = plain_array(texts, self.schema[name]) if name in self.schema else None
-            columns[name] = texts if plain is None else plain
-        return pl.DataFrame(pl.from_arrow(pa.table(columns)))
 
     def _scanned(self, file: BinaryIO, size: int) -> tuple[list[Record], int]:
         """Return the next records, read one by one, and how many bytes they have."""

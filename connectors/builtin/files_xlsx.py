@@ -7,8 +7,11 @@ are deleted by emptying their row, so that formulas keep pointing at what they m
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,14 @@ import polars as pl
 import xlsxwriter
 
 from connectors.builtin.files_csv import names_of_columns
-from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage
+from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
+from connectors.builtin.files_xlsx_blocks import Block, Part, SheetBlocks, shown
 from connectors.builtin.files_xlsx_book import MAIN, Book, forget
 from connectors.builtin.files_xlsx_cells import Reader
 from connectors.builtin.files_xlsx_write import XlsxWriter
+from connectors.plain_texts import plain_frame
 from connectors.sampling import Sample
 from connectors.value_text import styles_of
 from rules.schema import FieldType, Schema
@@ -58,12 +63,44 @@ class XlsxFile:
         """Yield the records behind a row."""
         exact = {f.name for f in schema.fields if f.type is FieldType.FLOAT}
         columns = frozenset(number for number, name in enumerate(self.names) if name in exact)
-        rows = self._records(max(after, self._head_end), columns)
+        begin = max(after, self._head_end)
+        for block in self._blocks(columns, size):
+            pages = self._by_block(block, schema, begin, size) if block else None
+            if pages is None:
+                rows = (row for row in self._rows(len(self.names), columns) if row[0] > begin)
+                yield from _numbered(self._by_row(rows, size), first)
+                return
+            for page in _numbered(pages, first):
+                yield page
+                begin, first = page.end, page.first + page.columns.height
+
+    def _blocks(self, exact: frozenset[int], size: int) -> Iterator[Block | None]:
+        """Yield the blocks of the sheet; None where the rest has to be read row by row."""
+        if not self.names or not self.path.stat().st_size:
+            yield None
+            return
+        with closing(Book(self.path)) as book:
+            yield from SheetBlocks(book, Reader.of(book, exact), len(self.names)).blocks(self.options.sheet, size)
+
+    def _by_row(self, rows: Iterator[Row], size: int) -> Iterator[RawPage]:
         while found := list(islice(rows, size)):
-            texts = [" | ".join(cell or "" for cell in cells) for _, cells in found]
-            places = [number for number, _ in found]
-            yield RawPage(self._frame([cells for _, cells in found]), places, texts, [], places[-1], first)
-            first += len(found)
+            texts, places = [shown(cells) for _, cells in found], [number for number, _ in found]
+            yield RawPage(self._frame([cells for _, cells in found]), places, texts, [], places[-1], 0)
+
+    def _by_block(self, block: Block, schema: Schema, begin: int, size: int) -> Iterator[RawPage] | None:
+        """Return the pages of a block, None if it cannot be read on its own."""
+        wanted = [number for number, name in enumerate(self.names) if name in schema or not schema.fields]
+        part = block.part(wanted)
+        if part is not None:
+            return self._by_part(block, part, schema, begin, size)
+        return None if block.rows is None else self._by_row((row for row in block.rows if row[0] > begin), size)
+
+    def _by_part(self, block: Block, part: Part, schema: Schema, begin: int, size: int) -> Iterator[RawPage]:
+        frame = plain_frame({self.names[number]: texts for number, texts in part.columns.items()}, schema)
+        for start in range(bisect_right(part.numbers, begin), len(part.numbers), size):
+            places = part.numbers[start : start + size]
+            texts = Texts(len(places), partial(_shown, block, places))
+            yield RawPage(frame.slice(start, size), places, texts, [], places[-1], 0)
 
     def unstorable(self, records: pl.DataFrame) -> Mapping[int, tuple[str, Message]]:
         """Return the rows with a text that is longer than a cell."""
@@ -136,6 +173,16 @@ def _new_book(target: Path, sheet: str, names: Sequence[str]) -> None:
         page = book.add_worksheet(sheet or None)
         for column, name in enumerate(names):
             page.write_string(0, column, name)
+
+
+def _numbered(pages: Iterator[RawPage], first: int) -> Iterator[RawPage]:
+    for page in pages:
+        yield replace(page, first=first)
+        first += page.columns.height
+
+
+def _shown(block: Block, places: Sequence[int], row: int) -> str:
+    return block.shown[places[row]]
 
 
 def _too_long(field: str) -> Message:

@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
+import pyarrow as pa
 from lxml import etree
 
 from connectors.builtin.files_xlsx_book import CLOCK, DAY, MAIN, Book, escaped, text_of, unescaped
@@ -46,9 +47,9 @@ class Reader:
                 continue
             column = column_of(cell.get("r"), len(found))
             if width and column >= width:
-                break
-            found += [None] * (column - len(found))
-            found.append(self.text(cell, column))
+                continue
+            found += [None] * (column + 1 - len(found))
+            found[column] = self.text(cell, column)
         return found + [None] * (width - len(found))
 
     def cell(self, row: Element, column: int) -> str | None:
@@ -82,13 +83,18 @@ class Reader:
         if kind == "s":
             return self.texts[int(value)]
         if kind in (None, "n"):
-            return self._number(cell, column, value)
+            return self.number(int(cell.get("s") or 0), column, value)
         if kind == "b":
             return "true" if value == "1" else "false"
         return unescaped(value) if kind == "str" else value
 
-    def _number(self, cell: Element, column: int, value: str) -> str:
-        style = int(cell.get("s") or 0)
+    @cached_property
+    def shared(self) -> Any:
+        """Return the shared texts as an Arrow array."""
+        return pa.array(self.texts, pa.string())
+
+    def number(self, style: int, column: int, value: str) -> str:
+        """Return the text of a number in a cell of this style; raises `ValueError` if it is none."""
         kind = self.kinds[style] if style < len(self.kinds) else None
         number = float(value)
         if kind is not None:
