@@ -64,6 +64,7 @@ class BambooHR(Vendor):
     @route("POST", "/api/v1/reports/custom")
     def report(self, asked: Asked) -> Reply:
         assert asked.query == {"format": "JSON", "onlyCurrent": "false"}
+        assert asked.headers["content-type"] == "application/json"  # with anything more it is taken for XML
         body = asked.json()
         self.only(body, "title", "filters", "fields")
         self.only(body["filters"], "lastChanged")

@@ -139,6 +139,6 @@ class Feishu(Vendor):
 
     def _there(self, kind: str, key: str) -> Row:
         if key not in self.rows[kind]:
-            code, text = (41012, "user id invalid error") if kind == "users" else (43010, "department id not exist")
+            code, text = (41012, "user id invalid error") if kind == "users" else (40015, "department not exist")
             raise Refused(self._said(code, text))
         return self.rows[kind][key]

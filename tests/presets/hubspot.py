@@ -78,7 +78,7 @@ class HubSpot(Vendor):
     def wrong(self, message: str, status: int = 400) -> Refused:
         return Refused(self._error(status, message, "VALIDATION_ERROR"))
 
-    @route("POST", "/crm/v3/objects/{kind}/search")
+    @route("POST", "/crm/objects/2026-03/{kind}/search")
     def search(self, asked: Asked, kind: str) -> Reply:
         body = asked.json()
         self.only(asked.query)
@@ -121,12 +121,12 @@ class HubSpot(Vendor):
         }
         return {**record, "properties": {"hs_object_id": record["id"], **inner}}
 
-    @route("GET", "/crm/v3/objects/{kind}/{key}")
+    @route("GET", "/crm/objects/2026-03/{kind}/{key}")
     def show(self, asked: Asked, kind: str, key: str) -> Reply:
         self.only(asked.query, "properties", "associations", "archived", "idProperty")
         return Reply(self._shown(self._there(kind, key), asked.query["properties"].split(",")))
 
-    @route("POST", "/crm/v3/objects/{kind}")
+    @route("POST", "/crm/objects/2026-03/{kind}")
     def create(self, asked: Asked, kind: str) -> Reply:
         properties = self._properties(asked)
         if any(r["properties"].get("email") == properties.get("email", "-") for r in self.rows[kind].values()):
@@ -135,13 +135,13 @@ class HubSpot(Vendor):
         self.rows[kind][str(key)] = _record(key, properties, T0 + dt.timedelta(days=1))
         return Reply(self.rows[kind][str(key)], 201)
 
-    @route("PATCH", "/crm/v3/objects/{kind}/{key}")
+    @route("PATCH", "/crm/objects/2026-03/{kind}/{key}")
     def update(self, asked: Asked, kind: str, key: str) -> Reply:
         record = self._there(kind, key)
         record["properties"].update(self._properties(asked))
         return Reply(record)
 
-    @route("DELETE", "/crm/v3/objects/{kind}/{key}")
+    @route("DELETE", "/crm/objects/2026-03/{kind}/{key}")
     def archive(self, asked: Asked, kind: str, key: str) -> Reply:
         del asked
         self.rows[kind].pop(key, None)

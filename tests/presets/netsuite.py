@@ -12,9 +12,9 @@ from lxml import etree
 
 from tests.presets.server import Asked, Refused, Reply, Row, Vendor, route
 
-V = "2024_2.platform.webservices.netsuite.com"
+V = "2025_2.platform.webservices.netsuite.com"
 MSGS, CORE, FAULTS = f"urn:messages_{V}", f"urn:core_{V}", f"urn:faults_{V}"
-LISTS = "urn:relationships_2024_2.lists.webservices.netsuite.com"
+LISTS = "urn:relationships_2025_2.lists.webservices.netsuite.com"
 ENV, XSI = "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2001/XMLSchema-instance"
 T0 = dt.datetime(2025, 3, 1, 8, tzinfo=dt.UTC)
 FIELDS = {
@@ -113,12 +113,12 @@ class NetSuite(Vendor):
             else Reply(message, status)
         )
 
-    @route("GET", "/wsdl/v2024_2_0/netsuite.wsdl", public=True)
+    @route("GET", "/wsdl/v2025_2_0/netsuite.wsdl", public=True)
     def wsdl(self, asked: Asked) -> Reply:
         self.only(asked.query)
-        return Reply(WSDL.replace("ADDRESS", f"{self.url}/services/NetSuitePort_2024_2"), kind="text/xml")
+        return Reply(WSDL.replace("ADDRESS", f"{self.url}/services/NetSuitePort_2025_2"), kind="text/xml")
 
-    @route("POST", "/services/NetSuitePort_2024_2", kind="text/xml")
+    @route("POST", "/services/NetSuitePort_2025_2", kind="text/xml")
     def call(self, asked: Asked) -> Reply:
         whole: Any = etree.fromstring(asked.body).find(f"{{{ENV}}}Body")
         body = whole[0]

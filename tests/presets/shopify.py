@@ -6,7 +6,7 @@ import datetime as dt
 
 from tests.presets.server import Asked, Refused, Reply, Row, Vendor, route
 
-BASE = "/admin/api/2025-07"
+BASE = "/admin/api/2026-07"
 ONE = {"customers": "customer", "products": "product", "orders": "order"}
 T0 = dt.datetime(2025, 3, 1, 8, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
 READ_ONLY = {"id", "created_at", "updated_at", "state", "currency"}
@@ -14,9 +14,8 @@ READ_ONLY = {"id", "created_at", "updated_at", "state", "currency"}
 
 class Shopify(Vendor):
     preset = "shopify"
-    answers = {"shop": "acme", "token": "shpat_secret"}
+    answers = {"shop": "acme", "app_id": "f00", "app_secret": "shpss_shh"}
     hosts = {"acme.myshopify.com"}
-    static = True
     delay = 2.0
     samples = {
         "customers": ({"email": "new@example.com", "first_name": "Ann", "tax_exempt": True}, {"first_name": "Anna"}),
@@ -52,10 +51,14 @@ class Shopify(Vendor):
         return made
 
     def authorized(self, asked: Asked) -> bool:
-        return asked.headers.get("x-shopify-access-token") == "shpat_secret" and self.token != "revoked"
+        return asked.headers.get("x-shopify-access-token") == self.token and bool(self.token)
 
-    def expire(self) -> None:
-        self.token = "revoked"
+    @route("POST", "/admin/oauth/access_token", public=True)
+    def sign_in(self, asked: Asked) -> Reply:
+        wanted = {"grant_type": "client_credentials", "client_id": "f00", "client_secret": "shpss_shh"}
+        if asked.json() != wanted:
+            return Reply({"error": "invalid_client"}, 401)
+        return Reply({"access_token": self.issue(), "scope": "read_customers", "expires_in": 86399})
 
     def unauthorized(self) -> Reply:
         said = "[API] Invalid API key or access token (unrecognized login or wrong password)"
