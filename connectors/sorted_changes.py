@@ -39,6 +39,8 @@ class Sought:
                 since -= dt.timedelta(days=1, seconds=self.earlier)
             except OverflowError:  # nothing is earlier
                 return 0
+        if isinstance(since, dt.datetime) and since.tzinfo is not None:
+            since = since.astimezone(dt.UTC)  # as the column has it
         return int((values < since).sum())
 
     def told(self, name: str, count: int) -> tuple[Message, ...]:
