@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import config
 from tests.evidence.conftest import Clock, sealed, write
 from webapp.audit.models import audit_checkpoint, audit_event, audit_head
 from webapp.audit.notes import Signer, checkpoint
@@ -23,22 +26,26 @@ from webapp.evidence.gauges import metrics
 from webapp.evidence.notary import Notary
 from webapp.evidence.proofs import NotProvable, holds, of_event, of_growth
 from webapp.evidence.signing import signer
-from webapp.evidence.stored import StoredLog
-from webapp.extensions import House, open_database
+from webapp.evidence.stored import StoredLog, opened
+from webapp.extensions import House
 
-SEALER = """
-import sys
-from tests.houses import settings_in
-from pathlib import Path
+SEALERS = """
+import os, sys
+import config
 from webapp.audit.sealing import seal
 from webapp.evidence.signing import signer
 from webapp.extensions import open_house
-house = open_house(settings_in(Path(sys.argv[1]), sys.argv[2]))
-key = signer(house)
-print("ready", flush=True)
-while seal(house, key, 2):
-    pass
-print("done", flush=True)
+for _ in sys.stdin:  # each line forks a sealer
+    if pid := os.fork():
+        print(pid, flush=True)
+        os.waitpid(pid, 0)
+        print("ended", flush=True)
+        continue
+    house = open_house(config.from_environment())
+    key = signer(house)
+    while seal(house, key, 4):
+        pass
+    os._exit(0)
 """
 
 
@@ -129,20 +136,22 @@ def test_the_notary_tells_of_a_broken_seal(house: House, caplog: pytest.LogCaptu
 @pytest.mark.kill
 def test_a_killed_sealer_leaves_a_whole_log(house: House, tmp_path: Path):
     """A sealer that is killed again and again leaves nothing half done; the last one seals the rest."""
-    write(house, 900)
+    write(house, 400)
     url = house.db.engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
-    for wait in (0.05, 0.15, 0.3, None):
-        arguments = [sys.executable, "-c", SEALER, str(tmp_path / "data"), url]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-            if wait is None:
-                assert process.stdout.readline() == "done\n"
-                continue
-            time.sleep(wait)
-            process.send_signal(signal.SIGKILL)
-        with open_database(url).read() as tx:
-            report = verify(StoredLog(tx))
+    environ = config.environment(SYNCLINE_DATA=str(tmp_path / "data"), SYNCLINE_DATABASE_URL=url)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environ}
+    with subprocess.Popen([sys.executable, "-c", SEALERS], **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        for wait in (0.03, 0.06, 0.1, 0.15, None):
+            print("go", file=process.stdin, flush=True)
+            pid = int(process.stdout.readline())
+            if wait is not None:
+                time.sleep(wait)
+                os.kill(pid, signal.SIGKILL)
+            assert process.stdout.readline() == "ended\n"
+            with opened(house) as log:
+                report = verify(log)
             assert report.intact, report.to_json()
-    with house.db.read() as tx:
-        assert verify(StoredLog(tx)).size == 902
+        process.stdin.close()
+    assert report.size == 402

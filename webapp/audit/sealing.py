@@ -124,11 +124,12 @@ def seal_all(house: House, signer: Signer) -> int:
 
 def _trusted(tx: sa.Connection, before: Head, signer: Signer) -> Frontier:
     """Return the tree's edge once it has been found to be what the last checkpoint says."""
-    last = tx.execute(sa.select(audit_checkpoint).order_by(audit_checkpoint.c.size.desc()).limit(1)).one_or_none()
+    # not the newest one: another sealer may have gone on since the head was read
+    last = tx.scalar(sa.select(audit_checkpoint.c.note).where(audit_checkpoint.c.size == before.size))
     try:
         tree = Frontier.load(before.size, before.edge)
         if last is not None:
-            said = checkpoint(last.note, _known(tx, signer))
+            said = checkpoint(last, _known(tx, signer))
             if (said.size, said.root) != (tree.size, tree.root()):
                 raise BadNote("the last checkpoint says otherwise")
         elif tree.size:

@@ -15,6 +15,7 @@ SENTENCES: dict[str, str] = {
     Tag.FACTOR_SET: N_("{actor} set up a second factor for {subject}"),
     Tag.FACTOR_REMOVED: N_("{actor} removed the second factor of {subject}"),
     Tag.RECOVERY_RENEWED: N_("{actor} made new recovery codes for {subject}"),
+    Tag.IDENTITY_LINKED: N_("{subject} signs in by the company's identity provider from now on"),
     Tag.USER_CREATED: N_("{actor} added the user {subject}"),
     Tag.USER_UPDATED: N_("{actor} changed the user {subject}"),
     Tag.USER_DELETED: N_("{actor} deleted the user {subject}"),

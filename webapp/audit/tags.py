@@ -15,6 +15,7 @@ class Tag(StrEnum):
     FACTOR_SET = "access:user:factor_set"
     FACTOR_REMOVED = "access:user:factor_removed"
     RECOVERY_RENEWED = "access:user:recovery_renewed"
+    IDENTITY_LINKED = "access:user:identity_linked"
     USER_CREATED = "access:user:created"
     USER_UPDATED = "access:user:updated"
     USER_DELETED = "access:user:deleted"

@@ -16,7 +16,7 @@ from webapp.audit.tags import Tag
 from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
 from webapp.evidence import bundle, checking, deliveries, proofs, signing
 from webapp.evidence.notary import seal_due
-from webapp.evidence.stored import StoredLog
+from webapp.evidence.stored import opened
 from webapp.extensions import to_json
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -34,8 +34,8 @@ def export_sealed(session: Session, output: Path, *, runs: bool) -> None:
     seal_due(house)
     head = {"origin": signing.origin(house), "at": stamp(house.clock()), "runs": runs}
     try:
-        with house.db.read() as tx:
-            bundle.write(output, StoredLog(tx), head, checking.all_blobs(tx) if runs else ())
+        with opened(house) as log:
+            bundle.write(output, log, head, checking.all_blobs(log.tx) if runs else ())
     except OSError as error:
         raise Failed(f"{output} cannot be written: {(error.strerror or 'unknown reason').lower()}.") from None
 
@@ -93,17 +93,17 @@ def _check_proof(path: Path, keys: list[PublicKey]) -> None:
 
 
 def _of_file(path: Path, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
-    opened = bundle.Bundle(path)
+    export = bundle.Bundle(path)
     try:
-        return checking.check(opened, opened.blob if runs and opened.has_runs else None, keys, notes)
+        return checking.check(export, export.blob if runs and export.has_runs else None, keys, notes)
     finally:
-        opened.close()
+        export.close()
 
 
 def _of_house(session: Session, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
     house = session.house
-    with house.db.read() as tx:
-        report = checking.check(StoredLog(tx), checking.stored_blobs(tx) if runs else None, keys, notes)
+    with opened(house) as log:
+        report = checking.check(log, checking.stored_blobs(log.tx) if runs else None, keys, notes)
     with house.db.begin() as tx:
         told = {
             "intact": report.intact,
@@ -151,8 +151,7 @@ def _tell(report: Report) -> None:
 def status(*, as_json: bool) -> None:
     """Show how far the log is sealed, and how far its checkpoints have been sent."""
     house = current().house
-    with house.db.read() as tx:
-        log = StoredLog(tx)
+    with opened(house) as log:
         found = {"sealed": log.size, "waiting": log.pending(), "keys": len(log.keys())}
     sent = [one.to_json() for one in deliveries.state(house)]
     if as_json:

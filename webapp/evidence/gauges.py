@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from webapp.evidence.deliveries import state
-from webapp.evidence.stored import StoredLog
+from webapp.evidence.stored import opened
 from webapp.extensions import House
 
 
 def metrics(house: House) -> Iterator[str]:
     """Yield the lines of Prometheus' text format; targets are told apart by their number in the settings."""
-    with house.db.read() as tx:
-        log = StoredLog(tx)
+    with opened(house) as log:
         waiting, size = log.pending(), log.size
     yield from _gauge("sealed_events", "Audit events that are sealed.", [("", size)])
     yield from _gauge("unsealed_events", "Audit events that wait to be sealed.", [("", waiting)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,24 +13,36 @@ from webapp.audit.canonical import FIELDS, document
 from webapp.audit.merkle import Tree
 from webapp.audit.models import audit_checkpoint, audit_event, audit_leaf, audit_node
 from webapp.audit.verification import Entry
+from webapp.extensions import House
 
 FETCH = 2000
+
+
+@contextmanager
+def opened(house: House) -> Iterator[StoredLog]:
+    """Open the log as it is at one moment, while sealing goes on."""
+    if house.db.is_sqlite:  # a transaction sees what it saw first anyway
+        with house.db.read() as tx:
+            yield StoredLog(tx)
+        return
+    with house.db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
+        yield StoredLog(tx)
 
 
 class StoredLog:
     """The log in the database, seen through one connection."""
 
     def __init__(self, tx: sa.Connection) -> None:
-        self._tx = tx
+        self.tx = tx
 
     @property
     def size(self) -> int:
         """Return the size of the tree that the head claims."""
-        return sealing.head(self._tx).size
+        return sealing.head(self.tx).size
 
     def keys(self) -> list[keys.KeyLine]:
         """Return the public keys, the oldest first."""
-        return keys.lines(self._tx)
+        return keys.lines(self.tx)
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         """Yield size and note of all checkpoints, by size."""
@@ -47,18 +60,18 @@ class StoredLog:
 
     def strays(self) -> Iterator[int]:
         """Yield the ids of events that sealing has passed by."""
-        settled = sealing.head(self._tx).settled
-        yield from self._tx.scalars(sealing.unsealed(audit_event.c.id).where(audit_event.c.id <= settled))
+        settled = sealing.head(self.tx).settled
+        yield from self.tx.scalars(sealing.unsealed(audit_event.c.id).where(audit_event.c.id <= settled))
 
     def pending(self) -> int:
         """Return how many events wait to be sealed."""
-        waiting = sealing.unsealed(audit_event.c.id).where(audit_event.c.id > sealing.head(self._tx).settled)
-        return self._tx.scalar(sa.select(sa.func.count()).select_from(waiting.order_by(None).subquery())) or 0
+        waiting = sealing.unsealed(audit_event.c.id).where(audit_event.c.id > sealing.head(self.tx).settled)
+        return self.tx.scalar(sa.select(sa.func.count()).select_from(waiting.order_by(None).subquery())) or 0
 
     def place(self, event_id: int) -> Any:
         """Return place and hash of an event's leaf, or None where it is not sealed."""
         query = sa.select(audit_leaf.c.seq, audit_leaf.c.hash).where(audit_leaf.c.event_id == event_id)
-        return self._tx.execute(query).one_or_none()
+        return self.tx.execute(query).one_or_none()
 
     def tree(self) -> Tree:
         """Return the tree, which gives proofs."""
@@ -69,8 +82,8 @@ class StoredLog:
             column, query = audit_leaf.c.seq, sa.select(audit_leaf.c.hash)
         else:
             column, query = audit_node.c.no, sa.select(audit_node.c.hash).where(audit_node.c.level == level)
-        found = self._tx.scalars(query.where(column >= start, column < start + count).order_by(column))
+        found = self.tx.scalars(query.where(column >= start, column < start + count).order_by(column))
         return [bytes(own) for own in found]
 
     def _stream(self, query: sa.Select[Any]) -> Iterator[Any]:
-        yield from self._tx.execution_options(yield_per=FETCH).execute(query)
+        yield from self.tx.execution_options(yield_per=FETCH).execute(query)
