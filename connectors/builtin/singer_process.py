@@ -1,7 +1,8 @@
 """One run of a Singer program: a process with limits, whose secrets never lie on the disk.
 
 It gets a clean environment and a folder of its own that is gone afterwards, dies with us, may use so much memory and
-time, and may not send lines without end. Its configuration is handed over in memory (a file without a name).
+time, and may not send lines without end. Its configuration is handed over in memory (a file without a name). What else
+it is kept from says `singer_apart`.
 """
 
 from __future__ import annotations
@@ -11,30 +12,24 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from connectors.builtin.singer_apart import NOWHERE, PROCESSES, Room, environment, launching, members
+from connectors.builtin.singer_gate import Gate
 from connectors.errors import Fatal, Unavailable
 from connectors.json_records import encode
 from rules.text import msg
 
-# what runs before the program: it ends with its parent, leaves no core, and has its memory bounded
-_LAUNCH = """
-import ctypes, os, resource, sys
-ctypes.CDLL(None).prctl(1, 9)
-size = int(sys.argv[1]) * 1024 * 1024
-resource.setrlimit(resource.RLIMIT_AS, (size, size))
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+_WATCH = 0.5
 _TOLD = 20
 """Lines of what a program says that are kept."""
 
@@ -57,6 +52,7 @@ class Call:
     files: Mapping[str, Any]
     flags: Sequence[str] = ()
     secrets: Sequence[str] = ()
+    room: Room = NOWHERE
 
 
 class Running:
@@ -69,28 +65,36 @@ class Running:
         """Stream -> how many records the program says it has sent, where it says so."""
         self.counts_told = False
         self._late = False
+        self._many = False
+        self._ended = threading.Event()
         self._told: deque[str] = deque(maxlen=_TOLD)
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="syncline-singer-")
+        self._gate = None if self.call.room.direct else Gate(self.call.room.allow, self.call.room.timeout)
+        self._around = ExitStack()
         try:
+            if self._gate is not None:
+                self._around.enter_context(self._gate)
             self._process = self._start(Path(self._folder.name))
         except OSError as error:
+            self._around.close()
             self._folder.cleanup()
             raise Unavailable(
                 msg("The program cannot be started: {reason}", reason=str(error)), msg("Try again later.")
             ) from error
-        self._timer = threading.Timer(self.bounds.seconds, self._out_of_time)
-        self._timer.daemon = True
-        self._timer.start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._timer.cancel()
+        self._ended.set()
         self._kill()
         self._process.wait()
+        self._watcher.join()
+        self._around.close()
         self._listener.join()
         for pipe in (self.input, self.output):
             with suppress(OSError):
@@ -128,6 +132,11 @@ class Running:
                 msg("The program ran longer than {minutes} minutes.", minutes=round(self.bounds.seconds / 60, 1)),
                 msg("Allow more time in the connection's settings, or let it read less."),
             )
+        if self._many:
+            raise Unavailable(
+                msg("The program started more than {count} processes.", count=PROCESSES),
+                msg("Let it do less at a time."),
+            )
         if code:
             raise Unavailable(
                 msg("The program ended with the code {code}: {reason}", code=code, reason=self.reason),
@@ -139,7 +148,8 @@ class Running:
         """Return the last that the program said, without its secrets; what it calls an error comes first."""
         errors = [found[1] for line in self._told if (found := _ERROR.search(line))]
         text = "; ".join(errors[-2:]) or next((line for line in reversed(self._told) if line.strip()), "–").strip()
-        for secret in sorted(filter(None, self.call.secrets), key=len, reverse=True):
+        secrets = [*self.call.secrets, self._gate.password if self._gate else ""]
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "•••")
         return text[:300]
 
@@ -152,11 +162,13 @@ class Running:
                 path = folder / f"{flag}.json"
                 path.write_bytes(encode(content))
                 arguments += [f"--{flag}", str(path)]
-            place = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": f"{Path(self.call.path).parent}:/usr/bin:/bin"}
+            bounds, gate = (self.bounds.memory, self.bounds.seconds), self._gate
+            launch = launching(self.call.room, self.call.path, folder, bounds, gate.port if gate else None)
             return subprocess.Popen(  # noqa: S603 - an operator has installed the program
-                [sys.executable, "-I", "-c", _LAUNCH, str(self.bounds.memory), *arguments],
+                [*launch, *arguments],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-                env={**place, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "0"}, pass_fds=(config,), start_new_session=True,
+                env=environment(self.call.path, folder, gate.url if gate else None), pass_fds=(config,),
+                start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(config)
@@ -181,9 +193,15 @@ class Running:
                 self.counted[stream] = self.counted.get(stream, 0) + int(point["value"])
                 self.counts_told = True
 
-    def _out_of_time(self) -> None:
-        self._late = True
-        self._kill()
+    def _watch(self) -> None:
+        """End the program when its time is over, or when it has too many processes."""
+        end = time.monotonic() + self.bounds.seconds
+        while not self._ended.wait(max(min(_WATCH, end - time.monotonic()), 0.0)):
+            self._late = time.monotonic() >= end
+            self._many = len(members(self._process.pid)) > PROCESSES
+            if self._late or self._many:
+                self._kill()
+                return
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):

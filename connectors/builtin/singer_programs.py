@@ -26,11 +26,15 @@ _PATIENCE = 900
 
 @dataclass(frozen=True)
 class Program:
-    """One installed program: its name, the version of its package, and the file to start."""
+    """One installed program: its name, the version of its package, and the file to start.
+
+    A `direct` one reaches the network by itself, because it speaks something else than HTTP.
+    """
 
     name: str
     version: str
     path: str
+    direct: bool = False
 
 
 def installed(folder: Path | None) -> list[Program]:
@@ -55,7 +59,9 @@ def find_program(folder: Path | None, name: str) -> Program:
     )
 
 
-def install_program(folder: Path, requirement: str, program: str = "", options: Sequence[str] = ()) -> Program:
+def install_program(
+    folder: Path, requirement: str, program: str = "", options: Sequence[str] = (), *, direct: bool = False
+) -> Program:
     """Install a package with exactly one version into an environment of its own.
 
     Args:
@@ -63,6 +69,7 @@ def install_program(folder: Path, requirement: str, program: str = "", options: 
         requirement: `tap-csv==1.2.0`, perhaps with extras.
         program: The name of its program, where it is not the package's name.
         options: Further options for pip.
+        direct: Let it reach the network by itself, and not only by HTTP to where Syncline may go.
 
     Raises:
         Misconfigured: The requirement is none, it is there already, pip refuses it, or it has no such program.
@@ -82,7 +89,7 @@ def install_program(folder: Path, requirement: str, program: str = "", options: 
     place = folder / name
     shutil.rmtree(place, ignore_errors=True)  # what an installation that was cut off has left
     try:
-        return _installed(place, Program(name, stated[3], str(place / "bin" / name)), [*options, requirement])
+        return _installed(place, Program(name, stated[3], str(place / "bin" / name), direct), [*options, requirement])
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

@@ -1,7 +1,7 @@
 """Singer taps as a connector: programs of other makers that read systems, each in its own environment and process.
 
-A tap speaks to its system by itself: what it may reach is not bounded by Syncline, which is why only the operator can
-install one. Everything else is: its memory, its time, what it may send, and where its secrets are.
+A tap speaks to its system by itself, and only the operator can install one. What it may use and reach is bounded
+(`singer_apart`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from connectors.builtin import singer_catalog
+from connectors.builtin.singer_apart import held, room_of
 from connectors.builtin.singer_catalog import Stream, asking_for, bookmark, streams_of
 from connectors.builtin.singer_process import Bounds, Call, Running
 from connectors.builtin.singer_programs import Program, find_program
@@ -70,7 +71,7 @@ class SingerTap(Connector):
 
     def _found(self) -> Message:
         found = self._program()
-        return msg("{name} {version}", name=found.name, version=found.version)
+        return msg("{name} {version}. {apart}", name=found.name, version=found.version, apart=held(direct=found.direct))
 
     def _told(self) -> Message:
         return msg("The tap has {count} streams.", count=len(self._discovered()))
@@ -143,7 +144,9 @@ class SingerTap(Connector):
         if flags:
             bounds = Bounds(min(bounds.seconds, _DISCOVERY_SECONDS), bounds.memory)
         config, secrets = configuration(self.settings), secrets_of(self.settings)
-        return Running(Call(self._program().path, config, files, flags, secrets), bounds)
+        program = self._program()
+        call = Call(program.path, config, files, flags, secrets, room_of(self.context, program))
+        return Running(call, bounds)
 
     def _program(self) -> Program:
         return find_program(self.context.programs, str(self.settings["program"]))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from connectors.builtin.singer_apart import held, room_of
 from connectors.builtin.singer_catalog import DELETED
 from connectors.builtin.singer_process import Call, Running
 from connectors.builtin.singer_programs import Program, find_program
@@ -117,7 +118,9 @@ class SingerTarget(Connector):
     def _deliver(self, lines: Sequence[bytes]) -> None:
         mark = {"syncline": uuid.uuid4().hex}
         config, secrets = configuration(self.settings), secrets_of(self.settings)
-        with Running(Call(self._program().path, config, {}, (), secrets), bounds_of(self.settings)) as running:
+        program = self._program()
+        call = Call(program.path, config, {}, (), secrets, room_of(self.context, program))
+        with Running(call, bounds_of(self.settings)) as running:
             feeding = threading.Thread(
                 target=_feed, args=(running, [*lines, _line(type="STATE", value=mark)]), daemon=True
             )
@@ -135,7 +138,7 @@ class SingerTarget(Connector):
 
     def _found(self) -> Any:
         found = self._program()
-        return msg("{name} {version}", name=found.name, version=found.version)
+        return msg("{name} {version}. {apart}", name=found.name, version=found.version, apart=held(direct=found.direct))
 
     def _started(self) -> Any:
         self._deliver([])

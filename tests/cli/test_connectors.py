@@ -120,6 +120,10 @@ def test_singer_programs(syncline: CommandLine, monkeypatch: pytest.MonkeyPatch)
     assert "has no program 'tap-y'" in failed.err
     assert [p["name"] for p in syncline.ok("connector", "programs", "--json").json] == ["tap-x"]
     assert syncline.ok("connector", "uninstall", "singer", "tap-x", "--json").json == {"name": "tap-x"}
+    direct = syncline.ok("connector", "install", "singer", "tap-x==1.0", "--direct-network", "--json").json
+    assert direct == {"name": "tap-x", "version": "1.0"}
+    assert [program.direct for program in singer_programs.installed(syncline.house.settings.data / "singer")] == [True]
+    syncline.ok("connector", "uninstall", "singer", "tap-x")
     assert "no Singer program" in refused(syncline, "connector", "uninstall", "singer", "tap-x").err
 
 

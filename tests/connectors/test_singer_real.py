@@ -38,10 +38,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(programs: Path) -> Callable[..., Connector]:
+def made(programs: Path, tmp_path: Path) -> Callable[..., Connector]:
     def make(cls: type[Connector], **settings: Any) -> Connector:
         defaults = {s.name: s.default for s in cls.spec.settings}
-        return cls({**defaults, **settings}, Context(programs=programs))
+        return cls({**defaults, **settings}, Context((tmp_path,), programs=programs))
 
     return make
 

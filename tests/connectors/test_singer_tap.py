@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,8 +39,9 @@ def install(folder: Path, name: str, script: Path) -> Path:
     """Put a program where installed ones are."""
     place = folder / "programs" / name
     (place / "bin").mkdir(parents=True)
-    path = place / "bin" / name
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "{script}" "$@"\n')
+    path, own = place / "bin" / name, place / script.name
+    shutil.copy(script, own)
+    path.write_text(f'#!/bin/sh\nexec {Path(sys.executable).resolve()} -I -S "{own}" "$@"\n')
     path.chmod(0o755)
     (place / "program.json").write_text(json.dumps({"name": name, "version": "1.0", "path": str(path)}))
     return folder / "programs"
@@ -71,11 +73,13 @@ class TestConformance(ConnectorConformance):
 
     @pytest.fixture
     def context(self, tmp_path: Path) -> Context:
-        return Context(programs=install(tmp_path, "tap-sample", TAP), timeout=10)
+        (tmp_path / "files").mkdir(exist_ok=True)
+        return Context((tmp_path / "files",), programs=install(tmp_path, "tap-sample", TAP), timeout=10)
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Settings:
-        self.store = Store(tmp_path / "store.json")
+        (tmp_path / "files").mkdir(exist_ok=True)
+        self.store = Store(tmp_path / "files" / "store.json")
         self.store.path.write_text("{}")
         secret = json.dumps({"token": "good-token"})
         return {"program": "tap-sample", "config": {"store": str(self.store.path)}, "secret_config": secret}
@@ -116,7 +120,8 @@ class TestConformance(ConnectorConformance):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "items.json")
+    (tmp_path / "files").mkdir()
+    made = Store(tmp_path / "files" / "items.json")
     made.schema = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
     made.rows = {n: json.dumps({"id": n, "name": f"n{n}"}) for n in range(1, 6)}
     made.save("items")
@@ -128,7 +133,7 @@ def tap(store: Store, fault: str = "", **settings: Any) -> SingerTap:
     defaults = {s.name: s.default for s in SingerTap.spec.settings}
     config = {"store": str(store.path), "fault": fault}
     given = {"program": "tap-sample", "config": config, "secret_config": '{"token": "good-token"}', **settings}
-    return SingerTap({**defaults, **given}, Context(programs=store.path.parent / "programs"))
+    return SingerTap({**defaults, **given}, Context((store.path.parent,), programs=store.path.parents[1] / "programs"))
 
 
 def ids(source: SingerTap, **request: Any) -> list[int]:
@@ -190,8 +195,8 @@ def test_a_tap_gets_a_clean_environment(store: Store, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SYNCLINE_CANARY", "secret")
     script = store.path.parent / "show.py"
     script.write_text("import os,sys; sys.exit(' '.join(sorted(os.environ)))")
-    install(store.path.parent, "tap-show", script)
-    with pytest.raises(Unavailable, match="HOME LANG") as caught:
+    install(store.path.parents[1], "tap-show", script)
+    with pytest.raises(Unavailable, match=r"ALL_PROXY HOME HTTPS_PROXY HTTP_PROXY LANG PATH PWD") as caught:
         tap(store, program="tap-show").objects()
     assert "SYNCLINE" not in str(caught.value)
 
@@ -293,7 +298,7 @@ def test_what_is_secret_in_lists_is_not_told(store: Store) -> None:
     """Each text of the secret configuration is taken out of what a program says."""
     script = store.path.parent / "say.py"
     script.write_text("import json,sys; sys.exit(json.load(open(sys.argv[2]))['keys'][0]['key'] + ' is wrong')")
-    install(store.path.parent, "tap-say", script)
+    install(store.path.parents[1], "tap-say", script)
     with pytest.raises(Unavailable, match="••• is wrong") as caught:
         tap(store, program="tap-say", secret_config='{"keys": [{"key": "canary-1"}], "n": 1}').objects()
     assert "canary" not in str(caught.value)

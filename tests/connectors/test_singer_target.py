@@ -35,14 +35,17 @@ OBJECTS = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     install(tmp_path, "target-sample", SCRIPT)
-    return tmp_path
+    (tmp_path / "files").mkdir()
+    return tmp_path / "files"
 
 
 def target(folder: Path, fault: str = "", **settings: Any) -> SingerTarget:
     defaults = {s.name: s.default for s in SingerTarget.spec.settings}
     config = {"store": str(folder / "kept.json"), "fault": fault}
     given = {"program": "target-sample", "config": config, "secret_config": '{"token": "good-token"}'}
-    return SingerTarget({**defaults, **given, "objects": OBJECTS, **settings}, Context(programs=folder / "programs"))
+    return SingerTarget(
+        {**defaults, **given, "objects": OBJECTS, **settings}, Context((folder,), programs=folder.parent / "programs")
+    )
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:

@@ -101,10 +101,14 @@ def install() -> None:
 @install.command()
 @click.argument("requirement", metavar="NAME==VERSION")
 @click.option("--program", help="The program of the package; the package's name if not said.")
+@click.option(
+    "--direct-network", is_flag=True, help="Let it reach any network by itself, which programs without HTTP need."
+)
 @json_option
-def singer(requirement: str, *, program: str | None, as_json: bool) -> None:
+def singer(requirement: str, *, program: str | None, direct_network: bool, as_json: bool) -> None:
     """Install a Singer tap or target into an environment of its own, from the registry of Python packages."""
-    found = install_program(current().settings.data / "singer", requirement, program or "")
+    folder = current().settings.data / "singer"
+    found = install_program(folder, requirement, program or "", direct=direct_network)
     if as_json:
         print_json({"name": found.name, "version": found.version})
     else:
