@@ -6,12 +6,14 @@ called. What it makes is an ordinary connection of an ordinary connector.
 
 from __future__ import annotations
 
-from connectors.presets.document import Asked, Preset, PresetField, PresetObject, Said, Tested, parse
+from connectors.presets.document import Asked, Checked, Document, Preset, PresetField, PresetObject, Said, Tested, parse
 from connectors.presets.filling import Offer, answers_of, filled, offer, problems_with
 from connectors.presets.shelf import all_presets, find_preset, named
 
 __all__ = [
     "Asked",
+    "Checked",
+    "Document",
     "Offer",
     "Preset",
     "PresetField",

@@ -90,6 +90,21 @@ class Tested(Part, frozen=True):
     documentation: str
 
 
+class Document(Part, frozen=True):
+    """A page of the vendor's documentation; `dated` is the date that it bears, empty where it bears none."""
+
+    title: str
+    url: str
+    dated: str = ""
+
+
+class Checked(Part, frozen=True):
+    """Which pages of the vendor's documentation the preset was compared with last, and when."""
+
+    date: str
+    documents: list[Document]
+
+
 class Preset(Part, frozen=True):
     """A ready connection for one product.
 
@@ -111,6 +126,7 @@ class Preset(Part, frozen=True):
     fixed: dict[str, Any]
     objects: list[PresetObject]
     each: dict[str, Any] = {}
+    checked: Checked | None = None
     limits: list[Said] = []
 
     @property

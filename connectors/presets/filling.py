@@ -13,6 +13,7 @@ from rules.text import Message, msg
 
 _WHOLE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 OBJECTS = "objects"
+_SIGN_IN = "authentication"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def offer(preset: Preset, settings: Mapping[str, Any]) -> Offer:
     missing = tuple(s.name for s in preset.settings if s.required and s.name not in answers and not s.default)
     fresh = filled(preset, answers)
     kept = {name for name, template in preset.fixed.items() if set(placeholders(template)) & set(missing)}
+    if missing:  # the product is signed in to in another way now; who did so in the old one goes on with it
+        kept |= {_SIGN_IN, *(name for name in fresh if name not in settings)} - {OBJECTS}
     merged = {**settings, **{name: value for name, value in fresh.items() if name not in kept}}
     if OBJECTS in fresh:
         merged[OBJECTS] = _merged(settings.get(OBJECTS), fresh[OBJECTS])

@@ -41,7 +41,8 @@ def newer_shop(monkeypatch: pytest.MonkeyPatch) -> Preset:
     return made
 
 
-SHOP = {"kind": "connection", "name": "shop", "preset": "shopify", "settings": {"shop": "acme", "token": "env:SHOP"}}
+ANSWERS = {"shop": "acme", "app_id": "f00", "app_secret": "env:SHOP"}
+SHOP = {"kind": "connection", "name": "shop", "preset": "shopify", "settings": ANSWERS}
 
 
 def row(house: House, name: str = "shop") -> services.ConnectionRow:
@@ -56,7 +57,7 @@ def test_a_document_with_a_preset_is_written_out_and_comes_back(house: House) ->
     made = row(house)
     assert (made.connector, made.preset) == ("rest", named("shopify").reference)
     assert made.settings["base_url"].startswith("https://acme.myshopify.com/")
-    assert made.settings["key"] == "env:SHOP"
+    assert made.settings["client_secret"] == "env:SHOP"
     with house.db.begin() as tx:
         exported = services.to_document(tx, made)
         assert exported["preset"] == made.preset
@@ -72,10 +73,10 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"preset": "shopify@x", "connector": "rest"}, ("preset",)),
     ({"preset": 7}, ("preset",)),
     ({"connector": "sqlite"}, ("connector",)),
-    ({"settings": {"shop": "acme"}}, ("settings", "token")),
-    ({"settings": {"shop": "acme", "token": "plain"}}, ("settings", "token")),
-    ({"settings": {"shop": "a b", "token": "env:SHOP"}}, ("settings", "shop")),
-    ({"settings": {"shop": "acme", "token": "env:SHOP", "shpo": "x"}}, ("settings", "shpo")),
+    ({"settings": {"shop": "acme"}}, ("settings", "app_secret")),
+    ({"settings": {**ANSWERS, "app_secret": "plain"}}, ("settings", "app_secret")),
+    ({"settings": {**ANSWERS, "shop": "a b"}}, ("settings", "shop")),
+    ({"settings": {**ANSWERS, "shpo": "x"}}, ("settings", "shpo")),
     ({"settings": ["acme"]}, ("settings",)),
 ]
 
@@ -91,8 +92,8 @@ def test_the_schema_knows_presets() -> None:
     check = jsonschema.Draft202012Validator(schema.document_schema(schema.builtin_specs()))
     assert check.is_valid(SHOP)
     assert not check.is_valid({**SHOP, "settings": {"shop": "acme"}})
-    assert not check.is_valid({**SHOP, "settings": {"shop": "acme", "token": "plain"}})
-    assert not check.is_valid({**SHOP, "settings": {**SHOP["settings"], "shpo": "x"}})  # type: ignore[dict-item]
+    assert not check.is_valid({**SHOP, "settings": {**ANSWERS, "app_secret": "plain"}})
+    assert not check.is_valid({**SHOP, "settings": {**ANSWERS, "shpo": "x"}})
     assert not check.is_valid({**SHOP, "preset": "shopyfi"})
     assert not check.is_valid({"kind": "connection", "name": "shop"})
 
@@ -118,20 +119,18 @@ def test_a_form_makes_a_connection(admin_client: FlaskClient, house: House) -> N
         "name": "shop",
         "label": "Our shop",
         PREFIX + "shop": "acme",
-        PREFIX + "token": "",
+        PREFIX + "app_id": "f00",
+        PREFIX + "app_secret": "",
         PREFIX + "language": "zh",
     }
-    assert (
-        "Access token of the custom app: This is needed."
-        in admin_client.post(url, data={**sent, "action": "test"}).text
-    )
+    assert "Client secret: This is needed." in admin_client.post(url, data={**sent, "action": "test"}).text
     refused = admin_client.post(url, data=sent)
     assert refused.status_code == 422
     assert "This is needed." in refused.text
-    answer = admin_client.post(url, data={**sent, PREFIX + "token": "s3cret-token"})
+    answer = admin_client.post(url, data={**sent, PREFIX + "app_secret": "s3cret-token"})
     assert answer.headers["Location"].endswith("/connections/shop/")
     made = row(house)
-    assert made.settings["key"] == "vault:connection/shop/key"
+    assert made.settings["client_secret"] == "vault:connection/shop/client_secret"
     assert made.settings["objects"][0]["label"] == "客户"
     assert "s3cret-token" not in str(made)
 
@@ -200,14 +199,15 @@ def test_a_newer_preset_is_offered(admin_client: FlaskClient, house: House, newe
 
 
 def shelf_settings() -> dict[str, Any]:
-    return filled(all_presets()[[p.name for p in all_presets()].index("shopify")], SHOP["settings"])  # type: ignore[arg-type]
+    return filled(all_presets()[[p.name for p in all_presets()].index("shopify")], ANSWERS)
 
 
 def test_an_edited_connection_keeps_its_preset(admin_client: FlaskClient, house: House) -> None:  # noqa: F811
     """Editing a connection as an ordinary one does not make it forget its preset."""
     services.create(house, SHOP, ANN)
     assert admin_client.get("/connections/shop/edit").status_code == 200
-    data = {PREFIX + name: str(value) for name, value in row(house).settings.items() if name not in ("objects", "key")}
+    kept = {n: v for n, v in row(house).settings.items() if n not in ("objects", "client_secret")}
+    data = {PREFIX + n: json.dumps(v) if isinstance(v, dict) else str(v) for n, v in kept.items()}
     data |= {PREFIX + "objects": json.dumps(row(house).settings["objects"]), "version": "1", PREFIX + "rate": "9"}
     assert admin_client.post("/connections/shop/edit", data=data).status_code == 302
     assert (row(house).settings["rate"], row(house).preset) == (9, named("shopify").reference)

@@ -146,6 +146,10 @@ def test_a_newer_version_keeps_what_people_did() -> None:
     assert [o["name"] for o in found.settings["objects"]] == ["customers", "extra"]
     assert ("objects.customers.label", None, "Customers") in found.changes
     assert offer(preset, filled(preset, ANSWERS)).changes == ()
+    old = {"base_url": "https://a.example/api/main", "authentication": "key_header", "key": "env:K"}
+    found = offer(acme(fixed={**document_of(TEXT)["fixed"], "rate": 7}), old)
+    assert (found.missing, found.settings["authentication"]) == (("token",), "key_header")
+    assert {"token", "rate", "headers"}.isdisjoint(found.settings)
     bare = acme(objects=[], each={})
     assert offer(bare, filled(bare, ANSWERS)).changes == ()
     assert offer(preset, {**filled(preset, ANSWERS), "objects": "?"}).settings["objects"][0]["name"] == "customers"

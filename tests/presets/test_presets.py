@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import re
 import time
@@ -104,6 +105,10 @@ def test_a_preset_is_whole(preset: Preset, vendor: Vendor) -> None:
     for language in ("en", "zh"):
         answers = {**vendor.answers, "language": language}
         assert answers_of(preset, filled(preset, answers)).items() >= answers.items()
+    for page, date in ((page, c.date) for c in (preset.checked,) if c for page in c.documents):
+        assert page.title
+        assert page.url.startswith("https://")
+        assert not page.dated or dt.date.fromisoformat(page.dated) <= dt.date.fromisoformat(date)
     for text in said(preset):
         assert text.en.strip()
         assert text.zh.strip()
