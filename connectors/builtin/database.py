@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_flavor import Flavor
 from connectors.builtin.database_idle import KEPT, key_of
-from connectors.builtin.database_queries import QUERY, READ_ONLY, Query, queries
+from connectors.builtin.database_queries import QUERY, Query, queries
 from connectors.builtin.database_read import Reader
 from connectors.builtin.database_types import Table
 from connectors.builtin.database_write import Writer
@@ -113,8 +113,8 @@ class Database(Connector):
         """Yield a connection; errors of the driver become errors of `connectors.errors`."""
         try:
             with self._engine.connect() as connection:
-                if object_name in self._queries and (only := READ_ONLY.get(connection.dialect.name)):
-                    connection.exec_driver_sql(only)
+                if object_name in self._queries:
+                    self.flavor.only_reads(connection)
                 yield connection
         except sa.exc.DBAPIError as error:
             raise self.flavor.fault(error.orig or error, object_name) from error.orig

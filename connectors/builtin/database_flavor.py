@@ -12,7 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.builtin.database_filter import ColumnTests
-from connectors.builtin.database_queries import Query
+from connectors.builtin.database_queries import READ_ONLY, Query
 from connectors.builtin.database_types import Column, Decoded, Table, decode
 from connectors.errors import ConnectorError
 from connectors.spi import ObjectInfo
@@ -167,6 +167,11 @@ class Flavor(ABC):
     @abstractmethod
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Prepare a transaction that writes: wait for locks at most `timeout` seconds."""
+
+    def only_reads(self, connection: sa.Connection) -> None:
+        """Let the next transaction change nothing, where the database has such a kind."""
+        if only := READ_ONLY.get(connection.dialect.name):
+            connection.exec_driver_sql(only)
 
     @abstractmethod
     def loader(self, connection: sa.Connection, source: sa.TableClause, table: Table) -> Loader:

@@ -2,7 +2,7 @@
 
 It always stands inside another SELECT, where databases take nothing that changes data; what is more than one SELECT, or
 may be for some database, is refused before it is sent. It is read in a transaction that only reads where the database
-has such; what its functions do beside that is up to the rights of the connection's user.
+has such, and that is never committed; what its functions do beside that is up to the rights of the connection's user.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _CHANGES = frozenset(
     {
         *("ALTER", "CALL", "COPY", "CREATE", "DELETE", "DROP", "EXEC", "EXECUTE", "GRANT", "INSERT", "INTO", "LOCK"),
         *("MERGE", "REVOKE", "TRUNCATE", "UPDATE", "VACUUM"),
+        # what runs statements of another server or program, where no transaction of ours holds them back
+        *("DBLINK", "DBLINK_EXEC", "DBMS_SQL", "LOAD_EXTENSION", "OPENDATASOURCE", "OPENQUERY", "OPENROWSET"),
+        *("QUERY_TO_XML", "SYS_EXEC", "SYS_EVAL", "XP_CMDSHELL"),
     }
 )
 
@@ -45,11 +48,16 @@ _UNCLEAR = msg(
 READ_ONLY: Mapping[str, str] = {
     "postgresql": "SET TRANSACTION READ ONLY",
     "cockroachdb": "SET TRANSACTION READ ONLY",
+    "hana": "SET TRANSACTION READ ONLY",
     "oracle": "SET TRANSACTION READ ONLY",
     "mysql": "START TRANSACTION READ ONLY",
     "mariadb": "START TRANSACTION READ ONLY",
 }
-"""What keeps the functions of a query from changing data, by dialect; the others have nothing like it."""
+"""What keeps the functions of a query from changing data, by dialect.
+
+Firebird's drivers say it otherwise (`dialect_read_only`). SQL Server has nothing like it, but its functions cannot
+change data either. Whatever a query does, its transaction is never committed.
+"""
 
 QUERIES_SETTING = Setting(
     "queries",

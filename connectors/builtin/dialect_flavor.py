@@ -12,7 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ClauseList
 
-from connectors.builtin import dialect_catalog, dialect_errors, dialect_values
+from connectors.builtin import dialect_catalog, dialect_errors, dialect_read_only, dialect_values
 from connectors.builtin.database_filter import CannotTest, ColumnTests
 from connectors.builtin.database_flavor import Fetched, Flavor, Loader, Refusal, many
 from connectors.builtin.database_queries import Query
@@ -104,6 +104,14 @@ class DialectFlavor(Flavor):
         """Return rows as typed columns; the place of the last one as values that JSON can hold."""
         found = super().fetched(rows, columns)
         return Fetched(found.columns, found.height, [dialect_values.text_of(value) for value in found.last], found.rows)
+
+    def only_reads(self, connection: sa.Connection) -> None:
+        """Let the next transaction change nothing, by a statement or by the driver."""
+        begin = dialect_read_only.BEGIN.get(connection.dialect.driver)
+        if begin is None:
+            super().only_reads(connection)
+        else:
+            begin(connection)
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:
         """Nothing that would be the same everywhere."""

@@ -22,11 +22,11 @@ from connectors.builtin import dialect_errors, dialect_values
 from connectors.builtin.database_types import Column
 from connectors.builtin.dialect import AnyDatabase
 from connectors.builtin.dialect_url import arguments, check_password, file_of
-from connectors.errors import AuthFailed, Forbidden, Misconfigured, ObjectMissing, Unavailable
-from connectors.spi import Connector, Context
+from connectors.errors import AuthFailed, ConnectorError, Forbidden, Misconfigured, ObjectMissing, Unavailable
+from connectors.spi import Connector, Context, ReadRequest
 from connectors.testing import EXTREMES, ConnectorConformance, Settings
 from rules.schema import Change, Field, FieldType, Op, Schema
-from tests.connectors.databases import everything, fill, run
+from tests.connectors.databases import everything, fill, rows, run
 from tests.connectors.test_postgresql import NATIVE as POSTGRESQL
 
 FIREBIRD: Mapping[FieldType, str] = {
@@ -345,3 +345,25 @@ def test_places_survive_as_json(value: Any) -> None:
     }  # fmt: skip
     column = Column(Field("x", kinds.get(type(value), FieldType.TEXT)), "")
     assert dialect_values.value_of(column, json.loads(json.dumps(dialect_values.text_of(value)))) == value
+
+
+def test_own_sql_of_firebird_changes_nothing(shop: Callable[..., AnyDatabase], firebird_url: str) -> None:
+    """A procedure that writes can be selected from, but not in a transaction that only reads; tables are written."""
+    run(
+        firebird_url,
+        "CREATE PROCEDURE sold RETURNS (nr integer) AS BEGIN INSERT INTO bare VALUES (9, 'sold');"
+        " FOR SELECT nr FROM bare INTO :nr DO SUSPEND; END",
+    )
+    queries = {"sold": {"sql": "SELECT nr FROM sold", "key": "nr"}, "known": {"sql": "SELECT * FROM bare", "key": "nr"}}
+    source = shop(queries=queries)
+    for _ in range(2):  # the second time with a connection that was used before
+        with pytest.raises(ConnectorError, match="read"):
+            everything(source, "sold")
+        schema = source.schema("known")
+        assert [row for page in source.read(ReadRequest("known", schema)) for row in page.records["nr"]] == [1, 2]
+        with source.session("known") as connection, pytest.raises(sa.exc.DatabaseError, match="read-only transaction"):
+            connection.exec_driver_sql("INSERT INTO bare VALUES (8, 'x')")
+    new = pl.DataFrame({"code": ["a"], "nr": [1]})
+    source.write("line", source.schema("line"), [Change(Op.CREATE, "code", new)])
+    assert rows(firebird_url, "SELECT nr FROM bare ORDER BY nr") == [(1,), (2,)]
+    assert rows(firebird_url, "SELECT code FROM line") == [("a",)]

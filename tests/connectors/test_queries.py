@@ -140,6 +140,9 @@ def test_one_select(sql: str) -> None:
         "SELECT 1 /*M!1 INTO OUTFILE '/t' */", 'SELECT "\\" , \'") x INTO OUTFILE \' -- \'',  # of MariaDB and MySQL
         "SELECT 1 AS [a'] ) x DROP TABLE t SELECT 1 FROM (SELECT 1 -- ']",  # a name of SQL Server
         "SELECT 1 ` ; DROP TABLE t; `", "SELECT $x$ ; $x$",
+        # statements of others, which no transaction of ours holds back
+        "SELECT * FROM OPENQUERY(erp, 'DELETE FROM t')", "SELECT * FROM OpenRowset('a', 'b', 'EXEC x')",
+        "SELECT dblink_exec('x', 'DELETE FROM t')", "SELECT sys_exec('rm')",
     ],
 )  # fmt: skip
 def test_anything_else(sql: str) -> None:
