@@ -6,17 +6,19 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import client_of, events
-from webapp.audit import sentences
+from webapp.audit import personal, sentences
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.audit.views import instant
 from webapp.extensions import Actor, House
+from webapp.vault import people
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -201,3 +203,43 @@ def test_permissions(app: Flask, log: House):
 def test_nothing_found_says_what_to_do(admin_client: FlaskClient):
     """An empty list says how to find more."""
     assert "Widen the dates" in admin_client.get("/audit/?text=nothing-like-this").text
+
+
+def test_personal_values_are_shown_until_they_are_erased(house: House, admin_client: FlaskClient):
+    """Page, API and file show personal values in clear; behind an erasure they say that they are gone."""
+    change = {"email": "ann@example.com", "active": True}
+    with house.db.begin() as tx:
+        record(tx, Actor("user", "wei"), START, Event(Tag.USER_UPDATED, Subject("user", "ann"), None, change))
+    event = events(house, "access:user:updated")[-1]
+    page, answer, export = f"/audit/{event.id}", f"/api/v1/audit/{event.id}", "/api/v1/audit/export?subject=ann"
+    assert "ann@example.com" in admin_client.get(page).text
+    assert admin_client.get(answer).json["after"] == change
+    assert "ann@example.com" in admin_client.post(export).text
+    assert not [
+        word for word in "0123456789+/=xqzjk" if event.id in _found(admin_client, f"text={quote(word)}&subject=ann")
+    ]
+    with house.db.begin() as tx:
+        assert people.destroy(tx, personal.person("user", "ann", None))
+    shown = admin_client.get(page).text
+    assert "erased" in shown
+    assert "$erased" not in shown
+    assert admin_client.get(answer).json["after"] == {"email": {"$erased": True}, "active": True}
+    assert "ann@example.com" not in admin_client.post(export).text
+
+
+def _found(client: FlaskClient, query: str) -> list[int]:
+    return [item["id"] for item in client.get(f"/api/v1/audit/?{query}").json["items"]]
+
+
+def test_the_log_is_readable_where_the_vault_is_not(house: House, admin_client: FlaskClient):
+    """Without the key of the vault the log says that it cannot show personal values, and why."""
+    with house.db.begin() as tx:
+        record(
+            tx, Actor("user", "wei"), START, Event(Tag.USER_UPDATED, Subject("user", "ann"), None, {"email": "a@b.c"})
+        )
+    event = events(house, "access:user:updated")[-1]
+    house.settings.key_file.unlink()
+    house.settings.key_file.write_text(f"{'A' * 43}=\n")
+    house.settings.key_file.chmod(0o600)
+    after = admin_client.get(f"/api/v1/audit/{event.id}").json["after"]
+    assert "is not in" in after["email"]["$unreadable"]

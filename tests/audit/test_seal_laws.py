@@ -51,6 +51,17 @@ def stored(leaves: list[bytes]) -> Tree:
 TREE = stored(LEAVES)
 
 
+def test_roots_are_those_of_certificate_transparency():
+    """The published example trees of RFC 6962's authors, whose hashes RFC 9162 keeps, have their published roots."""
+    entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+    leaves = [leaf_hash(bytes.fromhex(entry)) for entry in entries]
+    known = {
+        1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        8: "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+    }
+    assert {size: root_of(leaves[:size]).hex() for size in known} == known
+
+
 @given(st.integers(0, len(LEAVES)))
 def test_roots_are_those_of_the_definition(size: int):
     """The growing edge, the stored tree and the definition give the same root, also after the edge was stored."""
@@ -144,6 +155,14 @@ def test_signatures_are_ed25519_over_the_text():
     key = PublicKey.parse(str(SIGNER.public))
     assert key == SIGNER.public
     assert opened(note, [key]) == ("a\n1\n", (key,))
+
+
+def test_a_note_of_others_is_read():
+    """The example of the format's authors verifies under their key."""
+    key = PublicKey.parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+    text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+    signature = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+    assert opened(f"{text}\n\u2014 PeterNeumann {signature}\n", [key]) == (text, (key,))
 
 
 @pytest.mark.parametrize(

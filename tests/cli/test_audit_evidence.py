@@ -50,6 +50,8 @@ def test_keys_are_rotated_and_the_state_is_shown(syncline: CommandLine):
 def test_a_person_is_held_exported_and_erased(syncline: CommandLine):
     """A hold forbids to erase a person; afterwards the values are gone and the events are still there."""
     syncline("user", "create", "ann", "--name", "Ann", "--email", "ann@example.com", "--role", "Viewer")
+    with syncline.house.db.read() as tx:
+        assert "ann@example.com" not in repr(tx.execute(sa.select(audit_event)).all())
     assert "ann@example.com" in syncline("audit", "person", "export", "--user", "ann").out
     assert syncline("audit", "hold", "place", "case", "--reason", "court", "--kind", "user").code == 0
     assert syncline("audit", "person", "erase", "--user", "ann", "--yes").code == 1

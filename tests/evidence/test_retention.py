@@ -221,7 +221,7 @@ def test_damaged_values_are_shown_as_erased(guarded: House):
     with guarded.db.begin() as tx:
         after = tx.scalar(sa.select(audit_event.c.after).where(audit_event.c.subject_kind == "user"))
         text = after["email"][personal.MARK]
-        for damaged in (text[:-4], "x:y", f"{text.partition(':')[0]}:%"):
+        for damaged in (text[:-4], text[:32], "x:y", ""):
             tx.execute(sa.update(audit_event).values(after={"email": {personal.MARK: damaged}}))
             event = next(personal.shown(tx, tx.execute(sa.select(audit_event)).all()))
             assert event.after == {"email": {personal.ERASED: True}}

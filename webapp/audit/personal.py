@@ -68,6 +68,17 @@ def shown(tx: sa.Connection, events: Iterable[Any]) -> Iterator[Any]:
             yield _Shown(event, _read(event.before, values), _read(event.after, values)) if event and texts else event
 
 
+def worded(event: Any, erased: str) -> Any:
+    """Return an event for a page: `erased` stands in the place of values that are gone."""
+    before, after = (
+        {name: erased if part == {ERASED: True} else part for name, part in side.items()}
+        if isinstance(side, Mapping)
+        else side
+        for side in (event.before, event.after)
+    )
+    return _Shown(event, before, after)
+
+
 class _Shown:
     """An event's row with other values."""
 

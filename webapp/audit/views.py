@@ -64,6 +64,7 @@ class AuditView(RoomView):
             event = next(personal.shown(connection, [queries.get(connection, event_id)]))
         if event is None:
             abort(404)
+        event = personal.worded(event, _("erased"))
         both = isinstance(event.before, dict) and isinstance(event.after, dict)
         changes = difference(event.before, event.after) if both else None
         shown = {"event": event, "sentence": sentences.sentence(event), "changes": changes, "flat": flat}

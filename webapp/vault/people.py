@@ -7,7 +7,6 @@ from then on; copies that hold the key too have to be let go by their own retent
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import secrets
@@ -22,14 +21,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.audit import hooks
 from webapp.extensions import House, to_json
-from webapp.vault.errors import SecretMissing
+from webapp.vault.errors import SecretMissing, VaultError
 from webapp.vault.models import vault_secret
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
 from webapp.vault.sealing import Owner, seal
 from webapp.vault.services import get, keyring, lock
 
 PERSON = "person"
+_OWNER = hashlib.sha256().digest_size
+_SIGNS = 0x2800
+"""Hidden values are written in 256 signs that occur in no word (Braille patterns), so that no search meets them."""
 _KEY = "key"
+UNREADABLE = "$unreadable"
+"""What is shown in the place of a value while the vault cannot be read: `{"$unreadable": why}`."""
 
 
 class PersonGuard:
@@ -39,29 +43,34 @@ class PersonGuard:
         self._house = house
 
     def hide(self, tx: sa.Connection, person: str, values: dict[str, Any]) -> dict[str, str]:
-        """Return each value as `owner:base64`, under the person's key, which is made at first use."""
+        """Return each value as a text, under the person's key, which is made at first use."""
         owner = _owner(person)
         key = AESGCM(_made(tx, keyring(self._house), owner, self._house.clock()))
-        return {name: f"{owner.name}:{_encrypted(key, owner, value)}" for name, value in values.items()}
+        return {name: _encrypted(key, owner, value) for name, value in values.items()}
 
     def show(self, tx: sa.Connection, hidden: list[str]) -> dict[str, Any]:
         """Return the values that can still be read; a key that is gone, or another one, shows none."""
         found: dict[str, Any] = {}
-        ciphers: dict[str, AESGCM | None] = {}
+        ciphers: dict[str, AESGCM | str | None] = {}
         for text in hidden:
-            name, _, body = text.partition(":")
+            name, body = _parts(text)
             if name not in ciphers:
                 ciphers[name] = self._cipher(tx, name)
             cipher = ciphers[name]
-            if cipher is not None:
+            if isinstance(cipher, AESGCM):
                 found |= _decrypted(cipher, name, text, body)
+            elif cipher is not None:
+                found[text] = {UNREADABLE: cipher}
         return found
 
-    def _cipher(self, tx: sa.Connection, name: str) -> AESGCM | None:
+    def _cipher(self, tx: sa.Connection, name: str) -> AESGCM | str | None:
+        """Return what decrypts a person's values: None where the key was destroyed, or why it cannot be had now."""
         try:
             return AESGCM(base64.b64decode(get(tx, keyring(self._house), Owner(PERSON, name), _KEY)))
         except SecretMissing:
             return None
+        except VaultError as error:  # the log has to be readable also where the vault is not
+            return str(error.message)
 
 
 def register(house: House) -> None:
@@ -98,12 +107,21 @@ def _made(tx: sa.Connection, keys: KeyProvider, owner: Owner, at: datetime) -> b
 
 def _encrypted(key: AESGCM, owner: Owner, value: Any) -> str:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return base64.b64encode(nonce + key.encrypt(nonce, to_json(value).encode(), owner.name.encode())).decode()
+    body = nonce + key.encrypt(nonce, to_json(value).encode(), owner.name.encode())
+    return "".join(chr(_SIGNS + byte) for byte in bytes.fromhex(owner.name) + body)
 
 
-def _decrypted(key: AESGCM, name: str, text: str, body: str) -> dict[str, Any]:
+def _parts(text: str) -> tuple[str, bytes]:
+    """Return the owner's name and the ciphertext; what cannot be read belongs to nobody."""
     try:
-        raw = base64.b64decode(body, validate=True)
-        return {text: json.loads(key.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], name.encode()))}
-    except (binascii.Error, InvalidTag, ValueError):
+        raw = bytes(ord(sign) - _SIGNS for sign in text)
+    except ValueError:
+        raw = b""
+    return raw[:_OWNER].hex() or "-", raw[_OWNER:]
+
+
+def _decrypted(key: AESGCM, name: str, text: str, body: bytes) -> dict[str, Any]:
+    try:
+        return {text: json.loads(key.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], name.encode()))}
+    except (InvalidTag, ValueError):
         return {}
