@@ -36,11 +36,20 @@ _SHORTEST: Mapping[FieldType, int] = {FieldType.DATETIME: 20, FieldType.LOCAL_DA
 _OLDEST = pl.CompatLevel.oldest()
 
 
+def is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are valid UTF-8, several times as fast as by decoding them."""
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
 def plain_frame(columns: Mapping[str, Any], schema: Schema) -> pl.DataFrame:
-    """Return Arrow arrays of texts as columns, in the types of their fields where they are plain."""
+    """Return Arrow arrays as columns, those of texts in the types of their fields where they are plain."""
     made = {}
     for name, texts in columns.items():
-        plain = plain_array(texts, schema[name]) if name in schema else None
+        plain = plain_array(texts, schema[name]) if name in schema and pa.types.is_string(texts.type) else None
         made[name] = texts if plain is None else plain
     return pl.DataFrame(pl.from_arrow(pa.table(made)))
 

@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-import polars as pl
-
 from connectors.builtin.files_csv_scan import Dialect, Scanner
 from connectors.builtin.files_options import AUTO, CODECS, Options
+from connectors.plain_texts import is_utf8
 
 _BLOCK = 1024 * 1024
 _LOOKED_AT = 50
@@ -59,18 +58,10 @@ def _is_utf8(file: BinaryIO) -> bool:
     while block := file.read(_BLOCK):
         data = rest + block
         end = _whole(data)
-        if not _valid(data[:end]):
+        if not is_utf8(data[:end]):
             return False
         rest = data[end:]
-    return _valid(rest)
-
-
-def _valid(data: bytes) -> bool:
-    try:
-        pl.Series([data], dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:
-        return False
-    return True
+    return is_utf8(rest)
 
 
 def _whole(data: bytes) -> int:

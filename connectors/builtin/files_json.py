@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +32,10 @@ from rules.text import Message, msg
 
 LARGEST = 512 * 1024 * 1024
 _STYLE_RECORDS = 1_000
+_FIRST = 1024 * 1024
+_MOST = 32 * 1024 * 1024
+_SEEN = 65536
+"""Bytes by which the length of a line is judged."""
 Place = tuple[int, bytes]
 
 
@@ -95,7 +102,7 @@ class JsonRecords(ABC):
                 shown = short(text.decode(errors="replace"), 300)
                 rejects.append(Reject(self.place.format(place), shown, _no_record(record)))
         columns = columns_of(good, schema.names, as_json)
-        return RawPage(columns, places, texts, rejects, found[-1][0], first)
+        return RawPage(columns, places, texts, rejects, found[-1][0] if found else 0, first)
 
 
 class JsonLinesFile(JsonRecords):
@@ -114,24 +121,43 @@ class JsonLinesFile(JsonRecords):
         """Yield the records behind a line, those of a page at once where each is what its fields want."""
         lines = Lines(schema)
         as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
-        with self.path.open("rb") as file:
-            source = islice(_without_mark(file), after, None)
-            while taken := list(islice(source, size)):
-                page = self._at_once(lines, taken, after, first)
-                if page is None:
-                    found = [(n, line.rstrip(b"\r\n")) for n, line in enumerate(taken, after + 1) if line.strip()]
-                    page = self._page(found, schema, as_json, first) if found else None
-                after += len(taken)
-                if page is not None:
-                    first += page.columns.height
-                    yield page
+        for text in self._texts(after, size):
+            taken = cache(BytesIO(text).readlines)
+            columns = lines.block(text)
+            for start in range(0, len(taken()) if columns is None else columns.height, size):
+                if columns is None:
+                    page = self._closely(lines, taken()[start : start + size], after, as_json)
+                else:
+                    page = _page_of(columns.slice(start, size), after, partial(_line, taken, start))
+                after = page.end
+                yield replace(page, first=first)
+                first += page.columns.height
 
-    def _at_once(self, lines: Lines, taken: list[bytes], after: int, first: int) -> RawPage | None:
+    def _texts(self, after: int, size: int) -> Iterator[bytes]:
+        """Yield whole lines behind a line, about `size` at a time."""
+        left, wanted = b"", _FIRST
+        with self.path.open("rb") as file:
+            file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
+            for _ in islice(file, after):
+                pass
+            while data := file.read(wanted):
+                end = data.rfind(b"\n") + 1
+                if not end:
+                    left += data
+                    continue
+                yield b"".join((left, memoryview(data)[:end]))
+                left = data[end:]
+                count = max(data.count(b"\n", 0, _SEEN), 1)
+                wanted = max(_FIRST // 16, min(_MOST, min(end, _SEEN) * size // count))
+        if left:
+            yield left
+
+    def _closely(self, lines: Lines, taken: list[bytes], after: int, as_json: Sequence[str]) -> RawPage:
         columns = lines.columns(taken)
-        if columns is None:
-            return None
-        texts = Texts(len(taken), lambda row: taken[row].rstrip(b"\r\n").decode(errors="replace"))
-        return RawPage(columns, range(after + 1, after + len(taken) + 1), texts, [], after + len(taken), first)
+        if columns is not None:
+            return _page_of(columns, after, partial(_line, lambda: taken, 0))
+        found = [(n, line.rstrip(b"\r\n")) for n, line in enumerate(taken, after + 1) if line.strip()]
+        return replace(self._page(found, lines.schema, as_json, 0), end=after + len(taken))
 
     def merge(self, overlay: Overlay, target: Path) -> None:
         """Write the file anew: untouched lines as they are, new records behind them."""
@@ -227,6 +253,15 @@ class JsonFile(JsonRecords):
             msg("Write the file again, or correct it at that place."),
             object_name=self.path.name,
         )
+
+
+def _line(taken: Callable[[], list[bytes]], start: int, row: int) -> str:
+    return taken()[start + row].rstrip(b"\r\n").decode(errors="replace")
+
+
+def _page_of(columns: pl.DataFrame, after: int, text: Callable[[int], str]) -> RawPage:
+    end = after + columns.height
+    return RawPage(columns, range(after + 1, end + 1), Texts(columns.height, text), [], end, 0)
 
 
 def _without_mark(file: BinaryIO) -> Iterator[bytes]:

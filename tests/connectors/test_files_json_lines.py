@@ -16,7 +16,8 @@ from tests.connectors.test_files_folder import files
 
 VALUES = st.sampled_from(
     ("1", "-7", "1.50", "1e3", "1E-2", "9223372036854775808", "true", "null", '"x"', '"1.5"', '""', '"2024-01-31"',
-     '{"b": 1, "a": 1.0}', "[1,2.50]", '"客户\\u00e9"', "01", "12345678901234567890.125", "1e400"),
+     '{"b": 1, "a": 1.0}', "[1,2.50]", '"客户\\u00e9"', "01", "12345678901234567890.125", "1e400",
+     "NaN", "-Infinity", '"1e3"', '".5"', '"Nancy"', '"NaN"', '"}"', '"\\ud800"', '{"}": "{"}'),
 )  # fmt: skip
 
 
@@ -35,7 +36,8 @@ KINDS = (
 )
 LINES = st.lists(
     st.lists(VALUES, min_size=1, max_size=4).map(_object)
-    | st.sampled_from(("", "  ", "[1]", "{broken", '{"m0": 1} {"m0": 2}', '{"m0": 1, "m0": 2}', "\udcff")),
+    | st.sampled_from(("", "  ", '{"m0":', "1}", '{"m0": {}', ' {"m0": "1"} ', "[1]", "{broken",
+                       '{"m0": 1} {"m0": 2}', '{"m0": 1, "m0": 2}', "\udcff")),
     max_size=6,
 )  # fmt: skip
 
@@ -43,7 +45,9 @@ LINES = st.lists(
 def read(folder: Path, schema: Schema, *, fast: bool) -> tuple[list[Any], ...]:
     with pytest.MonkeyPatch.context() as patch:
         if not fast:
+            patch.setattr(files_json.Lines, "block", lambda *_: None)
             patch.setattr(files_json.Lines, "columns", lambda *_: None)
+        patch.setattr(files_json, "_FIRST", 48)
         pages = list(files(folder).read(ReadRequest("a.jsonl", schema, page_size=2)))
     rejects = [(r.place, r.raw, str(r.message), r.field) for page in pages for r in page.rejects]
     return (
@@ -60,3 +64,20 @@ def test_both_ways_say_the_same(tmp_path: Path, lines: list[str], kinds: list[Fi
     (tmp_path / "a.jsonl").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     schema = Schema(tuple(Field(f"m{n}", kind, scale=2) for n, kind in enumerate(kinds)))
     assert read(tmp_path, schema, fast=True) == read(tmp_path, schema, fast=False)
+
+
+def test_a_read_goes_on_behind_any_page(tmp_path: Path) -> None:
+    """Lines behind any place are those that would have followed, and are shown as they are."""
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"m0": {n}}}\r\n' for n in range(50)), "utf-8-sig", newline="")
+    connector = files(tmp_path)
+    schema = Schema((Field("m0", FieldType.INTEGER),))
+    pages = list(connector.read(ReadRequest("a.jsonl", schema, page_size=7)))
+    assert [row for page in pages for row in page.records.rows()] == [(n,) for n in range(50)]
+    for page in pages:
+        rest = connector.read(ReadRequest("a.jsonl", schema, page_size=7, after=page.position))
+        assert [row for later in rest for row in later.records.rows()] == [
+            (n,) for n in range(page.position["place"], 50)
+        ]
+    wrong = Schema((Field("m0", nullable=False, type=FieldType.INTEGER), Field("m1", nullable=False)))
+    (reject, *_) = next(connector.read(ReadRequest("a.jsonl", wrong, after=pages[0].position))).rejects
+    assert (reject.place, reject.raw) == ("line 8", '{"m0": 7}')
