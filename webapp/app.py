@@ -32,6 +32,7 @@ from webapp.events import sources
 from webapp.events import views as events
 from webapp.extensions import House, open_house
 from webapp.rulebook import api as rulebook_api
+from webapp.rulebook import titles
 from webapp.rulebook import views as rulebook
 from webapp.runs import api as runs_api
 from webapp.runs import views as runs
@@ -81,6 +82,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     sources.register()
     people.register(house)
     cases.register(app)
+    titles.register(app)
     assets.register(app)
     language.register(app)
     problems.register(app)

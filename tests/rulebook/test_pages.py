@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from lxml import html
 
 from tests.rulebook.conftest import ANNA, BEN, document
 from webapp.extensions import House
@@ -208,6 +209,30 @@ def test_schedule_in_words(console: House, admin_client: FlaskClient) -> None:
     assert "08:00</span>" in text
     assert "never fires" in admin_client.get("/rules/schedule-words?schedule_kind=cron&schedule_cron=x").text
     assert admin_client.get("/rules/schedule-words?schedule_kind=daily&timezone=Nowhere/At-All").status_code == 200
+
+
+def test_the_schedule_alone_is_sent_to_be_put_into_words(made: House, admin_client: FlaskClient) -> None:
+    """The picker's address holds neither the form's token nor all else that the form holds, and stays short."""
+    page = html.fromstring(admin_client.get("/rules/customers/behaviour").text)
+    (words,) = page.xpath("//*[@id='schedule-words']")
+    names = words.get("hx-params").split(",")
+    assert all(page.xpath(f"//*[@name='{name}']") for name in names)
+    assert {name.partition("_")[0] for name in names} == {"schedule", "timezone"}
+
+
+def test_how_long_parked_records_wait_is_set(made: House, admin_client: FlaskClient) -> None:
+    """The time after which parked records are discarded is entered, told in words, checked and taken out again."""
+    form = form_of(admin_client, "/rules/customers/behaviour")
+    admin_client.post("/rules/customers/behaviour", data={**form, "expire": " 30d "})
+    assert row(made).document["errors"]["expire"] == "30d"
+    assert "discarded" in admin_client.get("/rules/customers").text
+    form = form_of(admin_client, "/rules/customers/behaviour")
+    assert form["expire"] == "30d"
+    answer = admin_client.post("/rules/customers/behaviour", data={**form, "expire": "soon"}, follow_redirects=True)
+    assert "is-invalid" in answer.text
+    form = form_of(admin_client, "/rules/customers/behaviour")
+    admin_client.post("/rules/customers/behaviour", data={**form, "expire": ""})
+    assert "errors" not in row(made).document
 
 
 def test_publish_and_roll_back(made: House, admin_client: FlaskClient) -> None:

@@ -8,12 +8,15 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from lxml import html
 
 from tests.runs.conftest import ADMIN, RULE, World
 from tests.webapp.conftest import admin_client, app, client, client_of, settings  # noqa: F401 - fixtures
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
+from webapp.runs.execution import execute
 from webapp.runs.models import run
+from webapp.runs.requests import start
 
 
 @pytest.fixture
@@ -65,6 +68,46 @@ def test_a_range_is_run_for(ruled: House, admin_client: FlaskClient):  # noqa: F
     assert _latest(ruled)[2]["range"] == {"field": "id", "from": "3", "to": None}
     for empty in ({**given, "start": ""}, {**given, "how": "keys"}):
         assert admin_client.post("/runs/part", data=empty).status_code == 409
+    wrong = admin_client.post("/runs/part", data={**given, "start": "many"})
+    assert "holds nothing like this. Write it like 42." in wrong.text
+
+
+def test_the_fields_of_the_side_that_is_read_are_offered(ruled: House, admin_client: FlaskClient):  # noqa: F811
+    """Where both sides are read, choosing one brings its fields: what the browser asks for then holds them."""
+    rulebook.create(ruled, {**RULE, "name": "both", "direction": "two_way"}, ADMIN)
+    rulebook.publish(ruled, "both", ADMIN)
+    left = admin_client.get("/runs/part?rule=both&how=range").text
+    asks = html.fromstring(left).xpath("//select[@name='side']")[0].attrib
+    assert (asks["hx-get"], asks["hx-params"], asks["hx-target"]) == ("/runs/part", "rule,how,side", "#f-field")
+    right = admin_client.get("/runs/part?rule=both&how=range&side=right").text
+    offered = [html.fromstring(page).xpath("//select[@id='f-field']/option/@value") for page in (left, right)]
+    assert "phone" in offered[0]
+    assert "tel" in offered[1]
+
+
+def test_records_that_are_not_there_are_told(ruled: House, world: World, admin_client: FlaskClient):  # noqa: F811
+    """A run for named records says how many of them it found; one that reads nothing does not say that all agrees."""
+    world.crm("INSERT INTO customer VALUES (?,?,?,?,?)", (1, "A", "1", "on", "2026"))
+    for keys in ("1\n77", "77"):
+        admin_client.post("/runs/part", data={"rule": "customers", "how": "keys", "keys": keys})
+        with ruled.db.read() as tx:
+            number = tx.scalar(sa.select(sa.func.max(run.c.id)))
+        execute(ruled, number, "w")
+        page = admin_client.get(f"/runs/{number}").text
+        assert ("2 records were named, and found were: 1." in page) == (keys != "77")
+        assert ("No record was read" in page) == (keys == "77")
+        assert "Both systems agreed already" not in page
+
+
+def test_a_rule_is_called_by_its_title(ruled: House, admin_client: FlaskClient):  # noqa: F811
+    """Runs, home and quarantine call a rule what people call it; addresses keep its name."""
+    rulebook.save_draft(ruled, "customers", {**RULE, "label": "Our customers"}, ADMIN)
+    rulebook.publish(ruled, "customers", ADMIN)
+    number = start(ruled, "customers", "live", ADMIN)
+    for path in (f"/runs/{number}", "/runs/", "/"):
+        page = admin_client.get(path).text
+        assert "Our customers" in page, path
+    assert '<a href="/rules/customers">Our customers</a>' in admin_client.get("/runs/").text
 
 
 def test_one_record_is_run_for_from_its_page(ruled: House, admin_client: FlaskClient):  # noqa: F811

@@ -273,6 +273,8 @@ def set_errors(document: Document, form: Form) -> None:
     errors = part_of(document, "errors")
     set_or_drop(errors, "data", form.get("on_bad_record") or "quarantine", "quarantine")
     set_or_drop(errors, "stop_after", number_or_text(form.get("stop_after", ""), 1000), 1000)
+    if "expire" in form:
+        set_or_drop(errors, "expire", form["expire"].strip(), "")
     transient = part_of(errors, "transient")
     set_or_drop(transient, "retry", number_or_text(form.get("retry", ""), 5), 5)
     set_or_drop(errors, "transient", transient, {})

@@ -183,6 +183,7 @@ def _key_names() -> dict[str, str]:
         "errors": _("When something goes wrong"),
         "data": _("Refused record"),
         "stop_after": _("Stop after"),
+        "expire": _("Discard parked records after"),
         "retry": _("Attempts"),
         "transient": _("No answer"),
         "schedule": _("Schedule"),

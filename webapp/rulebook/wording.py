@@ -89,7 +89,11 @@ def _on_errors(document: Document) -> str:
     if errors.get("data") == "suspend":
         return _("The run stops at the first record that is refused.")
     count = errors.get("stop_after", 1000)
-    return _("A refused record is parked in the quarantine; after %(count)s of them the run stops.", count=count)
+    told = _("A refused record is parked in the quarantine; after %(count)s of them the run stops.", count=count)
+    if not errors.get("expire"):
+        return told
+    gone = _("What nobody has settled %(span)s after its last attempt is discarded.", span=errors["expire"])
+    return f"{told} {gone}"
 
 
 def action_name(action: str) -> str:

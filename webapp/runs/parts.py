@@ -13,7 +13,7 @@ from rules.documents import parse_sync
 from rules.documents.sync import Direction, SyncRule
 from rules.language.problems import ExpressionError
 from rules.reconcile.agreement import executed
-from rules.schema import Schema
+from rules.schema import FieldType, Schema
 from rules.text import Message, msg
 from webapp.connections.probing import object_schema
 from webapp.extensions import Actor, House
@@ -23,6 +23,19 @@ from webapp.runs import requests
 from webapp.runs.pipeline.part import Part
 from webapp.runs.requests import MODES, RunRefused, insert
 
+_LIKE = {
+    FieldType.TEXT: "A100",
+    FieldType.INTEGER: "42",
+    FieldType.DECIMAL: "12.50",
+    FieldType.FLOAT: "12.5",
+    FieldType.BOOLEAN: "true",
+    FieldType.DATE: "2026-01-31",
+    FieldType.TIME: "12:00:00",
+    FieldType.DATETIME: "2026-01-31T12:00:00Z",
+    FieldType.LOCAL_DATETIME: "2026-01-31T12:00:00",
+    FieldType.BINARY: "00ff",
+    FieldType.JSON: "{}",
+}
 _WHICH = msg("Say which part: a condition, or a field with where it begins or ends.")
 
 
@@ -126,8 +139,8 @@ def check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
     except ExpressionError as error:
         raise RunRefused(_problem(error)) from error
     except (ValueError, TypeError, ArithmeticError) as error:
-        kind = schema[span["field"]].type.value
-        text = msg("The range does not fit '{field}', which holds {type}.", field=span["field"], type=kind)
+        text = msg("'{field}' holds nothing like this. Write it like {example}.",
+                   field=span["field"], example=_LIKE[schema[span["field"]].type])  # fmt: skip
         raise RunRefused(text) from error
 
 

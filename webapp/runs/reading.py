@@ -247,7 +247,8 @@ class ShownRecord:
         """Return one line: the fields that changed, or the first values of a new record."""
         if (self.before and self.after) or (self.own_before and self.own_after):
             return ", ".join(dict.fromkeys((*(self.after if self.before else ()), *self.own_after)))
-        values = (str(value) for value in (self.after or self.before).values() if value not in (None, ""))
+        shown = (v for v in (self.after or self.before).values() if v not in (None, "") and not isinstance(v, bool))
+        values = map(str, shown)
         return " · ".join(value for value in values if value != self.key)[:SUMMARY]
 
 

@@ -60,7 +60,7 @@ class RunsView(RoomView):
             found = reading.listing(
                 tx, rule=rule, state=state, before=request.args.get("before", type=int), limit=PAGE + 1
             )
-            rules = [(row.name, row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC]
+            rules = [(row.name, row.label or row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC]
         chosen = {"rule": rule or "", "state": state or ""}
         more = found[PAGE - 1].id if len(found) > PAGE else None
         states = choices(reading.STATES, _("All states"))
