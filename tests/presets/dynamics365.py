@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 from tests.presets.server import Asked, Refused, Reply, Row, route
+from tests.presets.server_entra import Entra
 from tests.presets.server_odata import ODataVendor
 
 BASE = "/api/data/v9.2"
@@ -52,7 +53,7 @@ def _metadata() -> str:
     )
 
 
-class Dynamics365(ODataVendor):
+class Dynamics365(Entra, ODataVendor):
     preset = "dynamics365"
     answers = {
         "url": "https://acme.crm4.dynamics.com",
@@ -100,14 +101,6 @@ class Dynamics365(ODataVendor):
     def wrong(self, message: str, status: int = 400) -> Refused:
         return Refused(self._error(status, "0x0", message))
 
-    @route("POST", "/acme.onmicrosoft.com/oauth2/v2.0/token", public=True, kind="application/x-www-form-urlencoded")
-    def sign_in(self, asked: Asked) -> Reply:
-        form = asked.form()
-        assert form.pop("scope").endswith("/.default")
-        if form != {"grant_type": "client_credentials", "client_id": "app", "client_secret": "shh"}:
-            return Reply({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret"}, 401)
-        return Reply({"token_type": "Bearer", "expires_in": 3599, "access_token": self.issue()})
-
     @route("GET", f"{BASE}/$metadata")
     def metadata(self, asked: Asked) -> Reply:
         self.only(asked.query)
@@ -143,18 +136,17 @@ class Dynamics365(ODataVendor):
 
     @route("GET", f"{BASE}/{{name}}({{key}})")
     def show(self, asked: Asked, name: str, key: str) -> Reply:
-        return Reply(self.selected(asked, [self._there(name, key)], list(_properties(SETS[name])))[0])
+        return Reply(self.selected(asked, [self.there(name, key)], list(_properties(SETS[name])))[0])
 
     @route("PATCH", f"{BASE}/{{name}}({{key}})")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
-        self._there(name, key).update(self._values(asked, name))
+        self.there(name, key).update(self._values(asked, name))
         return Reply(None, 204)
 
     @route("DELETE", f"{BASE}/{{name}}({{key}})")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query)
-        self._there(name, key)
-        del self.rows[name][key]
+        self.removed(name, key)
         return Reply(None, 204)
 
     def _values(self, asked: Asked, name: str) -> Row:
@@ -164,7 +156,5 @@ class Dynamics365(ODataVendor):
             raise self.wrong("The length of the 'name' attribute exceeded the maximum allowed length of '160'.")
         return values
 
-    def _there(self, name: str, key: str) -> Row:
-        if key not in self.rows[name]:
-            raise Refused(self._error(404, "0x80040217", f"{SETS[name]} With Id = {key} Does Not Exist"))
-        return self.rows[name][key]
+    def no_such(self, name: str, key: str) -> Refused:
+        return Refused(self._error(404, "0x80040217", f"{SETS[name]} With Id = {key} Does Not Exist"))

@@ -97,13 +97,13 @@ class Feishu(Vendor):
         self.only(asked.query, *IDS, "department_id", "page_size", "page_token")
         place = asked.query["department_id"]
         if place != "0":
-            self._there("departments", place)
+            self.there("departments", place)
         return self._page(asked, [u for u in self.rows["users"].values() if place in u["department_ids"]])
 
     @route("GET", f"{BASE}/{{kind}}/{{key}}")
     def show(self, asked: Asked, kind: str, key: str) -> Reply:
         self.only(asked.query, *IDS)
-        return Reply({"code": 0, "msg": "success", "data": {kind[:-1]: self._there(kind, key)}})
+        return Reply({"code": 0, "msg": "success", "data": {kind[:-1]: self.there(kind, key)}})
 
     @route("POST", f"{BASE}/{{kind}}")
     def create(self, asked: Asked, kind: str) -> Reply:
@@ -120,15 +120,14 @@ class Feishu(Vendor):
 
     @route("PATCH", f"{BASE}/{{kind}}/{{key}}")
     def update(self, asked: Asked, kind: str, key: str) -> Reply:
-        record = self._there(kind, key)
+        record = self.there(kind, key)
         record.update(self._values(asked, kind))
         return Reply({"code": 0, "msg": "success", "data": {kind[:-1]: record}})
 
     @route("DELETE", f"{BASE}/{{kind}}/{{key}}")
     def remove(self, asked: Asked, kind: str, key: str) -> Reply:
         self.only(asked.query, *IDS)
-        self._there(kind, key)
-        del self.rows[kind][key]
+        self.removed(kind, key)
         return Reply({"code": 0, "msg": "success", "data": {}})
 
     def _values(self, asked: Asked, kind: str) -> Row:
@@ -137,8 +136,6 @@ class Feishu(Vendor):
         self.only(values, *WRITABLE[kind])
         return values
 
-    def _there(self, kind: str, key: str) -> Row:
-        if key not in self.rows[kind]:
-            code, text = (41012, "user id invalid error") if kind == "users" else (40015, "department not exist")
-            raise Refused(self._said(code, text))
-        return self.rows[kind][key]
+    def no_such(self, kind: str, key: str) -> Refused:
+        code, text = (41012, "user id invalid error") if kind == "users" else (40015, "department not exist")
+        return Refused(self._said(code, text))

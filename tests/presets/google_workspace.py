@@ -97,7 +97,7 @@ class GoogleWorkspace(Vendor):
     @route("GET", f"{BASE}/{{name}}/{{key}}")
     def show(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query, "projection")
-        return Reply(self._there(name, key))
+        return Reply(self.there(name, key))
 
     @route("POST", f"{BASE}/{{name}}")
     def create(self, asked: Asked, name: str) -> Reply:
@@ -113,15 +113,14 @@ class GoogleWorkspace(Vendor):
 
     @route("PUT", f"{BASE}/{{name}}/{{key}}")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
-        record = self._there(name, key)
+        record = self.there(name, key)
         record.update(self._values(asked, name))
         return Reply(record)
 
     @route("DELETE", f"{BASE}/{{name}}/{{key}}")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query)
-        self._there(name, key)
-        del self.rows[name][key]
+        self.removed(name, key)
         return Reply(None, 204)
 
     def _values(self, asked: Asked, name: str) -> Row:
@@ -129,7 +128,5 @@ class GoogleWorkspace(Vendor):
         self.only(values, *WRITABLE[name])
         return values
 
-    def _there(self, name: str, key: str) -> Row:
-        if key not in self.rows[name]:
-            raise Refused(self._error(404, "notFound", f"Resource Not Found: {name[:-1]}Key"))
-        return self.rows[name][key]
+    def no_such(self, name: str, key: str) -> Refused:
+        return Refused(self._error(404, "notFound", f"Resource Not Found: {name[:-1]}Key"))

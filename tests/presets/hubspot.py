@@ -124,7 +124,7 @@ class HubSpot(Vendor):
     @route("GET", "/crm/objects/2026-03/{kind}/{key}")
     def show(self, asked: Asked, kind: str, key: str) -> Reply:
         self.only(asked.query, "properties", "associations", "archived", "idProperty")
-        return Reply(self._shown(self._there(kind, key), asked.query["properties"].split(",")))
+        return Reply(self._shown(self.there(kind, key), asked.query["properties"].split(",")))
 
     @route("POST", "/crm/objects/2026-03/{kind}")
     def create(self, asked: Asked, kind: str) -> Reply:
@@ -137,7 +137,7 @@ class HubSpot(Vendor):
 
     @route("PATCH", "/crm/objects/2026-03/{kind}/{key}")
     def update(self, asked: Asked, kind: str, key: str) -> Reply:
-        record = self._there(kind, key)
+        record = self.there(kind, key)
         record["properties"].update(self._properties(asked))
         return Reply(record)
 
@@ -158,7 +158,5 @@ class HubSpot(Vendor):
             raise self.wrong(f"Property values were not valid: Email address {properties['email']} is invalid")
         return properties
 
-    def _there(self, kind: str, key: str) -> Row:
-        if key not in self.rows[kind]:
-            raise Refused(Reply({"status": "error", "message": "resource not found", "correlationId": "x"}, 404))
-        return self.rows[kind][key]
+    def no_such(self, kind: str, key: str) -> Refused:
+        return Refused(Reply({"status": "error", "message": "resource not found", "correlationId": "x"}, 404))

@@ -128,7 +128,7 @@ class Kingdee(Vendor):
         key = model.pop(KEYS[form], 0)
         self.only(model, *OWN[form])
         if key:
-            self._there(form, str(key)).update(model)
+            self.there(form, str(key)).update(model)
         elif not model.get("FName"):
             raise self.wrong("字段“名称”是必填项")
         else:
@@ -140,14 +140,12 @@ class Kingdee(Vendor):
     def remove(self, asked: Asked) -> Reply:
         body = asked.json()
         key = str(body["data"]["Ids"])
-        self._there(body["formid"], key)
+        self.there(body["formid"], key)
         del self.rows[body["formid"]][key]
         return Reply({"Result": {"ResponseStatus": {"IsSuccess": True, "Errors": [], "MsgCode": 0}}})
 
-    def _there(self, form: str, key: str) -> Row:
-        if key not in self.rows[form]:
-            raise self.wrong("内码不存在对应的数据")
-        return self.rows[form][key]
+    def no_such(self, form: str, key: str) -> Refused:
+        return self.wrong("内码不存在对应的数据")
 
 
 def _flat(model: Row) -> Row:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.delta_links import DeltaLinks, GoneError
-from tests.presets.server import Asked, Refused, Reply, Row, Vendor, route
+from tests.presets.server import Asked, Refused, Reply, Row, route
+from tests.presets.server_entra import Entra
 
 FIELDS = {
     "users": "userPrincipalName displayName givenName surname mail mailNickname mobilePhone businessPhones jobTitle "
@@ -16,7 +17,7 @@ NEEDED = {"users": {"accountEnabled", "displayName", "mailNickname", "userPrinci
 SECRET = '{"forceChangePasswordNextSignIn":true,"password":"s3cret-Pass"}'
 
 
-class Microsoft365(Vendor):
+class Microsoft365(Entra):
     preset = "microsoft365"
     answers = {"tenant": "acme.onmicrosoft.com", "client_id": "app", "client_secret": "shh"}
     hosts = {"graph.microsoft.com", "login.microsoftonline.com"}
@@ -72,15 +73,6 @@ class Microsoft365(Vendor):
     def wrong(self, message: str, status: int = 400) -> Refused:
         return Refused(self._error(status, "Request_BadRequest", message))
 
-    @route("POST", "/acme.onmicrosoft.com/oauth2/v2.0/token", public=True, kind="application/x-www-form-urlencoded")
-    def sign_in(self, asked: Asked) -> Reply:
-        form = asked.form()
-        scope = form.pop("scope")
-        assert scope.endswith("/.default")
-        if form != {"grant_type": "client_credentials", "client_id": "app", "client_secret": "shh"}:
-            return Reply({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret"}, 401)
-        return Reply({"token_type": "Bearer", "expires_in": 3599, "access_token": self.issue()})
-
     @route("GET", "/v1.0/{name}")
     def listed(self, asked: Asked, name: str) -> Reply:
         self.only(asked.query, "$select", "$top", "$skiptoken")
@@ -122,7 +114,7 @@ class Microsoft365(Vendor):
     @route("GET", "/v1.0/{name}/{key}")
     def show(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query, "$select")
-        return Reply(self._shown(name, self._there(name, key), asked.query["$select"].split(",")))
+        return Reply(self._shown(name, self.there(name, key), asked.query["$select"].split(",")))
 
     @route("POST", "/v1.0/{name}")
     def create(self, asked: Asked, name: str) -> Reply:
@@ -137,15 +129,14 @@ class Microsoft365(Vendor):
 
     @route("PATCH", "/v1.0/{name}/{key}")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
-        self._there(name, key).update(self._values(asked, name))
+        self.there(name, key).update(self._values(asked, name))
         self.deltas[name].changed([key])
         return Reply(None, 204)
 
     @route("DELETE", "/v1.0/{name}/{key}")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query)
-        self._there(name, key)
-        del self.rows[name][key]
+        self.removed(name, key)
         self.deltas[name].removed([key])
         return Reply(None, 204)
 
@@ -154,8 +145,6 @@ class Microsoft365(Vendor):
         self.only(values, *(field for field in FIELDS[name].split() if field not in READ_ONLY))
         return values
 
-    def _there(self, name: str, key: str) -> Row:
-        if key not in self.rows[name]:
-            said = f"Resource '{key}' does not exist or one of its queried reference-property objects are not present."
-            raise Refused(self._error(404, "Request_ResourceNotFound", said))
-        return self.rows[name][key]
+    def no_such(self, name: str, key: str) -> Refused:
+        said = f"Resource '{key}' does not exist or one of its queried reference-property objects are not present."
+        return Refused(self._error(404, "Request_ResourceNotFound", said))

@@ -157,6 +157,22 @@ class Vendor:
         """Forget what was changed in an object so far."""
         raise NotImplementedError
 
+    def no_such(self, name: str, key: str) -> Refused:
+        """Return the refusal of a record that is not there."""
+        return self.wrong("Not Found", 404)
+
+    def there(self, name: str, key: str) -> Row:
+        """Return a record; refuses a key that there is not."""
+        if key not in self.rows[name]:
+            raise self.no_such(name, key)
+        return self.rows[name][key]
+
+    def removed(self, name: str, key: str) -> Row:
+        """Return a record that is there no more."""
+        found = self.there(name, key)
+        del self.rows[name][key]
+        return found
+
     def only(self, given: Iterable[str], *known: str) -> None:
         """Refuse parameters that are not known."""
         for name in given:

@@ -99,7 +99,7 @@ class Shopify(Vendor):
     @route("GET", f"{BASE}/{{name}}/{{key}}.json")
     def show(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query, "fields")
-        return Reply({ONE[name]: self._there(name, key)})
+        return Reply({ONE[name]: self.there(name, key)})
 
     @route("POST", f"{BASE}/{{name}}.json")
     def create(self, asked: Asked, name: str) -> Reply:
@@ -113,14 +113,13 @@ class Shopify(Vendor):
 
     @route("PUT", f"{BASE}/{{name}}/{{key}}.json")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
-        self._there(name, key).update(self._values(asked, name, key))
+        self.there(name, key).update(self._values(asked, name, key))
         return Reply({ONE[name]: self.rows[name][key]})
 
     @route("DELETE", f"{BASE}/{{name}}/{{key}}.json")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         del asked
-        self._there(name, key)
-        del self.rows[name][key]
+        self.removed(name, key)
         return Reply({})
 
     def _values(self, asked: Asked, name: str, key: str = "") -> Row:
@@ -132,8 +131,3 @@ class Shopify(Vendor):
         if READ_ONLY & set(values) and not key:
             raise self.wrong(f"unpermitted: {READ_ONLY & set(values)}")
         return {field: value for field, value in values.items() if field not in READ_ONLY}
-
-    def _there(self, name: str, key: str) -> Row:
-        if key not in self.rows[name]:
-            raise self.wrong("Not Found", 404)
-        return self.rows[name][key]

@@ -93,7 +93,7 @@ class Stripe(Vendor):
         self.only(asked.query, "expand[]")
         if key in self._gone:
             return Reply({"id": key, "object": SINGLE[name], "deleted": True})
-        return Reply(self._there(name, key))
+        return Reply(self.there(name, key))
 
     @route("POST", "/v1/{name}", kind=FORM)
     def create(self, asked: Asked, name: str) -> Reply:
@@ -107,14 +107,14 @@ class Stripe(Vendor):
 
     @route("POST", "/v1/{name}/{key}", kind=FORM)
     def update(self, asked: Asked, name: str, key: str) -> Reply:
-        record = self._there(name, key)
+        record = self.there(name, key)
         record.update(self._values(asked, name))
         return Reply(record)
 
     @route("DELETE", "/v1/{name}/{key}")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         del asked
-        record = self._there(name, key)
+        record = self.there(name, key)
         del self.rows[name][key]
         self._gone.add(key)
         return Reply({"id": key, "object": record["object"], "deleted": True})
@@ -138,7 +138,5 @@ class Stripe(Vendor):
     def _unknown(self, field: str) -> Refused:
         return Refused(self._error(400, f"Received unknown parameter: {field}", param=field, code="parameter_unknown"))
 
-    def _there(self, name: str, key: str) -> Row:
-        if key not in self.rows[name]:
-            raise Refused(self._error(404, f"No such {SINGLE[name]}: '{key}'", code="resource_missing", param="id"))
-        return self.rows[name][key]
+    def no_such(self, name: str, key: str) -> Refused:
+        return Refused(self._error(404, f"No such {SINGLE[name]}: '{key}'", code="resource_missing", param="id"))
