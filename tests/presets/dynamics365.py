@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from tests.delta_links import GoneError
 from tests.presets.server import Asked, Refused, Reply, Row, route
 from tests.presets.server_entra import Entra
 from tests.presets.server_odata import ODataVendor
@@ -110,6 +111,12 @@ class Dynamics365(Entra, ODataVendor):
     def listed(self, asked: Asked, name: str) -> Reply:
         if name not in SETS:
             raise self.wrong(f"Resource not found for the segment '{name}'.", 404)
+        if "$deltatoken" in asked.query:
+            return self._delta(asked, name)
+        tracked = "odata.track-changes" in asked.headers.get("prefer", "")
+        if tracked:  # with nothing else that chooses
+            self.only(asked.query, "$select", "$skiptoken", "$from")
+        begun = asked.query.pop("$from", self.deltas[name].latest)
         rows = self.chosen(asked, name, "$count")
         size = int((re.search(r"odata\.maxpagesize=(\d+)", asked.headers.get("prefer", "")) or ["", "5000"])[1])
         at = int(asked.query.get("$skiptoken", "0"))
@@ -122,7 +129,31 @@ class Dynamics365(Entra, ODataVendor):
         if at + size < len(rows) and "$top" not in asked.query:
             kept = "&".join(f"{n}={asked.query[n]}" for n in ("$select", "$filter") if n in asked.query)
             answer["@odata.nextLink"] = f"{self.url}{BASE}/{name}?{kept}&$skiptoken={at + size}".replace(" ", "%20")
-        return Reply({**answer, "value": page})
+            answer["@odata.nextLink"] += f"&$from={begun}" if tracked else ""
+        elif tracked:
+            answer["@odata.deltaLink"] = self._later(asked, name, begun)
+        return Reply(
+            {**answer, "value": page}, headers={"Preference-Applied": "odata.track-changes"} if tracked else {}
+        )
+
+    def _delta(self, asked: Asked, name: str) -> Reply:
+        self.only(asked.query, "$select", "$deltatoken")
+        try:
+            told, behind, over = self.deltas[name].part(asked.query["$deltatoken"], 2)
+        except GoneError:
+            raise Refused(self._error(410, "0x80060891", "The delta token has expired.")) from None
+        context = f"https://acme.crm4.dynamics.com{BASE}/$metadata#{name}"
+        entries: list[Row] = []
+        for key, gone in told:
+            if gone:
+                entries.append({"@odata.context": f"{context}/$deletedEntity", "id": key, "reason": "deleted"})
+            elif key in self.rows[name]:
+                entries += self.selected(asked, [self.rows[name][key]], list(_properties(SETS[name])))
+        link = {"@odata.deltaLink" if over else "@odata.nextLink": self._later(asked, name, behind)}
+        return Reply({"@odata.context": f"{context}/$delta", "value": entries, **link})
+
+    def _later(self, asked: Asked, name: str, token: str) -> str:
+        return f"{self.url}{BASE}/{name}?$select={asked.query['$select']}&$deltatoken={token}"
 
     @route("POST", f"{BASE}/{{name}}")
     def create(self, asked: Asked, name: str) -> Reply:
@@ -130,6 +161,7 @@ class Dynamics365(Entra, ODataVendor):
         row = {**self._record(SETS[name], len(self.rows[name]) + 1), **values}
         key = row[f"{SETS[name]}id"]
         self.rows[name][key] = row
+        self.deltas[name].changed([key])
         if "return=representation" in asked.headers.get("prefer", ""):
             return Reply(row, 201)
         return Reply(None, 204, {"OData-EntityId": f"{self.url}{BASE}/{name}({key})"})
@@ -141,12 +173,14 @@ class Dynamics365(Entra, ODataVendor):
     @route("PATCH", f"{BASE}/{{name}}({{key}})")
     def update(self, asked: Asked, name: str, key: str) -> Reply:
         self.there(name, key).update(self._values(asked, name))
+        self.deltas[name].changed([key])
         return Reply(None, 204)
 
     @route("DELETE", f"{BASE}/{{name}}({{key}})")
     def remove(self, asked: Asked, name: str, key: str) -> Reply:
         self.only(asked.query)
         self.removed(name, key)
+        self.deltas[name].removed([key])
         return Reply(None, 204)
 
     def _values(self, asked: Asked, name: str) -> Row:

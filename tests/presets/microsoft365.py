@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.delta_links import DeltaLinks, GoneError
+from tests.delta_links import GoneError
 from tests.presets.server import Asked, Refused, Reply, Row, route
 from tests.presets.server_entra import Entra
 
@@ -21,7 +21,6 @@ class Microsoft365(Entra):
     preset = "microsoft365"
     answers = {"tenant": "acme.onmicrosoft.com", "client_id": "app", "client_secret": "shh"}
     hosts = {"graph.microsoft.com", "login.microsoftonline.com"}
-    captured = True
     delay = 5.0
     samples = {
         "users": (
@@ -39,10 +38,6 @@ class Microsoft365(Entra):
     unseen = ("passwordProfile",)
     truth = {"users": {"id": "id-7", "displayName": "User 7", "accountEnabled": True, "businessPhones": "[]"}}
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.deltas = {name: DeltaLinks() for name in FIELDS}
-
     def records(self) -> dict[str, dict[str, Row]]:
         made: dict[str, dict[str, Row]] = {"users": {}, "groups": {}}
         for name, count in (("users", 1210), ("groups", 30)):
@@ -59,10 +54,6 @@ class Microsoft365(Entra):
     def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Reply:
         inner = {"date": "2025-03-01T08:00:00", "request-id": "1", "client-request-id": "1"}
         return Reply({"error": {"code": code, "message": message, "innerError": inner}}, status, headers or {})
-
-    def forget(self, name: str) -> None:
-        self.deltas[name].changed(["id-1"])
-        self.deltas[name].forgotten = len(self.deltas[name].log)
 
     def unauthorized(self) -> Reply:
         return self._error(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired.")
