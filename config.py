@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
+OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
 CHECKPOINT_TARGETS = ("file", "syslog", "syslog+tcp", "syslog+tls", "mailto", "http", "https")
@@ -53,6 +54,11 @@ class Settings:
     session_idle_minutes: int
     session_hours: int
     require_second_factor: bool
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_name: str
+    oidc_groups: str
+    oidc_roles: tuple[tuple[str, str], ...]
     key_file: Path
     key_provider: str
     page_size: int
@@ -153,6 +159,20 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _issuer(text: str) -> str:
+    url = urlsplit(text)
+    if text and url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise ValueError(f"'{text}' is not an address that begins with https://.")
+    return text
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := next((group for group, equals, role in pairs if not (equals and group.strip() and role.strip())), None):
+        raise ValueError(f"'{wrong}' is not a group and a role, such as crm-admins=Designer.")
+    return tuple((group.strip(), role.strip()) for group, _, role in pairs)
+
+
 def _targets(text: str) -> tuple[str, ...]:
     for target in text.split():
         url = urlsplit(target)
@@ -249,6 +269,24 @@ SETTINGS: tuple[Variable, ...] = (
         _boolean,
     ),
     Variable(
+        "SYNCLINE_OIDC_ISSUER",
+        "",
+        "Identity provider (OpenID Connect) by which people sign in beside passwords: what it calls itself. "
+        "The client's secret is in the variable SYNCLINE_OIDC_CLIENT_SECRET; people come back to the console's address "
+        "with /login/company/callback.",
+        _issuer,
+    ),
+    Variable("SYNCLINE_OIDC_CLIENT_ID", "", "What the identity provider calls this installation.", str),
+    Variable("SYNCLINE_OIDC_NAME", "your company account", "What the sign-in page calls the identity provider.", str),
+    Variable("SYNCLINE_OIDC_GROUPS", "groups", "The claim that holds a user's groups.", str),
+    Variable(
+        "SYNCLINE_OIDC_ROLES",
+        "",
+        "Which role each group holds: group=Role, separated by commas; *=Role for everybody. "
+        "Who has no role is not let in.",
+        _pairs,
+    ),
+    Variable(
         "SYNCLINE_KEY_FILE",
         "",
         "File that holds the key-encryption key. Empty: keys/master.key in the data folder.",
@@ -340,6 +378,11 @@ def environment_secret(name: str) -> str | None:
     if name.upper().startswith("SYNCLINE_"):
         raise SettingError(name, "variables that begin with SYNCLINE_ are Syncline's own settings.")
     return os.environ.get(name)
+
+
+def oidc_secret() -> str:
+    """Return what the identity provider knows us by; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(OIDC_SECRET, "")
 
 
 def smtp_password() -> str:

@@ -60,7 +60,9 @@ def test_passwords_that_are_guessed(password: str):
         passwords.check_new(password, "ann")
 
 
-@pytest.mark.parametrize("password", ["mango-plum-river-82", "tr0ub4dor&3x", "马到成功-river-29", "mango-plum-river-82" * 13])
+@pytest.mark.parametrize(
+    "password", ["mango-plum-river-82", "tr0ub4dor&3x", "马到成功-river-29", "mango-plum-river-82" * 13]
+)
 def test_passwords_that_are_not(password: str):
     """A few words, or something odd, will do; so does the longest one, and it is judged at once."""
     passwords.check_new(password, "ann")

@@ -61,6 +61,15 @@ access_session = sa.Table(
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("agent", sa.String(300), nullable=False, comment="what the browser says of itself"),
+    sa.Column("by", sa.String(16), nullable=False, comment="password, or company: by its identity provider"),
+)
+
+access_identity = sa.Table(
+    "access_identity",
+    metadata,
+    sa.Column("issuer", sa.String(255), primary_key=True),
+    sa.Column("subject", sa.String(255), primary_key=True, comment="what the identity provider calls the user"),
+    sa.Column("user_id", sa.Integer, nullable=False, index=True),
 )
 
 access_recovery = sa.Table(

@@ -28,7 +28,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         self.language: str | None = row.language
         self.session_id: int | None = row.session_id
         self.must_change_password = bool(row.must_change_password)
-        self.second_factor = row.second_factor_at is not None
+        self.second_factor = row.second_factor_at is not None or row.signed_in_by == "company"
         self._token = token
 
     def get_id(self) -> str:
@@ -73,10 +73,10 @@ class Security(SecurityManager):  # type: ignore[misc]
         return (permission_name, view_name) in granted()
 
 
-def enter(user_id: int) -> None:
+def enter(user_id: int, by: str = "password") -> None:
     """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays."""
     chosen = session.get("language")
-    token = sessions.begin(house(), user_id, request.remote_addr or "", request.user_agent.string)
+    token = sessions.begin(house(), user_id, (request.remote_addr or "", request.user_agent.string), by)
     row = sessions.user_of(house(), token)
     session.clear()
     if row is None:  # disabled at this very moment

@@ -70,6 +70,12 @@ def wrong_code(house: House, user_id: int, actor: Actor) -> None:
     _note_failure(house, row.username, row, actor, "wrong code")
 
 
+def not_admitted(house: House, why: str, actor: Actor) -> None:
+    """Note that somebody whom the identity provider was asked about is not let in."""
+    with house.db.begin() as tx:
+        record(tx, actor, house.clock(), Event(Tag.SIGN_IN_FAILED, Subject("user", "?"), reason=why[:500]))
+
+
 def _refused(house: House, username: str, row: Any, actor: Actor) -> None:
     reason = "unknown user" if row is None else "wrong password" if row.active else "user is disabled"
     _note_failure(house, username, row, actor, reason)

@@ -28,17 +28,17 @@ class SessionView(RoomView):
         if current_user.is_authenticated:
             return redirect(safe_target(request.args.get("next")))
         if request.method == "GET":
-            return self.page("access/login.html", username="", error="")
+            return sign_in_page(self)
         username, password = request.form.get("username", "").strip(), request.form.get("password", "")
         wait = throttle.seconds_to_wait(self.house, username, request.remote_addr or "")
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
-            return self.page("access/login.html", 429, username=username, error=text)
+            return sign_in_page(self, 429, username, text)
         row = services.sign_in(self.house, username, password, self.actor)
         if row is None:
             throttle.failed(self.house, username, request.remote_addr or "")
             text = _("The user name or the password is wrong.")
-            return self.page("access/login.html", 401, username=username, error=text)
+            return sign_in_page(self, 401, username, text)
         if row.second_factor_at is not None:
             session[_WAITING] = [row.id, row.username, self.house.clock().timestamp()]
             return redirect(url_for("SessionView.second", next=request.args.get("next")))
@@ -93,6 +93,13 @@ class SessionView(RoomView):
         if current_user.is_authenticated:
             services.set_language(self.house, current_user.id, code)
         return redirect(safe_target(request.form.get("next")))
+
+
+def sign_in_page(view: RoomView, status: int = 200, username: str = "", error: str = "") -> Response:
+    """Return the page that asks for name and password, or leads to the company's identity provider."""
+    settings = view.house.settings
+    company = settings.oidc_name if settings.oidc_issuer else ""
+    return view.page("access/login.html", status, username=username, error=error, company=company)
 
 
 def safe_target(target: str | None) -> str:

@@ -45,11 +45,12 @@ class Session:
     device: str
 
 
-def begin(house: House, user_id: int, address: str, agent: str) -> str:
-    """Begin a session and return its token, which only the cookie holds."""
+def begin(house: House, user_id: int, origin: tuple[str, str], by: str) -> str:
+    """Begin a session and return its token, which only the cookie holds; `origin` is an address and a browser."""
     token, now = secrets.token_urlsafe(32), house.clock()
     table = models.access_session
-    values = {"digest": _digest(token), "user_id": user_id, "address": address[:64], "agent": agent[:_AGENT]}
+    (address, agent), values = origin, {"digest": _digest(token), "user_id": user_id, "by": by}
+    values |= {"address": address[:64], "agent": agent[:_AGENT]}
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
         tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now))
@@ -59,7 +60,9 @@ def begin(house: House, user_id: int, address: str, agent: str) -> str:
 def user_of(house: House, token: str) -> Any:
     """Return the user's row of a session, with its number as `session_id`; None if it is over or the user disabled."""
     table = models.access_session
-    query = models.users().add_columns(table.c.id.label("session_id"), table.c.seen_at)
+    query = models.users().add_columns(
+        table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by")
+    )
     query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == _digest(token))
     with house.db.read() as tx:
         row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()

@@ -183,6 +183,7 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
     for table, column in (
         (models.access_session, "user_id"),
         (models.access_recovery, "user_id"),
+        (models.access_identity, "user_id"),
         (models.access_key, "user_id"),
         (models.access_profile, "user_id"),
         (models.user_role, "user_id"),

@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from webapp.access import factors, role_editing, security, services, sessions, users
+from webapp.access.company_views import CompanyView
 from webapp.access.errors import Missing, Refused
 from webapp.access.factor_views import FactorView
 from webapp.access.key_views import KeyView
@@ -226,4 +227,4 @@ class AccountView(RoomView):
         return self.page("access/account.html", status, user=user, sessions=known, second=second, errors=errors)
 
 
-VIEWS = (UserView, AccountView, FactorView, RoleView, KeyView, ProvisioningView)
+VIEWS = (UserView, AccountView, CompanyView, FactorView, RoleView, KeyView, ProvisioningView)

@@ -1,0 +1,248 @@
+"""Signing in by the company's identity provider (OpenID Connect)."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.servers import free_port
+from tests.webapp.conftest import add_user, events
+from webapp.access import models, oidc, users
+from webapp.access.oidc import NotAdmitted, Provider
+from webapp.extensions import SYSTEM, House
+
+ROLES = (("crm-admins", "Designer"), ("auditors", "Auditor"))
+CLAIMS = {"preferred_username": "li.na", "given_name": "娜", "family_name": "李", "email": "li.na@example.com"}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    """Run an identity provider."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    argv = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
+    provider = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            time.sleep(0.05)
+            try:
+                httpx.get(url)
+                break
+            except httpx.ConnectError:
+                continue
+        yield url
+    finally:
+        provider.terminate()
+        provider.wait()
+
+
+@pytest.fixture
+def company(app: Flask, house: House, issuer: str, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Let the console ask the identity provider."""
+    monkeypatch.setenv("SYNCLINE_OIDC_CLIENT_SECRET", "a secret: with + and /")
+    more = {"oidc_issuer": issuer, "oidc_client_id": "syncline", "oidc_roles": ROLES, "console_url": "http://localhost"}
+    found = dataclasses.replace(house, settings=dataclasses.replace(house.settings, **more))
+    app.extensions["syncline"] = found
+    return found
+
+
+def claims_of(issuer: str, subject: str, **claims: Any) -> None:
+    """Tell the identity provider what it knows of somebody."""
+    assert httpx.put(f"{issuer}/users/{subject}", json={**CLAIMS, **claims}).status_code in {200, 204}
+
+
+def come_back(client: FlaskClient, subject: str, onwards: str = "/rules/") -> Any:
+    """Sign in at the identity provider as a browser does, and return the console's answer."""
+    away = client.get("/login/company/", query_string={"next": onwards}).location
+    assert away is not None
+    back = httpx.post(away, data={"sub": subject}).headers["location"]
+    return client.get(back.removeprefix("http://localhost"))
+
+
+def known(house: House, name: str) -> users.User | None:
+    with house.db.read() as tx:
+        return next((user for user in users.list_users(tx, name) if user.username == name), None)
+
+
+def test_first_sign_in_makes_the_user(client: FlaskClient, company: House, issuer: str):
+    """Who has a group with a role is let in, with the names and the roles that the provider tells; it is in the log."""
+    claims_of(issuer, "u-1", groups=["crm-admins", "others"])
+    assert "Sign in with your company account" in client.get("/login/").text
+    assert come_back(client, "u-1").location == "/rules/"
+    assert client.get("/rules/").status_code == 200
+    user = known(company, "li.na")
+    assert user is not None
+    assert (user.name, user.email, user.roles) == ("李娜", "li.na@example.com", ("Designer",))
+    tags = [event.tag.rpartition(":")[2] for event in events(company, "access")]
+    assert tags[-3:] == ["created", "identity_linked", "signed_in"]
+
+
+def test_roles_follow_the_groups(app: Flask, company: House, issuer: str):
+    """At each sign-in the roles are those of the groups; without any, nobody is let in, and nothing is changed."""
+    for groups, roles in ((["crm-admins"], ("Designer",)), (["auditors", "crm-admins"], ("Auditor", "Designer"))):
+        claims_of(issuer, "u-2", preferred_username="bo", email="bo@example.com", groups=groups)
+        come_back(app.test_client(), "u-2")
+        user = known(company, "bo")
+        assert user is not None
+        assert user.roles == roles
+    claims_of(issuer, "u-2", preferred_username="bo", email="bo@example.com", groups=[])
+    answer = come_back(app.test_client(), "u-2")
+    assert answer.status_code == 401
+    assert "Your groups give you no role here." in answer.text
+    assert events(company, "access:session:sign_in_failed")[-1].reason.startswith("Your groups")
+
+
+def test_users_that_were_there(app: Flask, company: House, issuer: str):
+    """A user is linked by an e-mail address that the provider has proven only; names are not taken twice."""
+    add_user(company, "ann", "Viewer")
+    mail = known(company, "ann").email
+    claims_of(issuer, "u-3", preferred_username="ann", email=mail, groups=["auditors"])
+    assert come_back(app.test_client(), "u-3").status_code == 401
+    claims_of(issuer, "u-3", preferred_username="ann", email=mail, email_verified=True, groups=["auditors"])
+    assert come_back(app.test_client(), "u-3").status_code == 302
+    assert known(company, "ann").roles == ("Auditor",)
+    claims_of(issuer, "u-4", preferred_username="Ann", email="ann@other.example", groups=["auditors"])
+    assert come_back(app.test_client(), "u-4").status_code == 302
+    assert known(company, "Ann-2") is not None
+    claims_of(issuer, "u-5", preferred_username="x", email=mail, email_verified=True, groups=["auditors"])
+    assert come_back(app.test_client(), "u-5").status_code == 401, "the address belongs to another identity"
+
+
+def test_disabled_user_stays_out(app: Flask, company: House, issuer: str):
+    """Who is disabled here is not let in by the provider."""
+    claims_of(issuer, "u-6", preferred_username="cy", email="cy@example.com", groups=["auditors"])
+    come_back(app.test_client(), "u-6")
+    users.set_active(company, known(company, "cy").id, False, SYSTEM)
+    client = app.test_client()
+    assert come_back(client, "u-6").status_code == 401
+    assert client.get("/account/").status_code == 302
+
+
+def test_last_administrator(app: Flask, company: House, issuer: str):
+    """Groups cannot take the last administrator away."""
+    admin = known(company, "admin")
+    claims_of(issuer, "u-7", email=admin.email, email_verified=True, groups=["auditors"])
+    answer = come_back(app.test_client(), "u-7")
+    assert answer.status_code == 401
+    assert "last active administrator" in answer.text
+    assert known(company, "admin").roles == ("Admin",)
+
+
+def test_only_the_browser_that_began(app: Flask, company: House, issuer: str):
+    """The answer of a sign-in that another browser began lets nobody in, and neither does one that is sent twice."""
+    claims_of(issuer, "u-8", preferred_username="di", email="di@example.com", groups=["auditors"])
+    victim, attacker = app.test_client(), app.test_client()
+    away = attacker.get("/login/company/").location
+    back = httpx.post(away, data={"sub": "u-8"}).headers["location"].removeprefix("http://localhost")
+    victim.get("/login/company/")
+    assert victim.get(back).status_code == 401
+    assert attacker.get(back).status_code == 302
+    attacker.post("/logout/")
+    assert attacker.get(back).status_code == 401
+
+
+@pytest.mark.parametrize("answer", [{"error": "access_denied"}, {"error_description": "Not you.", "error": "x"}, {}])
+def test_refused_by_the_provider(client: FlaskClient, company: House, answer: dict[str, str]):
+    """What the provider says is told on the sign-in page, escaped, and nobody is let in."""
+    client.get("/login/company/")
+    with client.session_transaction() as session:
+        state = session["company"]["state"]
+    told = client.get("/login/company/callback", query_string={"state": state, **answer, "x": "<script>"})
+    assert told.status_code == 401
+    assert client.get("/account/").status_code == 302
+
+
+def test_provider_is_away(client: FlaskClient, company: House, app: Flask):
+    """A provider that does not answer is told of; passwords go on."""
+    gone = f"http://127.0.0.1:{free_port()}"
+    app.extensions["syncline"] = dataclasses.replace(
+        company, settings=dataclasses.replace(company.settings, oidc_issuer=gone)
+    )
+    answer = client.get("/login/company/")
+    assert answer.status_code == 401
+    assert "The identity provider cannot be reached." in answer.text
+
+
+def test_off_by_default(client: FlaskClient):
+    """Without an identity provider nothing of it is there."""
+    assert "company account" not in client.get("/login/").text
+    assert client.get("/login/company/").status_code == 404
+    assert client.get("/login/company/callback").status_code == 404
+
+
+KEY, OTHER = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+GOOD: Mapping[str, Any] = {"iss": "https://idp.example", "aud": "syncline", "sub": "u", "nonce": "n"}
+
+
+@pytest.fixture
+def trusted(house: House) -> House:
+    """Know the keys of a provider."""
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+    keys = {"1": jwt.PyJWK({**public, "kid": "1", "alg": "RS256"})}
+    oidc._known["https://idp.example"] = Provider({"issuer": "https://idp.example"}, keys, time.monotonic())
+    more = {"oidc_issuer": "https://idp.example", "oidc_client_id": "syncline"}
+    return dataclasses.replace(house, settings=dataclasses.replace(house.settings, **more))
+
+
+def token(claims: Mapping[str, Any], key: Any = KEY, algorithm: str = "RS256", kid: str | None = "1") -> str:
+    now = int(time.time())
+    head = {"kid": kid} if kid else {}
+    return jwt.encode({"iat": now, "exp": now + 300, **claims}, key, algorithm, headers=head)
+
+
+@pytest.mark.parametrize("more", [{}, {"aud": ["syncline"]}, {"aud": ["syncline", "x"], "azp": "syncline"}])
+def test_tokens_that_count(trusted: House, more: dict[str, Any]):
+    """A token that the provider has signed for us and for this sign-in counts."""
+    assert oidc.checked(trusted, token({**GOOD, **more}), "n")["sub"] == "u"
+    assert oidc.checked(trusted, token({**GOOD, **more}, kid=None), "n")["sub"] == "u"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"iss": "https://other.example"}, {"aud": "other"}, {"aud": ["syncline", "x"]}, {"nonce": "m"}, {"nonce": None},
+        {"exp": 1}, {"iat": int(time.time()) + 3600}, {"sub": ""}, {"nbf": int(time.time()) + 3600},
+        {"aud": ["syncline", "x"], "azp": "x"},
+    ],
+)  # fmt: skip
+def test_tokens_that_do_not(trusted: House, bad: dict[str, Any]):
+    """A token of another issuer, for another application, of another sign-in, or of another time lets nobody in."""
+    with pytest.raises(NotAdmitted):
+        oidc.checked(trusted, token({**GOOD, **bad}), "n")
+
+
+@pytest.mark.parametrize("forge", ["other key", "none", "hmac", "broken", "missing"])
+def test_forged_tokens(trusted: House, forge: str):
+    """A token that the provider has not signed lets nobody in, however it says it is signed."""
+    made = {
+        "other key": lambda: token(GOOD, OTHER),
+        "none": lambda: token(GOOD, None, "none"),
+        "hmac": lambda: token(GOOD, b"k" * 32, "HS256"),
+        "broken": lambda: token(GOOD)[:-4] + "AAAA",
+        "missing": lambda: "",
+    }
+    with pytest.raises(NotAdmitted):
+        oidc.checked(trusted, made[forge](), "n")
+
+
+def test_deleted_with_the_user(app: Flask, company: House, issuer: str):
+    """Deleting the user deletes the link; the same person gets a new user."""
+    claims_of(issuer, "u-9", preferred_username="eve", email="eve@example.com", groups=["auditors"])
+    come_back(app.test_client(), "u-9")
+    before = known(company, "eve").id
+    users.delete_user(company, before, SYSTEM)
+    with company.db.read() as tx:
+        assert not tx.execute(models.access_identity.select()).all()
+    come_back(app.test_client(), "u-9")
+    assert known(company, "eve").id is not None

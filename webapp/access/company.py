@@ -1,0 +1,97 @@
+"""Users who sign in by the company's identity provider: found, or made, and given the roles of their groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import msg
+from webapp.access import models, users
+from webapp.access.errors import Refused
+from webapp.access.oidc import NotAdmitted
+from webapp.access.passwords import generate_password
+from webapp.access.users import NewUser, User
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import SYSTEM, House
+
+_ODD = re.compile(r"[^A-Za-z0-9._@-]+")
+
+
+def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
+    """Return the user that an identity belongs to, with these roles from now on.
+
+    Raises:
+        NotAdmitted: The user is disabled, or another user has the e-mail address.
+    """
+    with house.db.begin() as tx:
+        user = _found(tx, house, claims) or _made(tx, house, claims, roles)
+        if not user.active:
+            raise NotAdmitted(msg("The user {name} is disabled.", name=user.username))
+        if set(user.roles) != set(roles):
+            new = NewUser(user.username, user.first_name, user.last_name, user.email, roles)
+            try:
+                users.update_user_in(tx, user, new, SYSTEM, house.clock())
+            except Refused as error:
+                raise NotAdmitted(error.message) from None
+        return user
+
+
+def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User | None:
+    """Return the user of an identity; one that is known by a proven e-mail address only is linked to it."""
+    table, issuer = models.access_identity, house.settings.oidc_issuer
+    query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == claims["sub"])
+    user_id = tx.scalar(query)
+    if user_id is not None:
+        return users.get_user(tx, user_id)
+    email = str(claims.get("email") or "")
+    by_mail = sa.select(models.user.c.id).where(sa.func.lower(models.user.c.email) == email.lower())
+    user_id = tx.scalar(by_mail) if email else None
+    if user_id is None:
+        return None
+    if claims.get("email_verified") is not True or tx.scalar(sa.select(table.c.user_id).where(
+        table.c.user_id == user_id, table.c.issuer == issuer
+    )):  # fmt: skip
+        raise NotAdmitted(msg("Another user has the e-mail address {email}. Ask an administrator.", email=email))
+    user = users.get_user(tx, user_id)
+    _link(tx, house, user, claims)
+    return user
+
+
+def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
+    name = _free_name(tx, claims)
+    first, last = str(claims.get("given_name") or ""), str(claims.get("family_name") or "")
+    email = str(claims.get("email") or f"{name}@localhost")
+    new = NewUser(name, (first or str(claims.get("name") or name))[:64], last[:64], email, roles)
+    try:
+        users.check(tx, new, None)
+    except Refused as error:
+        raise NotAdmitted(error.message) from None
+    user_id = users.insert_user(tx, new, generate_password(), SYSTEM, house.clock())
+    user = users.get_user(tx, user_id)
+    _link(tx, house, user, claims)
+    return user
+
+
+def _link(tx: sa.Connection, house: House, user: User, claims: Mapping[str, Any]) -> None:
+    identity = {"issuer": house.settings.oidc_issuer, "subject": str(claims["sub"])[:255]}
+    tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **identity))
+    record(tx, SYSTEM, house.clock(), Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=identity))
+
+
+def _free_name(tx: sa.Connection, claims: Mapping[str, Any]) -> str:
+    """Return a user name like the provider's that nobody has."""
+    email = str(claims.get("email") or "")
+    told = str(claims.get("preferred_username") or email.partition("@")[0] or claims["sub"])
+    plain = _ODD.sub("-", told).strip("._@-")[:56]
+    plain = plain if len(plain) > 1 else f"user-{plain}".rstrip("-")
+    user = models.user
+    taken = set(tx.scalars(sa.select(sa.func.lower(user.c.username)).where(user.c.username.ilike(f"{plain}%"))))
+    number, name = 1, plain
+    while name.lower() in taken:
+        number += 1
+        name = f"{plain}-{number}"
+    return name

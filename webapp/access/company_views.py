@@ -1,0 +1,62 @@
+"""Signing in by the company's identity provider."""
+
+from __future__ import annotations
+
+from flask import abort, redirect, request, session
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from webapp.access import company, oidc, security, services
+from webapp.access.oidc import NotAdmitted
+from webapp.access.session_views import safe_target, sign_in_page
+from webapp.web.language import translated
+from webapp.web.views import RoomView, expose
+
+_KEY, _PATIENCE = "company", 600
+"""Where what is kept until the browser comes back lies in the cookie, and for how many seconds it counts."""
+
+
+class CompanyView(RoomView):
+    """The way to the identity provider and back."""
+
+    route_base = "/login/company"
+    class_permission_name = "Session"
+
+    @expose("/")
+    def begin(self) -> Response:
+        """Send the browser to the identity provider."""
+        if not self.house.settings.oidc_issuer:
+            abort(404)
+        if current_user.is_authenticated:
+            return redirect(safe_target(request.args.get("next")))
+        try:
+            begun = oidc.begin(self.house, self._callback())
+        except NotAdmitted as error:
+            return self._refused(error)
+        onwards = safe_target(request.args.get("next"))
+        session[_KEY] = {**begun.kept, "next": onwards, "at": self.house.clock().timestamp()}
+        return redirect(begun.url)
+
+    @expose("/callback")
+    def back(self) -> Response:
+        """Let in whom the identity provider has sent back."""
+        if not self.house.settings.oidc_issuer:
+            abort(404)
+        kept = session.pop(_KEY, {})
+        if self.house.clock().timestamp() - kept.get("at", 0.0) > _PATIENCE:
+            kept = {}
+        try:
+            claims = oidc.finish(self.house, kept, request.args.to_dict(), self._callback())
+            user = company.admit(self.house, claims, oidc.roles_of(self.house, claims))
+        except NotAdmitted as error:
+            return self._refused(error)
+        services.admitted(self.house, user.id, self.actor)
+        security.enter(user.id, by="company")
+        return redirect(kept["next"])
+
+    def _refused(self, error: NotAdmitted) -> Response:
+        services.not_admitted(self.house, str(error.message), self.actor)
+        return sign_in_page(self, 401, error=translated(error.message))
+
+    def _callback(self) -> str:
+        return f"{self.house.settings.console_url}/login/company/callback"
