@@ -23,6 +23,8 @@ from rules.text import msg
 
 Given = tuple[str, FieldType, tuple[Read, Put | None]]
 _ADDRESS = ("po_box", "extended", "street", "city", "region", "postal_code", "country")
+_SPOKEN = (3, 1, 2, 0, 4)
+"""The order in which the parts of a name are spoken: prefix, given, further and family name, suffix."""
 _NO_YEAR = "X-APPLE-OMIT-YEAR"
 
 
@@ -55,6 +57,16 @@ def _full_name() -> tuple[Read, Put]:
         plain(entry, value)
 
     return read, put
+
+
+def name_whole(entry: Entry) -> None:
+    """Give a contact the full name that its parts make, else that of its organization; without any it is its UID."""
+    line, organization = entry.main.first("N"), entry.main.first("ORG")
+    parts = [] if line is None else [unescaped(part) for part in parts_of(line.value, ";")]
+    made = " ".join(part for place in _SPOKEN for part in parts[place : place + 1] if part)
+    text = made or ("" if organization is None else unescaped(parts_of(organization.value, ";")[0]))
+    if text:
+        entry.main.set("FN", escaped(text))
 
 
 def _several(name: str, field: str) -> tuple[Read, Put]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,8 @@ class Entry:
     path: str = ""
     zone: str | None = None
     """The time zone that times are to be written in; None leaves it as it is."""
+    fixed: set[str] = field(default_factory=set)
+    """Times that a moment was put to; a wall clock that is put, too, does not count."""
 
     @cached_property
     def whole(self) -> Component:

@@ -61,7 +61,10 @@ def _time(name: str, form: str) -> tuple[Read, Put]:
         return None if when.moment is None else moment_text(when.moment)
 
     def put(entry: Entry, value: Any) -> None:
-        _put_time(entry, name, form, value, same=value is not None and read(entry) == _plain(value))
+        if value is None:
+            _take_time(entry, name, form)
+        elif form != "local" or name not in entry.fixed:
+            _put_time(entry, name, form, value, same=read(entry) == _plain(value))
 
     return read, put
 
@@ -70,25 +73,28 @@ def _plain(value: Any) -> str:
     return moment_text(value) if isinstance(value, dt.datetime) and value.tzinfo else str(value.isoformat())
 
 
+def _take_time(entry: Entry, name: str, form: str) -> None:
+    """Take a time away where it is there in a form."""
+    line = entry.main.first(name)
+    if line is not None and _form(when_of(line, entry.whole)) == form:
+        entry.main.set(name, None)
+
+
 def _put_time(entry: Entry, name: str, form: str, value: Any, *, same: bool) -> None:
-    """Put a time; no value takes it away only where it is there in that form."""
     line = entry.main.first(name)
     before = None if line is None else when_of(line, entry.whole)
-    if value is None:
-        if before is not None and _form(before) == form:
-            entry.main.set(name, None)
-        return
+    if form == "moment":
+        entry.fixed.add(name)
     if same and (entry.zone is None or form == "day" or zone_name(before) == entry.zone):
         return
     if name != "DTSTART":
         entry.main.set("DURATION", None)
     if form == "day":
         entry.main.set(name, f"{value:%Y%m%d}", {"VALUE": ["DATE"]})
-        return
-    zone = entry.zone if entry.zone is not None else zone_name(before or _begins(entry)) or ""
-    if form == "moment":
+    elif form == "moment":
+        zone = entry.zone if entry.zone is not None else zone_name(before or _begins(entry)) or ""
         entry.main.put(name, [moment_line(name, value, zone, entry.whole)])
-    elif before is None or before.moment is None or before.local != value:  # a moment that is put, too, comes first
+    else:
         entry.main.put(name, [_clock_line(name, value, entry)])
 
 

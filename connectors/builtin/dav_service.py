@@ -162,10 +162,10 @@ class Service:
             )
         return target
 
-    def report(self, subject: Subject, body: bytes, depth: str = "1") -> list[Answer]:
+    def report(self, subject: Subject, body: bytes) -> list[Answer]:
         """Return the answers to a question to a collection; raises where the server refuses it."""
         url = subject.collection.url
-        reply = self.reply("REPORT", url, body, {"Depth": depth}, subject.name)
+        reply = self.reply("REPORT", url, body, {"Depth": "1"}, subject.name)
         request = Request(str(url), "REPORT", object_name=subject.name)
         if not reply.is_success:
             raise self.calls.told(reply, request).error()

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.builtin.dav_contact import name_whole
 from connectors.builtin.dav_entry import Entry
 from connectors.builtin.dav_fields import NAME, UID, put_all
 from connectors.builtin.dav_read import Entries, Rows
@@ -117,6 +118,8 @@ class Writing:
         _check_name(name, key)
         entry = Entry(name, "", self._empty(uid), self.subject.component)
         put_all(entry, self.subject.columns, record)
+        if self.subject.kind == "contacts" and by_source.get("full_name") is None:
+            name_whole(entry)
         reply = self._put(entry, {"If-None-Match": "*"})
         if reply.status_code == _STALE:
             there = self.entries.of([name])
@@ -171,7 +174,7 @@ class Writing:
         return self._sent("PUT", entry, entry.whole.written().encode(), {"Content-Type": kind, **headers})
 
     def _sent(self, method: str, entry: Entry, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        url = self.subject.collection.url.join(entry.path or self.subject.path(entry.name))
+        url = self.service.place(self.subject.collection.url, entry.path or self.subject.path(entry.name))
         reply = self.service.reply(method, url, body, headers, self.subject.name)
         if reply.status_code == 401:
             request = Request(str(url), method, object_name=self.subject.name)
@@ -199,8 +202,6 @@ class Writing:
         if self.subject.kind == "contacts":
             return f"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{own}\r\nFN:{own}\r\nN:;;;;\r\nREV:{now}\r\nEND:VCARD\r\n"
         inner = f"UID:{own}\r\nDTSTAMP:{now}\r\nCREATED:{now}\r\n"
-        if self.subject.kind == "events":
-            inner += f"DTSTART:{now}\r\n"
         part = f"BEGIN:{self.subject.component}\r\n{inner}END:{self.subject.component}\r\n"
         return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Syncline//EN\r\n{part}END:VCALENDAR\r\n"
 

@@ -10,6 +10,7 @@ import httpx
 import polars as pl
 import pytest
 
+from connectors.builtin import dav_read
 from connectors.builtin.dav import Dav
 from connectors.builtin.dav_read import looked_up
 from connectors.builtin.dav_text import escaped, folded
@@ -56,23 +57,24 @@ class TestDav(ConnectorConformance):
     @pytest.fixture
     def settings(self, server: dav_servers.Dav, sample: Schema) -> Settings:
         self.server = server
-        server.calendar("sample")
+        server.calendar("sample", "VTODO")
         fields = [
             {"name": f.name, "type": f.type.value, "scale": f.scale, "required": not f.nullable,
              **({"field": "name"} if f.name == KEY else {"property": _property(f.name)})}
             for f in sample.fields
         ]  # fmt: skip
-        return settings_of(server, objects=[{"name": "sample", "key": KEY, "fields": fields}], page_size=5)
+        return settings_of(server, objects=[{"name": "sample", "kind": "tasks", "key": KEY, "fields": fields}],
+                           page_size=5)  # fmt: skip
 
     def seed(self, settings: Settings, schema: Schema, records: pl.DataFrame) -> None:
-        entries = [event(record) for record in records.iter_rows(named=True)]
+        entries = [event(record, "VTODO") for record in records.iter_rows(named=True)]
         self.server.fill(
             "sample", [f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{''.join(entries)}END:VCALENDAR\r\n"]
         )
 
     def change(self, settings: Settings, records: pl.DataFrame, removed: pl.Series) -> None:
         for record in records.iter_rows(named=True):
-            text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{event(record)}END:VCALENDAR\r\n"
+            text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{event(record, 'VTODO')}END:VCALENDAR\r\n"
             self.server.put(f"sample/{record[KEY]}.ics", text)
         for key in removed:
             self.server.ask("DELETE", f"sample/{key}.ics")
@@ -89,7 +91,7 @@ class TestDav(ConnectorConformance):
             {**settings, "objects": "[{]"},
             {**settings, "objects": ["nothing"]},
             {**settings, "objects": ["sample", "sample"]},
-            {**settings, "objects": [{"name": "sample", "kind": "tasks"}]},
+            {**settings, "objects": [{"name": "sample", "kind": "contacts"}]},
             {**settings, "objects": [{"name": "sample", "key": "nothing"}]},
             {**settings, "objects": [{"name": "sample", "properties": ["X Y"]}]},
             {**settings, "objects": [{"name": "sample", "fields": [{"name": "nothing"}]}]},
@@ -103,11 +105,11 @@ def _property(name: str) -> str:
     return f"X-{name.upper().replace('_', '-')}"
 
 
-def event(record: Mapping[str, Any]) -> str:
-    lines = [f"BEGIN:VEVENT\r\nUID:{record[KEY]}\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240101T000000Z\r\n"]
+def event(record: Mapping[str, Any], kind: str = "VEVENT") -> str:
+    lines = [f"BEGIN:{kind}\r\nUID:{record[KEY]}\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240101T000000Z\r\n"]
     lines += [folded(f"{_property(n)}:{escaped(PLAIN.text(v) or '')}") for n, v in record.items()
               if n != KEY and v is not None]  # fmt: skip
-    return "".join([*lines, "END:VEVENT\r\n"])
+    return "".join([*lines, f"END:{kind}\r\n"])
 
 
 def opened(server: dav_servers.Dav | str, **more: Any) -> Dav:
@@ -154,6 +156,16 @@ def test_appointments_tasks_and_contacts(server: dav_servers.Dav) -> None:
         person = {"uid": "p1", "full_name": "Ada", "email": "a@b.c", "birthday": dt.date(1815, 12, 10)}
         assert told(change(dav, "people", Op.CREATE, "uid", person)) == []
         assert [r["email"] for r in records(dav, "people")] == ["a@b.c"]
+        unnamed = [
+            {"uid": "n1", "given_name": "Ada", "family_name": "L"},
+            {"uid": "n2", "given_name": None, "family_name": None},
+        ]
+        assert told(change(dav, "people", Op.CREATE, "uid", *unnamed)) == []
+        assert told(change(dav, "people", Op.CREATE, "uid", {"uid": "n3", "organization": "Works, Inc"})) == []
+        named = {r["uid"]: r["full_name"] for r in records(dav, "people")}
+        assert named == {"p1": "Ada", "n1": "Ada L", "n2": "n2", "n3": "Works, Inc"}
+        for uid in ("n1", "n2", "n3"):
+            assert told(change(dav, "people", Op.DELETE, "uid", {"uid": uid})) == []
         schema = dav.schema("people")
         assert dav.lookup("people", schema, "uid", pl.Series(["p1", "p2", ""]))["full_name"].to_list() == ["Ada"]
         assert dav.lookup("people", schema, "email", pl.Series(["a@b.c"]))["uid"].to_list() == ["p1"]
@@ -326,9 +338,23 @@ def test_a_server_without_tokens() -> None:
         assert "PUT /c/a" in asked
         found = dav.service.subject("c")
         assert looked_up(dav.service, found, dav.schema("c"), "uid", ["\x00", "", "x"]) is not None
-    refused: dict[str, Answer] = {**answers, "PROPFIND /c/": (422, "no")}
-    with scripted(refused) as (url, _), opened(f"{url}/c") as dav, pytest.raises(Fatal, match="refuses"):
-        records(dav, "c")
+    for refusal in ({"PROPFIND /c/": (422, "no")}, {"REPORT /c/#addressbook-multiget": (422, "no")}):
+        refused: dict[str, Answer] = {**answers, **refusal}
+        with scripted(refused) as (url, _), opened(f"{url}/c") as dav, pytest.raises(Fatal, match="refuses"):
+            records(dav, "c")
+
+
+def test_changes_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has more changes each time it is asked is told, after many rounds."""
+    monkeypatch.setattr(dav_read, "_ROUNDS", 2)
+    tokens = iter("abcdefgh")
+    answers: dict[str, Answer] = {
+        **CALENDAR, "REPORT /c/#sync-token": lambda _: several(one("/c/", status=507), token=next(tokens))
+    }  # fmt: skip
+    with scripted(answers) as (url, _), opened(f"{url}/c") as dav:
+        request = ReadRequest("c", dav.schema("c"), capture=Capture("x", "name", {"token": "t"}))
+        with pytest.raises(Fatal, match="does not end"):
+            list(dav.read(request))
 
 
 def test_broken_entries_are_rejected_alone() -> None:
@@ -405,6 +431,9 @@ def test_writes_that_are_refused() -> None:
         assert "403" in told(change(dav, "c", Op.CREATE, "name", {"name": "z", "summary": "s"}))[0]
         with pytest.raises(Unavailable):
             change(dav, "c", Op.CREATE, "name", {"name": "x", "summary": "s"})
+        assert told(change(dav, "c", Op.UPDATE, "summary", {"summary": "none", "status": "X"})) == [
+            "0: The server has no such entry any more."
+        ]
         with pytest.raises(AuthFailed):
             change(dav, "c", Op.CREATE, "name", {"name": "y", "summary": "s"})
     gone: dict[str, Answer] = {**CALENDAR, "DELETE /c/a.ics": (404, "")}

@@ -178,6 +178,8 @@ def test_days_and_wall_clocks_are_written() -> None:
     wall = dt.datetime(2024, 1, 1, 9)
     assert "DTSTART:20240101T090000\r\n" in put(entry, start_local=wall)
     assert put(entry, start_local=wall) == entry.whole.written()
+    both = put(event(), start=moment(2024, 1, 1, 1), start_local=wall)
+    assert "DTSTART:20240101T010000Z" in both
     zoned = event()
     assert "DTSTART;TZID=Asia/Shanghai:20240101T090000" in put(zoned, start_local=wall, time_zone="Asia/Shanghai")
     assert "DTSTART;TZID=Asia/Shanghai:20240101T090000" in put(zoned, start_local=wall)
