@@ -57,6 +57,11 @@ class Mapping:
         """Return the batch with the outputs of the rule's decision tables, as of a moment."""
         return ask_all(self.questions, batch, at)
 
+    @property
+    def refers(self) -> tuple[str, ...]:
+        """Return the source's fields that hold keys of records which other rules link."""
+        return tuple(step.source.name for step in self.steps if step.reference is not None)
+
     def referred(self, batch: pl.DataFrame) -> list[pl.Series]:
         """Return for each field that refers to records the keys that are linked to them now; they may change alone."""
         return [

@@ -100,8 +100,9 @@ class Model:
             self._leave(key, deletes=deletes)
             return "skipped"
         waits = self.asked["owned"] and person.owner is not None and person.owner not in self.owners
-        if person.name == BAD or waits:
-            return self._park(key, person.owner if waits and person.name != BAD else None)
+        bad = self.asked["checked"] and person.name == BAD
+        if bad or waits:
+            return self._park(key, None if bad else person.owner)
         boss = self.owners.get(person.owner or 0) if self.asked["owned"] else None
         there = self.target.get(key)
         if there is None:

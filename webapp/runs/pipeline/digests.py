@@ -49,7 +49,7 @@ class Compared(Page):
 def digests(planner: Planner, reader: Connector) -> Digests | None:
     """Return how both systems make digests; None where the rule has to see all records, or one of them makes none."""
     sides, how = planner.sides, planner.hashing
-    if how is None or planner.validating is not None or sides.source.where is not None:
+    if how is None or planner.validating is not None:
         return None
     keys = (planner.source_schema.key, planner.whole_target.key)
     if keys != ((sides.source_key,), (sides.target_key,)) or not reader.spec.capabilities.concurrent:
@@ -101,10 +101,11 @@ def compared(
     scanner, reader = systems
     key, (links, digest) = planner.sides.source_key, knowledge
     whole = beside(request.schema, digest)
-    light = replace(request, schema=beside(request.schema.select((key,)), digest))
+    refers = planner.hashing.refers if planner.hashing is not None else ()
+    light = replace(request, schema=beside(request.schema.select(tuple(dict.fromkeys((key, *refers)))), digest))
     with closed(ahead(pages(scanner, light, retry))) as read:
         for page in read:
-            records, now = split(page.records)
+            records, now = planner.noted(page.records)
             keys = key_text(records[key])
             known = links.known(keys).with_columns(digest=now)
             same = planner.passes(known)

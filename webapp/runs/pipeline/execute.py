@@ -159,6 +159,7 @@ class Execution:
                 self.journal.note(expected=number)
             self._correlate(reader, planner, target, links)
             if self.claim.kind == "sync":
+                planner.expected = self.journal.read_before() if self.full and planner.digests else None
                 planner.steady = known_as_left(planner, links, self.retry, full=self.full)
             cursor = self._exhaust(reader, planner, target)
         except (Suspended, Cancelled):

@@ -4,6 +4,7 @@ A run comes to the same end with and without: the same writes, links, parked rec
 out is counted by the source, page by page and at the same moment, and has the outcome of every record out of scope:
 skipped. That is exact where nothing else depends on having seen such a record, so not
 
+- where digests of the systems tell what has changed: a page of them is not read as records;
 - by cursor: where the next run starts depends on all records that were read;
 - where the key is not unique for certain: a record with the same key as another one is parked;
 - where records that leave the scope are deleted in the target and some are linked: the order of deleting and writing
@@ -83,6 +84,8 @@ def again(records: pl.DataFrame, position: Position) -> Page:
 
 def _why_not(reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Message | None:
     sides, schema = planner.sides, request.schema
+    if planner.comparing is not None and planner.steady is not None and planner.steady.there is None:
+        return msg("Digests are compared, and only what has changed is read.")
     if not reader.spec.capabilities.filter:
         return _UNABLE
     if sides.detect.by is not DetectBy.FULL:

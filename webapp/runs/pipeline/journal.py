@@ -184,6 +184,14 @@ class Journal:
                 inputs.forget(tx, self.claim.run_id, number)
             tx.execute(sa.delete(run_chunk).where(*mine))
 
+    def read_before(self) -> int | None:
+        """Return how many records the last live run of the rule has read, None where there was none."""
+        mine = (run.c.rule_id == self.claim.rule_id, run.c.id < self.claim.run_id, run.c.kind == "sync")
+        query = sa.select(run.c.counts).where(*mine, run.c.mode == "live", run.c.state == "succeeded")
+        with self.house.db.read() as tx:
+            counts = tx.scalar(query.order_by(run.c.id.desc()).limit(1))
+        return None if counts is None else int(counts["read"])
+
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
         own = chunks.counts(chunk)

@@ -86,6 +86,8 @@ class Planner:
         self.found: Found | None = None
         """Partners that were found by comparing all with all; None where look-ups by value are enough."""
         self.retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
+        self.expected: int | None = None
+        """How many records the source is expected to hold, as far as that is known."""
         self.replaying = False
         self.partial = False
         """The run does not meet the keys of all records: some cannot be read, or the source leaves them out."""
@@ -97,7 +99,7 @@ class Planner:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
         behind = first + page.records.height
         self.partial |= bool(page.rejects)
-        records, now = split(page.records)
+        records, now = self.noted(page.records)
         whole = Draft(records, pl.int_range(first, behind, dtype=pl.Int64, eager=True), behind=behind)
         keys = key_text(records[self.sides.source_key])
         self.check_keys(whole, keys)
@@ -116,6 +118,11 @@ class Planner:
         learnt = pl.concat([chunk.links, self.steady.learnt(keys, looked.found, still)]) if self.steady else chunk.links
         outcomes = pl.concat([chunk.outcomes, unchanged(numbers, rest, self._side)])
         return replace(chunk, outcomes=outcomes, links=learnt, hits=asked.hits(in_scope))
+
+    def noted(self, records: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Return records without their digests, and these as they are kept beside the links."""
+        plain, digests = split(records)
+        return plain, digests if self.hashing is None else self.hashing.digest(digests, plain)
 
     def passes(self, known: pl.DataFrame) -> pl.Series:
         """Return a mask of the links both of whose records need not be read: see `Steady.same`."""

@@ -5,7 +5,7 @@ They are neither mapped nor looked up. What is left goes the long way, where all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,18 +29,41 @@ if TYPE_CHECKING:
 _UNKNOWN = {name: pl.lit(None, dtype=dtype) for name, dtype in SCHEMA.items() if not name.endswith("key")}
 LEAST = 1_000
 """With fewer linked records it is not worth while to read the target as a whole."""
+SPARE = 0.1
+"""Of a source with a condition, so many records may be without a link: each is read by its key in every run."""
 
 
 @dataclass(frozen=True)
 class Hashing:
-    """How the records of both sides are hashed: by the fields that the rule reads, and by those that it writes."""
+    """How the records of both sides are hashed: by the fields that the rule reads, and by those that it writes.
+
+    What a record refers to decides as well: `refers` are the fields that hold keys of other rules' records, and
+    `referred` tells the keys that these are linked to now. A record of which one has no link has no hash.
+    """
 
     read: tuple[str, ...]
     written: tuple[str, ...]
+    refers: tuple[str, ...] = ()
+    referred: Callable[[pl.DataFrame], Sequence[pl.Series]] = tuple
 
     def source(self, records: pl.DataFrame) -> pl.Series:
-        """Return a hash of what the rule reads of each record of the source."""
-        return row_hash(records, self.read)
+        """Return a hash of what the rule reads of each record of the source, and of what it refers to."""
+        return self._with_links(row_hash(records, self.read), records)
+
+    def digest(self, digests: pl.Series, records: pl.DataFrame) -> pl.Series:
+        """Return the digests that a source has made of records as they are kept: with what the records refer to."""
+        return digests if digests.null_count() == digests.len() else self._with_links(digests, records)
+
+    def _with_links(self, hashes: pl.Series, records: pl.DataFrame) -> pl.Series:
+        if not self.refers:
+            return hashes
+        linked = [hashes.alias("own"), *self.referred(records)]
+        mixed = row_hash(pl.DataFrame(linked), [part.name for part in linked])
+        unknown = hashes.is_null()
+        for name, partner in zip(self.refers, linked[1:], strict=True):
+            unknown |= partner.is_null() & records[name].is_not_null()
+        whole = mixed if hashes.dtype == mixed.dtype else mixed.reinterpret(signed=True)
+        return whole.set(unknown, None)
 
     def target(self, records: pl.DataFrame) -> pl.Series:
         """Return a hash of what the rule writes of each record of the target."""
@@ -86,10 +109,11 @@ class Steady:
 
 def hashing(planner: Planner) -> Hashing | None:
     """Return how the records of a rule are hashed; None where more than its two records decides about a pair."""
-    rule, key = planner.rule, planner.sides.target_key
-    if rule.decisions or any(pair.reference for pair in rule.fields):
+    rule, key, mapping = planner.rule, planner.sides.target_key, planner.mapping
+    if rule.decisions:
         return None
-    return Hashing(planner.read, tuple(name for name in planner.target_schema.names if name != key))
+    written = tuple(name for name in planner.target_schema.names if name != key)
+    return Hashing(planner.read, written, mapping.refers, mapping.referred)
 
 
 def steady(planner: Planner, links: Links, retry: Retry) -> Steady | None:
@@ -98,7 +122,14 @@ def steady(planner: Planner, links: Links, retry: Retry) -> Steady | None:
         return None
     if planner.whole_target.key != (planner.sides.target_key,):
         return None  # two records of the target may have one key, which only a look-up tells
+    if planner.sides.source.where is not None and not _few_alone(planner, links):
+        planner.digests = None  # rather let the source leave out what is out of scope
     return _scanned(planner, planner.hashing, links, retry)
+
+
+def _few_alone(planner: Planner, links: Links) -> bool:
+    """Tell whether nearly all records of the source are linked; digests say nothing of the others."""
+    return planner.expected is not None and planner.expected <= len(links) * (1 + SPARE)
 
 
 def left_behind(
