@@ -6,7 +6,6 @@ docs/configuration.md lists them all; a test compares it with `SETTINGS`.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,11 +14,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from webapp.setting_values import (
+    boolean,
+    choice,
+    integer,
+    issuer,
+    networks,
+    pairs,
+    paths,
+    seconds,
+    targets,
+    timezone,
+    url,
+)
+
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
 OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
-CHECKPOINT_TARGETS = ("file", "syslog", "syslog+tcp", "syslog+tls", "mailto", "http", "https")
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -51,6 +63,7 @@ class Settings:
     log_level: str
     log_format: str
     secure_cookies: bool
+    trusted_hosts: tuple[str, ...]
     session_idle_minutes: int
     session_hours: int
     require_second_factor: bool
@@ -101,100 +114,6 @@ class Variable:
     parse: Callable[[str], Any]
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"'{text}' is not a whole number from {low} to {high}; set one, or leave the setting out.")
-        return int(text)
-
-    return parse
-
-
-def _choice(*values: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError(f"'{text}' is not one of {', '.join(values)}.")
-        return text
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 1 <= value <= 3600:
-        raise ValueError(f"'{text}' is not a number of seconds from 1 to 3600.")
-    return value
-
-
-def _boolean(text: str) -> bool:
-    values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if text.lower() not in values:
-        raise ValueError(f"'{text}' is not yes or no.")
-    return values[text.lower()]
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in names:
-        try:
-            ipaddress.ip_network(name)
-        except ValueError:
-            raise ValueError(f"'{name}' is not a network such as 10.0.0.0/8; separate several by commas.") from None
-    return names
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part).expanduser().resolve() for part in text.split(os.pathsep) if part)
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text and urlsplit(text).scheme.split("+")[0] not in schemes:
-            raise ValueError(f"'{text}' is not a URL that starts with one of {', '.join(schemes)}.")
-        return text
-
-    return parse
-
-
-def _issuer(text: str) -> str:
-    url = urlsplit(text)
-    if text and url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
-        raise ValueError(f"'{text}' is not an address that begins with https://.")
-    return text
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if wrong := next((group for group, equals, role in pairs if not (equals and group.strip() and role.strip())), None):
-        raise ValueError(f"'{wrong}' is not a group and a role, such as crm-admins=Designer.")
-    return tuple((group.strip(), role.strip()) for group, _, role in pairs)
-
-
-def _targets(text: str) -> tuple[str, ...]:
-    for target in text.split():
-        url = urlsplit(target)
-        whole = url.path if url.scheme in ("file", "mailto") else url.hostname
-        if url.scheme not in CHECKPOINT_TARGETS or not whole:
-            kinds = ", ".join(CHECKPOINT_TARGETS)
-            raise ValueError(
-                f"'{target}' is not an address that begins with one of {kinds}; separate several by blanks."
-            )
-    return tuple(text.split())
-
-
-def _timezone(text: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only needed here
-
-    try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"'{text}' is not a time zone such as Asia/Shanghai.") from None
-    return text
-
-
 SETTINGS: tuple[Variable, ...] = (
     Variable(
         "SYNCLINE_DATA",
@@ -203,70 +122,77 @@ SETTINGS: tuple[Variable, ...] = (
         lambda t: Path(t).expanduser().resolve(),
     ),
     Variable("SYNCLINE_HOST", "127.0.0.1", "Address that the console listens on.", str),
-    Variable("SYNCLINE_PORT", "8080", "Port that the console listens on.", _integer(1, 65535)),
+    Variable("SYNCLINE_PORT", "8080", "Port that the console listens on.", integer(1, 65535)),
     Variable(
         "SYNCLINE_DATABASE_URL",
         "",
         "Metadata database: empty for SQLite in the data folder, or postgresql://user:password@host/name.",
-        _url("sqlite", "postgresql"),
+        url("sqlite", "postgresql"),
     ),
     Variable(
         "SYNCLINE_REDIS_URL",
         "",
         "Redis: empty for the embedded one, or redis://, rediss:// or unix:// with its address.",
-        _url("redis", "rediss", "unix"),
+        url("redis", "rediss", "unix"),
     ),
     Variable(
         "SYNCLINE_PROFILE",
         "evaluation",
         "`evaluation` or `production`; production allows no private network and no folder by default "
         "and wants secure cookies.",
-        _choice("evaluation", "production"),
+        choice("evaluation", "production"),
     ),
     Variable(
         "SYNCLINE_FILE_ROOTS",
         "",
         "Folders that connections may touch, separated by colons. Empty: the data folder in evaluation, "
         "none in production.",
-        _paths,
+        paths,
     ),
     Variable(
         "SYNCLINE_EGRESS_ALLOW",
         "",
         "Networks beside the public ones that connections may reach, separated by commas. "
         "Empty: loopback and private ones in evaluation, none in production.",
-        _networks,
+        networks,
     ),
-    Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", _integer(1, 64)),
-    Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", _integer(1, 128)),
-    Variable("SYNCLINE_LEASE_SECONDS", "10", "Seconds after which a silent worker loses its run.", _seconds),
-    Variable("SYNCLINE_LANGUAGE", "en", "Language before a user has chosen one: `en` or `zh`.", _choice("en", "zh")),
-    Variable("SYNCLINE_TIMEZONE", "UTC", "Time zone in which the console shows times.", _timezone),
+    Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", integer(1, 64)),
+    Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", integer(1, 128)),
+    Variable("SYNCLINE_LEASE_SECONDS", "10", "Seconds after which a silent worker loses its run.", seconds),
+    Variable("SYNCLINE_LANGUAGE", "en", "Language before a user has chosen one: `en` or `zh`.", choice("en", "zh")),
+    Variable("SYNCLINE_TIMEZONE", "UTC", "Time zone in which the console shows times.", timezone),
     Variable(
         "SYNCLINE_LOG_LEVEL",
         "info",
         "`debug`, `info`, `warning` or `error`.",
-        _choice("debug", "info", "warning", "error"),
+        choice("debug", "info", "warning", "error"),
     ),
-    Variable("SYNCLINE_LOG_FORMAT", "text", "`text` or `json`.", _choice("text", "json")),
+    Variable("SYNCLINE_LOG_FORMAT", "text", "`text` or `json`.", choice("text", "json")),
     Variable(
         "SYNCLINE_SECURE_COOKIES",
         "",
         "Send cookies over HTTPS only. Empty: no in evaluation, yes in production.",
-        lambda t: None if not t else _boolean(t),
+        lambda t: None if not t else boolean(t),
+    ),
+    Variable(
+        "SYNCLINE_TRUSTED_HOSTS",
+        "",
+        "Names by which the console may be asked for, separated by commas; other requests are refused. Empty: any in "
+        "evaluation; in production that of SYNCLINE_CONSOLE_URL and the machine's own, localhost.",
+        lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
     ),
     Variable(
         "SYNCLINE_SESSION_IDLE_MINUTES",
         "120",
         "Minutes after which somebody who does nothing is signed out.",
-        _integer(1, 24 * 60),
+        integer(1, 24 * 60),
     ),
-    Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", _integer(1, 30 * 24)),
+    Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", integer(1, 30 * 24)),
     Variable(
         "SYNCLINE_REQUIRE_SECOND_FACTOR",
         "no",
         "Whether everybody has to set up a second factor before anything else: `yes` or `no`.",
-        _boolean,
+        boolean,
     ),
     Variable(
         "SYNCLINE_OIDC_ISSUER",
@@ -274,7 +200,7 @@ SETTINGS: tuple[Variable, ...] = (
         "Identity provider (OpenID Connect) by which people sign in beside passwords: what it calls itself. "
         "The client's secret is in the variable SYNCLINE_OIDC_CLIENT_SECRET; people come back to the console's address "
         "with /login/company/callback.",
-        _issuer,
+        issuer,
     ),
     Variable("SYNCLINE_OIDC_CLIENT_ID", "", "What the identity provider calls this installation.", str),
     Variable("SYNCLINE_OIDC_NAME", "your company account", "What the sign-in page calls the identity provider.", str),
@@ -284,7 +210,7 @@ SETTINGS: tuple[Variable, ...] = (
         "",
         "Which role each group holds: group=Role, separated by commas; *=Role for everybody. "
         "Who has no role is not let in.",
-        _pairs,
+        pairs,
     ),
     Variable(
         "SYNCLINE_KEY_FILE",
@@ -297,20 +223,20 @@ SETTINGS: tuple[Variable, ...] = (
         "file",
         "Where the key-encryption key is: `file`, or `environment` for the variable "
         "SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key).",
-        _choice("file", "environment"),
+        choice("file", "environment"),
     ),
     Variable(
         "SYNCLINE_PAGE_SIZE",
         "50000",
         "Records that a run reads, decides and writes at a time, at the most; fewer if they are large.",
-        _integer(1, 100_000),
+        integer(1, 100_000),
     ),
     Variable(
         "SYNCLINE_SMTP_URL",
         "",
         "Mail server for e-mails of event rules and notices to users: smtp://user@host:587 (encrypted where the server "
         "can) or smtps://user@host:465. The password is in the variable SYNCLINE_SMTP_PASSWORD. Empty: no e-mails.",
-        _url("smtp", "smtps"),
+        url("smtp", "smtps"),
     ),
     Variable("SYNCLINE_MAIL_FROM", "", "Sender of e-mails, such as Syncline <syncline@example.com>.", str),
     Variable(
@@ -318,19 +244,19 @@ SETTINGS: tuple[Variable, ...] = (
         "",
         "Address of the console as people reach it, for links in e-mails: https://syncline.example.com. "
         "Empty: SYNCLINE_HOST and SYNCLINE_PORT.",
-        _url("http", "https"),
+        url("http", "https"),
     ),
     Variable(
         "SYNCLINE_EVENT_DAYS",
         "90",
         "Days after which events, and what rules made of them, are forgotten.",
-        _integer(1, 3650),
+        integer(1, 3650),
     ),
     Variable(
         "SYNCLINE_PLAN_DAYS",
         "7",
         "Days after which the plan of a simulation can no longer be approved and is forgotten.",
-        _integer(1, 365),
+        integer(1, 365),
     ),
     Variable(
         "SYNCLINE_CHECKPOINTS_TO",
@@ -338,19 +264,19 @@ SETTINGS: tuple[Variable, ...] = (
         "Where signed checkpoints of the audit log are sent, separated by blanks: file:/path, syslog://host:514 (UDP), "
         "syslog+tcp://host:601, syslog+tls://host:6514, mailto:name@example.com, https://host/path. "
         "Empty: they stay in the database, where who can change it can change them too.",
-        _targets,
+        targets,
     ),
     Variable(
         "SYNCLINE_CHECKPOINT_MINUTES",
         "15",
         "Minutes between two checkpoints that are sent, if there are new events.",
-        _integer(1, 1440),
+        integer(1, 1440),
     ),
     Variable(
         "SYNCLINE_AUDIT_DAYS",
         "0",
         "Days after which audit events are removed, unless a legal hold keeps them; their seals stay. 0: never.",
-        _integer(0, 36500),
+        integer(0, 36500),
     ),
 )
 
@@ -407,6 +333,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     values["egress_allow"] = values["egress_allow"] or (LOOPBACK_AND_PRIVATE if evaluation else ())
     if values["secure_cookies"] is None:
         values["secure_cookies"] = not evaluation
+    if not values["trusted_hosts"] and not evaluation:
+        values["trusted_hosts"] = (urlsplit(values["console_url"]).hostname or "localhost", "localhost", "127.0.0.1")
     values["key_file"] = values["key_file"] or data / "keys" / "master.key"
     return Settings(**{f.name: values[f.name] for f in fields(Settings)})
 

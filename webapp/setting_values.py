@@ -1,0 +1,119 @@
+"""How the texts of settings become values; each raises `ValueError` with what to do. For `config`, which reads them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+CHECKPOINT_TARGETS = ("file", "syslog", "syslog+tcp", "syslog+tls", "mailto", "http", "https")
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number in a range."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"'{text}' is not a whole number from {low} to {high}; set one, or leave the setting out.")
+        return int(text)
+
+    return parse
+
+
+def choice(*values: str) -> Callable[[str], str]:
+    """Return what reads one of some words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"'{text}' is not one of {', '.join(values)}.")
+        return text
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 1 <= value <= 3600:
+        raise ValueError(f"'{text}' is not a number of seconds from 1 to 3600.")
+    return value
+
+
+def boolean(text: str) -> bool:
+    """Return yes or no."""
+    values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in values:
+        raise ValueError(f"'{text}' is not yes or no.")
+    return values[text.lower()]
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Return networks, which are separated by commas."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError:
+            raise ValueError(f"'{name}' is not a network such as 10.0.0.0/8; separate several by commas.") from None
+    return names
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """Return paths, which are separated as the system does it."""
+    return tuple(Path(part).expanduser().resolve() for part in text.split(os.pathsep) if part)
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """Return what reads a URL of one of some schemes."""
+
+    def parse(text: str) -> str:
+        if text and urlsplit(text).scheme.split("+")[0] not in schemes:
+            raise ValueError(f"'{text}' is not a URL that starts with one of {', '.join(schemes)}.")
+        return text
+
+    return parse
+
+
+def issuer(text: str) -> str:
+    """Return the address of a provider of identities."""
+    url = urlsplit(text)
+    if text and url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise ValueError(f"'{text}' is not an address that begins with https://.")
+    return text
+
+
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Return pairs of names, which are separated by commas."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := next((group for group, equals, role in pairs if not (equals and group.strip() and role.strip())), None):
+        raise ValueError(f"'{wrong}' is not a group and a role, such as crm-admins=Designer.")
+    return tuple((group.strip(), role.strip()) for group, _, role in pairs)
+
+
+def targets(text: str) -> tuple[str, ...]:
+    """Return addresses of targets for checkpoints."""
+    for target in text.split():
+        url = urlsplit(target)
+        whole = url.path if url.scheme in ("file", "mailto") else url.hostname
+        if url.scheme not in CHECKPOINT_TARGETS or not whole:
+            kinds = ", ".join(CHECKPOINT_TARGETS)
+            raise ValueError(
+                f"'{target}' is not an address that begins with one of {kinds}; separate several by blanks."
+            )
+    return tuple(text.split())
+
+
+def timezone(text: str) -> str:
+    """Return the name of a time zone."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only needed here
+
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"'{text}' is not a time zone such as Asia/Shanghai.") from None
+    return text
