@@ -164,8 +164,8 @@ class _Handler:
 
 
 @contextlib.contextmanager
-def smtp(*, encryption: str = "none", mechanism: str = "") -> Iterator[Smtp]:
-    """Run aiosmtpd with one user; `mechanism` leaves only that one of PLAIN and LOGIN."""
+def smtp(*, encryption: str = "none", mechanism: str = "", plain: bool = False) -> Iterator[Smtp]:
+    """Run aiosmtpd with one user; `mechanism` leaves only that one of PLAIN and LOGIN, `plain` all extensions out."""
     password, port = secrets.token_hex(8), servers.free_port()
     taken: list[Envelope] = []
     says: dict[str, str] = {}
@@ -178,10 +178,11 @@ def smtp(*, encryption: str = "none", mechanism: str = "") -> Iterator[Smtp]:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate, key)
         controller = Controller(
-            _Handler(taken, says), hostname="127.0.0.1", port=port, authenticator=known, auth_require_tls=False,
-            data_size_limit=1_000_000, ssl_context=context if encryption == "tls" else None,
+            _Handler(taken, says), hostname="127.0.0.1", port=port, authenticator=None if plain else known,
+            auth_require_tls=False, data_size_limit=None if plain else 1_000_000, enable_SMTPUTF8=not plain,
+            ssl_context=context if encryption == "tls" else None,
             tls_context=context if encryption == "starttls" else None, require_starttls=encryption == "starttls",
-            auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if mechanism and m != mechanism],
+            auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if plain or (mechanism and m != mechanism)],
         )  # fmt: skip
         controller.start()
         try:

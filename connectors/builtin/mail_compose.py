@@ -63,8 +63,6 @@ class Draft:
         for file in self.files:
             main, _, sub = file.type.partition("/")
             made.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name or None)
-        if "MIME-Version" not in made:
-            made["MIME-Version"] = "1.0"
         return made.as_bytes()
 
 

@@ -72,6 +72,7 @@ class Folders:
 
     def open(self, name: str, *, writing: bool = False) -> Opened:
         """Open a folder; raises `ObjectMissing` where there is none."""
+        self._open = None
         more = (b"(CONDSTORE)",) if "CONDSTORE" in self.abilities else ()
         found, answered = self.imap.ask(b"SELECT" if writing else b"EXAMINE", folder_part(name), *more)
         if not answered.good:

@@ -1,12 +1,14 @@
-"""A rebuilt IMAP server for what Dovecot does not do: it answers each command as a test says, over a real socket."""
+"""Rebuilt mail servers for what real ones do not do: they answer each command as a test says, over a real socket."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+CUT = "<cut>"
+"""An answer that ends with this hangs up behind it."""
 USUAL: Mapping[str, str] = {
     "CAPABILITY": "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done",
     "AUTHENTICATE": "{tag} OK in",
@@ -28,6 +30,14 @@ def _answer(script: Mapping[str, str], line: str) -> str:
     return script.get(known, "{tag} BAD what") if known else "{tag} BAD what"
 
 
+def _smtp(peer: socket.socket, script: Mapping[str, str], asked: list[str]) -> None:
+    with contextlib.suppress(OSError, ValueError), peer, peer.makefile("rb") as stream:
+        peer.sendall(f"{script.get('GREETING', '220 hello')}\r\n".encode())
+        while raw := stream.readline():
+            asked.append(raw.decode().strip())
+            peer.sendall(f"{script.get(asked[-1].partition(' ')[0].upper(), '250 OK')}\r\n".encode())
+
+
 def _serve(peer: socket.socket, script: Mapping[str, str], asked: list[str]) -> None:
     with contextlib.suppress(OSError, ValueError), peer, peer.makefile("rb") as stream:
         peer.sendall(script.get("", "* OK hello").encode("latin-1") + b"\r\n")
@@ -35,6 +45,9 @@ def _serve(peer: socket.socket, script: Mapping[str, str], asked: list[str]) -> 
             line = raw.decode("latin-1").strip()
             tag = line.partition(" ")[0]
             asked.append(line.partition(" ")[2])
+            if line.endswith("}") and "literal" in script:
+                peer.sendall(f"* 1 EXISTS\r\n{tag} {script['literal']}\r\n".encode())
+                continue
             while line.endswith("}"):
                 peer.sendall(b"+ go on\r\n")
                 stream.read(int(line.rpartition("{")[2][:-1]))
@@ -46,7 +59,9 @@ def _serve(peer: socket.socket, script: Mapping[str, str], asked: list[str]) -> 
             said = _answer(script, f"{tag} {asked[-1]}")
             if not said:
                 return
-            peer.sendall(said.replace("{tag}", tag).encode("latin-1") + b"\r\n")
+            peer.sendall(said.replace("{tag}", tag).removesuffix(CUT).encode("latin-1") + b"\r\n")
+            if said.endswith(CUT):
+                return
 
 
 @contextlib.contextmanager
@@ -55,6 +70,21 @@ def scripted(**answers: str) -> Iterator[tuple[int, list[str]]]:
     script = {**USUAL, **{name.replace("_", " "): said for name, said in answers.items()}}
     if "greeting" in script:
         script[""] = script.pop("greeting")
+    with _running(_serve, script) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def scripted_smtp(answers: Mapping[str, str]) -> Iterator[tuple[int, list[str]]]:
+    """Run a mail server that answers commands as given, GREETING being the first; all others are fine."""
+    with _running(_smtp, answers) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _running(
+    serve: Callable[[socket.socket, Mapping[str, str], list[str]], None], script: Mapping[str, str]
+) -> Iterator[tuple[int, list[str]]]:
     asked: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -62,7 +92,7 @@ def scripted(**answers: str) -> Iterator[tuple[int, list[str]]]:
             with contextlib.suppress(OSError):
                 while True:
                     peer, _ = listening.accept()
-                    threading.Thread(target=_serve, args=(peer, script, asked), daemon=True).start()
+                    threading.Thread(target=serve, args=(peer, script, asked), daemon=True).start()
 
         threading.Thread(target=run, daemon=True).start()
         yield listening.getsockname()[1], asked

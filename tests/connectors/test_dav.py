@@ -156,7 +156,7 @@ def test_appointments_tasks_and_contacts(server: dav_servers.Dav) -> None:
         person = {"uid": "p1", "full_name": "Ada", "email": "a@b.c", "birthday": dt.date(1815, 12, 10)}
         assert told(change(dav, "people", Op.CREATE, "uid", person)) == []
         assert [r["email"] for r in records(dav, "people")] == ["a@b.c"]
-        unnamed = [
+        unnamed: list[dict[str, Any]] = [
             {"uid": "n1", "given_name": "Ada", "family_name": "L"},
             {"uid": "n2", "given_name": None, "family_name": None},
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from connectors.testing import TITLE, ConnectorConformance, Settings
 from connectors.value_text import PLAIN
 from rules.schema import Change, Field, Op, Schema
 from tests import servers
-from tests.connectors.scripted_imap import scripted
+from tests.connectors.scripted_imap import CUT, scripted
 from tests.mail_servers import Imap, dovecot
 
 HERE = Context(timeout=10)
@@ -294,6 +295,27 @@ def test_two_reads_of_one_connection(server: Imap) -> None:
         list(mailbox.read(ReadRequest("work", mailbox.schema("work"), Cursor("key", "key"))))
 
 
+def test_a_folder_made_anew_while_it_is_read(server: Imap) -> None:
+    """A read that finds its folder made anew starts again."""
+    fill(server, "work", 2)
+    with opened(server) as mailbox:
+        schema = mailbox.schema("work")
+        scan = mail_read.Scan(mailbox.folders, mailbox._subject("work"), mailbox.folders.open("work"), schema)
+        assert list(scan.mails([])) == []
+        pages = mailbox.read(ReadRequest("work", schema.select(("subject",)), page_size=1))
+        next(pages)
+        assert subjects(mailbox, "INBOX") == []
+        fill(server, "work", 2)
+        with pytest.raises(Unavailable, match="made anew"):
+            list(pages)
+    described = {"name": "work", "key": "betreff", "fields": [{"name": "betreff", "field": "subject"}]}
+    with opened(server, objects=[described]) as mailbox:
+        assert mailbox.schema("work").names == ("betreff",)
+        mailbox.folders.imap._socket.shutdown(socket.SHUT_WR)
+        with pytest.raises(Unavailable, match="failed"):
+            mailbox.objects()
+
+
 FAULTS = {
     "greeting": ("* BYE full", Misconfigured, "does not speak IMAP"),
     "CAPABILITY": ("", Unavailable, "hangs up"),
@@ -306,7 +328,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", [*FAULTS, "zero", "short", "close", "strange", "no", "endless"])
+@pytest.mark.parametrize("name", [*FAULTS, "zero", "short", "cut", "late", "close", "strange", "no", "endless"])
 def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a server sends ends in one sentence, and never in more memory than allowed."""
     monkeypatch.setattr(mail_imap, "_LINE", 10_000)
@@ -314,6 +336,8 @@ def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.
     more = {
         "zero": ("LIST", "* LIST \x00 a\r\n{tag} OK", Misconfigured, "does not speak"),
         "short": ("UID_FETCH", "* 1 FETCH (UID 1 BODY[] {100}\r\nabc", Unavailable, "failed"),
+        "cut": ("UID_FETCH", "* 1 FETCH (UID 1 BODY[] {100}\r\nabc" + CUT, Unavailable, "hangs up"),
+        "late": ("UID_FETCH", "* 2 EXISTS\r\n* 3 FETCH (FLAGS ())", Unavailable, "failed"),
         "close": ("LIST", "* 1 )\r\n{tag} OK", Misconfigured, "does not speak"),
         "strange": ("LIST", '* "\r\n{tag} OK', Misconfigured, "does not speak"),
         "no": ("UID_FETCH", "{tag} NO gone", Fatal, "gone"),
@@ -351,6 +375,21 @@ def test_servers_that_can_less() -> None:
             result = change(mailbox, "INBOX", Op.CREATE, "key", {"subject": "s", "from": "a@b.c"})
             assert made(result) == [None]
         assert any(line.startswith("LOGIN") for line in asked)
+    fields = [{"name": "id", "header": "X"}, {"name": "b", "header": "Y"}]
+    gone = {
+        "UID FETCH": '* 1 FETCH (UID 1 FLAGS () INTERNALDATE "" RFC822.SIZE 9 BODY[] "X: 1")\r\n{tag} OK',
+        "UID FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])": (
+            "* 9 FETCH (UID 9 FLAGS () X NIL Y NIL Z NIL)\r\n{tag} OK"
+        ),
+    }
+    with scripted(**gone) as (port, _):
+        described = {"name": "INBOX", "key": "id", "fields": fields}
+        with opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", objects=[described]) as mailbox:
+            assert "no such mail" in told(change(mailbox, "INBOX", Op.UPDATE, "id", {"id": "1", "b": "x"}))[0]
+    with scripted(CAPABILITY="* CAPABILITY IMAP4rev1\r\n{tag} OK", literal="NO too long") as (port, _):
+        mailbox = opened(Imap(port, 0, "wörd", "", Path()), host="127.0.0.1")
+        with mailbox, pytest.raises(AuthFailed, match="refuses the user"):
+            mailbox.objects()
     with scripted(CAPABILITY="* CAPABILITY LOGINDISABLED\r\n{tag} OK") as (port, _):
         mailbox = opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1")
         with mailbox, pytest.raises(AuthFailed, match="takes no password"):

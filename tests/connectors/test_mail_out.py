@@ -15,10 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.builtin.mail_out import SCHEMA, Outgoing
-from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing, RecordRejected, Unavailable
+from connectors.errors import (
+    AuthFailed,
+    ConnectorError,
+    Forbidden,
+    Misconfigured,
+    ObjectMissing,
+    RecordRejected,
+    Unavailable,
+)
 from connectors.spi import Context, Fence, ReadRequest, WriteResult
 from rules.schema import Change, Op
 from tests import servers
+from tests.connectors.scripted_imap import scripted_smtp
 from tests.mail_servers import Smtp, smtp
 
 FENCE = Fence("rule", 1, 1, 0)
@@ -198,6 +207,42 @@ def test_each_mistake_has_its_own_sentence(server: Smtp) -> None:
     assert not [text for text in found if "wrong-secret" in text]
     with opened(server, host="10.0.0.1") as outgoing, pytest.raises(Forbidden):
         send(outgoing, {})
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "match"),
+    [
+        ({"GREETING": "554 full"}, Unavailable, "full"),
+        ({"EHLO": "nonsense", "HELO": "nonsense"}, Unavailable, "failed"),
+        ({"EHLO": "250-x\r\n250 AUTH PLAIN", "AUTH": "454 later"}, Unavailable, "takes nobody in"),
+        ({"EHLO": "250-x\r\n250 AUTH XOAUTH2", "AUTH": "334 ", "": "535 no"}, AuthFailed, "refuses the user"),
+        ({"EHLO": "250-x\r\n250 AUTH PLAIN", "AUTH": "235 OK", "DATA": "550 no"}, None, "550"),
+        ({"EHLO": "250-x\r\n250 AUTH LOGIN", "AUTH": "235 OK", "RCPT": "421 closing"}, Unavailable, "closing"),
+    ],
+)
+def test_each_fault_of_a_server_has_its_sentence(
+    answers: dict[str, str], kind: type[ConnectorError] | None, match: str
+) -> None:
+    """What a server says instead of what it should ends in one sentence."""
+    more = {"authentication": "bearer", "token": "good-token"} if "XOAUTH2" in answers.get("EHLO", "") else {}
+    with scripted_smtp(answers) as (port, _):
+        server = Smtp(port, "u", "p", "", [], {}, host="127.0.0.1")
+        with opened(server, **more) as outgoing:
+            if kind is None:
+                assert match in told(send(outgoing, {}))[0]
+                return
+            with pytest.raises(kind, match=match):
+                send(outgoing, {})
+
+
+def test_a_plain_server() -> None:
+    """Without any extension mails leave; a password or an address of all letters is refused with words."""
+    with smtp(plain=True) as server:
+        with opened(server, authentication="none") as outgoing:
+            assert [str(step.detail) for step in outgoing.check()][-1] == "The mail server takes mails."
+            assert told(send(outgoing, {}, {"to": "jürgen@example.com"}))[0].startswith("1: The mail server takes only")
+        with opened(server) as outgoing, pytest.raises(AuthFailed, match="takes no password"):
+            outgoing.objects()
 
 
 def test_mails_only_leave(server: Smtp) -> None:
