@@ -104,3 +104,25 @@ def test_built_files_are_kept_by_browsers(admin_client: FlaskClient):
     page = client.get("/")
     assert page.headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" in page.headers
+
+
+def test_only_known_hosts(settings: config.Settings):
+    """A request for another name is refused, so that no link of ours leads to a place of theirs; health as well."""
+    console = create_app(dataclasses.replace(settings, trusted_hosts=("crm.example.com", "localhost")))
+    client = console.test_client()
+    for name, status in (("crm.example.com", 200), ("crm.example.com:8443", 200), ("evil.example", 400), ("", 400)):
+        assert client.get("/login/", headers={"Host": name}).status_code == status, name
+    assert client.get("/healthz").status_code == 200
+    assert "evil" not in client.get("/login/", headers={"Host": "evil.example"}).text
+    console.extensions["syncline"].db.engine.dispose()
+
+
+def test_known_hosts_by_default():
+    """Production knows the console's name and the machine's own; evaluation takes any."""
+    told = {"SYNCLINE_PROFILE": "production", "SYNCLINE_CONSOLE_URL": "https://crm.example.com"}
+    assert config.from_environment(told).trusted_hosts == ("crm.example.com", "localhost", "127.0.0.1")
+    assert config.from_environment({}).trusted_hosts == ()
+    assert config.from_environment({**told, "SYNCLINE_TRUSTED_HOSTS": "a.example, b"}).trusted_hosts == (
+        "a.example",
+        "b",
+    )

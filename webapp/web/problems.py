@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from webapp.web.api import ApiError
 from webapp.web.language import translated
@@ -22,6 +22,7 @@ def register(app: Flask) -> None:
     """Install the handlers."""
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(SecurityError, _unknown_host)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -69,6 +70,11 @@ def _api_error(error: ApiError) -> Response:
 def _csrf_error(_error: CSRFError) -> Response | tuple[str, int]:
     text = _("This page has expired or was opened by another site. Go back, reload the page and try again.")
     return _shown(400, text)
+
+
+def _unknown_host(_error: SecurityError) -> Response:
+    """Say so without a page: no address can be made for a host that is not ours."""
+    return Response("This console is not known by that name. See SYNCLINE_TRUSTED_HOSTS.", 400, mimetype="text/plain")
 
 
 def _http_error(error: HTTPException) -> Any:
