@@ -1,7 +1,8 @@
 """Files in a bucket of S3 or of a store that speaks its protocol. Requests are signed with version 4.
 
-A file is put in place by one request, whole or not at all. That a file is new, or still what it was, is a condition of
-the request itself (If-None-Match, If-Match); a store that does not know these is asked before instead.
+A file is put in place by one request, a large one by the last of several, whole or not at all. That a file is new, or
+still what it was, is a condition of the request itself (If-None-Match, If-Match); a store that does not know these is
+asked before instead.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,16 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from connectors.builtin.files_place import Stat
-from connectors.builtin.files_place_web import WebPlace, moment, quoted, stat_of, xml_of
-from connectors.errors import AuthFailed, Fatal, Misconfigured, Unavailable
+from connectors.builtin.files_place_s3_parts import Parts
+from connectors.builtin.files_place_web import MEGABYTE, Headers, WebPlace, moment, quoted, stat_of, xml_of
+from connectors.errors import AuthFailed, Misconfigured, Unavailable
 from rules.text import msg
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
+_AT_ONCE = 64 * MEGABYTE
+"""Larger files are sent in parts."""
 _LARGEST = 5 * 1024**3
+"""Larger files are copied in parts."""
 _CONDITION, _UNKNOWN = (409, 412), (501,)
 _SIGN = "AWS4-HMAC-SHA256"
 _DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
@@ -106,25 +111,41 @@ class S3Place(WebPlace):
         return stat_of(name, self.ask("HEAD", name).headers)
 
     def store(self, name: str, source: Path, *, new: bool = False, replaces: Stat | None = None) -> None:
-        """Put a file in place by one request."""
-        if source.stat().st_size > _LARGEST:
-            raise Fatal(
-                msg("'{name}' is larger than the 5 GB that can be put into a bucket at once.", name=name),
-                msg("Write smaller files."),
-                object_name=name,
-            )
-        headers = {"x-amz-content-sha256": _digest(source)}
+        """Put a file in place by one request, a large one by the last request of many."""
         condition = {"If-None-Match": "*"} if new else {"If-Match": replaces.etag} if replaces else {}
-        answer = self.upload(name, source, {**headers, **condition}, good=(*_CONDITION, *_UNKNOWN) if condition else ())
-        if answer.status_code in _UNKNOWN:
-            self._compare(name, new=new, replaces=replaces)
-            answer = self.upload(name, source, headers, good=())
+        good = (*_CONDITION, *_UNKNOWN) if condition else ()
+        if source.stat().st_size > _AT_ONCE:
+            answer = self._in_parts(
+                name, source, condition, good, lambda: self._compare(name, new=new, replaces=replaces)
+            )
+        else:
+            headers = {"x-amz-content-sha256": _digest(source)}
+            answer = self.upload(name, source, {**headers, **condition}, good=good)
+            if answer.status_code in _UNKNOWN:
+                self._compare(name, new=new, replaces=replaces)
+                answer = self.upload(name, source, headers, good=())
         if answer.status_code in _CONDITION:
             raise FileExistsError(17, "exists", name)
 
+    def _in_parts(
+        self, name: str, source: Path, condition: Headers, good: Sequence[int], compare: Callable[[], None]
+    ) -> httpx.Response:
+        """Send a large file; not all stores know the condition there, so all are asked before as well."""
+        with Parts(self, name) as parts:
+            parts.send(source)
+            compare()
+            answer = parts.finish(condition, good)
+            return parts.finish({}) if answer.status_code in _UNKNOWN else answer
+
     def rename(self, old: str, name: str) -> None:
         """Copy a file to another name and remove the old one, which is how buckets rename."""
-        place = "/" + quoted(f"{self.options.bucket}/{self._prefix}{old}")
+        place, size = "/" + quoted(f"{self.options.bucket}/{self._prefix}{old}"), self.stat(old).size
+        if size > _LARGEST:
+            with Parts(self, name) as parts:
+                parts.copy(place, size, _LARGEST // 5)
+                parts.finish({})
+            self.delete(old)
+            return
         answer = self.ask("PUT", name, {"x-amz-copy-source": place})
         if b"<Error>" in answer.content:
             raise Unavailable(
@@ -166,7 +187,8 @@ class S3Place(WebPlace):
             found = self.stat(name)
         except FileNotFoundError:
             found = None
-        if found is not None and (new or found != replaces):
+        expected = None if new else replaces
+        if (new or replaces is not None) and found != expected:
             raise FileExistsError(17, "exists", name)
 
     def _listed(self, inside: str, delimiter: str) -> Iterator[tuple[Stat, bool]]:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from connectors.builtin import files_place_s3, files_place_s3_parts
 from connectors.builtin.files import Files
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_place import Place, matching
@@ -183,6 +184,25 @@ class Cutter:
             thread.join()
         for end in self.ends:
             end.close()
+
+
+def test_a_large_file_appears_at_once(
+    place_in: Callable[..., Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is sent in parts is there with all of them, and not at all where something else is."""
+    monkeypatch.setattr(files_place_s3, "_AT_ONCE", 1024)
+    monkeypatch.setattr(files_place_s3_parts, "PART", 5 * 1024**2)
+    place, data = place_in("s3"), bytes(range(256)) * 25_000
+    place.store("客户.csv", source(tmp_path, data), new=True)
+    first = place.stat("客户.csv")
+    assert content(place, "客户.csv") == data
+    with pytest.raises(FileExistsError):
+        place.store("客户.csv", source(tmp_path, data[1:]), new=True)
+    place.store("客户.csv", source(tmp_path, data[2:]), replaces=first)
+    with pytest.raises(FileExistsError):
+        place.store("客户.csv", source(tmp_path, data[3:]), replaces=first)
+    assert content(place, "客户.csv") == data[2:]
+    assert [found.name for found in place.files(deep=True)] == ["客户.csv"]
 
 
 @pytest.mark.parametrize("kind", ["sftp", "s3", "webdav"])

@@ -18,10 +18,12 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from connectors.builtin import files_place_s3, files_place_s3_parts
 from connectors.builtin.files import Files
 from connectors.builtin.files_options import Options
 from connectors.builtin.files_place import Place, Stat
 from connectors.builtin.files_place_s3 import Signature
+from connectors.builtin.files_place_s3_parts import part_size
 from connectors.builtin.files_remote import place_of
 from connectors.errors import (
     AuthFailed,
@@ -111,7 +113,7 @@ def test_answers_of_buckets(web: Any, reply: Any, tmp_path: Path) -> None:
     web.answer = lambda _: reply(403, b"<no xml")
     with pytest.raises(Forbidden):
         list(place("s3", web).files())
-    web.answer = lambda _: reply(200, s3_error("InternalError"))
+    web.answer = lambda r: reply(200, b"" if r.method == "HEAD" else s3_error("InternalError"))
     with pytest.raises(Unavailable, match="could not be renamed"):
         place("s3", web).rename("a", "b")
     web.answer = lambda _: reply(200, b"<L><NextContinuationToken>1</NextContinuationToken></L>")
@@ -119,9 +121,6 @@ def test_answers_of_buckets(web: Any, reply: Any, tmp_path: Path) -> None:
         list(place("s3", web).files())
     with pytest.raises(Misconfigured, match="bucket is not set"):
         place("s3", web, bucket="").stat("a")
-    os.truncate(tmp_path / "x", 5 * 1024**3 + 1)
-    with pytest.raises(Fatal, match="5 GB"):
-        place("s3", web).store("a", tmp_path / "x")
     assert place("s3", web, path_style=False, folder="f").url("a b") == web.url.replace("//", "//b.") + "/f/a%20b"  # type: ignore[attr-defined]
 
 
@@ -143,6 +142,86 @@ def test_a_store_without_conditions(web: Any, reply: Any, tmp_path: Path) -> Non
     there = False
     bucket.store("a", tmp_path / "x", new=True)
     assert web.received[-1].body == b"data"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts have four bytes, so that files of more are large ones."""
+    monkeypatch.setattr(files_place_s3_parts, "PART", 4)
+    for name in ("_AT_ONCE", "_LARGEST"):
+        monkeypatch.setattr(files_place_s3, name, 4)
+
+
+BEGUN, DONE = b"<R><UploadId>u/1</UploadId></R>", b"<R><ETag>done</ETag></R>"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_large_file_is_sent_in_parts(web: Any, reply: Any, tmp_path: Path) -> None:
+    """A part whose answer gets lost is sent again; a store that does not know conditions is asked before."""
+    (tmp_path / "x").write_bytes(b"123456789")
+    busy = [200, 503, 200, 503, 200]
+
+    def answer(request: Any) -> Any:
+        if request.method == "PUT":
+            return reply(busy.pop(), b"", {"ETag": '"part"'})
+        if request.method == "HEAD":
+            return reply(404)
+        conditional = {"if-match", "if-none-match"} & set(request.headers)
+        return reply(501 if conditional else 200, BEGUN if "uploads" in request.query else DONE)
+
+    web.answer = answer
+    place("s3", web).store("a", tmp_path / "x", new=True)
+    sent = [r for r in web.received if r.method == "PUT"]
+    assert [r.body for r in sent] == [b"1234", b"5678", b"5678", b"9", b"9"]
+    assert web.received[-1].body.count(b"<PartNumber>") == 3
+    assert web.received[-1].query == {"uploadId": ["u/1"]}
+    assert "DELETE" not in {r.method for r in web.received}
+    assert part_size(10**12, 4) * 10_000 >= 10**12
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    "case",
+    [
+        (b"<R/>", (200, '"p"'), (200, DONE), "UploadId"),
+        (BEGUN, (503, '"p"'), (200, DONE), "503"),
+        (BEGUN, (200, ""), (200, DONE), "ETag"),
+        (BEGUN, (200, '"p"'), (200, s3_error("InternalError")), "InternalError"),
+        (BEGUN, (200, '"p"'), (412, b""), "exists"),
+    ],
+)  # fmt: skip
+def test_a_large_file_that_does_not_arrive(web: Any, reply: Any, tmp_path: Path, case: Any) -> None:
+    """What cannot be finished is told and given up."""
+    (tmp_path / "x").write_bytes(b"123456789")
+    begun, part, done, error = case
+
+    def answer(request: Any) -> Any:
+        if request.method == "PUT":
+            return reply(part[0], b"", {"ETag": part[1]})
+        if request.method == "POST":
+            return reply(200, begun) if "uploads" in request.query else reply(*done)
+        return reply(404)
+
+    web.answer = answer
+    with pytest.raises((Unavailable, FileExistsError), match=error):
+        place("s3", web).store("a", tmp_path / "x", new=True)
+    assert (web.received[-1].method == "DELETE") == (begun is BEGUN)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_large_file_is_renamed_in_parts(web: Any, reply: Any) -> None:
+    """A file that is too large for one copy is copied part by part, and removed when all of it is there."""
+
+    def answer(request: Any) -> Any:
+        if request.method == "HEAD":
+            return reply(200, b"", {"Content-Length": "9"})
+        return reply(200, BEGUN if "uploads" in request.query else DONE)
+
+    web.answer = answer
+    place("s3", web).rename("a", "b")
+    spans = [r.headers["x-amz-copy-source-range"] for r in web.received if r.method == "PUT"]
+    assert spans == [f"bytes={n}-{n}" for n in range(9)]
+    assert (web.received[-1].method, web.received[-1].path) == ("DELETE", "/b/a")
 
 
 @pytest.mark.parametrize("url", ["http://h/b/a%20b?list-type=2&prefix=x%2Fy&acl", "http://h/b/%E5%AE%A2.csv"])
