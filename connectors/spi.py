@@ -164,10 +164,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Read what changed: records whose `field` is null or at least `since`, sorted by `field` and then by `tie`.
-
-    With `since` None all records are read, those without a value first.
-    """
+    """Read records whose `field` is null (first) or at least `since` (None: all), sorted by `field`, then by `tie`."""
 
     field: str
     tie: str
@@ -227,10 +224,7 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that could not be read: where it is ("line 17"), what it looks like, what is wrong.
-
-    `key` is the text of its key, where that is known for sure.
-    """
+    """A record that could not be read: where it is ("line 17"), how it looks, what is wrong, its key where known."""
 
     place: str
     raw: str
@@ -249,9 +243,8 @@ class Page:
     key either here or among its records. A page of messages holds the last word of each key; the messages that it
     takes the place of count as left out.
 
-    Of a read by capture, `captured` is where a later one goes on once all up to this page is durable (None before the
-    last page of a first read, where that is not known earlier), and `emptied` says that all records were deleted at
-    once, so that those that are gone are not named.
+    Of a read by capture, `captured` is where a later one goes on once all up to this page is durable (a first read may
+    know it only with its last page), and `emptied` says that all records were deleted at once, not which.
     """
 
     records: pl.DataFrame
