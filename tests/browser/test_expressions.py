@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error, Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, Route, expect
 
 from tests.supervisor.conftest import ROOT, environ
 
@@ -34,6 +34,16 @@ key: {{left: id, right: no}}
 fields:
   - {{left: id, right: no}}
   - {{right: tel, to_right: "phone.orDefault('')"}}
+---
+kind: sync
+name: both_ways
+left: {{connection: crm, object: account}}
+right: {{connection: erp, object: customer}}
+direction: two_way
+key: {{left: id, right: no}}
+fields:
+  - {{left: id, right: no}}
+  - {{left: phone, right: tel, to_right: "phone.orDefault('')"}}
 """
 CRM = """CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL, phone TEXT, status TEXT, tax_no TEXT,
 credit NUMERIC(12,2), signed DATE)"""
@@ -287,3 +297,22 @@ def test_all_mistakes_of_a_document_are_underlined(signed_in, watched):
     assert len(texts) >= 2
     page.locator(".problem-line").last.click()
     expect(page.locator(".cm-content")).to_be_focused()
+
+
+def test_what_is_changed_while_a_pair_is_added_stays(signed_in, watched):
+    """A pair that is changed before the answer to a step is there keeps the change, and the examples come back."""
+    page: Page = watched.page
+    page.goto(f"{watched.home}/rules/both_ways/fields")
+    expect(page.locator("#result-1")).to_contain_text("021-555")
+    held: list[Route] = []
+    page.route(f"{watched.home}/rules/both_ways/fields", lambda route: held.append(route))  # noqa: PLW0108
+    page.get_by_role("button", name="Add a pair").click()
+    page.locator("[name=strength-1]").select_option("weak")
+    page.locator("[name=direction-1]").select_option("left_to_right")
+    page.wait_for_timeout(200)
+    (route,) = held
+    route.continue_()
+    expect(page.locator("[name=left-2]")).to_be_visible()
+    expect(page.locator("[name=direction-1]")).to_have_value("left_to_right")
+    expect(page.locator("[name=strength-1]")).to_have_value("weak")
+    expect(page.locator("#result-1")).to_contain_text("021-555")

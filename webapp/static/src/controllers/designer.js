@@ -1,7 +1,7 @@
-import { keepTyped } from "./list_steps.js";
+import { keepTyped, numberBehind } from "./list_steps.js";
 
 // Validations of a rule: what is typed while one is added, moved or removed stays.
-const validations = { list: "validation-list", item: "[data-validation]", prefix: "validations" };
+const validations = { list: "validation-list", item: "[data-validation]", names: numberBehind("validations") };
 export const validationList = (form) => keepTyped(form, validations);
 
 // Shows of each field what its type knows, keeps open what was open, and follows labels in the field's heading.
@@ -18,7 +18,7 @@ export const designer = (form) => {
     if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
   });
   const check = form.querySelector("#designer-preview");
-  keepTyped(form, { list: "designer-fields", item: "[data-field]", prefix: "fields", check }, (wrote) => {
+  keepTyped(form, { list: "designer-fields", item: "[data-field]", names: numberBehind("fields"), check }, (wrote) => {
     fitAll();
     if (!wrote) form.querySelector("[data-field][open]")?.querySelector("input:not([type=hidden])")?.focus();
     document.body.dispatchEvent(new CustomEvent("designer-changed"));

@@ -1,6 +1,7 @@
 // A list of a form that the server renders anew after each step (add, move, remove). What is typed while a step is on
 // its way would be lost with the list that comes back: it is put into that one.
-//   list  id of the list     item  selector of its items     prefix  what the names of its inputs begin with
+//   list  id of the list     item  selector of its items
+//   names  which inputs are the items': `parts` takes a name apart into [number, rest], `whole` puts it together
 //   check  the element whose requests ask about the form: an answer that is on its way tells of the list before
 const held = (input) => {
   if (input.type === "checkbox") return input.checked;
@@ -14,7 +15,7 @@ const hold = (input, value) => {
 
 // Where the item of a number stands after a step such as "up:3"; undefined where it is gone.
 const movedTo = (deed, number, count) => {
-  const [, word, text] = deed.match(/^(?:v-)?(\w+):(.*)$/) ?? [];
+  const [, word, text] = deed.match(/^(?:v-)?([a-z]+)[:-](.*)$/) ?? [];
   const at = Number(text);
   if (word === "remove") return number === at ? undefined : number - (number > at ? 1 : 0);
   if (word !== "up" && word !== "down") return number;
@@ -22,11 +23,21 @@ const movedTo = (deed, number, count) => {
   return number === at ? to : number === to ? at : number;
 };
 
+// Names such as "fields-3-label", and names such as "left-3".
+export const numberBehind = (prefix) => ({
+  parts: (name) => name.match(new RegExp(`^${prefix}-(\\d+)-(.*)$`))?.slice(1),
+  whole: (number, rest) => `${prefix}-${number}-${rest}`,
+});
+export const numberAtTheEnd = {
+  parts: (name) => { const [, rest, number] = name.match(/^([a-z_]+)-(\d+)$/) ?? []; return rest && [number, rest]; },
+  whole: (number, rest) => `${rest}-${number}`,
+};
+
 // `settled(wrote)` is called with the new list in place: whether the cursor is in what was typed.
-export const keepTyped = (form, { list, item, prefix, check = form }, settled = () => {}) => {
-  const own = `[name^='${prefix}-']`;
+export const keepTyped = (form, { list, item, names, check = form }, settled = () => {}) => {
   const root = () => form.querySelector(`#${list}`);
-  const valuesOf = () => new Map([...root().querySelectorAll(own)].map((input) => [input.name, held(input)]));
+  const own = (input) => Boolean(names.parts(input?.name ?? ""));
+  const valuesOf = () => new Map([...root().querySelectorAll("[name]")].filter(own).map((input) => [input.name, held(input)]));
   const mine = (event) => event.detail.target?.id === list;
   let sent = null; // what the list held when the step that is on its way was taken
   let next = []; // what is to be added behind it
@@ -40,7 +51,7 @@ export const keepTyped = (form, { list, item, prefix, check = form }, settled = 
       return;
     }
     event.preventDefault(); // its answer would not know of the step before
-    if (event.detail.elt.value?.includes("add:")) next.push(event.detail.elt.value);
+    if (/(^|-)add(:|$)/.test(event.detail.elt.value ?? "")) next.push(event.detail.elt.value);
   });
   form.addEventListener("htmx:afterRequest", (event) => {
     if (mine(event) && !event.detail.successful) sent = null;
@@ -50,14 +61,14 @@ export const keepTyped = (form, { list, item, prefix, check = form }, settled = 
     const deed = event.detail.requestConfig?.elt?.value ?? "";
     const count = root().querySelectorAll(item).length;
     const moved = (name) => {
-      const [, number, rest] = name.match(/-(\d+)-(.*)$/);
+      const [number, rest] = names.parts(name);
       const to = movedTo(deed, Number(number), count);
-      return to === undefined ? undefined : `${prefix}-${to}-${rest}`;
+      return to === undefined ? undefined : names.whole(to, rest);
     };
     const now = [...valuesOf()].filter(([name, value]) => sent.has(name) && sent.get(name) !== value);
     typed = new Map(now.map(([name, value]) => [moved(name), value]).filter(([name]) => name));
     const active = document.activeElement;
-    writing = typed.size && active?.matches(own) ? { name: moved(active.name), at: active.selectionStart } : null;
+    writing = typed.size && own(active) ? { name: moved(active.name), at: active.selectionStart } : null;
   });
   const putBack = () => {
     for (const [name, value] of typed) {
@@ -65,6 +76,10 @@ export const keepTyped = (form, { list, item, prefix, check = form }, settled = 
       if (!input) continue;
       hold(input, value);
       input.closest(item).open = true;
+      const folded = input.closest("[id][hidden]");
+      if (!folded) continue;
+      folded.hidden = false;
+      form.querySelector(`[aria-controls='${folded.id}']`)?.setAttribute("aria-expanded", "true");
     }
     typed = new Map();
     const input = writing?.name && form.elements[writing.name];

@@ -1,3 +1,5 @@
+import { keepTyped, numberAtTheEnd } from "./list_steps.js";
+
 // The rule editor: naming a new rule, the mapping table, expressions with their list of fields and functions, and
 // parts of a form that belong to one choice only.
 
@@ -41,8 +43,11 @@ export const ruleSetup = (form) => {
   roles();
 };
 
-// The mapping table: expression boxes, stepping through the examples, filtering.
+// The mapping table: expression boxes, stepping through the examples, filtering; of a two-way rule, pairs come and go.
 export const mapping = (form) => {
+  if (form.querySelector("#pairs")) {
+    keepTyped(form, { list: "pairs", item: "[data-row]", names: numberAtTheEnd }, () => form.dispatchEvent(new Event("try")));
+  }
   const sample = form.elements.namedItem("sample");
   const label = form.querySelector("[data-sample-label]");
   const show = () => {
