@@ -279,6 +279,15 @@ class Client(httpx.Client):
         return onward
 
 
+def web_address(text: str) -> httpx.URL | None:
+    """Return the web address that a text is, None if it is none."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
 def same_origin(left: httpx.URL, right: httpx.URL) -> bool:
     """Tell whether two URLs lead to the same scheme, host and port."""
     default = {"http": 80, "https": 443}

@@ -23,7 +23,7 @@ import pycurl
 
 from connectors.egress import addresses
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, Unavailable
-from connectors.http_client import SAFE_METHODS, Limits, same_origin, shown, trust_store, unsendable
+from connectors.http_client import SAFE_METHODS, Limits, same_origin, shown, trust_store, unsendable, web_address
 from connectors.http_reply import Reply
 from connectors.spi import Context
 from rules.text import msg
@@ -329,11 +329,8 @@ def _lines(sent: Sent) -> list[str]:
 
 @lru_cache(256)
 def _place(origin: str) -> tuple[str, int]:
-    try:
-        url = httpx.URL(origin)
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
+    url = web_address(origin)
+    if url is None:
         raise Misconfigured(msg("'{url}' is not a web address.", url=origin), msg("Begin it with https:// or http://."))
     return url.raw_host.decode("ascii").strip("[]"), url.port or {"http": 80, "https": 443}[url.scheme]
 

@@ -13,7 +13,7 @@ import httpx
 from connectors.builtin.airbyte_components import HttpRequester, RequestOption
 from connectors.builtin.airbyte_words import text_value, value_of
 from connectors.errors import Forbidden, Misconfigured
-from connectors.http_client import same_origin, shown
+from connectors.http_client import same_origin, shown, web_address
 from connectors.json_records import encode
 from rules.text import msg
 
@@ -80,11 +80,8 @@ class Draft:
 def address_of(requester: HttpRequester, known: Known) -> httpx.URL:
     """Return the address that a requester's calls begin with; raises `Misconfigured`."""
     text = text_value(requester.url or requester.url_base, {**known, "parameters": requester.parameters}).strip()
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
+    url = web_address(text)
+    if url is None:
         raise Misconfigured(
             msg("'{address}' is not a web address.", address=text[:200]),
             msg("Correct 'url_base' in the manifest, or what the configuration says of it."),

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 from connectors.errors import Fatal
 from rules.text import msg
+
+
+@dataclass
+class Circle:
+    """Notices that a list turns in a circle: the same place again, or the same page twice."""
+
+    name: str
+    _seen: set[str] = field(default_factory=set)
+    _last: Any = None
+
+    def check(self, place: Any, content: Any) -> None:
+        """Take a page: where it begins, and what tells it from another (nothing for an empty one)."""
+        if repr(place) in self._seen or (content and content == self._last):
+            raise endless(self.name)
+        self._seen.add(repr(place))
+        self._last = content
 
 
 def endless(name: str) -> Fatal:

@@ -6,13 +6,28 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
-from connectors.errors import RecordRejected
+from connectors.errors import Misconfigured, RecordRejected
+from connectors.http_client import web_address
 from rules.text import msg
 
 _WHOLE = re.compile(r"^https?://")
 _PLAIN = re.compile(r"[A-Za-z0-9/%:@!$&'()*+,;=~._-]*")
 _UP = {".", ".."}
 _KEPT = "/%:@!$&'()*+,;=~._-"
+
+
+def entered(text: str) -> str:
+    """Return the address that a person has entered; raises `Misconfigured` for none, and for one with a password."""
+    url = web_address(text)
+    if url is None:
+        raise Misconfigured(
+            msg("'{address}' is not a web address.", address=text), msg("Begin it with https:// or http://.")
+        )
+    if url.userinfo:
+        raise Misconfigured(
+            msg("The address must not hold a user or a password."), msg("Enter them in their own fields.")
+        )
+    return text
 
 
 def absolute(base: str, path: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import httpx
 import msgspec
 
+from connectors.builtin.rest_address import entered
 from connectors.builtin.rest_auth import Credentials
 from connectors.builtin.rest_errors import Meaning, meanings_of
 from connectors.builtin.rest_objects import RestObject, objects_of
@@ -41,7 +41,7 @@ class RestOptions:
     def of(cls, settings: Mapping[str, Any]) -> RestOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
         options = cls(
-            _base(settings.get("base_url")), objects_of(settings.get("objects") or []),
+            entered(str(settings.get("base_url") or "").strip().rstrip("/")), objects_of(settings.get("objects") or []),
             {"Accept": "application/json", "User-Agent": "Syncline", **_headers(settings.get("headers"))},
             meanings_of(settings.get("errors")), int(settings.get("rate") or 0),
             int(settings.get("concurrency") or 4), float(settings.get("timeout") or 30),
@@ -55,23 +55,6 @@ class RestOptions:
         """Return what says who we are; tokens are asked for as the context allows."""
         desk = Desk(replace(context, timeout=self.timeout), self.certificate, self.verify)
         return credentials_of(self.settings, desk)
-
-
-def _base(text: Any) -> str:
-    address = str(text or "").strip().rstrip("/")
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise Misconfigured(
-            msg("'{address}' is not a web address.", address=address), msg("Begin it with https:// or http://.")
-        )
-    if url.userinfo:
-        raise Misconfigured(
-            msg("The address must not hold a user or a password."), msg("Enter them in their own fields.")
-        )
-    return address
 
 
 def _headers(given: Any) -> dict[str, str]:

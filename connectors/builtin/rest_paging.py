@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import httpx
 import msgspec
 
-from connectors.builtin.paging_ends import check_total, endless
+from connectors.builtin.paging_ends import Circle, check_total, endless
 from connectors.builtin.rest_address import absolute
 from connectors.builtin.rest_calls import Answer, Calls, Request
 from connectors.builtin.rest_listing import Listing, Raw
@@ -53,19 +53,18 @@ class Walk:
     calls: Calls
     described: RestObject
     asked: Asked = Asked()
-    _seen: set[str] = field(default_factory=set)
-    _last: Sequence[Raw] = ()
     _direction: int = 0
 
     def batches(self, state: State | None = None) -> Iterator[Batch]:
         """Yield the answers from a state on, or from the beginning."""
         state = state or self._begin()
+        circle = Circle(self.described.name)
         with self.calls.ahead() as answers:
             answers.begin(self._asking(state))
             for _ in range(_MOST_PAGES):
                 listing = answers.result().value
                 records = self._records(listing)
-                self._guard(state, records)
+                circle.check(state["at"], records)
                 following = self._following(state, listing, records)
                 if following is None:
                     self._check_cap(state["read"] + len(records))
@@ -206,14 +205,6 @@ class Walk:
         if found is None:
             return None
         return link_to(self.calls, self.described.name, response, str(found))
-
-    def _guard(self, state: State, records: Sequence[Raw]) -> None:
-        """Notice a list that turns in a circle: the same place again, or the same page twice."""
-        place = repr(state["at"])
-        if place in self._seen or (records and records == self._last):
-            raise endless(self.described.name)
-        self._seen.add(place)
-        self._last = records
 
     def _no_field(self, name: str) -> Misconfigured:
         return Misconfigured(

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from connectors.builtin.rest_address import entered
 from connectors.builtin.soap_objects import FaultRule, Session, SoapObject, objects_of, parsed
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
@@ -127,7 +128,7 @@ class SoapOptions:
         texts = {s.name: str(settings.get(s.name) or "").strip() for s in SPEC.settings}
         plain = ("port", "authentication", "user", "password", "secret", "headers_text", "wsdl_text", "certificate",
                  "signature_certificate", "signature_key", "client_certificate", "client_key")  # fmt: skip
-        wsdl = _address(texts["wsdl"])
+        wsdl = entered(texts["wsdl"]) if texts["wsdl"] else ""
         if not wsdl and not texts["wsdl_text"]:
             raise Misconfigured(msg("The connection has no WSDL."), msg("Enter its address, or paste its text."))
         session = parsed(settings.get("session"), Session, "session")
@@ -136,7 +137,7 @@ class SoapOptions:
         if texts["authentication"] in _USERS and not texts["user"]:
             raise _missing("user")
         return cls(
-            wsdl=wsdl, address=_address(texts["address"]), zone=_zone(texts["zone"]),
+            wsdl=wsdl, address=entered(texts["address"]) if texts["address"] else "", zone=_zone(texts["zone"]),
             session=session if texts["authentication"] == "session" else None,
             schemas=parsed(settings.get("schemas"), dict[str, str], "schemas") or {},
             objects=objects_of(settings.get("objects")),
@@ -156,24 +157,6 @@ class SoapOptions:
     def confidential(self) -> bool:
         """Tell whether the calls carry something that other hosts must not see."""
         return self.authentication != "none" or bool(self.secret)
-
-
-def _address(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise Misconfigured(
-            msg("'{address}' is not a web address.", address=text), msg("Begin it with https:// or http://.")
-        )
-    if url.userinfo:
-        raise Misconfigured(
-            msg("The address must not hold a user or a password."), msg("Enter them in their own fields.")
-        )
-    return text
 
 
 def _zone(name: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from connectors.builtin.paging_ends import check_total, endless
+from connectors.builtin.paging_ends import Circle, check_total, endless
 from connectors.builtin.soap_answer import Answer, Columns, Records, Rows, Untyped
 from connectors.builtin.soap_calls import Call, Calls
 from connectors.builtin.soap_faults import Faulted
@@ -41,15 +41,14 @@ class Walk:
     described: SoapObject
     columns: Columns | Untyped
     asked: Mapping[str, Any]
-    _seen: set[str] = field(default_factory=set)
-    _last: bytes = b""
 
     def batches(self, state: State | None = None) -> Iterator[Batch]:
         """Yield the answers from a state on, or from the beginning."""
         state = state or {"at": self._begin(), "read": 0, "carry": {}}
+        circle = Circle(self.described.name)
         for _ in range(_MOST_PAGES):
             answer = self._call(state)
-            self._guard(state, answer.rows)
+            circle.check(state["at"], _mark(answer.rows))
             following = self._following(state, answer)
             yield Batch(answer.rows, state, following)
             if following is None:
@@ -139,15 +138,6 @@ class Walk:
             raise self._nothing_at(path)
         return int(text)
 
-    def _guard(self, state: State, rows: Rows) -> None:
-        """Notice a list that turns in a circle: the same place again, or the same page twice."""
-        place = repr(state["at"])
-        content = hashlib.sha256(repr((len(rows), _values(rows[:1]), _values(rows[-1:]))).encode()).digest()
-        if place in self._seen or (len(rows) and content == self._last):
-            raise endless(self.described.name)
-        self._seen.add(place)
-        self._last = content
-
     def _nothing_at(self, path: str) -> Misconfigured:
         name = self.described.name
         return Misconfigured(
@@ -156,6 +146,13 @@ class Walk:
             msg("Correct the paging of the object '{name}'.", name=name),
             object_name=name,
         )  # fmt: skip
+
+
+def _mark(rows: Rows) -> bytes:
+    """Return what tells a page from others, nothing for an empty one."""
+    if not len(rows):
+        return b""
+    return hashlib.sha256(repr((len(rows), _values(rows[:1]), _values(rows[-1:]))).encode()).digest()
 
 
 def _values(rows: Rows) -> list[Any]:

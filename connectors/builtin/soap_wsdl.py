@@ -23,7 +23,7 @@ from connectors.builtin.soap_options import SoapOptions
 from connectors.builtin.soap_shipped import SCHEMAS
 from connectors.builtin.soap_types import Facets, Types
 from connectors.errors import ConnectorError, Forbidden, Misconfigured
-from connectors.http_client import same_origin
+from connectors.http_client import same_origin, web_address
 from rules.text import msg
 
 XS = "http://www.w3.org/2001/XMLSchema"
@@ -209,11 +209,7 @@ def _read(options: SoapOptions, fetch: Callable[[str], bytes]) -> Service:
 
 
 def _service_address(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
+    if web_address(text) is None:
         raise Misconfigured(
             msg("The WSDL says no address of the service that could be called: '{address}'.", address=text),
             msg("Enter the address of the service."),
