@@ -24,6 +24,8 @@ settings.register_profile("syncline", deadline=None, derandomize=os.environ.get(
 settings.load_profile("syncline")
 settings.register_profile("few", settings.get_profile("syncline"), max_examples=40)
 MANY = 5
+SOAK = 4 * 3600
+"""So many seconds a test of the soak may take, on a busy machine too."""
 _STORED = {"metadata_url", "empty_metadata_url"}
 _LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers")
 _SURFACES = re.compile(r"pages|views|console|designer|form|home|test_api|command|cli/")
@@ -53,6 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     sixteen of the tests of pages, commands and the API, which ask the same services that their room's other tests ask.
     `--database-tests=all` runs all, as `make soak` does.
     """
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SOAK))
     wanted = items
     if config.getoption("--cases") == "some":
         cases = Counter(item.nodeid.partition("[")[0] for item in items)

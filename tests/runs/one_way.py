@@ -35,17 +35,16 @@ class History:
     """A source, a target and the rule between them, and the model of what the rule has to come to."""
 
     def __init__(self, world: World, asked: dict[str, Any], source: tuple[str, Ask]) -> None:
-        self.world, self.asked = world.pages_of(asked["page"]), asked
+        self.world, self.asked = world.pages_of(asked["page"]), {**asked, "told": "phone"}
         self.connection, self.ask = source
-        self.model = Model(asked)
+        self.model = Model(self.asked)
         self.tick, self.touched = 0, set[int]()
-        self.runs: list[int] = []
-        self.logged = False
+        self.runs, self.logged = list[int](), False
         self.undoable: tuple[int, Target] | None = None
         create(self.ask, self.erp, unique=asked["unique"])
         if asked["owned"]:
             self._publish(owners(asked, self.connection))
-        self._publish(customers(asked, self.connection))
+        self._publish(customers(self.asked, self.connection))
 
     def _publish(self, document: dict[str, Any]) -> None:
         rulebook.create(self.world.house, document, ADMIN)
@@ -135,6 +134,12 @@ class History:
     def _again(self) -> None:
         """Announce all earlier runs again, the last one first."""
         assert not any(self.world.work(run_id, "late") for run_id in reversed(self.runs))
+
+    def _alter(self) -> None:
+        """Publish the rule with another field for the phone, or with the one that it had."""
+        self.asked["told"] = "status" if self.asked["told"] == "phone" else "phone"
+        rulebook.save_draft(self.world.house, "customers", customers(self.asked, self.connection), ADMIN)
+        rulebook.publish(self.world.house, "customers", ADMIN)
 
     # runs
 

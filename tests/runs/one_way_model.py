@@ -53,7 +53,7 @@ class Model:
 
     def copy(self, *, live: bool = True) -> Model:
         made = deepcopy(self)
-        made.live, made.counts = live, Counter()
+        made.asked, made.live, made.counts = self.asked, live, Counter()
         return made
 
     def whole(self, source: Source, touched: set[int], *, planned: bool = False) -> None:
@@ -106,8 +106,12 @@ class Model:
         boss = self.owners.get(person.owner or 0) if self.asked["owned"] else None
         there = self.target.get(key)
         if there is None:
-            return self._create(key, Client(person.name, person.phone, boss, None))
+            return self._create(key, Client(person.name, self._told(person), boss, None))
         return self._update(key, there, person, boss)
+
+    def _told(self, person: Person) -> str | None:
+        """Return what the rule writes as the phone."""
+        return person.phone if self.asked["told"] == "phone" else person.status
 
     def _create(self, key: int, made: Client) -> str:
         if key in self.linked and self.asked["lost"] == "ignore":
@@ -115,7 +119,7 @@ class Model:
         return self._write(key, made) or "created"
 
     def _update(self, key: int, there: Client, person: Person, boss: int | None) -> str:
-        tel = person.phone if not self.asked["weak"] or there.tel in (None, "") else there.tel
+        tel = self._told(person) if not self.asked["weak"] or there.tel in (None, "") else there.tel
         made = Client(person.name, tel, boss if self.asked["owned"] else there.boss, there.memo)
         if made == there:
             self.linked.add(key)

@@ -39,7 +39,7 @@ def customers(asked: dict[str, Any], connection: str) -> dict[str, Any]:
     fields: list[dict[str, Any]] = [
         {"left": "id", "right": "no"},
         {"left": "name", "right": "title"},
-        {"left": "phone", "right": "tel", "strength": "weak" if asked["weak"] else "normal"},
+        {"left": asked["told"], "right": "tel", "strength": "weak" if asked["weak"] else "normal"},
     ]
     if asked["owned"]:
         fields.append({"left": "owner", "right": "boss", "reference": "owners"})

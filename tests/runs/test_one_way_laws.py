@@ -3,8 +3,8 @@
 A history is made of inserts, edits, deletions and other keys in the source, commits that are seen late, edits of others
 in the target, owners that records refer to and that come and go by a rule of their own, runs over all and over some
 records, simulations, approved plans, undone runs, corrected and replayed records, workers that crash or are paused past
-their lease at a named point, persons who pause and resume, announcements that come twice and late, and clocks that
-jump.
+their lease at a named point, persons who pause and resume or publish the rule anew, announcements that come twice and
+late, and clocks that jump.
 
 After each run the target, the links, the quarantine and the numbers are those of `one_way_model`. So a run that was
 disturbed ends like one that was not, nothing is doubled (the target may have no unique key), fields that the rule does
@@ -49,6 +49,7 @@ EDITS = [
     st.tuples(st.just("rekey"), KEYS, KEYS),
     st.tuples(st.just("own"), st.integers(1, 2), st.sampled_from([None, 1, 2])),
     st.tuples(st.just("unchief"), st.integers(1, 2)),
+    st.just(("alter",)),
     st.tuples(st.just("memo"), KEYS, NAMES),
     st.tuples(st.just("spoil"), KEYS, st.sampled_from(["title", "tel", "boss"]), st.sampled_from([None, "7"])),
     st.tuples(st.just("lose"), KEYS),
