@@ -127,6 +127,8 @@ class Preset(Part, frozen=True):
     objects: list[PresetObject]
     each: dict[str, Any] = {}
     checked: Checked | None = None
+    log: bool = False
+    """The product keeps a log of changes that a rule can be fed by."""
     limits: list[Said] = []
 
     @property

@@ -97,6 +97,7 @@ def test_a_preset_is_whole(preset: Preset, vendor: Vendor) -> None:
     """Its connector exists, secrets go to secret settings whole, answers can be told back, labels are there."""
     assert problems_with(preset, vendor.answers) == {}
     spec = registry.get(preset.connector).spec
+    assert preset.log == vendor.captured
     kinds = {setting.name: setting.kind for setting in spec.settings}
     secrets = {setting.name for setting in preset.settings if setting.kind == "secret"}
     for name, template in preset.fixed.items():
