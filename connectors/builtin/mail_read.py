@@ -32,7 +32,7 @@ from connectors.value_text import PLAIN
 from rules.schema import FieldType, Schema
 from rules.text import Message, msg
 
-_ROOM = 16 * MEGABYTE
+_ROOM = 4 * MEGABYTE
 _AT_ONCE = 1000
 _FEW = 20
 _SEARCHED = re.compile(r"[!-~](?:[ -~]{0,300}[!-~])?")

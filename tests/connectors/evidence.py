@@ -28,6 +28,8 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
     "kafka": ("real_system", "Tansu, an independent broker of Kafka's protocol"),
     "ldap": ("real_system", "OpenLDAP 2.5"),
     "scim": ("real_system", "scim2-server, an independent one"),
+    "mail": ("real_system", "Dovecot 2.3"),
+    "dav": ("real_system", "Radicale 3.9"),
     "singer_tap": ("rebuilt_system", "a tap of the tests that has every fault"),
     "singer_target": ("rebuilt_system", "a target of the tests that has every fault"),
 }
@@ -50,6 +52,9 @@ PAGES: Mapping[str, str] = {
     "odata": f"{_CONNECTORS}#odata",
     "ldap": f"{_CONNECTORS}#ldap-and-active-directory",
     "scim": f"{_CONNECTORS}#scim",
+    "mail": f"{_CONNECTORS}#mailboxes",
+    "mail_out": f"{_CONNECTORS}#outgoing-mail",
+    "dav": f"{_CONNECTORS}#calendars-and-address-books",
     "singer_tap": f"{_CONNECTORS}#taps-and-targets-of-singer",
     "singer_target": f"{_CONNECTORS}#taps-and-targets-of-singer",
 }
@@ -113,6 +118,23 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "mqtt": {"faults": (f"{_HERE}/test_mqtt.py::test_a_broker_that_is_killed",)},
     "kafka": {"faults": (f"{_HERE}/test_kafka.py::test_a_broker_that_is_gone",)},
+    "mail": {
+        "bounded_memory": (f"{_HERE}/test_mail.py::test_large_mails_take_little_memory",),
+        "faults": (f"{_HERE}/test_mail.py::test_each_fault_of_a_server_has_its_sentence",),
+    },
+    "mail_out": {
+        "faults": (
+            f"{_HERE}/test_mail_out.py::test_a_lost_answer_repeats_the_same_number",
+            f"{_HERE}/test_mail_out.py::test_a_mail_that_is_taken_later_holds_nothing_up",
+        ),
+    },
+    "dav": {
+        "bounded_memory": (f"{_HERE}/test_dav.py::test_a_long_list_takes_little_memory",),
+        "faults": (
+            f"{_HERE}/test_dav.py::test_nobodys_change_is_lost",
+            f"{_HERE}/test_dav.py::test_lists_that_end_too_early_are_told",
+        ),
+    },
     "singer_tap": {
         "bounded_memory": (f"{_HERE}/test_memory.py::test_singer_tap",),
         "faults": (

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from connectors.builtin import dav_read
@@ -47,8 +48,6 @@ def settings_of(server: dav_servers.Dav, **more: Any) -> dict[str, Any]:
 
 class TestDav(ConnectorConformance):
     connector = Dav
-    real_system = "Radicale 3.9"
-    documented = "docs/connectors.md"
 
     @pytest.fixture
     def context(self) -> Context:
@@ -355,6 +354,32 @@ def test_changes_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         request = ReadRequest("c", dav.schema("c"), capture=Capture("x", "name", {"token": "t"}))
         with pytest.raises(Fatal, match="does not end"):
             list(dav.read(request))
+
+
+def test_a_long_list_takes_little_memory() -> None:
+    """A calendar of 60 MB is read in a small part of it."""
+    names = [f"/c/{n:04d}.ics" for n in range(1000)]
+
+    def multiget(body: str) -> Said:
+        asked = [name for name in names if name in body]
+        return several(*(
+            one(name, f"<C:calendar-data>{ITEM.format('x' * 60_000).replace('UID:a', f'UID:{name}')}</C:calendar-data>")
+            for name in asked
+        ))  # fmt: skip
+
+    answers: dict[str, Answer] = {
+        **CALENDAR, "REPORT /c/#calendar-query": several(*map(one, names)), "REPORT /c/#calendar-multiget": multiget
+    }  # fmt: skip
+    with scripted(answers) as (url, _), opened(f"{url}/c") as dav:
+        count, growth = 0, 0
+        process, base = psutil.Process(), 0
+        for number, page in enumerate(dav.read(ReadRequest("c", dav.schema("c").select(("uid", "summary"))))):
+            count += page.records.height
+            size = process.memory_info().rss
+            base = max(base, size) if number < 3 else base
+            growth = max(growth, size - base)
+    assert count == 1000
+    assert growth < 20 * 1024 * 1024
 
 
 def test_broken_entries_are_rejected_alone() -> None:

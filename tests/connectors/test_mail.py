@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pytest
 
 from connectors.builtin import mail_imap, mail_read
@@ -39,8 +40,6 @@ def settings_of(server: Imap, **more: Any) -> dict[str, Any]:
 
 class TestMail(ConnectorConformance):
     connector = Mailbox
-    real_system = "Dovecot 2.3"
-    documented = "docs/connectors.md"
 
     @pytest.fixture
     def context(self) -> Context:
@@ -265,6 +264,22 @@ def test_large_mails_are_put_aside(server: Imap, monkeypatch: pytest.MonkeyPatch
         assert sum(p.records.height for p in mailbox.read(ReadRequest("work", headers))) == 4
         with pytest.raises(RecordRejected, match="MB"):
             mailbox.lookup("work", schema, "subject", pl.Series(["s1"]))
+
+
+def test_large_mails_take_little_memory(server: Imap) -> None:
+    """A folder of 60 MB is read in a small part of it."""
+    server.fill("work", [WHOLE.format(n=1).encode() + b"x" * 76 * n for n in [20_000] * 40])
+    with opened(server) as mailbox:
+        schema = mailbox.schema("work").select(("key", "text"))
+        count, growth = 0, 0
+        process, base = psutil.Process(), 0
+        for number, page in enumerate(mailbox.read(ReadRequest("work", schema))):
+            count += page.records.height
+            size = process.memory_info().rss
+            base = max(base, size) if number < 4 else base
+            growth = max(growth, size - base)
+    assert count == 40
+    assert growth < 20 * 1024 * 1024
 
 
 def test_broken_mails_are_rejected_alone(server: Imap) -> None:

@@ -67,6 +67,7 @@ def mails(server: Smtp) -> list[EmailMessage]:
     return [message_from_bytes(cast("bytes", e.content), policy=policy.default) for e in server.taken]
 
 
+@pytest.mark.connector_evidence("mail_out", "real_system", "aiosmtpd 1.4")
 def test_a_mail_arrives_as_it_was_written(server: Smtp) -> None:
     """Names, texts and files of all languages arrive; blind copies are in no header; the number comes of the key."""
     files = [{"name": "报价.pdf", "type": "application/pdf", "content": base64.b64encode(b"%PDF\x00").decode()}]
