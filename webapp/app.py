@@ -30,6 +30,7 @@ from webapp.entities import views as entities
 from webapp.events import api as events_api
 from webapp.events import sources
 from webapp.events import views as events
+from webapp.evidence import api as evidence_api
 from webapp.extensions import House, open_house
 from webapp.rulebook import api as rulebook_api
 from webapp.rulebook import titles
@@ -41,7 +42,7 @@ from webapp.vault import people
 from webapp.web import assets, language, menu, openapi, problems, protection
 
 PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, dashboard)
-RESOURCES = (audit_api, connections_api, entities_api, rulebook_api, runs_api, cases_api, events_api)
+RESOURCES = (audit_api, evidence_api, connections_api, entities_api, rulebook_api, runs_api, cases_api, events_api)
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 MAX_UPLOAD = 512 * 1024 * 1024

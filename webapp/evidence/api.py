@@ -1,0 +1,113 @@
+"""The seal of the audit log for programs: its keys, its checkpoints, its proofs, and how far they have been sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from webapp.audit.models import audit_checkpoint
+from webapp.evidence import deliveries, proofs
+from webapp.evidence.stored import opened
+from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
+
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_CHECKPOINT = {
+    "type": "object",
+    "properties": {
+        "size": {"type": "integer", "description": "The number of events that it covers."},
+        "at": {"type": "string", "format": "date-time"},
+        "note": {"type": "string", "description": "The signed checkpoint (C2SP tlog-checkpoint)."},
+    },
+    "required": ["size", "at", "note"],
+}
+_TARGET = {
+    "type": "object",
+    "properties": {
+        "target": {"type": "string"},
+        "size": {"type": "integer", "description": "The number of events of the last checkpoint that arrived."},
+        "sent_at": {"type": ["string", "null"], "format": "date-time"},
+        "attempts": {"type": "integer", "description": "Failed attempts since."},
+        "behind": {"type": "integer"},
+        "lag_seconds": {"type": "number"},
+        "problem": {"type": ["string", "null"]},
+    },
+}
+_STATE = {
+    "type": "object",
+    "properties": {
+        "sealed": {"type": "integer"},
+        "waiting": {"type": "integer"},
+        "keys": {**_TEXTS, "description": "Public keys, the oldest first."},
+        "targets": {"type": "array", "items": _TARGET},
+    },
+    "required": ["sealed", "waiting", "keys", "targets"],
+}
+_PROOF = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "object", "description": "The event as it was sealed; personal values stay hidden."},
+        "place": {"type": "integer", "description": "Its place in the tree, from 0."},
+        "path": {**_TEXTS, "description": "Hashes in base64 (RFC 9162, 2.1.3)."},
+        "checkpoint": {"type": "string"},
+    },
+    "required": ["event", "place", "path", "checkpoint"],
+}
+
+
+class EvidenceApi(RoomApi):
+    """The seal of the audit log; nothing here changes it."""
+
+    route_base = "/api/v1/evidence"
+
+    @operation(
+        "GET",
+        "/",
+        scope="audit:read",
+        summary="Show how far the audit log is sealed and its checkpoints are sent",
+        response=_STATE,
+    )
+    def state(self) -> Any:
+        """Return the state of the seal."""
+        with opened(self.house) as log:
+            keys = log.keys()
+            found = {"sealed": log.size, "waiting": log.pending(), "keys": [line.public for line in keys]}
+        return {**found, "targets": [one.to_json() for one in deliveries.state(self.house)]}
+
+    @operation(
+        "GET",
+        "/checkpoints",
+        scope="audit:read",
+        summary="List signed checkpoints of the audit log, the newest first",
+        query=PAGING,
+        response=listing(_CHECKPOINT),
+    )
+    def checkpoints(self) -> Any:
+        """List checkpoints."""
+        limit, after = self.query["limit"], self.query["after"]
+        if after is not None and not after.isdigit():
+            raise ApiError(422, "The parameter 'after' is not the 'next' of an earlier page.")
+        query = sa.select(audit_checkpoint).order_by(audit_checkpoint.c.size.desc()).limit(limit + 1)
+        if after is not None:
+            query = query.where(audit_checkpoint.c.size < int(after))
+        with self.house.db.read() as tx:
+            found = [dict(row) for row in tx.execute(query).mappings()]
+        return listed(found[:limit], found[limit - 1]["size"] if len(found) > limit else None)
+
+    @operation(
+        "GET",
+        "/proofs/<int:event_id>",
+        scope="audit:read",
+        summary="Prove that an event is in the audit log",
+        response=_PROOF,
+    )
+    def prove(self, event_id: int) -> Any:
+        """Return the proof of an event."""
+        try:
+            with opened(self.house) as log:
+                return proofs.of_event(log.tx, event_id)
+        except proofs.NotProvable as error:
+            raise ApiError(404, str(error.message)) from None
+
+
+API = (EvidenceApi,)
