@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -141,10 +141,19 @@ class Preset(Part, frozen=True):
         return next((found for found in self.objects if found.name == name), None)
 
 
-def parse(text: str, place: str) -> Preset:
-    """Return the preset of a document's text; raises `Misconfigured` with the place of the mistake."""
+def parse(text: str, place: str, read: Callable[[str], str] | None = None) -> Preset:
+    """Return the preset of a document's text; raises `Misconfigured` with the place of the mistake.
+
+    Args:
+        text: The document. One that is `like` another has all that it does not say itself from that.
+        place: What the document is called.
+        read: Returns the text of another document by its name.
+    """
     try:
-        preset = msgspec.convert(document_of(text), Preset)
+        given = document_of(text)
+        if read is not None and isinstance(given, dict) and "like" in given:
+            given = {**document_of(read(given.pop("like"))), **given}
+        preset = msgspec.convert(given, Preset)
     except (Misconfigured, msgspec.ValidationError) as error:
         raise _wrong(place, str(error).replace("$", "preset")) from error
     for problem in _problems(preset):

@@ -15,7 +15,11 @@ _FOLDER = Path(__file__).resolve().parent
 @cache
 def all_presets() -> tuple[Preset, ...]:
     """Return all presets by name."""
-    return tuple(parse(path.read_text("utf-8"), path.name) for path in sorted(_FOLDER.glob("*.yaml")))
+    return tuple(parse(path.read_text("utf-8"), path.name, _text) for path in sorted(_FOLDER.glob("*.yaml")))
+
+
+def _text(name: str) -> str:
+    return (_FOLDER / f"{name}.yaml").read_text("utf-8")
 
 
 def find_preset(reference: str) -> Preset | None:

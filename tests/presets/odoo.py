@@ -121,13 +121,13 @@ class Odoo(Vendor):
         self.rows[model][str(key)] = {**self._record(model, key), **self._checked(model, values)}
         return key
 
-    def _write(self, model: str, keys: list[int], values: Row) -> bool:
-        for key in keys:
-            self._there(model, key).update(self._checked(model, values))
+    def _write(self, model: str, ids: list[int], vals: Row) -> bool:
+        for key in ids:
+            self._there(model, key).update(self._checked(model, vals))
         return True
 
-    def _unlink(self, model: str, keys: list[int]) -> bool:
-        for key in keys:
+    def _unlink(self, model: str, ids: list[int]) -> bool:
+        for key in ids:
             self._there(model, key)
             del self.rows[model][str(key)]
         return True
