@@ -148,10 +148,10 @@ class Journal:
 
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
+        plan = chunks.dump(chunk, _not_kept(chunk), self._packed)  # takes its time, for which nobody else should wait
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
-            plan = chunks.dump(chunk, _not_kept(chunk), self._packed)
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=plan, **self._head(chunk)))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
