@@ -390,3 +390,5 @@ def test_a_key_for_a_directory_is_made_with_its_scopes_ticked(admin_client: Flas
     assert ticked == ["Provisioning:read", "Provisioning:update"]
     assert form.count(" checked") == 2
     assert 'value="Directory"' in form
+    assert '<option value="365" selected>' in form
+    assert '<option value="90" selected>' in admin_client.get("/keys/new").text

@@ -35,7 +35,7 @@ class KeyView(RoomView):
         """Make a key and show it, once."""
         if request.method == "GET":
             asked = tuple(scope for scope in keys.scopes() if scope in request.args.getlist("scope"))
-            return self._form(keys.NewKey(request.args.get("name", "").strip(), asked, 90), {})
+            return self._form(keys.NewKey(request.args.get("name", "").strip(), asked, 365 if asked else 90), {})
         days = request.form.get("days", "")
         scopes = tuple(text.lower() for text in request.form.getlist("grants"))
         limit = int(days) if days.isascii() and days.isdigit() else None if days == "never" else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ _LONGEST = 300
 _LINES = 400
 _DEEPEST = 12
 _MANY = 10**12
+T = TypeVar("T")
 _AS_IT_CAME = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -94,10 +95,7 @@ class LiveAnswer:
     @classmethod
     def read(cls, text: str) -> LiveAnswer | None:
         """Return the answer that `text` gave, None where it is none."""
-        try:
-            return msgspec.convert(decode(text), cls)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-            return None
+        return restored(cls, text)
 
     @property
     def text(self) -> str:
@@ -159,6 +157,14 @@ class LiveAnswer:
         lines = _Lines(lists, self.counts)
         lines.add(self.value, "", "", 0)
         return lines.lines[:_LINES]
+
+
+def restored(kind: type[T], text: str) -> T | None:
+    """Return what a page kept from step to step, None where it is something else."""
+    try:
+        return msgspec.convert(decode(text), kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        return None
 
 
 def without(text: str, secrets: Sequence[str], hide: Callable[[str], str]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import msgspec
-
 from connectors.builtin.rest import Rest
 from connectors.builtin.rest_address import address
 from connectors.builtin.rest_batch import Batches
@@ -16,12 +14,12 @@ from connectors.builtin.rest_objects import RestObject
 from connectors.builtin.rest_paging import Asked
 from connectors.builtin.rest_parents import Family
 from connectors.errors import Misconfigured, RecordRejected
-from connectors.json_records import decode, encode
+from connectors.json_records import encode
 from connectors.spi import Connector, ReadRequest
 from rules.schema import Change, Op
 from rules.text import msg
 from webapp.connections.opening import secret_values
-from webapp.connections.rest_answer import LiveAnswer, without
+from webapp.connections.rest_answer import LiveAnswer, restored, without
 
 RECORDS = 2
 """So many records a batch is tried with."""
@@ -43,10 +41,7 @@ class Trial:
     @classmethod
     def read(cls, text: str) -> Trial | None:
         """Return the trial that `text` gave, None where it is none."""
-        try:
-            return msgspec.convert(decode(text), cls)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-            return None
+        return restored(cls, text)
 
     @property
     def text(self) -> str:
