@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NoReturn
 
 import pymysql
@@ -26,8 +27,9 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
-from connectors.builtin.mysql_changes import MariaDBLog
+from connectors.builtin.mysql_changes import MariaDBLog, MySQLLog
 from connectors.builtin.mysql_flavor import MySQLFlavor
+from connectors.builtin.mysql_listen import Heard
 from connectors.builtin.mysql_wire import Wire
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import Capture, ConnectorSpec
@@ -105,15 +107,21 @@ class MySQL(CapturedDatabase):
 
     def log(self, name: str, capture: Capture) -> WindowLog:
         """Return the log of a table."""
-        return MariaDBLog(self, name, capture, self.open)
+        kind = MariaDBLog if self._is_mariadb else MySQLLog
+        return kind(self, name, capture, self.open)
+
+    @cached_property
+    def _is_mariadb(self) -> bool:
+        with self.session() as connection:
+            return bool(getattr(connection.dialect, "is_mariadb", False))
 
     def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the tables were changed, over one stream for all of them."""
-        log = MariaDBLog(self, names[0], Capture("syncline_listen", ""), self.open)
-        place = log.end()
+        place = self.log(names[0], Capture("syncline_listen", "")).end()
         yield frozenset()
+        heard = Heard(self.settings["database"], names, place["gtid"], self._is_mariadb)
         try:
-            yield from mysql_listen.changed(self.open, self.settings["database"], names, place["gtid"], pause)
+            yield from mysql_listen.changed(self.open, heard, pause)
         except self.flavor.driver_errors as error:
             raise self.flavor.fault(error, None) from error
 

@@ -1,4 +1,4 @@
-"""MariaDB's log of changes: the binary log in its row form, by global transaction ids (GTIDs).
+"""The log of changes of MariaDB and MySQL: the binary log in its row form, by global transaction ids (GTIDs).
 
 The server keeps its log by its own rules (`binlog_expire_logs_seconds`), for nobody in particular. What is read ends
 where a consistent snapshot stood in the log, so that all that it tells of can be seen.
@@ -6,9 +6,10 @@ where a consistent snapshot stood in the log, so that all that it tells of can b
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import polars as pl
 import pymysql
@@ -16,18 +17,28 @@ import pymysql
 from connectors.builtin import mysql_changes_checks as checks
 from connectors.builtin.database import Database
 from connectors.builtin.database_changes import WINDOW, Keys, Window, WindowLog
-from connectors.builtin.mysql_changes_decode import Decoder, gtids, number_of
+from connectors.builtin.mysql_changes_decode import Decoder, MySQLDecoder, gtids, number_of
 from connectors.changes import LogState, Mark
 from connectors.errors import Misconfigured
 from connectors.spi import Capture
 from rules.text import Message, msg
 
+_ENDS = msg("The connection leads to a server whose log ends before the place up to which it was read.")
+_THROWN_AWAY = msg(
+    "The server has thrown away a part of its log that this rule had not read. Run the rule more often, or have"
+    " an administrator raise binlog_expire_logs_seconds."
+)
+_STATE = """SELECT GTID_SUBSET(%s, @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_purged, %s),
+GTID_SUBSET(@@GLOBAL.gtid_executed, %s), UNIX_TIMESTAMP(NOW(6))"""
+_VERSION, _RENAMED = re.compile(r"\d+"), (8, 2)
 _START = 4
 """The place of the first event in a file of the log."""
 
 
 class MariaDBLog(WindowLog):
     """The log of one table for one reader."""
+
+    decoder: ClassVar[type[Decoder]] = Decoder
 
     def __init__(
         self, database: Database, table: str, capture: Capture, connect: Callable[[], pymysql.Connection[Any]]
@@ -57,12 +68,7 @@ class MariaDBLog(WindowLog):
         lost = _lost(gtids(since["gtid"]), gtids(oldest or ""), gtids(end))
         if lost is not None:
             return LogState(lost)
-        behind = sum(size for name, size in files if number_of(name) > number_of(since["file"]))
-        here = next((size for name, size in files if name == since["file"]), 0)
-        behind += max(0, here - int(since["pos"]))
-        moved = gtids(end) != gtids(since["gtid"])
-        seconds = max(0.0, float(now) - float(since["time"]))
-        return LogState(None, behind if moved else 0, seconds if moved else 0.0, place=str(since["gtid"]))
+        return _state(since, files, float(now) if gtids(end) != gtids(since["gtid"]) else None)
 
     def drop(self) -> Message | None:
         """Do nothing: nothing was made."""
@@ -88,7 +94,7 @@ class MariaDBLog(WindowLog):
     def window(self, at: Mark, until: Mark) -> Window:
         """Return the keys of a window; the stream lives as long as that takes."""
         keys = Keys(at, WINDOW)
-        decoder = Decoder(self._database.settings["database"], self._table, self._capture.key, keys)
+        decoder = self.decoder(self._database.settings["database"], self._table, self._capture.key, keys)
         try:
             last = decoder.collect(self._connect, at, until, self._capture.name)
         except self._database.flavor.driver_errors as error:
@@ -101,12 +107,48 @@ class MariaDBLog(WindowLog):
         """Do nothing: the end of the read was chosen so that all can be seen."""
 
 
+class MySQLLog(MariaDBLog):
+    """The log of one table for one reader: the transactions that a server has executed, as a set."""
+
+    decoder = MySQLDecoder
+
+    def state(self, since: Mark) -> LogState:
+        """Return how the log stands."""
+        with self._database.session() as connection:
+            files = [(str(row[0]), int(row[1])) for row in connection.exec_driver_sql("SHOW BINARY LOGS")]
+            known, purged, same, now = connection.exec_driver_sql(_STATE, (since["gtid"],) * 3).one()
+        if not known:
+            return LogState(_ENDS)
+        if not purged:
+            return LogState(_THROWN_AWAY)
+        return _state(since, files, None if same else float(now))
+
+    def end(self) -> Mark:
+        """Return the transactions that were executed: all can see them."""
+        with self._database.session() as connection:
+            # read first: what is executed in between is behind it, though before the place
+            gtid = connection.exec_driver_sql("SELECT @@GLOBAL.gtid_executed").scalar_one()
+            version = tuple(
+                map(int, _VERSION.findall(str(connection.exec_driver_sql("SELECT VERSION()").scalar_one())))
+            )
+            status = "SHOW BINARY LOG STATUS" if version >= _RENAMED else "SHOW MASTER STATUS"
+            file, place, *_ = connection.exec_driver_sql(status).one()
+        return {"gtid": "".join(str(gtid).split()), "file": file, "pos": int(place), "time": round(time.time(), 3)}
+
+
+def _state(since: Mark, files: Sequence[tuple[str, int]], now: float | None) -> LogState:
+    """Return how a log stands that can be read on; `now` is None where nothing was executed since."""
+    behind = sum(size for name, size in files if number_of(name) > number_of(since["file"]))
+    here = next((size for name, size in files if name == since["file"]), 0)
+    behind += max(0, here - int(since["pos"]))
+    if now is None:
+        return LogState(place=str(since["gtid"]))
+    return LogState(None, behind, max(0.0, now - float(since["time"])), place=str(since["gtid"]))
+
+
 def _lost(since: Mapping[str, int], oldest: Mapping[str, int], end: Mapping[str, int]) -> Message | None:
     if any(number > end.get(domain, 0) for domain, number in since.items()):
-        return msg("The connection leads to a server whose log ends before the place up to which it was read.")
+        return _ENDS
     if any(number > since.get(domain, 0) for domain, number in oldest.items()):
-        return msg(
-            "The server has thrown away a part of its log that this rule had not read. Run the rule more often, or have"
-            " an administrator raise binlog_expire_logs_seconds."
-        )
+        return _THROWN_AWAY
     return None

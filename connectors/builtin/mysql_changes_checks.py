@@ -1,4 +1,4 @@
-"""What keeps MariaDB's log of changes from being read, in plain words, each with what to do about it."""
+"""What keeps the log of changes of MariaDB or MySQL from being read, in plain words, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 
 _NEEDED = {"log_bin": "1", "binlog_format": "ROW", "binlog_row_metadata": "FULL"}
+_OF_MYSQL = {
+    "gtid_mode": "ON",
+    "binlog_order_commits": "ON",
+    "binlog_transaction_compression": "OFF",
+    "binlog_row_value_options": "",
+}
+"""Transactions have names, become visible in the order of the log, and are told whole."""
+_FIRST = 8
 _KEYS = {"tinyint", "smallint", "mediumint", "int", "bigint", "varchar", "char", "date"}
 """Types whose text in the log is that of a read."""
 _TEXTS = ("utf8", "ascii")
@@ -33,7 +41,8 @@ WHERE r.CONSTRAINT_SCHEMA = DATABASE() AND r.TABLE_NAME = :table
 
 def missing(connection: sa.Connection, table: str, key: str) -> list[Message]:
     """Return what keeps the log of a table from being read."""
-    names = ", ".join(f"'{name}'" for name in (*_NEEDED, "version", "binlog_row_image", "log_bin_compress"))
+    wanted = (*_NEEDED, *_OF_MYSQL, "version", "binlog_row_image", "log_bin_compress")
+    names = ", ".join(f"'{name}'" for name in wanted)
     rows = connection.exec_driver_sql(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})").fetchall()
     found = {str(name): str(value) for name, value in rows}
     told = list(server(found))
@@ -44,10 +53,9 @@ def missing(connection: sa.Connection, table: str, key: str) -> list[Message]:
 
 def server(found: Mapping[str, str]) -> Iterator[Message]:
     """Yield what a server lacks, by its variables."""
-    if "mariadb" not in found["version"].lower():
-        yield msg(
-            "Change capture takes PostgreSQL or MariaDB so far. This is MySQL {version}.", version=found["version"]
-        )
+    mariadb = "mariadb" in found["version"].lower()
+    if not mariadb and int(found["version"].partition(".")[0]) < _FIRST:
+        yield msg("Change capture takes MySQL from version 8.0 on. This is MySQL {version}.", version=found["version"])
         return
     if found["log_bin"] not in {"1", "ON"}:
         yield msg(
@@ -60,6 +68,12 @@ def server(found: Mapping[str, str]) -> Iterator[Message]:
         yield msg("The log is compressed, which cannot be read. Have an administrator set log_bin_compress = OFF.")
     if found.get("binlog_row_metadata") != "FULL":
         yield msg("The log does not name fields. Have an administrator set binlog_row_metadata = FULL (MariaDB 10.5).")
+    for name, value in () if mariadb else _OF_MYSQL.items():
+        if found.get(name, value).upper() != value:
+            yield msg(
+                "The log cannot be read as it is. Have an administrator set {name} = {value}.",
+                name=name, value=value or "''",
+            )  # fmt: skip
 
 
 def _rights(connection: sa.Connection) -> Iterator[Message]:

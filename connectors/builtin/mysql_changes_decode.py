@@ -1,4 +1,4 @@
-"""Which records the events of MariaDB's binary log name, read by the library python-mysql-replication."""
+"""Which records the events of a binary log name: MariaDB's, and MySQL's, whose transactions have other names."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import contextlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
-from pymysqlreplication import BinLogStreamReader
-from pymysqlreplication.event import MariadbGtidEvent, QueryEvent
+from pymysqlreplication.event import GtidEvent, MariadbGtidEvent, QueryEvent
+from pymysqlreplication.gtid import Gtid, GtidSet
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
 from connectors.builtin.database_changes import Keys
 from connectors.builtin.mysql_changes_rows import RowKeys
+from connectors.builtin.mysql_changes_stream import UNREADABLE, Wanted, check_readable, stream
 from connectors.changes import Mark
-from connectors.errors import Misconfigured, Unavailable
+from connectors.errors import Misconfigured
 from rules.text import msg
 
-_EVENTS = (DeleteRowsEvent, MariadbGtidEvent, QueryEvent, UpdateRowsEvent, WriteRowsEvent)
+ROWS = (DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent)
 _PREPARED = re.compile(r"\s*XA\s+END\b", re.IGNORECASE)
 _BY_STATEMENT = r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)"
 
 
 class Decoder:
-    """Collects the keys of one table."""
+    """Collects the keys of one table from MariaDB's log."""
+
+    begins: ClassVar[type] = MariadbGtidEvent
+    """The event with which a transaction begins."""
+    mariadb: ClassVar[bool] = True
 
     def __init__(self, schema: str, table: str, key: str, keys: Keys) -> None:
         self._schema, self._table, self._key, self._keys = schema, table, key, keys
@@ -44,28 +49,45 @@ class Decoder:
 
     def collect(self, connect: Callable[[], pymysql.Connection[Any]], at: Mark, until: Mark, reader: str) -> bool:
         """Take keys until the window is full; return whether the end of the read is reached."""
-        end = (number_of(until["file"]), int(until["pos"]))
-        self._seen = {gtid.split("-")[0]: gtid for gtid in at["gtid"].split(",") if gtid}
-        begun = False
-        with contextlib.closing(_stream(connect, self._schema, self._table, at["gtid"], reader)) as stream:
-            for event in _events(stream):
-                if isinstance(event, MariadbGtidEvent):
-                    if begun and self._keys.committed(self._place(stream)):
+        self._limit(at, until)
+        begun, tables = False, (self._table,)
+        number, kinds = zlib.crc32(reader.encode()), (*ROWS, QueryEvent, self.begins)
+        wanted = Wanted(at["gtid"], self._schema, tables, kinds, number, self.mariadb)
+        with contextlib.closing(stream(connect, wanted)) as read:
+            for event in _events(read):
+                if isinstance(event, self.begins):
+                    place = {"file": read.log_file, "pos": int(read.log_pos)}
+                    if begun and self._keys.committed({"gtid": self._behind(), **place}):
                         return False
                     begun, self._named = True, False
-                    if (number_of(stream.log_file), int(stream.log_pos)) > end:
+                    if self._is_later(event, place):
                         return True
-                    self._seen[str(event.domain_id)] = event.gtid
+                    self._pass(event)
                 elif self._take(event):
                     return False
         return True
 
-    def _place(self, stream: Any) -> Mark:
-        gtid = ",".join(self._seen[domain] for domain in sorted(self._seen))
-        return {"gtid": gtid, "file": stream.log_file, "pos": int(stream.log_pos)}
+    def _limit(self, at: Mark, until: Mark) -> None:
+        self._end = (number_of(until["file"]), int(until["pos"]))
+        self._seen = {gtid.split("-")[0]: gtid for gtid in at["gtid"].split(",") if gtid}
+
+    def _behind(self) -> str:
+        """Return the place behind the transactions that were passed."""
+        return ",".join(self._seen[domain] for domain in sorted(self._seen))
+
+    def _is_later(self, _event: Any, place: Mark) -> bool:
+        """Tell whether a transaction belongs to a later read."""
+        return (number_of(place["file"]), int(place["pos"])) > self._end
+
+    def _pass(self, event: Any) -> None:
+        """Take note of a transaction that belongs to this read."""
+        self._seen[str(event.domain_id)] = event.gtid
 
     def _take(self, event: Any) -> bool:
         """Take the keys of an event; return whether the window is full."""
+        if isinstance(event, UNREADABLE):
+            check_readable(event)
+            return False
         if isinstance(event, QueryEvent):
             self._statement(event)
             return False
@@ -112,29 +134,31 @@ class Decoder:
             )  # fmt: skip
 
 
-def _stream(connect: Callable[[], pymysql.Connection[Any]], schema: str, table: str, gtid: str, reader: str) -> Any:
-    opened = 0
+class MySQLDecoder(Decoder):
+    """Collects the keys of one table from MySQL's log, whose places are sets of transactions.
 
-    def once(**settings: Any) -> pymysql.Connection[Any]:
-        """Connect for the stream and for its settings; a stream that breaks off must not begin again by itself."""
-        nonlocal opened
-        opened += 1
-        if opened > 2:
-            raise Unavailable(msg("The database does not go on sending its log of changes."))
-        connection = connect()
-        connection.cursorclass = settings.get("cursorclass", connection.cursorclass)
-        return connection
+    Transactions become visible in the order of the log, so those that had been executed at a moment are its beginning.
+    """
 
-    return BinLogStreamReader(
-        connection_settings={}, server_id=zlib.crc32(reader.encode()) | 1 << 31, is_mariadb=True,
-        auto_position=gtid, only_events=_EVENTS, only_schemas=[schema], only_tables=[table], pymysql_wrapper=once,
-        enable_logging=False,
-    )  # fmt: skip
+    begins = GtidEvent
+    mariadb = False
+
+    def _limit(self, at: Mark, until: Mark) -> None:
+        self._passed, self._until = GtidSet(at["gtid"]), GtidSet(until["gtid"])
+
+    def _behind(self) -> str:
+        return str(self._passed)
+
+    def _is_later(self, event: Any, _place: Mark) -> bool:
+        return Gtid(event.gtid) not in self._until
+
+    def _pass(self, event: Any) -> None:
+        self._passed.merge_gtid(Gtid(event.gtid))
 
 
-def _events(stream: Any) -> Iterator[Any]:
+def _events(read: Any) -> Iterator[Any]:
     """Yield events until the end of the log."""
-    while (event := stream.fetchone()) is not None:
+    while (event := read.fetchone()) is not None:
         yield event
 
 

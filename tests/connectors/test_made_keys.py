@@ -14,7 +14,7 @@ from connectors.builtin.mysql import MySQL
 from connectors.builtin.sqlite import SQLite
 from connectors.spi import Connector, Context
 from rules.schema import Change, Op
-from tests.connectors.databases import rows, run, settings_of
+from tests.connectors.databases import everything, rows, run, settings_of
 
 MANY = 300
 BAD = (7, 8, 250)
@@ -86,6 +86,18 @@ def test_numbers_that_others_gave(source: MySQL, mariadb_url: str, monkeypatch: 
     result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", named(120))])
     assert not result.failures
     assert len(rows(mariadb_url, "SELECT id FROM t")) == 120
+
+
+def test_keys_that_nobody_asked_for(source: MySQL, mariadb_url: str) -> None:
+    """An invisible key that the database adds by itself, as MySQL 8 does, is a key like any other."""
+    key = "my_row_id bigint unsigned NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY"
+    run(mariadb_url, f"CREATE TABLE t ({key}, name varchar(9))")
+    assert source.schema("t").key == ("my_row_id",)
+    (keys,) = source.write("t", source.schema("t"), [Change(Op.CREATE, "my_row_id", named(MANY))]).keys
+    assert keys is not None
+    found = everything(source, "t")
+    assert dict(found.rows()) == dict(zip(keys, named(MANY)["name"], strict=True))
+    assert source.lookup("t", source.schema("t"), "my_row_id", keys[:2]).height == 2
 
 
 @pytest.fixture
