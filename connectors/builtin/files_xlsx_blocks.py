@@ -324,7 +324,7 @@ def _columns(references: Any) -> Numbers:
     if references.null_count:
         raise ValueError(references.null_count)
     known = pc.utf8_rtrim(references, "0123456789").dictionary_encode()
-    columns = np.array([column_of(letters, 0) for letters in known.dictionary.to_pylist()], np.int64)
+    columns = np.array([column_of(letters, -1) for letters in known.dictionary.to_pylist()], np.int64)
     if (columns < 0).any():
         raise ValueError(known.dictionary)
     found: Numbers = columns[known.indices.to_numpy()]

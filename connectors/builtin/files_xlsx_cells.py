@@ -131,7 +131,8 @@ def decimal_text(text: str) -> str:
 
 def column_of(reference: str | None, following: int) -> int:
     """Return the number of a cell's column from 0; a cell without a reference follows the one before."""
-    return _column(reference.rstrip("0123456789")) if reference else following
+    letters = reference.rstrip("0123456789") if reference else ""
+    return _column(letters) if letters else following
 
 
 @cache

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.casting import Places, canonical, cast, short, typed
+from connectors import casting
+from connectors.casting import Places, canonical, canonical_all, cast, short, typed
 from rules.schema import Field, FieldType, Schema
 
 D = Decimal
@@ -128,3 +129,12 @@ def test_long_values_are_shown_short() -> None:
     """A message shows the beginning of a long value."""
     assert short("x" * 100, 10) == "x" * 9 + "…"
     assert canonical("[" * 100_000) is None
+
+
+def test_json_is_remembered_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that are known, texts that are new and long ones give the same, also when too many are known."""
+    long = '{"b":"' + "x" * 300 + '"}'
+    monkeypatch.setattr(casting, "_MOST", 1)
+    for _ in range(3):
+        for texts in (['{"b": 1}', None, '{"a":1}'], ["[1]", '{"a":1}'], [long, "[2]"], ["{"]):
+            assert canonical_all(pl.Series(texts)).to_list() == [text and canonical(text) for text in texts]

@@ -103,3 +103,14 @@ def test_a_record_that_is_longer_than_a_block(tmp_path: Path, monkeypatch: pytes
     path.write_text(f'a,b\n1,"{long}"\n2,{long[0] * 500}\n3,c\n4,{long[0] * 500}\n')
     rows = [row for page in CsvFile(path, Options("")).pages(Schema(()), 0, 1, 10) for row in page.columns.rows()]
     assert rows[-3:] == [("2", "x" * 500), ("3", "c"), ("4", "x" * 500)]
+
+
+def test_a_quotation_mark_that_is_never_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs its own line, however many follow, and reading behind the end of a file gives nothing."""
+    monkeypatch.setattr(files_csv_blocks, "_FIRST", 4096)
+    path = tmp_path / "a.csv"
+    path.write_text('a,b\n1,"open\n' + "2,x\n" * 1500)
+    pages = list(CsvFile(path, Options("")).pages(Schema(()), 0, 1, 2000))
+    assert sum(page.columns.height for page in pages) == 1500
+    assert [reject.place for page in pages for reject in page.rejects] == ["line 2"]
+    assert list(CsvFile(path, Options("")).pages(Schema(()), 5000, 1, 2000)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,51 @@ def test_a_read_goes_on_behind_any_page(tmp_path: Path) -> None:
     for page in pages:
         done += page.records.height
         assert read(tmp_path, fast=True, size=7, after=page.position) == [*everything[done:], []]
+
+
+NAMES = '<row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c></row>'
+ROWS_OF_TWO = (
+    f'{NAMES}<row r="2"><c r="A2"><v>1</v></c></row><row r="3"><c r="A3" t="inlineStr"><is><t>é</t></is></c></row>'
+)
+
+
+def _sheet(more: str = "", head: str = "", tail: str = "</sheetData></worksheet>") -> str:
+    return f'<worksheet xmlns="{SPACE}">{head}<sheetData>{ROWS_OF_TWO}{more}{tail}'
+
+
+ODD_SHEETS = {
+    "prefixed": re.sub("<(/?)", r"<\1x:", _sheet()).replace("xmlns=", "xmlns:x="),
+    "comment": _sheet(head="<!-- <sheetData> -->"),
+    "encoding": '<?xml version="1.0" encoding="ISO-8859-1"?>' + _sheet(),
+    "broken": _sheet(head="<cols>"),
+    "cut": _sheet('<row r="4">', tail=""),
+    "long tail": _sheet(tail=f"</sheetData>{'<x/>' * 500}</worksheet>"),
+    "no number": _sheet("<row><c><v>9</v></c></row>"),
+    "long row": _sheet(f'<row r="4"><c r="A4" t="inlineStr"><is><t>{"x" * 900}</t></is></c></row>'),
+    "no letters": _sheet('<row r="4"><c r="4"><v>9</v></c></row>'),
+    "far": _sheet('<row r="4"><c r="AAAA4"><v>9</v></c></row>'),
+}
+
+
+@pytest.mark.parametrize("name", ODD_SHEETS)
+def test_odd_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Sheets with prefixes, comments, other encodings, long rows and mistakes are read as row by row."""
+    monkeypatch.setattr(files_xlsx_blocks, "_HEAD", 200)
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as book:
+        for part, text in PARTS.items():
+            book.writestr(part, text)
+        book.writestr("xl/worksheets/sheet1.xml", ODD_SHEETS[name].encode("latin-1" if name == "encoding" else "utf-8"))
+    schema = Schema((Field("a"),))
+    found: list[list[Any]] = []
+    for fast in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not fast:
+                patch.setattr(SheetBlocks, "blocks", lambda *_: iter((None,)))
+            patch.setattr(files_xlsx_blocks, "_FIRST", 400)
+            try:
+                pages = list(files(tmp_path).read(ReadRequest("a.xlsx", schema)))
+                found.append([row for page in pages for row in page.records.rows()])
+            except ConnectorError as error:
+                found.append([type(error).__name__])
+    assert found[0] == found[1]
+    assert found[0]
