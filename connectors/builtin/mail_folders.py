@@ -156,11 +156,9 @@ class Folders:
         return int(told[1]) if len(told) == 2 else None
 
     def _sign_in(self) -> None:
-        token, user = self.server.token(), self.server.user
-        if token is not None:
-            answered = self.imap.authenticate("XOAUTH2", base64.b64encode(bearer(user, token)))
-        else:
-            answered = self._by_password(user, str(self.server.place.password))
+        answered = self._asked()
+        if answered.status == "NO" and self.server.renew():
+            answered = self._asked()
         if answered.good:
             return
         if any(answered.code(code) is not None for code in _BUSY):
@@ -169,6 +167,12 @@ class Folders:
                 msg("Try again later."),
             )
         raise AuthFailed(self.server.place.refused(), msg("Check both in the connection's settings."))
+
+    def _asked(self) -> Answered:
+        token, user = self.server.token(), self.server.user
+        if token is not None:
+            return self.imap.authenticate("XOAUTH2", base64.b64encode(bearer(user, token)))
+        return self._by_password(user, str(self.server.place.password))
 
     def _by_password(self, user: str, password: str) -> Answered:
         able = self._abilities()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from connectors.builtin.queue_network import Place
+from connectors.builtin.rest_auth import Credentials
 from connectors.builtin.rest_settings import SPEC as REST
 from connectors.builtin.rest_signing_in import credentials_of
 from connectors.builtin.rest_tokens import Desk
@@ -93,10 +95,18 @@ class MailServer:
         """Return the token that says who we are, None where a password does; raises `Misconfigured` or `AuthFailed`."""
         if self.authentication not in _TOKENS:
             return None
+        made = self._credentials.headers(Sent("GET", "", {}, None))
+        return str(made["Authorization"]).partition(" ")[2]
+
+    def renew(self) -> bool:
+        """Throw away a token that the server does not take any more; tell whether there is another to be had."""
+        return self.authentication in _TOKENS and self._credentials.renew()
+
+    @cached_property
+    def _credentials(self) -> Credentials:
         settings = {**self._settings, "base_url": f"mail://{self.place.host}:{self.place.port}/{self.user}"}
         desk = Desk(self._context, str(self._settings.get("tls_ca") or ""), bool(self._settings.get("verify", True)))
-        made = credentials_of(settings, desk).headers(Sent("GET", "", {}, None))
-        return str(made["Authorization"]).partition(" ")[2]
+        return credentials_of(settings, desk)
 
     def check(self) -> None:
         """Refuse settings that cannot work; raises `Misconfigured`."""

@@ -146,18 +146,15 @@ class Outbox:
         self._client.ehlo()
 
     def _sign_in(self, user: str) -> None:
-        token, offered = self.server.token(), self._client.esmtp_features.get("auth", "").upper().split()
+        offered = self._client.esmtp_features.get("auth", "").upper().split()
         if not offered:
             raise AuthFailed(
                 msg("The mail server takes no password over this connection."),
                 msg("Choose an encryption in the connection's settings, or no authentication."),
             )
-        if token is not None:
-            said = self._asked("XOAUTH2", bearer(user, token))
-        elif "PLAIN" in offered:
-            said = self._asked("PLAIN", f"\0{user}\0{self.server.place.password}".encode())
-        else:
-            said = self._by_login(user, str(self.server.place.password))
+        said = self._offered(user, offered)
+        if said[0] // 100 == 5 and self.server.renew():
+            said = self._offered(user, offered)
         if said[0] // 100 == 4:
             raise Unavailable(
                 msg("The mail server takes nobody in at the moment: {said}.", said=_words(said)),
@@ -165,6 +162,14 @@ class Outbox:
             )
         if said[0] // 100 != 2:
             raise AuthFailed(self.server.place.refused(), msg("Check both in the connection's settings."))
+
+    def _offered(self, user: str, offered: Sequence[str]) -> Said:
+        token, password = self.server.token(), str(self.server.place.password)
+        if token is not None:
+            return self._asked("XOAUTH2", bearer(user, token))
+        if "PLAIN" in offered:
+            return self._asked("PLAIN", f"\0{user}\0{password}".encode())
+        return self._by_login(user, password)
 
     def _asked(self, mechanism: str, first: bytes) -> Said:
         said = self._client.docmd("AUTH", f"{mechanism} {base64.b64encode(first).decode()}")

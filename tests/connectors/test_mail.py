@@ -15,13 +15,15 @@ import pytest
 
 from connectors.builtin import mail_imap, mail_read
 from connectors.builtin.mail import Mailbox
+from connectors.builtin.mail_out import Outgoing
 from connectors.errors import AuthFailed, Fatal, Forbidden, Misconfigured, ObjectMissing, RecordRejected, Unavailable
 from connectors.spi import Context, Cursor, ReadRequest, WriteResult
 from connectors.testing import TITLE, ConnectorConformance, Settings
 from connectors.value_text import PLAIN
 from rules.schema import Change, Field, Op, Schema
 from tests import servers
-from tests.connectors.scripted_imap import CUT, scripted
+from tests.connectors.conftest import Answer, WebServer
+from tests.connectors.scripted_imap import CUT, scripted, scripted_smtp
 from tests.mail_servers import Imap, dovecot
 
 HERE = Context(timeout=10)
@@ -413,6 +415,28 @@ def test_servers_that_can_less() -> None:
         mailbox = opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", encryption="starttls")
         with mailbox, pytest.raises(Misconfigured, match="STARTTLS"):
             mailbox.objects()
+
+
+def test_a_token_is_fetched_and_renewed(web: WebServer, reply: type[Answer]) -> None:
+    """A token that is refused is fetched once more; that one counts."""
+    tokens = iter(("first", "second", "third"))
+    web.answer = lambda _: reply(body={"access_token": next(tokens), "expires_in": 3600})
+    more = {"authentication": "oauth2_client", "client_id": "c", "client_secret": "s", "token_url": f"{web.url}/token"}
+    with scripted(AUTHENTICATE="{tag} NO expired") as (port, asked):
+        mailbox = opened(Imap(port, 0, "", "", Path()), host="127.0.0.1", **more)
+        with mailbox, pytest.raises(AuthFailed, match="refuses the user"):
+            mailbox.objects()
+        assert asked.count("AUTHENTICATE XOAUTH2") == 2
+    assert [received.path for received in web.received] == ["/token", "/token"]
+    answers = {"EHLO": "250-x\r\n250 AUTH XOAUTH2", "AUTH": "535 expired"}
+    with scripted_smtp(answers) as (port, asked):
+        defaults = {setting.name: setting.default for setting in Outgoing.spec.settings}
+        own = {"host": "127.0.0.1", "port": port, "encryption": "none", "user": "u", "sender": "a@b.c"}
+        outgoing = Outgoing({**defaults, **own, **more, "token_url": f"{web.url}/other"}, HERE)
+        web.answer = lambda _: reply(body={"access_token": "t", "expires_in": 3600})
+        with outgoing, pytest.raises(AuthFailed, match="refuses the user"):
+            outgoing.objects()
+        assert len([line for line in asked if line.startswith("AUTH")]) == 2
 
 
 def test_a_token_says_who_we_are(server: Imap) -> None:
