@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from babel.support import Translations
+
 from connectors.egress import check_host
 from connectors.errors import Fatal, Unavailable
 from connectors.http_client import Limits, client
@@ -22,6 +24,7 @@ from webapp.audit.canonical import stamp
 from webapp.audit.notes import Checkpoint
 from webapp.events.sending import deliver
 from webapp.extensions import House
+from webapp.web.language import TRANSLATIONS
 
 TIMEOUT = 15.0
 LIMITS = Limits(size=64 * 1024, seconds=60.0)
@@ -88,7 +91,9 @@ def _wrapped(plain: socket.socket, scheme: str, host: str) -> socket.socket:
 
 
 def _mail(house: House, target: str, said: Checkpoint, note: str) -> None:
-    letter = {"to": [unquote(urlsplit(target).path)], "subject": _SUBJECT.format(size=said.size), "text": note}
+    words = Translations.load(TRANSLATIONS, [house.settings.language])
+    subject = words.gettext(_SUBJECT).format(size=said.size)
+    letter = {"to": [unquote(urlsplit(target).path)], "subject": subject, "text": note}
     deliver(house, letter, f"{said.origin.replace('/', '-')}-checkpoint-{said.size}")
 
 
