@@ -7,7 +7,8 @@ from functools import cached_property
 
 from connectors.builtin.database import Database
 from connectors.builtin.database_fence import FenceTable
-from connectors.builtin.database_queries import QUERY, key_of
+from connectors.builtin.database_queries import QUERIES_SETTING, QUERY, key_of
+from connectors.builtin.database_settings import CA_SETTING, OWN_TABLE_SETTING
 from connectors.builtin.database_types import Table
 from connectors.errors import Misconfigured
 from connectors.spi import Setting, SettingKind
@@ -21,6 +22,8 @@ KEYS_SETTING = Setting(
     advanced=True,
     placeholder='{"open_orders": ["order_no", "line"]}',
 )
+SERVER_SETTINGS = (CA_SETTING, KEYS_SETTING, QUERIES_SETTING, OWN_TABLE_SETTING)
+"""The last settings of a server."""
 
 
 class DialectDatabase(Database):

@@ -13,16 +13,13 @@ from typing import Any
 import pytds
 
 from connectors.builtin.database_check import ServerDatabase, Untrusted
-from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import (
-    CA_SETTING,
     CAPABILITIES,
     CATEGORY,
-    OWN_TABLE_SETTING,
     VERIFIED_TLS_SETTING,
     server_settings,
 )
-from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
+from connectors.builtin.dialect_keys import SERVER_SETTINGS, DialectDatabase
 from connectors.builtin.mssql_flavor import MSSQLFlavor
 from connectors.errors import Unavailable
 from connectors.spi import ConnectorSpec, Setting
@@ -47,10 +44,7 @@ class MSSQL(DialectDatabase, ServerDatabase):
             *server_settings(1433),
             Setting("schema", N_("Schema"), default="dbo"),
             VERIFIED_TLS_SETTING,
-            CA_SETTING,
-            KEYS_SETTING,
-            QUERIES_SETTING,
-            OWN_TABLE_SETTING,
+            *SERVER_SETTINGS,
         ),
         capabilities=replace(CAPABILITIES, filter=False),
     )

@@ -11,16 +11,13 @@ from typing import Any
 import oracledb
 
 from connectors.builtin.database_check import ServerDatabase, Untrusted
-from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import (
-    CA_SETTING,
     CAPABILITIES,
     CATEGORY,
-    OWN_TABLE_SETTING,
     VERIFIED_TLS_SETTING,
     server_settings,
 )
-from connectors.builtin.dialect_keys import KEYS_SETTING, DialectDatabase
+from connectors.builtin.dialect_keys import SERVER_SETTINGS, DialectDatabase
 from connectors.builtin.oracle_flavor import OracleFlavor
 from connectors.spi import ConnectorSpec, Setting
 from rules.text import N_, msg
@@ -47,10 +44,7 @@ class Oracle(DialectDatabase, ServerDatabase):
             ),
             Setting("schema", N_("Schema"), help=N_("Empty for the one that the user works in."), advanced=True),
             replace(VERIFIED_TLS_SETTING, default="disable"),
-            CA_SETTING,
-            KEYS_SETTING,
-            QUERIES_SETTING,
-            OWN_TABLE_SETTING,
+            *SERVER_SETTINGS,
         ),
         capabilities=replace(CAPABILITIES, filter=False),
     )
