@@ -212,8 +212,6 @@ def _datetime(text: pl.Series, field: Field) -> pl.Series:
 
 def _local_datetime(text: pl.Series, field: Field) -> pl.Series:
     del field
-    if _all_like(text, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"):
-        return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
     fits = _where(text.str.contains(MOMENT + "$"), text)
     split = fits.str.replace(MOMENT + "$", "${1}-${2}-${3}T${4}@${5}@${6}").str.replace("T@", "T00:00@")
     return _clock(split).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")

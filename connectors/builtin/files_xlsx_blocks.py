@@ -12,7 +12,6 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
-from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -104,21 +103,18 @@ class SheetBlocks:
         before = 0
         with self.book.zip.open(self.book.sheet(name).part) as file:
             left = self._begin(file)
-            if left is None:
-                yield None
-                return
-            for text, rest in _texts(file, left, size):
+            whole = left is not None
+            for text, rest in _texts(file, left or b"", size) if whole else ():
                 left = rest
                 if not text:
-                    break
-                block = Block(self, text, before)
-                yield block
-                last = next(islice(_NUMBER.finditer(text, text.rfind(b"<row")), 1), None)
+                    continue
+                yield Block(self, text, before)
+                last = next(_NUMBER.finditer(text, text.rfind(b"<row")), None)
+                whole = last is not None
                 if last is None:
-                    yield None
-                    return
+                    break
                 before = int(last[1])
-            if not self._is_end(left, file):
+            if not (whole and self._is_end(left or b"", file)):
                 yield None
 
     def _begin(self, file: Any) -> bytes | None:
@@ -163,8 +159,8 @@ class _Nothing:
 
 def _texts(file: IO[bytes], left: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
     """Yield the text of whole rows, in one element, and what was read behind them; no text at the end of the rows."""
-    wanted = _FIRST
-    while True:
+    wanted, done = _FIRST, False
+    while not done:
         data = b"" if _END in left else file.read(wanted)
         ended = not data
         if ended:
@@ -176,8 +172,8 @@ def _texts(file: IO[bytes], left: bytes, size: int) -> Iterator[tuple[bytes, byt
             wanted = max(_FIRST // 16, min(_LARGEST, min(end, _HEAD) * size // max(data.count(_ROW_END, 0, _HEAD), 1)))
             yield rows, left
         elif ended:
+            done = True
             yield b"", data
-            return
         else:
             left += data
 

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.builtin import files_csv
+from connectors.builtin import files_csv, files_csv_dialect
+from connectors.builtin.files_options import Options
 from connectors.errors import Fatal, ObjectMissing
 from connectors.spi import ReadRequest
 from rules.schema import Change, Field, FieldType, Op, Schema
@@ -247,3 +248,14 @@ def test_text_that_breaks_off_in_the_middle(folder: Path) -> None:
     (folder / "a.csv").write_bytes(data + b"\x31")
     with pytest.raises(Fatal, match=r"(?i)not utf-16"):
         files(folder).schema("a.csv")
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_characters_on_the_edge_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """UTF-8 is recognised wherever a character is cut, and a file that ends inside of one is none."""
+    monkeypatch.setattr(files_csv_dialect, "_BLOCK", length)
+    path = tmp_path / "a.csv"
+    path.write_text("客户,é,😀é,b\n")
+    assert files_csv_dialect.dialect_of(path, Options("")).encoding == "utf-8"
+    path.write_bytes("a,客".encode("gb18030") * 20)
+    assert files_csv_dialect.dialect_of(path, Options("")).encoding == "gb18030"

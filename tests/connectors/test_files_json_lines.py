@@ -81,3 +81,29 @@ def test_a_read_goes_on_behind_any_page(tmp_path: Path) -> None:
     wrong = Schema((Field("m0", nullable=False, type=FieldType.INTEGER), Field("m1", nullable=False)))
     (reject, *_) = next(connector.read(ReadRequest("a.jsonl", wrong, after=pages[0].position))).rejects
     assert (reject.place, reject.raw) == ("line 8", '{"m0": 7}')
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "rejects"),
+    [
+        ('{"m0": "l1\\nl2"}\n{"m0": "x"}\n', ['"l1\\nl2"', '"x"'], 0),
+        ('{"m0": "a"} {"m0": "b"}\n{"m0": "\\"c"}\n', ['"\\"c"'], 1),
+        ('{"m0": "Nancy", "m1": "a, In b"}\n', ['"Nancy"'], 0),
+        ('{"m0": "x", "m1": NaN}\n{"m0": "y"}\n', ['"y"'], 1),
+    ],
+)  # fmt: skip
+def test_texts_in_fields_of_json(tmp_path: Path, text: str, rows: list[str], rejects: int) -> None:
+    """A text in a field of JSON is JSON itself; a line with two objects or with a name for a number is none."""
+    (tmp_path / "a.jsonl").write_text(text)
+    (page,) = files(tmp_path).read(ReadRequest("a.jsonl", Schema((Field("m0", FieldType.JSON),))))
+    assert page.records["m0"].to_list() == rows
+    assert len(page.rejects) == rejects
+
+
+def test_numbers_beside_nested_values(tmp_path: Path) -> None:
+    """Numbers are exact and exponents are written out also where a record holds nested values."""
+    (tmp_path / "a.jsonl").write_text('{"m0": {"b": 1}, "m1": 1e3}\n{"m0": [2], "m1": 1.50}\n')
+    schema = Schema((Field("m0", FieldType.JSON), Field("m1", FieldType.DECIMAL, scale=2)))
+    (page,) = files(tmp_path).read(ReadRequest("a.jsonl", schema))
+    assert page.records["m0"].to_list() == ['{"b":1}', "[2]"]
+    assert [str(value) for value in page.records["m1"]] == ["1000.00", "1.50"]

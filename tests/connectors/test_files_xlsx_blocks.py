@@ -163,6 +163,11 @@ ODD_SHEETS = {
     "no number": _sheet("<row><c><v>9</v></c></row>"),
     "long row": _sheet(f'<row r="4"><c r="A4" t="inlineStr"><is><t>{"x" * 900}</t></is></c></row>'),
     "no letters": _sheet('<row r="4"><c r="4"><v>9</v></c></row>'),
+    "double": _sheet('<row r="4"><c r="A4"><v>1</v><v>2</v></c></row>'),
+    "kinds": _sheet(
+        '<row r="4"><c r="A4" t="b"><v>1</v></c></row><row r="5"><c r="A5" t="e"><v>#N/A</v></c></row>'
+        '<row r="6"><c r="A6" s="1"><v>45351</v></c></row><row r="7"><c r="A7" s="9"><v>0.1</v></c></row>'
+    ),
     "far": _sheet('<row r="4"><c r="AAAA4"><v>9</v></c></row>'),
 }
 
@@ -183,7 +188,7 @@ def test_odd_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) 
                 patch.setattr(SheetBlocks, "blocks", lambda *_: iter((None,)))
             patch.setattr(files_xlsx_blocks, "_FIRST", 400)
             try:
-                pages = list(files(tmp_path).read(ReadRequest("a.xlsx", schema)))
+                pages = list(files(tmp_path).read(ReadRequest("a.xlsx", schema, page_size=1)))
                 found.append([row for page in pages for row in page.records.rows()])
             except ConnectorError as error:
                 found.append([type(error).__name__])
