@@ -64,6 +64,7 @@ class Settings:
     log_format: str
     secure_cookies: bool
     trusted_hosts: tuple[str, ...]
+    requests_per_minute: int
     session_idle_minutes: int
     session_hours: int
     require_second_factor: bool
@@ -180,6 +181,12 @@ SETTINGS: tuple[Variable, ...] = (
         "Names by which the console may be asked for, separated by commas; other requests are refused. Empty: any in "
         "evaluation; in production that of SYNCLINE_CONSOLE_URL and the machine's own, localhost.",
         lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+    ),
+    Variable(
+        "SYNCLINE_REQUESTS_PER_MINUTE",
+        "1200",
+        "Requests a minute that a user, a key, or an address that has not signed in may send; 0: any number.",
+        integer(0, 1_000_000),
     ),
     Variable(
         "SYNCLINE_SESSION_IDLE_MINUTES",

@@ -126,3 +126,23 @@ def test_known_hosts_by_default():
         "a.example",
         "b",
     )
+
+
+def test_who_asks_too_often_waits(settings: config.Settings, valkey_server):
+    """Behind so many requests a minute one waits, and is told how long; others are answered, and without Redis all."""
+    url = f"redis://{valkey_server.host}:{valkey_server.port}/0"
+    console = create_app(dataclasses.replace(settings, redis_url=url, requests_per_minute=5))
+    console.config["WTF_CSRF_ENABLED"] = False
+    client = console.test_client()
+    place = {"REMOTE_ADDR": "10.9.8.7"}
+    statuses = [client.get("/login/", environ_overrides=place).status_code for _number in range(7)]
+    assert statuses == [200] * 5 + [429] * 2
+    answer = client.get("/api/v1/rules/", environ_overrides=place)
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert client.get("/static/app.css", environ_overrides=place).status_code != 429
+    assert client.get("/login/", environ_overrides={"REMOTE_ADDR": "10.9.8.6"}).status_code == 200
+    gone = dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0", requests_per_minute=1)
+    console.extensions["syncline"] = dataclasses.replace(console.extensions["syncline"], settings=gone)
+    assert [client.get("/login/").status_code for _number in range(3)] == [200] * 3
+    console.extensions["syncline"].db.engine.dispose()

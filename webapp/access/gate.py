@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Flask, flash, g, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from webapp.access import keys, services
+from webapp.access import keys, pace, services
 from webapp.extensions import Actor
 from webapp.web.api import ApiError
 from webapp.web.protection import bearer
@@ -26,6 +27,7 @@ _FREE = {
 def register(app: Flask) -> None:
     """Install the checks."""
     app.before_request(take_key)
+    app.before_request(keep_the_pace)
     app.before_request(insist_on_own_password)
     app.before_request(insist_on_second_factor)
     app.after_request(tell_refusal)
@@ -45,6 +47,16 @@ def take_key() -> None:
     g.api_actor = Actor("key", row.name, str(row.id), address, g.get("request_id"))
     g.api_user_id = row.user_id
     g.api_scopes = frozenset(row.scopes)
+
+
+def keep_the_pace() -> None:
+    """Refuse to answer who asks too often, so that the others are answered."""
+    if request.endpoint == "static":
+        return
+    who = actor()
+    wait = pace.seconds_to_wait(house(), f"{who.kind}:{who.id}" if who.id else f"address:{who.address}")
+    if wait:
+        raise TooManyRequests(retry_after=wait)
 
 
 def insist_on_own_password() -> Response | None:

@@ -7,10 +7,10 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, SecurityError, TooManyRequests
 
 from webapp.web.api import ApiError
 from webapp.web.language import translated
@@ -80,7 +80,10 @@ def _unknown_host(_error: SecurityError) -> Response:
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
-    return _shown(error.code, _text(error.code, error))
+    answer = make_response(_shown(error.code, _text(error.code, error)))
+    if isinstance(error, TooManyRequests) and error.retry_after:
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def _unexpected(error: Exception) -> Response | tuple[str, int]:
