@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import imaplib
+import os
 import pwd
 import secrets
 import shutil
@@ -58,7 +60,10 @@ def dovecot() -> Iterator[Imap]:
     with servers._folder("imap") as folder:
         certificate, key = servers.certify(folder)
         (port, tls_port), password = _ports(), secrets.token_hex(8)
-        owner = pwd.getpwnam("nobody")
+        rooted = servers._user() is not None
+        owner = pwd.getpwnam("nobody") if rooted else pwd.getpwuid(os.getuid())
+        internal, login = ("dovecot", "dovenull") if rooted else (owner.pw_name, owner.pw_name)
+        group = grp.getgrgid(owner.pw_gid).gr_name if not rooted else "dovecot"
         (folder / "mails").mkdir()
         shutil.chown(folder / "mails", owner.pw_uid, owner.pw_gid)
         (folder / "dovecot.conf").write_text(f"""
@@ -72,8 +77,9 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
 auth_mechanisms = plain login xoauth2
-default_internal_user = dovecot
-default_login_user = dovenull
+default_internal_user = {internal}
+default_internal_group = {group}
+default_login_user = {login}
 mail_location = maildir:{folder}/mails/%u
 mail_fsync = never
 mailbox_list_index = yes

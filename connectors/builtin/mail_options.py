@@ -23,7 +23,7 @@ from rules.schema import FieldType
 from rules.text import N_, msg
 
 MEGABYTE = 1024 * 1024
-_NAME = re.compile(r"[!-9;-~]+")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 SPEC = ConnectorSpec(
     name="mail",
