@@ -138,11 +138,8 @@ class Flights:
 
     def _rest(self, wait: float) -> None:
         """Wait until something moves."""
-        if self._under_way:
-            self._multi.select(max(min(wait, self._look - time.monotonic()), 0.0))
-            self.push()
-        elif wait > 0:
-            time.sleep(wait)
+        self._multi.select(max(min(wait, self._look - time.monotonic()), 0.0))
+        self.push()
 
     def _all_ended(self) -> list[tuple[Any, tuple[int, str] | None]]:
         ended: list[tuple[Any, tuple[int, str] | None]] = []
@@ -319,12 +316,19 @@ def _reader(body: bytes) -> Callable[[int], bytes]:
 
 
 def _lines(sent: Sent) -> list[str]:
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in sent.headers.items()]
-    for line in lines:
-        if not _HEADER.fullmatch(line.removesuffix(";") + ":" if line.endswith(";") and ": " not in line else line):
-            raise unsendable(shown(httpx.URL(sent.url)))
+    lines = [_line(name, value) for name, value in sent.headers.items()]
+    if "" in lines:
+        raise unsendable(shown(httpx.URL(sent.url)))
     lines.append("Expect:")
     return lines
+
+
+@lru_cache(256)
+def _line(name: str, value: str) -> str:
+    """Return a header as libcurl wants it, nothing for one that cannot be sent."""
+    if not _HEADER.fullmatch(f"{name}: {value}" if value else f"{name}:"):
+        return ""
+    return f"{name}: {value}" if value else f"{name};"
 
 
 @lru_cache(256)
