@@ -88,6 +88,14 @@ def test_presets_are_as_good_as_their_connectors(page: FlaskClient) -> None:
         assert preset.stands_on == base.label
     assert "shopify" in names(page, "level=bronze")
     assert "on REST with JSON or XML" in page.get("/connections/new/?q=shopify").text
+
+
+def test_presets_follow_a_log_only_where_the_product_keeps_one(page: FlaskClient) -> None:
+    """What the connector of a preset could do is not said of a product that has no log of changes."""
+    logged = {preset.name for preset in all_presets() if preset.log}
+    assert names(page, "ability=capture") & {preset.name for preset in all_presets()} == logged
+    cards = html.fromstring(page.get("/connections/new/?q=shopify").text).xpath("//article")
+    assert not any("follows the log of changes" in card.text_content() for card in cards)
     assert names(page, "ability=flying") == set()
     writing = {preset.name for preset in all_presets() if any("delete" in o.writes for o in preset.objects)}
     assert writing <= names(page, "ability=delete")

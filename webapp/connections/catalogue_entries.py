@@ -139,6 +139,8 @@ def _able(entry: Entry, ability: str) -> bool:
         return False
     if entry.preset is not None and ability in ("create", "update", "delete"):
         return any(ability in described.writes for described in entry.preset.objects)
+    if entry.preset is not None and ability == "capture":
+        return entry.preset.log
     return wanted.held(able)
 
 
