@@ -13,21 +13,16 @@ from typing import Any
 
 import pytest
 
-from connectors.builtin.sqlite import SQLite
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.one_way_model import Client, Model, Person, Source, Target
 from tests.runs.one_way_rules import Ask, create, customers, owners
-from tests.runs.test_crash import Killed, dies
+from tests.runs.test_crash import Killed, dies, sleeps
 from webapp.rulebook import services as rulebook
 from webapp.runs import followups, ordering, parts, quarantine, reading
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.links import Links
 from webapp.runs.requests import pause, resume, start
 
-POINTS = [
-    (SQLite, "read"), (SQLite, "lookup"), (Journal, "plan"), (SQLite, "write"), (SQLite, "applied"),
-    (Journal, "check_in"), (SQLite, "finish"), (Journal, "end"),
-]  # fmt: skip
 BEGAN = datetime(2026, 1, 1)
 
 
@@ -185,26 +180,14 @@ class History:
 
     def _sleep(self, point: tuple[type, str], at: int, before: bool) -> None:
         """Pause the worker at a point for longer than its lease; another one ends the run, then the first one wakes."""
-        owner, name = point
-        do, calls = getattr(owner, name), []
 
         def work(run_id: int) -> None:
             def sleep() -> None:
                 self.world.shift += timedelta(seconds=self.world.house.settings.lease_seconds + 1)
                 self.world.work(run_id, "w2")
 
-            def paused(*args: Any, **more: Any) -> Any:
-                calls.append(1)
-                mine = len(calls)
-                if mine == at and before:
-                    sleep()
-                result = do(*args, **more)
-                if mine == at and not before:
-                    sleep()
-                return result
-
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(owner, name, paused)
+                sleeps(patch, *point, at, before, sleep)
                 self.world.work(run_id)
 
         self._whole(work)

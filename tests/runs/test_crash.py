@@ -40,6 +40,23 @@ def dies(monkeypatch, owner, name, at, before):
     monkeypatch.setattr(owner, name, method)
 
 
+def sleeps(monkeypatch, owner, name, at, before, sleep):
+    """Let the process sleep at the `at`-th call of a method, before or after its work; `sleep` is what happens then."""
+    work, calls = getattr(owner, name), []
+
+    def method(*args, **kwargs):
+        calls.append(1)
+        mine = len(calls)
+        if mine == at and before:
+            sleep()
+        result = work(*args, **kwargs)
+        if mine == at and not before:
+            sleep()
+        return result
+
+    monkeypatch.setattr(owner, name, method)
+
+
 @pytest.fixture
 def keyless(world):
     """The world with a target that has no unique key, so that a doubled record shows."""

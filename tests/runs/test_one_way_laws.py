@@ -27,10 +27,11 @@ from hypothesis import strategies as st
 from connectors.builtin.sqlite import SQLite
 from tests.connectors.databases import promptly
 from tests.runs.conftest import open_world
-from tests.runs.one_way import POINTS, History
+from tests.runs.one_way import History
 from tests.runs.one_way_model import BAD, REFUSED
 from tests.runs.one_way_rules import postgresql_source, sqlite_source
 from tests.runs.test_digests import digested
+from tests.runs.test_two_way_laws import POINTS
 from webapp.runs.pipeline import steady
 
 KEYS = st.integers(1, 4)

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from connectors.builtin.sqlite import SQLite
 from tests.runs.conftest import World, numbers, open_world
-from tests.runs.test_crash import Killed, dies
+from tests.runs.test_crash import Killed, dies, sleeps
 from webapp.runs.models import pair_case
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.pairs import Pairs
@@ -181,25 +181,14 @@ class History:
 
     def pause(self, point: tuple[type, str], at: int, before: bool) -> None:
         """Pause the worker at a point for longer than its lease; another one ends the run, then the first one wakes."""
-        owner, name = point
-        run_id, work, calls = self.world.request(), getattr(owner, name), []
+        run_id = self.world.request()
 
         def sleep() -> None:
             self.world.shift += timedelta(seconds=self.world.house.settings.lease_seconds + 1)
             self.world.work(run_id, "w2")
 
-        def paused(*args: Any, **more: Any) -> Any:
-            calls.append(1)
-            mine = len(calls)
-            if mine == at and before:
-                sleep()
-            result = work(*args, **more)
-            if mine == at and not before:
-                sleep()
-            return result
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(owner, name, paused)
+            sleeps(patch, *point, at, before, sleep)
             self.world.work(run_id)
         self.settled(run_id)
 
