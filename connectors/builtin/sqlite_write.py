@@ -68,8 +68,8 @@ class SQLiteLoader(RowLoader):
             return None
         if self.connection.execute(_UNSURE, name).first() is not None:
             return None
-        column, table = sa.column(key), self.source
-        last = self.connection.execute(sa.select(sa.func.max(column)).select_from(table)).scalar() or 0
+        highest = sa.select(sa.func.max(sa.column(key, sa.Integer))).select_from(self.source)
+        last = self.connection.execute(highest).scalar() or 0
         if self.table.by_name[key].field.generated:
             last = max(last, self.connection.execute(_REMEMBERED, name).scalar() or 0)
         return pl.int_range(last + 1, last + 1 + count, eager=True).alias(key) if last <= _LAST - count else None

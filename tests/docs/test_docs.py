@@ -50,7 +50,11 @@ def test_every_setting_is_documented() -> None:
 
 def test_no_setting_is_invented() -> None:
     """Documentation speaks of no setting that does not exist."""
-    known = {v.name for v in config.SETTINGS} | {"SYNCLINE_MASTER_KEY", "SYNCLINE_SMTP_PASSWORD", "SYNCLINE_OIDC_CLIENT_SECRET"}
+    known = {v.name for v in config.SETTINGS} | {
+        "SYNCLINE_MASTER_KEY",
+        "SYNCLINE_SMTP_PASSWORD",
+        "SYNCLINE_OIDC_CLIENT_SECRET",
+    }
     for page in PAGES:
         named = set(re.findall(r"SYNCLINE_[A-Z_]+[A-Z]", page.read_text("utf-8")))
         assert named <= known, page
