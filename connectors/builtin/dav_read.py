@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from connectors.builtin.dav_entry import Entry
 from connectors.builtin.dav_fields import NAME, UID, Column
-from connectors.builtin.dav_service import Service, Subject
+from connectors.builtin.dav_service import Service, Subject, file_of
 from connectors.builtin.dav_xml import (
     CALENDAR,
     CARD,
@@ -27,23 +27,27 @@ from connectors.builtin.dav_xml import (
 from connectors.builtin.rest_calls import Request
 from connectors.casting import Places, cast, short, typed
 from connectors.changes import ChangeLog, LogState, Mark
-from connectors.errors import Fatal, Misconfigured, ObjectMissing, RecordRejected
+from connectors.errors import Fatal, Misconfigured, ObjectMissing, RecordRejected, Unavailable
 from connectors.sorted_changes import since_of, sorted_changes
 from connectors.spi import Capture, Page, ReadRequest, Reject
 from rules.schema import Schema
 from rules.text import Message, msg
 
-_GONE, _MORE = 404, 507
+_GONE, _MORE = (404, 410), 507
 _FEW = 20
 _ROUNDS = 10_000
 _LISTED = propfind("D:getetag", "D:resourcetype")
 
 
+Files = Mapping[str, set[str]]
+"""The last parts of the addresses of entries, by name; several are with and without the usual extension."""
+
+
 @dataclass(frozen=True)
 class Changes:
-    """What changed since a token: the names that are there, and up to where it was read."""
+    """What changed since a token: the names that are there, their files, and up to where it was read."""
 
-    names: frozenset[str]
+    names: Files
     gone: frozenset[str]
     token: str
 
@@ -56,6 +60,10 @@ class Entries:
 
     def names(self) -> list[str]:
         """Return the names of all entries, sorted; a list that the server does not finish is an error."""
+        return sorted(self.files())
+
+    def files(self) -> Files:
+        """Return the names of all entries and their files; a list that the server does not finish is an error."""
         subject = self.subject
         if subject.kind == "contacts":
             reply = self.service.reply("PROPFIND", subject.collection.url, _LISTED, {"Depth": "1"}, subject.name)
@@ -70,19 +78,34 @@ class Entries:
                 msg("The server ends the list of '{name}' before its end.", name=subject.name),
                 msg("Ask the operator of the server to allow longer lists."), object_name=subject.name,
             )  # fmt: skip
-        return sorted({subject.name_of(answer.path) for answer in answers if self._is_entry(answer)})
+        return self._by_name(file_of(answer.path) for answer in answers if self._is_entry(answer))
 
-    def of(self, names: Sequence[str]) -> list[Entry]:
-        """Return entries by their names, in this order; those that are gone are left out."""
-        found: dict[str, Entry] = {}
-        for bare in (False, True):
-            wanted = [self.subject.path(name, bare=bare) for name in names if name not in found and name]
-            size = self.service.options.page_size
-            for start in range(0, len(wanted), size):
-                body = multiget(self.subject.prefix, wanted[start : start + size])
-                found |= {entry.name: entry for entry in self._entries(self.service.report(self.subject, body))}
+    def of(self, names: Sequence[str], gone: Container[str] = ()) -> list[Entry]:
+        """Return entries by their names, in this order; those that the server says are gone are left out.
+
+        Args:
+            names: Their names.
+            gone: Names that it has said of already.
+
+        Raises:
+            Unavailable: It neither gives one of the others nor says that it is gone.
+        """
+        found, doubts = dict[str, Entry](), dict[str, str]()
+        for place in (0, 1):
+            paths = {name: self.subject.paths(name)[place:] for name in names if name and name not in found}
+            open_ = [(name, path[0]) for name, path in paths.items() if path]
+            for start in range(0, len(open_), self.service.options.page_size):
+                self._ask(dict(open_[start : start + self.service.options.page_size]), found, doubts)
             if all(name in found for name in names):
                 break
+        doubt = next((name for name in names if name in doubts and name not in found and name not in gone), None)
+        if doubt is not None:
+            raise Unavailable(
+                msg("The server neither gives the entry '{entry}' of '{name}' nor says that it is gone: {status}.",
+                    entry=doubt, name=self.subject.name, status=doubts[doubt]),
+                msg("Try again later; if it happens always, ask the operator of the server."),
+                object_name=self.subject.name,
+            )  # fmt: skip
         return [found[name] for name in names if name in found]
 
     def with_uid(self, uid: str) -> list[Entry]:
@@ -95,7 +118,7 @@ class Entries:
 
     def since(self, token: str) -> Changes | Message:
         """Return what changed since a token; why that is not known any more where the server has forgotten it."""
-        names, gone, url = dict[str, bool](), set[str](), self.subject.collection.url
+        files, url = dict[str, bool](), self.subject.collection.url
         for _ in range(_ROUNDS):
             reply = self.service.reply("REPORT", url, sync(token), {"Depth": "0"}, self.subject.name)
             if reply.status_code in (400, 403, 409, 410, 412) and b"sync-token" in reply.content:
@@ -104,10 +127,10 @@ class Entries:
                 request = Request(str(url), "REPORT", object_name=self.subject.name)
                 raise self.service.calls.told(reply, request).error()
             answers, before, token = answers_of(reply, url), token, token_of(reply, url)
-            names |= {self.subject.name_of(a.path): a.status == _GONE for a in answers if self._is_entry(a)}
+            files |= {file_of(a.path): a.status in _GONE for a in answers if self._is_entry(a)}
             if not any(answer.status == _MORE for answer in answers):
-                gone = {name for name, is_gone in names.items() if is_gone}
-                return Changes(frozenset(names) - gone, frozenset(gone), token)
+                there = self._by_name(file for file, is_gone in files.items() if not is_gone)
+                return Changes(there, frozenset(self._by_name(files)) - there.keys(), token)
             if token == before:
                 break
         raise Fatal(
@@ -115,13 +138,29 @@ class Entries:
             msg("Ask the operator of the server."), object_name=self.subject.name,
         )  # fmt: skip
 
-    def _entries(self, answers: Iterable[Answer]) -> Iterator[Entry]:
-        for answer in answers:
-            text = answer.raw(f"{CALENDAR}calendar-data") or answer.raw(f"{CARD}address-data")
-            if text is not None and answer.status == 200:
-                tag = answer.text(f"{DAV}getetag")
-                name = self.subject.name_of(answer.path)
-                yield Entry(name, tag, text, self.subject.component, answer.path)
+    def _ask(self, paths: Mapping[str, str], found: dict[str, Entry], doubts: dict[str, str]) -> None:
+        """Ask for entries by their names; note those that are found, and what is said of others that are not gone."""
+        answers = self.service.report(self.subject, multiget(self.subject.prefix, paths.values()))
+        told = {file_of(answer.path): answer for answer in answers}
+        for name, path in paths.items():
+            answer = told.get(file_of(path))
+            entry = None if answer is None else self._entry(name, answer)
+            if entry is not None:
+                found[name] = entry
+            elif answer is None or answer.status not in _GONE:
+                doubts[name] = "-" if answer is None else str(answer.status)
+
+    def _entry(self, name: str, answer: Answer) -> Entry | None:
+        text = answer.raw(f"{CALENDAR}calendar-data") or answer.raw(f"{CARD}address-data")
+        if text is None or answer.status != 200:
+            return None
+        return Entry(name, answer.text(f"{DAV}getetag"), text, self.subject.component, answer.path)
+
+    def _by_name(self, files: Iterable[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for file in files:
+            found.setdefault(self.subject.name_of(file), set()).add(file)
+        return found
 
     def _is_entry(self, answer: Answer) -> bool:
         """Tell whether an answer is about an entry, and not about the collection or one in it."""
@@ -143,11 +182,17 @@ class Rows:
             )  # fmt: skip
         self.columns: dict[str, Column] = {name: subject.columns[name] for name in schema.names}
 
-    def page(self, entries: Iterable[Entry]) -> Page:
-        """Return entries as a page of typed records; what cannot be represented exactly becomes a reject."""
+    def page(self, entries: Iterable[Entry], files: Files | None = None) -> Page:
+        """Return entries as a page of typed records; what cannot be represented exactly becomes a reject.
+
+        Args:
+            entries: The entries.
+            files: The files that are known by name; a name of several does not say which entry is meant.
+        """
         good, cells, bad = list[Entry](), list[list[str | None]](), list[Reject]()
         for entry in entries:
             try:
+                self._check(entry, files or {})
                 if not entry.holds_kind:
                     continue
                 cells.append([_read(column, entry) for column in self.columns.values()])
@@ -158,6 +203,14 @@ class Rows:
         places = Places(lambda row: good[row].name, lambda row: short(good[row].text, 300))
         frame, rejects, _ = typed(raw, self.schema, places)
         return Page(frame, {}, (*bad, *rejects))
+
+    def _check(self, entry: Entry, files: Files) -> None:
+        others = files.get(entry.name, set()) - {file_of(entry.path)}
+        if others:
+            raise RecordRejected(
+                msg("The server has several entries of this name: {files}. Rename one of them.",
+                    files=", ".join(sorted({*others, file_of(entry.path)}))), field=NAME,
+            )  # fmt: skip
 
     def gone(self, names: Sequence[str], key: str) -> pl.DataFrame:
         """Return records that are gone: only their key is known."""
@@ -182,7 +235,7 @@ class Reading:
         if cursor is not None:
             since_of(self.request, cursor)
             return sorted_changes(
-                self._parts(self.entries.names(), self.service.options.page_size), self.request, cursor
+                self._parts(self.entries.files(), self.service.options.page_size), self.request, cursor
             )
         if capture is None:
             return self._all(None)
@@ -199,18 +252,20 @@ class Reading:
         """Yield all entries by name; with a token that was taken before, as the beginning of a read of changes."""
         more: dict[str, Any] = {} if token is None else {"token": token}
         last = str((self.request.after or {}).get("name") or "")
-        names = [name for name in self.entries.names() if name > last]
+        files = {name: found for name, found in self.entries.files().items() if name > last}
+        names = sorted(files)
         size = min(self.request.page_size, self.service.options.page_size)
         empty = True
-        for start, page in zip(range(0, len(names), size), self._parts(names, size), strict=True):
+        for start, page in zip(range(0, len(names), size), self._parts(files, size), strict=True):
             empty, last = False, names[min(start + size, len(names)) - 1]
             yield replace(page, position={"name": last, **more}, captured=more or None)
         if empty:
             yield Page(self.request.schema.empty(), {"name": last, **more}, captured=more or None)
 
-    def _parts(self, names: Sequence[str], size: int) -> Iterator[Page]:
+    def _parts(self, files: Files, size: int) -> Iterator[Page]:
+        names = sorted(files)
         for start in range(0, len(names), size):
-            yield self.rows.page(self.entries.of(names[start : start + size]))
+            yield self.rows.page(self.entries.of(names[start : start + size]), files)
 
     def _since(self, since: str, key: str) -> Iterator[Page]:
         """Yield what changed; the place that is told is the one of the first page, also for a read that goes on."""
@@ -219,13 +274,14 @@ class Reading:
             raise Fatal(changes, msg("Start the run again: it compares all records."), object_name=self.subject.name)
         after = self.request.after or {}
         last, token = str(after.get("name") or ""), str(after.get("token") or changes.token)
-        names = [name for name in sorted(changes.names | changes.gone) if name > last]
+        names = [name for name in sorted({*changes.names, *changes.gone}) if name > last]
         size = min(self.request.page_size, self.service.options.page_size)
         for start in range(0, max(len(names), 1), size):
             part = names[start : start + size]
-            found = self.entries.of([name for name in part if name in changes.names])
+            # of two entries that differ by their extension only one may be gone, so that is asked for, too
+            found = self.entries.of(part, changes.gone)
             there = {entry.name for entry in found}
-            page = self.rows.page(found)
+            page = self.rows.page(found, changes.names)
             deleted = self.rows.gone([name for name in part if name not in there], key)
             last = part[-1] if part else last
             yield replace(

@@ -69,12 +69,22 @@ class Subject:
 
     def name_of(self, path: str) -> str:
         """Return the name of an entry, which is the last part of its address."""
-        return unquote(path.rstrip("/").rpartition("/")[2]).removesuffix(EXTENSIONS[self.kind])
+        return file_of(path).removesuffix(EXTENSIONS[self.kind])
+
+    def paths(self, name: str) -> list[str]:
+        """Return where an entry may lie: with the usual extension, or without it."""
+        # the name with its extension is where another entry lies: the one whose name lacks it
+        return [self.path(name), *([] if name.endswith(EXTENSIONS[self.kind]) else [self.path(name, bare=True)])]
 
     def path(self, name: str, *, bare: bool = False) -> str:
         """Return the path of an entry; `bare` leaves out the usual extension, as some servers do."""
         above = self.collection.url.raw_path.decode("ascii").partition("?")[0].rstrip("/")
         return f"{above}/{quote(name, safe='')}{'' if bare else EXTENSIONS[self.kind]}"
+
+
+def file_of(path: str) -> str:
+    """Return the last part of an address."""
+    return unquote(path.rstrip("/").rpartition("/")[2])
 
 
 class Service:

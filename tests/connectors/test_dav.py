@@ -317,6 +317,65 @@ def test_lists_that_end_too_early_are_told() -> None:
                 list(dav.read(ReadRequest("c", schema, capture=Capture("x", "name", {"token": token}))))
 
 
+@pytest.mark.parametrize("said", ["503", "403", "507", "nothing", "no text"])
+def test_what_is_not_given_is_not_gone(said: str) -> None:
+    """An entry that is neither given nor said to be gone ends a read; it is never told as deleted."""
+    answer = {"nothing": "", "no text": one("/c/b.ics", "<getetag>1</getetag>")}
+    doubt = answer[said] if said in answer else one("/c/b.ics", status=int(said))
+    states = [doubt, one("/c/b.ics", status=404) + one("/c/b", status=410)]
+    answers: dict[str, Answer] = {
+        **CALENDAR,
+        "REPORT /c/#calendar-query": several(one("/c/a.ics"), one("/c/b.ics")),
+        "REPORT /c/#sync-token": several(one("/c/a.ics"), one("/c/b.ics"), token="t2"),
+        "REPORT /c/#calendar-multiget": lambda _: several(states[0], item("old")[1].partition(">")[2]
+                                                          .partition(">")[2].removesuffix("</multistatus>")),
+    }  # fmt: skip
+    with scripted(answers) as (url, _), opened(f"{url}/c") as dav:
+        schema = dav.schema("c").select(("name", "summary"))
+        reads = [ReadRequest("c", schema), ReadRequest("c", schema, capture=Capture("x", "name", {"token": "t1"}))]
+        for read in reads:
+            with pytest.raises(Unavailable, match="'b' of 'c'"):
+                list(dav.read(read))
+        del states[0]
+        (all_, changed) = (list(dav.read(read)) for read in reads)
+        assert [p.records.rows() for p in (*all_, *changed)] == [[("a", "old")]] * 2
+        assert [p.deleted.rows() for p in changed if p.deleted is not None] == [[("b", None)]]
+
+
+def test_two_entries_of_one_name() -> None:
+    """An entry with and one without the usual extension are told apart: none stands for the other, none is deleted."""
+    bare, usual = "/c/a", "/c/a.ics"
+    both = {path: one(path, f"<C:calendar-data>{ITEM.format(path)}</C:calendar-data>") for path in (bare, usual)}
+    state = {**both, "/c/b.ics.ics": both[usual].replace("a.ics", "b.ics.ics")}
+    changes = [several(one(bare), token="t2"), several(one(usual), one(bare, status=404), token="t2")]
+
+    def multiget(body: str) -> Said:
+        asked = [part.partition("<")[0] for part in body.split("<D:href>")[1:]]
+        return several(*(state.get(path) or one(path, status=404) for path in asked))
+
+    answers: dict[str, Answer] = {
+        **CALENDAR,
+        "REPORT /c/#calendar-query": lambda _: several(*map(one, state)),
+        "REPORT /c/#calendar-multiget": multiget,
+        "REPORT /c/#sync-token": lambda _: changes[0],
+    }
+    with scripted(answers) as (url, _), opened(f"{url}/c") as dav:
+        schema = dav.schema("c").select(("name", "summary"))
+        since = ReadRequest("c", schema, capture=Capture("x", "name", {"token": "t1"}))
+        (page,) = dav.read(ReadRequest("c", schema))
+        assert (page.records["name"].to_list(), [r.place for r in page.rejects]) == (["b.ics"], ["a"])
+        assert "a, a.ics" in str(page.rejects[0].message)
+        (page,) = dav.read(since)
+        assert (page.records.height, [r.place for r in page.rejects], page.deleted) == (0, ["a"], None)
+        del changes[0], state[bare]
+        (page,) = dav.read(since)
+        assert (page.records.rows(), page.rejects, page.deleted) == ([("a", usual)], (), None)
+        changes[0] = several(one(bare, status=404), token="t3")
+        (page,) = dav.read(since)
+        assert (page.records["name"].to_list(), page.deleted) == (["a"], None)
+        assert [row["name"] for row in records(dav, "c")] == ["a", "b.ics"]
+
+
 def test_a_server_without_tokens() -> None:
     """Where a server does not tell what changed, that is said before a rule runs; names may lack their extension."""
     answers: dict[str, Answer] = {
@@ -326,7 +385,7 @@ def test_a_server_without_tokens() -> None:
             one("/c/a", "<A:address-data>BEGIN:VCARD\r\nUID:A\r\nFN:A\r\nEND:VCARD\r\n</A:address-data>"),
             one("/c/b", "<A:address-data>broken</A:address-data>"), one("/c/c", status=404),
         ),
-        "REPORT /c/#addressbook-multiget": several(one("/c/a.vcf", status=404)),
+        "REPORT /c/#addressbook-multiget": several(one("/c/a.vcf", status=404), one("/c/b.vcf", status=410)),
         "REPORT /c/#addressbook-query": several(one("/c/a"), one("/c/b")),
         "PUT /c/a": (204, ""),
     }  # fmt: skip
@@ -418,7 +477,7 @@ def test_nobodys_change_is_lost(puts: list[int], reads: list[str], match: str | 
 
     def multiget(_body: str) -> Said:
         state = next(states, "")
-        return item(state) if state else several(one("/c/a.ics", status=404))
+        return item(state) if state else several(one("/c/a.ics", status=404), one("/c/a", status=404))
 
     answers: dict[str, Answer] = {
         **CALENDAR,
