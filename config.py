@@ -64,6 +64,7 @@ class Settings:
     log_format: str
     secure_cookies: bool
     trusted_hosts: tuple[str, ...]
+    trusted_proxies: int
     requests_per_minute: int
     session_idle_minutes: int
     session_hours: int
@@ -181,6 +182,13 @@ SETTINGS: tuple[Variable, ...] = (
         "Names by which the console may be asked for, separated by commas; other requests are refused. Empty: any in "
         "evaluation; in production that of SYNCLINE_CONSOLE_URL and the machine's own, localhost.",
         lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+    ),
+    Variable(
+        "SYNCLINE_TRUSTED_PROXIES",
+        "0",
+        "How many proxies of yours stand before the console: so many entries of X-Forwarded-For are believed. "
+        "With 0 all requests through a proxy seem to come from it.",
+        integer(0, 5),
     ),
     Variable(
         "SYNCLINE_REQUESTS_PER_MINUTE",
@@ -342,6 +350,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         values["secure_cookies"] = not evaluation
     if not values["trusted_hosts"] and not evaluation:
         values["trusted_hosts"] = (urlsplit(values["console_url"]).hostname or "localhost", "localhost", "127.0.0.1")
+    if values["oidc_issuer"] and not (values["oidc_client_id"] and values["oidc_roles"]):
+        problem = "an identity provider needs SYNCLINE_OIDC_CLIENT_ID and SYNCLINE_OIDC_ROLES as well."
+        raise SettingError("SYNCLINE_OIDC_ISSUER", problem)
     values["key_file"] = values["key_file"] or data / "keys" / "master.key"
     return Settings(**{f.name: values[f.name] for f in fields(Settings)})
 

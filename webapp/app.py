@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import SettingError, Settings
 from webapp.access import gate, roles, scim_views
@@ -69,6 +70,9 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.extensions["syncline"] = house
     app.config.update(_configuration(settings))
     app.session_interface = Sessions()
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.before_request(gate.keep_the_pace)
     protection.register(app)
     menu.register(app)
     openapi.register(app)
@@ -104,7 +108,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.secure_cookies,
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=settings.session_hours),
-        "TRUSTED_HOSTS": list(settings.trusted_hosts) or None,
         "MAX_CONTENT_LENGTH": MAX_UPLOAD,
         "MAX_FORM_MEMORY_SIZE": 16 * 1024 * 1024,
         "MAX_FORM_PARTS": 20_000,

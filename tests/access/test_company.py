@@ -11,16 +11,19 @@ from typing import Any
 
 import httpx
 import jwt
+import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.servers import free_port
-from tests.webapp.conftest import add_user, events
-from webapp.access import models, oidc, users
+from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
+from webapp.access import factors, keys, models, oidc, throttle, users
+from webapp.access.keys import NewKey
 from webapp.access.oidc import NotAdmitted, Provider
-from webapp.extensions import SYSTEM, House
+from webapp.access.users import NewUser
+from webapp.extensions import SYSTEM, Actor, House
 
 ROLES = (("crm-admins", "Designer"), ("auditors", "Auditor"))
 CLAIMS = {"preferred_username": "li.na", "given_name": "娜", "family_name": "李", "email": "li.na@example.com"}
@@ -45,6 +48,12 @@ def issuer() -> Iterator[str]:
     finally:
         provider.terminate()
         provider.wait()
+
+
+@pytest.fixture(autouse=True)
+def _unhurried() -> None:
+    """Let the failures of one test not slow the next one down."""
+    throttle._local.clear()
 
 
 @pytest.fixture
@@ -117,6 +126,57 @@ def test_users_that_were_there(app: Flask, company: House, issuer: str):
     assert known(company, "Ann-2") is not None
     claims_of(issuer, "u-5", preferred_username="x", email=mail, email_verified=True, groups=["auditors"])
     assert come_back(app.test_client(), "u-5").status_code == 401, "the address belongs to another identity"
+
+
+def test_linking_takes_away_what_others_may_know(app: Flask, company: House, issuer: str):
+    """Who had set a user up with somebody's e-mail address cannot get in as that somebody by anything of before."""
+    ann = add_user(company, "ann", "Admin")
+    client = sign_in(app.test_client(), "ann")
+    token = keys.create_key(company, NewKey("program", ("rules:read",), 1), Actor("user", "ann", str(ann)))
+    given = (PASSWORD, key := factors.new_key(), pyotp.TOTP(key).at(company.clock()))
+    factors.set_up(company, ann, given, SYSTEM)
+    claims_of(issuer, "u-10", email=known(company, "ann").email, email_verified=True, groups=["auditors"])
+    assert come_back(app.test_client(), "u-10").status_code == 302
+    assert client.get("/account/").status_code == 302
+    assert app.test_client().get("/api/v1/rules/", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert app.test_client().post("/login/", data={"username": "ann", "password": PASSWORD}).status_code == 401
+    with company.db.read() as tx:
+        assert not factors.is_set(tx, ann)
+
+
+def test_users_that_the_directory_has_brought(app: Flask, company: House, issuer: str):
+    """A user whom the directory has provisioned is known by its name there, and is asked for no password of ours."""
+    with company.db.begin() as tx:
+        new = NewUser("fei", "Fei", "", "fei@example.com", ("Viewer",))
+        user_id = users.insert_user(tx, new, PASSWORD, SYSTEM, company.clock(), must_change=True)
+        profile = models.access_profile
+        tx.execute(profile.update().where(profile.c.user_id == user_id).values(external_id="u-11"))
+    claims_of(issuer, "u-11", preferred_username="other", email="fei@example.com", groups=["auditors"])
+    client = app.test_client()
+    assert come_back(client, "u-11").location == "/rules/"
+    assert client.get("/rules/").status_code == 200
+    assert known(company, "fei").roles == ("Auditor",)
+
+
+def test_roles_that_do_not_exist(app: Flask, company: House, issuer: str):
+    """A role that is named in the settings and is not there is told of, and gives and takes nothing."""
+    claims_of(issuer, "u-12", preferred_username="gu", email="gu@example.com", groups=["auditors"])
+    come_back(app.test_client(), "u-12")
+    wrong = dataclasses.replace(company.settings, oidc_roles=(("auditors", "Audtor"),))
+    app.extensions["syncline"] = dataclasses.replace(company, settings=wrong)
+    answer = come_back(app.test_client(), "u-12")
+    assert answer.status_code == 401
+    assert "names the role Audtor, which does not exist" in answer.text
+    assert known(company, "gu").roles == ("Auditor",)
+
+
+def test_odd_answers(client: FlaskClient, company: House):
+    """What a stranger makes up ends on the sign-in page, and nothing is written for it."""
+    before = len(events(company))
+    assert client.get("/login/company/callback?state=é").status_code == 401
+    assert len(events(company)) == before
+    client.get("/login/company/")
+    assert client.get("/login/company/callback?state=é").status_code == 401
 
 
 def test_disabled_user_stays_out(app: Flask, company: House, issuer: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pyotp
@@ -166,6 +167,65 @@ def test_guessing_is_slowed_down(app: Flask, admin_client: FlaskClient, house: H
         assert second_step(client, f"{number:06d}") == 401
     assert second_step(client, "000009") == 429
     throttle._local.clear()
+
+
+def test_codes_from_many_addresses(app: Flask, admin_client: FlaskClient, house: House):
+    """Wrong codes are counted by their user, from wherever they come."""
+    throttle._local.clear()
+    set_up(admin_client, house)
+    statuses = []
+    for number in range(throttle.PER_USER + 1):
+        client = app.test_client()
+        client.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
+        first_step(client)
+        statuses.append(second_step(client, f"{number:06d}"))
+    assert statuses == [401] * throttle.PER_USER + [429]
+    throttle._local.clear()
+
+
+def test_passwords_are_not_guessed_within_a_session(admin_client: FlaskClient, house: House):
+    """Who finds an open console cannot try passwords one after the other; each try is in the log."""
+    throttle._local.clear()
+    set_up(admin_client, house)
+    for _number in range(throttle.PER_USER):
+        assert admin_client.post(SET_UP + "remove", data={"current": "wrong"}).status_code == 422
+    answer = admin_client.post(SET_UP + "remove", data={"current": PASSWORD})
+    assert "Too many failed attempts." in answer.text
+    found = events(house, "access:session:sign_in_failed")
+    assert [event.reason for event in found] == ["wrong password, signed in"] * throttle.PER_USER
+    throttle._local.clear()
+
+
+def test_not_for_oneself(admin_client: FlaskClient, house: House):
+    """Who manages users does not go round the password on the own account."""
+    set_up(admin_client, house)
+    admin_client.post("/users/1/second-factor/remove")
+    assert admin_client.post("/users/1/password").status_code == 302
+    assert admin_client.get("/account/").status_code == 200
+    with house.db.read() as tx:
+        assert factors.is_set(tx, 1)
+
+
+def test_one_code_twice_at_once(app: Flask, admin_client: FlaskClient, house: House):
+    """Of two requests with one code only one gets in."""
+    key, _codes = set_up(admin_client, house)
+    at(app, house, 60)
+    later: House = app.extensions["syncline"]
+    code = code_of(key, house, 60)
+    with ThreadPoolExecutor(4) as pool:
+        passed = list(pool.map(lambda _number: factors.passes(later, 1, code), range(4)))
+    assert sorted(passed) == ["", "", "", "code"]
+
+
+def test_digits_of_any_width(app: Flask, admin_client: FlaskClient, house: House):
+    """Codes that a Chinese input method has typed count; letters of any kind are a wrong code and no error."""
+    key, _codes = set_up(admin_client, house)
+    at(app, house, 60)
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code_of(key, house, 60))
+    client = app.test_client()
+    first_step(client)
+    assert second_step(client, "密码é") == 401
+    assert second_step(client, wide) == 302
 
 
 def test_everybody_needs_one(app: Flask, house: House):

@@ -343,7 +343,7 @@ def test_the_page_shows_what_a_directory_needs_and_did(admin_client: FlaskClient
     """Address, keys, counts and the last calls with their refusals are on one page; a wrong token leaves no trace."""
     page = admin_client.get("/provisioning/").text
     assert "No call yet" in page
-    assert "http://localhost/scim/v2" in page
+    assert house.settings.console_url + "/scim/v2" in page
     assert "key of directory" in page
     scim.user("anna@e.com", externalId="x-1")
     scim("DELETE", "/Users/999999", status=404)

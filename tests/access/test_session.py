@@ -169,6 +169,20 @@ def test_sessions_end_by_themselves(app: Flask, client: FlaskClient, house: Hous
     assert (answer.status_code == 200) is stays
 
 
+def test_pages_that_ask_by_themselves_keep_nobody_in(app: Flask, client: FlaskClient, house: House):
+    """An open page that looks for news every second does not count as somebody who is there."""
+    sign_in(client)
+    clock = house.clock
+    try:
+        for number in range(1, 4):
+            later = timedelta(minutes=50 * number)
+            app.extensions["syncline"] = dataclasses.replace(house, clock=lambda at=later: clock() + at)
+            answer = client.get("/account/", headers={"X-Poll": "1"})
+    finally:
+        app.extensions["syncline"] = house
+    assert answer.status_code == 302
+
+
 @pytest.mark.parametrize(
     ("agent", "told"),
     [

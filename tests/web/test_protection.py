@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 
 import config
@@ -107,14 +107,30 @@ def test_built_files_are_kept_by_browsers(admin_client: FlaskClient):
 
 
 def test_only_known_hosts(settings: config.Settings):
-    """A request for another name is refused, so that no link of ours leads to a place of theirs; health as well."""
-    console = create_app(dataclasses.replace(settings, trusted_hosts=("crm.example.com", "localhost")))
+    """A request for another name is refused, so that no link of ours leads elsewhere; probes ask by address."""
+    console = create_app(dataclasses.replace(settings, trusted_hosts=("crm.example.com", "::1")))
     client = console.test_client()
-    for name, status in (("crm.example.com", 200), ("crm.example.com:8443", 200), ("evil.example", 400), ("", 400)):
+    for name, status in (
+        ("crm.example.com", 200), ("crm.example.com:8443", 200), ("[::1]:8080", 200), ("evil.example", 400),
+        ("10.1.2.3", 400), ("", 400),
+    ):  # fmt: skip
         assert client.get("/login/", headers={"Host": name}).status_code == status, name
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/healthz", headers={"Host": "10.1.2.3:8080"}).status_code == 200
     assert "evil" not in client.get("/login/", headers={"Host": "evil.example"}).text
     console.extensions["syncline"].db.engine.dispose()
+
+
+def test_behind_proxies(settings: config.Settings):
+    """What our own proxy says of where a request comes from is believed, and nothing else that is sent along."""
+    for hops, told in ((0, "127.0.0.1"), (1, "10.0.0.3"), (2, "10.0.0.2")):
+        console = create_app(dataclasses.replace(settings, trusted_proxies=hops))
+        client = console.test_client()
+        headers = {"X-Forwarded-For": "10.0.0.1, 10.0.0.2, 10.0.0.3", "X-Forwarded-Host": "evil.example"}
+        with client:
+            client.get("/login/", headers=headers)
+            assert request.remote_addr == told
+            assert request.host == "localhost"
+        console.extensions["syncline"].db.engine.dispose()
 
 
 def test_known_hosts_by_default():
@@ -142,6 +158,11 @@ def test_who_asks_too_often_waits(settings: config.Settings, valkey_server):
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert client.get("/static/app.css", environ_overrides=place).status_code != 429
     assert client.get("/login/", environ_overrides={"REMOTE_ADDR": "10.9.8.6"}).status_code == 200
+    assert client.get("/healthz", environ_overrides=place).status_code == 200
+    unknown = {"Authorization": "Bearer x"}
+    tried = [client.get("/api/v1/rules/", headers=unknown, environ_overrides={"REMOTE_ADDR": "10.9.8.5"}).status_code
+             for _number in range(6)]  # fmt: skip
+    assert tried == [401] * 5 + [429]
     gone = dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0", requests_per_minute=1)
     console.extensions["syncline"] = dataclasses.replace(console.extensions["syncline"], settings=gone)
     assert [client.get("/login/").status_code for _number in range(3)] == [200] * 3

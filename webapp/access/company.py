@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import models, users
+from webapp.access import factors, models, users
 from webapp.access.errors import Refused
 from webapp.access.oidc import NotAdmitted
 from webapp.access.passwords import generate_password
@@ -27,7 +27,17 @@ def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> Us
     Raises:
         NotAdmitted: The user is disabled, or another user has the e-mail address.
     """
+    try:
+        return _admit(house, claims, roles)
+    except sa.exc.IntegrityError:  # two sign-ins at once
+        raise NotAdmitted(msg("The sign-in was begun elsewhere or has taken too long. Try again.")) from None
+
+
+def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
     with house.db.begin() as tx:
+        if unknown := set(roles) - set(tx.scalars(sa.select(models.role.c.name))):
+            text = msg("SYNCLINE_OIDC_ROLES names the role {name}, which does not exist.", name=min(unknown))
+            raise NotAdmitted(text)
         user = _found(tx, house, claims) or _made(tx, house, claims, roles)
         if not user.active:
             raise NotAdmitted(msg("The user {name} is disabled.", name=user.username))
@@ -43,10 +53,16 @@ def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> Us
 def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User | None:
     """Return the user of an identity; one that is known by a proven e-mail address only is linked to it."""
     table, issuer = models.access_identity, house.settings.oidc_issuer
-    query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == claims["sub"])
+    query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == subject_of(claims))
     user_id = tx.scalar(query)
     if user_id is not None:
         return users.get_user(tx, user_id)
+    profile, names = models.access_profile, [str(claims[name]) for name in ("oid", "sub") if claims.get(name)]
+    found = tx.scalars(sa.select(profile.c.user_id).where(profile.c.external_id.in_(names))).all()
+    if len(found) == 1:  # the directory has brought this user, by the same name
+        user = users.get_user(tx, found[0])
+        _link(tx, house, user, claims)
+        return user
     email = str(claims.get("email") or "")
     by_mail = sa.select(models.user.c.id).where(sa.func.lower(models.user.c.email) == email.lower())
     user_id = tx.scalar(by_mail) if email else None
@@ -55,8 +71,11 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User |
     if claims.get("email_verified") is not True or tx.scalar(sa.select(table.c.user_id).where(
         table.c.user_id == user_id, table.c.issuer == issuer
     )):  # fmt: skip
-        raise NotAdmitted(msg("Another user has the e-mail address {email}. Ask an administrator.", email=email))
+        raise NotAdmitted(msg("Another user has this e-mail address. Ask an administrator."))
     user = users.get_user(tx, user_id)
+    # whoever knew this user's password, or had set it up, is not the person whom the provider names
+    factors.drop(tx, house, user)
+    users.end_access(tx, house, user)
     _link(tx, house, user, claims)
     return user
 
@@ -77,9 +96,14 @@ def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], roles: tup
 
 
 def _link(tx: sa.Connection, house: House, user: User, claims: Mapping[str, Any]) -> None:
-    identity = {"issuer": house.settings.oidc_issuer, "subject": str(claims["sub"])[:255]}
+    identity = {"issuer": house.settings.oidc_issuer, "subject": subject_of(claims)}
     tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **identity))
     record(tx, SYSTEM, house.clock(), Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=identity))
+
+
+def subject_of(claims: Mapping[str, Any]) -> str:
+    """Return what the provider calls somebody, at most as long as it is stored."""
+    return str(claims["sub"])[:255]
 
 
 def _free_name(tx: sa.Connection, claims: Mapping[str, Any]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+from urllib.parse import urlsplit
+
 from flask import abort, redirect, request, session
+from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import company, oidc, security, services
+from webapp.access import company, oidc, security, services, throttle
 from webapp.access.oidc import NotAdmitted
 from webapp.access.session_views import safe_target, sign_in_page
 from webapp.web.language import translated
@@ -29,6 +33,9 @@ class CompanyView(RoomView):
             abort(404)
         if current_user.is_authenticated:
             return redirect(safe_target(request.args.get("next")))
+        address = urlsplit(self.house.settings.console_url)
+        if request.host != address.netloc:  # the cookie has to be there when the browser comes back
+            return redirect(f"{address.geturl()}{request.full_path}")
         try:
             begun = oidc.begin(self.house, self._callback())
         except NotAdmitted as error:
@@ -45,16 +52,19 @@ class CompanyView(RoomView):
         kept = session.pop(_KEY, {})
         if self.house.clock().timestamp() - kept.get("at", 0.0) > _PATIENCE:
             kept = {}
+        if not kept or throttle.seconds_to_wait(self.house, secrets.token_hex(8), request.remote_addr or ""):
+            return sign_in_page(self, 401, error=_("The sign-in was begun elsewhere or has taken too long. Try again."))
         try:
             claims = oidc.finish(self.house, kept, request.args.to_dict(), self._callback())
             user = company.admit(self.house, claims, oidc.roles_of(self.house, claims))
         except NotAdmitted as error:
             return self._refused(error)
-        services.admitted(self.house, user.id, self.actor)
+        services.admitted(self.house, user.id, self.actor, "company")
         security.enter(user.id, by="company")
         return redirect(kept["next"])
 
     def _refused(self, error: NotAdmitted) -> Response:
+        throttle.failed(self.house, secrets.token_hex(8), request.remote_addr or "")  # of which no name is known
         services.not_admitted(self.house, str(error.message), self.actor)
         return sign_in_page(self, 401, error=translated(error.message))
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from rules.text import Message
 from webapp.access import factors
+from webapp.access.confirming import confirmed
 from webapp.access.errors import Refused
 from webapp.web.views import RoomView, expose, signed_in
 
@@ -35,8 +36,10 @@ class FactorView(RoomView):
         if request.method == "GET":
             return self._set_up(key, {})
         try:
-            given = (request.form.get("current", ""), key, request.form.get("code", ""))
-            codes = factors.set_up(self.house, current_user.id, given, self.actor)
+            code = request.form.get("code", "")
+            codes = confirmed(
+                lambda password: factors.set_up(self.house, current_user.id, (password, key, code), self.actor)
+            )
         except Refused as error:
             return self._set_up(key, {error.field: error.message}, 422)
         session.pop(_KEY)
@@ -47,7 +50,9 @@ class FactorView(RoomView):
     def recovery(self) -> Response:
         """Make new recovery codes."""
         try:
-            codes = factors.renew_recovery(self.house, current_user.id, request.form.get("current", ""), self.actor)
+            codes = confirmed(
+                lambda password: factors.renew_recovery(self.house, current_user.id, password, self.actor)
+            )
         except Refused as error:
             return self._refused(error)
         return self.page("access/recovery_once.html", 201, codes=codes)
@@ -57,7 +62,7 @@ class FactorView(RoomView):
     def remove(self) -> Response:
         """Remove the second factor."""
         try:
-            factors.remove(self.house, current_user.id, request.form.get("current", ""), self.actor)
+            confirmed(lambda password: factors.remove(self.house, current_user.id, password, self.actor))
         except Refused as error:
             return self._refused(error)
         flash(_("The second factor is removed."), "success")

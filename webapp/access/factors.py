@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from typing import Any
 
 import pyotp
@@ -17,10 +18,10 @@ from werkzeug.security import check_password_hash
 from rules.text import msg
 from webapp.access import models, sessions
 from webapp.access.errors import Refused
-from webapp.access.users import owned
+from webapp.access.users import owned, refuse_oneself
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.extensions import Actor, House
+from webapp.extensions import SYSTEM, Actor, House
 from webapp.vault import services as vault
 from webapp.vault.services import Owner
 
@@ -87,6 +88,7 @@ def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> t
     """Return new recovery codes, to be shown once; the old ones count no more. Raises `Refused`."""
     with house.db.begin() as tx:
         user = _asked(tx, user_id, password)
+        _require(tx, user_id)
         record(tx, actor, house.clock(), Event(Tag.RECOVERY_RENEWED, Subject("user", user.username)))
         return _recovery(tx, user_id)
 
@@ -94,33 +96,51 @@ def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> t
 def remove(house: House, user_id: int, password: str, actor: Actor) -> None:
     """Ask for no code any more; raises `Refused` where the password is wrong."""
     with house.db.begin() as tx:
-        _forget(tx, house, _asked(tx, user_id, password), actor)
+        user = _asked(tx, user_id, password)
+        _require(tx, user_id)
+        _forget(tx, house, user, actor)
 
 
 def take_away(house: House, user_id: int, actor: Actor) -> None:
     """Remove the second factor of a user who has lost it; all sessions end. Raises `Refused`."""
     with house.db.begin() as tx:
-        _forget(tx, house, owned(tx, user_id, actor), actor)
+        user = owned(tx, user_id, actor)
+        refuse_oneself(tx, user_id, actor)
+        _require(tx, user_id)
+        _forget(tx, house, user, actor)
         sessions.forget(tx, user_id)
 
 
-def passes(house: House, user_id: int, code: str) -> bool:
-    """Tell whether a code of the app, or a recovery code, lets a user in; it counts only once."""
-    plain = "".join(code.split()).replace("-", "").lower()
+def drop(tx: sa.Connection, house: House, user: Any) -> None:
+    """Remove the second factor of a user who has one, in the caller's transaction."""
+    if is_set(tx, user.id):
+        _forget(tx, house, user, SYSTEM)
+
+
+def passes(house: House, user_id: int, code: str) -> str:
+    """Return by what a user gets in, "code" or "recovery code", or an empty text; each counts only once."""
+    plain = unicodedata.normalize("NFKC", "".join(code.split())).replace("-", "").lower()
     with house.db.begin() as tx:
-        row = tx.execute(
-            models.users().where(models.user.c.id == user_id).with_for_update(of=models.user)
-        ).one_or_none()
-        if row is None or row.second_factor_at is None:
-            return False
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
+        if row is None or not row.active or row.second_factor_at is None:
+            return ""
         if not plain.isdecimal():
-            return _recovered(tx, user_id, plain)
+            return "recovery code" if _recovered(tx, user_id, plain) else ""
         key = vault.get(tx, vault.keyring(house), Owner("user", row.username), _NAME)
         step = _step(house, key, plain, row.second_factor_step)
-        if step is None:
-            return False
-        _store(tx, user_id, second_factor_step=step)
-        return True
+        return "code" if step is not None and _used(tx, user_id, step) else ""
+
+
+def _used(tx: sa.Connection, user_id: int, step: int) -> bool:
+    """Note a code as used; False where another request has done so meanwhile."""
+    profile = models.access_profile
+    mine = sa.update(profile).where(profile.c.user_id == user_id, profile.c.second_factor_step < step)
+    return tx.execute(mine.values(second_factor_step=step)).rowcount == 1
+
+
+def _require(tx: sa.Connection, user_id: int) -> None:
+    if not is_set(tx, user_id):
+        raise Refused("", msg("There is no second factor."))
 
 
 def _asked(tx: sa.Connection, user_id: int, password: str) -> Any:
@@ -133,8 +153,10 @@ def _asked(tx: sa.Connection, user_id: int, password: str) -> Any:
 def _step(house: House, key: str, code: str, last: int) -> int | None:
     """Return which period a code is of; None where it is of none, or of one that has been used."""
     now, app = int(house.clock().timestamp()) // _PERIOD, pyotp.TOTP(key)
-    plain = "".join(code.split())
-    fits = [now + by for by in _DRIFT if hmac.compare_digest(app.generate_otp(now + by), plain) and now + by > last]
+    plain = unicodedata.normalize("NFKC", "".join(code.split())).encode()
+    fits = [
+        now + by for by in _DRIFT if hmac.compare_digest(app.generate_otp(now + by).encode(), plain) and now + by > last
+    ]
     return min(fits, default=None)
 
 

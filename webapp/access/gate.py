@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from webapp.access import keys, pace, services
 from webapp.extensions import Actor
 from webapp.web.api import ApiError
-from webapp.web.protection import bearer
+from webapp.web.protection import PROBES, bearer
 from webapp.web.request import actor, house
 
 _FREE = {
@@ -27,10 +27,22 @@ _FREE = {
 def register(app: Flask) -> None:
     """Install the checks."""
     app.before_request(take_key)
-    app.before_request(keep_the_pace)
     app.before_request(insist_on_own_password)
     app.before_request(insist_on_second_factor)
     app.after_request(tell_refusal)
+
+
+def keep_the_pace() -> None:
+    """Refuse to answer who asks too often, so that the others are answered; before anything else is done."""
+    if bearer() is None and request.endpoint != "static" and request.path not in PROBES:
+        who = actor()
+        _pace(f"user:{who.id}" if who.id else f"address:{who.address}")
+
+
+def _pace(who: str) -> None:
+    wait = pace.seconds_to_wait(house(), who)
+    if wait:
+        raise TooManyRequests(retry_after=wait)
 
 
 def take_key() -> None:
@@ -42,21 +54,12 @@ def take_key() -> None:
         raise ApiError(401, "API keys are for /api/v1/ and /scim/v2/ only.")
     address = request.remote_addr or ""
     row = keys.find(house(), token)
+    _pace(f"key:{row.id}" if row else f"address:{address}")
     if row is None:
         raise ApiError(401, "The API key is unknown, expired or revoked, or its owner is disabled.")
     g.api_actor = Actor("key", row.name, str(row.id), address, g.get("request_id"))
     g.api_user_id = row.user_id
     g.api_scopes = frozenset(row.scopes)
-
-
-def keep_the_pace() -> None:
-    """Refuse to answer who asks too often, so that the others are answered."""
-    if request.endpoint == "static":
-        return
-    who = actor()
-    wait = pace.seconds_to_wait(house(), f"{who.kind}:{who.id}" if who.id else f"address:{who.address}")
-    if wait:
-        raise TooManyRequests(retry_after=wait)
 
 
 def insist_on_own_password() -> Response | None:

@@ -21,7 +21,7 @@ import jwt
 
 from config import oidc_secret
 from connectors.errors import ConnectorError
-from connectors.http_client import client
+from connectors.http_client import Limits, client
 from connectors.spi import Context
 from rules.text import Message, msg
 from webapp.extensions import House
@@ -31,6 +31,7 @@ _KEPT = 600.0
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a key that only the provider has."""
 _LEEWAY = 60
+_LIMITS = Limits(size=2**20, seconds=10.0)
 _SCOPES = "openid profile email"
 
 
@@ -84,7 +85,7 @@ def begin(house: House, callback: str) -> Begun:
 
 def finish(house: House, kept: Mapping[str, str], answer: Mapping[str, str], callback: str) -> dict[str, Any]:
     """Return what the provider says of who has signed in there; raises `NotAdmitted`."""
-    if not hmac.compare_digest(kept.get("state", ""), answer.get("state", "")) or not kept.get("state"):
+    if not kept.get("state") or not _same(kept["state"], answer.get("state", "")):
         raise NotAdmitted(msg("The sign-in was begun elsewhere or has taken too long. Try again."))
     if answer.get("error"):
         told = answer.get("error_description") or answer["error"]
@@ -111,7 +112,7 @@ def checked(house: House, token: str, nonce: str) -> dict[str, Any]:
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if several and claims.get("azp") != settings.oidc_client_id:
         raise NotAdmitted(msg("The answer of the identity provider is meant for another application."))
-    if not hmac.compare_digest(str(claims.get("nonce", "")), nonce) or not claims["sub"]:
+    if not _same(str(claims.get("nonce", "")), nonce) or not claims["sub"]:
         raise NotAdmitted(msg("The answer of the identity provider belongs to another sign-in. Try again."))
     return claims
 
@@ -124,6 +125,10 @@ def roles_of(house: House, claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not found:
         raise NotAdmitted(msg("Your groups give you no role here. Ask an administrator."))
     return tuple(sorted(found))
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _provider(house: House, *, anew: bool = False) -> Provider:
@@ -188,8 +193,9 @@ def _secure(address: str) -> str:
 
 
 def _json(house: House, method: str, url: str, **more: Any) -> dict[str, Any]:
+    context = Context(egress_allow=house.settings.egress_allow, timeout=5.0)
     try:
-        with client(Context(egress_allow=house.settings.egress_allow, timeout=10.0)) as http:
+        with client(context, limits=_LIMITS) as http:
             answer = http.request(method, url, **more)
             if answer.status_code != 200:
                 text = msg("The identity provider answers with status {status}.", status=answer.status_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import redis
@@ -15,6 +16,8 @@ WINDOW = 60
 def seconds_to_wait(house: House, who: str) -> int:
     """Count a request and return how long its sender has to wait before the next; 0 if it may be answered.
 
+    The minute before counts by the share of it that lies within the last sixty seconds. What is refused is not counted.
+
     Args:
         house: The house.
         who: A user, a key, or the address of a stranger.
@@ -23,15 +26,22 @@ def seconds_to_wait(house: House, who: str) -> int:
     if not allowed:
         return 0
     now = time.time()
-    window = int(now // WINDOW)
+    window, passed = int(now // WINDOW), now / WINDOW % 1
+    key = f"syncline:pace:{who}:{window}"
     try:
-        pipe = wake.connect(house.settings.redis).pipeline()
-        pipe.incr(f"syncline:pace:{who}:{window}")
-        pipe.expire(f"syncline:pace:{who}:{window}", 2 * WINDOW, nx=True)
+        client = wake.connect(house.settings.redis)
+        pipe = client.pipeline()
+        pipe.incr(key)
+        pipe.expire(key, 2 * WINDOW)
         pipe.get(f"syncline:pace:{who}:{window - 1}")
-        count, _, before = pipe.execute()
+        counted, _, found = pipe.execute()
+        count, before = int(counted), int(found or 0)
+        if count + before * (1 - passed) <= allowed:
+            return 0
+        client.decr(key)
     except (redis.RedisError, OSError):
         return 0
-    passed = now / WINDOW - window
-    # the minute before counts by the share of it that lies within the last sixty seconds
-    return 0 if count + int(before or 0) * (1 - passed) <= allowed else max(1, round(WINDOW * (1 - passed)))
+    free, count = allowed - 1, count - 1
+    # in this minute, once enough of the one before has passed, or in the next one, for which this one counts then
+    until = 1 - (free - count) / before if count <= free else 2 - free / count
+    return max(1, math.ceil((until - passed) * WINDOW))

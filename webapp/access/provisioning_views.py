@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
 from werkzeug.wrappers import Response
 
 from webapp.access import scim_calls
@@ -28,4 +27,4 @@ class ProvisioningView(RoomView):
             calls = scim_calls.recent(connection)
             brought = scim_calls.brought(connection)
         context: dict[str, Any] = {"keys": keys, "calls": calls, "brought": brought, "scopes": scim_calls.SCOPES}
-        return self.page("access/provisioning.html", address=request.host_url.rstrip("/") + ROOT, **context)
+        return self.page("access/provisioning.html", address=self.house.settings.console_url + ROOT, **context)

@@ -17,6 +17,9 @@ from webapp.access import services, sessions
 from webapp.access.users import full_name
 from webapp.web.request import house
 
+POLL = "X-Poll"
+"""Header of requests that a page makes by itself: they keep no session alive."""
+
 
 class SignedIn(UserMixin):  # type: ignore[misc]
     """The user of a session, whose token only this and the cookie know."""
@@ -27,8 +30,9 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         self.name: str = full_name(row.first_name, row.last_name) or row.username
         self.language: str | None = row.language
         self.session_id: int | None = row.session_id
-        self.must_change_password = bool(row.must_change_password)
-        self.second_factor = row.second_factor_at is not None or row.signed_in_by == "company"
+        by_company = row.signed_in_by == "company"
+        self.must_change_password = bool(row.must_change_password) and not by_company  # whose provider knows who it is
+        self.second_factor = row.second_factor_at is not None or by_company
         self._token = token
 
     def get_id(self) -> str:
@@ -65,7 +69,7 @@ class Security(SecurityManager):  # type: ignore[misc]
 
     def load_user(self, pk: str) -> SignedIn | None:
         """Return the user of a session, unless it is over."""
-        row = sessions.user_of(house(), str(pk))
+        row = sessions.user_of(house(), str(pk), in_use=POLL not in request.headers)
         return SignedIn(row, str(pk)) if row else None
 
     def has_access(self, permission_name: str, view_name: str) -> bool:

@@ -47,8 +47,8 @@ def sign_in(house: House, username: str, password: str, actor: Actor) -> Any:
     return row if row and row.active and right else _refused(house, username, row, actor)
 
 
-def admitted(house: House, user_id: int, actor: Actor) -> None:
-    """Note that a user has shown all that was asked for."""
+def admitted(house: House, user_id: int, actor: Actor, by: str) -> None:
+    """Note that a user has shown all that was asked for, and what that was."""
     with house.db.read() as tx:
         row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
     at = house.clock()
@@ -60,14 +60,14 @@ def admitted(house: House, user_id: int, actor: Actor) -> None:
             "last_login": at.replace(tzinfo=None),
         }
         tx.execute(sa.update(models.user).where(models.user.c.id == row.id).values(**counts))
-        record(tx, who, at, Event(Tag.SIGNED_IN, Subject("user", row.username)))
+        record(tx, who, at, Event(Tag.SIGNED_IN, Subject("user", row.username), after={"by": by}))
 
 
-def wrong_code(house: House, user_id: int, actor: Actor) -> None:
-    """Note that a wrong code was given after the right password."""
+def wrong(house: House, user_id: int, actor: Actor, what: str) -> None:
+    """Note that somebody who has shown the password once has given something wrong."""
     with house.db.read() as tx:
-        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
-    _note_failure(house, row.username, row, actor, "wrong code")
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
+    _note_failure(house, row.username if row else "?", row, actor, what)
 
 
 def not_admitted(house: House, why: str, actor: Actor) -> None:

@@ -42,7 +42,7 @@ class SessionView(RoomView):
         if row.second_factor_at is not None:
             session[_WAITING] = [row.id, row.username, self.house.clock().timestamp()]
             return redirect(url_for("SessionView.second", next=request.args.get("next")))
-        return self._admit(row.id, username)
+        return self._admit(row.id, username, "password")
 
     @expose("/login/second", methods=["GET", "POST"])
     def second(self) -> Response:
@@ -53,20 +53,25 @@ class SessionView(RoomView):
             return redirect(url_for("SessionView.login", next=request.args.get("next")))
         if request.method == "GET":
             return self.page("access/second.html", error="")
-        wait = throttle.seconds_to_wait(self.house, username, request.remote_addr or "")
+        # counted by the user alone, too: who comes here has the password, and may come from many addresses
+        places = (request.remote_addr or "", "anywhere")
+        wait = max(throttle.seconds_to_wait(self.house, username, place) for place in places)
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
             return self.page("access/second.html", 429, error=text)
-        if not factors.passes(self.house, user_id, request.form.get("code", "")):
-            throttle.failed(self.house, username, request.remote_addr or "")
-            services.wrong_code(self.house, user_id, self.actor)
+        by = factors.passes(self.house, user_id, request.form.get("code", ""))
+        if not by:
+            for place in places:
+                throttle.failed(self.house, username, place)
+            services.wrong(self.house, user_id, self.actor, "wrong code")
             text = _("The code is wrong, or has been used. Wait for the next one.")
             return self.page("access/second.html", 401, error=text)
-        return self._admit(user_id, username)
+        throttle.succeeded(self.house, username, "anywhere")
+        return self._admit(user_id, username, by)
 
-    def _admit(self, user_id: int, username: str) -> Response:
+    def _admit(self, user_id: int, username: str, by: str) -> Response:
         throttle.succeeded(self.house, username, request.remote_addr or "")
-        services.admitted(self.house, user_id, self.actor)
+        services.admitted(self.house, user_id, self.actor, by)
         security.enter(user_id)
         return redirect(safe_target(request.args.get("next")))
 

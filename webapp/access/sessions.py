@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from webapp.access import models
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.extensions import Actor, House
+from webapp.extensions import Actor, House, away
 
 _NOTED = timedelta(minutes=1)
 """That a session is in use is written down no more often than this."""
@@ -57,8 +57,11 @@ def begin(house: House, user_id: int, origin: tuple[str, str], by: str) -> str:
     return token
 
 
-def user_of(house: House, token: str) -> Any:
-    """Return the user's row of a session, with its number as `session_id`; None if it is over or the user disabled."""
+def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
+    """Return the user's row of a session, with its number as `session_id`; None if it is over or the user disabled.
+
+    Unless it is `in_use`, the request does not count against its end.
+    """
     table = models.access_session
     query = models.users().add_columns(
         table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by")
@@ -66,10 +69,20 @@ def user_of(house: House, token: str) -> Any:
     query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == _digest(token))
     with house.db.read() as tx:
         row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()
-    if row is not None and row.seen_at < house.clock() - _NOTED:
-        with house.db.begin() as tx:
-            tx.execute(sa.update(table).where(table.c.id == row.session_id).values(seen_at=house.clock()))
+    noted = min(_NOTED, timedelta(minutes=house.settings.session_idle_minutes) / 10)
+    if row is not None and in_use and row.seen_at < house.clock() - noted:
+        _note(house, row.session_id)
     return row
+
+
+def _note(house: House, session_id: int) -> None:
+    table = models.access_session
+    try:
+        with house.db.begin() as tx:
+            tx.execute(sa.update(table).where(table.c.id == session_id).values(seen_at=house.clock()))
+    except sa.exc.SQLAlchemyError as error:
+        if not away(error):
+            raise
 
 
 def of_user(house: House, tx: sa.Connection, user_id: int) -> list[Session]:

@@ -204,9 +204,18 @@ def reset_password(house: House, user_id: int, actor: Actor) -> str:
     password = generate_password()
     with house.db.begin() as tx:
         old = owned(tx, user_id, actor)
+        refuse_oneself(tx, user_id, actor)
         _store_password(tx, user_id, password, must_change=True)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", old.username)))
     return password
+
+
+def end_access(tx: sa.Connection, house: House, user: User) -> None:
+    """Let nobody in by what a user had until now: password, sessions and keys."""
+    _store_password(tx, user.id, generate_password(), must_change=False)
+    key = models.access_key
+    mine = (key.c.user_id == user.id, key.c.revoked_at.is_(None))
+    tx.execute(sa.update(key).where(*mine).values(revoked_at=house.clock()))
 
 
 def end_sessions(house: House, user_id: int, actor: Actor) -> int:
@@ -249,6 +258,12 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
             room=room,
         )
         raise Refused("roles", text)
+
+
+def refuse_oneself(tx: sa.Connection, user_id: int, actor: Actor) -> None:
+    """Refuse to do to oneself without a password what is meant for others."""
+    if _own_id(tx, actor) == user_id:
+        raise Refused("", msg("For yourself, do this under My account."))
 
 
 def _own_id(tx: sa.Connection, actor: Actor) -> int | None:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from webapp.access import factors, role_editing, security, services, sessions, users
 from webapp.access.company_views import CompanyView
+from webapp.access.confirming import confirmed
 from webapp.access.errors import Missing, Refused
 from webapp.access.factor_views import FactorView
 from webapp.access.key_views import KeyView
@@ -181,11 +182,11 @@ class AccountView(RoomView):
     @signed_in
     def password(self) -> Response:
         """Change the password; all other sessions end."""
-        current, new = request.form.get("current", ""), request.form.get("password", "")
+        new = request.form.get("password", "")
         if new != request.form.get("again", ""):
             return self._page({"again": _("The two new passwords differ. Enter the same twice.")}, 422)
         try:
-            users.change_own_password(self.house, current_user.id, current, new, self.actor)
+            confirmed(lambda current: users.change_own_password(self.house, current_user.id, current, new, self.actor))
         except Refused as error:
             return self._page({error.field: error.message}, 422)
         security.enter(current_user.id)

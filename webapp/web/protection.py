@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
+from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response
 
 from webapp.web.request import house
 
 csrf = CSRFProtect()
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What machines ask for to see whether we are well."""
 STRANGERS_BYTES = 64 * 1024
 _SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 _POLICY = (
@@ -35,6 +39,7 @@ def register(app: Flask) -> None:
     app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     csrf.init_app(app)
     app.before_request(_identify)
+    app.before_request(_only_known_names)
     app.before_request(_limit_strangers)
     app.before_request(_check_csrf)
     app.after_request(_headers)
@@ -57,6 +62,13 @@ def bearer() -> str | None:
 def _identify() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _only_known_names() -> None:
+    """Refuse requests for a name that is not ours, so that no link of ours leads elsewhere; probes ask by address."""
+    known = house().settings.trusted_hosts
+    if known and request.path not in PROBES and (urlsplit(f"//{request.host}").hostname or "") not in known:
+        raise SecurityError
 
 
 def _limit_strangers() -> None:
