@@ -136,7 +136,7 @@ def test_singer_tap(tmp_path: Path) -> None:
     store = {"wide": {"schema": schema, "key": ["id"], "grows": [], "rows": rows, "log": []}}
     (tmp_path / "store.json").write_text(json.dumps(store))
     del rows, store
-    context = Context(programs=install(tmp_path, "tap-sample", TAP))
+    context = Context((tmp_path,), programs=install(tmp_path, "tap-sample", TAP))
     config = {"store": str(tmp_path / "store.json")}
     secret = '{"token": "good-token"}'
     check(made("singer_tap", {"program": "tap-sample", "config": config, "secret_config": secret}, context), "wide")
