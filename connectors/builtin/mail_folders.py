@@ -134,16 +134,23 @@ class Folders:
         if "MOVE" in self.abilities:
             self.imap.done(b"UID", b"MOVE", b"%d" % number, folder_part(target), name=target)
             return
+        self.check_removal(name)  # else each repetition would leave another copy
         self.imap.done(b"UID", b"COPY", b"%d" % number, folder_part(target), name=target)
         self.remove(number, name)
 
-    def remove(self, number: int, name: str) -> None:
-        """Delete a mail for good, and no other one."""
+    def check_removal(self, name: str) -> None:
+        """Refuse what ends with the removal of a mail where the server cannot do that; raises `Forbidden`."""
         if "UIDPLUS" not in self.abilities:
             raise Forbidden(
                 msg("The mail server cannot delete single mails of '{name}' (UIDPLUS).", name=name),
-                msg("Let the rule move mails to a folder of their own instead of deleting them."), object_name=name,
+                msg("Let the rule move mails to a folder of their own instead of deleting them.")
+                if "MOVE" in self.abilities
+                else msg("Let the rule mark mails instead of deleting, moving or replacing them."), object_name=name,
             )  # fmt: skip
+
+    def remove(self, number: int, name: str) -> None:
+        """Delete a mail for good, and no other one."""
+        self.check_removal(name)
         self.imap.done(b"UID", b"STORE", b"%d" % number, b"+FLAGS.SILENT", b"(\\Deleted)", name=name)
         self.imap.done(b"UID", b"EXPUNGE", b"%d" % number, name=name)
 

@@ -152,6 +152,7 @@ class Writing:
                 msg("A mail with another header is a new one, so it would not keep its key '{key}'.", key=target.key),
                 field=key,
             )
+        self.folders.check_removal(self.subject.name)  # else each repetition would leave another copy
         scan = Scan(self.folders, self.subject, self.opened, Schema((self.subject.columns[key].field,)))
         stored = next(iter(scan.whole([target.number])), None)
         if stored is None:

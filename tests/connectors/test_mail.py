@@ -387,13 +387,27 @@ def test_servers_that_can_less() -> None:
             assert records(mailbox, "INBOX")["received"].to_list() == [None]
             with pytest.raises(Forbidden, match="UIDPLUS"):
                 change(mailbox, "INBOX", Op.DELETE, "key", frame)
-            with pytest.raises(Forbidden, match="UIDPLUS"):
+            with pytest.raises(Forbidden, match="UIDPLUS") as caught:
                 change(mailbox, "INBOX", Op.UPDATE, "key", {**frame, "folder": "x"})
+            assert str(caught.value.remedy).startswith("Let the rule mark mails")
+            assert not any("COPY" in line for line in asked)
             result = change(mailbox, "INBOX", Op.CREATE, "key", {"subject": "s", "from": "a@b.c"})
             assert made(result) == [None]
         assert any(line.startswith("LOGIN") for line in asked)
     fields = [{"name": "id", "header": "X"}, {"name": "b", "header": "Y"}]
+    headed = {
+        "UID FETCH": '* 1 FETCH (UID 1 FLAGS () INTERNALDATE "" RFC822.SIZE 9 BODY[] "X: 1")\r\n{tag} OK',
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 MOVE\r\n{tag} OK",
+    }
+    with scripted(**headed) as (port, asked):
+        described = {"name": "INBOX", "key": "id", "fields": fields}
+        with opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", objects=[described]) as mailbox:
+            with pytest.raises(Forbidden, match="UIDPLUS") as caught:
+                change(mailbox, "INBOX", Op.UPDATE, "id", {"id": "1", "b": "x"})
+            assert str(caught.value.remedy).startswith("Let the rule move mails")
+        assert not any("APPEND" in line for line in asked)
     gone = {
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 UIDPLUS\r\n{tag} OK",
         "UID FETCH": '* 1 FETCH (UID 1 FLAGS () INTERNALDATE "" RFC822.SIZE 9 BODY[] "X: 1")\r\n{tag} OK',
         "UID FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])": (
             "* 9 FETCH (UID 9 FLAGS () X NIL Y NIL Z NIL)\r\n{tag} OK"
