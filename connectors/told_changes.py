@@ -7,7 +7,9 @@ gone by then, since a later answer tells of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +55,7 @@ class Told:
     """Reads one object by what its service tells."""
 
     connector: Connector
-    tellings: Callable[[Mark], Iterator[Telling]]
+    tellings: Callable[[Mark], Generator[Telling]]
 
     def pages(self, request: ReadRequest, capture: Capture, since: Mark) -> Iterator[Page]:
         """Yield the records that were changed behind a place, and name those that are gone."""
@@ -62,21 +64,41 @@ class Told:
         if after.get("over"):
             yield Page(request.schema.empty(), after, captured=at)
             return
-        done = int(after.get("done", 0))
+        if "last_key" in after:
+            telling, last_key = self._resumed(after, at)
+            yield from self._parts(telling, request, capture, last_key)
+            if telling.last:
+                return
+            at = telling.behind
         for telling in self.tellings(at):
-            # another answer than the one that was read in part is read from its beginning
-            yield from self._parts(telling, request, capture, done if telling.at == at else 0)
-            done = 0
+            yield from self._parts(telling, request, capture)
 
-    def _parts(self, telling: Telling, request: ReadRequest, capture: Capture, done: int) -> Iterator[Page]:
-        keys, size = list(telling.keys.items()), request.page_size
-        for start in range(done, max(len(keys), done + 1), size):
-            behind = min(start + size, len(keys))
-            ended = behind >= len(keys)
-            place = telling.behind if ended else telling.at
-            position = {"at": place, "done": 0 if ended else behind, "over": ended and telling.last}
-            page = self._page(keys[start:behind], request, capture.key)
-            yield replace(page, position=position, captured=place)
+    def _resumed(self, after: Mapping[str, Any], at: Mark) -> tuple[Telling, str | None]:
+        """Ask for an answer again that was read in part; return it with the key behind which it is read on.
+
+        The service may have changed by now. The first answer's place to go on from stays: whatever has changed behind
+        it is told there, also of keys that were read before. Where both answers are whole, the second one has all keys
+        of the first. One of several parts may have passed some on to another part: it is read from its beginning.
+        """
+        with closing(self.tellings(at)) as tellings:
+            again = next(tellings)
+        if _digest(again.keys) != after["seen"] and not (after["last"] and again.last):
+            return again, None
+        return replace(again, behind=dict(after["behind"]), last=after["last"]), after["last_key"]
+
+    def _parts(
+        self, telling: Telling, request: ReadRequest, capture: Capture, last_key: str | None = None
+    ) -> Iterator[Page]:
+        keys = sorted(item for item in telling.keys.items() if last_key is None or item[0] > last_key)
+        size, seen = request.page_size, _digest(telling.keys)
+        for start in range(0, max(len(keys), 1), size):
+            part = keys[start : start + size]
+            position: Mark = {"at": telling.behind, "over": telling.last}
+            if start + size < len(keys):
+                left = {"behind": telling.behind, "last": telling.last, "seen": seen, "last_key": part[-1][0]}
+                position = {"at": telling.at, "over": False, **left}
+            page = self._page(part, request, capture.key)
+            yield replace(page, position=position, captured=position["at"])
 
     def _page(self, keys: Sequence[tuple[str, bool]], request: ReadRequest, key: str) -> Page:
         field, schema = request.schema[key], request.schema
@@ -84,7 +106,7 @@ class Told:
         values, gone = cast(texts, field), pl.Series([gone for _, gone in keys], dtype=pl.Boolean)
         bad = [Reject(f"{key} {t}", t, complaint(t, field), key) for t in texts.filter(values.is_null()).to_list()]
         records, rejects = self._found(request.object, schema, key, values.filter(~gone).drop_nulls())
-        # in the order in which the service names them, whatever order they are found in
+        # in the order of their keys as texts, whatever order they are found in
         records = values.to_frame().join(records, on=key, how="inner", maintain_order="left").select(schema.names)
         dead = values.filter(gone).drop_nulls()
         frame = schema.empty().clear(dead.len()).with_columns(dead).select(schema.names)
@@ -109,3 +131,9 @@ class Told:
         except RecordRejected as error:
             rejects.append(Reject(f"{key} {value}", str(value), error.message, error.field, str(value)))
             return schema.empty()
+
+
+def _digest(keys: Mapping[str, bool]) -> str:
+    """Return a short text by which an answer is known again."""
+    told = "\n".join(f"{gone:d}{key}" for key, gone in sorted(keys.items()))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

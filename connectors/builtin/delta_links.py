@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from connectors.builtin.paging_ends import endless
@@ -93,7 +93,7 @@ class LinkLog(ChangeLog):
         """Return the place behind an answer."""
         return {"link": link, "time": round(time.time(), 3)}
 
-    def tellings(self, since: Mark) -> Iterator[Telling]:
+    def tellings(self, since: Mark) -> Generator[Telling]:
         """Yield what was changed behind a place, answer by answer."""
         at, seen, last = since, set[str](), False
         while not last:

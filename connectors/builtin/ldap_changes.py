@@ -5,10 +5,6 @@ Entries are named by the identifier that the directory gives them, so that has t
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import replace
-
 from connectors.builtin import ldap_filter, ldap_wire
 from connectors.builtin.delta_links import LinkLog, Part
 from connectors.builtin.ldap_ber import BrokenBerError
@@ -24,7 +20,6 @@ from connectors.builtin.ldap_wire import Code, Control, Entry, Query, Result
 from connectors.changes import Mark
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured
 from connectors.spi import Capture
-from connectors.told_changes import Telling
 from rules.text import Message, msg
 
 _BY_IDENTIFIER = {"entryuuid", "objectguid"}
@@ -62,12 +57,6 @@ class DirectoryLog(LinkLog):
         while not part.last:
             part = self.part(part.link)
         return self.mark(part.link)
-
-    def tellings(self, since: Mark) -> Iterator[Telling]:
-        """Yield what was changed; a place says what was told there, so that a read sees whether it still is."""
-        for telling in super().tellings(since):
-            seen = hashlib.sha256("\n".join(telling.keys).encode()).hexdigest()[:16]
-            yield replace(telling, at={**telling.at, "seen": seen})
 
     def part(self, link: str) -> Part:
         """Return what was changed since a cookie was given out."""

@@ -92,7 +92,7 @@ class EventLog(ChangeLog):
         """Do nothing: nothing was made."""
         return None
 
-    def tellings(self, since: Mark) -> Iterator[Telling]:
+    def tellings(self, since: Mark) -> Generator[Telling]:
         """Yield the keys of changed records behind a place, up to what is committed by now."""
         at, place, keys, begun = since, since, dict[str, bool](), time.time()
         for event in self._events(since, begun):
