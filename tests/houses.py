@@ -17,6 +17,7 @@ from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.extensions import House, open_database, open_house
 from webapp.migrations import services as migrations
+from webapp.vault import people
 
 
 def prepare(url: str) -> None:
@@ -52,6 +53,7 @@ def settings_in(folder: Path, url: str = "", **environ: str) -> config.Settings:
 def fresh_house(folder: Path, url: str = "", **environ: str) -> Iterator[House]:
     """Open a house whose data folder is `folder`, on the prepared database behind the URL."""
     house = open_house(settings_in(folder, url, **environ))
+    people.register(house)
     try:
         yield house
     finally:

@@ -12,6 +12,7 @@ from webapp.access.services import ensure_admin
 from webapp.connections import services as connections
 from webapp.extensions import ForPeople, House
 from webapp.migrations import services as migrations
+from webapp.vault import people
 from webapp.vault import services as vault
 
 
@@ -37,6 +38,7 @@ def initialise(house: House) -> Initialised:
         before, after = migrations.upgrade(tx)
         roles.sync(tx)
     vault.prepare(house)
+    people.register(house)
     connections.prepare(house)
     return Initialised(before, after, _first_admin(house))
 

@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 from tests.installation import CommandLine
 from webapp.audit.models import audit_checkpoint, audit_event
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
 from webapp.evidence.notary import seal_due
+from webapp.extensions import SYSTEM
 
 
 def test_a_log_is_exported_and_verified(syncline: CommandLine, tmp_path: Path):
@@ -64,7 +67,22 @@ def test_a_person_is_held_exported_and_erased(syncline: CommandLine):
     assert "access:user:created" in told
     assert "no personal values" in syncline("audit", "person", "erase", "--record", "customer", "17", "--yes").out
     assert syncline("audit", "person", "export").code == 1
+    assert syncline("audit", "person", "export", "--user", "ann", "--case", "7").code == 1
     assert syncline("audit", "verify").code == 0
+
+
+def test_what_was_written_about_a_record_is_erased(syncline: CommandLine):
+    """Corrections and answers are reached by rule and key, the words of a case by its number; what stays is said."""
+    with syncline.house.db.begin() as tx:
+        corrected = Event(Tag.QUARANTINE_EDITED, Subject("rule", "r", "k"), None, {"phone": "0171"})
+        comment = Event(Tag.CASE_COMMENTED, Subject("case", "7"), None, {"text": "Meier"})
+        record(tx, SYSTEM, syncline.house.clock(), corrected, comment)
+    for whom, told in ((("--rule", "r", "k"), "0171"), (("--case", "7"), "Meier")):
+        assert told in syncline("audit", "person", "export", *whom).out
+        answer = syncline("audit", "person", "erase", *whom, "--yes").out
+        assert "are erased" in answer
+        assert all(word in answer for word in ("history", "runs", "user names", "IP addresses", "backups"))
+        assert told not in syncline("audit", "person", "export", *whom).out
 
 
 def test_one_event_is_proven(syncline: CommandLine, tmp_path: Path):

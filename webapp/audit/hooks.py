@@ -22,5 +22,5 @@ guards: dict[sa.URL, Guard] = {}
 
 
 def guard(tx: sa.Connection) -> Guard | None:
-    """Return what hides personal values in this database; None in a process that keeps none."""
+    """Return what hides personal values in this database; None in a process that has registered nothing."""
     return guards.get(tx.engine.url)

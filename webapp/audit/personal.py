@@ -22,14 +22,27 @@ _PAGE = 500
 
 
 _USER = frozenset({"first_name", "last_name", "email"})
+_REASON = frozenset({"reason"})
+"""It quotes the values for which a record was parked."""
+_RESOLUTION = frozenset({"resolution"})
 ALWAYS: dict[Tag, Collection[str] | None] = {
     Tag.USER_CREATED: _USER,
     Tag.USER_UPDATED: _USER,
     Tag.USER_DELETED: _USER,
     Tag.QUARANTINE_EDITED: None,
+    Tag.QUARANTINE_DISCARDED: _REASON,
+    Tag.QUARANTINE_EXPIRED: _REASON,
+    Tag.CASE_OPENED: frozenset({"title", "subject", "details"}),
+    Tag.CASE_COMMENTED: frozenset({"text"}),
+    Tag.CASE_CLOSED: _RESOLUTION,
+    Tag.CASE_REOPENED: _RESOLUTION,
     Tag.CASE_ANSWERED: None,
 }
 """Which values of events tell of people whatever the writer says; None: all, as they are of other systems' records."""
+
+
+class Unguarded(RuntimeError):
+    """Nothing in this process can hide personal values, so they are not written: whoever writes has to register it."""
 
 
 def names_of(tag: Tag, values: Any, said: Collection[str]) -> Collection[str]:
@@ -45,13 +58,15 @@ def person(kind: str, name: str, key: str | None) -> str:
 
 
 def hidden(tx: sa.Connection, who: str, values: Any, names: Collection[str]) -> Any:
-    """Return an event's values with the named ones hidden; as they are where nothing in this process can hide them."""
-    found = guard(tx)
-    if found is None or not isinstance(values, Mapping):
+    """Return an event's values with the named ones hidden; raises `Unguarded` where nothing can hide them."""
+    if not isinstance(values, Mapping):
         return values
     chosen = {name: value for name, value in values.items() if name in names and value is not None}
     if not chosen:
         return values
+    found = guard(tx)
+    if found is None:
+        raise Unguarded("no guard of personal values is registered for this database")
     texts = found.hide(tx, who, chosen)
     return {name: {MARK: texts[name]} if name in texts else value for name, value in values.items()}
 

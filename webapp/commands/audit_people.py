@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from webapp.audit import export as writing
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.evidence import holds, persons
 from webapp.extensions import to_json
+
+STAYS = """What stays: the record itself and the history of its entity, the stored records of runs, quarantine and
+cases, user names, keys of records and IP addresses in the log, and the key in backups made earlier, until they are let
+go."""
 
 
 @click.group()
@@ -65,35 +71,61 @@ def person() -> None:
     """Give out or erase what the log holds of a person."""
 
 
-def _who(username: str | None, record_of: tuple[str, str] | None) -> persons.Person:
-    if (username is None) == (record_of is None):
-        raise Failed("Say of whom: either --user NAME or --record ENTITY KEY.")
-    return persons.Person("user", username) if username else persons.Person("entity", *(record_of or ()))
+def _of_whom(command: Any) -> Any:
+    for option in reversed(
+        (
+            click.option("--user", "username", help="A user of Syncline."),
+            click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about."),
+            click.option(
+                "--rule",
+                "rule_of",
+                nargs=2,
+                metavar="RULE KEY",
+                help="Whom the record with this key in a rule is about.",
+            ),
+            click.option("--case", type=int, metavar="NUMBER", help="Whom this case is about: its words."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _who(whom: dict[str, Any]) -> persons.Person:
+    given = {name: value for name, value in whom.items() if value is not None}
+    if len(given) != 1:
+        raise Failed("Say of whom, one at a time: --user NAME, --record ENTITY KEY, --rule RULE KEY or --case NUMBER.")
+    ((name, value),) = given.items()
+    kind = {"username": "user", "record_of": "entity", "rule_of": "rule", "case": "case"}[name]
+    return persons.Person(kind, *value) if isinstance(value, tuple) else persons.Person(kind, str(value))
 
 
 @person.command(name="export")
-@click.option("--user", "username", help="A user of Syncline.")
-@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
-def export_person(*, username: str | None, record_of: tuple[str, str] | None) -> None:
-    """Print all events about a person, one JSON object a line; the export itself is audited."""
+@_of_whom
+def export_person(**whom: Any) -> None:
+    """Print all events about a person, one JSON object a line; the export itself is audited.
+
+    What people corrected or decided of a record stands under the rule and the record's key in it (--rule), what they
+    wrote in a case under the case (--case): export each.
+    """
     session = current()
-    for event in persons.export(session.house, _who(username, record_of), session.actor):
+    for event in persons.export(session.house, _who(whom), session.actor):
         click.echo(to_json(writing.as_json(event)))
 
 
 @person.command(name="erase")
-@click.option("--user", "username", help="A user of Syncline.")
-@click.option("--record", "record_of", nargs=2, metavar="ENTITY KEY", help="Whom this record is about.")
+@_of_whom
 @click.option("--reason", help="Why, such as the number of the request.")
 @click.confirmation_option("--yes", prompt="Personal values that are erased cannot be brought back. Go on?")
-def erase_person(*, username: str | None, record_of: tuple[str, str] | None, reason: str | None) -> None:
+def erase_person(*, reason: str | None, **whom: Any) -> None:
     """Destroy the key of a person's values in the log; the events stay and still verify.
 
-    The record itself, its history, and stored records of runs are not touched.
+    What people corrected or decided of a record stands under the rule and the record's key in it (--rule), what they
+    wrote in a case under the case (--case): erase each. What is not touched is listed at the end.
     """
     session = current()
-    gone = persons.erase(session.house, _who(username, record_of), session.actor, reason)
+    gone = persons.erase(session.house, _who(whom), session.actor, reason)
     click.echo("The personal values are erased." if gone else "The log held no personal values of this person.")
+    click.echo(STAYS)
 
 
 COMMANDS: tuple[click.Command, ...] = (hold, person)
