@@ -15,6 +15,8 @@ from connectors.builtin.rest import Rest
 from connectors.builtin.rest_objects import RestObject
 from connectors.builtin.rest_options import RestOptions
 from connectors.builtin.rest_read import Reading
+from connectors.builtin.rest_write import Writing
+from connectors.builtin.salesforce_begun import Begun
 from connectors.builtin.salesforce_changes import EventLog, listened
 from connectors.builtin.salesforce_jobs import Jobs
 from connectors.builtin.salesforce_read import SalesforceReading
@@ -47,6 +49,11 @@ class Salesforce(Rest):
         """Return the parsed settings; raises `Misconfigured`, also for those that only Salesforce has."""
         SalesforceOptions.of(self.settings)
         return RestOptions.of(self.settings)
+
+    @cached_property
+    def begun(self) -> Begun:
+        """Return what is remembered of jobs that write."""
+        return Begun()
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of an object page by page: all, or what was changed, or what change events name."""
@@ -92,11 +99,13 @@ class Salesforce(Rest):
         """Write records: a change with many of them by a job, others side by side."""
         described, least = self._object(name), self.own.bulk_from
         jobs = Jobs(self.calls, name, "ingest", self.own.bulk_minutes)
-        bulk = Bulk(jobs, _entity(described), described, schema, self.own.external_ids.get(name, ""))
+        bulk = Bulk(jobs, _entity(described), described, schema, self.own.external_ids.get(name, ""), self.begun)
+        single = Writing(self.calls, described, schema, self.memory, fence)
+        large = [bool(least) and c.records.height >= least and bulk.fits(c) for c in changes]
         failures, keys = list[Failure](), list[pl.Series | None]()
-        for many, part in groupby(changes, lambda c: bool(least) and c.records.height >= least and bulk.fits(c)):
-            some = list(part)
-            result = bulk.write(some) if many else super().write(name, schema, some, None if keys else fence)
+        for many, part in groupby(zip(self.begun.begin(fence, large), changes, strict=True), lambda both: both[0]):
+            some = [change for _, change in part]
+            result = bulk.write(some, len(keys)) if many else single.write(some)
             failures += [replace(failure, change=failure.change + len(keys)) for failure in result.failures]
             keys += result.keys
         return WriteResult(tuple(failures), tuple(keys))

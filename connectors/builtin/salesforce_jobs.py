@@ -56,21 +56,39 @@ class Jobs:
         """Return what Salesforce says of a job."""
         return dict(self.calls.answer(self._request(f"/{job}")).value)
 
-    def ended(self, job: str) -> Mapping[str, Any]:
-        """Wait until a job has ended; return what Salesforce says of it."""
+    def ended(self, job: str, *, doubles: bool = False) -> Mapping[str, Any]:
+        """Wait until a job has ended; return what Salesforce says of it.
+
+        Args:
+            job: Its id.
+            doubles: Whether the same records would be there twice if they were given to another job.
+
+        Raises:
+            Fatal: It has not ended in time, and nobody may begin another one before it has.
+            Unavailable: It has not ended in time.
+        """
         wait, until = _FIRST_WAIT, self.minutes * 60.0
         while (told := self.told(job))["state"] not in _ENDED:
             if until <= 0:
-                raise Unavailable(
-                    msg("A job of the Bulk API has not ended after {minutes} minutes (job {job}).",
-                        minutes=self.minutes, job=job),
-                    msg("Look at Setup, Bulk Data Load Jobs. Allow more time in the connection's settings."),
-                    object_name=self.name,
-                )  # fmt: skip
+                raise self._late(job, doubles=doubles)
             time.sleep(wait)
             until -= wait
             wait = min(wait * 2, _LONGEST_WAIT)
         return told
+
+    def _late(self, job: str, *, doubles: bool) -> ConnectorError:
+        said = msg("A job of the Bulk API has not ended after {minutes} minutes (job {job}).",
+                   minutes=self.minutes, job=job)  # fmt: skip
+        if not doubles:
+            advice = msg("Look at Setup, Bulk Data Load Jobs. Allow more time in the connection's settings.")
+            return Unavailable(said, advice, object_name=self.name)
+        advice = msg(
+            "It may still create records: let it end before the rule runs again, or they are there twice. Look at "
+            "Setup, Bulk Data Load Jobs. Allow more time in the connection's settings, or give '{object}' an external "
+            "id there.",
+            object=self.name,
+        )
+        return Fatal(said, advice, object_name=self.name)
 
     def failed(self, job: str, told: Mapping[str, Any]) -> Fatal:
         """Return the error for a job that did not complete."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from connectors.builtin.rest_objects import RestObject
+from connectors.builtin.salesforce_begun import Begun, Place
 from connectors.builtin.salesforce_jobs import Jobs
 from connectors.casting import cast
 from connectors.errors import Fatal, Unavailable
@@ -38,6 +40,7 @@ class Bulk:
     described: RestObject
     schema: Schema
     external: str = ""
+    begun: Begun = field(default_factory=Begun)
 
     def fits(self, change: Change) -> bool:
         """Tell whether a job can hold the records of a change exactly."""
@@ -47,28 +50,33 @@ class Bulk:
         texts = (change.records[f.name] for f in fields if f.type is FieldType.TEXT)
         return not any((column == _NULL).any() for column in texts)
 
-    def write(self, changes: Sequence[Change]) -> WriteResult:
-        """Write changes one after the other; the records that Salesforce refuses are returned."""
+    def write(self, changes: Sequence[Change], first: int = 0) -> WriteResult:
+        """Write changes one after the other; the records that Salesforce refuses are returned.
+
+        Args:
+            changes: What is written.
+            first: The place of the first change in its chunk.
+        """
         failures, keys = list[Failure](), list[pl.Series | None]()
         for number, change in enumerate(changes):
-            refused, made = self._written(number, change)
-            failures += refused
+            refused, made = self._written(first + number, change)
+            failures += [Failure(number, row, why) for row, why in refused]
             kept = change.op is Op.CREATE and change.key in self.schema
             keys.append(pl.Series(change.key, made, self.schema[change.key].dtype) if kept else None)
         return WriteResult(tuple(failures), tuple(keys))
 
-    def _written(self, number: int, change: Change) -> tuple[list[Failure], list[Any]]:
+    def _written(self, number: int, change: Change) -> tuple[list[tuple[int, Message]], list[Any]]:
         names = [change.key] if change.op is Op.DELETE else self._names(change)
         header = [self.described.written.get(name, name) for name in names]
         rows = [tuple(map(self._text(change.op), row)) for row in change.records.select(names).iter_rows()]
-        failures, keys = list[Failure](), list[Any]([None] * len(rows))
+        failures, keys = list[tuple[int, Message]](), list[Any]([None] * len(rows))
         for start, content, count in contents(header, rows):
-            told = self._done(change, content, header)
-            for row, place in enumerate(range(start, start + count)):
-                key, refused = told(rows[place])
-                keys[place] = key
+            place = (number, start, hashlib.sha256(content).digest())
+            told = self._done(change, place, content, header)
+            for row in range(start, start + count):
+                keys[row], refused = told(rows[row])
                 if refused is not None:
-                    failures.append(Failure(number, start + row, refused))
+                    failures.append((row, refused))
         return failures, keys
 
     def _names(self, change: Change) -> list[str]:
@@ -80,9 +88,10 @@ class Bulk:
         empty = _NULL if op is Op.UPDATE else ""
         return lambda value: empty if value is None or value == "" else PLAIN.text(value) or ""
 
-    def _done(self, change: Change, content: bytes, header: Sequence[str]) -> Outcomes:
-        job = self._begun(self._asked(change, header), content)
-        told = self.jobs.ended(job)
+    def _done(self, change: Change, place: Place, content: bytes, header: Sequence[str]) -> Outcomes:
+        asked = self._asked(change, header)
+        job = self._waiting(place) or self._begun(asked, place, content)
+        told = self.jobs.ended(job, doubles=asked["operation"] == "insert")
         outcomes = Outcomes(header, self._key_of(change))
         for row in self.jobs.rows(job, "successfulResults"):
             outcomes.note(row, row.get("sf__Id") or None, None)
@@ -108,15 +117,24 @@ class Bulk:
         field = self.schema[change.key]
         return lambda text: None if text is None else cast(pl.Series(field.name, [text], pl.String), field)[0]
 
-    def _begun(self, asked: Mapping[str, str], content: bytes) -> str:
+    def _waiting(self, place: Place) -> str:
+        """Return the job that was given the same when the chunk was written before, empty where none has begun."""
+        job = self.begun.jobs.get(place, "")
+        if job and self.jobs.told(job)["state"] == "Open":
+            self.jobs.abort(job)
+            return ""
+        return job
+
+    def _begun(self, asked: Mapping[str, str], place: Place, content: bytes) -> str:
         """Return a job that has begun; one that certainly has not is given up for another."""
         for attempt in range(_BEGUN_ANEW):
-            job = self.jobs.make(**asked)
+            job = self.begun.jobs[place] = self.jobs.make(**asked)
             try:
                 self.jobs.upload(job, content)
             except Unavailable:
                 if self.jobs.told(job)["state"] != "Open":
                     return job
+                del self.begun.jobs[place]
                 self.jobs.abort(job)
                 if attempt + 1 == _BEGUN_ANEW:
                     raise

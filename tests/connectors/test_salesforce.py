@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,7 @@ from connectors.builtin.salesforce_changes import channel_of
 from connectors.builtin.salesforce_settings import question_of, quoted
 from connectors.errors import Fatal, Misconfigured, Unavailable
 from connectors.presets import filled, named
-from connectors.spi import Capture, Context, Cursor, Page, ReadRequest
+from connectors.spi import Capture, Context, Cursor, Fence, Page, ReadRequest
 from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
 from rules.schema import Change, FieldType, Op, Schema
 from tests.presets import salesforce
@@ -192,11 +193,15 @@ def opened(site: Site, org: Org | None = None, **more: Any) -> tuple[Org, Salesf
     return made, Salesforce({**defaults, **settings, "bulk_from": 2, **more}, HERE)
 
 
-def accounts(connector: Salesforce, *rows: Row, op: Op = Op.CREATE) -> Any:
+def accounts(connector: Salesforce, *rows: Row, op: Op = Op.CREATE, fence: Fence | None = None) -> Any:
     schema = connector.schema("Account")
+    return connector.write("Account", schema, [change_of(schema, rows, op)], fence)
+
+
+def change_of(schema: Schema, rows: Sequence[Row], op: Op = Op.CREATE) -> Change:
     names = {name: None for row in rows for name in row}
     frame = pl.DataFrame({n: pl.Series([r.get(n) for r in rows], dtype=schema[n].dtype, strict=False) for n in names})
-    return connector.write("Account", schema, [Change(op, "Id", frame)])
+    return Change(op, "Id", frame)
 
 
 def test_each_record_of_a_job_has_its_own_outcome(site: Site) -> None:
@@ -263,9 +268,13 @@ _NOTHING: Mapping[str, list[Row]] = {"successfulResults": [], "failedResults": [
 def test_jobs_that_do_not_end(site: Site, waits: list[float]) -> None:
     """After the minutes of the settings they are told of, and may be looked for later."""
     org, connector = opened(site, type("Slow", (salesforce.Salesforce,), {"polls": 10**9})(site.url), bulk_minutes=1)
-    with connector, pytest.raises(Unavailable, match="1 minutes"):
-        accounts(connector, {"Name": "A"}, {"Name": "B"})
-    assert 60 <= sum(waits) < 80
+    first, second = list(org.rows["Account"])[:2]
+    with connector:
+        with pytest.raises(Unavailable, match="1 minutes"):
+            accounts(connector, {"Id": first, "Phone": "1"}, {"Id": second, "Phone": "2"}, op=Op.UPDATE)
+        assert 60 <= sum(waits) < 80
+        with pytest.raises(Fatal, match=r"1 minutes .* before the rule runs again"):
+            accounts(connector, {"Name": "A"}, {"Name": "B"})
     failed = org._made({"query": "x", "rows": [], "fields": [], "state": "Failed", "errorMessage": "too long"})
     position = {"job": failed.body["id"], "locator": "", "skip": 0, "first": 1, "done": False}
     _, connector = opened(site, org)
@@ -306,6 +315,70 @@ def test_answers_that_get_lost_write_nothing_twice(
         assert not accounts(connector, {"Name": "A"}, {"Name": "B"}).failures
     assert len(org.rows["Account"]) == before + 2
     assert len(org.jobs) == jobs
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "jobs"),
+    [("GET", "", 1), ("GET", "/successfulResults/", 1), ("PATCH", "", 1), ("PUT", "/batches", 2)],
+)
+def test_a_chunk_that_is_written_again_waits_for_its_job(site: Site, method: str, end: str, jobs: int) -> None:
+    """No record is there twice when the service was away after a job had begun, and each has the key that it got."""
+    org, connector = opened(site)
+    answer, away, fence, rows = org.answer, [9], Fence("rule", 1, 7, 3), ({"Name": "A"}, {"Name": "B"})
+
+    def shaky(asked: Asked) -> Reply:
+        if "/jobs/ingest/" not in asked.path or not away[0]:
+            return answer(asked)
+        if away[0] == 9 and not (asked.method == method and asked.path.endswith(end)):
+            return answer(asked)
+        if away[0] == 9 and method == "PATCH":
+            answer(asked)
+        away[0] -= 1
+        return Reply("upstream error", 503, kind="text/plain")
+
+    org.answer = shaky  # type: ignore[method-assign]
+    before = len(org.rows["Account"])
+    with connector:
+        with pytest.raises(Unavailable):
+            accounts(connector, *rows, fence=fence)
+        away[0] = 0
+        assert connector.applied(fence) is None
+        result = accounts(connector, *rows, fence=fence)
+        assert [org.rows["Account"][key]["Name"] for key in result.keys[0]] == ["A", "B"]
+        assert (len(org.rows["Account"]), len(org.jobs)) == (before + 2, jobs)
+        assert not accounts(connector, *rows, fence=replace(fence, chunk=4)).failures
+        assert len(org.rows["Account"]) == before + 4
+
+
+def test_a_chunk_that_goes_both_ways_is_written_once(site: Site) -> None:
+    """Single records before and behind a job are known when the chunk is written again, also if less is left of it."""
+    org, connector = opened(site)
+    schema, fence = connector.schema("Account"), Fence("rule", 1, 7, 3)
+    ids = list(org.rows["Account"])[:2]
+    parts: list[tuple[Op, list[Row]]] = [
+        (Op.CREATE, [{"Name": "same"}]), (Op.CREATE, [{"Name": "A"}, {"Name": "B"}]), (Op.CREATE, [{"Name": "same"}]),
+        (Op.UPDATE, [{"Id": key, "Phone": "9"} for key in ids]), (Op.CREATE, [{"Name": "last"}]),
+    ]  # fmt: skip
+    answer, away = org.answer, [True]
+
+    def shaky(asked: Asked) -> Reply:
+        if away[0] and asked.method == "POST" and b"last" in asked.body:
+            return Reply("upstream error", 503, kind="text/plain")
+        return answer(asked)
+
+    org.answer = shaky  # type: ignore[method-assign]
+    before = len(org.rows["Account"])
+    with connector:
+        with pytest.raises(Unavailable):
+            connector.write("Account", schema, [change_of(schema, rows, op) for op, rows in parts], fence)
+        away[0] = False
+        parts[3] = (Op.UPDATE, parts[3][1][:1])
+        result = connector.write("Account", schema, [change_of(schema, rows, op) for op, rows in parts], fence)
+    names = [[org.rows["Account"][k]["Name"] for k in made] for made in result.keys if made is not None]
+    assert names == [["same"], ["A", "B"], ["same"], ["last"]]
+    assert len({key for made in result.keys if made is not None for key in made}) == 5
+    assert len(org.rows["Account"]) == before + 5
+    assert len([job for job in org.jobs.values() if job["operation"] == "insert"]) == 1
 
 
 def test_a_refused_upload_is_an_error(site: Site) -> None:
