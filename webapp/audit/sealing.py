@@ -6,32 +6,30 @@ done nothing. Several sealers do no harm: the head moves only for the one who kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from rules.text import Message, msg
+from rules.text import msg
+from webapp.audit import marks
 from webapp.audit.canonical import document, leaf_of
-from webapp.audit.keys import public_keys
+from webapp.audit.keys import chained, lines
+from webapp.audit.marks import Mark, SealBroken
 from webapp.audit.merkle import Frontier
 from webapp.audit.models import audit_checkpoint, audit_event, audit_head, audit_leaf, audit_node
-from webapp.audit.notes import BadNote, Checkpoint, PublicKey, Signer, checkpoint, sign
+from webapp.audit.notes import BadNote, Checkpoint, PublicKey, Signer, checkpoint, opened, sign
+from webapp.audit.stored_tree import snapshot, stored_tree
 from webapp.extensions import House
+
+__all__ = ["BATCH", "PATIENCE", "Head", "SealBroken", "head", "pending", "seal", "seal_all", "unsealed"]
 
 BATCH = 1000
 PATIENCE = timedelta(seconds=60)
 """How long a transaction on PostgreSQL may hold the id of an event before it has a transaction number of its own."""
-
-
-class SealBroken(Exception):
-    """What is sealed already does not fit its last checkpoint, so nothing is sealed on top of it."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -68,29 +66,43 @@ def seal(house: House, signer: Signer, limit: int = BATCH) -> int:
     """Seal at most `limit` events and return how many; 0 where there are none, or another sealer was faster.
 
     Raises:
-        SealBroken: The tree does not fit its last checkpoint.
+        SealBroken: The tree does not fit its last checkpoint, or what this machine has seen of it.
     """
-    with house.db.read() as tx:
+    path = marks.place(house)
+    mark = marks.read(path)  # before the head: others may move both meanwhile
+    with snapshot(house) as tx:
         before = head(tx)
         events = pending(tx, before, limit)
-        if not events:
+        if not events and before.size == (mark.said.size if mark else 0):
             return 0
-        tree = _trusted(tx, before, signer)
+        tree, last = _trusted(tx, before, signer, mark, path)
         horizon = _horizon(tx)
+    if last and (mark is None or mark.said.size < before.size):
+        marks.write(path, last)
+    if not events:
+        return 0
     leaves = [leaf_of(document(event)) for event in events]
     nodes = [node for leaf in leaves for node in tree.append(leaf)]
     now = house.clock()
     note = sign(Checkpoint(signer.name, tree.size, tree.root(), now).text, signer)
-    moved = {"size": tree.size, "edge": tree.dump(), **_settled(before, events, horizon, now)}
+    moved = {
+        "size": tree.size,
+        "edge": tree.dump(),
+        **_settled(before, events, horizon, now, full=len(events) >= limit),
+    }
     sealed = _Sealed(tuple(event.id for event in events), tuple(leaves), tuple(nodes), note, now)
     try:
         with house.db.begin() as tx:
-            return len(events) if _move(tx, before, moved) and _store(tx, before.size, sealed) else 0
+            if not _move(tx, before, moved):
+                return 0
+            _store(tx, before.size, sealed)
     except sa.exc.IntegrityError:
         with house.db.read() as tx:
             if head(tx).size == before.size:  # nobody was faster: the tables do not fit their head
                 raise
         return 0
+    marks.write(path, Mark(signer.public, note))
+    return len(events)
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ class _Sealed:
     at: datetime
 
 
-def _store(tx: sa.Connection, start: int, new: _Sealed) -> bool:
+def _store(tx: sa.Connection, start: int, new: _Sealed) -> None:
     leaves = [
         {"seq": seq, "event_id": id_, "hash": leaf}
         for seq, (id_, leaf) in enumerate(zip(new.ids, new.leaves, strict=True), start)
@@ -111,7 +123,6 @@ def _store(tx: sa.Connection, start: int, new: _Sealed) -> bool:
     if new.nodes:
         tx.execute(sa.insert(audit_node), [{"level": level, "no": no, "hash": own} for level, no, own in new.nodes])
     tx.execute(sa.insert(audit_checkpoint).values(size=start + len(leaves), at=new.at, note=new.note))
-    return True
 
 
 def seal_all(house: House, signer: Signer) -> int:
@@ -122,27 +133,40 @@ def seal_all(house: House, signer: Signer) -> int:
     return done
 
 
-def _trusted(tx: sa.Connection, before: Head, signer: Signer) -> Frontier:
-    """Return the tree's edge once it has been found to be what the last checkpoint says."""
+def _trusted(
+    tx: sa.Connection, before: Head, signer: Signer, mark: Mark | None, path: Path
+) -> tuple[Frontier, Mark | None]:
+    """Return the tree's edge and its checkpoint once they fit each other and what this machine has seen."""
     # not the newest one: another sealer may have gone on since the head was read
-    last = tx.scalar(sa.select(audit_checkpoint.c.note).where(audit_checkpoint.c.size == before.size))
+    note = tx.scalar(sa.select(audit_checkpoint.c.note).where(audit_checkpoint.c.size == before.size))
     try:
+        keys = _known(tx, signer)
         tree = Frontier.load(before.size, before.edge)
-        if last is not None:
-            said = checkpoint(last, _known(tx, signer))
-            if (said.size, said.root) != (tree.size, tree.root()):
-                raise BadNote("the last checkpoint says otherwise")
-        elif tree.size:
-            raise BadNote("there is no checkpoint")
+        last = _signed(note, tree, keys) if tree.size else None
     except ValueError as error:
         raise SealBroken(
             msg("The seal of the audit log was altered: {why}. Run: syncline audit verify", why=str(error))
         ) from None
-    return tree
+    if mark is not None:
+        marks.hold(path, mark, tree, stored_tree(tx), keys)
+    return tree, last
+
+
+def _signed(note: str | None, tree: Frontier, keys: Collection[PublicKey]) -> Mark:
+    if note is None:
+        raise BadNote("there is no checkpoint")
+    said = checkpoint(note, keys)
+    if (said.size, said.root) != (tree.size, tree.root()):
+        raise BadNote("the last checkpoint says otherwise")
+    return Mark(opened(note, keys)[1][0], note)
 
 
 def _known(tx: sa.Connection, signer: Signer) -> list[PublicKey]:
-    return [signer.public, *public_keys(tx)]
+    """Return the keys of the log; a key that no other vouches for is none."""
+    keys = chained(lines(tx))
+    if signer.public not in keys:
+        raise BadNote("the signing key is not one of its keys")
+    return keys
 
 
 def _move(tx: sa.Connection, before: Head, moved: dict[str, Any]) -> bool:
@@ -169,15 +193,22 @@ def _horizon(tx: sa.Connection) -> tuple[int, int] | None:
     return int(oldest), int(following)
 
 
-def _settled(before: Head, events: Sequence[Any], horizon: tuple[int, int] | None, now: datetime) -> dict[str, Any]:
+def _settled(
+    before: Head, events: Sequence[Any], horizon: tuple[int, int] | None, now: datetime, *, full: bool
+) -> dict[str, Any]:
     """Return up to where ids are settled: on PostgreSQL a smaller id may be committed after a larger one."""
-    last = max(before.settled, events[-1].id)
+    taken = events[-1].id
+    last = max(before.settled, taken)
     if horizon is None:
         return {"settled": last}
     oldest, following = horizon
     mark = {"mark_id": last, "mark_xid": following, "mark_at": now}
     if before.mark_id is None or before.mark_xid is None or before.mark_at is None:
         return mark
+    if before.mark_xid > following:  # the database was moved into a cluster that counts from the beginning
+        return mark
     if oldest >= before.mark_xid and now - before.mark_at >= PATIENCE:
-        return {"settled": max(before.settled, before.mark_id), **mark}
+        # events behind a full batch wait, also where their ids are settled
+        settled = min(before.mark_id, taken) if full else before.mark_id
+        return {"settled": max(before.settled, settled), **mark}
     return {}

@@ -9,7 +9,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from webapp.audit import keys
+from webapp.audit import keys, marks
 from webapp.audit.notes import Signer
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -27,7 +27,7 @@ def origin(house: House) -> str:
 
 
 def signer(house: House) -> Signer:
-    """Return the key that signs now; the first one is made at first use. Raises `VaultError`."""
+    """Return the key that signs now; the first one is made at first use. Raises `VaultError`, `SealBroken`."""
     name = origin(house)
     with house.db.read() as tx:
         found = _current(house, tx, name)
@@ -48,6 +48,10 @@ def renew(house: House, actor: Actor) -> keys.KeyLine:
     ring = vault.keyring(house)
     with house.db.begin() as tx:
         known = keys.lines(tx)
+        if (
+            not known and marks.read(marks.place(house)) is not None
+        ):  # a new first key would sign what was put in its place
+            raise marks.unknown(marks.place(house))
         last = _current(house, tx, name)
         line = keys.add(tx, fresh, last, at)
         seed = base64.b64encode(fresh.private.private_bytes_raw()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from webapp.audit import keys, sealing
 from webapp.audit.canonical import FIELDS, document
 from webapp.audit.merkle import Tree
-from webapp.audit.models import audit_checkpoint, audit_event, audit_leaf, audit_node
+from webapp.audit.models import audit_checkpoint, audit_event, audit_leaf
+from webapp.audit.stored_tree import snapshot, stored_tree
 from webapp.audit.verification import Entry
 from webapp.extensions import House
 
@@ -21,11 +22,7 @@ FETCH = 2000
 @contextmanager
 def opened(house: House) -> Iterator[StoredLog]:
     """Open the log as it is at one moment, while sealing goes on."""
-    if house.db.is_sqlite:  # a transaction sees what it saw first anyway
-        with house.db.read() as tx:
-            yield StoredLog(tx)
-        return
-    with house.db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
+    with snapshot(house) as tx:
         yield StoredLog(tx)
 
 
@@ -75,15 +72,7 @@ class StoredLog:
 
     def tree(self) -> Tree:
         """Return the tree, which gives proofs."""
-        return Tree(self._hashes)
-
-    def _hashes(self, level: int, start: int, count: int) -> Sequence[bytes]:
-        if level == 0:
-            column, query = audit_leaf.c.seq, sa.select(audit_leaf.c.hash)
-        else:
-            column, query = audit_node.c.no, sa.select(audit_node.c.hash).where(audit_node.c.level == level)
-        found = self.tx.scalars(query.where(column >= start, column < start + count).order_by(column))
-        return [bytes(own) for own in found]
+        return stored_tree(self.tx)
 
     def _stream(self, query: sa.Select[Any]) -> Iterator[Any]:
         yield from self.tx.execution_options(yield_per=FETCH).execute(query)
