@@ -44,6 +44,14 @@ class Stored:
     received: str = ""
     change: int | None = None
     raw: bytes = field(default=b"", repr=False)
+    lacks: str = ""
+    """What the server was asked for and has not given, empty where it has given all."""
+
+    def check(self) -> None:
+        """Refuse a mail of which only a part was given; raises `RecordRejected`."""
+        if self.lacks:
+            raise RecordRejected(msg("The mail server gives only a part of the mail: {item} is missing.",
+                                     item=self.lacks))  # fmt: skip
 
     @cached_property
     def mail(self) -> Mail:
@@ -201,6 +209,7 @@ class Rows:
         good, cells, bad = list[Stored](), list[list[str | None]](), list[Reject]()
         for stored in mails:
             try:
+                stored.check()
                 cells.append([column.value(stored, self.content) for column in self.columns])
                 good.append(stored)
             except RecordRejected as error:

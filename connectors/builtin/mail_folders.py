@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,13 +101,45 @@ class Folders:
         return sorted({int(part) for row in rows for part in row if isinstance(part, bytes)})
 
     def fetch(self, numbers: Sequence[int], *items: bytes) -> Iterator[dict[str, Any]]:
-        """Yield what is asked for of mails: by the names of the items in capitals; those that are gone are left out."""
-        for start in range(0, len(numbers), _AT_ONCE):
-            part = numbers[start : start + _AT_ONCE]
-            wanted = set(part)
-            yield from self._fetched(wanted, number_set(part), items)
+        """Yield what is asked for of mails: by the names of the items in capitals; those that are gone are left out.
 
-    def _fetched(self, wanted: set[int], numbers: bytes, items: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        What the server gives in parts is put together; a mail of which it never gives all comes last, and lacks it.
+
+        Raises:
+            Unavailable: A mail is there, and nothing of it is given.
+        """
+        for start in range(0, len(numbers), _AT_ONCE):
+            yield from self._fetched({*numbers[start : start + _AT_ONCE]}, items)
+
+    def _fetched(self, wanted: set[int], items: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        begun: dict[int, dict[str, Any]] = {}
+        names = names_of(items)
+        for told in self._rows(number_set([*wanted]), items):
+            number = int(told.get("UID") or 0)
+            if number not in wanted:  # nobody asked for it, or it was given already
+                continue
+            held = begun.setdefault(number, {})
+            held |= {name: value for name, value in told.items() if value is not None or name != "BODY"}
+            if held.keys() >= names:
+                wanted.remove(number)
+                yield begun.pop(number)
+        if wanted:
+            yield from self._doubtful(wanted, begun)
+
+    def _doubtful(self, wanted: set[int], begun: dict[int, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the parts of mails that are there, and no mail that is gone."""
+        self.imap.ask(b"NOOP")  # behind it the server does not count any more what others have deleted
+        there = wanted.intersection(self.search(b"UID", number_set([*wanted])))
+        if there - begun.keys():
+            name = "-" if self._open is None else self._open.name
+            raise Unavailable(
+                msg("The mail server does not give the mail {number} of '{name}', which is there.",
+                    number=min(there - begun.keys()), name=name),
+                msg("Try again later; if it happens always, ask the operator of the mail server."), object_name=name,
+            )  # fmt: skip
+        yield from (begun[number] for number in sorted(there))
+
+    def _rows(self, numbers: bytes, items: Sequence[bytes]) -> Iterator[dict[str, Any]]:
         stream = self.imap.stream(b"UID", b"FETCH", numbers, b"(UID " + b" ".join(items) + b")")
         while True:
             try:
@@ -117,9 +149,7 @@ class Folders:
                     raise self.imap.refused(end.value) from None
                 return
             if len(row) == 3 and row[1].upper() == b"FETCH" and isinstance(row[2], list):
-                told = _pairs(row[2])
-                if int(told.get("UID") or 0) in wanted and len(told) > len(items):
-                    yield told
+                yield _pairs(row[2])
 
     def store(self, number: int, sign: str, flags: Sequence[str], name: str) -> None:
         """Add flags to a mail (`+`) or take them away (`-`)."""
@@ -202,6 +232,11 @@ class Folders:
             msg("There is no folder '{name}', or it cannot be opened: {said}.", name=name, said=answered.said),
             msg("Choose another folder, or give the user the right to it."), object_name=name,
         )  # fmt: skip
+
+
+def names_of(items: Iterable[bytes]) -> frozenset[str]:
+    """Return what the server calls items that it is asked for."""
+    return frozenset(item.partition(b"[")[0].removesuffix(b".PEEK").decode("ascii") for item in items)
 
 
 def number_set(numbers: Sequence[int]) -> bytes:

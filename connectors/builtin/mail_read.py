@@ -21,7 +21,7 @@ from connectors.builtin.mail_columns import (
     received_of,
     rejected,
 )
-from connectors.builtin.mail_folders import Folders, Opened, number_set
+from connectors.builtin.mail_folders import Folders, Opened, names_of, number_set
 from connectors.builtin.mail_imap import Part as Part_
 from connectors.builtin.mail_imap import quoted
 from connectors.builtin.mail_options import MEGABYTE
@@ -115,13 +115,16 @@ class Reading:
         numbers = [(numbers_of(key) or (0, 0))[1] for key in order]
         rejects, empty = list(page.rejects), True
         for stored, bad in self.batches(numbers):
-            empty = False
-            made = self.rows.page(sorted(stored, key=lambda s: order[s.key]))
-            last = max(order[key] for key in [*(s.key for s in stored), *(self._key(n) for n, _ in bad)])
-            ends = {n: PLAIN.text(page.records[f][last]) for n, f in (("value", cursor.field), ("tie", cursor.tie))}
+            made = self.rows.page(stored)
             rejects += [*(reject for _, reject in bad), *made.rejects]
+            given = [order[key] for key in (*(s.key for s in stored), *(self._key(n) for n, _ in bad))]
+            if not given:  # all of them are gone meanwhile
+                continue
+            ends = {
+                n: PLAIN.text(page.records[f][max(given)]) for n, f in (("value", cursor.field), ("tie", cursor.tie))
+            }
             yield replace(made, position=ends, rejects=tuple(rejects))
-            rejects = []
+            empty, rejects = False, []
         if empty:
             yield Page(self.request.schema.empty(), page.position, tuple(rejects))
 
@@ -209,15 +212,16 @@ class Scan:
                 yield replace(page, rejects=(*(reject for _, reject in bad), *page.rejects))
 
     def mails(self, numbers: Sequence[int]) -> Iterator[tuple[list[Stored], list[tuple[int, Reject]]]]:
-        """Yield mails in the order of arrival, and those that are too large; in parts that the memory has room for."""
+        """Yield mails in the order of the numbers, and those that are too large; in parts that memory has room for."""
         if self.rows.part is not Part.WHOLE:
-            yield sorted(self._fetched(numbers, self._text()), key=lambda s: s.number), []
+            yield self._sorted(numbers, self._text()), []
             return
         small, large = list[int](), list[tuple[int, Reject]]()
         room = _ROOM
-        for stored in sorted(self._fetched(numbers, ()), key=lambda s: s.number):
-            if stored.size > self.subject.largest:
-                large.append((stored.number, rejected(stored, self._too_large(stored))))
+        for stored in self._sorted(numbers, ()):
+            problem = self._problem(stored)
+            if problem is not None:
+                large.append((stored.number, rejected(stored, problem)))
                 continue
             if small and stored.size > room:
                 yield self.whole(small), large
@@ -228,8 +232,13 @@ class Scan:
             yield self.whole(small), large
 
     def whole(self, numbers: Sequence[int]) -> list[Stored]:
-        """Return mails with all of their text."""
-        return sorted(self._fetched(numbers, (b"BODY.PEEK[]",)), key=lambda s: s.number)
+        """Return mails with all of their text, in the order of the numbers."""
+        return self._sorted(numbers, (b"BODY.PEEK[]",))
+
+    def _sorted(self, numbers: Sequence[int], text: Iterable[bytes]) -> list[Stored]:
+        # the server gives them in an order of its own; a position must not run ahead of what was given
+        order = {number: place for place, number in enumerate(numbers)}
+        return sorted(self._fetched(numbers, text), key=lambda stored: order[stored.number])
 
     def _text(self) -> tuple[bytes, ...]:
         if self.rows.part is Part.OUTSIDE:
@@ -238,6 +247,7 @@ class Scan:
 
     def _fetched(self, numbers: Sequence[int], text: Iterable[bytes]) -> Iterator[Stored]:
         items = [b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", *([b"MODSEQ"] if self.opened.changes else []), *text]
+        names = names_of(items)
         self.folders.use(self.opened)
         for told in self.folders.fetch(numbers, *items):
             change = told.get("MODSEQ")
@@ -245,9 +255,17 @@ class Scan:
                 self.opened.name, self.opened.validity, int(told["UID"]), int(told.get("RFC822.SIZE") or 0),
                 tuple(flag.decode("latin-1") for flag in told.get("FLAGS") or ()),
                 received_of(told.get("INTERNALDATE")), int(change[0]) if change else None, told.get("BODY") or b"",
+                ", ".join(sorted(names - told.keys())),
             )  # fmt: skip
 
-    def _too_large(self, stored: Stored) -> RecordRejected:
+    def _problem(self, stored: Stored) -> RecordRejected | None:
+        """Return why a mail cannot be read, as far as that is known without its text."""
+        try:
+            stored.check()
+        except RecordRejected as error:
+            return error
+        if stored.size <= self.subject.largest:
+            return None
         return RecordRejected(
             msg("The mail has {size} MB, which is more than the {most} MB of the connection's settings.",
                 size=-(-stored.size // MEGABYTE), most=self.subject.largest // MEGABYTE)

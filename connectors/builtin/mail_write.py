@@ -157,6 +157,7 @@ class Writing:
         stored = next(iter(scan.whole([target.number])), None)
         if stored is None:
             raise RecordRejected(msg("The folder has no such mail any more."), field=key)
+        stored.check()
         raw = with_headers(stored.raw, headers)
         flags = [flag for flag in stored.flags if flag.lower() != "\\recent"]
         received = _received(dt.datetime.fromisoformat(stored.received)) if stored.received else None
@@ -175,7 +176,7 @@ class Writing:
             self.folders.move(number, self.subject.name, str(target))
 
     def _name(self, number: int, wanted: list[str]) -> None:
-        told = next(iter(self.folders.fetch([number], b"FLAGS")), {})
+        told = next(iter([*self.folders.fetch([number], b"FLAGS")]), {})
         held = {flag.decode("latin-1") for flag in told.get("FLAGS") or () if not flag.startswith(b"\\")}
         self.folders.store(number, "-", sorted(held - {*wanted}), self.subject.name)
         self.folders.store(number, "+", sorted({*wanted} - held), self.subject.name)

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,52 @@ def test_new_mails_are_put_into_a_folder(server: Imap) -> None:
         assert "key" in told(change(mailbox, "work", Op.UPDATE, "key", {"key": found["key"][0], "X-A": "b"}))[0]
 
 
+@pytest.mark.parametrize("field", ["changed", "received"])
+def test_a_lost_connection_loses_no_mail(server: Imap, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    """A read that goes on behind any page gives all the rest, however the mails lie in their folder."""
+    server.fill("work", [])
+    with server.session() as session:
+        for n in range(6):
+            text = WHOLE.format(n=n).encode() + b"x" * (2_000_000 if n == 4 else 100)
+            session.append("work", "", f'"{(n * 5) % 6 + 1:02d}-Jan-2024 10:00:00 +0000"', text)
+    monkeypatch.setattr(mail_read, "_ROOM", 500)
+    with opened(server, largest=1) as mailbox:
+        keys = records_of(mailbox, "key")
+        for n in (3, 0, 5, 1, 4, 2):
+            change(mailbox, "work", Op.UPDATE, "key", {"key": keys[n], "seen": True})
+        schema = mailbox.schema("work").select((field, "key", "subject", "text"))
+        read = ReadRequest("work", schema, Cursor(field, "key"))
+        pages = list(mailbox.read(read))
+        given = [[*p.records["subject"], *(r.place for r in p.rejects)] for p in pages]
+        expected = ["s3", "s0", "s5", "s1", "s2"] if field == "changed" else ["s0", "s5", "s3", "s2", "s1"]
+        assert [s for p in pages for s in p.records["subject"]] == expected
+        assert sum(map(len, given)) == 6
+        assert len(pages) > 2
+        for number, page in enumerate(pages):
+            rest = list(mailbox.read(replace(read, after=page.position)))
+            again = [[*p.records["subject"], *(r.place for r in p.rejects)] for p in rest]
+            assert [s for part in again for s in part] == [s for part in given[number + 1 :] for s in part]
+
+
+def records_of(mailbox: Mailbox, field: str) -> list[Any]:
+    schema = mailbox.schema("work").select((field,))
+    return [value for page in mailbox.read(ReadRequest("work", schema)) for value in page.records[field]]
+
+
+def test_mails_that_go_while_they_are_read(server: Imap) -> None:
+    """Mails that are deleted between the look at all and the reading are left out; the read goes on behind them."""
+    fill(server, "work", 4)
+    with opened(server) as mailbox:
+        schema = mailbox.schema("work").select(("key", "subject", "received"))
+        keys = records_of(mailbox, "key")
+        pages = mailbox.read(ReadRequest("work", schema, Cursor("received", "key"), page_size=1))
+        assert next(pages).records["subject"].to_list() == ["s0"]
+        with opened(server) as other:
+            for key in keys[1:3]:
+                assert told(change(other, "work", Op.DELETE, "key", {"key": key})) == []
+        assert [s for page in pages for s in page.records["subject"]] == ["s3"]
+
+
 def test_large_mails_are_put_aside(server: Imap, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mail that is too large is told with its key while the others arrive; the memory has room for some at a time."""
     monkeypatch.setattr(mail_read, "_ROOM", 150)
@@ -371,6 +418,57 @@ def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.
             mailbox.objects()
 
 
+def fetched(said: str) -> str:
+    parts = said.replace("ALL", 'INTERNALDATE "" RFC822.SIZE 9').split("; ")
+    return "".join(f"* 1 FETCH ({part})\r\n" for part in parts if part) + "{tag} OK"
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "found"),
+    [
+        ('UID 1 FLAGS (); UID 1 ALL BODY[] "X: a"', "1", "a"),
+        ('UID 1 FLAGS () ALL BODY[] "X: a"; UID 1 FLAGS () ALL BODY[] "X: b"', "1", "a"),
+        ('FLAGS (); UID 1 ALL FLAGS () BODY[] "X: a"', "1", "a"),
+        ("UID 1 FLAGS () ALL BODY[] NIL", "1", "BODY is missing"),
+        ('UID 1 ALL BODY[] "X: a"', "1", "FLAGS is missing"),
+        ("UID 1 FLAGS () ALL BODY[] NIL", "", None),
+        ("", "", None),
+        ("", "1", Unavailable),
+    ],
+)
+def test_each_mail_arrives_once_and_whole(said: str, there: str, found: str | type[Unavailable] | None) -> None:
+    """Answers in parts are put together, repeated ones count once; what is there and not given is never left out."""
+    answers = {"UID SEARCH UID 1:*": "* SEARCH 1\r\n{tag} OK", "UID SEARCH UID 1": f"* SEARCH {there}\r\n{{tag}} OK",
+               "UID FETCH": fetched(said)}  # fmt: skip
+    whole = [{"name": "id", "header": "X"}, {"name": "text"}]
+    with scripted(**answers) as (port, _):
+        for fields in (whole[:1], whole):
+            described = {"name": "INBOX", "key": "id", "fields": fields}
+            mailbox = opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", objects=[described])
+            with mailbox:
+                if found is Unavailable:
+                    with pytest.raises(Unavailable, match="the mail 1 of 'INBOX'"):
+                        records(mailbox, "INBOX")
+                    continue
+                (page,) = mailbox.read(ReadRequest("INBOX", mailbox.schema("INBOX")))
+                arrived = [*page.records["id"], *(str(r.message).partition(": ")[2][:-1] for r in page.rejects)]
+                assert arrived == ([] if found is None else [found])
+
+
+def test_a_mail_that_is_not_given_is_not_replaced() -> None:
+    """A mail whose text the server does not give keeps its place: nothing is put there instead."""
+    answers = {
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 UIDPLUS\r\n{tag} OK",
+        "UID FETCH": fetched('UID 1 FLAGS () ALL BODY[] "X: 1"'),
+        "UID FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])": fetched("UID 1 FLAGS () ALL BODY[] NIL"),
+    }
+    described = {"name": "INBOX", "key": "id", "fields": [{"name": "id", "header": "X"}, {"name": "b", "header": "Y"}]}
+    with scripted(**answers) as (port, asked):
+        with opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", objects=[described]) as mailbox:
+            assert "only a part" in told(change(mailbox, "INBOX", Op.UPDATE, "id", {"id": "1", "b": "x"}))[0]
+        assert not any("APPEND" in line or "EXPUNGE" in line for line in asked)
+
+
 def test_servers_that_can_less() -> None:
     """Without CONDSTORE, MOVE, UIDPLUS and PLAIN the rest works; what would delete other mails is not done."""
     frame = {"key": "0000000007-0000000001"}
@@ -409,6 +507,7 @@ def test_servers_that_can_less() -> None:
     gone = {
         "CAPABILITY": "* CAPABILITY IMAP4rev1 UIDPLUS\r\n{tag} OK",
         "UID FETCH": '* 1 FETCH (UID 1 FLAGS () INTERNALDATE "" RFC822.SIZE 9 BODY[] "X: 1")\r\n{tag} OK',
+        "UID SEARCH UID 1": "* SEARCH\r\n{tag} OK",
         "UID FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])": (
             "* 9 FETCH (UID 9 FLAGS () X NIL Y NIL Z NIL)\r\n{tag} OK"
         ),
