@@ -171,7 +171,7 @@ def folded(line: str) -> str:
 def _raw_lines(text: str) -> Iterator[str]:
     """Yield the lines as they are written, those that go on together."""
     waiting = ""
-    for line in text.splitlines(keepends=True) if "\r\n" not in text else re.findall(r"[^\n]*\n|[^\n]+$", text):
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):  # str.splitlines cuts at characters that a text may hold
         if line.startswith((" ", "\t")) and waiting:
             waiting += line
             continue

@@ -77,6 +77,16 @@ def test_what_is_no_entry_is_told(text: str) -> None:
         parsed(text)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_only_line_feeds_end_a_line(mark: str, end: str) -> None:
+    """Other characters that part lines elsewhere stand in a value like any other."""
+    text = end.join(["BEGIN:VCARD", f"NOTE:a{mark}b:c", f" d{mark}", "END:VCARD", ""])
+    found = parsed(text)
+    assert [line.text for line in found.lines] == [f"a{mark}b:cd{mark}"]
+    assert found.written().replace("\r\n", end) == text
+
+
 def test_lines_of_all_programs_are_read() -> None:
     """Bare line feeds, folded lines, old parameters without a name and empty lines are read, and written again."""
     text = 'BEGIN:VCARD\nTEL;HOME;type="CELL",pref:1\n\nNOTE:a\n  b\nEND:VCARD'
