@@ -3,7 +3,8 @@
 They are certain for two kinds of statements, by what the manual promises of `innodb_autoinc_lock_mode`
 (https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html): an `INSERT` of rows that stand in the
 statement has numbers without gaps in any mode; a load has them in the modes 0 and 1, as it keeps all others from
-getting any until it ends. A trigger may give other numbers, so they are looked for afterwards.
+getting any until it ends. A trigger may give other numbers, and it may be made at any time, so they are looked for
+afterwards in either case.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ import sqlalchemy as sa
 from connectors.builtin.database_types import Table
 
 _ROWS, _BYTES = 400, 500_000
-_KNOWN = "syncline numbers"
-"""Noted of a connection: how tables give numbers."""
 _HOW = sa.text("""
 SELECT @@innodb_autoinc_lock_mode AS mode, @@auto_increment_increment AS step
 FROM information_schema.tables
@@ -47,11 +46,8 @@ def how(connection: sa.Connection, table: Table, key: str) -> How | None:
     column = table.by_name[key]
     if table.kind != "table" or table.key != (key,) or not column.field.generated or column.computed:
         return None
-    known: dict[str, How | None] = connection.info.setdefault(_KNOWN, {})
-    if table.name not in known:
-        row = connection.execute(_HOW, {"name": table.name}).first()
-        known[table.name] = How(int(row.step), int(row.mode) <= _HELD) if row else None
-    return known[table.name]
+    row = connection.execute(_HOW, {"name": table.name}).first()
+    return How(int(row.step), int(row.mode) <= _HELD) if row else None
 
 
 def loaded(connection: sa.Connection, table: str, key: str, step: int, count: int) -> range | None:
@@ -66,17 +62,22 @@ def loaded(connection: sa.Connection, table: str, key: str, step: int, count: in
     """
     first = int(connection.exec_driver_sql("SELECT LAST_INSERT_ID()").scalar_one())
     numbers = range(first, first + count * step, step)
+    return numbers if _there(connection, table, key, numbers) else None
+
+
+def _there(connection: sa.Connection, table: str, key: str, numbers: range) -> bool:
+    """Tell whether all of the numbers are in the table."""
     there = connection.exec_driver_sql(
         f"SELECT count(*) FROM {table} WHERE {key} BETWEEN %s AND %s AND ({key} - %s) %% %s = 0",  # noqa: S608 - quoted names
-        (first, numbers[-1], first, step),
+        (numbers[0], numbers[-1], numbers[0], numbers.step),
     )
-    return numbers if there.scalar_one() == count else None
+    return bool(there.scalar_one() == len(numbers))
 
 
 def inserted(
-    connection: sa.Connection, table: str, records: pl.DataFrame, parameters: Parameters, step: int
-) -> list[int]:
-    """Insert records by statements of some hundred rows, and return their numbers."""
+    connection: sa.Connection, table: str, key: str, records: pl.DataFrame, parameters: Parameters, step: int
+) -> list[int] | None:
+    """Insert records by statements of some hundred rows, and return their numbers; None where they have others."""
     quote = connection.dialect.identifier_preparer.quote
     names = ", ".join(map(quote, records.columns))
     row = f"({', '.join(['%s'] * records.width)})"
@@ -87,7 +88,10 @@ def inserted(
             f"INSERT INTO {table} ({names}) VALUES {', '.join([row] * part.height)}",  # noqa: S608 - quoted names
             tuple(itertools.chain.from_iterable(values)),
         )
-        made += range(done.lastrowid, done.lastrowid + part.height * step, step)
+        numbers = range(done.lastrowid, done.lastrowid + part.height * step, step)
+        if not _there(connection, table, key, numbers):
+            return None
+        made += numbers
     return made
 
 

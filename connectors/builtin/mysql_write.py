@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -52,14 +53,21 @@ class MySQLLoader(RowLoader):
 
     def create_with_keys(self, records: pl.DataFrame, key: str) -> Sequence[Any]:
         """Insert many records at once where their numbers are certain."""
-        how = mysql_numbers.how(self.connection, self.table, key) if records.height > 1 and records.width else None
-        if how is None:
-            return super().create_with_keys(records, key)
-        found = self._loaded_with_keys(records, key, how.step) if how.loads else None
-        if found is not None:
-            return found
-        table = self.connection.dialect.identifier_preparer.quote(self.table.name)
-        return mysql_numbers.inserted(self.connection, table, records, self._values, how.step)
+        how = self._how if records.height > 1 and records.width and self._key == key else None
+        found = None if how is None else self._numbered(records, key, how)
+        return super().create_with_keys(records, key) if found is None else found
+
+    def _numbered(self, records: pl.DataFrame, key: str, how: mysql_numbers.How) -> Sequence[int] | None:
+        """Insert records and return their numbers; None where these are not certain, and then nothing is done."""
+        loaded = self._loaded_with_keys(records, key, how.step) if how.loads else None
+        if loaded is not None:
+            return loaded
+        table, column = map(self.connection.dialect.identifier_preparer.quote, (self.table.name, key))
+        with self.connection.begin_nested() as savepoint:
+            made = mysql_numbers.inserted(self.connection, table, column, records, self._values, how.step)
+            if made is None:
+                savepoint.rollback()
+        return made
 
     def _loaded_with_keys(self, records: pl.DataFrame, key: str, step: int) -> range | None:
         """Load records and return their numbers; None where they are not all loaded."""
@@ -151,6 +159,11 @@ class MySQLLoader(RowLoader):
             return None
         stage = Stage(self.connection, self.table, key)
         return stage if stage.put(records) else None
+
+    @cached_property
+    def _how(self) -> mysql_numbers.How | None:
+        """Return how the table gives numbers, as long as this one writes: a connection may outlive what it knew."""
+        return mysql_numbers.how(self.connection, self.table, self.table.key[0])
 
     @property
     def _wary(self) -> set[str]:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from connectors.builtin import mysql_numbers, sqlite_write
+from connectors.builtin.database_idle import KEPT
 from connectors.builtin.mysql import MySQL
 from connectors.builtin.sqlite import SQLite
 from connectors.spi import Connector, Context
@@ -75,9 +76,12 @@ def test_tables_of_mariadb_whose_numbers_are_not_certain(source: MySQL, mariadb_
             made(fresh, mariadb_url, named(120))
 
 
-def test_numbers_that_others_gave(source: MySQL, mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loads", [True, False])
+def test_numbers_that_others_gave(
+    source: MySQL, mariadb_url: str, monkeypatch: pytest.MonkeyPatch, *, loads: bool
+) -> None:
     """Numbers that are not where they have to be are not believed: a trigger that nobody was told of gave them."""
-    monkeypatch.setattr(mysql_numbers, "how", lambda *_: mysql_numbers.How(3, loads=True))
+    monkeypatch.setattr(mysql_numbers, "how", lambda *_: mysql_numbers.How(3, loads=loads))
     run(
         mariadb_url,
         "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, name varchar(9))",
@@ -86,6 +90,24 @@ def test_numbers_that_others_gave(source: MySQL, mariadb_url: str, monkeypatch: 
     result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", named(120))])
     assert not result.failures
     assert len(rows(mariadb_url, "SELECT id FROM t")) == 120
+    assert dict(rows(mariadb_url, "SELECT id, name FROM t")) == dict(
+        zip(result.keys[0], named(120)["name"], strict=True)
+    )
+
+
+def test_trigger_made_while_a_connection_is_kept(mariadb_url: str) -> None:
+    """What the run before knew of the table is not believed: each record has the key that it got since then."""
+    run(mariadb_url, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, name varchar(9))")
+    turn = "CREATE TRIGGER turn BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 10000 - CAST(NEW.name AS int)"
+    KEPT.begin(60)
+    try:
+        for statements in ((), ("DELETE FROM t", turn)):
+            run(mariadb_url, *statements)
+            with MySQL(settings_of(mariadb_url), Context()) as source:
+                made(source, mariadb_url, named(20))
+        assert rows(mariadb_url, "SELECT max(id) FROM t") == [(10000,)]
+    finally:
+        KEPT.end()
 
 
 def test_keys_that_nobody_asked_for(source: MySQL, mariadb_url: str) -> None:
