@@ -74,6 +74,35 @@ def test_only_what_was_let_go_may_be_missing(house: House, clock: Clock):
     assert report.counts == {Kind.DELETED: 2}, report.to_json()
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_only_the_log_can_say_what_was_removed(house: House, clock: Clock, *, copied: bool):
+    """An event of removal that anybody has put in allows no gap, also with the signature of a true one."""
+    sealed(house, 30)
+    clock.forward(days=40)
+    sealed(house, 3)
+    house = kept_for(house, 35)
+    remove_due(house)
+    with house.db.begin() as tx:
+        true = tx.scalar(sa.select(audit_event.c.after).where(audit_event.c.tag == Tag.AUDIT_REMOVED)) or {}
+        forged = {**true, "places": [[0, 10**6]]} if copied else {"places": [[0, 10**6]], "before": true["before"]}
+        record(tx, WHO, clock(), Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=forged))
+        newest = tx.scalar(sa.select(sa.func.max(audit_event.c.id)).where(audit_event.c.tag == Tag.RULE_UPDATED))
+        tx.execute(sa.delete(audit_event).where(audit_event.c.id == newest))
+    report = check(house)
+    assert report.counts == {Kind.DELETED: 1, Kind.FORGED: 1}, report.to_json()
+
+
+def test_an_event_with_another_time_is_not_removed(house: House, clock: Clock):
+    """Who gives an event an older time has not made the retention remove it; that it was altered is found."""
+    sealed(house, 3)
+    house = kept_for(house, 30)
+    with house.db.begin() as tx:
+        newest = tx.scalar(sa.select(sa.func.max(audit_event.c.id)))
+        tx.execute(sa.update(audit_event).where(audit_event.c.id == newest).values(at=clock().replace(year=2001)))
+    assert remove_due(house) == 0
+    assert check(house).counts == {Kind.EDITED: 1}
+
+
 def test_events_that_are_not_sealed_stay(house: House, clock: Clock):
     """Nothing leaves the log before its seal is there."""
     with house.db.begin() as tx:

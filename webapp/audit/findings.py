@@ -55,6 +55,8 @@ class Report:
     root: str = ""
     trusted: bool = False
     chunks: int = 0
+    removed_until: str = ""
+    """What is older than this may have been removed by the retention."""
     counts: dict[Kind, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

@@ -51,7 +51,7 @@ def verify(evidence: Evidence, trusted: Collection[PublicKey] = (), elsewhere: C
     keys = _keys(report, evidence.keys(), trusted)
     known = _signed(report, evidence.checkpoints(), keys)
     kept = _kept(report, elsewhere, keys)
-    walk = Walk(report, known, kept)
+    walk = Walk(report, known, kept, keys)
     for entry in evidence.entries():
         walk.take(entry)
     walk.end(evidence.size)

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rules.text import msg
+from webapp.audit import removals
 from webapp.audit.canonical import instant, leaf_of
 from webapp.audit.findings import Kind, Report
 from webapp.audit.merkle import HASH, Frontier
-from webapp.audit.notes import Checkpoint
+from webapp.audit.notes import BadNote, Checkpoint, PublicKey
 from webapp.audit.tags import Tag
 
 LATE = timedelta(hours=1)
@@ -33,8 +34,11 @@ class Entry:
 class Walk:
     """Goes through the leaves once, and holds roots against checkpoints on its way."""
 
-    def __init__(self, report: Report, known: Sequence[Checkpoint], kept: Sequence[Checkpoint]) -> None:
+    def __init__(
+        self, report: Report, known: Sequence[Checkpoint], kept: Sequence[Checkpoint], keys: Collection[PublicKey] = ()
+    ) -> None:
         self.report = report
+        self.keys = keys
         self.tree = Frontier()
         self.known: dict[int, Checkpoint] = {}
         for one in known:
@@ -97,8 +101,19 @@ class Walk:
             self.altered.append(entry)
             return
         if entry.event.get("tag") == Tag.AUDIT_REMOVED:
-            self.allowed += removed_places(entry.event)
+            self._allow(entry, entry.event)
         self._look_back(entry)
+
+    def _allow(self, entry: Entry, event: Mapping[str, Any]) -> None:
+        """Take up what the retention has removed, if the log has signed it."""
+        try:
+            found = removals.said(event, self.keys, entry.seq)
+        except BadNote as error:
+            text = "Event {id} says that events were removed, but this is not genuine: {why}."
+            self.report.add(Kind.FORGED, msg(text, id=entry.event_id, why=str(error)))
+            return
+        self.allowed += found.places
+        self.report.removed_until = max(self.report.removed_until, found.until)
 
     def _look_back(self, entry: Entry) -> None:
         """Tell of an event that claims to be older than a checkpoint that does not hold it."""
@@ -188,18 +203,11 @@ class Walk:
             self.report.add(Kind.UNSIGNED, msg(text, count=self.count - self.largest))
 
 
-def removed_places(event: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Return the ranges of places that an event of the retention says it has removed."""
-    after = event.get("after")
-    found = after.get("places") if isinstance(after, Mapping) else None
-    return [(pair[0], pair[1]) for pair in found or () if isinstance(pair, list) and len(pair) == 2]
-
-
 def _time(text: str, before: Checkpoint) -> datetime:
     """Return the time of an event; what is no time is not judged."""
     try:
         return instant(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return before.at
 
 

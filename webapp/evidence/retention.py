@@ -1,7 +1,7 @@
 """Removes events that are older than the retention and under no hold. Their seals stay, so the log still verifies.
 
-What is removed is told by a sealed event, with the places of the seals that have lost their events; a gap that no such
-event tells of is a deletion.
+What is removed is told by a sealed event, with the places of the seals that have lost their events, signed with the key
+of the log; a gap that no such event tells of is a deletion.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from webapp.audit.canonical import stamp
+from webapp.audit import removals
+from webapp.audit.canonical import document, leaf_of, stamp
 from webapp.audit.models import audit_event, audit_leaf
+from webapp.audit.notes import Signer
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.evidence.holds import held
+from webapp.evidence.signing import signer
 from webapp.extensions import SYSTEM, House
 
 BATCH = 2000
@@ -27,26 +30,29 @@ def remove_due(house: House) -> int:
     """Remove what the retention lets go; return how many events."""
     if not house.settings.audit_days:
         return 0
-    done = 0
-    while count := _remove(house):
+    done, key = 0, signer(house)
+    while count := _remove(house, key):
         done += count
     return done
 
 
-def _remove(house: House) -> int:
+def _remove(house: House, key: Signer) -> int:
     now = house.clock()
     until = now - timedelta(days=house.settings.audit_days)
     joined = audit_event.join(audit_leaf, audit_leaf.c.event_id == audit_event.c.id)
     with house.db.begin() as tx:
         old = (audit_event.c.at < until, ~audit_event.c.tag.startswith(_ROOM), ~held(tx))
-        query = sa.select(audit_leaf.c.seq, audit_event.c.id).select_from(joined).where(*old)
-        rows = tx.execute(query.order_by(audit_leaf.c.seq).limit(BATCH)).all()
+        query = sa.select(audit_leaf.c.seq, audit_leaf.c.hash, audit_event).select_from(joined).where(*old)
+        found = tx.execute(query.order_by(audit_leaf.c.seq).limit(BATCH)).all()
+        # what was altered, such as its time, stays and is found by `verify`
+        rows = [row for row in found if leaf_of(document(row)) == bytes(row.hash)]
         if not rows:
             return 0
         tx.execute(sa.delete(audit_event).where(audit_event.c.id.in_([row.id for row in rows])))
         places = ranges([row.seq for row in rows])
         after = {"before": stamp(until), "days": house.settings.audit_days, "events": len(rows), "places": places}
-        record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=after))
+        signed = {**after, "note": removals.note(key, until, places)}
+        record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=signed))
     return len(rows)
 
 
