@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import polars as pl
@@ -32,6 +33,8 @@ from rules.schema import Change, FieldType, Schema
 
 _TOGETHER = 200
 """So many records are looked up by one query."""
+_LONGEST = 8_000
+"""Bytes of a query as it stands in an address; servers take addresses of 8 KB, and Salesforce 16 KB."""
 
 
 class Salesforce(Rest):
@@ -84,13 +87,14 @@ class Salesforce(Rest):
             return super().lookup(name, schema, key, values)
         fields = ",".join(described.paths.get(n, n) for n in dict.fromkeys((*schema.names, key)))
         pages: list[Page] = []
-        for start in range(0, len(wanted), _TOGETHER):
-            among = ",".join(_literal(v, schema[key].type) for v in wanted.slice(start, _TOGETHER).to_list())
-            asked = question.of(fields)
-            soql = f"{asked}{' AND' if question.where else ' WHERE'} {described.paths.get(key, key)} IN ({among})"
+        literals = (_literal(value, schema[key].type) for value in wanted.to_list())
+        for among in _slices(literals, _LONGEST - _length(question.of(fields))):
+            soql = question.only(f"{described.paths.get(key, key)} IN ({','.join(among)})").of(fields)
             some = msgspec.structs.replace(described, query={**described.query, "q": soql})
             pages += Reading(self.calls, some, ReadRequest(name, schema)).pages()
         found = pl.concat([schema.empty(), *(page.records for page in pages)])
+        # Salesforce compares texts without their case
+        found = found.filter(found[key].cast(wanted.dtype).is_in(wanted.implode()))
         bad = next((RecordRejected(r.message, field=r.field, object_name=name) for p in pages for r in p.rejects), None)
         alone = schema.select((key,))
         return whole(found, alone, values, bad, lambda: self.lookup(name, alone, key, values))
@@ -120,6 +124,24 @@ class Salesforce(Rest):
 def _entity(described: RestObject) -> str:
     question = entity_of(described)
     return described.name if question is None else question.entity
+
+
+def _length(text: str) -> int:
+    return len(quote(text, safe=""))
+
+
+def _slices(literals: Iterable[str], room: int) -> Iterator[list[str]]:
+    """Yield literals in lists that are neither too many nor too long for one query."""
+    some, used = list[str](), 0
+    for literal in literals:
+        length = _length(f"{literal},")
+        if some and (len(some) == _TOGETHER or used + length > room):
+            yield some
+            some, used = [], 0
+        some.append(literal)
+        used += length
+    if some:
+        yield some
 
 
 def _literal(value: Any, kind: FieldType) -> str:

@@ -19,6 +19,11 @@ _LAST = ("headers", "errors", "rate", "concurrency", "timeout", "certificate", "
 _SHARED = {setting.name: setting for setting in REST.settings if setting.name != "idempotency_header"}
 _SERVICE = re.compile(r"(https?://[^/]+)/services/data/v(\d+\.\d+)/?")
 _SOQL = re.compile(r"SELECT (?P<fields>.+?) FROM (?P<entity>\w+)(?P<where> WHERE .+?)?(?: ORDER BY [\w., ]+)?", re.S)
+_TEXT = re.compile(r"'(?:[^'\\]|\\.)*'", re.S)
+_INNER = re.compile(r"\bSELECT\b", re.I)
+_ORDER = re.compile(r"\bORDER\b", re.I)
+_SPECIAL = re.compile(r"\b(?:LIMIT|OFFSET|GROUP|HAVING|FOR|WITH|ALL\s+ROWS)\b", re.I)
+"""What makes a query more than a choice of records."""
 
 SPEC = ConnectorSpec(
     name="salesforce",
@@ -50,6 +55,11 @@ class Question:
     def of(self, fields: str) -> str:
         """Return the query that asks for other fields, in no particular order."""
         return f"SELECT {fields} FROM {self.entity}{self.where}"  # noqa: S608 - parts of the description
+
+    def only(self, condition: str) -> Question:
+        """Return the query for those of its records for which a condition holds as well."""
+        own = self.where.removeprefix(" WHERE ")
+        return Question(self.entity, f" WHERE ({own}) AND {condition}" if own else f" WHERE {condition}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,13 @@ class SalesforceOptions:
 def question_of(soql: str) -> Question | None:
     """Return a query in parts, None for one that is too special to be asked in another way."""
     found = _SOQL.fullmatch(soql)
-    return None if found is None else Question(found["entity"], found["where"] or "")
+    if found is None or _INNER.search(found["fields"]):
+        return None
+    where = found["where"] or ""
+    behind = _TEXT.sub("", soql[found.end("entity") :])
+    if _SPECIAL.search(behind) or _ORDER.search(_TEXT.sub("", where)):
+        return None
+    return Question(found["entity"], where)
 
 
 def entity_of(described: RestObject) -> Question | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -432,9 +433,51 @@ def test_large_objects_are_read_by_jobs(site: Site, monkeypatch: pytest.MonkeyPa
 def test_queries_are_understood_or_left_alone() -> None:
     """Only a plain query is asked in another way; texts in it cannot end it."""
     assert question_of("SELECT Id FROM X WHERE A = 'b' ORDER BY Id, Name") is not None
-    assert question_of("SELECT Id FROM X GROUP BY Id") is None
+    for special in (
+        "GROUP BY Id", "LIMIT 5", "WHERE A = 1 LIMIT 5", "WHERE A = 1 GROUP BY Id HAVING COUNT(Id) > 1",
+        "WHERE A = 1 ORDER BY Id LIMIT 5", "ORDER BY Id OFFSET 3", "WHERE A = 1 order by Id", "WHERE A = 1 FOR VIEW",
+        "WHERE A = 1 ALL ROWS", "WHERE A = 1 with SECURITY_ENFORCED",
+    ):  # fmt: skip
+        assert question_of(f"SELECT Id FROM X {special}") is None, special
+    assert question_of("SELECT Id, (SELECT Id FROM Y WHERE A = 1) FROM X") is None
+    text = question_of("SELECT Id FROM X WHERE A = 'no \\' LIMIT 5' OR Limit__c = 1 ORDER BY Id")
+    assert text is not None
+    assert text.only("B IN ('c')").where == " WHERE (A = 'no \\' LIMIT 5' OR Limit__c = 1) AND B IN ('c')"
     assert question_of("") is None
     assert quoted("a'b\\") == "'a\\'b\\\\'"
+
+
+def test_texts_are_looked_up_exactly(site: Site) -> None:
+    """Salesforce finds texts of any case; only those that were asked for are told, by queries of a bearable length."""
+    org = type("NoCase", (salesforce.Salesforce,), {"said": lambda _self, value: _Folded(f"'{value}'")})(site.url)
+    org, connector = opened(site, org)
+    first, second = list(org.rows["Account"].values())[:2]
+    first["Name"], second["Name"] = "ACME", "Acme"
+    asked, answer = list[str](), org.answer
+
+    def noting(request: Asked) -> Reply:
+        asked.append(quote(request.query.get("q", ""), safe=""))
+        return answer(request)
+
+    org.answer = noting  # type: ignore[method-assign]
+    names = ["Acme", *("客" * 80 + f"{n}" for n in range(100))]
+    with connector:
+        found = connector.lookup("Account", connector.schema("Account"), "Name", pl.Series(names))
+    assert found["Id"].to_list() == [second["Id"]]
+    assert max(map(len, asked)) <= 8_100
+    assert len([soql for soql in asked if soql]) > 9
+
+
+class _Folded(str):
+    """A text that is equal to those that differ by their case."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.lower() == other.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.lower())
 
 
 def test_objects_of_other_paths_are_those_of_rest(site: Site) -> None:
