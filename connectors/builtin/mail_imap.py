@@ -179,10 +179,13 @@ class Imap:
         return None
 
     def _answer(self, tag: bytes) -> list[Any] | Answered:
-        line, literals = self._line(), list[bytes]()
+        line, literals, room = self._line(), list[bytes](), self.largest
         while found := _LITERAL.search(line):
-            literals.append(self._bytes(int(found[1])))
+            literals.append(self._bytes(int(found[1]), room))
+            room -= len(literals[-1])
             line = line[: found.start()] + b"\x00%d\x00" % (len(literals) - 1) + self._line()
+            if len(line) > _LINE:
+                raise self._endless()
         if line.startswith(tag + b" "):
             return _ended(line[len(tag) + 1 :])
         if not line.startswith(b"* "):
@@ -222,8 +225,8 @@ class Imap:
             raise self._strange()
         return line
 
-    def _bytes(self, count: int) -> bytes:
-        if count > self.largest:
+    def _bytes(self, count: int, room: int) -> bytes:
+        if count > room:
             raise self._endless()
         try:
             data = self._file.read(count)

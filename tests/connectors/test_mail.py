@@ -392,7 +392,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", [*FAULTS, "zero", "short", "cut", "late", "close", "strange", "no", "endless"])
+@pytest.mark.parametrize(
+    "name", [*FAULTS, "zero", "short", "cut", "late", "close", "strange", "no", "endless", "parts"]
+)
 def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a server sends ends in one sentence, and never in more memory than allowed."""
     monkeypatch.setattr(mail_imap, "_LINE", 10_000)
@@ -405,6 +407,7 @@ def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.
         "close": ("LIST", "* 1 )\r\n{tag} OK", Misconfigured, "does not speak"),
         "strange": ("LIST", '* "\r\n{tag} OK', Misconfigured, "does not speak"),
         "no": ("UID_FETCH", "{tag} NO gone", Fatal, "gone"),
+        "parts": ("LIST", "* LIST " + ("x" * 6_000 + "{0}\r\n") * 3, Fatal, "larger than"),
         "endless": ("LIST", "* 1 EXISTS\r\n" * 5, Fatal, "larger than"),
     }  # fmt: skip
     command, said, kind, match = more.get(name) or (name, *FAULTS[name])
@@ -416,6 +419,15 @@ def test_each_fault_of_a_server_has_its_sentence(name: str, monkeypatch: pytest.
         mailbox = opened(Imap(port, 0, "secret", "", Path()), timeout=1, host="127.0.0.1")
         with mailbox, pytest.raises(Fatal, match="larger than"):
             mailbox.objects()
+
+
+def test_the_parts_of_one_answer_are_bounded_together() -> None:
+    """An answer of many parts takes no more memory than the largest mail may."""
+    said = "* 1 FETCH (UID 1 BODY[] {1500000}\r\n" + "x" * 1_500_000 + " X {1500000}\r\n"
+    with scripted(UID_FETCH=said) as (port, _):
+        mailbox = opened(Imap(port, 0, "p", "", Path()), timeout=1, host="127.0.0.1", largest=1)
+        with mailbox, pytest.raises(Fatal, match="larger than 2 MB"):
+            records(mailbox, "INBOX")
 
 
 def fetched(said: str) -> str:
