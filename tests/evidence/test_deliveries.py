@@ -12,17 +12,22 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import config
 from tests.connectors.conftest import Answer, WebServer
 from tests.events.test_actions import Mailbox
 from tests.evidence.conftest import Clock, sealed
-from webapp.audit.notes import checkpoint, found_in
+from webapp.audit.models import audit_checkpoint, audit_head, audit_leaf, audit_node
+from webapp.audit.notes import Checkpoint, checkpoint, found_in
 from webapp.audit.verification import verify
 from webapp.evidence.deliveries import send_due, state
 from webapp.evidence.signing import signer
 from webapp.evidence.stored import StoredLog
+from webapp.evidence.targets import known_as, shown
 from webapp.extensions import House
+
+SEAL = (audit_checkpoint, audit_head, audit_leaf, audit_node)
 
 
 def sending(house: House, *targets: str, **settings: object) -> House:
@@ -152,3 +157,60 @@ def test_targets_that_cannot_be_are_refused_at_start(text: str):
     """A target that nothing can be sent to is told of with the setting's name."""
     with pytest.raises(config.SettingError, match="SYNCLINE_CHECKPOINTS_TO"):
         config.from_environment({"SYNCLINE_CHECKPOINTS_TO": text})
+
+
+def test_a_log_that_was_put_back_is_told_of(house: House, tmp_path: Path, clock: Clock):
+    """Where a target knows more events than the log has that is a problem, and the checkpoint is sent all the same."""
+    path = tmp_path / "kept.txt"
+    told = sending(house, f"file:{path}")
+    sealed(told, 3)
+    early = saved(told)
+    sealed(told, 4)
+    clock.forward(minutes=16)
+    assert send_due(told) == 1
+    put_back(told, early)
+    assert "was put back: 9 events" in str(state(told)[0].problem)
+    assert state(told)[0].behind == 0
+    clock.forward(minutes=16)
+    assert [send_due(told), send_due(told)] == [1, 0]
+    assert len(found_in(path.read_text())) == 2
+    assert (state(told)[0].size, "9 events" in str(state(told)[0].problem)) == (5, True)
+
+
+def saved(house: House) -> dict[str, list[dict[str, object]]]:
+    """Return the tables of the seal."""
+    with house.db.read() as tx:
+        return {table.name: [dict(row) for row in tx.execute(sa.select(table)).mappings()] for table in SEAL}
+
+
+def put_back(house: House, rows: dict[str, list[dict[str, object]]]) -> None:
+    """Put the tables of the seal back, as somebody does who may write to the database."""
+    with house.db.begin() as tx:
+        for table in SEAL:
+            tx.execute(sa.delete(table))
+            if rows[table.name]:
+                tx.execute(sa.insert(table), rows[table.name])
+
+
+def test_a_checkpoint_that_is_not_genuine_is_a_problem(house: House, tmp_path: Path):
+    """It is told of and not sent; the others of the notary's duties go on."""
+    told = sending(house, f"file:{tmp_path}/kept.txt")
+    sealed(told, 3)
+    with told.db.begin() as tx:
+        tx.execute(sa.update(audit_checkpoint).values(note="nothing"))
+    assert send_due(told) == 0
+    assert "not genuine" in str(state(told)[0].problem)
+
+
+def test_secrets_of_targets_are_not_shown():
+    """Users, passwords and tokens stay out of what is shown."""
+    hook = "https://hooks.example.com/services/T0123456789ABCDEFGH?token=s3cret"
+    assert shown(hook) == "https://hooks.example.com/services/***?***"
+    assert shown("https://ann:p%40ss@example.com:8443/kept") == "https://***@example.com:8443/kept"
+    assert shown("mailto:audit@example.com") == "mailto:audit@example.com"
+
+
+def test_logs_of_one_size_are_told_apart(clock: Clock):
+    """A receiver that drops what it has seen already takes the checkpoint of another log of the same size."""
+    one, other = (Checkpoint("syncline/1", 5, bytes([number]) * 32, clock()) for number in (1, 2))
+    assert known_as(one) != known_as(other)

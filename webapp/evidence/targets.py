@@ -30,6 +30,9 @@ TIMEOUT = 15.0
 LIMITS = Limits(size=64 * 1024, seconds=60.0)
 PORTS = {"syslog": 514, "syslog+tcp": 601, "syslog+tls": 6514}
 _LOG_AUDIT_NOTICE = 13 * 8 + 5
+_SECRETIVE = ("http", "https", "syslog", "syslog+tcp", "syslog+tls")
+_TOKEN = 16
+"""A part of a path that is so long may be a token, as in the addresses of chat services."""
 _SUBJECT = N_("Audit log: checkpoint over {size} events")
 
 
@@ -39,9 +42,19 @@ def send(house: House, target: str, said: Checkpoint, note: str) -> None:
 
 
 def shown(target: str) -> str:
-    """Return a target without the password that it may hold."""
+    """Return a target without what may be a secret in it: users, passwords, tokens in paths and queries."""
     url = urlsplit(target)
-    return target.replace(f":{url.password}@", ":***@") if url.password else target
+    if url.scheme not in _SECRETIVE:
+        return target
+    user, at, place = url.netloc.rpartition("@")
+    path = "/".join("***" if len(part) >= _TOKEN else part for part in url.path.split("/"))
+    shortened = url._replace(netloc=f"***@{place}" if at and user else place, path=path)
+    return shortened._replace(query="***" if url.query else "", fragment="").geturl()
+
+
+def known_as(said: Checkpoint) -> str:
+    """Return the name by which a receiver knows a checkpoint again; one of another log of the same size differs."""
+    return f"{said.origin}-{said.size}-{said.root.hex()[:16]}"
 
 
 def body(said: Checkpoint, note: str) -> str:
@@ -94,12 +107,12 @@ def _mail(house: House, target: str, said: Checkpoint, note: str) -> None:
     words = Translations.load(TRANSLATIONS, [house.settings.language])
     subject = words.gettext(_SUBJECT).format(size=said.size)
     letter = {"to": [unquote(urlsplit(target).path)], "subject": subject, "text": note}
-    deliver(house, letter, f"{said.origin.replace('/', '-')}-checkpoint-{said.size}")
+    deliver(house, letter, f"checkpoint-{known_as(said).replace('/', '-')}")
 
 
 def _hook(house: House, target: str, said: Checkpoint, note: str) -> None:
     allowed = Context(egress_allow=house.settings.egress_allow, timeout=TIMEOUT)
-    headers = {"Content-Type": "application/json", "Idempotency-Key": f"{said.origin}-{said.size}"}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": known_as(said)}
     with client(allowed, headers={"User-Agent": "Syncline"}, limits=LIMITS) as http:
         request = http.build_request("POST", target, content=body(said, note).encode(), headers=headers)
         response = http.send(request)
