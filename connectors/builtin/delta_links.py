@@ -24,11 +24,15 @@ LOOK = 30.0
 
 @dataclass(frozen=True)
 class Part:
-    """What one answer tells: keys as texts, each with whether its record is gone; where it goes on, and whether now."""
+    """What one answer tells: keys as texts, each with whether its record is gone; where it goes on, and whether now.
+
+    `lost` is how the service names a change whose key cannot be known from that; empty where there is none.
+    """
 
     keys: Mapping[str, bool]
     link: str
     last: bool
+    lost: str | None = None
 
 
 class LinkLog(ChangeLog):
@@ -66,6 +70,10 @@ class LinkLog(ChangeLog):
 
     def state(self, since: Mark) -> LogState:
         """Ask the service whether it still knows a place."""
+        if "lost" in since:
+            told = since["lost"] or "-"
+            return LogState(msg("The service has told of a change in '{object}' without its key ({told}).",
+                                object=self.name, told=told))  # fmt: skip
         try:
             self.part(since["link"])
         except (AuthFailed, Forbidden, Misconfigured):
@@ -79,7 +87,7 @@ class LinkLog(ChangeLog):
     def pending(self, since: Mark) -> bool:
         """Tell whether anything was changed; True where it cannot be known."""
         try:
-            return any(telling.keys for telling in self.tellings(since))
+            return "lost" in since or any(t.keys or "lost" in t.behind for t in self.tellings(since))
         except (AuthFailed, Forbidden, Misconfigured):
             raise
         except Fatal:
@@ -102,6 +110,8 @@ class LinkLog(ChangeLog):
             seen.add(at["link"])
             part = self.part(at["link"])
             behind, last = self.mark(part.link), part.last
+            if part.lost is not None:  # the next run compares all records
+                behind, last = {**behind, "lost": part.lost}, True
             yield Telling(part.keys, at, behind, last)
             at = behind
 

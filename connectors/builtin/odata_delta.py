@@ -20,8 +20,9 @@ from rules.text import Message, msg
 
 _CONTEXTS, _IDS = ("@odata.context", "@context"), ("id", "@id", "@odata.id")
 _REMOVED = ("@removed", "@odata.removed")
-_KEY = re.compile(r"\(([^()]*(?:\('[^']*'\)[^()]*)*)\)$")
-_QUOTED = re.compile(r"'(.*)'", re.DOTALL)
+_LITERAL = r"\w*'(?:[^']|'')*'|[^'(),=]+"
+_KEY = re.compile(rf"(?:^|/)[\w.]+\(((?:\w+=)?(?:{_LITERAL})(?:,\w+=(?:{_LITERAL}))*)\)$")
+_TYPED = re.compile(r"(?:\w+=)?(?:guid|datetimeoffset|datetime|time|binary|duration)?'(.*)'", re.DOTALL | re.IGNORECASE)
 
 
 class ODataLog(LinkLog):
@@ -53,22 +54,31 @@ class ODataLog(LinkLog):
         entries, following, delta = parts_of(self.service.value(self.service.at(path, self.name)), self.name)
         if not (following or delta):
             raise self._without(msg("The service does not say where its changes go on."))
-        keys: dict[str, bool] = {}
+        keys, lost = dict[str, bool](), None
         for entry in entries:
             if not _context(entry).endswith(("/$link", "/$deletedLink")):
-                keys[self._key_of(entry)] = _gone(entry)
-        return Part(keys, following or delta, not following)
+                key = self._key_of(entry)
+                if key:
+                    keys[key] = _gone(entry)
+                else:
+                    lost = self._named(entry)
+        return Part(keys, following or delta, not following, lost)
 
     def _key_of(self, entry: Mapping[str, Any]) -> str:
+        """Return the key of a changed entity as the rule has it; empty where it cannot be known."""
         names = self.subject.set.key
         if all(entry.get(name) is not None for name in names) and not (_gone(entry) and names == ("id",)):
             return self._text(entry)
-        told = unquote(next((str(entry[name]) for name in _IDS if entry.get(name)), ""))
-        found = _KEY.search(told)
-        key = found[1] if found else told
-        if not key:
-            raise self._without(msg("The service tells of a change in '{object}' without its key.", object=self.name))
-        return key if len(names) > 1 else _bare(key)
+        told = self._named(entry)
+        if "://" not in told and not told.startswith(("/", f"{self.subject.set.name}(")):
+            return told  # no address: what the service knows the entity by
+        found = _KEY.search(unquote(told.partition("?")[0]))
+        if found is None:
+            return ""
+        return found[1] if len(names) > 1 else _bare(found[1])
+
+    def _named(self, entry: Mapping[str, Any]) -> str:
+        return next((str(entry[name]) for name in _IDS if entry.get(name)), "")
 
     def _text(self, entry: Mapping[str, Any]) -> str:
         """Return the key of an entity whose key properties are told."""
@@ -105,6 +115,5 @@ def _gone(entry: Mapping[str, Any]) -> bool:
 
 def _bare(literal: str) -> str:
     """Return the value of a key literal; `id=7` is another way to write it."""
-    text = re.sub(r"^\w+=", "", literal) if not literal.startswith("'") else literal
-    found = _QUOTED.fullmatch(text)
-    return found[1].replace("''", "'") if found else text
+    found = _TYPED.fullmatch(literal)
+    return found[1].replace("''", "'") if found else literal.rpartition("=")[2]

@@ -136,6 +136,13 @@ def test_services_that_do_not_track(web: Any, reply: Any) -> None:
         ({"@removed": {}, "@odata.id": "http://h/svc/Plain('a%20b''c')"}, "a b'c"),
         ({"@removed": {}, "@odata.id": "Plain(id=8)"}, "8"),
         ({"id": 9}, "9"),
+        ({"@removed": {}, "@id": "http://h/svc/Plain('Smith (UK)')"}, "Smith (UK)"),
+        ({"@removed": {}, "@id": "Plain('a/Plain(1)')"}, "a/Plain(1)"),
+        ({"@removed": {}, "@id": "/svc/Parents('x (1)')/Plain(id='''')"}, "'"),
+        ({"@removed": {}, "@id": "Plain(guid'4e0a')?x=(1)"}, "4e0a"),
+        ({"@removed": {}, "@id": "http://h/svc/Plain('a%2Fb%27%27%3F')"}, "a/b'?"),
+        ({"@removed": {}, "id": "a(b)"}, "a(b)"),
+        ({"@removed": {}, "id": "50%20off"}, "50%20off"),
     ],
 )  # fmt: skip
 def test_ways_to_name_what_was_changed(web: Any, reply: Any, entry: Any, key: str) -> None:
@@ -150,15 +157,31 @@ def test_ways_to_name_what_was_changed(web: Any, reply: Any, entry: Any, key: st
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [({"value": []}, "where its changes go on"), ({"value": [{"@removed": {}}], "@odata.deltaLink": "?x"}, "its key")],
+    [({"value": []}, "where its changes go on")],
 )
 def test_answers_that_cannot_be_followed(web: Any, reply: Any, body: Any, told: str) -> None:
-    """An answer without a link, and a change without a key, are errors."""
+    """An answer without a link is an error."""
     service(web, reply, rows=1).before = lambda r: None if "metadata" in r.path else reply(200, body)
     with opened(web) as odata:
         log = ODataLog(odata.service, "Plain", Capture("me", "id"))
         with pytest.raises(Fatal, match=told):
             log.part("x?$deltatoken=0")
+
+
+@pytest.mark.parametrize("named", ["", "http://h/svc/Plain/7", "Plain('x'", "/svc/Plain(a b)(c)"])
+def test_a_change_without_a_key_leads_to_a_full_comparison(web: Any, reply: Any, named: str) -> None:
+    """The other records of the answer are read; behind it, changes are lost."""
+    body = {"value": [{"id": 3}, {"@removed": {}, "@id": named}], "@odata.nextLink": "?$deltatoken=1"}
+    service(web, reply, rows=1).before = lambda r: None if "metadata" in r.path else reply(200, body)
+    with opened(web) as odata:
+        log = ODataLog(odata.service, "Plain", Capture("me", "id"))
+        since = {"link": "x?$deltatoken=0", "time": 0}
+        (telling,) = log.tellings(since)
+        assert (telling.keys, telling.last) == ({"3": False}, True)
+        assert "without its key" in str(log.state(telling.behind).lost)
+        assert log.pending(telling.behind)
+        body["value"] = body["value"][1:]
+        assert log.pending(since)
 
 
 def test_a_place_that_is_forgotten_leads_to_a_full_comparison(web: Any, reply: Any) -> None:
