@@ -10,9 +10,9 @@ from connectors.builtin.delta_links import LinkLog, Part
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.rest_listing import Listing
 from connectors.builtin.rest_objects import Delta, RestObject
-from connectors.builtin.rest_paging import link_to
+from connectors.builtin.rest_paging import elsewhere, link_to
 from connectors.changes import Mark
-from connectors.errors import Misconfigured
+from connectors.errors import Fatal, Misconfigured
 from connectors.http_client import shown
 from connectors.json_records import decode, member, text_of
 from connectors.spi import Capture
@@ -46,7 +46,14 @@ class DeltaLog(LinkLog):
         return self.mark(part.link)
 
     def part(self, link: str) -> Part:
-        """Return what the service tells at an address."""
+        """Return what the service tells at an address, which may have been kept since before the connection changed."""
+        if elsewhere(self.calls, link):
+            raise Fatal(
+                msg("The connection has another address than when it was told what was changed in '{object}'.",
+                    object=self.name),
+                msg("Start the run again: it compares all records."),
+                object_name=self.name,
+            )  # fmt: skip
         return self._part(Request(link, object_name=self.name))
 
     @property

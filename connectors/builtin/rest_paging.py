@@ -94,6 +94,7 @@ class Walk:
         described, paging = self.described, self.described.paging
         known = {"object_name": described.name, "headers": described.headers, "xml": described.format == "xml"}
         if paging.by in ("link", "next_url") and at is not None:
+            _refuse_elsewhere(self.calls, described.name, at)  # the address may be one that was kept
             return Request(at, **known)  # type: ignore[arg-type]
         mine: dict[str, Any] = {}
         in_body = paging.place == "body"
@@ -231,16 +232,16 @@ class Walk:
         )  # fmt: skip
 
 
+def elsewhere(calls: Calls, link: str) -> bool:
+    """Tell whether an address leads to another service than that of the connection."""
+    target = httpx.URL(link)
+    return target.is_absolute_url and not same_origin(httpx.URL(absolute(calls.options.base_url, "")), target)
+
+
 def link_to(calls: Calls, name: str, response: Reply, link: str) -> str:
     """Return the whole address of a link in an answer, without what may be secret; refuses one to another service."""
     target = response.url.join(link)
-    if not same_origin(httpx.URL(absolute(calls.options.base_url, "")), target):
-        raise Forbidden(
-            msg("The next page of '{name}' is said to be at {url}, which is another service.",
-                name=name, url=shown(target)),
-            msg("Credentials are not sent there. Check the address of the connection."),
-            object_name=name,
-        )  # fmt: skip
+    _refuse_elsewhere(calls, name, str(target))
     secret = calls.credentials.secret_parameters
     kept = [(key, value) for key, value in parse_qsl(target.query.decode(), keep_blank_values=True)]
     return str(target.copy_with(params=[(key, value) for key, value in kept if key not in secret]))
@@ -259,3 +260,13 @@ def placed(body: Any, parameters: Mapping[str, Any]) -> Any:
         inner = made[place] if isinstance(made, list) else made.get(place)
         made[place] = placed(inner, {rest: value}) if rest else value
     return made
+
+
+def _refuse_elsewhere(calls: Calls, name: str, link: str) -> None:
+    if elsewhere(calls, link):
+        raise Forbidden(
+            msg("The next page of '{name}' is said to be at {url}, which is another service.",
+                name=name, url=shown(httpx.URL(link))),
+            msg("Credentials are not sent there. Check the address of the connection."),
+            object_name=name,
+        )  # fmt: skip

@@ -280,6 +280,19 @@ def test_a_next_link_to_another_service_is_refused(web: Any, second_web: Any, re
     assert not second_web.received
 
 
+def test_a_kept_page_at_another_service_is_refused(web: Any, second_web: Any, reply: Any) -> None:
+    """Nor do they where a read goes on that has begun at another address of the connection."""
+    calls: list[Any] = []
+    second_web.answer = lambda request: calls.append(request) or reply(body=people(2))
+    web.answer = lambda _: reply(body=people(1), headers={"Link": f'<{web.url}/x>; rel="next"'})
+    with service(web, {"by": "link"}) as rest:
+        first = next(iter(rest.read(ReadRequest("people", PEOPLE, page_size=1))))
+        text = json.dumps(first.position).replace(web.url, second_web.url)
+        with pytest.raises(Forbidden, match="another service"):
+            list(rest.read(ReadRequest("people", PEOPLE, after=json.loads(text))))
+    assert not calls
+
+
 @pytest.mark.parametrize(
     ("paging", "body"),
     [

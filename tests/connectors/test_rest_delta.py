@@ -61,6 +61,19 @@ def test_links_lead_nowhere_else(web: Any, second_web: Any, reply: Any) -> None:
         log.state({**MARK, "link": f"{web.url}/delta"})
 
 
+def test_places_at_another_address_are_lost(web: Any, second_web: Any, reply: Any) -> None:
+    """Where the connection has another address now, its credentials are not sent to the one that was kept."""
+    asked: list[Any] = []
+    second_web.answer = lambda request: asked.append(request) or reply(200, {"value": [], "later": "/delta"})
+    kept = {**MARK, "link": f"{second_web.url}/delta?from=0"}
+    log = log_of(web, lambda _: reply(200, {"value": [], "later": "/delta"}))
+    assert "another address" in str(log.state(kept).lost)
+    assert log.pending(kept)
+    with pytest.raises(Fatal, match="another address"):
+        log.part(kept["link"])
+    assert not asked
+
+
 def test_what_is_missing_is_told() -> None:
     """Without the description of a delta, or with another key, a rule cannot be fed by it."""
     rest = service("http://127.0.0.1:9")
