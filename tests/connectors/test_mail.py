@@ -504,6 +504,14 @@ def test_servers_that_can_less() -> None:
             result = change(mailbox, "INBOX", Op.CREATE, "key", {"subject": "s", "from": "a@b.c"})
             assert made(result) == [None]
         assert any(line.startswith("LOGIN") for line in asked)
+    done = "{tag} OK done"
+    with scripted(CAPABILITY=f"* CAPABILITY UIDPLUS\r\n{done}", UID_COPY=done, UID_STORE=done, UID_EXPUNGE=done) as (
+        port, asked,
+    ):  # fmt: skip
+        with opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1") as mailbox:
+            assert told(change(mailbox, "INBOX", Op.UPDATE, "key", {**frame, "folder": "x"})) == []
+        commands = [line.split()[1] for line in asked if line.split()[1:] and line.startswith("UID")]
+        assert commands[-3:] == ["COPY", "STORE", "EXPUNGE"]
     fields = [{"name": "id", "header": "X"}, {"name": "b", "header": "Y"}]
     headed = {
         "UID FETCH": '* 1 FETCH (UID 1 FLAGS () INTERNALDATE "" RFC822.SIZE 9 BODY[] "X: 1")\r\n{tag} OK',
