@@ -24,7 +24,7 @@ import pycurl
 from connectors.egress import addresses
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, Unavailable
 from connectors.http_client import SAFE_METHODS, Limits, same_origin, shown, trust_store, unsendable, web_address
-from connectors.http_reply import Reply
+from connectors.http_reply import Reply, TooLarge
 from connectors.spi import Context
 from rules.text import msg
 
@@ -254,7 +254,7 @@ class Flights:
     def _take(self, flight: _Flight, part: bytes) -> int | None:
         flight.size += len(part)
         if flight.size > self._limits.size:
-            flight.problem = Fatal(
+            flight.problem = TooLarge(
                 msg("The response of {url} is larger than {size} MB.",
                     url=shown(httpx.URL(flight.sent.url)), size=self._limits.size // 1024**2),
                 msg("Ask for smaller pages."),

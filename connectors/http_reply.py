@@ -8,6 +8,12 @@ from http import HTTPStatus
 
 import httpx
 
+from connectors.errors import Fatal
+
+
+class TooLarge(Fatal):
+    """An answer is larger than may be taken."""
+
 
 class Headers(Mapping[str, str]):
     """The headers of an answer by their names in any case; of one that is repeated, the values joined by commas."""

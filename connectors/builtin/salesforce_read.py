@@ -16,11 +16,12 @@ from connectors.builtin.rest_read import Reading
 from connectors.builtin.salesforce_jobs import Jobs
 from connectors.builtin.salesforce_settings import Question, SalesforceOptions, question_of
 from connectors.casting import Places, short, typed
+from connectors.http_reply import TooLarge
 from connectors.spi import Page, Position, ReadRequest
 from rules.schema import FieldType, Schema
 
 PART = 10_000
-"""Records that are fetched of a result at a time."""
+"""Records that are fetched of a result at a time, at most."""
 _UNFIT = frozenset({FieldType.JSON, FieldType.BINARY})
 
 
@@ -30,6 +31,7 @@ class SalesforceReading(Reading):
     def __init__(self, calls: Calls, described: RestObject, request: ReadRequest, options: SalesforceOptions) -> None:
         super().__init__(calls, described, request)
         self.options = options
+        self._size = PART
         self.jobs = Jobs(calls, described.name, "query", options.bulk_minutes)
 
     def _all(self, asked: Asked, behind: Position | None) -> Iterator[Page]:
@@ -57,7 +59,7 @@ class SalesforceReading(Reading):
             raise self.jobs.failed(after["job"], told)
         given = False
         while not after["done"]:
-            content, following = self.jobs.part(after["job"], after["locator"], PART)
+            content, following = self._part(after["job"], after["locator"])
             raw = texts_of(content, self.described, self.request.schema)
             skip, height = after["skip"], raw.height
             for start in range(skip, height, self.request.page_size):
@@ -68,9 +70,19 @@ class SalesforceReading(Reading):
                 given = True
                 yield Page(page.records, dict(after), page.rejects, page.first)
             if skip >= height:
-                after |= {"locator": following, "skip": 0, "done": not following}
+                after |= {"locator": following, "skip": skip - height, "done": not following}
         if not given:
             yield Page(self.request.schema.empty(), after)
+
+    def _part(self, job: str, locator: str) -> tuple[bytes, str]:
+        """Return a part of a result; one of large records is asked for in smaller parts, and so are those behind it."""
+        while True:
+            try:
+                return self.jobs.part(job, locator, self._size)
+            except TooLarge:
+                if self._size == 1:
+                    raise
+                self._size //= 2
 
     def _typed(self, raw: pl.DataFrame, first: int) -> Page:
         places = Places(lambda row: f"record {first + row}", lambda row: short(str(raw.row(row, named=True)), 300))

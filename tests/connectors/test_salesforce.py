@@ -19,6 +19,7 @@ from connectors.builtin.salesforce import Salesforce
 from connectors.builtin.salesforce_changes import channel_of
 from connectors.builtin.salesforce_settings import question_of, quoted
 from connectors.errors import Fatal, Misconfigured, Unavailable
+from connectors.http_reply import TooLarge
 from connectors.presets import filled, named
 from connectors.spi import Capture, Context, Cursor, Fence, Page, ReadRequest
 from connectors.testing import EXTREMES, TITLE, ConnectorConformance, Settings
@@ -428,6 +429,23 @@ def test_large_objects_are_read_by_jobs(site: Site, monkeypatch: pytest.MonkeyPa
     with connector:
         assert sum(page.records.height for page in everything(connector)) == 230
         assert not org.jobs
+
+
+def test_parts_of_large_records_are_smaller(site: Site) -> None:
+    """A part that is too large is asked for by halves from the same place, also behind a place in a larger one."""
+    org, connector = opened(site)
+    with connector:
+        limits = connector.calls._flights._limits
+        connector.calls._flights._limits = replace(limits, size=9_000)
+        pages = everything(connector, page_size=1000)
+        assert 2 < len(pages) < 20
+        assert [key for page in pages for key in page.records["Id"]] == sorted(org.rows["Account"])
+        position = {**pages[-1].position, "locator": "", "skip": 100, "first": 101, "done": False}
+        rest = everything(connector, page_size=1000, after=position)
+        assert [key for page in rest for key in page.records["Id"]] == sorted(org.rows["Account"])[100:]
+        org.rows["Account"]["001000000000003AAA"]["BillingStreet"] = "x" * 9_000
+        with pytest.raises(TooLarge):
+            everything(connector)
 
 
 def test_queries_are_understood_or_left_alone() -> None:
