@@ -14,6 +14,7 @@ import select
 import socket
 import socketserver
 import threading
+from collections import deque
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,7 @@ from connectors.errors import ConnectorError
 
 _HEAD = 64 * 1024
 _SILENT = 300.0
+_TOLD = 20
 _FIRST = re.compile(rb"([A-Z]+) (\S+) (HTTP/1\.[01])\r\n")
 _OWN = re.compile(rb"^(?:proxy-[\w-]+|connection|keep-alive):.*\r\n", re.I | re.M)
 
@@ -35,8 +37,8 @@ class Gate:
     def __init__(self, allow: tuple[str, ...], timeout: float) -> None:
         self.allow = allow
         self.timeout = timeout
-        self.refused: list[str] = []
-        """What was refused, in words."""
+        self.refused: deque[str] = deque(maxlen=_TOLD)
+        """What was refused last, in words."""
         self.password = secrets.token_urlsafe(24)
         self.key = b"Basic " + base64.b64encode(f"syncline:{self.password}".encode())
 

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -30,8 +31,8 @@ from connectors.json_records import encode
 from rules.text import msg
 
 _WATCH = 0.5
-_TOLD = 20
-"""Lines of what a program says that are kept."""
+_TOLD, _LINE = 20, 4000
+"""Lines of what a program says that are kept, and bytes of each; what is behind them in a line is dropped."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,10 @@ class Running:
     def _listen(self) -> None:
         """Keep the last words of the program, and its own counts of records."""
         assert self._process.stderr is not None  # noqa: S101 - it was asked for
-        for raw in self._process.stderr:
-            line = raw[:4000].decode("utf-8", "replace").rstrip()
+        inside = False
+        for raw in iter(partial(self._process.stderr.readline, _LINE), b""):
+            rest, inside = inside, not raw.endswith(b"\n")
+            line = "" if rest else raw.decode("utf-8", "replace").rstrip()
             metric = _METRIC.search(line)
             if metric:
                 self._count(metric[1])

@@ -6,10 +6,12 @@ On a kernel without Landlock the tests of files and of the network fail: they sh
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +86,26 @@ def test_a_program_with_too_many_processes_is_ended(place: Path, web: Any) -> No
         found(place, web, many=True)
 
 
+class _Endless(io.BytesIO):
+    """A stream of which nobody may ask for a whole line."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert 0 < size <= 4000
+        return super().readline(size)
+
+    def __next__(self) -> bytes:
+        raise AssertionError
+
+
+def test_what_a_program_says_is_bounded() -> None:
+    """A line without end is read in pieces, and only its beginning is kept."""
+    running = Running(Call("/x", {}, {}), Bounds())
+    running._process = SimpleNamespace(stderr=_Endless(b"first\n" + b"x" * 100_000 + b"\nlast\nend"))  # type: ignore[assignment]
+    running._listen()
+    assert list(running._told) == ["first", "x" * 4000, "last", "end"]
+
+
 def test_what_the_machine_holds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection test says what a program is kept from here."""
     assert "networks that Syncline may not reach" in str(held())
@@ -133,6 +155,9 @@ def test_the_proxy_refuses(gate: Gate) -> None:
     ):
         assert b" 403 " in said(gate, target + b" HTTP/1.1" + own)
     assert len(gate.refused) == 5
+    for _ in range(30):
+        said(gate, b"GET /x HTTP/1.1" + own)
+    assert len(gate.refused) == 20, "a program that asks for ever fills no memory"
 
 
 def test_the_proxy_passes_on(gate: Gate, web: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
