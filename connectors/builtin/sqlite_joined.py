@@ -47,10 +47,12 @@ class Joined:
         values = ", ".join(f"{self._quote(name)} = s.c{number}" for number, name in enumerate(names, 1))
         # with an index of the stage, made for this, all of the table would be read
         self._connection.exec_driver_sql("PRAGMA automatic_index = OFF")
-        self._connection.exec_driver_sql(
-            f"UPDATE {self._table} AS t SET {values} FROM {_STAGE} s WHERE {self._same}"  # noqa: S608 - quoted names
-        )
-        self._connection.exec_driver_sql("PRAGMA automatic_index = ON")
+        try:
+            self._connection.exec_driver_sql(
+                f"UPDATE {self._table} AS t SET {values} FROM {_STAGE} s WHERE {self._same}"  # noqa: S608 - quoted names
+            )
+        finally:
+            self._connection.exec_driver_sql("PRAGMA automatic_index = ON")
 
     def delete(self, key: str) -> None:
         """Delete the table's records with a staged key."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from connectors.builtin import database_read, sqlite_write
 from connectors.builtin.database_types import Column
+from connectors.builtin.database_write import Writer
 from connectors.builtin.sqlite import SQLite
 from connectors.builtin.sqlite_values import decoded, plain
 from connectors.errors import ObjectMissing
@@ -201,6 +202,18 @@ def test_nothing_is_kept_of_a_stage(source: SQLite, url: str) -> None:
     assert rows(url, "SELECT count(*) FROM t") == [(15,)]
     with source.session() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM syncline_stage.records").scalar() == 0
+
+
+def test_refused_updates_leave_the_connection_as_it_was(source: SQLite, url: str) -> None:
+    """What is switched off for an update of many records is on again when a record of them is refused."""
+    run(url, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'))")
+    records = pl.DataFrame({"id": [1, 2], "v": ["a", "b"]})
+    with writing("staged"), source.transaction("t") as connection:
+        writer = Writer(source.flavor, connection, source._stored(source._table("t")), source._table("t"))
+        writer.write(0, Change(Op.CREATE, "id", records))
+        writer.write(1, Change(Op.UPDATE, "id", records.with_columns(v=pl.Series(["c", "bad"]))))
+        assert [(failure.change, failure.row) for failure in writer.failures] == [(1, 1)]
+        assert connection.exec_driver_sql("PRAGMA automatic_index").scalar() == 1
 
 
 def test_texts_that_are_no_utf8_are_read_with_care(source: SQLite, url: str) -> None:
