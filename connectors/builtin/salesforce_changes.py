@@ -84,7 +84,9 @@ class EventLog(ChangeLog):
     def pending(self, since: Mark) -> bool:
         """Tell whether there is an event behind a place; True where it cannot be read on."""
         try:
-            return self._lost(since) is not None or any(telling.keys for telling in self.tellings(since))
+            if self._lost(since) is not None:
+                return True
+            return any(telling.keys or "lost" in telling.behind for telling in self.tellings(since))
         except Misconfigured:
             return True
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.salesforce_settings import SalesforceOptions
-from connectors.errors import Unavailable
+from connectors.errors import ConnectorError, Unavailable
 from connectors.json_records import encode
 from connectors.spi import Context
 from rules.text import msg
@@ -48,11 +49,14 @@ class Stream:
         self._client = ""
 
     def close(self) -> None:
-        """End the conversation."""
-        if self._client:
-            self._say([{"channel": "/meta/disconnect", "clientId": self._client}])
+        """End the conversation; Salesforce forgets one whose goodbye does not arrive by itself."""
+        try:
+            if self._client:
+                with suppress(ConnectorError):
+                    self._say([{"channel": "/meta/disconnect", "clientId": self._client}])
+        finally:
             self._client = ""
-        self._calls.close()
+            self._calls.close()
 
     def subscribe(self, replays: Mapping[str, int]) -> None:
         """Ask for the events of channels, each behind a place in its stream; raises `Unsubscribed`."""
