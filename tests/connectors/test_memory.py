@@ -134,10 +134,12 @@ def test_singer_tap(tmp_path: Path) -> None:
     schema = {"properties": {"id": {"type": "integer"}, "body": {"type": "string"}}}
     rows = [json.dumps({"id": n, "body": "x" * WIDE}) for n in range(COUNT)]
     store = {"wide": {"schema": schema, "key": ["id"], "grows": [], "rows": rows, "log": []}}
-    (tmp_path / "store.json").write_text(json.dumps(store))
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "store.json").write_text(json.dumps(store))
     del rows, store
-    context = Context((tmp_path,), programs=install(tmp_path, "tap-sample", TAP))
-    config = {"store": str(tmp_path / "store.json")}
+    context = Context((files,), programs=install(tmp_path, "tap-sample", TAP))
+    config = {"store": str(files / "store.json")}
     secret = '{"token": "good-token"}'
     check(made("singer_tap", {"program": "tap-sample", "config": config, "secret_config": secret}, context), "wide")
 
