@@ -21,7 +21,9 @@ import config
 from tests.evidence.conftest import Clock, sealed, write
 from webapp.audit.models import audit_checkpoint, audit_event, audit_head
 from webapp.audit.notes import Signer, checkpoint
+from webapp.audit.sealing import seal
 from webapp.audit.verification import verify
+from webapp.evidence import notary as notary_module
 from webapp.evidence.gauges import metrics
 from webapp.evidence.notary import Notary
 from webapp.evidence.proofs import NotProvable, holds, of_event, of_growth
@@ -118,6 +120,16 @@ def test_the_notary_seals_and_sends(house: House, tmp_path: Path):
     with told.db.read() as tx:
         assert (StoredLog(tx).pending(), StoredLog(tx).size) == (0, 9)
         assert verify(StoredLog(tx)).intact
+
+
+def test_a_backlog_holds_up_no_other_duty(house: House, monkeypatch: pytest.MonkeyPatch):
+    """A round seals no more than its share, so checkpoints are sent behind any backlog; it ends early when stopped."""
+    monkeypatch.setattr(notary_module, "BATCH", 2)
+    monkeypatch.setattr(notary_module, "ROUND", 3)
+    monkeypatch.setattr(notary_module, "seal", lambda own, key: seal(own, key, 2))
+    write(house, 20)
+    assert notary_module._round(house, lambda: False) == 6
+    assert notary_module._round(house, lambda: True) == 2
 
 
 def test_the_notary_tells_of_a_broken_seal(house: House, caplog: pytest.LogCaptureFixture):

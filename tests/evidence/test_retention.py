@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from webapp.audit.sealing import seal_all
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.audit.verification import verify
-from webapp.evidence import holds, persons
+from webapp.evidence import holds, persons, retention
 from webapp.evidence.holds import Held, Scope
 from webapp.evidence.persons import Person
 from webapp.evidence.retention import ranges, remove_due
@@ -101,6 +102,32 @@ def test_an_event_with_another_time_is_not_removed(house: House, clock: Clock):
         tx.execute(sa.update(audit_event).where(audit_event.c.id == newest).values(at=clock().replace(year=2001)))
     assert remove_due(house) == 0
     assert check(house).counts == {Kind.EDITED: 1}
+
+
+def test_events_go_in_batches(house: House, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    """One call removes one batch, the oldest first; a hold that is placed behind the look for them is kept."""
+    sealed(house, 5)
+    clock.forward(days=40)
+    house = kept_for(house, 30)
+    monkeypatch.setattr(retention, "BATCH", 4)
+    look = retention._candidates
+
+    def looked(own: House, until: datetime) -> dict[int, int]:
+        found = look(own, until)
+        if "late" not in {hold.name for hold in listed(own)}:
+            holds.place(own, "late", "court", Scope("rule", "r1"), WHO)
+        return found
+
+    monkeypatch.setattr(retention, "_candidates", looked)
+    assert [remove_due(house), remove_due(house), remove_due(house)] == [3, 2, 0]
+    assert tags(house).count(Tag.RULE_UPDATED) == 1
+    assert check(house).intact
+
+
+def listed(house: House) -> list[holds.Hold]:
+    """Return all holds."""
+    with house.db.read() as tx:
+        return holds.listing(tx)
 
 
 def test_events_that_are_not_sealed_stay(house: House, clock: Clock):

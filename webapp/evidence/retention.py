@@ -6,15 +6,14 @@ of the log; a gap that no such event tells of is a deletion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from webapp.audit import removals
 from webapp.audit.canonical import document, leaf_of, stamp
 from webapp.audit.models import audit_event, audit_leaf
-from webapp.audit.notes import Signer
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.evidence.holds import held
@@ -27,33 +26,38 @@ _ROOM = "audit:"
 
 
 def remove_due(house: House) -> int:
-    """Remove what the retention lets go; return how many events."""
+    """Remove a batch of what the retention lets go; return how many events, `BATCH` where there may be more."""
     if not house.settings.audit_days:
         return 0
-    done, key = 0, signer(house)
-    while count := _remove(house, key):
-        done += count
-    return done
-
-
-def _remove(house: House, key: Signer) -> int:
     now = house.clock()
     until = now - timedelta(days=house.settings.audit_days)
+    places = _candidates(house, until)
+    return _remove(house, places, until, now) if places else 0
+
+
+def _candidates(house: House, until: datetime) -> dict[int, int]:
+    """Return event -> place for a batch of the oldest events that may go; looked for while others write."""
     joined = audit_event.join(audit_leaf, audit_leaf.c.event_id == audit_event.c.id)
-    with house.db.begin() as tx:
+    with house.db.read() as tx:
         old = (audit_event.c.at < until, ~audit_event.c.tag.startswith(_ROOM), ~held(tx))
         query = sa.select(audit_leaf.c.seq, audit_leaf.c.hash, audit_event).select_from(joined).where(*old)
-        found = tx.execute(query.order_by(audit_leaf.c.seq).limit(BATCH)).all()
-        # what was altered, such as its time, stays and is found by `verify`
-        rows = [row for row in found if leaf_of(document(row)) == bytes(row.hash)]
-        if not rows:
-            return 0
-        tx.execute(sa.delete(audit_event).where(audit_event.c.id.in_([row.id for row in rows])))
-        places = ranges([row.seq for row in rows])
-        after = {"before": stamp(until), "days": house.settings.audit_days, "events": len(rows), "places": places}
-        signed = {**after, "note": removals.note(key, until, places)}
-        record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=signed))
-    return len(rows)
+        found = tx.execute(query.order_by(audit_event.c.at, audit_event.c.id).limit(BATCH)).all()
+    # what was altered, such as its time, stays and is found by `verify`
+    return {row.id: row.seq for row in found if leaf_of(document(row)) == bytes(row.hash)}
+
+
+def _remove(house: House, candidates: Mapping[int, int], until: datetime, now: datetime) -> int:
+    key = signer(house)
+    with house.db.begin() as tx:
+        # a hold may have been placed meanwhile, or another notary may have been faster
+        mine = (audit_event.c.id.in_(list(candidates)), ~held(tx))
+        gone = tx.scalars(sa.delete(audit_event).where(*mine).returning(audit_event.c.id)).all()
+        if gone:
+            places = ranges(sorted(candidates[id_] for id_ in gone))
+            after = {"before": stamp(until), "days": house.settings.audit_days, "events": len(gone), "places": places}
+            signed = {**after, "note": removals.note(key, until, places)}
+            record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=signed))
+    return len(gone)
 
 
 def ranges(places: Sequence[int]) -> list[list[int]]:
