@@ -126,9 +126,10 @@ def _store(tx: sa.Connection, start: int, new: _Sealed) -> None:
 
 
 def seal_all(house: House, signer: Signer) -> int:
-    """Seal what there is, in batches; return how many events."""
-    done = 0
-    while count := seal(house, signer):
+    """Seal what there is, in batches, up to one that is not full; return how many events."""
+    done, count = 0, BATCH
+    while count >= BATCH:
+        count = seal(house, signer)
         done += count
     return done
 
