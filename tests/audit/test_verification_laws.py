@@ -42,6 +42,9 @@ class Log:
     def strays(self) -> list[int]:
         return []
 
+    def pending(self) -> int:
+        return 0
+
 
 def statement(keys: list[str], *signers: Signer) -> str:
     """Return the statement over keys that these have signed."""

@@ -28,7 +28,7 @@ def test_a_log_is_exported_and_verified(syncline: CommandLine, tmp_path: Path):
     given = ("--key", str(key), "--checkpoints", str(kept), "--json")
     report = json.loads(syncline("audit", "verify", "--file", str(path), *given).out)
     assert (report["intact"], report["trusted"], report["elsewhere"]) == (True, True, 1)
-    assert syncline("audit", "verify").out.startswith("Intact: ")
+    assert syncline("audit", "verify").out.startswith("Fits itself: ")
     with syncline.house.db.begin() as tx:
         tx.execute(sa.update(audit_event).where(audit_event.c.id == 2).values(actor_name="x"))
     found = syncline("audit", "verify", "--key", key.read_text().strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -57,6 +58,10 @@ class Report:
     chunks: int = 0
     removed_until: str = ""
     """What is older than this may have been removed by the retention."""
+    waiting: int = 0
+    """Events that are not sealed yet, so that nothing can be said of them."""
+    sealed_at: datetime | None = None
+    """When the last checkpoint was signed."""
     counts: dict[Kind, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -73,10 +78,11 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as the command line and the API show it."""
-        plain = ("size", "events", "removed", "checkpoints", "elsewhere", "root", "trusted", "chunks")
+        plain = ("size", "events", "removed", "checkpoints", "elsewhere", "root", "trusted", "chunks", "waiting")
         return {
             "intact": self.intact,
             **{name: getattr(self, name) for name in plain},
+            "sealed_at": self.sealed_at.isoformat() if self.sealed_at else None,
             "counts": {kind.value: count for kind, count in self.counts.items()},
             "findings": [finding.to_json() for finding in self.findings],
         }

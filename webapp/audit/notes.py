@@ -48,10 +48,11 @@ class PublicKey:
         digest, _, encoded = rest.partition("+")
         try:
             raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            raise BadNote("this is not a public key of an audit log") from None
-        key = cls(name, raw[1:])
-        if raw[:1] != _ED25519 or len(raw) != 1 + HASH or not _NAME.fullmatch(name) or key.mark.hex() != digest:
+            key = cls(name, raw[1:])
+            fits = raw[:1] == _ED25519 and len(raw) == 1 + HASH and key.mark.hex() == digest
+        except ValueError:  # not base64, or letters that no text can hold
+            fits = False
+        if not fits or not _NAME.fullmatch(name):
             raise BadNote("this is not a public key of an audit log")
         return key
 
@@ -153,7 +154,7 @@ class Checkpoint:
             found = cls(origin, int(size), base64.b64decode(root, validate=True), instant(time.removeprefix(_TIME)))
         except ValueError:
             raise BadNote("this is not a checkpoint of an audit log") from None
-        if found.text != text or len(found.root) != HASH:
+        if found.text != text or len(found.root) != HASH or found.size < 0:
             raise BadNote("this is not a checkpoint of an audit log")
         return found
 

@@ -38,6 +38,9 @@ class Evidence(Protocol):
     def strays(self) -> Iterable[int]:
         """Return the ids of events that should have been sealed and are not."""
 
+    def pending(self) -> int:
+        """Return how many events wait to be sealed."""
+
 
 def verify(evidence: Evidence, trusted: Collection[PublicKey] = (), elsewhere: Collection[str] = ()) -> Report:
     """Check a log from its keys to its events.
@@ -55,6 +58,7 @@ def verify(evidence: Evidence, trusted: Collection[PublicKey] = (), elsewhere: C
     for entry in evidence.entries():
         walk.take(entry)
     walk.end(evidence.size)
+    report.waiting, report.sealed_at = evidence.pending(), max((one.at for one in known), default=None)
     for event_id in evidence.strays():
         report.add(Kind.INSERTED, msg("Event {id} stands in the log, but not in its seal.", id=event_id))
     return report

@@ -118,7 +118,7 @@ class Walk:
     def _look_back(self, entry: Entry) -> None:
         """Tell of an event that claims to be older than a checkpoint that does not hold it."""
         before, at = self.sealed_at, str((entry.event or {}).get("at", ""))
-        if before is not None and _time(at, before) < before.at - LATE:
+        if before is not None and before.at - _time(at, before) > LATE:
             text = "Event {id} gives its time as {at}, but was not there when {size} events were sealed at {sealed}."
             sealed = before.at.isoformat(timespec="seconds")
             self.report.add(Kind.BACKDATED, msg(text, id=entry.event_id, at=at, size=before.size, sealed=sealed))

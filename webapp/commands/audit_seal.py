@@ -95,7 +95,10 @@ def _check_proof(path: Path, keys: list[PublicKey]) -> None:
 def _of_file(path: Path, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
     export = bundle.Bundle(path)
     try:
-        return checking.check(export, export.blob if runs and export.has_runs else None, keys, notes)
+        if not (runs and export.has_runs):
+            return checking.check(export, None, keys, notes)
+        rows = [checking.Row(run_id, number) for run_id, number in export.parts()]
+        return checking.check(export, export.blob, keys, notes, rows)
     finally:
         export.close()
 
@@ -103,7 +106,8 @@ def _of_file(path: Path, keys: list[PublicKey], notes: list[str], *, runs: bool)
 def _of_house(session: Session, keys: list[PublicKey], notes: list[str], *, runs: bool) -> Report:
     house = session.house
     with opened(house) as log:
-        report = checking.check(log, checking.stored_blobs(log.tx) if runs else None, keys, notes)
+        blobs, rows = (checking.stored_blobs(log.tx), checking.stored_rows(log.tx)) if runs else (None, ())
+        report = checking.check(log, blobs, keys, notes, rows)
     with house.db.begin() as tx:
         told = {
             "intact": report.intact,
@@ -141,7 +145,10 @@ def _tell(report: Report) -> None:
     parts += [f"{report.removed} events not there any more"] if report.removed else []
     parts += [f"{report.chunks} parts of runs"] if report.chunks else []
     parts += [f"{report.elsewhere} checkpoints from elsewhere"] if report.elsewhere else []
-    click.echo(f"{'Intact' if report.intact else 'Altered'}: {', '.join(parts)}. Root {report.root}")
+    fits = "Intact" if report.trusted else "Fits itself"
+    click.echo(f"{fits if report.intact else 'Altered'}: {', '.join(parts)}. Root {report.root}")
+    last = f"the last checkpoint is of {stamp(report.sealed_at)}" if report.sealed_at else "there is no checkpoint"
+    click.echo(f"{report.waiting} events are not sealed yet; {last}.")
     if not report.trusted:
         click.echo("No key from elsewhere was given (--key): the log vouches for itself.")
 

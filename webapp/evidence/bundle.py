@@ -7,9 +7,10 @@ their order), `strays.jsonl`, `log.json` and, where asked for, the records of ru
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from webapp.audit.verification import Entry, Evidence
 FORMAT = "syncline-audit/1"
 LONGEST = 64 * 1024 * 1024
 """Bytes of the longest line: an export may come from anybody."""
+_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
+"""What reading a file raises that is no ZIP, is cut or encrypted, or is packed in another way."""
+_OUTCOMES = re.compile(r"runs/(\d{1,19})/(\d{1,10})\.outcomes", re.ASCII)
 _README = """This is an export of a sealed audit log. Check it with: syncline audit verify --file NAME
 keys.jsonl         public keys, the oldest first, each with the statement that the one before it has signed
 checkpoints.jsonl  signed checkpoints (C2SP tlog-checkpoint)
@@ -50,7 +54,7 @@ def write(path: Path, log: Evidence, head: Mapping[str, Any], blobs: Iterable[tu
         _lines(archive, "strays.jsonl", ({"event_id": one} for one in log.strays()))
         for name, blob in blobs:
             archive.writestr(f"runs/{name}", blob, zipfile.ZIP_STORED)
-        archive.writestr("log.json", encode({"format": FORMAT, "size": log.size, **head}))
+        archive.writestr("log.json", encode({"format": FORMAT, "size": log.size, "waiting": log.pending(), **head}))
 
 
 def _lines(archive: zipfile.ZipFile, name: str, objects: Iterable[Mapping[str, Any]]) -> None:
@@ -70,9 +74,9 @@ class Bundle:
     def __init__(self, path: Path) -> None:
         try:
             self._archive = zipfile.ZipFile(path)
-            self.head = json.loads(self._archive.read("log.json"))
-            self.size = int(self.head["size"])
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            self.head = _object("log.json", self._archive.read("log.json"), {"size": int, "format": str})
+            self.size: int = self.head["size"]
+        except _DAMAGED as error:
             raise _unreadable(f"{path.name}: {error}") from None
         if self.head.get("format") != FORMAT:
             raise _unreadable(f"{path.name}: {self.head.get('format')}")
@@ -83,10 +87,14 @@ class Bundle:
 
     def keys(self) -> list[KeyLine]:
         """Return the public keys, the oldest first."""
-        return [
-            KeyLine(one["no"], one["public"], instant(one["at"]), one["statement"])
-            for one in self._read("keys.jsonl", {"no": int, "public": str, "at": str, "statement": str})
-        ]
+        shape = {"no": int, "public": str, "at": str, "statement": str}
+        try:
+            return [
+                KeyLine(one["no"], one["public"], instant(one["at"]), one["statement"])
+                for one in self._read("keys.jsonl", shape)
+            ]
+        except ValueError as error:
+            raise _unreadable(f"keys.jsonl: {error}") from None
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         """Yield size and note of all checkpoints."""
@@ -98,15 +106,28 @@ class Bundle:
         for one in self._read("entries.jsonl", {"seq": int, "event_id": int, "leaf": str}):
             try:
                 leaf = base64.b64decode(one["leaf"], validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise _unreadable(f"entries.jsonl: {error}") from None
             event = one.get("event")
-            yield Entry(one["seq"], one["event_id"], leaf, event if isinstance(event, dict) else None)
+            if not isinstance(event, dict | None):
+                raise _unreadable(f"entries.jsonl: {one['seq']}")
+            yield Entry(one["seq"], one["event_id"], leaf, event)
 
     def strays(self) -> Iterator[int]:
         """Yield the ids of events that were not sealed."""
         for one in self._read("strays.jsonl", {"event_id": int}):
             yield one["event_id"]
+
+    def pending(self) -> int:
+        """Return how many events waited to be sealed."""
+        waiting = self.head.get("waiting", 0)
+        return waiting if type(waiting) is int else 0
+
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """Yield run and number of the parts of runs whose records are here."""
+        for name in self._archive.namelist():
+            if found := _OUTCOMES.fullmatch(name):
+                yield int(found[1]), int(found[2])
 
     def blob(self, name: str) -> bytes | None:
         """Return what is stored of a run's part, or None."""
@@ -114,7 +135,7 @@ class Bundle:
             return self._archive.read(f"runs/{name}")
         except KeyError:
             return None
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
+        except _DAMAGED as error:
             raise _unreadable(f"runs/{name}: {error}") from None
 
     @property
@@ -127,7 +148,7 @@ class Bundle:
             with self._archive.open(name) as file:
                 while line := file.readline(LONGEST):
                     yield _object(name, line, shape)
-        except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        except _DAMAGED as error:
             raise _unreadable(f"{name}: {error}") from None
 
 
@@ -136,7 +157,7 @@ def _object(name: str, line: bytes, shape: Mapping[str, type]) -> dict[str, Any]
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _unreadable(f"{name}: {error}") from None
-    if not isinstance(found, dict) or any(not isinstance(found.get(key), kind) for key, kind in shape.items()):
+    if not isinstance(found, dict) or any(type(found.get(key)) is not kind for key, kind in shape.items()):
         raise _unreadable(f"{name}: {line[:80]!r}")
     return found
 
