@@ -90,9 +90,9 @@ def test_numbers_that_others_gave(
     result = source.write("t", source.schema("t"), [Change(Op.CREATE, "id", named(120))])
     assert not result.failures
     assert len(rows(mariadb_url, "SELECT id FROM t")) == 120
-    assert dict(rows(mariadb_url, "SELECT id, name FROM t")) == dict(
-        zip(result.keys[0], named(120)["name"], strict=True)
-    )
+    (keys,) = result.keys
+    assert keys is not None
+    assert dict(rows(mariadb_url, "SELECT id, name FROM t")) == dict(zip(keys, named(120)["name"], strict=True))
 
 
 def test_trigger_made_while_a_connection_is_kept(mariadb_url: str) -> None:

@@ -471,19 +471,19 @@ def test_texts_are_looked_up_exactly(site: Site) -> None:
     org, connector = opened(site, org)
     first, second = list(org.rows["Account"].values())[:2]
     first["Name"], second["Name"] = "ACME", "Acme"
-    asked, answer = list[str](), org.answer
+    queries, answer = list[str](), org.answer
 
-    def noting(request: Asked) -> Reply:
-        asked.append(quote(request.query.get("q", ""), safe=""))
-        return answer(request)
+    def noting(asked: Asked) -> Reply:
+        queries.append(quote(asked.query.get("q", ""), safe=""))
+        return answer(asked)
 
     org.answer = noting  # type: ignore[method-assign]
     names = ["Acme", *("客" * 80 + f"{n}" for n in range(100))]
     with connector:
         found = connector.lookup("Account", connector.schema("Account"), "Name", pl.Series(names))
     assert found["Id"].to_list() == [second["Id"]]
-    assert max(map(len, asked)) <= 8_100
-    assert len([soql for soql in asked if soql]) > 9
+    assert max(map(len, queries)) <= 8_100
+    assert len([soql for soql in queries if soql]) > 9
 
 
 class _Folded(str):
