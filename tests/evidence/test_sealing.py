@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -130,6 +132,32 @@ def test_events_that_commit_late_are_sealed(house: House, clock: Clock):
     assert intact(house) == 14
     with house.db.read() as tx:
         assert sealing.head(tx).settled > 0
+
+
+def test_ids_behind_a_full_batch_are_not_settled(house: House, clock: Clock):
+    """Events that a full batch leaves waiting are sealed by the next ones, though their ids are settled by then."""
+    key = signer(house)
+    for start in range(0, 60, 10):
+        write(house, 10, start)
+        clock.forward(seconds=PATIENCE.total_seconds() + 1)
+        assert seal(house, key, 4) == 4
+        with house.db.read() as tx:
+            assert not list(StoredLog(tx).strays())
+    seal_all(house, key)
+    assert intact(house) == 62
+
+
+def test_settling_stops_at_a_full_batch_and_begins_anew_in_another_cluster(clock: Clock):
+    """The mark moves no further than what was taken, and a database that counts transactions anew gets a new mark."""
+    before = sealing.Head(5, b"", 10, 50, 700, clock())
+    clock.forward(seconds=PATIENCE.total_seconds() + 1)
+    events = [SimpleNamespace(id=number) for number in range(11, 15)]
+    settled = partial(sealing._settled, before, events)
+    new = {"mark_id": 14, "mark_xid": 800, "mark_at": clock()}
+    assert settled((750, 800), clock(), full=True) == {"settled": 14, **new}
+    assert settled((750, 800), clock(), full=False) == {"settled": 50, **new}
+    assert settled((690, 800), clock(), full=False) == {}
+    assert settled((20, 30), clock(), full=True) == {**new, "mark_xid": 30}
 
 
 def test_sealing_writes_one_checkpoint_a_batch(house: House, tmp_path: Path):
