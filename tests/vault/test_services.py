@@ -181,6 +181,32 @@ def test_rotation(house: House) -> None:
     assert len(house.settings.key_file.read_text().split()) == 1
 
 
+def test_rotation_goes_on_behind_the_last_secret(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch is looked for behind the one before; what comes in before that place is found at the end."""
+    monkeypatch.setattr(vault, "BATCH", 2)
+    for number in range(5):
+        store(house, name=f"s{number}")
+    real, places = vault._rewrap_some, list[object]()
+
+    def noted(*args: object) -> object:
+        places.append(args[-1])
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vault, "_rewrap_some", noted)
+    assert vault.rotate(house, SYSTEM) == 5
+    of_erp = [(ERP.kind, ERP.name, f"s{number}") for number in (1, 3, 4)]
+    assert places == [vault._FIRST, *of_erp, vault._FIRST]
+
+
+def test_what_is_deleted_is_overwritten(house: House) -> None:
+    """SQLite overwrites a deleted secret, so that a signing key that was destroyed is gone from the file too."""
+    store(house, name="s")
+    with house.db.begin() as tx:
+        assert vault.delete(tx, ERP, "s", SYSTEM, house.clock())
+        if tx.dialect.name == "sqlite":
+            assert tx.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+
+
 @pytest.mark.parametrize("crash_at", [1, 2, 3])
 def test_rotation_goes_on_after_a_crash(house: House, monkeypatch: pytest.MonkeyPatch, crash_at: int) -> None:
     """A rotation that dies between batches leaves all secrets readable; the next one finishes with the same new key."""

@@ -25,7 +25,7 @@ from webapp.vault.errors import SecretMissing, VaultError
 from webapp.vault.models import vault_secret
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
 from webapp.vault.sealing import Owner, seal
-from webapp.vault.services import get, keyring, lock
+from webapp.vault.services import get, keyring, lock, overwrite
 
 PERSON = "person"
 _OWNER = hashlib.sha256().digest_size
@@ -81,8 +81,7 @@ def register(house: House) -> None:
 def destroy(tx: sa.Connection, person: str) -> bool:
     """Destroy the key of a person and tell whether there was one. The caller records it."""
     owner = _owner(person)
-    if tx.dialect.name == "sqlite":
-        tx.exec_driver_sql("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+    overwrite(tx)
     mine = (vault_secret.c.owner_kind == owner.kind, vault_secret.c.owner_name == owner.name)
     return bool(tx.execute(sa.delete(vault_secret).where(*mine)).rowcount)
 

@@ -20,13 +20,29 @@ from webapp.vault.models import vault_secret
 from webapp.vault.providers import KeyProvider, open_provider
 from webapp.vault.sealing import Owner, Sealed, rewrap, seal, unseal
 
-__all__ = ["LARGEST", "Owner", "delete", "forget", "get", "keyring", "lock", "names", "prepare", "put", "rotate"]
+__all__ = [
+    "LARGEST",
+    "Owner",
+    "delete",
+    "forget",
+    "get",
+    "keyring",
+    "lock",
+    "names",
+    "overwrite",
+    "prepare",
+    "put",
+    "rotate",
+]
 
 LARGEST = 64 * 1024
 """Characters of the longest secret: room for a certificate chain."""
 
 BATCH = 100
 _LOCK = 0x5EC4E7
+_Place = tuple[str, str, str]
+_FIRST: _Place = ("", "", "")
+"""Before the place of any secret: kind and name of its owner, its own name."""
 
 
 def keyring(house: House) -> KeyProvider:
@@ -77,10 +93,17 @@ def get(tx: sa.Connection, keys: KeyProvider, owner: Owner, name: str) -> str:
 
 def delete(tx: sa.Connection, owner: Owner, name: str, actor: Actor, at: datetime) -> bool:
     """Remove a secret and tell whether there was one; audited."""
+    overwrite(tx)
     gone = tx.execute(sa.delete(vault_secret).where(_is(owner, name))).rowcount
     if gone:
         record(tx, actor, at, Event(Tag.SECRET_DELETED, Subject(owner.kind, owner.name), before={"secret": name}))
     return bool(gone)
+
+
+def overwrite(tx: sa.Connection) -> None:
+    """Let SQLite overwrite what this connection deletes."""
+    if tx.dialect.name == "sqlite":
+        tx.exec_driver_sql("PRAGMA secure_delete = ON")
 
 
 def forget(tx: sa.Connection, owner: Owner, actor: Actor, at: datetime) -> int:
@@ -115,9 +138,10 @@ def rotate(house: House, actor: Actor) -> int:
         if not _stale(tx, before, 1):
             keys.renew()
         target = keys.current
-    done = 0
-    while batch := _rewrap_some(house, keys, target):
-        done += batch
+    done, last = 0, _FIRST
+    while (batch := _rewrap_some(house, keys, target, last)) or last != _FIRST:
+        done += len(batch)
+        last = batch[-1] if batch else _FIRST  # at the end once more from the first, for what came in between
     with house.db.begin() as tx:
         lock(tx, shared=False)
         used = set(tx.execute(sa.select(vault_secret.c.key_id).distinct()).scalars())
@@ -127,21 +151,22 @@ def rotate(house: House, actor: Actor) -> int:
     return done
 
 
-def _rewrap_some(house: House, keys: KeyProvider, target: str) -> int:
+def _rewrap_some(house: House, keys: KeyProvider, target: str, last: _Place) -> list[_Place]:
+    """Rewrap a batch of secrets behind the last one and return their places."""
     with house.db.begin() as tx:
         lock(tx, shared=False)
-        rows = _stale(tx, target, BATCH)
+        rows = _stale(tx, target, BATCH, last)
         for row in rows:
             owner = Owner(row.owner_kind, row.owner_name)
             moved = rewrap(keys, owner.path(row.name), _sealed(row))
             values = {"key_id": moved.key_id, "wrapped_key": moved.wrapped_key}
             tx.execute(sa.update(vault_secret).where(_is(owner, row.name)).values(**values))
-    return len(rows)
+    return [(row.owner_kind, row.owner_name, row.name) for row in rows]
 
 
-def _stale(tx: sa.Connection, current: str, limit: int) -> list[Any]:
-    query = sa.select(vault_secret).where(vault_secret.c.key_id != current)
+def _stale(tx: sa.Connection, current: str, limit: int, last: _Place = _FIRST) -> list[Any]:
     order = (vault_secret.c.owner_kind, vault_secret.c.owner_name, vault_secret.c.name)
+    query = sa.select(vault_secret).where(vault_secret.c.key_id != current, sa.tuple_(*order) > last)
     return list(tx.execute(query.order_by(*order).limit(limit)).all())
 
 
