@@ -29,10 +29,10 @@ with warnings.catch_warnings():
         Service,
         Time,
         Unicode,
+        const,
         rpc,
     )
     from spyne import Decimal as DecimalNumber
-    from spyne import const
     from spyne.protocol.soap import Soap11, Soap12
     from spyne.server.wsgi import WsgiApplication
 
