@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from werkzeug.security import check_password_hash
@@ -45,8 +46,12 @@ def test_reset_password(syncline: CommandLine) -> None:
 
 
 def test_remove_second_factor(syncline: CommandLine) -> None:
-    """Who administers alone and has lost the phone gets in again from the machine."""
+    """Who administers alone and has lost the phone gets in again from the machine; who has none is told so."""
     syncline.ok(*ANN)
+    assert syncline("user", "remove-second-factor", "ann").err == "Error: There is no second factor.\n"
+    profile, since = models.access_profile, datetime(2026, 1, 1, tzinfo=UTC)
+    with syncline.house.db.begin() as tx:
+        tx.execute(profile.update().values(second_factor_at=since))
     assert syncline.ok("user", "remove-second-factor", "ann").out == "ann signs in without a second factor now.\n"
     assert syncline("user", "remove-second-factor", "bob").err == "Error: There is no user 'bob'.\n"
 
@@ -61,7 +66,7 @@ def test_secrets(syncline: CommandLine) -> None:
         syncline.ok("audit", "list", "--json"),
     ]
     assert said[2].json == [{"reference": "vault:erp.password", "owner": "shared", "name": "erp.password"}]
-    assert said[3].json == {"rewrapped": 1}
+    assert said[3].json == {"rewrapped": 2}, "it, and the key of the personal values of the first user"
     assert all("correct horse" not in answer.out + answer.err for answer in said)
     syncline.ok("secrets", "delete", "erp.password")
     assert syncline.ok("secrets", "list", "--json").json == []
