@@ -19,6 +19,7 @@ from webapp.setting_values import (
     choice,
     integer,
     issuer,
+    names,
     networks,
     pairs,
     paths,
@@ -181,7 +182,7 @@ SETTINGS: tuple[Variable, ...] = (
         "",
         "Names by which the console may be asked for, separated by commas; other requests are refused. Empty: any in "
         "evaluation; in production that of SYNCLINE_CONSOLE_URL and the machine's own, localhost.",
-        lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+        names,
     ),
     Variable(
         "SYNCLINE_TRUSTED_PROXIES",

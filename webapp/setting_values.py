@@ -52,15 +52,20 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return names, which are separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def networks(text: str) -> tuple[str, ...]:
     """Return networks, which are separated by commas."""
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in names:
+    found = names(text)
+    for name in found:
         try:
             ipaddress.ip_network(name)
         except ValueError:
             raise ValueError(f"'{name}' is not a network such as 10.0.0.0/8; separate several by commas.") from None
-    return names
+    return found
 
 
 def paths(text: str) -> tuple[Path, ...]:
@@ -81,26 +86,31 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 def issuer(text: str) -> str:
     """Return the address of a provider of identities."""
-    url = urlsplit(text)
-    if text and url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    if text and not is_private(text):
         raise ValueError(f"'{text}' is not an address that begins with https://.")
     return text
 
 
+def is_private(address: str) -> bool:
+    """Tell whether nobody on the way can read what is sent to an address: it is encrypted, or of this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in {"localhost", "127.0.0.1", "::1"}
+
+
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Return pairs of names, which are separated by commas."""
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if wrong := next((group for group, equals, role in pairs if not (equals and group.strip() and role.strip())), None):
+    parts = [part.partition("=") for part in names(text)]
+    if wrong := next((group for group, equals, role in parts if not (equals and group.strip() and role.strip())), None):
         raise ValueError(f"'{wrong}' is not a group and a role, such as crm-admins=Designer.")
-    return tuple((group.strip(), role.strip()) for group, _, role in pairs)
+    return tuple((group.strip(), role.strip()) for group, _, role in parts)
 
 
 def targets(text: str) -> tuple[str, ...]:
     """Return addresses of targets for checkpoints."""
     for target in text.split():
-        url = urlsplit(target)
-        whole = url.path if url.scheme in ("file", "mailto") else url.hostname
-        if url.scheme not in CHECKPOINT_TARGETS or not whole:
+        parts = urlsplit(target)
+        whole = parts.path if parts.scheme in ("file", "mailto") else parts.hostname
+        if parts.scheme not in CHECKPOINT_TARGETS or not whole:
             kinds = ", ".join(CHECKPOINT_TARGETS)
             raise ValueError(
                 f"'{target}' is not an address that begins with one of {kinds}; separate several by blanks."

@@ -36,7 +36,6 @@ def asks_for_consent(settings: Settings) -> bool:
 def consent(settings: Settings, callback: str) -> Consent:
     """Return a new request for consent, whose answer comes to the address `callback`; raises `Misconfigured`."""
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-    proof = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     parts = urlsplit(needed(settings, "authorize_url"))
     if parts.scheme not in ("http", "https"):
         raise Misconfigured(
@@ -45,12 +44,17 @@ def consent(settings: Settings, callback: str) -> Consent:
         )
     asked = {
         "response_type": "code", "client_id": needed(settings, "client_id"), "redirect_uri": callback, "state": state,
-        "code_challenge": proof, "code_challenge_method": "S256",
+        "code_challenge": proof_of(verifier), "code_challenge_method": "S256",
     }  # fmt: skip
     if settings.get("scope"):
         asked["scope"] = str(settings["scope"])
     query = urlencode({**dict(parse_qsl(parts.query)), **asked})
     return Consent(urlunsplit(parts._replace(query=query, fragment="")), state, verifier)
+
+
+def proof_of(verifier: str) -> str:
+    """Return what is sent ahead of a verifier (RFC 7636, S256)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def redeem(settings: Settings, context: Context, code: str, callback: str, verifier: str) -> str:

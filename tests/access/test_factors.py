@@ -183,6 +183,19 @@ def test_codes_from_many_addresses(app: Flask, admin_client: FlaskClient, house:
     throttle._local.clear()
 
 
+def test_wrong_codes_of_others(app: Flask, admin_client: FlaskClient, house: House):
+    """However many wrong codes others give, one's own right code counts."""
+    throttle._local.clear()
+    key, _codes = set_up(admin_client, house)
+    for number in range(throttle.PER_ADDRESS + 1):
+        throttle.failed(house, f"user-{number}", "")
+    at(app, house, 60)
+    client = app.test_client()
+    first_step(client)
+    assert second_step(client, code_of(key, house, 60)) == 302
+    throttle._local.clear()
+
+
 def test_passwords_are_not_guessed_within_a_session(admin_client: FlaskClient, house: House):
     """Who finds an open console cannot try passwords one after the other; each try is in the log."""
     throttle._local.clear()

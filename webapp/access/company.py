@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rules.text import msg
 from webapp.access import factors, models, users
 from webapp.access.errors import Refused
-from webapp.access.oidc import NotAdmitted
+from webapp.access.oidc import ELSEWHERE, NotAdmitted
 from webapp.access.passwords import generate_password
 from webapp.access.users import NewUser, User
 from webapp.audit.services import Event, Subject, record
@@ -30,7 +30,7 @@ def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> Us
     try:
         return _admit(house, claims, roles)
     except sa.exc.IntegrityError:  # two sign-ins at once
-        raise NotAdmitted(msg("The sign-in was begun elsewhere or has taken too long. Try again.")) from None
+        raise NotAdmitted(ELSEWHERE) from None
 
 
 def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:

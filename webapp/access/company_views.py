@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from urllib.parse import urlsplit
 
 from flask import abort, redirect, request, session
-from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -52,8 +50,8 @@ class CompanyView(RoomView):
         kept = session.pop(_KEY, {})
         if self.house.clock().timestamp() - kept.get("at", 0.0) > _PATIENCE:
             kept = {}
-        if not kept or throttle.seconds_to_wait(self.house, secrets.token_hex(8), request.remote_addr or ""):
-            return sign_in_page(self, 401, error=_("The sign-in was begun elsewhere or has taken too long. Try again."))
+        if not kept or throttle.seconds_to_wait(self.house, "", request.remote_addr or ""):
+            return sign_in_page(self, 401, error=translated(oidc.ELSEWHERE))
         try:
             claims = oidc.finish(self.house, kept, request.args.to_dict(), self._callback())
             user = company.admit(self.house, claims, oidc.roles_of(self.house, claims))
@@ -64,7 +62,7 @@ class CompanyView(RoomView):
         return redirect(kept["next"])
 
     def _refused(self, error: NotAdmitted) -> Response:
-        throttle.failed(self.house, secrets.token_hex(8), request.remote_addr or "")  # of which no name is known
+        throttle.failed(self.house, "", request.remote_addr or "")
         services.not_admitted(self.house, str(error.message), self.actor)
         return sign_in_page(self, 401, error=translated(error.message))
 

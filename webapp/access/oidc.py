@@ -6,8 +6,6 @@ holds. A user is made at the first sign-in and gets the roles of the groups anew
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import secrets
 import time
@@ -15,16 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 import jwt
 
 from config import oidc_secret
+from connectors.builtin.rest_oauth import proof_of
 from connectors.errors import ConnectorError
 from connectors.http_client import Limits, client
 from connectors.spi import Context
 from rules.text import Message, msg
 from webapp.extensions import House
+from webapp.setting_values import is_private
 
 _KEPT = 600.0
 """Seconds for which the provider's description and keys are kept; an unknown key asks again at once."""
@@ -32,6 +32,7 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 """Signatures by a key that only the provider has."""
 _LEEWAY = 60
 _LIMITS = Limits(size=2**20, seconds=10.0)
+ELSEWHERE = msg("The sign-in was begun elsewhere or has taken too long. Try again.")
 _SCOPES = "openid profile email"
 
 
@@ -67,7 +68,6 @@ _lock = Lock()
 def begin(house: House, callback: str) -> Begun:
     """Return where to send the browser; raises `NotAdmitted` where the provider does not answer."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    proof = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     asked = {
         "response_type": "code",
         "client_id": house.settings.oidc_client_id,
@@ -75,7 +75,7 @@ def begin(house: House, callback: str) -> Begun:
         "scope": _SCOPES,
         "state": state,
         "nonce": nonce,
-        "code_challenge": proof,
+        "code_challenge": proof_of(verifier),
         "code_challenge_method": "S256",
     }
     address = _address(_provider(house), "authorization_endpoint")
@@ -86,7 +86,7 @@ def begin(house: House, callback: str) -> Begun:
 def finish(house: House, kept: Mapping[str, str], answer: Mapping[str, str], callback: str) -> dict[str, Any]:
     """Return what the provider says of who has signed in there; raises `NotAdmitted`."""
     if not kept.get("state") or not _same(kept["state"], answer.get("state", "")):
-        raise NotAdmitted(msg("The sign-in was begun elsewhere or has taken too long. Try again."))
+        raise NotAdmitted(ELSEWHERE)
     if answer.get("error"):
         told = answer.get("error_description") or answer["error"]
         raise NotAdmitted(msg("The identity provider has not let you in: {text}", text=told[:200]))
@@ -186,8 +186,7 @@ def _address(provider: Provider, name: str) -> str:
 
 
 def _secure(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    if not is_private(address):
         raise NotAdmitted(msg("The identity provider gives an address that is not encrypted: {url}", url=address[:200]))
     return address
 

@@ -54,7 +54,7 @@ class SessionView(RoomView):
         if request.method == "GET":
             return self.page("access/second.html", error="")
         # counted by the user alone, too: who comes here has the password, and may come from many addresses
-        places = (request.remote_addr or "", "anywhere")
+        places = (request.remote_addr or "", "")
         wait = max(throttle.seconds_to_wait(self.house, username, place) for place in places)
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
@@ -66,7 +66,7 @@ class SessionView(RoomView):
             services.wrong(self.house, user_id, self.actor, "wrong code")
             text = _("The code is wrong, or has been used. Wait for the next one.")
             return self.page("access/second.html", 401, error=text)
-        throttle.succeeded(self.house, username, "anywhere")
+        throttle.succeeded(self.house, username, "")
         return self._admit(user_id, username, by)
 
     def _admit(self, user_id: int, username: str, by: str) -> Response:

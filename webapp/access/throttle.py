@@ -21,12 +21,15 @@ _lock = threading.Lock()
 
 
 def seconds_to_wait(house: House, username: str, address: str) -> int:
-    """Return how long the next attempt has to wait; 0 if it may be made now."""
-    return max(_wait(house, key, limit) for key, limit in _keys(username, address))
+    """Return how long the next attempt has to wait; 0 if it may be made now.
+
+    Without a user name only the address counts, and without an address only the user, from wherever.
+    """
+    return max((_wait(house, key, limit) for key, limit in _keys(username, address)), default=0)
 
 
 def failed(house: House, username: str, address: str) -> None:
-    """Count a failed attempt."""
+    """Count a failed attempt, by what `seconds_to_wait` is asked for."""
     for key, _limit in _keys(username, address):
         try:
             pipe = wake.connect(house.settings.redis).pipeline()
@@ -47,10 +50,11 @@ def succeeded(house: House, username: str, address: str) -> None:
         _local.pop(key, None)
 
 
-def _keys(username: str, address: str) -> tuple[tuple[str, int], tuple[str, int]]:
+def _keys(username: str, address: str) -> list[tuple[str, int]]:
     # A user name is counted per address, so that a stranger cannot lock somebody out from elsewhere.
     name = hashlib.sha256(f"{username.lower()}\0{address}".encode()).hexdigest()[:32]
-    return (f"syncline:login:user:{name}", PER_USER), (f"syncline:login:address:{address}", PER_ADDRESS)
+    by_user, by_address = (f"syncline:login:user:{name}", PER_USER), (f"syncline:login:address:{address}", PER_ADDRESS)
+    return [*([by_user] if username else ()), *([by_address] if address else ())]
 
 
 def _wait(house: House, key: str, limit: int) -> int:
