@@ -72,8 +72,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.session_interface = Sessions()
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-    app.before_request(gate.keep_the_pace)
-    protection.register(app)
+    protection.register(app, gate.keep_the_pace)
     menu.register(app)
     openapi.register(app)
     app.url_map.strict_slashes = False  # /rules and /rules/ are the same page

@@ -5,7 +5,6 @@ The key of the app lies in the vault. A code counts once: one that was seen over
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import unicodedata
@@ -13,12 +12,12 @@ from typing import Any
 
 import pyotp
 import sqlalchemy as sa
-from werkzeug.security import check_password_hash
 
 from rules.text import msg
 from webapp.access import models, sessions
 from webapp.access.errors import Refused
-from webapp.access.users import owned, refuse_oneself
+from webapp.access.passwords import digest
+from webapp.access.users import owned, proven, refuse_oneself
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, Actor, House
@@ -74,7 +73,7 @@ def set_up(house: House, user_id: int, given: tuple[str, str, str], actor: Actor
     """
     password, key, code = given
     with house.db.begin() as tx:
-        user = _asked(tx, user_id, password)
+        user = proven(tx, user_id, password)
         step = _step(house, key, code, 0)
         if step is None:
             raise Refused("code", msg("This is not the code that the app shows now. Look at the clock of the device."))
@@ -87,7 +86,7 @@ def set_up(house: House, user_id: int, given: tuple[str, str, str], actor: Actor
 def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> tuple[str, ...]:
     """Return new recovery codes, to be shown once; the old ones count no more. Raises `Refused`."""
     with house.db.begin() as tx:
-        user = _asked(tx, user_id, password)
+        user = proven(tx, user_id, password)
         _require(tx, user_id)
         record(tx, actor, house.clock(), Event(Tag.RECOVERY_RENEWED, Subject("user", user.username)))
         return _recovery(tx, user_id)
@@ -96,7 +95,7 @@ def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> t
 def remove(house: House, user_id: int, password: str, actor: Actor) -> None:
     """Ask for no code any more; raises `Refused` where the password is wrong."""
     with house.db.begin() as tx:
-        user = _asked(tx, user_id, password)
+        user = proven(tx, user_id, password)
         _require(tx, user_id)
         _forget(tx, house, user, actor)
 
@@ -143,13 +142,6 @@ def _require(tx: sa.Connection, user_id: int) -> None:
         raise Refused("", msg("There is no second factor."))
 
 
-def _asked(tx: sa.Connection, user_id: int, password: str) -> Any:
-    row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
-    if not check_password_hash(row.password, password):
-        raise Refused("current", msg("The current password is wrong."))
-    return row
-
-
 def _step(house: House, key: str, code: str, last: int) -> int | None:
     """Return which period a code is of; None where it is of none, or of one that has been used."""
     now, app = int(house.clock().timestamp()) // _PERIOD, pyotp.TOTP(key)
@@ -164,13 +156,13 @@ def _recovery(tx: sa.Connection, user_id: int) -> tuple[str, ...]:
     table = models.access_recovery
     codes = ["".join(secrets.choice(_LETTERS) for _ in range(12)) for _ in range(RECOVERY_CODES)]
     tx.execute(sa.delete(table).where(table.c.user_id == user_id))
-    tx.execute(sa.insert(table), [{"user_id": user_id, "digest": _digest(code)} for code in codes])
+    tx.execute(sa.insert(table), [{"user_id": user_id, "digest": digest(code)} for code in codes])
     return tuple("-".join(code[at : at + 4] for at in (0, 4, 8)) for code in codes)
 
 
 def _recovered(tx: sa.Connection, user_id: int, code: str) -> bool:
     table = models.access_recovery
-    mine = sa.delete(table).where(table.c.user_id == user_id, table.c.digest == _digest(code))
+    mine = sa.delete(table).where(table.c.user_id == user_id, table.c.digest == digest(code))
     return tx.execute(mine).rowcount > 0
 
 
@@ -184,7 +176,3 @@ def _forget(tx: sa.Connection, house: House, user: Any, actor: Actor) -> None:
 def _store(tx: sa.Connection, user_id: int, **values: Any) -> None:
     profile = models.access_profile
     tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(**values))
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode()).hexdigest()

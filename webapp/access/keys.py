@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from rules.text import msg
 from webapp.access import models, roles
 from webapp.access.errors import Missing, Refused
+from webapp.access.passwords import digest
 from webapp.access.users import require_permissions
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -63,11 +63,6 @@ class Key:
 def scopes() -> list[str]:
     """Return every scope that a key can have."""
     return [f"{room.lower()}:{action}" for room in API_ROOMS for action in roles.PERMISSIONS[room]]
-
-
-def digest(key: str) -> str:
-    """Return what is stored of a key; it is long and random, so a fast hash is enough."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def create_key(house: House, new: NewKey, actor: Actor) -> str:

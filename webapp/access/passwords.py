@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 from werkzeug.security import generate_password_hash
@@ -33,6 +34,11 @@ def generate_password() -> str:
 def hashed(password: str) -> str:
     """Return what is stored of a password."""
     return generate_password_hash(password, method="scrypt")
+
+
+def digest(token: str) -> str:
+    """Return what is stored of a key, a session's token or a recovery code; it is random, so a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def check_new(password: str, username: str, field: str = "password") -> None:

@@ -6,7 +6,6 @@ been asked for during `SYNCLINE_SESSION_IDLE_MINUTES`; and after `SYNCLINE_SESSI
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.access import models
+from webapp.access.passwords import digest
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House, away
@@ -49,7 +49,7 @@ def begin(house: House, user_id: int, origin: tuple[str, str], by: str) -> str:
     """Begin a session and return its token, which only the cookie holds; `origin` is an address and a browser."""
     token, now = secrets.token_urlsafe(32), house.clock()
     table = models.access_session
-    (address, agent), values = origin, {"digest": _digest(token), "user_id": user_id, "by": by}
+    (address, agent), values = origin, {"digest": digest(token), "user_id": user_id, "by": by}
     values |= {"address": address[:64], "agent": agent[:_AGENT]}
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
@@ -66,7 +66,7 @@ def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
     query = models.users().add_columns(
         table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by")
     )
-    query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == _digest(token))
+    query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == digest(token))
     with house.db.read() as tx:
         row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()
     noted = min(_NOTED, timedelta(minutes=house.settings.session_idle_minutes) / 10)
@@ -132,7 +132,3 @@ def _alive(house: House) -> sa.ColumnElement[bool]:
     table, now, settings = models.access_session, house.clock(), house.settings
     idle, longest = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
     return sa.and_(table.c.seen_at > now - idle, table.c.created_at > now - longest)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

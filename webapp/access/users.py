@@ -228,14 +228,20 @@ def end_sessions(house: House, user_id: int, actor: Actor) -> int:
 def change_own_password(house: House, user_id: int, current: str, new: str, actor: Actor) -> None:
     """Change one's own password; ends all sessions, also this one."""
     with house.db.begin() as tx:
-        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
-        if not check_password_hash(row.password, current):
-            raise Refused("current", msg("The current password is wrong."))
+        row = proven(tx, user_id, current)
         if current == new:
             raise Refused("password", msg("The new password is the current one. Choose another."))
         check_new(new, row.username)
         _store_password(tx, user_id, new, must_change=False)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", row.username)))
+
+
+def proven(tx: sa.Connection, user_id: int, password: str) -> Any:
+    """Return the row of a user who knows the password; raises `Refused`."""
+    row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
+    if not check_password_hash(row.password, password):
+        raise Refused("current", msg("The current password is wrong."))
+    return row
 
 
 def require_rights(tx: sa.Connection, actor: Actor, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import abort, flash, redirect, request, session, url_for
@@ -79,14 +80,11 @@ class UserView(RoomView):
     def switch(self, user_id: int, what: str) -> Response:
         """Enable or disable a user."""
         old = self._find(user_id)
-        try:
-            users.set_active(self.house, user_id, what == "enable", self.actor)
-        except Refused as error:
-            flash(translated(error.message), "danger")
-        else:
-            text = _("%(name)s can sign in again.") if what == "enable" else _("%(name)s can no longer sign in.")
-            flash(text % {"name": old.username}, "success")
-        return redirect(url_for("UserView.edit", user_id=user_id))
+        told = _("%(name)s can sign in again.") if what == "enable" else _("%(name)s can no longer sign in.")
+        return self._done(
+            lambda: users.set_active(self.house, user_id, what == "enable", self.actor), user_id,
+            told % {"name": old.username},
+        )  # fmt: skip
 
     @expose("/<int:user_id>/password", methods=["POST"])
     @has_access
@@ -107,13 +105,8 @@ class UserView(RoomView):
     def remove_factor(self, user_id: int) -> Response:
         """Remove the second factor of a user who has lost it."""
         old = self._find(user_id)
-        try:
-            factors.take_away(self.house, user_id, self.actor)
-        except Refused as error:
-            flash(translated(error.message), "danger")
-        else:
-            flash(_("%(name)s signs in without a second factor now.", name=old.username), "success")
-        return redirect(url_for("UserView.edit", user_id=user_id))
+        told = _("%(name)s signs in without a second factor now.", name=old.username)
+        return self._done(lambda: factors.take_away(self.house, user_id, self.actor), user_id, told)
 
     @expose("/<int:user_id>/sessions/end", methods=["POST"])
     @has_access
@@ -121,13 +114,8 @@ class UserView(RoomView):
     def end_sessions(self, user_id: int) -> Response:
         """End all sessions of a user."""
         self._find(user_id)
-        try:
-            users.end_sessions(self.house, user_id, self.actor)
-        except Refused as error:
-            flash(translated(error.message), "danger")
-        else:
-            flash(_("All sessions of the user have ended."), "success")
-        return redirect(url_for("UserView.edit", user_id=user_id))
+        told = _("All sessions of the user have ended.")
+        return self._done(lambda: users.end_sessions(self.house, user_id, self.actor), user_id, told)
 
     @expose("/<int:user_id>/delete", methods=["POST"])
     @has_access
@@ -142,6 +130,16 @@ class UserView(RoomView):
             return redirect(url_for("UserView.edit", user_id=user_id))
         flash(_("The user %(name)s is deleted.", name=name), "success")
         return redirect(url_for("UserView.list"))
+
+    def _done(self, deed: Callable[[], object], user_id: int, told: str) -> Response:
+        """Do something to a user, and tell on the user's page of it or why not."""
+        try:
+            deed()
+        except Refused as error:
+            flash(translated(error.message), "danger")
+        else:
+            flash(told, "success")
+        return redirect(url_for("UserView.edit", user_id=user_id))
 
     def _find(self, user_id: int) -> users.User:
         try:

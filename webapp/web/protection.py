@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
@@ -34,12 +35,13 @@ _POLICY = (
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-def register(app: Flask) -> None:
-    """Install the guards."""
+def register(app: Flask, pace: Callable[[], None]) -> None:
+    """Install the guards; `pace` refuses who asks too often, before anything costly is done."""
     app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     csrf.init_app(app)
     app.before_request(_identify)
     app.before_request(_only_known_names)
+    app.before_request(pace)
     app.before_request(_limit_strangers)
     app.before_request(_check_csrf)
     app.after_request(_headers)
