@@ -21,7 +21,7 @@ from connectors.builtin.dav_xml import (
     propfind,
     query,
     sync,
-    token_of,
+    told_of,
     writable,
 )
 from connectors.builtin.rest_calls import Request
@@ -126,7 +126,8 @@ class Entries:
             if not reply.is_success:
                 request = Request(str(url), "REPORT", object_name=self.subject.name)
                 raise self.service.calls.told(reply, request).error()
-            answers, before, token = answers_of(reply, url), token, token_of(reply, url)
+            before = token
+            answers, token = told_of(reply, url)
             files |= {file_of(a.path): a.status in _GONE for a in answers if self._is_entry(a)}
             if not any(answer.status == _MORE for answer in answers):
                 there = self._by_name(file for file, is_gone in files.items() if not is_gone)

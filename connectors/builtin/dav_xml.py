@@ -29,7 +29,6 @@ class Answer:
     path: str
     status: int
     properties: dict[str, Any]
-    token: str = ""
 
     def text(self, name: str) -> str:
         """Return a property's text, empty where there is none."""
@@ -101,30 +100,33 @@ def writable(text: str) -> bool:
 
 def answers_of(reply: Reply, url: httpx.URL) -> list[Answer]:
     """Return what a server says of several resources; raises `Misconfigured` or `Unavailable`."""
+    return told_of(reply, url)[0]
+
+
+def told_of(reply: Reply, url: httpx.URL) -> tuple[list[Answer], str]:
+    """Return what a server says of several resources, and the token of its list of changes, empty where it has none.
+
+    Raises:
+        Misconfigured: It is no answer of such a server.
+        Unavailable: It breaks off.
+    """
     try:
         root = etree.fromstring(reply.content, parser())
     except etree.XMLSyntaxError as error:
         raise _broken(reply, url, error) from error
     if root is None or root.tag != f"{DAV}multistatus":
         raise _broken(reply, url, "-")
-    token = (root.findtext(f"{DAV}sync-token") or "").strip()
-    return [_answer(element, url, token) for element in root.iter(f"{DAV}response")]
+    answers = [_answer(element, url) for element in root.iter(f"{DAV}response")]
+    return answers, (root.findtext(f"{DAV}sync-token") or "").strip()
 
 
-def token_of(reply: Reply, url: httpx.URL) -> str:
-    """Return the token of an answer that may hold nothing else."""
-    answers_of(reply, url)
-    root = etree.fromstring(reply.content, parser())
-    return (root.findtext(f"{DAV}sync-token") or "").strip()
-
-
-def _answer(element: Any, url: httpx.URL, token: str) -> Answer:
+def _answer(element: Any, url: httpx.URL) -> Answer:
     path = (element.findtext(f"{DAV}href") or "").strip()
     status, properties = _code(element.findtext(f"{DAV}status")), dict[str, Any]()
     for part in element.findall(f"{DAV}propstat"):
         if _code(part.findtext(f"{DAV}status")) in (0, 200):
             properties |= {str(found.tag): found for prop in part.findall(f"{DAV}prop") for found in prop}
-    return Answer(url, path, status or 200, properties, token)
+    return Answer(url, path, status or 200, properties)
 
 
 def _code(text: str | None) -> int:
