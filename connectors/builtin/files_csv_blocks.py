@@ -190,12 +190,12 @@ class Block:
 
     def pages(self, line: int, size: int) -> Iterator[RawPage]:
         """Yield the records in pages; `line` is the number of the line before them."""
-        ends = self.ends
+        ends, begins = self.ends, self._begins(line)
         for start in range(0, self.frame.height, size):
             part = self.frame.slice(start, size)
             stop = start + part.height
             shown = Texts(part.height, partial(self._shown, start))
-            yield RawPage(part, self._begins(line)[start:stop], shown, [], line + int(ends[stop - 1]), 0)
+            yield RawPage(part, begins[start:stop], shown, [], line + int(ends[stop - 1]), 0)
 
     def _begins(self, line: int) -> Sequence[int]:
         """Return the lines that the records begin in."""
@@ -213,10 +213,16 @@ class Block:
         """Return which newlines are outside of quotation marks."""
         return np.searchsorted(self._marks, self._newlines) % 2 == 0
 
+    @cached_property
+    def _places(self) -> Numbers:
+        """Return where in the text each record ends."""
+        places: Numbers = self._newlines[self._are_ends]
+        return places
+
     def _shown(self, start: int, row: int) -> str:
-        ends = self._newlines[self._are_ends]
-        begin = ends[start + row - 1] + 1 if start + row else 0
-        return self.text[begin : ends[start + row]].rstrip(b"\r").decode(errors="replace")
+        places = self._places
+        begin = places[start + row - 1] + 1 if start + row else 0
+        return self.text[begin : places[start + row]].rstrip(b"\r").decode(errors="replace")
 
 
 def _count(data: bytes, sign: bytes, end: int | None = None) -> int:
