@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rules.text import Message, msg
@@ -37,7 +38,7 @@ class Mark:
     key: PublicKey
     note: str
 
-    @property
+    @cached_property
     def said(self) -> Checkpoint:
         """Return what the checkpoint says; raises `BadNote`."""
         return checkpoint(self.note, [self.key])

@@ -21,7 +21,7 @@ from webapp.audit.keys import chained, lines
 from webapp.audit.marks import Mark, SealBroken
 from webapp.audit.merkle import Frontier
 from webapp.audit.models import audit_checkpoint, audit_event, audit_head, audit_leaf, audit_node
-from webapp.audit.notes import BadNote, Checkpoint, PublicKey, Signer, checkpoint, opened, sign
+from webapp.audit.notes import BadNote, Checkpoint, PublicKey, Signer, opened, sign
 from webapp.audit.stored_tree import snapshot, stored_tree
 from webapp.extensions import House
 
@@ -156,10 +156,11 @@ def _trusted(
 def _signed(note: str | None, tree: Frontier, keys: Collection[PublicKey]) -> Mark:
     if note is None:
         raise BadNote("there is no checkpoint")
-    said = checkpoint(note, keys)
+    text, signers = opened(note, keys)
+    said = Checkpoint.parse(text)
     if (said.size, said.root) != (tree.size, tree.root()):
         raise BadNote("the last checkpoint says otherwise")
-    return Mark(opened(note, keys)[1][0], note)
+    return Mark(signers[0], note)
 
 
 def _known(tx: sa.Connection, signer: Signer) -> list[PublicKey]:
