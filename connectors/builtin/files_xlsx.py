@@ -25,7 +25,7 @@ from connectors.builtin.files_options import Options
 from connectors.builtin.files_overlay import Overlay
 from connectors.builtin.files_xlsx_blocks import Block, Part, SheetBlocks, shown
 from connectors.builtin.files_xlsx_book import MAIN, Book, forget
-from connectors.builtin.files_xlsx_cells import Reader
+from connectors.builtin.files_xlsx_cells import Reader, Row
 from connectors.builtin.files_xlsx_write import XlsxWriter
 from connectors.plain_texts import plain_frame
 from connectors.sampling import Sample
@@ -36,7 +36,6 @@ from rules.text import Message, msg
 LONGEST = 32_767
 _STYLE_RECORDS = 1_000
 _ROW = f"{MAIN}row"
-Row = tuple[int, list[str | None]]
 
 
 class XlsxFile:
@@ -67,8 +66,7 @@ class XlsxFile:
         for block in self._blocks(columns, size):
             pages = self._by_block(block, schema, begin, size) if block else None
             if pages is None:
-                rows = (row for row in self._rows(len(self.names), columns) if row[0] > begin)
-                yield from _numbered(self._by_row(rows, size), first)
+                yield from _numbered(self._by_row(self._records(begin, columns), size), first)
                 return
             for page in _numbered(pages, first):
                 yield page
@@ -156,16 +154,18 @@ def rows_of(path: Path, sheet: str = "", width: int = 0, exact: frozenset[int] =
     if not path.stat().st_size:
         return
     with closing(Book(path)) as book:
-        reader, number = Reader.of(book, exact), 0
+        reader = Reader.of(book, exact)
         try:
-            for _, row in book.elements(book.sheet(sheet).part, _ROW):
-                number = int(row.get("r") or number + 1)
-                cells = reader.cells(row, width)
-                if any(cell is not None for cell in cells):
-                    yield number, cells
-                forget(row)
+            yield from reader.rows(_forgotten(book.elements(book.sheet(sheet).part, _ROW)), width)
         except (ValueError, IndexError) as error:
             raise book.broken(error) from error
+
+
+def _forgotten(elements: Iterator[tuple[str, Any]]) -> Iterator[Any]:
+    """Yield elements, each until the next one is asked for."""
+    for _, element in elements:
+        yield element
+        forget(element)
 
 
 def _new_book(target: Path, sheet: str, names: Sequence[str]) -> None:

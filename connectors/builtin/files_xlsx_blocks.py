@@ -21,7 +21,7 @@ import xml2arrow
 from lxml import etree
 
 from connectors.builtin.files_xlsx_book import MAIN, Book, unescaped
-from connectors.builtin.files_xlsx_cells import Reader, column_of
+from connectors.builtin.files_xlsx_cells import Reader, Row, column_of
 from connectors.plain_texts import plain_array
 from rules.schema import Field, FieldType
 
@@ -39,7 +39,6 @@ _EMPTY = "\x1d"
 _EMPTIES = tuple(f"<{start}></{start[0]}>".encode() for start in ("t", 't xml:space="preserve"', "v"))
 _EMPTIES += (b"<t/>", b"<v/>")
 _FLOAT = Field("", FieldType.FLOAT)
-Row = tuple[int, list[str | None]]
 Numbers = np.ndarray[Any, Any]
 
 
@@ -72,18 +71,12 @@ class Block:
     @cached_property
     def rows(self) -> list[Row] | None:
         """Return the rows as lxml gives them, None if the sheet has to be read as a whole."""
-        sheet, number, found = self.sheet, self.before, []
-        text = self.text[len(_OPEN) : -len(_CLOSE)]
+        sheet, text = self.sheet, self.text[len(_OPEN) : -len(_CLOSE)]
         try:
             root = etree.fromstring(sheet.head + text + b"</sheetData></worksheet>", _careful())
-            for row in root.iter(f"{MAIN}row"):
-                number = int(row.get("r") or number + 1)
-                cells = sheet.reader.cells(row, sheet.width)
-                if any(cell is not None for cell in cells):
-                    found.append((number, cells))
+            return list(sheet.reader.rows(root.iter(f"{MAIN}row"), sheet.width, self.before))
         except (etree.XMLSyntaxError, ValueError, IndexError):
             return None
-        return found
 
     @cached_property
     def shown(self) -> Mapping[int, str]:
@@ -189,23 +182,23 @@ def _cells(text: bytes) -> tuple[Any, list[int]] | None:
         filled = text
         for empty in _EMPTIES:
             filled = filled.replace(empty, empty[:2] + b">" + _EMPTY.encode() + b"</" + empty[1:2] + b">")
-        found = _accounted(filled, _tags(text, filled), len(numbers)) if len(filled) > len(text) else None
+        found = _accounted(filled, _tags(filled, seen=True), len(numbers)) if len(filled) > len(text) else None
     return None if found is None else (found, numbers)
 
 
-def _tags(text: bytes, filled: bytes = b"") -> int | None:
+def _tags(text: bytes, *, seen: bool = False) -> int | None:
     """Return the number of tags, empty ones counted twice; None if there is more than tags and text.
 
-    That is control characters, comments and the like, or `]]>`. A `filled` text, made of this one, has only more tags.
+    That is control characters, comments and the like, or `]]>`. Where that was `seen` before, tags are only counted.
     """
-    signs, count = np.frombuffer(filled or text, np.uint8), 0
+    signs, count = np.frombuffer(text, np.uint8), 0
     for start in range(0, len(signs), _WINDOW):
         first, second = signs[start : start + _WINDOW], signs[start + 1 : start + _WINDOW + 1]
         begins = first == ord("<")
         count += int(np.count_nonzero(begins))
         first, begins = first[: len(second)], begins[: len(second)]
         count += int(np.count_nonzero((first == ord("/")) & (second == ord(">"))))
-        if not filled and _is_odd(first, second, begins):
+        if not seen and _is_odd(first, second, begins):
             return None
     return count
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
@@ -23,6 +23,8 @@ _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _PRECISE = 15
 _CELL, _VALUE, _FORMULA, _INLINE = f"{MAIN}c", f"{MAIN}v", f"{MAIN}f", f"{MAIN}is"
 Element = Any
+Row = tuple[int, list[str | None]]
+"""The number of a row, and the texts of its cells."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Reader:
     def of(cls, book: Book, exact: frozenset[int] = frozenset()) -> Reader:
         """Return a reader of a workbook's cells."""
         return cls(book.texts, book.kinds, book.from_1904, exact)
+
+    def rows(self, rows: Iterable[Element], width: int, before: int = 0) -> Iterator[Row]:
+        """Yield those that are not blank; one without a number follows the one before, `before` the first one."""
+        number = before
+        for row in rows:
+            number = int(row.get("r") or number + 1)
+            cells = self.cells(row, width)
+            if any(cell is not None for cell in cells):
+                yield number, cells
 
     def cells(self, row: Element, width: int) -> list[str | None]:
         """Return the texts of a row, at most `width` if that is not 0."""
