@@ -8,6 +8,7 @@ gone by then, since a later answer tells of that.
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from connectors.casting import cast, complaint
-from connectors.changes import Mark
+from connectors.changes import ChangeLog, Mark
 from connectors.errors import RecordRejected
 from connectors.spi import Capture, Connector, Page, ReadRequest, Reject
 from rules.schema import Schema
@@ -38,6 +39,39 @@ class Telling:
     at: Mark
     behind: Mark
     last: bool
+
+
+class ToldLog(ChangeLog):
+    """A log of changes that is read by what a service tells."""
+
+    @abstractmethod
+    def start(self) -> Mark:
+        """Return a place such that all that is changed later is behind it."""
+
+    @abstractmethod
+    def tellings(self, since: Mark) -> Generator[Telling]:
+        """Yield what was changed behind a place, answer by answer."""
+
+
+def captured(
+    connector: Connector,
+    log: ToldLog,
+    request: ReadRequest,
+    capture: Capture,
+    pages: Callable[[ReadRequest], Iterator[Page]],
+) -> Iterator[Page]:
+    """Yield what a request for changes wants: all records when it is made first, later what was changed.
+
+    Args:
+        connector: Looks records up.
+        log: Tells which ones were changed.
+        request: What was asked for.
+        capture: Its capture.
+        pages: Reads all records.
+    """
+    if capture.since is None or "from" in (request.after or {}):
+        return everything(pages, request, log.start)
+    return Told(connector, log.tellings).pages(request, capture, dict(capture.since))
 
 
 def everything(

@@ -16,7 +16,6 @@ from connectors.builtin.dav_xml import (
     CARD,
     DAV,
     Answer,
-    answers_of,
     multiget,
     propfind,
     query,
@@ -24,7 +23,6 @@ from connectors.builtin.dav_xml import (
     told_of,
     writable,
 )
-from connectors.builtin.rest_calls import Request
 from connectors.casting import Places, cast, short, typed
 from connectors.changes import ChangeLog, LogState, Mark
 from connectors.errors import Fatal, Misconfigured, ObjectMissing, RecordRejected, Unavailable
@@ -66,11 +64,7 @@ class Entries:
         """Return the names of all entries and their files; a list that the server does not finish is an error."""
         subject = self.subject
         if subject.kind == "contacts":
-            reply = self.service.reply("PROPFIND", subject.collection.url, _LISTED, {"Depth": "1"}, subject.name)
-            if not reply.is_success:
-                request = Request(str(subject.collection.url), "PROPFIND", object_name=subject.name)
-                raise self.service.calls.told(reply, request).error()
-            answers = answers_of(reply, subject.collection.url)
+            answers = self.service.report(subject, _LISTED, "PROPFIND")
         else:
             answers = self.service.report(subject, query(subject.prefix, subject.component))
         if any(answer.status == _MORE for answer in answers):
@@ -124,8 +118,7 @@ class Entries:
             if reply.status_code in (400, 403, 409, 410, 412) and b"sync-token" in reply.content:
                 return msg("The server has forgotten the changes of '{name}' since then.", name=self.subject.name)
             if not reply.is_success:
-                request = Request(str(url), "REPORT", object_name=self.subject.name)
-                raise self.service.calls.told(reply, request).error()
+                raise self.service.refused(reply, "REPORT", url, self.subject.name)
             before = token
             answers, token = told_of(reply, url)
             files |= {file_of(a.path): a.status in _GONE for a in answers if self._is_entry(a)}

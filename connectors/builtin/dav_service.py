@@ -15,7 +15,7 @@ from connectors.builtin.dav_options import DavObject, DavOptions
 from connectors.builtin.dav_xml import CALENDAR, CARD, DAV, Answer, answers_of, propfind
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.builtin.rest_options import RestOptions
-from connectors.errors import Forbidden, Misconfigured, ObjectMissing
+from connectors.errors import ConnectorError, Forbidden, Misconfigured, ObjectMissing
 from connectors.http_client import same_origin, shown
 from connectors.http_reply import Reply
 from connectors.spi import Context
@@ -172,14 +172,17 @@ class Service:
             )
         return target
 
-    def report(self, subject: Subject, body: bytes) -> list[Answer]:
+    def report(self, subject: Subject, body: bytes, method: str = "REPORT") -> list[Answer]:
         """Return the answers to a question to a collection; raises where the server refuses it."""
         url = subject.collection.url
-        reply = self.reply("REPORT", url, body, {"Depth": "1"}, subject.name)
-        request = Request(str(url), "REPORT", object_name=subject.name)
+        reply = self.reply(method, url, body, {"Depth": "1"}, subject.name)
         if not reply.is_success:
-            raise self.calls.told(reply, request).error()
+            raise self.refused(reply, method, url, subject.name)
         return answers_of(reply, url)
+
+    def refused(self, reply: Reply, method: str, url: httpx.URL, name: str = "") -> ConnectorError:
+        """Return the error of a call that the server refuses."""
+        return self.calls.told(reply, Request(str(url), method, object_name=name or None)).error()
 
     def reply(
         self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], name: str = ""
@@ -214,14 +217,13 @@ class Service:
             raise self._no_dav(reply, url)
         return answers_of(reply, url)
 
-    def _no_dav(self, reply: Reply, url: httpx.URL) -> Exception:
-        request = Request(str(url), "PROPFIND")
+    def _no_dav(self, reply: Reply, url: httpx.URL) -> ConnectorError:
         if reply.is_success or reply.status_code in (400, 405, 501):
             return Misconfigured(
                 msg("{url} is no calendar or address book server.", url=shown(url)),
                 msg("Enter the address that the server's operator names for CalDAV or CardDAV."),
             )
-        return self.calls.told(reply, request).error()
+        return self.refused(reply, "PROPFIND", url)
 
     def _collection(self, answer: Answer) -> Collection | None:
         """Return a collection where an answer tells of one that we read."""

@@ -15,7 +15,6 @@ from connectors.builtin.dav_fields import NAME, UID, put_all
 from connectors.builtin.dav_read import Entries, Rows
 from connectors.builtin.dav_service import Service, Subject
 from connectors.builtin.dav_text import escaped
-from connectors.builtin.rest_calls import Request
 from connectors.builtin.rest_words import said_by
 from connectors.casting import cast
 from connectors.errors import RecordRejected
@@ -177,8 +176,7 @@ class Writing:
         url = self.service.place(self.subject.collection.url, entry.path or self.subject.path(entry.name))
         reply = self.service.reply(method, url, body, headers, self.subject.name)
         if reply.status_code == 401:
-            request = Request(str(url), method, object_name=self.subject.name)
-            raise self.service.calls.told(reply, request).error()
+            raise self.service.refused(reply, method, url, self.subject.name)
         return reply
 
     def _refused(self, reply: Reply) -> RecordRejected:

@@ -11,7 +11,7 @@ import httpx
 from lxml import etree
 
 from connectors.builtin.safe_xml import parser
-from connectors.errors import Misconfigured, Unavailable
+from connectors.errors import ConnectorError, Misconfigured, Unavailable
 from connectors.http_client import shown
 from connectors.http_reply import Reply
 from rules.text import msg
@@ -134,7 +134,7 @@ def _code(text: str | None) -> int:
     return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else 0
 
 
-def _broken(reply: Reply, url: httpx.URL, problem: object) -> Exception:
+def _broken(reply: Reply, url: httpx.URL, problem: object) -> ConnectorError:
     kind = reply.headers.get("Content-Type", "")
     if "xml" in kind:
         return Unavailable(

@@ -15,7 +15,7 @@ from connectors.builtin.paging_ends import endless
 from connectors.changes import ChangeLog, LogState, Mark
 from connectors.errors import AuthFailed, Fatal, Forbidden, Misconfigured
 from connectors.spi import Capture
-from connectors.told_changes import Telling
+from connectors.told_changes import Telling, ToldLog
 from rules.text import Message, msg
 
 LOOK = 30.0
@@ -116,9 +116,9 @@ class LinkLog(ChangeLog):
             at = behind
 
 
-def listened(logs: Mapping[str, LinkLog], starts: Mapping[str, Mark], pause: float) -> Generator[frozenset[str]]:
+def listened(logs: Mapping[str, ToldLog], pause: float) -> Generator[frozenset[str]]:
     """Yield which objects were changed, looking at them from time to time, and nothing every `pause` seconds."""
-    places, due = dict(starts), time.monotonic() + LOOK
+    places, due = {name: log.start() for name, log in logs.items()}, time.monotonic() + LOOK
     yield frozenset()
     while True:
         time.sleep(pause)

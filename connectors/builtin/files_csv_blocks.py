@@ -19,11 +19,10 @@ import pyarrow.csv
 import re2
 
 from connectors.builtin.files_csv_scan import Dialect, Record, Scanner
-from connectors.builtin.files_format import RawPage, Texts
+from connectors.builtin.files_format import FIRST_BLOCK, RawPage, Texts, block_bytes
 from connectors.plain_texts import plain_frame
 from rules.schema import Schema
 
-_FIRST = 1024 * 1024
 _LARGEST = 32 * 1024 * 1024
 _OPEN_LINES = 200
 _CLOSELY = 1000
@@ -45,7 +44,7 @@ class Blocks:
 
     def __init__(self, path: Path, dialect: Dialect, names: Sequence[str], schema: Schema) -> None:
         self.path, self.dialect, self.names, self.schema = path, dialect, names, schema
-        self._wanted = _FIRST
+        self._wanted = FIRST_BLOCK
         self.line = 0
 
     def parts(self, begin: int, size: int) -> Iterator[RawPage | list[Record]]:
@@ -65,7 +64,7 @@ class Blocks:
                     yield found
                 else:
                     offset += len(data)
-                    self._wanted = max(_FIRST // 16, min(_LARGEST, len(data) * size // max(block.frame.height, 1)))
+                    self._wanted = block_bytes(size, len(data), block.frame.height, _LARGEST)
                     for page in block.pages(self.line, size):
                         self.line = page.end
                         yield page

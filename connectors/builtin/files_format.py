@@ -19,6 +19,8 @@ SAMPLE_BYTES = 32 * 1024 * 1024
 """Files up to this size are sampled as a whole."""
 SAMPLE_RECORDS = 100_000
 """Of larger files, so many records are sampled."""
+FIRST_BLOCK = 1024 * 1024
+"""Bytes of the first block of a file that is read block by block."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Texts(Sequence[str]):
         if not 0 <= row < self._count:
             raise IndexError(row)
         return self._make(row)
+
+
+def block_bytes(size: int, seen: int, records: int, most: int) -> int:
+    """Return how many bytes have about `size` records, where the `seen` ones had so many; not too few, nor too many."""
+    return max(FIRST_BLOCK // 16, min(most, seen * size // max(records, 1)))
 
 
 class Source(Protocol):

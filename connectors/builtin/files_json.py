@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 import polars as pl
 
-from connectors.builtin.files_format import SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts
+from connectors.builtin.files_format import FIRST_BLOCK, SAMPLE_BYTES, SAMPLE_RECORDS, RawPage, Texts, block_bytes
 from connectors.builtin.files_json_lines import Lines
 from connectors.builtin.files_json_write import JsonWriter
 from connectors.builtin.files_options import Options
@@ -32,7 +32,6 @@ from rules.text import Message, msg
 
 LARGEST = 512 * 1024 * 1024
 _STYLE_RECORDS = 1_000
-_FIRST = 1024 * 1024
 _MOST = 32 * 1024 * 1024
 _SEEN = 65536
 """Bytes by which the length of a line is judged."""
@@ -135,7 +134,7 @@ class JsonLinesFile(JsonRecords):
 
     def _texts(self, after: int, size: int) -> Iterator[bytes]:
         """Yield whole lines behind a line, about `size` at a time."""
-        left, wanted = b"", _FIRST
+        left, wanted = b"", FIRST_BLOCK
         with self.path.open("rb") as file:
             file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
             for _ in islice(file, after):
@@ -147,8 +146,7 @@ class JsonLinesFile(JsonRecords):
                     continue
                 yield b"".join((left, memoryview(data)[:end]))
                 left = data[end:]
-                count = max(data.count(b"\n", 0, _SEEN), 1)
-                wanted = max(_FIRST // 16, min(_MOST, min(end, _SEEN) * size // count))
+                wanted = block_bytes(size, min(end, _SEEN), data.count(b"\n", 0, _SEEN), _MOST)
         if left:
             yield left
 

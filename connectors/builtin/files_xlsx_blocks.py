@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 import xml2arrow
 from lxml import etree
 
+from connectors.builtin.files_format import FIRST_BLOCK, block_bytes
 from connectors.builtin.files_xlsx_book import MAIN, Book, unescaped
 from connectors.builtin.files_xlsx_cells import Reader, Row, column_of
 from connectors.plain_texts import plain_array
 from rules.schema import Field, FieldType
 
-_FIRST = 1024 * 1024
 _LARGEST = 4 * 1024 * 1024
 _HEAD = 65536
 _WINDOW = 2**18
@@ -131,7 +131,7 @@ class SheetBlocks:
         try:
             checker.feed(self.head)
             checker.feed(rest)
-            while data := file.read(_FIRST):
+            while data := file.read(FIRST_BLOCK):
                 checker.feed(data)
             checker.close()
         except etree.XMLSyntaxError:
@@ -152,7 +152,7 @@ class _Nothing:
 
 def _texts(file: IO[bytes], left: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
     """Yield the text of whole rows, in one element, and what was read behind them; no text at the end of the rows."""
-    wanted, done = _FIRST, False
+    wanted, done = FIRST_BLOCK, False
     while not done:
         data = b"" if _END in left else file.read(wanted)
         ended = not data
@@ -162,7 +162,7 @@ def _texts(file: IO[bytes], left: bytes, size: int) -> Iterator[tuple[bytes, byt
         if end >= len(_ROW_END):
             rows = b"".join((_OPEN, left, memoryview(data)[:end], _CLOSE))
             left = data[end:]
-            wanted = max(_FIRST // 16, min(_LARGEST, min(end, _HEAD) * size // max(data.count(_ROW_END, 0, _HEAD), 1)))
+            wanted = block_bytes(size, min(end, _HEAD), data.count(_ROW_END, 0, _HEAD), _LARGEST)
             yield rows, left
         elif ended:
             done = True

@@ -19,9 +19,9 @@ import re2
 import xml2arrow
 from lxml import etree
 
+from connectors.builtin.files_format import FIRST_BLOCK, block_bytes
 from connectors.builtin.safe_xml import parser
 
-_FIRST = 1024 * 1024
 _LARGEST = 32 * 1024 * 1024
 _PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\uffff][\w.-]*")
 _SPECIAL = r"""<[!?]|/>|=["']|]]>"""
@@ -55,7 +55,7 @@ def document(path: Path, is_record: Callable[[Sequence[str]], bool]) -> Document
                 return None
             if found is not None:
                 return _placed(found, read)
-            if len(read) > _FIRST:
+            if len(read) > FIRST_BLOCK:
                 return None
     return None
 
@@ -130,7 +130,7 @@ class Blocks:
 
     def blocks(self, size: int) -> Iterator[Block | None]:
         """Yield the records in blocks of about `size`; None where the rest has to be read as a whole document."""
-        wanted = _FIRST
+        wanted = FIRST_BLOCK
         with self.path.open("rb") as file:
             file.seek(len(self.found.head))
             left = b""
@@ -147,7 +147,7 @@ class Blocks:
                 text, left = text[:end], text[end:]
                 block = self._block(text)
                 yield block
-                wanted = max(_FIRST // 16, min(_LARGEST, len(text) * size // max(block.count, 1)))
+                wanted = block_bytes(size, len(text), block.count, _LARGEST)
                 if not data:
                     break
         if not self._is_end(left):

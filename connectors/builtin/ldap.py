@@ -15,11 +15,10 @@ from connectors.builtin.ldap_options import SPEC
 from connectors.builtin.ldap_read import Reading, Rows
 from connectors.builtin.ldap_wire import Query
 from connectors.builtin.ldap_write import Writing
-from connectors.changes import ChangeLog
 from connectors.errors import Misconfigured, RecordRejected
 from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from connectors.steps import stepwise
-from connectors.told_changes import Told, everything
+from connectors.told_changes import ToldLog, captured
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -69,19 +68,15 @@ class Ldap(Connector):
         capture = request.capture
         if capture is None:
             return self._listed(request)
-        log = DirectoryLog(self.directory, request.object, capture)
-        if capture.since is None or "from" in (request.after or {}):
-            return everything(self._listed, request, log.start)
-        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
+        return captured(self, self.change_log(request.object, capture), request, capture, self._listed)
 
-    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+    def change_log(self, name: str, capture: Capture) -> ToldLog:
         """Return what the directory tells of the changes of an object."""
         return DirectoryLog(self.directory, name, capture)
 
     def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the objects were changed: the directory is asked from time to time."""
-        logs = {name: DirectoryLog(self.directory, name, Capture("", "")) for name in names}
-        return listened(logs, {name: log.start() for name, log in logs.items()}, pause)
+        return listened({name: self.change_log(name, Capture("", "")) for name in names}, pause)
 
     def _listed(self, request: ReadRequest) -> Iterator[Page]:
         return Reading(self.directory, request).pages()

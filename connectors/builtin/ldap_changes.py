@@ -20,6 +20,7 @@ from connectors.builtin.ldap_wire import Code, Control, Entry, Query, Result
 from connectors.changes import Mark
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured
 from connectors.spi import Capture
+from connectors.told_changes import ToldLog
 from rules.text import Message, msg
 
 _BY_IDENTIFIER = {"entryuuid", "objectguid"}
@@ -27,7 +28,7 @@ _REFRESH = 4096
 """The directory does not know a cookie any more (e-syncRefreshRequired)."""
 
 
-class DirectoryLog(LinkLog):
+class DirectoryLog(LinkLog, ToldLog):
     """What a directory tells of the changes of one object; places are its cookies."""
 
     def __init__(self, directory: Directory, name: str, capture: Capture) -> None:

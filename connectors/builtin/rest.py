@@ -26,13 +26,12 @@ from connectors.builtin.rest_settings import SPEC
 from connectors.builtin.rest_write import Writing
 from connectors.builtin.web_service import server_of
 from connectors.casting import SHOWN, short
-from connectors.changes import ChangeLog
 from connectors.errors import ObjectMissing
 from connectors.json_records import sample_of
 from connectors.sampling import schema_of
 from connectors.spi import Capture, Connector, Fence, ObjectInfo, Page, ReadRequest, Step, WriteResult
 from connectors.steps import stepwise
-from connectors.told_changes import Told, everything
+from connectors.told_changes import ToldLog, captured
 from rules.schema import Change, Schema
 from rules.text import N_, Message, msg
 
@@ -99,26 +98,20 @@ class Rest(Connector):
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """Yield the records of an object page by page: all, or what was changed, or what the service tells of."""
-        if request.capture is not None:
-            return self._captured(request, request.capture)
-        return self._listed_pages(request)
+        capture = request.capture
+        if capture is None:
+            return self._pages(request)
+        return captured(self, self.change_log(request.object, capture), request, capture, self._pages)
 
-    def change_log(self, name: str, capture: Capture) -> ChangeLog:
+    def change_log(self, name: str, capture: Capture) -> ToldLog:
         """Return what the service tells of the changes of an object."""
         return DeltaLog(self.calls, self._object(name), capture)
 
     def changed(self, names: Sequence[str], pause: float) -> Generator[frozenset[str]]:
         """Yield which of the objects were changed: the service is asked from time to time."""
-        logs = {name: DeltaLog(self.calls, self._object(name), Capture("", "")) for name in names}
-        return listened(logs, {name: log.start() for name, log in logs.items()}, pause)
+        return listened({name: self.change_log(name, Capture("", "")) for name in names}, pause)
 
-    def _captured(self, request: ReadRequest, capture: Capture) -> Iterator[Page]:
-        log = DeltaLog(self.calls, self._object(request.object), capture)
-        if capture.since is None or "from" in (request.after or {}):
-            return everything(self._listed_pages, request, log.start)
-        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
-
-    def _listed_pages(self, request: ReadRequest) -> Iterator[Page]:
+    def _pages(self, request: ReadRequest) -> Iterator[Page]:
         return Reading(self.calls, self._object(request.object), request).pages()
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:

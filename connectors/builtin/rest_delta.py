@@ -16,10 +16,11 @@ from connectors.errors import Fatal, Misconfigured
 from connectors.http_client import shown
 from connectors.json_records import decode, member, text_of
 from connectors.spi import Capture
+from connectors.told_changes import ToldLog
 from rules.text import Message, msg
 
 
-class DeltaLog(LinkLog):
+class DeltaLog(LinkLog, ToldLog):
     """What a service tells of the changes of one object."""
 
     def __init__(self, calls: Calls, described: RestObject, capture: Capture) -> None:

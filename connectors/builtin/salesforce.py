@@ -27,7 +27,6 @@ from connectors.builtin.salesforce_write import Bulk
 from connectors.errors import RecordRejected
 from connectors.lookups import whole
 from connectors.spi import Capture, Failure, Fence, Page, ReadRequest, WriteResult
-from connectors.told_changes import Told, everything
 from connectors.value_text import PLAIN
 from rules.schema import Change, FieldType, Schema
 
@@ -57,16 +56,6 @@ class Salesforce(Rest):
     def begun(self) -> Begun:
         """Return what is remembered of jobs that write."""
         return Begun()
-
-    def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Yield the records of an object page by page: all, or what was changed, or what change events name."""
-        capture = request.capture
-        if capture is None:
-            return self._pages(request)
-        log = self.change_log(request.object, capture)
-        if capture.since is None or "from" in (request.after or {}):
-            return everything(self._pages, request, log.start)
-        return Told(self, log.tellings).pages(request, capture, dict(capture.since))
 
     def change_log(self, name: str, capture: Capture) -> EventLog:
         """Return the change events of an object."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 
 from connectors.builtin.salesforce_stream import Event, Stream, Unsubscribed
-from connectors.changes import ChangeLog, LogState, Mark
+from connectors.changes import LogState, Mark
 from connectors.errors import Misconfigured
 from connectors.spi import Capture
-from connectors.told_changes import Telling
+from connectors.told_changes import Telling, ToldLog
 from rules.text import Message, msg
 
 QUIET = 2.0
@@ -30,7 +30,7 @@ _SKEW = 300.0
 _OVERFLOW, _DELETED = "GAP_OVERFLOW", ("DELETE", "GAP_DELETE")
 
 
-class EventLog(ChangeLog):
+class EventLog(ToldLog):
     """The change events of one object."""
 
     def __init__(self, entity: str, capture: Capture, key: str, stream: Callable[[], Stream]) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 import polars as pl
-import psutil
 import pytest
 
 from connectors.builtin import dav_read
@@ -31,6 +29,7 @@ from connectors.testing import KEY, TITLE, ConnectorConformance, Settings
 from connectors.value_text import PLAIN
 from rules.schema import Change, Field, Op, Schema
 from tests import dav_servers
+from tests.connectors.memory import MOST, grown_alone
 from tests.connectors.scripted_dav import Answer, Said, collection, one, scripted, several
 from tests.dav_servers import radicale
 
@@ -430,17 +429,10 @@ def test_a_long_list_takes_little_memory() -> None:
     answers: dict[str, Answer] = {
         **CALENDAR, "REPORT /c/#calendar-query": several(*map(one, names)), "REPORT /c/#calendar-multiget": multiget
     }  # fmt: skip
-    with scripted(answers) as (url, _), opened(f"{url}/c") as dav:
-        count, growth = 0, 0
-        process, base = psutil.Process(), 0
-        for number, page in enumerate(dav.read(ReadRequest("c", dav.schema("c").select(("uid", "summary"))))):
-            count += page.records.height
-            gc.collect()  # a long test run has made so much that Python rarely looks by itself
-            size = process.memory_info().rss
-            base = max(base, size) if number < 3 else base
-            growth = max(growth, size - base)
+    with scripted(answers) as (url, _):
+        count, growth = grown_alone("dav", {"base_url": f"{url}/c"}, "c", ("uid", "summary"))
     assert count == 1000
-    assert growth < 20 * 1024 * 1024
+    assert growth < MOST
 
 
 def test_broken_entries_are_rejected_alone() -> None:

@@ -15,6 +15,7 @@ from connectors.builtin.files_format import RawPage
 from connectors.builtin.files_options import Options
 from connectors.spi import ReadRequest
 from rules.schema import Field, FieldType, Schema
+from tests.connectors.small_blocks import small_blocks
 from tests.connectors.test_files_folder import files
 
 FIELDS = st.sampled_from(
@@ -29,7 +30,7 @@ def taken_apart(path: Path, options: Options, *, fast: bool, size: int, after: i
     with pytest.MonkeyPatch.context() as patch:
         if not fast:
             patch.setattr(files_csv, "is_bytewise", lambda *_: False)
-        patch.setattr(files_csv_blocks, "_FIRST", 64)
+        small_blocks(patch, files_csv_blocks, 64)
         pages: list[RawPage] = list(CsvFile(path, options).pages(Schema(()), after, 1, size))
     rejects = [(r.place, r.raw, str(r.message)) for page in pages for r in page.rejects]
     firsts = [(page.first, page.columns.height) for page in pages]
@@ -97,7 +98,7 @@ def test_texts_of_records(tmp_path: Path) -> None:
 
 def test_a_record_that_is_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record larger than a block is read whole."""
-    monkeypatch.setattr(files_csv_blocks, "_FIRST", 64)
+    small_blocks(monkeypatch, files_csv_blocks, 64)
     path = tmp_path / "a.csv"
     long = "x\n" * 300
     path.write_text(f'a,b\n1,"{long}"\n2,{long[0] * 500}\n3,c\n4,{long[0] * 500}\n')
@@ -107,7 +108,7 @@ def test_a_record_that_is_longer_than_a_block(tmp_path: Path, monkeypatch: pytes
 
 def test_a_quotation_mark_that_is_never_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs its own line, however many follow, and reading behind the end of a file gives nothing."""
-    monkeypatch.setattr(files_csv_blocks, "_FIRST", 4096)
+    small_blocks(monkeypatch, files_csv_blocks, 4096)
     path = tmp_path / "a.csv"
     path.write_text('a,b\n1,"open\n' + "2,x\n" * 1500)
     pages = list(CsvFile(path, Options("")).pages(Schema(()), 0, 1, 2000))

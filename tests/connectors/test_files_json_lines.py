@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from connectors.builtin import files_json
 from connectors.spi import ReadRequest
 from rules.schema import Field, FieldType, Schema
+from tests.connectors.small_blocks import small_blocks
 from tests.connectors.test_files_folder import files
 
 VALUES = st.sampled_from(
@@ -47,7 +48,7 @@ def read(folder: Path, schema: Schema, *, fast: bool) -> tuple[list[Any], ...]:
         if not fast:
             patch.setattr(files_json.Lines, "block", lambda *_: None)
             patch.setattr(files_json.Lines, "columns", lambda *_: None)
-        patch.setattr(files_json, "_FIRST", 48)
+        small_blocks(patch, files_json, 48)
         pages = list(files(folder).read(ReadRequest("a.jsonl", schema, page_size=2)))
     rejects = [(r.place, r.raw, str(r.message), r.field) for page in pages for r in page.rejects]
     return (

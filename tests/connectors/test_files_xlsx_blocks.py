@@ -17,6 +17,7 @@ from connectors.builtin.files_xlsx_book import MAIN
 from connectors.errors import ConnectorError
 from connectors.spi import ReadRequest
 from rules.schema import Field, FieldType, Schema
+from tests.connectors.small_blocks import small_blocks
 from tests.connectors.test_files_folder import files
 
 SPACE = MAIN[1:-1]
@@ -98,7 +99,7 @@ def read(folder: Path, *, fast: bool, size: int, after: Any = None) -> list[Any]
     with pytest.MonkeyPatch.context() as patch:
         if not fast:
             patch.setattr(SheetBlocks, "blocks", lambda *_: iter((None,)))
-        patch.setattr(files_xlsx_blocks, "_FIRST", 400)
+        small_blocks(patch, files_xlsx_blocks, 400)
         try:
             for page in files(folder).read(ReadRequest("a.xlsx", SCHEMA, page_size=size, after=after)):
                 found += page.records.rows()
@@ -186,7 +187,7 @@ def test_odd_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) 
         with pytest.MonkeyPatch.context() as patch:
             if not fast:
                 patch.setattr(SheetBlocks, "blocks", lambda *_: iter((None,)))
-            patch.setattr(files_xlsx_blocks, "_FIRST", 400)
+            small_blocks(patch, files_xlsx_blocks, 400)
             try:
                 pages = list(files(tmp_path).read(ReadRequest("a.xlsx", schema, page_size=1)))
                 found.append([row for page in pages for row in page.records.rows()])

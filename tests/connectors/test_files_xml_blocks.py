@@ -13,6 +13,7 @@ from connectors.builtin import files_xml, files_xml_blocks
 from connectors.errors import ConnectorError
 from connectors.spi import ReadRequest
 from rules.schema import Field, FieldType, Schema
+from tests.connectors.small_blocks import small_blocks
 from tests.connectors.test_files_folder import files
 
 VALUES = st.sampled_from(
@@ -37,7 +38,7 @@ def read(folder: Path, path: str, *, fast: bool, size: int) -> list[Any]:
     with pytest.MonkeyPatch.context() as patch:
         if not fast:
             patch.setattr(files_xml, "document", lambda *_: None)
-        patch.setattr(files_xml_blocks, "_FIRST", 200)
+        small_blocks(patch, files_xml_blocks, 200)
         try:
             for page in files(folder, record_path=path).read(ReadRequest("a.xml", SCHEMA, page_size=size)):
                 found += page.records.rows()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import pytest
 
 from connectors.builtin import mail_imap, mail_read
@@ -24,6 +23,7 @@ from connectors.value_text import PLAIN
 from rules.schema import Change, Field, Op, Schema
 from tests import servers
 from tests.connectors.conftest import Answer, WebServer
+from tests.connectors.memory import MOST, grown_alone
 from tests.connectors.scripted_imap import CUT, scripted, scripted_smtp
 from tests.mail_servers import Imap, dovecot
 
@@ -318,17 +318,9 @@ def test_large_mails_are_put_aside(server: Imap, monkeypatch: pytest.MonkeyPatch
 def test_large_mails_take_little_memory(server: Imap) -> None:
     """A folder of 60 MB is read in a small part of it."""
     server.fill("work", [WHOLE.format(n=1).encode() + b"x" * 76 * n for n in [20_000] * 40])
-    with opened(server) as mailbox:
-        schema = mailbox.schema("work").select(("key", "text"))
-        count, growth = 0, 0
-        process, base = psutil.Process(), 0
-        for number, page in enumerate(mailbox.read(ReadRequest("work", schema))):
-            count += page.records.height
-            size = process.memory_info().rss
-            base = max(base, size) if number < 4 else base
-            growth = max(growth, size - base)
+    count, growth = grown_alone("mail", settings_of(server), "work", ("key", "text"))
     assert count == 40
-    assert growth < 20 * 1024 * 1024
+    assert growth < MOST
 
 
 def test_broken_mails_are_rejected_alone(server: Imap) -> None:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import redis
 import sqlalchemy as sa
 
-from connectors import registry
-from connectors.spi import Connector, Context, ReadRequest
+from connectors.spi import Connector, Context
 from tests import servers
+from tests.connectors.memory import MOST, grown, made
 from tests.connectors.test_singer_tap import TAP, install
 
 COUNT, WIDE = 30_000, 2_000
 """Records, and characters of each: 60 MB."""
-MOST = 20 * 1024 * 1024
-"""Bytes that a read may grow by: a third of what is read."""
 
 _INSERT = {
     "sqlite": "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {count})"
@@ -30,26 +27,6 @@ _INSERT = {
     "postgresql": "INSERT INTO wide SELECT id, repeat('x', {wide}) FROM generate_series(1, {count}) id",
     "mysql": "INSERT INTO wide SELECT seq, repeat('x', {wide}) FROM seq_1_to_{count}",
 }
-
-
-def made(name: str, settings: Mapping[str, Any], context: Context) -> Connector:
-    cls = registry.get(name)
-    return cls({**{s.name: s.default for s in cls.spec.settings}, **settings}, context)
-
-
-def grown(source: Connector, name: str) -> tuple[int, int]:
-    """Return how many records were read, and by how many bytes the process was larger than behind the first pages."""
-    process = psutil.Process()
-    base = most = count = 0
-    with source:
-        request = ReadRequest(name, source.schema(name), page_size=1000)
-        for number, page in enumerate(source.read(request)):
-            count += page.records.height
-            size = process.memory_info().rss
-            if number < 5:
-                base = max(base, size)
-            most = max(most, size)
-    return count, most - base
 
 
 def check(source: Connector, name: str) -> None:

@@ -19,7 +19,7 @@ from webapp.audit.verification import verify
 from webapp.evidence import holds, persons, retention
 from webapp.evidence.holds import Held, Scope
 from webapp.evidence.persons import Person
-from webapp.evidence.retention import ranges, remove_due
+from webapp.evidence.retention import remove_due
 from webapp.evidence.signing import signer
 from webapp.evidence.stored import StoredLog
 from webapp.extensions import House
@@ -162,12 +162,6 @@ def test_a_legal_hold_keeps_events(house: House, clock: Clock):
     with house.db.read() as tx:
         (one,) = holds.listing(tx)
     assert (one.released_by, one.scope) == ("wei", Scope("rule", "r1"))
-
-
-def test_ranges():
-    """Places that follow each other are told as one range."""
-    assert ranges([0, 1, 2, 5, 7, 8]) == [[0, 2], [5, 5], [7, 8]]
-    assert ranges([]) == []
 
 
 @pytest.fixture

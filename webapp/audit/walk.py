@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from rules.text import msg
-from webapp.audit import removals
+from webapp.audit import places, removals
 from webapp.audit.canonical import instant, leaf_of
 from webapp.audit.findings import Kind, Report
 from webapp.audit.merkle import HASH, Frontier
@@ -91,10 +91,7 @@ class Walk:
 
     def _check(self, entry: Entry) -> None:
         if entry.event is None:
-            if self.gone and self.gone[-1][1] == entry.seq - 1:
-                self.gone[-1][1] = entry.seq
-            else:
-                self.gone.append([entry.seq, entry.seq])
+            places.extend(self.gone, entry.seq)
             return
         self.report.events += 1
         if leaf_of(entry.event) != entry.leaf or entry.event.get("id") != entry.event_id:
@@ -128,15 +125,14 @@ class Walk:
         size = self.tree.size
         said = self.known.get(size)
         root = self.tree.root() if said or size in self.kept else b""
-        whole = not self.broken
         if said is not None:
-            if said.root != root and whole:
+            if said.root != root and not self.broken:
                 self._tell_root(said)
             self.sealed_at = said
             self.since = (Frontier(size, list(self.tree.edge)), [])
         for kept in self.kept.get(size, ()):
             forked = said is not None and said.root != kept.root
-            if forked or (kept.root != root and whole and not self.broken):
+            if forked or (kept.root != root and not self.broken):
                 text = "A checkpoint kept elsewhere says otherwise of the first {size} events: this is another log."
                 self.report.add(Kind.FORKED, msg(text, size=size))
 
@@ -161,9 +157,9 @@ class Walk:
     def _tell_order(self) -> None:
         for seq in self.late:
             self.report.add(Kind.REORDERED, msg("The event in place {place} stands elsewhere.", place=seq + 1))
-        came = [(seq, seq) for seq in self.late]
+        came = places.merged((seq, seq) for seq in self.late)
         for first, last in self.holes:
-            for start, end in _without(first, last, came):
+            for start, end in places.without(first, last, came):
                 text = "The events in places {first} to {last} were deleted together with their seals."
                 self.report.add(Kind.DELETED, msg(text, first=start + 1, last=end + 1))
 
@@ -187,8 +183,9 @@ class Walk:
         }
 
     def _tell_gone(self) -> None:
+        allowed = places.merged(self.allowed)
         for first, last in self.gone:
-            for start, end in _without(first, last, self.allowed):
+            for start, end in places.without(first, last, allowed):
                 text = "The events in places {first} to {last} were deleted, and no retention has removed them."
                 self.report.add(Kind.DELETED, msg(text, first=start + 1, last=end + 1))
         self.report.removed = sum(last - first + 1 for first, last in self.gone)
@@ -209,16 +206,3 @@ def _time(text: str, before: Checkpoint) -> datetime:
         return instant(text)
     except (ValueError, OverflowError):
         return before.at
-
-
-def _without(first: int, last: int, allowed: Collection[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a range of places that lie in none of the allowed ones."""
-    at = first
-    for start, end in sorted(allowed):
-        if end < at or start > last:
-            continue
-        if start > at:
-            yield at, start - 1
-        at = end + 1
-    if at <= last:
-        yield at, last

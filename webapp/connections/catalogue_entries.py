@@ -13,7 +13,7 @@ from connectors.registry import Origin
 from connectors.spi import Capabilities, ConnectorSpec
 from rules.text import N_, Message
 from webapp.connections.catalogue import HUB, connector_class
-from webapp.connections.catalogue_words import ABILITIES, ALIASES
+from webapp.connections.catalogue_words import ABILITIES, ALIASES, Ability
 
 Translate = Callable[[str, str], str]
 """An English text and a language -> the text in that language."""
@@ -45,6 +45,16 @@ class Entry:
     def able(self) -> Capabilities | None:
         """Return what it can do; nothing is known of a plugin that cannot be loaded."""
         return self.spec.capabilities if self.spec else None
+
+    def has(self, ability: Ability) -> bool:
+        """Tell whether it can do something: a preset writes what its objects allow, and may keep no log of changes."""
+        if self.able is None:
+            return False
+        if self.preset is not None and ability.name in ("create", "update", "delete"):
+            return any(ability.name in described.writes for described in self.preset.objects)
+        if self.preset is not None and ability.name == "capture":
+            return self.preset.log
+        return ability.held(self.able)
 
     @property
     def tested(self) -> tuple[tuple[str, str], ...]:
@@ -133,15 +143,8 @@ def _fits(entry: Entry, wanted: Wanted) -> bool:
 
 
 def _able(entry: Entry, ability: str) -> bool:
-    able = entry.able
     wanted = next((a for a in ABILITIES if a.name == ability), None)
-    if able is None or wanted is None:
-        return False
-    if entry.preset is not None and ability in ("create", "update", "delete"):
-        return any(ability in described.writes for described in entry.preset.objects)
-    if entry.preset is not None and ability == "capture":
-        return entry.preset.log
-    return wanted.held(able)
+    return wanted is not None and entry.has(wanted)
 
 
 def _words(*texts: str) -> str:

@@ -6,7 +6,7 @@ of the log; a gap that no such event tells of is a deletion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from webapp.audit import removals
 from webapp.audit.canonical import document, leaf_of, stamp
 from webapp.audit.models import audit_event, audit_leaf
+from webapp.audit.places import ranges
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.evidence.holds import held
@@ -58,14 +59,3 @@ def _remove(house: House, candidates: Mapping[int, int], until: datetime, now: d
             signed = {**after, "note": removals.note(key, until, places)}
             record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=signed))
     return len(gone)
-
-
-def ranges(places: Sequence[int]) -> list[list[int]]:
-    """Return sorted places as [first, last] pairs of those that follow each other."""
-    found: list[list[int]] = []
-    for place in places:
-        if found and found[-1][1] == place - 1:
-            found[-1][1] = place
-        else:
-            found.append([place, place])
-    return found

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -120,16 +120,11 @@ def _lost(house: House, claimed: Claim) -> Message | None:
     """Return what to say where a system has refused something since fields are gone by now, None where they are not."""
     rule = executed(parse_sync(claimed.document))
     with contextlib.suppress(ConnectorError), Reached(house) as reached:
-        schemas = {side: reached.schema(*end) for side, end in zip(SideName, _ends(rule), strict=True)}
+        ends = {SideName.LEFT: rule.left, SideName.RIGHT: rule.right}
+        schemas = {side: reached.schema(end.connection, end.object) for side, end in ends.items()}
         with house.db.read() as tx:
             return lost_fields(tx, claimed, rule, schemas)
     return None
-
-
-def _ends(rule: SyncRule) -> Iterator[tuple[str, str]]:
-    """Yield connection and object of both sides, the left one first."""
-    for side in (rule.left, rule.right):
-        yield side.connection, side.object
 
 
 def _way(house: House, rule: SyncRule, claimed: Claim) -> type[Execution]:

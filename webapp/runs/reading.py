@@ -247,9 +247,13 @@ class ShownRecord:
         """Return one line: the fields that changed, or the first values of a new record."""
         if (self.before and self.after) or (self.own_before and self.own_after):
             return ", ".join(dict.fromkeys((*(self.after if self.before else ()), *self.own_after)))
-        shown = (v for v in (self.after or self.before).values() if v not in (None, "") and not isinstance(v, bool))
-        values = map(str, shown)
-        return " · ".join(value for value in values if value != self.key)[:SUMMARY]
+        return in_a_line(self.after or self.before, self.key)[:SUMMARY]
+
+
+def in_a_line(values: Mapping[str, Any], key: str | None) -> str:
+    """Return what tells a record from others in one line: its values but the key, what is empty, and yes or no."""
+    shown = (str(v) for v in values.values() if v not in (None, "") and not isinstance(v, bool))
+    return " · ".join(value for value in shown if value != key)
 
 
 def with_differences(row: RecordRow) -> ShownRecord:

@@ -28,7 +28,7 @@ from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.opening import living, opened
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
-from webapp.runs.reading import RunRow
+from webapp.runs.reading import RunRow, in_a_line
 
 LOOKED_AT = 10_000
 """So many records of a run are looked up for a preview; an undo looks at all of them."""
@@ -53,6 +53,11 @@ class Sample:
     after: Mapping[str, Any]
     reason: Message | None
     field: str | None
+
+    @property
+    def line(self) -> str:
+        """Return what tells the record from others, in one line."""
+        return in_a_line(self.after or self.before, self.key)
 
     def to_json(self) -> dict[str, Any]:
         """Return the published JSON form."""

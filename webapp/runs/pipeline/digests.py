@@ -71,12 +71,17 @@ def split(records: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     return records, pl.repeat(None, records.height, dtype=pl.Int64, eager=True)
 
 
+def by_digests(planner: Planner) -> bool:
+    """Tell whether digests alone say which records are read: the values of the target were not read as a whole."""
+    return planner.comparing is not None and planner.steady is not None and planner.steady.there is None
+
+
 def sent_pages(
     systems: tuple[Connector, Connector], request: ReadRequest, planner: Planner, links: Links, retry: Retry
 ) -> Iterator[Page]:
     """Yield what the source sends: all records, or by their digests those that may have changed; see `compared`."""
-    steady, made = planner.steady, planner.comparing
-    if made is not None and steady is not None and steady.there is None:
+    made = planner.comparing
+    if made is not None and by_digests(planner):
         return compared(systems, request, planner, (links, made.source), retry)
     whole = request if made is None else replace(request, schema=beside(request.schema, made.source))
     return ahead(pages(systems[1], whole, retry))

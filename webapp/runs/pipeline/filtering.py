@@ -29,6 +29,7 @@ from rules.reconcile.one_way import key_values
 from rules.reconcile.situations import Situation
 from rules.schema import FieldType
 from rules.text import Message, msg
+from webapp.runs.pipeline.digests import by_digests
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.retry import Retry
@@ -84,7 +85,7 @@ def again(records: pl.DataFrame, position: Position) -> Page:
 
 def _why_not(reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Message | None:
     sides, schema = planner.sides, request.schema
-    if planner.comparing is not None and planner.steady is not None and planner.steady.there is None:
+    if by_digests(planner):
         return msg("Digests are compared, and only what has changed is read.")
     if not reader.spec.capabilities.filter:
         return _UNABLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -99,7 +99,7 @@ def heeding_drift(house: House, journal: Journal, rule: SyncRule, schemas: Mappi
     told = [("warning" if d.do is Drift.SUSPEND else "info", d.message) for d in found if d.do is not Drift.IGNORE]
     for level, text in told:
         journal.log(level, text)
-    stop = next((one.message for one in found if one.do is Drift.SUSPEND), None)
+    stop = _stopping(found)
     if stop is not None:
         raise Suspended(stop)
     with fitting(tuple(one.what for one in found if one.kind is DriftKind.TYPE_CHANGE)):
@@ -127,6 +127,10 @@ def lost_fields(tx: sa.Connection, claim: Claim, rule: SyncRule, schemas: Mappin
     """Return why a run at work has to stop: what it uses is gone since it has noted the fields; None: all is there."""
     noted = tx.scalar(sa.select(run.c.schemas).where(run.c.id == claim.run_id))
     found = changed_fields(tx, replace(claim, schemas=noted), rule, schemas)
+    return _stopping(found)
+
+
+def _stopping(found: Iterable[Drifted]) -> Message | None:
     return next((one.message for one in found if one.do is Drift.SUSPEND), None)
 
 

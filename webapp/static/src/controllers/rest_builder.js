@@ -11,14 +11,11 @@ export const restBuilder = (root) => {
   const refresh = () => {
     for (const part of root.querySelectorAll("[data-paging]")) part.hidden = !part.dataset.paging.split(" ").includes(by.value);
     for (const part of root.querySelectorAll("[data-switched]")) part.hidden = !form.elements[part.dataset.switched].checked;
-  };
-  const others = () => {
     for (const part of root.querySelectorAll("[data-with]")) part.hidden = !form.elements[part.dataset.with].value;
   };
   if (by) {
-    root.addEventListener("change", () => { refresh(); others(); });
+    root.addEventListener("change", refresh);
     refresh();
-    others();
   }
 
   // Enter would save the whole connection; in the builder it tries the call.
