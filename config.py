@@ -8,20 +8,20 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from webapp.setting_sign_in import SIGN_IN, SignIn, lacking
 from webapp.setting_values import (
+    Variable,
     boolean,
     choice,
     integer,
-    issuer,
     names,
     networks,
-    pairs,
     paths,
     seconds,
     targets,
@@ -31,6 +31,7 @@ from webapp.setting_values import (
 
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
 OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+LDAP_PASSWORD = "SYNCLINE_LDAP_PASSWORD"  # noqa: S105 - the name of a variable
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -45,7 +46,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(SignIn):
     """The settings of one process; `from_environment` builds them."""
 
     data: Path
@@ -67,14 +68,6 @@ class Settings:
     trusted_hosts: tuple[str, ...]
     trusted_proxies: int
     requests_per_minute: int
-    session_idle_minutes: int
-    session_hours: int
-    require_second_factor: bool
-    oidc_issuer: str
-    oidc_client_id: str
-    oidc_name: str
-    oidc_groups: str
-    oidc_roles: tuple[tuple[str, str], ...]
     key_file: Path
     key_provider: str
     page_size: int
@@ -105,16 +98,6 @@ class Settings:
     def redis(self) -> str:
         """Return the URL of the Redis in use."""
         return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One environment variable: its name, default as text, meaning and how its text becomes a value."""
-
-    name: str
-    default: str
-    meaning: str
-    parse: Callable[[str], Any]
 
 
 SETTINGS: tuple[Variable, ...] = (
@@ -197,37 +180,7 @@ SETTINGS: tuple[Variable, ...] = (
         "Requests a minute that a user, a key, or an address that has not signed in may send; 0: any number.",
         integer(0, 1_000_000),
     ),
-    Variable(
-        "SYNCLINE_SESSION_IDLE_MINUTES",
-        "120",
-        "Minutes after which somebody who does nothing is signed out.",
-        integer(1, 24 * 60),
-    ),
-    Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", integer(1, 30 * 24)),
-    Variable(
-        "SYNCLINE_REQUIRE_SECOND_FACTOR",
-        "no",
-        "Whether everybody has to set up a second factor before anything else: `yes` or `no`.",
-        boolean,
-    ),
-    Variable(
-        "SYNCLINE_OIDC_ISSUER",
-        "",
-        "Identity provider (OpenID Connect) by which people sign in beside passwords: what it calls itself. "
-        "The client's secret is in the variable SYNCLINE_OIDC_CLIENT_SECRET; people come back to the console's address "
-        "with /login/company/callback.",
-        issuer,
-    ),
-    Variable("SYNCLINE_OIDC_CLIENT_ID", "", "What the identity provider calls this installation.", str),
-    Variable("SYNCLINE_OIDC_NAME", "your company account", "What the sign-in page calls the identity provider.", str),
-    Variable("SYNCLINE_OIDC_GROUPS", "groups", "The claim that holds a user's groups.", str),
-    Variable(
-        "SYNCLINE_OIDC_ROLES",
-        "",
-        "Which role each group holds: group=Role, separated by commas; *=Role for everybody. "
-        "Who has no role is not let in.",
-        pairs,
-    ),
+    *SIGN_IN,
     Variable(
         "SYNCLINE_KEY_FILE",
         "",
@@ -327,6 +280,11 @@ def oidc_secret() -> str:
     return os.environ.get(OIDC_SECRET, "")
 
 
+def ldap_password() -> str:
+    """Return the password of the user that looks people up; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(LDAP_PASSWORD, "")
+
+
 def smtp_password() -> str:
     """Return the password for the mail server; kept out of `Settings`, which is shown and passed on."""
     return os.environ.get(SMTP_PASSWORD, "")
@@ -351,9 +309,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         values["secure_cookies"] = not evaluation
     if not values["trusted_hosts"] and not evaluation:
         values["trusted_hosts"] = (urlsplit(values["console_url"]).hostname or "localhost", "localhost", "127.0.0.1")
-    if values["oidc_issuer"] and not (values["oidc_client_id"] and values["oidc_roles"]):
-        problem = "an identity provider needs SYNCLINE_OIDC_CLIENT_ID and SYNCLINE_OIDC_ROLES as well."
-        raise SettingError("SYNCLINE_OIDC_ISSUER", problem)
+    if problem := lacking(values):
+        raise SettingError(*problem)
     values["key_file"] = values["key_file"] or data / "keys" / "master.key"
     return Settings(**{f.name: values[f.name] for f in fields(Settings)})
 

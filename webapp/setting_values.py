@@ -5,10 +5,22 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 CHECKPOINT_TARGETS = ("file", "syslog", "syslog+tcp", "syslog+tls", "mailto", "http", "https")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: its name, default as text, meaning and how its text becomes a value."""
+
+    name: str
+    default: str
+    meaning: str
+    parse: Callable[[str], Any]
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:

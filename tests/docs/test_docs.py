@@ -54,6 +54,7 @@ def test_no_setting_is_invented() -> None:
         "SYNCLINE_MASTER_KEY",
         "SYNCLINE_SMTP_PASSWORD",
         "SYNCLINE_OIDC_CLIENT_SECRET",
+        "SYNCLINE_LDAP_PASSWORD",
     }
     for page in PAGES:
         named = set(re.findall(r"SYNCLINE_[A-Z_]+[A-Z]", page.read_text("utf-8")))
