@@ -39,6 +39,8 @@ access_profile = sa.Table(
     sa.Column("language", sa.String(8)),
     sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("external_id", sa.String(200), index=True, comment="what the company's directory calls the user (SCIM)"),
+    sa.Column("owner_id", sa.Integer, index=True, comment="of a service account: the user who answers for it"),
+    sa.Column("purpose", sa.String(300), comment="of a service account: what it is for"),
     sa.Column("second_factor_at", UtcDateTime, comment="since when a code is asked for at each sign-in"),
     sa.Column("second_factor_step", sa.BigInteger, nullable=False, server_default="0", comment="of the code used last"),
 )
@@ -61,7 +63,10 @@ access_session = sa.Table(
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("agent", sa.String(300), nullable=False, comment="what the browser says of itself"),
-    sa.Column("by", sa.String(16), nullable=False, comment="password, or company: by its identity provider"),
+    sa.Column("by", sa.String(16), nullable=False, comment="password, passkey, directory, company or saml"),
+    sa.Column("proven_at", UtcDateTime, nullable=False, comment="when the user last showed who they are"),
+    sa.Column("id_token", sa.Text, comment="of the identity provider, to end its session with"),
+    sa.Column("seen_as", sa.String(32), comment="role:7 or user:7: as whom the user views the console"),
 )
 
 access_identity = sa.Table(
@@ -77,6 +82,31 @@ access_recovery = sa.Table(
     metadata,
     sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of a recovery code that has not been used"),
+)
+
+access_passkey = sa.Table(
+    "access_passkey",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("user_id", sa.Integer, nullable=False, index=True),
+    sa.Column("handle", sa.String(64), nullable=False, comment="what the user's passkeys call the user"),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True, comment="SHA-256 of `credential`"),
+    sa.Column("credential", sa.Text, nullable=False, comment="what the device calls the passkey"),
+    sa.Column("public_key", sa.Text, nullable=False, comment="COSE, in base64url"),
+    sa.Column("sign_count", sa.BigInteger, nullable=False, comment="how often it was used, as it says itself"),
+    sa.Column("transports", Json, nullable=False),
+    sa.Column("alone", sa.Boolean, nullable=False, comment="lets in without a password"),
+    sa.Column("synced", sa.Boolean, nullable=False, comment="may be on several devices"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("last_used_at", UtcDateTime),
+)
+
+access_once = sa.Table(
+    "access_once",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of what was used and counts no more"),
+    sa.Column("until", UtcDateTime, nullable=False, index=True, comment="when it would have expired anyway"),
 )
 
 access_key = sa.Table(
@@ -115,6 +145,8 @@ def users() -> sa.Select[*tuple[Any, ...]]:
         profile.c.must_change_password,
         profile.c.second_factor_at,
         profile.c.second_factor_step,
+        profile.c.owner_id,
+        sa.exists().where(access_passkey.c.user_id == user.c.id).label("has_passkeys"),
     )
     return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
 

@@ -53,7 +53,7 @@ def begin(house: House, user_id: int, origin: tuple[str, str], by: str) -> str:
     values |= {"address": address[:64], "agent": agent[:_AGENT]}
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
-        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now))
+        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=now))
     return token
 
 
@@ -64,8 +64,9 @@ def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
     """
     table = models.access_session
     query = models.users().add_columns(
-        table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by")
-    )
+        table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by"), table.c.seen_as,
+        table.c.proven_at,
+    )  # fmt: skip
     query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == digest(token))
     with house.db.read() as tx:
         row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()

@@ -41,16 +41,43 @@ def upgrade() -> None:
     sa.UniqueConstraint('name', name=op.f('uq_access_key_name'))
     )
     op.create_index(op.f('ix_access_key_user_id'), 'access_key', ['user_id'], unique=False)
+    op.create_table('access_once',
+    sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of what was used and counts no more'),
+    sa.Column('until', UtcDateTime(), nullable=False, comment='when it would have expired anyway'),
+    sa.PrimaryKeyConstraint('digest', name=op.f('pk_access_once'))
+    )
+    op.create_index(op.f('ix_access_once_until'), 'access_once', ['until'], unique=False)
+    op.create_table('access_passkey',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('handle', sa.String(length=64), nullable=False, comment="what the user's passkeys call the user"),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of `credential`'),
+    sa.Column('credential', sa.Text(), nullable=False, comment='what the device calls the passkey'),
+    sa.Column('public_key', sa.Text(), nullable=False, comment='COSE, in base64url'),
+    sa.Column('sign_count', sa.BigInteger(), nullable=False, comment='how often it was used, as it says itself'),
+    sa.Column('transports', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('alone', sa.Boolean(), nullable=False, comment='lets in without a password'),
+    sa.Column('synced', sa.Boolean(), nullable=False, comment='may be on several devices'),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('last_used_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_access_passkey')),
+    sa.UniqueConstraint('digest', name=op.f('uq_access_passkey_digest'))
+    )
+    op.create_index(op.f('ix_access_passkey_user_id'), 'access_passkey', ['user_id'], unique=False)
     op.create_table('access_profile',
     sa.Column('user_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('must_change_password', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('external_id', sa.String(length=200), nullable=True, comment="what the company's directory calls the user (SCIM)"),
+    sa.Column('owner_id', sa.Integer(), nullable=True, comment='of a service account: the user who answers for it'),
+    sa.Column('purpose', sa.String(length=300), nullable=True, comment='of a service account: what it is for'),
     sa.Column('second_factor_at', UtcDateTime(), nullable=True, comment='since when a code is asked for at each sign-in'),
     sa.Column('second_factor_step', sa.BigInteger(), server_default='0', nullable=False, comment='of the code used last'),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_access_profile'))
     )
     op.create_index(op.f('ix_access_profile_external_id'), 'access_profile', ['external_id'], unique=False)
+    op.create_index(op.f('ix_access_profile_owner_id'), 'access_profile', ['owner_id'], unique=False)
     op.create_table('access_recovery',
     sa.Column('user_id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('digest', sa.String(length=64), nullable=False, comment='SHA-256 of a recovery code that has not been used'),
@@ -80,7 +107,10 @@ def upgrade() -> None:
     sa.Column('seen_at', UtcDateTime(), nullable=False),
     sa.Column('address', sa.String(length=64), nullable=False),
     sa.Column('agent', sa.String(length=300), nullable=False, comment='what the browser says of itself'),
-    sa.Column('by', sa.String(length=16), nullable=False, comment='password, or company: by its identity provider'),
+    sa.Column('by', sa.String(length=16), nullable=False, comment='password, passkey, directory, company or saml'),
+    sa.Column('proven_at', UtcDateTime(), nullable=False, comment='when the user last showed who they are'),
+    sa.Column('id_token', sa.Text(), nullable=True, comment='of the identity provider, to end its session with'),
+    sa.Column('seen_as', sa.String(length=32), nullable=True, comment='role:7 or user:7: as whom the user views the console'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_access_session')),
     sa.UniqueConstraint('digest', name=op.f('uq_access_session_digest'))
     )
@@ -884,8 +914,13 @@ def downgrade() -> None:
     op.drop_table('access_scim_call')
     op.drop_table('access_role')
     op.drop_table('access_recovery')
+    op.drop_index(op.f('ix_access_profile_owner_id'), table_name='access_profile')
     op.drop_index(op.f('ix_access_profile_external_id'), table_name='access_profile')
     op.drop_table('access_profile')
+    op.drop_index(op.f('ix_access_passkey_user_id'), table_name='access_passkey')
+    op.drop_table('access_passkey')
+    op.drop_index(op.f('ix_access_once_until'), table_name='access_once')
+    op.drop_table('access_once')
     op.drop_index(op.f('ix_access_key_user_id'), table_name='access_key')
     op.drop_table('access_key')
     op.drop_index(op.f('ix_access_identity_user_id'), table_name='access_identity')
