@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, flash, g, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from webapp.access import keys, pace, services
+from rules.text import msg
+from webapp.access import keys, pace, services, viewing
 from webapp.extensions import Actor
+from webapp.web import problems
 from webapp.web.api import ApiError
-from webapp.web.protection import PROBES, bearer
+from webapp.web.language import translated
+from webapp.web.protection import PROBES, SENDING, bearer
 from webapp.web.request import actor, house
 
 _FREE = {
@@ -24,12 +29,20 @@ _FREE = {
 }
 
 
+_STILL = {"SessionView.login", "SessionView.logout", "SessionView.language", "ViewingView.end"}
+"""What may be sent while somebody views as another."""
+_DEEDS = {"ConsentView.connect", "ConsentView.callback"}
+"""What does something although nothing is sent: other sites lead back to it."""
+
+
 def register(app: Flask) -> None:
     """Install the checks."""
     app.before_request(take_key)
     app.before_request(insist_on_own_password)
+    app.before_request(only_look)
     app.before_request(insist_on_second_factor)
     app.after_request(tell_refusal)
+    app.jinja_env.globals["seen_as"] = viewing.seen_as
 
 
 def keep_the_pace() -> None:
@@ -85,6 +98,15 @@ def insist_on_second_factor() -> Response | None:
     if request.endpoint == "FactorView.show":
         return None
     return redirect(url_for("FactorView.show"))
+
+
+def only_look() -> Any:
+    """Refuse everything that could change something while somebody views as another."""
+    asks = request.method in SENDING or request.endpoint in _DEEDS
+    target = viewing.seen_as() if asks and request.endpoint not in _STILL else None
+    if target is None:
+        return None
+    return problems.shown(403, translated(msg(viewing.REFUSAL, name=target.name)))
 
 
 def tell_refusal(response: Response) -> Response:

@@ -13,7 +13,7 @@ from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
-from webapp.access import services, sessions
+from webapp.access import services, sessions, viewing
 from webapp.access.users import full_name
 from webapp.web.request import house
 
@@ -33,6 +33,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         by_company = row.signed_in_by == "company"
         self.must_change_password = bool(row.must_change_password) and not by_company  # whose provider knows who it is
         self.second_factor = row.second_factor_at is not None or by_company
+        self.seen_as: str | None = row.seen_as
         self._token = token
 
     def get_id(self) -> str:
@@ -115,5 +116,7 @@ def _granted() -> frozenset[tuple[str, str]]:
         user_id = current_user.id if current_user.is_authenticated else None
     if user_id is None:
         return frozenset()
+    target = viewing.seen_as()
     with house().db.read() as connection:
-        return services.permissions_of(connection, user_id)
+        own = services.permissions_of(connection, user_id)
+        return viewing.permissions(connection, target, own) if target else own

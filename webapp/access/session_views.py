@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from webapp.access import factors, security, services, throttle
+from webapp.access import factors, security, services, throttle, viewing
 from webapp.web.views import RoomView, expose
 
 _WAITING, _PATIENCE = "second", 300
@@ -79,6 +79,7 @@ class SessionView(RoomView):
     def logout(self) -> Response:
         """Sign out."""
         if current_user.is_authenticated:
+            viewing.end(self.house, current_user, self.actor)
             services.sign_out(self.house, current_user.id, current_user.session_id, self.actor)
             language = session.get("language")
             logout_user()

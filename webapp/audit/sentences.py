@@ -23,6 +23,8 @@ SENTENCES: dict[str, str] = {
     Tag.ROLE_CREATED: N_("{actor} added the role {subject}"),
     Tag.ROLE_UPDATED: N_("{actor} changed the role {subject}"),
     Tag.ROLE_DELETED: N_("{actor} deleted the role {subject}"),
+    Tag.VIEWING_BEGAN: N_("{actor} began to view the console as {subject}"),
+    Tag.VIEWING_ENDED: N_("{actor} views the console as {subject} no longer"),
     Tag.KEY_CREATED: N_("{actor} made the API key {subject}"),
     Tag.KEY_REVOKED: N_("{actor} revoked the API key {subject}"),
     Tag.DENIED: N_("{actor} was refused {subject}"),

@@ -23,6 +23,8 @@ class Tag(StrEnum):
     ROLE_CREATED = "access:role:created"
     ROLE_UPDATED = "access:role:updated"
     ROLE_DELETED = "access:role:deleted"
+    VIEWING_BEGAN = "access:viewing:began"
+    VIEWING_ENDED = "access:viewing:ended"
     KEY_CREATED = "access:key:created"
     KEY_REVOKED = "access:key:revoked"
     DENIED = "access:request:denied"

@@ -82,10 +82,10 @@ def field_document(row: Row, taken: Iterable[str] = (), number: int = 0) -> dict
 
 def form_of(document: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
     """Return the inputs of an entity and of its fields."""
-    head = {"name": document["name"], "title": document.get("title", "")}
+    head = {"name": document.get("name", ""), "title": document.get("title", "")}
     for key in ("label", "help"):
         head |= _inputs(key, document.get(key))
-    return head, [_row(field) for field in document["fields"]]
+    return head, [_row(field) for field in document.get("fields", [])]
 
 
 def columns_of(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def _api_error(error: ApiError) -> Response:
 
 def _csrf_error(_error: CSRFError) -> Response | tuple[str, int]:
     text = _("This page has expired or was opened by another site. Go back, reload the page and try again.")
-    return _shown(400, text)
+    return shown(400, text)
 
 
 def _unknown_host(_error: SecurityError) -> Response:
@@ -80,7 +80,7 @@ def _unknown_host(_error: SecurityError) -> Response:
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
-    answer = make_response(_shown(error.code, _text(error.code, error)))
+    answer = make_response(shown(error.code, _text(error.code, error)))
     if isinstance(error, TooManyRequests) and error.retry_after:
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
@@ -89,7 +89,7 @@ def _http_error(error: HTTPException) -> Any:
 def _unexpected(error: Exception) -> Response | tuple[str, int]:
     log.error("request %s %s %s failed", g.get("request_id"), request.method, request.path, exc_info=error)
     try:
-        return _shown(500, _("Something went wrong on our side. The log has the details under the number below."))
+        return shown(500, _("Something went wrong on our side. The log has the details under the number below."))
     except Exception:  # noqa: BLE001 - what broke the page may break the error page: the database, say
         return _plain()
 
@@ -112,7 +112,8 @@ def _plain() -> Response:
     return problem(500, text) if _wants_json() else Response(text, 500, mimetype="text/plain")
 
 
-def _shown(code: int, text: str) -> Response | tuple[str, int]:
+def shown(code: int, text: str) -> Response | tuple[str, int]:
+    """Return why there is no answer, as who asks can read it: a page, a problem document, an error of SCIM."""
     if _speaks_scim():
         return scim_problem(code, text)
     if _wants_json():

@@ -19,7 +19,7 @@ csrf = CSRFProtect()
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask for to see whether we are well."""
 STRANGERS_BYTES = 64 * 1024
-_SENDING = {"POST", "PUT", "PATCH", "DELETE"}
+SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 _POLICY = (
     "default-src 'none'",
     "style-src 'self'",
@@ -75,7 +75,7 @@ def _only_known_names() -> None:
 
 def _limit_strangers() -> None:
     """Take no upload from somebody who has not signed in."""
-    if request.method in _SENDING and bearer() is None and not current_user.is_authenticated:
+    if request.method in SENDING and bearer() is None and not current_user.is_authenticated:
         request.max_content_length = STRANGERS_BYTES
 
 
