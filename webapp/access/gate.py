@@ -29,10 +29,21 @@ _FREE = {
 }
 
 
-_STILL = {"SessionView.login", "SessionView.logout", "SessionView.language", "ViewingView.end"}
+_STILL = {"SessionView.login", "SessionView.logout", "SessionView.language", "BackView.end"}
 """What may be sent while somebody views as another."""
 _DEEDS = {"ConsentView.connect", "ConsentView.callback"}
 """What does something although nothing is sent: other sites lead back to it."""
+
+
+_SETTING_UP = {
+    "FactorView.show",
+    "PasskeyView.show",
+    "PasskeyView.begin",
+    "PasskeyView.add",
+    "ProofView.show",
+    "ProofView.begin",
+}
+"""Where a second factor is set up."""
 
 
 def register(app: Flask) -> None:
@@ -95,7 +106,7 @@ def insist_on_second_factor() -> Response | None:
         return None
     if request.path.startswith(("/api/", "/scim/")):
         raise ApiError(403, "Set up a second factor in the console before using the API.")
-    if request.endpoint == "FactorView.show":
+    if request.endpoint in _SETTING_UP:
         return None
     return redirect(url_for("FactorView.show"))
 

@@ -32,6 +32,13 @@ class ViewingView(RoomView):
             flash(translated(error.message), "danger")
         return redirect("/")
 
+
+class BackView(RoomView):
+    """The way back to oneself, which is open whatever one may do as the other."""
+
+    route_base = "/view-as"
+    class_permission_name = "Account"
+
     @expose("/end", methods=["POST"])
     @signed_in
     def end(self) -> Response:

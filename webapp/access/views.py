@@ -18,7 +18,7 @@ from webapp.access.factor_views import FactorView
 from webapp.access.key_views import KeyView
 from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
-from webapp.access.viewing_views import ViewingView
+from webapp.access.viewing_views import BackView, ViewingView
 from webapp.web.language import LANGUAGES, translated
 from webapp.web.views import RoomView, expose, has_access, permission_name, signed_in
 
@@ -227,4 +227,4 @@ class AccountView(RoomView):
         return self.page("access/account.html", status, user=user, sessions=known, second=second, errors=errors)
 
 
-VIEWS = (UserView, AccountView, CompanyView, FactorView, RoleView, KeyView, ProvisioningView, ViewingView)
+VIEWS = (UserView, AccountView, CompanyView, FactorView, RoleView, KeyView, ProvisioningView, ViewingView, BackView)
