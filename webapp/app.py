@@ -15,7 +15,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import SettingError, Settings
-from webapp.access import gate, roles, scim_views
+from webapp.access import gate, proving, roles, scim_views
 from webapp.access import views as access
 from webapp.access.security import Builder, Security
 from webapp.audit import api as audit_api
@@ -32,6 +32,7 @@ from webapp.events import api as events_api
 from webapp.events import sources
 from webapp.events import views as events
 from webapp.evidence import api as evidence_api
+from webapp.evidence import views as evidence
 from webapp.extensions import House, open_house
 from webapp.rulebook import api as rulebook_api
 from webapp.rulebook import titles
@@ -42,7 +43,7 @@ from webapp.tables import views as tables
 from webapp.vault import people
 from webapp.web import assets, language, menu, openapi, problems, protection
 
-PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, dashboard)
+PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, evidence, dashboard)
 RESOURCES = (audit_api, evidence_api, connections_api, entities_api, rulebook_api, runs_api, cases_api, events_api)
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -91,6 +92,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     language.register(app)
     problems.register(app)
     gate.register(app)
+    proving.register(app)
     scim_views.register(app)
     if update_permissions:
         with house.db.begin() as tx:

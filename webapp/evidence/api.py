@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.audit.models import audit_checkpoint
-from webapp.evidence import deliveries, proofs
+from webapp.evidence import deliveries, proofs, trail
+from webapp.evidence.record_views import started
 from webapp.evidence.stored import opened
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
@@ -52,6 +53,42 @@ _PROOF = {
         "checkpoint": {"type": "string"},
     },
     "required": ["event", "place", "path", "checkpoint"],
+}
+
+
+_WHICH = {
+    "entity": {"type": "string", "description": "A record of Syncline's own: its entity; with 'record'."},
+    "record": {"type": "string", "description": "Its number."},
+    "connection": {"type": "string", "description": "A record of a system: its connection; with 'object' and 'key'."},
+    "object": {"type": "string"},
+    "field": {"type": "string", "description": "The key field, where rules use several for the object."},
+    "rule": {"type": "string", "description": "A record as a rule knows it; with 'side' and 'key'."},
+    "side": {"type": "string", "enum": ["left", "right"], "default": "left"},
+    "key": {"type": "string"},
+}
+_STEP = {
+    "type": "object",
+    "properties": {
+        "at": {"type": "string", "format": "date-time"},
+        "deed": {"type": "string", "description": "created, updated, deleted, quarantined, skipped or event."},
+        "who": {"type": "string"},
+        "rule": {"type": ["string", "null"]},
+        "version": {"type": ["integer", "null"], "description": "The version of the rule that caused it."},
+        "run": {"type": ["integer", "null"]},
+        "changes": {"type": "array", "items": {"type": "object"}, "description": "By place: values before and after."},
+        "seal": {"type": "object", "description": "Its state, the event, and what was checked."},
+    },
+}
+_TRAIL = {
+    "type": "object",
+    "properties": {
+        "places": {"type": "array", "items": {"type": "object"}, "description": "Where the record is and was."},
+        "complete": {"type": "boolean"},
+        "sealed_events": {"type": "integer"},
+        "proven": {"type": "integer", "description": "How many steps are sealed and unchanged."},
+        "steps": {"type": "array", "items": _STEP},
+    },
+    "required": ["places", "complete", "sealed_events", "proven", "steps"],
 }
 
 
@@ -108,6 +145,21 @@ class EvidenceApi(RoomApi):
                 return proofs.of_event(log.tx, event_id)
         except proofs.NotProvable as error:
             raise ApiError(404, str(error.message)) from None
+
+    @operation(
+        "GET",
+        "/record-history",
+        scope="audit:read",
+        summary="Prove what happened to a record in all systems",
+        query=_WHICH,
+        response=_TRAIL,
+    )
+    def record_history(self) -> Any:
+        """Return the history of a record."""
+        start = started(self.house, {name: self.query.get(name) or "" for name in _WHICH})
+        if not start:
+            raise ApiError(422, "Name a record: entity and record; connection, object and key; or rule, side and key.")
+        return trail.of_record(self.house, start).to_json()
 
 
 API = (EvidenceApi,)

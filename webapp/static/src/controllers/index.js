@@ -6,6 +6,7 @@ import { copy } from "./copy.js";
 import { designer, validationList } from "./designer.js";
 import { eventRule } from "./event_rule.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
+import { passkey } from "./passkey.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
 import { restBuilder } from "./rest_builder.js";
@@ -13,6 +14,7 @@ import { ruleTest } from "./rule_test.js";
 import { settings } from "./settings.js";
 import { theme } from "./theme.js";
 import { tick } from "./tick.js";
+import { print } from "./print.js";
 
 export const controllers = {
   autosubmit,
@@ -24,8 +26,10 @@ export const controllers = {
   designer,
   drawer,
   "record-filter": recordFilter,
+  print,
   reference,
   "event-rule": eventRule,
+  passkey,
   picker,
   mapping,
   reveal,

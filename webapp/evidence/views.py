@@ -1,0 +1,7 @@
+"""The pages of the evidence: what auditors look at."""
+
+from __future__ import annotations
+
+from webapp.evidence.record_views import RecordHistoryView
+
+VIEWS = (RecordHistoryView,)
