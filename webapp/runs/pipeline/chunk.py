@@ -14,9 +14,10 @@ from webapp.runs.pipeline import checked as verdicts
 from webapp.runs.pipeline import hits as decisions
 from webapp.runs.pipeline import made as creations
 from webapp.runs.pipeline.checked import Checked
-from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.inputs import Inputs
 from webapp.runs.pipeline.made import Made
+from webapp.runs.pipeline.packing import Packed
 
 OUTCOMES = {
     "record_no": pl.Int64(),  # 1-based place in the run; null for a record of the target that was deleted

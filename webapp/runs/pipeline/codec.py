@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import InvalidOperation
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from rules.decoding import decode
 from rules.schema import Schema
 from rules.text import Message, msg
+from webapp.runs.pipeline.packing import Bodies, Packed, is_whole, unpacked
 
 
 def to_texts(frame: pl.DataFrame) -> list[str]:
@@ -65,40 +64,48 @@ def plain_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-Packed = dict[int, tuple[pl.DataFrame, bytes]]
-"""Frames that were packed before, by identity, so that they need not be compressed again."""
-
-
 def pack(frames: Mapping[str, pl.DataFrame], packed: Packed | None = None) -> bytes:
-    """Return frames as one blob: a JSON header of names and lengths, then an Arrow file each (zstd)."""
-    bodies = {name: _body(frame, packed if packed is not None else {}) for name, frame in frames.items()}
-    header = json.dumps({name: len(body) for name, body in bodies.items()}).encode()
-    return len(header).to_bytes(4, "big") + header + b"".join(bodies.values())
+    """Return frames as one blob: a JSON header of names and lengths, then Arrow files (zstd).
+
+    A small frame is one file, and has its length in the header. A large one is a file for each column, and has a list
+    of their names and lengths there.
+    """
+    packed = Packed() if packed is None else packed
+    bodies = {name: packed.frame(frame) for name, frame in frames.items()}
+    header = json.dumps({name: _lengths(parts) for name, parts in bodies.items()}).encode()
+    parts = (body for parts in bodies.values() for _, body in parts)
+    return b"".join((len(header).to_bytes(4, "big"), header, *parts))
 
 
 def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
     """Return the frames that `pack` was given."""
-    return {name: pl.read_ipc(io.BytesIO(body)) for name, body in _bodies(blob)}
+    return {name: unpacked(parts) for name, parts in _bodies(blob)}
 
 
 def columns_of(blob: bytes, frame: str, names: Sequence[str]) -> pl.DataFrame:
     """Return columns of one of the frames that `pack` was given, without reading anything else."""
-    body = next(body for name, body in _bodies(blob) if name == frame)
-    return pl.read_ipc(io.BytesIO(body), columns=list(names))
+    return unpacked(next(parts for name, parts in _bodies(blob) if name == frame), names)
 
 
 def frame_of(blob: bytes, frame: str) -> pl.DataFrame | None:
     """Return one of the frames that `pack` was given, None where it is not among them; nothing else is read."""
-    body = next((body for name, body in _bodies(blob) if name == frame), None)
-    return None if body is None else pl.read_ipc(io.BytesIO(body))
+    found = next((parts for name, parts in _bodies(blob) if name == frame), None)
+    return None if found is None else unpacked(found)
 
 
-def _bodies(blob: bytes) -> Iterator[tuple[str, bytes]]:
+def _lengths(parts: Bodies) -> int | list[tuple[str | None, int]]:
+    return len(parts[0][1]) if is_whole(parts) else [(name, len(body)) for name, body in parts]
+
+
+def _bodies(blob: bytes) -> Iterator[tuple[str, Bodies]]:
     size = int.from_bytes(blob[:4], "big")
     at = 4 + size
-    for name, length in json.loads(blob[4:at]).items():
-        yield name, blob[at : at + length]
-        at += length
+    for name, lengths in json.loads(blob[4:at]).items():
+        parts: Bodies = []
+        for column, length in [(None, lengths)] if isinstance(lengths, int) else lengths:
+            parts.append((column, blob[at : at + length]))
+            at += length
+        yield name, parts
 
 
 _COLUMN = 255
@@ -127,18 +134,3 @@ def reason_of(text: str | None) -> dict[str, Any] | None:
 def digest(blob: bytes) -> str:
     """Return the SHA-256 of a blob in hexadecimal."""
     return hashlib.sha256(blob).hexdigest()
-
-
-def _body(frame: pl.DataFrame, packed: Packed) -> bytes:
-    if id(frame) not in packed:
-        packed[id(frame)] = frame, _ipc(frame)
-    return packed[id(frame)][1]
-
-
-def _ipc(frame: pl.DataFrame) -> bytes:
-    """Return a frame as an Arrow file; at this level it takes as much room as at the usual one, and half the time."""
-    table, sink = frame.to_arrow(compat_level=pl.CompatLevel.oldest()), pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
-    with pa.ipc.new_file(sink, table.schema, options=options) as file:
-        file.write_table(table)
-    return bytes(memoryview(sink.getvalue()))

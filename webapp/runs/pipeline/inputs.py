@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from connectors.spi import Page
 from rules.schema import Schema
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.codec import digest, pack, unpack
+from webapp.runs.pipeline.packing import Packed
 
 SIDE = "side"
 
@@ -21,13 +22,14 @@ SIDE = "side"
 class Inputs:
     """The values of one chunk: the number of its first record, how many there are, and the blob that holds them.
 
-    `fields` are those that it holds of every record.
+    `fields` are those that it holds of every record. `packed` has them for whoever keeps the same values once more.
     """
 
     first: int
     records: int
     blob: bytes
     fields: tuple[str, ...] = ()
+    packed: Packed = field(default_factory=Packed, compare=False)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def keep(page: Page, names: Sequence[str], first: int) -> Inputs | None:
     """Return the named values of a page; None where it has no records or nothing is to be kept."""
     if not names or page.records.is_empty():
         return None
-    return Inputs(first, page.records.height, pack({"inputs": page.records.select(names)}), tuple(names))
+    packed = Packed()
+    blob = pack({"inputs": page.records.select(names)}, packed)
+    return Inputs(first, page.records.height, blob, tuple(names), packed)
 
 
 def beside(records: pl.DataFrame, kept: Inputs | None) -> pl.DataFrame:

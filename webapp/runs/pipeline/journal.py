@@ -25,8 +25,9 @@ from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import checked, hits, inputs
 from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import Packed, column_texts, digest, reason_of, unpack
+from webapp.runs.pipeline.codec import column_texts, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
+from webapp.runs.pipeline.packing import Packed
 from webapp.runs.pipeline.parking import note_dependants, park, settle
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
@@ -126,7 +127,7 @@ class Journal:
         self.place: tuple[Any, Any] = (claim.position, claim.high)
         """Where the source is read on, and the highest cursor value read, as of the last chunk."""
         self.hits = dict(claim.hits or {})
-        self._packed: Packed = {}
+        self._packed = Packed()
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
         """Renew the lease under our token, setting `values` of the run; raises `Fenced`."""
@@ -148,6 +149,7 @@ class Journal:
 
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
+        self._share(chunk)
         plan = chunks.dump(chunk, _not_kept(chunk), self._packed)  # takes its time, for which nobody else should wait
         with self.house.db.begin() as tx:
             self.guard(tx)
@@ -155,6 +157,11 @@ class Journal:
             tx.execute(sa.insert(run_chunk).values(state="planned", plan=plan, **self._head(chunk)))
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
+
+    def _share(self, chunk: Chunk) -> None:
+        """Take over what was compressed of a chunk already."""
+        if chunk.inputs is not None:
+            self._packed.add(chunk.inputs.packed)
 
     def planned(self) -> Chunk | None:
         """Return the chunk that an earlier worker was about to write, if it did not check it in."""
@@ -195,6 +202,7 @@ class Journal:
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
         own = chunks.counts(chunk)
+        self._share(chunk)
         blob = chunks.body(chunk, self._packed)
         total, decided = chunks.add_counts([self.counts, own]), hits.added(self.hits, chunk.hits)
         with self.house.db.begin() as tx:
@@ -213,7 +221,7 @@ class Journal:
             self._audit(tx, Tag.RUN_CHUNK, {"chunk": chunk.no, "counts": own, **sealed})
         if self.claim.live:
             links.merge(chunk)
-        self.counts, self.chunks, self.hits, self._packed = total, chunk.no, decided, {}
+        self.counts, self.chunks, self.hits, self._packed = total, chunk.no, decided, Packed()
         self.place = (chunk.position, chunk.high)
 
     def _keep(self, tx: sa.Connection, chunk: Chunk, links: Links) -> None:

@@ -11,8 +11,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from webapp.runs.models import link_segment
-from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.key_bits import Asked, key_bits
+from webapp.runs.pipeline.packing import Packed
 from webapp.runs.pipeline.turning import flowed, turned
 
 SCHEMA = {

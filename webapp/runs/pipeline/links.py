@@ -13,9 +13,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.codec import Packed
 from webapp.runs.pipeline.keyed_rows import KeyedRows
 from webapp.runs.pipeline.link_log import SCHEMA, Connect, LinkLog, unlinked
+from webapp.runs.pipeline.packing import Packed
 
 __all__ = ["SCHEMA", "Links", "unlinked"]
 

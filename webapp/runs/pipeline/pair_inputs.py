@@ -19,6 +19,7 @@ from webapp.runs.models import run_input
 from webapp.runs.pipeline.chunk import ROW
 from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.inputs import SIDE, Inputs
+from webapp.runs.pipeline.packing import Packed
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.deciding import Deciding
@@ -50,7 +51,8 @@ def kept(deciding: Deciding, rows: pl.Series, records: pl.DataFrame, first: int)
     frames = {"inputs": records.select(names), SIDE: pl.DataFrame({SIDE: [deciding.view.name]})}
     if not deciding.keys.is_empty():
         frames |= _pairs(deciding, rows)
-    return Inputs(first, records.height, pack(frames), tuple(names))
+    packed = Packed()
+    return Inputs(first, records.height, pack(frames, packed), tuple(names), packed)
 
 
 def _names(view: View) -> list[str]:

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from rules.reconcile.baseline import folded, unfolded
 from webapp.runs.models import link_segment
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
-from webapp.runs.pipeline.codec import Packed, pack, unpack
+from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.keyset import KeySet
+from webapp.runs.pipeline.packing import Packed
 from webapp.runs.pipeline.pair_index import APART, GONE, LINK, PairIndex
 from webapp.runs.pipeline.turning import flowed, turned
 

@@ -1,0 +1,82 @@
+"""Columns that several frames of a chunk hold alike are compressed once, and nothing else changes."""
+
+from __future__ import annotations
+
+import struct
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.runs.pipeline import packing
+from webapp.runs.pipeline.codec import columns_of, frame_of, pack, unpack
+from webapp.runs.pipeline.packing import LEAST, Packed
+
+KINDS = {
+    pl.Int64(): st.integers(-2, 2),
+    pl.UInt64(): st.integers(0, 2),
+    pl.String(): st.sampled_from(["", "a", "b", "a\x00"]),
+    pl.Binary(): st.sampled_from([b"", b"a"]),
+    pl.Boolean(): st.booleans(),
+    pl.Float64(): st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf")]),
+    pl.Decimal(38, 2): st.decimals(-1, 1, places=2),
+    pl.Enum(["x", "y"]): st.sampled_from(["x", "y"]),
+    pl.List(pl.Int64()): st.lists(st.integers(0, 1), max_size=2),
+    pl.Null(): st.none(),
+}
+names = st.lists(st.sampled_from(["", "a", "b", "c", "ä"]), unique=True, min_size=1)
+
+
+@st.composite
+def frames(draw: st.DrawFn, height: int) -> pl.DataFrame:
+    """Return a frame in which few rows differ from those of another one."""
+    columns = {}
+    for name in draw(names):
+        dtype, values = draw(st.sampled_from(list(KINDS.items())))
+        some = [draw(st.none() | values), draw(st.none() | values)]
+        odd = draw(st.integers(0, height - 1))
+        columns[name] = pl.Series([some[row == odd] for row in range(height)], dtype=dtype, strict=False)
+    return pl.DataFrame(columns)
+
+
+def bits(frame: pl.DataFrame) -> list[tuple[str, pl.DataType, list[object]]]:
+    """Return all that is in a frame; zeros and their signs are told apart."""
+    return [(c.name, c.dtype, [struct.pack("d", v) if isinstance(v, float) else v for v in c.to_list()]) for c in frame]
+
+
+@given(st.sampled_from([3, LEAST, LEAST + 7]).flatmap(lambda height: st.lists(frames(height), min_size=1, max_size=4)))
+def test_frames_are_kept_exactly_whatever_was_compressed_before(several: list[pl.DataFrame]) -> None:
+    """A frame comes back bit by bit, also where another one with nearly the same columns was kept before it."""
+    packed = Packed()
+    for frame in several:
+        shared = Packed()
+        shared.add(packed)
+        blob = pack({"own": frame, "again": frame.clone()}, shared)
+        packed.add(shared)
+        found = unpack(blob)
+        assert bits(found["own"]) == bits(found["again"]) == bits(frame)
+        named = frame.columns[::-1][:2]
+        assert bits(columns_of(blob, "own", named)) == bits(frame.select(named))
+        whole = frame_of(blob, "again")
+        assert whole is not None
+        assert bits(whole) == bits(frame)
+        assert frame_of(blob, "other") is None
+
+
+def test_a_column_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read and written alike is compressed once for all places where it is kept."""
+    done: list[str] = []
+    compressed = packing.packed
+
+    def counting(frame: pl.DataFrame) -> bytes:
+        done.extend(frame.columns)
+        return compressed(frame)
+
+    monkeypatch.setattr(packing, "packed", counting)
+    read = pl.DataFrame({"id": range(LEAST), "name": [f"n{i}" for i in range(LEAST)]})
+    written = pl.DataFrame({"no": range(LEAST), "title": [f"n{i}" for i in range(LEAST)], "one": [1] * LEAST})
+    packed = Packed()
+    blobs = pack({"read": read}, packed), pack({"written": written}, packed)
+    assert done == ["id", "name", "one"]
+    assert unpack(blobs[1])["written"].equals(written)
