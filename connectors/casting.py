@@ -6,9 +6,9 @@ other orders are ambiguous and refused. An empty text stands for no value in eve
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 import polars as pl
@@ -47,6 +47,7 @@ EXPECTED: dict[FieldType, str] = {
 _REMEMBERED = 200
 """Bytes of the longest JSON text that is remembered."""
 _MOST = 2**16
+_FIRST = 8
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _DECODER = msgspec.json.Decoder(float_hook=msgspec.Raw)
 
@@ -101,28 +102,42 @@ def canonical(text: str) -> str | None:
         return None
 
 
-_known = lru_cache(_MOST)(canonical)
-_canonical: set[str | None] = {None}
-"""Short texts that `canonical` leaves as they are."""
+class _Forms(dict[str | None, str | None]):
+    """Short texts and what `canonical` makes of them, as they often stand in many records."""
+
+    def __missing__(self, text: str | None) -> str | None:
+        if len(self) > _MOST:
+            self.clear()
+        found = _canonical(text)
+        self[text] = text if text == found else found
+        return found
+
+
+def _canonical(text: str | None) -> str | None:
+    return None if text is None else canonical(text)
+
+
+_forms = _Forms()
+_found: deque[pl.Series] = deque(maxlen=4)
+"""Columns that have come out of `canonical_all` lately: most of them are soon written as they were read."""
 
 
 def canonical_all(texts: pl.Series) -> pl.Series:
-    """Return JSON texts as `canonical` does; short ones are remembered, as they often stand in many records."""
-    values = texts.to_list()
-    unknown = [text for text in values if text not in _canonical]
-    brief = (texts.str.len_bytes().max() or 0) <= _REMEMBERED  # type: ignore[operator]
-    made = {text: (_known if brief else canonical)(text) for text in unknown}
-    if brief:
-        _remember([text for text, found in made.items() if text == found])
-    if all(text == found for text, found in made.items()):
+    """Return JSON texts as `canonical` does; short ones are remembered."""
+    if any(known.equals(texts, null_equal=True) for known in tuple(_found) if _begin_alike(known, texts)):
         return texts
-    return pl.Series(texts.name, [made.get(text, text) for text in values], dtype=pl.String)
+    values = texts.to_list()
+    if (texts.str.len_bytes().max() or 0) <= _REMEMBERED:  # type: ignore[operator]
+        made = list(map(_forms.__getitem__, values))
+    else:
+        made = [_canonical(text) for text in values]
+    found = texts if made == values else pl.Series(texts.name, made, dtype=pl.String)
+    _found.append(found)
+    return found
 
 
-def _remember(texts: Sequence[str]) -> None:
-    if len(_canonical) > _MOST:
-        _canonical.intersection_update((None,))
-    _canonical.update(texts)
+def _begin_alike(one: pl.Series, other: pl.Series) -> bool:
+    return one.len() == other.len() and one.head(_FIRST).equals(other.head(_FIRST), null_equal=True)
 
 
 def _misfits(column: pl.Series, done: pl.Series, field: Field) -> list[int]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors import casting
 from connectors.casting import Places, canonical, canonical_all, cast, short, typed
@@ -138,3 +141,21 @@ def test_json_is_remembered_within_limits(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(3):
         for texts in (['{"b": 1}', None, '{"a":1}'], ["[1]", '{"a":1}'], [long, "[2]"], ["{"]):
             assert canonical_all(pl.Series(texts)).to_list() == [text and canonical(text) for text in texts]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.none() | st.builds(json.dumps, JSON) | st.text(max_size=3), min_size=1))
+def test_json_in_its_one_form_stays_as_it_is(texts: list[str | None]) -> None:
+    """Columns of JSON come out as their texts do one by one; what has come out once comes out the same again."""
+    made = canonical_all(pl.Series("f", texts, dtype=pl.String))
+    assert made.to_list() == [None if text is None else canonical(text) for text in texts]
+    again = canonical_all(made.rename("other"))
+    assert again.name == "other"
+    assert again.to_list() == [None if text is None else canonical(text) for text in made]
+    assert again.to_list() == made.to_list()
