@@ -72,3 +72,14 @@ audit_key = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("statement", sa.Text, nullable=False, comment="all keys so far, signed by the last one and this one"),
 )
+
+audit_search = sa.Table(
+    "audit_search",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False),
+    sa.Column("query", Json, nullable=False, comment="the parameters of the page: text, tag, actor, since, ..."),
+    sa.UniqueConstraint("owner", "name"),
+)

@@ -74,6 +74,7 @@ def upgrade() -> None:
     sa.Column('purpose', sa.String(length=300), nullable=True, comment='of a service account: what it is for'),
     sa.Column('second_factor_at', UtcDateTime(), nullable=True, comment='since when a code is asked for at each sign-in'),
     sa.Column('second_factor_step', sa.BigInteger(), server_default='0', nullable=False, comment='of the code used last'),
+    sa.Column('attributes', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='texts that conditions of rows compare with, such as a country'),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_access_profile'))
     )
     op.create_index(op.f('ix_access_profile_external_id'), 'access_profile', ['external_id'], unique=False)
@@ -115,6 +116,37 @@ def upgrade() -> None:
     sa.UniqueConstraint('digest', name=op.f('uq_access_session_digest'))
     )
     op.create_index(op.f('ix_access_session_user_id'), 'access_session', ['user_id'], unique=False)
+    op.create_table('approval',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('kind', sa.String(length=32), nullable=False, comment='which applier does it'),
+    sa.Column('subject', sa.String(length=255), nullable=False),
+    sa.Column('before', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='the subject when it was proposed; null: there was none'),
+    sa.Column('after', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='the subject as it is to be; null: deleted'),
+    sa.Column('detail', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='what doing it takes beside the document'),
+    sa.Column('before_digest', sa.String(length=64), nullable=False, comment='who changes the subject makes the proposal stale'),
+    sa.Column('secrets', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='names of new secrets, kept in the vault while it waits'),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('author_kind', sa.String(length=16), nullable=False),
+    sa.Column('author_id', sa.String(length=64), nullable=True),
+    sa.Column('author_user', sa.Integer(), nullable=True, comment='the user who acts, also by a key; null for the command line'),
+    sa.Column('author', sa.String(length=128), nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('expires_at', UtcDateTime(), nullable=False),
+    sa.Column('decided_at', UtcDateTime(), nullable=True),
+    sa.Column('decided_by', sa.String(length=128), nullable=True),
+    sa.Column('decision', sa.Text(), server_default='', nullable=False, comment='what was said with it'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_approval')),
+    sqlite_autoincrement=True
+    )
+    op.create_index('ix_approval_state', 'approval', ['state', 'kind', 'subject'], unique=False)
+    op.create_table('approval_value',
+    sa.Column('name', sa.String(length=32), nullable=False, comment='settings, or what was agreed on elsewhere'),
+    sa.Column('value', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_by', sa.String(length=128), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_approval_value'))
+    )
     op.create_table('audit_checkpoint',
     sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
@@ -155,6 +187,24 @@ def upgrade() -> None:
     op.create_index(op.f('ix_audit_event_run_id'), 'audit_event', ['run_id'], unique=False)
     op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key'], unique=False)
     op.create_index(op.f('ix_audit_event_tag'), 'audit_event', ['tag'], unique=False)
+    op.create_table('audit_forward',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('address', sa.String(length=500), nullable=False, comment='syslog://, syslog+tcp://, syslog+tls://, https://'),
+    sa.Column('format', sa.String(length=16), nullable=False, comment='rfc5424 | json | cef'),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('settings', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='sign: none, bearer or hmac; certificates; events'),
+    sa.Column('position', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='places of the sealed log below this one have arrived'),
+    sa.Column('sent', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='how many events have arrived'),
+    sa.Column('sent_at', UtcDateTime(), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False, comment='since something arrived'),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the last attempt failed'),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('created_by', sa.String(length=128), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_forward')),
+    sa.UniqueConstraint('name', name=op.f('uq_audit_forward_name'))
+    )
     op.create_table('audit_head',
     sa.Column('id', sa.Integer(), autoincrement=False, nullable=False, comment='always 1'),
     sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='leaves of the tree; a sealer that is late finds another one'),
@@ -179,6 +229,27 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_hold')),
     sa.UniqueConstraint('name', name=op.f('uq_audit_hold_name'))
     )
+    op.create_table('audit_job',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False, comment='package | verify'),
+    sa.Column('wanted', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='package: which events, its title, with records of runs or not'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='queued | working | done | failed'),
+    sa.Column('requested_by', sa.String(length=128), nullable=False),
+    sa.Column('requested_at', UtcDateTime(), nullable=False),
+    sa.Column('announced_at', UtcDateTime(), nullable=True),
+    sa.Column('started_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='grows with each worker that takes it up'),
+    sa.Column('done', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('total', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('result', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what was found, or why it failed'),
+    sa.Column('file', sa.String(length=255), nullable=True, comment='package: its name in the data folder'),
+    sa.Column('size', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('digest', sa.String(length=64), nullable=True, comment='SHA-256 of the file'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_job'))
+    )
+    op.create_index(op.f('ix_audit_job_state'), 'audit_job', ['state'], unique=False)
     op.create_table('audit_key',
     sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('public', sa.String(length=256), nullable=False, comment='the public key as text, its name in front'),
@@ -198,6 +269,15 @@ def upgrade() -> None:
     sa.Column('no', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('hash', sa.LargeBinary(), nullable=False, comment='of a subtree of 2**level leaves'),
     sa.PrimaryKeyConstraint('level', 'no', name=op.f('pk_audit_node'))
+    )
+    op.create_table('audit_search',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('owner', sa.String(length=128), nullable=False),
+    sa.Column('shared', sa.Boolean(), nullable=False),
+    sa.Column('query', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='the parameters of the page: text, tag, actor, since, ...'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_search')),
+    sa.UniqueConstraint('owner', 'name', name=op.f('uq_audit_search_owner_name'))
     )
     op.create_table('case_comment',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -555,6 +635,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_pair_case_rule_name'), 'pair_case', ['rule_name'], unique=False)
     op.create_index('uq_pair_case_waiting', 'pair_case', ['rule_id', 'pair'], unique=True, sqlite_where=sa.text("state <> 'settled'"), postgresql_where=sa.text("state <> 'settled'"))
+    op.create_table('policy',
+    sa.Column('role_id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('document', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('changed_at', UtcDateTime(), nullable=False),
+    sa.Column('changed_by', sa.String(length=128), nullable=False),
+    sa.PrimaryKeyConstraint('role_id', name=op.f('pk_policy'))
+    )
+    op.create_table('policy_key',
+    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False, comment='always 1'),
+    sa.Column('key', sa.LargeBinary(), nullable=False, comment='for signs that stand for masked values'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_policy_key'))
+    )
     op.create_table('quarantine',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -791,6 +883,16 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('owner_kind', 'owner_name', 'name', name=op.f('pk_vault_secret'))
     )
     op.create_index(op.f('ix_vault_secret_key_id'), 'vault_secret', ['key_id'], unique=False)
+    op.create_table('approval_comment',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('approval_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('author', sa.String(length=128), nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.ForeignKeyConstraint(['approval_id'], ['approval.id'], name=op.f('fk_approval_comment_approval_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_approval_comment'))
+    )
+    op.create_index(op.f('ix_approval_comment_approval_id'), 'approval_comment', ['approval_id'], unique=False)
     op.create_table('connection_object',
     sa.Column('connection_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('name', sa.String(length=500), nullable=False),
@@ -809,6 +911,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table('connection_object')
+    op.drop_index(op.f('ix_approval_comment_approval_id'), table_name='approval_comment')
+    op.drop_table('approval_comment')
     op.drop_index(op.f('ix_vault_secret_key_id'), table_name='vault_secret')
     op.drop_table('vault_secret')
     op.drop_table('service_level')
@@ -841,6 +945,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_quarantine_run_id'), table_name='quarantine')
     op.drop_index(op.f('ix_quarantine_rule_name'), table_name='quarantine')
     op.drop_table('quarantine')
+    op.drop_table('policy_key')
+    op.drop_table('policy')
     op.drop_index('uq_pair_case_waiting', table_name='pair_case', sqlite_where=sa.text("state <> 'settled'"), postgresql_where=sa.text("state <> 'settled'"))
     op.drop_index(op.f('ix_pair_case_rule_name'), table_name='pair_case')
     op.drop_table('pair_case')
@@ -895,11 +1001,15 @@ def downgrade() -> None:
     op.drop_table('case_event')
     op.drop_index(op.f('ix_case_comment_case_id'), table_name='case_comment')
     op.drop_table('case_comment')
+    op.drop_table('audit_search')
     op.drop_table('audit_node')
     op.drop_table('audit_leaf')
     op.drop_table('audit_key')
+    op.drop_index(op.f('ix_audit_job_state'), table_name='audit_job')
+    op.drop_table('audit_job')
     op.drop_table('audit_hold')
     op.drop_table('audit_head')
+    op.drop_table('audit_forward')
     op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
     op.drop_index('ix_audit_event_subject_kind_subject_record_key', table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_run_id'), table_name='audit_event')
@@ -909,6 +1019,9 @@ def downgrade() -> None:
     op.drop_table('audit_delivery')
     op.drop_index(op.f('ix_audit_checkpoint_at'), table_name='audit_checkpoint')
     op.drop_table('audit_checkpoint')
+    op.drop_table('approval_value')
+    op.drop_index('ix_approval_state', table_name='approval')
+    op.drop_table('approval')
     op.drop_index(op.f('ix_access_session_user_id'), table_name='access_session')
     op.drop_table('access_session')
     op.drop_table('access_scim_call')
