@@ -10,6 +10,7 @@ from typing import Any
 from connectors.builtin import dav_contact, dav_event
 from connectors.builtin.dav_entry import Entry, Put, Read, own_property, text_property
 from connectors.builtin.dav_options import DavObject
+from connectors.builtin.described import require_key
 from connectors.errors import Misconfigured
 from rules.schema import Field, FieldType
 from rules.text import msg
@@ -36,11 +37,7 @@ def columns_of(described: DavObject, kind: str) -> dict[str, Column]:
         own = (Column(Field(name), *own_property(name), f"property:{name}") for name in described.properties)
         made = [*standard.values(), *own]
     found = {column.field.name: column for column in made}
-    if described.key not in found:
-        raise Misconfigured(
-            msg("The object '{name}' has no field '{field}'.", name=described.name, field=described.key),
-            msg("Choose another field as its key in the connection's settings."), object_name=described.name,
-        )  # fmt: skip
+    require_key(described.key, found, described.name)
     key = found[described.key]
     return {**found, described.key: replace(key, field=replace(key.field, nullable=False))}
 
@@ -48,12 +45,7 @@ def columns_of(described: DavObject, kind: str) -> dict[str, Column]:
 def _described(described: DavObject, standard: Mapping[str, Column], number: int) -> Column:
     given = described.fields[number]
     if given.property:
-        kind = given.type or FieldType.TEXT
-        made = Field(
-            given.name, kind, nullable=not given.required, scale=given.scale,
-            precision=38 if kind is FieldType.DECIMAL else None,
-        )  # fmt: skip
-        return Column(made, *own_property(given.property), f"property:{given.property.upper()}")
+        return Column(given.own, *own_property(given.property), f"property:{given.property.upper()}")
     found = standard.get(given.field or given.name)
     if found is None:
         raise Misconfigured(

@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgspec
-
+from connectors.builtin.described import Described, DescribedField, parsed, require_names
 from connectors.builtin.rest_settings import SPEC as REST
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
-from rules.schema import FieldType
 from rules.text import N_, msg
 
 _OWN = frozenset({"base_url", "objects", "errors", "concurrency", "idempotency_header"})
@@ -55,19 +53,10 @@ SPEC = ConnectorSpec(
 Kind = Literal["events", "tasks", "contacts"]
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
-
-
-class DavField(Described, frozen=True):
+class DavField(DescribedField, frozen=True):
     """A field of an object: a property of one's own, or (`field`, else by its name) a part that every entry has."""
 
-    name: str
     property: str = ""
-    field: str = ""
-    type: FieldType | None = None
-    scale: int | None = None
-    required: bool = False
 
 
 class DavObject(Described, frozen=True):
@@ -93,16 +82,7 @@ class DavOptions:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> DavOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
-        document = settings.get("objects") or []
-        try:
-            if isinstance(document, (str, bytes)):
-                document = msgspec.json.decode(document)
-            given = msgspec.convert(document, list[str | DavObject])
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise Misconfigured(
-                msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-                msg("Correct it in the connection's settings."),
-            ) from error
+        given = parsed(settings.get("objects") or [], list[str | DavObject])
         objects = tuple(DavObject(name=one) if isinstance(one, str) else one for one in given)
         _check(objects)
         hosts = frozenset((settings.get("hosts") or "").lower().split())
@@ -110,11 +90,7 @@ class DavOptions:
 
 
 def _check(objects: tuple[DavObject, ...]) -> None:
-    names = [described.name for described in objects]
-    if "" in names or len(set(names)) < len(names):
-        raise Misconfigured(
-            msg("Each object needs a name that no other object has."), msg("Correct it in the connection's settings.")
-        )
+    require_names(described.name for described in objects)
     for described in objects:
         for name in (*described.properties, *(f.property for f in described.fields if f.property)):
             if not _PROPERTY.fullmatch(name):

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.builtin.rest_objects import Described, FieldDescription, RestObject, Since
-from connectors.errors import Misconfigured
+from connectors.builtin.described import Described, parsed, wrong
+from connectors.builtin.rest_objects import FieldDescription, RestObject, Since
 from rules.schema import Schema
 from rules.text import Message, msg
 
@@ -105,18 +105,12 @@ def graph_objects_of(document: Any) -> dict[str, GraphObject]:
     Args:
         document: The list, or its JSON text.
     """
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document)
-        found = msgspec.convert(document, list[GraphObject])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise _wrong(msg("The description of the objects is wrong: {problem}.",
-                         problem=str(error).replace("$", "objects"))) from error  # fmt: skip
+    found = parsed(document, list[GraphObject]) or []
     names = [described.name for described in found]
     for number, described in enumerate(found):
         problem = _problem(described, names[:number], number + 1)
         if problem:
-            raise _wrong(problem)
+            raise wrong(problem)
     return {described.name: described for described in found}
 
 
@@ -129,7 +123,3 @@ def _problem(described: GraphObject, before: list[str], number: int) -> Message 
     if (described.update or described.delete) and not described.key:
         return msg("Object '{name}': to change records it needs the member 'key'.", name=described.name)
     return None
-
-
-def _wrong(problem: Message) -> Misconfigured:
-    return Misconfigured(problem, msg("Correct it in the connection's settings."))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.builtin import client_certificate
+from connectors.builtin.described import Described, parsed
 from connectors.builtin.ldap_filter import equal, every, parse
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
@@ -72,10 +73,6 @@ SPEC = ConnectorSpec(
 )  # fmt: skip
 
 KINDS = ("users", "groups", "units")
-
-
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
 
 
 class LdapField(Described, frozen=True):
@@ -168,18 +165,9 @@ def filter_of(described: LdapObject) -> bytes:
 
 
 def _objects(document: Any, base: str) -> tuple[str | LdapObject, ...]:
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document)
-        found = msgspec.convert(document, list[str | LdapObject])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-            msg("Correct it in the connection's settings."),
-        ) from error
     names: list[str] = []
     made: list[str | LdapObject] = []
-    for given in found:
+    for given in parsed(document, list[str | LdapObject]) or ():
         one = given if isinstance(given, str) else _based(given, base)
         name = one if isinstance(one, str) else one.name
         if not name or name in names or (isinstance(one, str) and one not in KINDS):

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.builtin.described import require_key
 from connectors.builtin.mail_message import Mail, utc
 from connectors.builtin.mail_options import MailField, MailObject
 from connectors.casting import Places, short, typed
@@ -98,23 +99,14 @@ def columns_of(described: MailObject) -> dict[str, Column]:
     else:
         made = [*STANDARD.values(), *(_of_header(Field(name), name) for name in described.headers)]
     found = {column.field.name: column for column in made}
-    if described.key not in found:
-        raise Misconfigured(
-            msg("The object '{name}' has no field '{field}'.", name=described.name, field=described.key),
-            msg("Choose another field as its key in the connection's settings."), object_name=described.name,
-        )  # fmt: skip
+    require_key(described.key, found, described.name)
     key = found[described.key]
     return {**found, described.key: replace(key, field=replace(key.field, nullable=False))}
 
 
 def _described(described: MailObject, given: MailField) -> Column:
     if given.header:
-        kind = given.type or FieldType.TEXT
-        made = Field(
-            given.name, kind, nullable=not given.required, scale=given.scale,
-            precision=38 if kind is FieldType.DECIMAL else None,
-        )  # fmt: skip
-        return _of_header(made, given.header)
+        return _of_header(given.own, given.header)
     standard = STANDARD.get(given.field or given.name)
     if standard is None:
         raise Misconfigured(

@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from connectors.builtin.described import Described, DescribedField, parsed, require_names
 from connectors.builtin.mail_server import LAST_SETTINGS, server_settings
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
-from rules.schema import FieldType
 from rules.text import N_, msg
 
 MEGABYTE = 1024 * 1024
@@ -46,19 +44,10 @@ SPEC = ConnectorSpec(
 )  # fmt: skip
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
-
-
-class MailField(Described, frozen=True):
+class MailField(DescribedField, frozen=True):
     """A field of an object: a header of one's own, or (`field`, else by its name) a part that every mail has."""
 
-    name: str
     header: str = ""
-    field: str = ""
-    type: FieldType | None = None
-    scale: int | None = None
-    required: bool = False
 
 
 class MailObject(Described, frozen=True):
@@ -83,27 +72,14 @@ class MailOptions:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MailOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
-        document = settings.get("objects") or []
-        try:
-            if isinstance(document, (str, bytes)):
-                document = msgspec.json.decode(document)
-            given = msgspec.convert(document, list[str | MailObject])
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise Misconfigured(
-                msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-                msg("Correct it in the connection's settings."),
-            ) from error
+        given = parsed(settings.get("objects") or [], list[str | MailObject])
         objects = tuple(MailObject(name=one) if isinstance(one, str) else one for one in given)
         _check(objects)
         return cls(objects, settings.get("attachments") == "content", int(settings.get("largest") or 25) * MEGABYTE)
 
 
 def _check(objects: tuple[MailObject, ...]) -> None:
-    names = [described.name for described in objects]
-    if "" in names or len(set(names)) < len(names):
-        raise Misconfigured(
-            msg("Each object needs a name that no other object has."), msg("Correct it in the connection's settings.")
-        )
+    require_names(described.name for described in objects)
     for described in objects:
         for header in (*described.headers, *(f.header for f in described.fields if f.header)):
             if not _NAME.fullmatch(header):

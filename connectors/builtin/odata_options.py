@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from connectors.builtin.described import Described, parsed, require_names
 from connectors.builtin.rest_settings import SPEC as REST
-from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
-from rules.text import N_, msg
+from rules.text import N_
 
 _OWN = frozenset({"base_url", "objects", "errors", "concurrency", "idempotency_header"})
 _SHARED = {setting.name: setting for setting in REST.settings if setting.name not in _OWN}
@@ -49,7 +47,7 @@ SPEC = ConnectorSpec(
 )  # fmt: skip
 
 
-class ODataObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ODataObject(Described, frozen=True):
     """An object: an entity set, perhaps only a part of it; `labels` are what its fields are called.
 
     `expand` names navigations that are read with it: the fields of one entity as `Customer.Name`, many as JSON.
@@ -77,29 +75,11 @@ class ODataOptions:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ODataOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
-        given = _converted(settings.get("objects") or [], list[str | ODataObject], "objects")
+        given = parsed(settings.get("objects") or [], list[str | ODataObject])
         objects = tuple(ODataObject(name=o, set=o) if isinstance(o, str) else o for o in given)
-        names = [described.name for described in objects]
-        if "" in names or len(set(names)) < len(names):
-            raise Misconfigured(
-                msg("Each object needs a name that no other object has."),
-                msg("Correct it in the connection's settings."),
-            )
-        parameters = _converted(settings.get("parameters") or {}, dict[str, str], "parameters")
+        require_names(described.name for described in objects)
+        parameters = parsed(settings.get("parameters") or {}, dict[str, str], "parameters")
         return cls(
             objects, parameters, settings.get("paging") or "auto", int(settings.get("page_size") or 1000),
             settings.get("writing") or "single", settings.get("etag") or "auto",
         )  # fmt: skip
-
-
-def _converted(document: Any, kind: Any, setting: str) -> Any:
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document)
-        return msgspec.convert(document, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            msg("The setting '{setting}' is wrong: {problem}.",
-                setting=setting, problem=str(error).replace("$", setting)),
-            msg("Correct it in the connection's settings."),
-        ) from error  # fmt: skip

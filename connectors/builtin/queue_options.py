@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
-from connectors.errors import Misconfigured
+from connectors.builtin.described import Described, parsed, require_names
 from connectors.spi import Capabilities, Setting, SettingKind
 from rules.schema import Field, FieldType, Schema
-from rules.text import N_, msg
+from rules.text import N_
 
 CATEGORY = N_("Message queues")
 CAPABILITIES = Capabilities(create=True, update=True, delete=True, lookup=False, deletions=True, messages=True)
@@ -37,10 +35,6 @@ PAYLOAD_SETTINGS = (
     Setting("message_fields", N_("Show the message itself"), SettingKind.BOOLEAN, default=False, advanced=True,
             help=N_("Adds the fields message_id, message_key, message_time and message_headers.")),
 )  # fmt: skip
-
-
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
 
 
 class FieldDescription(Described, frozen=True):
@@ -119,19 +113,8 @@ def objects_of(document: Any, kind: type[O]) -> dict[str, O]:
         document: A list of names and descriptions, or its JSON text.
         kind: What an object of this connector may say.
     """
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document or "[]")
-        named = msgspec.convert(document or [], list[Any])
-        found = [msgspec.convert({"name": o} if isinstance(o, str) else o, kind) for o in named]
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-            msg("Correct it in the connection's settings."),
-        ) from error
+    named = parsed(document, list[Any]) or []
+    found = parsed([{"name": one} if isinstance(one, str) else one for one in named], list[kind])  # type: ignore[valid-type]
     names = [described.name for described in found]
-    if "" in names or len(set(names)) < len(names):
-        raise Misconfigured(
-            msg("Every object needs a name that no other object has."), msg("Correct it in the connection's settings.")
-        )
+    require_names(names)
     return dict(zip(names, found, strict=True))

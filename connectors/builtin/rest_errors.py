@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.builtin.rest_objects import Described
+from connectors.builtin.described import Described
 from connectors.errors import Misconfigured
 from connectors.json_records import member
 from rules.text import msg

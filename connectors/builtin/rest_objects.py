@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from connectors.builtin.described import Described, parsed, wrong
 from connectors.builtin.rest_json_schema import fields_of
 from connectors.builtin.rest_objects_check import described_wrongly
 from connectors.errors import Misconfigured
@@ -32,10 +33,6 @@ from rules.text import msg
 
 Place = Literal["query", "body"]
 Form = Literal["json", "form", "xml"]
-
-
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
 
 
 class Paging(Described, frozen=True):
@@ -276,20 +273,12 @@ def objects_of(document: Any) -> dict[str, RestObject]:
     Args:
         document: The list, or its JSON text.
     """
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document)
-        found = msgspec.convert(document, list[RestObject])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-            msg("Correct it in the connection's settings."),
-        ) from error
+    found = parsed(document, list[RestObject]) or []
     names = [described.name for described in found]
     for number, described in enumerate(found):
         problem = described_wrongly(described, names[:number], names, number + 1)
         if problem:
-            raise Misconfigured(problem, msg("Correct it in the connection's settings."))
+            raise wrong(problem)
     return _without_circles({described.name: described for described in found})
 
 

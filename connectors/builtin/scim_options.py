@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from connectors.builtin.described import Described, parsed, require_names
 from connectors.builtin.rest_settings import SPEC as REST
-from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
 from rules.schema import FieldType
-from rules.text import N_, msg
+from rules.text import N_
 
 _OWN = frozenset({"base_url", "objects", "errors", "concurrency", "idempotency_header"})
 _SHARED = {setting.name: setting for setting in REST.settings if setting.name not in _OWN}
@@ -47,7 +45,7 @@ SPEC = ConnectorSpec(
 )  # fmt: skip
 
 
-class ScimField(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ScimField(Described, frozen=True):
     """A field of an object: which attribute it holds, and a type other than its own."""
 
     name: str
@@ -57,7 +55,7 @@ class ScimField(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     required: bool = False
 
 
-class ScimObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ScimObject(Described, frozen=True):
     """An object: a kind of resource, perhaps only some, perhaps with fields and a key of one's own."""
 
     name: str
@@ -81,23 +79,9 @@ class ScimOptions:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ScimOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
-        document = settings.get("objects") or []
-        try:
-            if isinstance(document, (str, bytes)):
-                document = msgspec.json.decode(document)
-            given = msgspec.convert(document, list[str | ScimObject])
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise Misconfigured(
-                msg("The description of the objects is wrong: {problem}.", problem=str(error).replace("$", "objects")),
-                msg("Correct it in the connection's settings."),
-            ) from error
+        given = parsed(settings.get("objects") or [], list[str | ScimObject])
         objects = tuple(ScimObject(name=one, resource=one) if isinstance(one, str) else one for one in given)
-        names = [described.name for described in objects]
-        if "" in names or len(set(names)) < len(names):
-            raise Misconfigured(
-                msg("Each object needs a name that no other object has."),
-                msg("Correct it in the connection's settings."),
-            )
+        require_names(described.name for described in objects)
         return cls(
             objects, int(settings.get("page_size") or 100), settings.get("updating") or "auto",
             bool(settings.get("bulk")), bool(settings.get("etag", True)),

@@ -19,15 +19,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
-
+from connectors.builtin.described import Described, parsed
 from connectors.errors import Misconfigured
 from rules.schema import FieldType
 from rules.text import Message, msg
-
-
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the document; a member that is not known is a mistake."""
 
 
 class Paging(Described, frozen=True):
@@ -186,33 +181,12 @@ def objects_of(document: Any) -> dict[str, SoapObject]:
     Args:
         document: The list, or its JSON text.
     """
-    found = parsed(document, list[SoapObject], "objects") or []
+    found = parsed(document, list[SoapObject]) or []
     for number, described in enumerate(found):
         problem = _problem(described, number, [other.name for other in found[:number]])
         if problem:
             raise Misconfigured(problem, msg("Correct it in the connection's settings."))
     return {described.name: described for described in found}
-
-
-def parsed(document: Any, kind: Any, name: str) -> Any:
-    """Return a JSON setting in its type, None where it is empty; raises `Misconfigured` with the place of the mistake.
-
-    Args:
-        document: The value, or its JSON text.
-        kind: The type.
-        name: What the place of a mistake begins with.
-    """
-    if document in (None, "", b""):
-        return None
-    try:
-        if isinstance(document, (str, bytes)):
-            document = msgspec.json.decode(document)
-        return msgspec.convert(document, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            msg("The setting '{name}' is wrong: {problem}.", name=name, problem=str(error).replace("$", name)),
-            msg("Correct it in the connection's settings."),
-        ) from error
 
 
 def _problem(described: SoapObject, number: int, before: list[str]) -> Message | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
+from connectors.builtin.described import parsed
 from connectors.builtin.rest_address import entered
-from connectors.builtin.soap_objects import FaultRule, Session, SoapObject, objects_of, parsed
+from connectors.builtin.soap_objects import FaultRule, Session, SoapObject, objects_of
 from connectors.errors import Misconfigured
 from connectors.spi import Capabilities, ConnectorSpec, Setting, SettingKind
 from rules.text import N_, msg

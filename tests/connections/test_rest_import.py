@@ -118,7 +118,7 @@ def test_from_an_address(page: FlaskClient, web: Any, reply: Any) -> None:  # no
         ({"action": "read", "text": "<html>"}, "cannot be read"),
         ({"action": "take", "settings": "[]"}, "What was chosen cannot be read"),
         ({"action": "take", "settings": "{"}, "What was chosen cannot be read"),
-        ({"action": "take", "object": '{"name": 7}'}, "description of the objects is wrong"),
+        ({"action": "take", "object": '{"name": 7}'}, "is wrong: Expected"),
     ],
 )
 def test_what_cannot_be_taken_over(page: FlaskClient, sent: Any, words: str) -> None:

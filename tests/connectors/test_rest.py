@@ -623,7 +623,7 @@ def test_a_key_that_the_service_does_not_tell_is_the_one_sent(web: Any, reply: A
         ('[{"name": "a", "path": "/a"}, {"name": "a", "path": "/b"}]', "name that no other"),
         ('[{"name": "a", "path": "/a", "paging": {"by": "cursor", "parameter": "c"}}]', "next"),
         ('[{"name": "a", "path": "/a", "delete": {"path": "/a"}}]', "key"),
-        ("[", "description"),
+        ("[", "setting 'objects'"),
     ],
 )
 def test_mistakes_in_the_description_are_shown(web: Any, document: str, told: str) -> None:
