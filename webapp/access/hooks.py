@@ -8,3 +8,6 @@ import sqlalchemy as sa
 
 deleted: list[Callable[[sa.Connection, str], None]] = []
 """Each is called with the user name in the transaction that deletes the user: another one may take the name."""
+
+role_deleted: list[Callable[[sa.Connection, int], None]] = []
+"""Each is called with a role's id in the transaction that deletes it: another one may take the id."""

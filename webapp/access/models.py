@@ -11,16 +11,19 @@ from typing import Any
 import sqlalchemy as sa
 from flask_appbuilder import Model
 from flask_appbuilder.security.sqla.models import (
+    Group,
     Permission,
     PermissionView,
     Role,
     User,
     ViewMenu,
+    assoc_group_role,
     assoc_permissionview_role,
+    assoc_user_group,
     assoc_user_role,
 )
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 FAB_METADATA: sa.MetaData = Model.metadata
 
@@ -31,6 +34,9 @@ view = ViewMenu.__table__
 permission_view = PermissionView.__table__
 role_permission: sa.Table = assoc_permissionview_role
 user_role: sa.Table = assoc_user_role
+group = Group.__table__
+group_user: sa.Table = assoc_user_group
+group_role: sa.Table = assoc_group_role
 
 access_profile = sa.Table(
     "access_profile",
@@ -43,6 +49,7 @@ access_profile = sa.Table(
     sa.Column("purpose", sa.String(300), comment="of a service account: what it is for"),
     sa.Column("second_factor_at", UtcDateTime, comment="since when a code is asked for at each sign-in"),
     sa.Column("second_factor_step", sa.BigInteger, nullable=False, server_default="0", comment="of the code used last"),
+    sa.Column("attributes", NullableJson, comment="texts that conditions of rows compare with, such as a country"),
 )
 
 access_role = sa.Table(
@@ -147,6 +154,7 @@ def users() -> sa.Select[*tuple[Any, ...]]:
         profile.c.second_factor_step,
         profile.c.owner_id,
         sa.exists().where(access_passkey.c.user_id == user.c.id).label("has_passkeys"),
+        sa.exists().where(access_identity.c.user_id == user.c.id).label("linked"),
     )
     return sa.select(user, *columns).select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
 

@@ -9,15 +9,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import N_, msg
-from webapp.access import models, roles
+from webapp.access import hooks, models, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import require_permissions
+from webapp.approvals import gate
+from webapp.approvals.deeds import ROLE, Deed
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 
 Pair = tuple[str, str]
 """(room, action), such as ("Rules", "publish")."""
+
+KIND = "role"
+"""What documents of roles say they are, and deeds on them."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,12 @@ def save_role_in(tx: sa.Connection, wanted: Role, actor: Actor, at: datetime) ->
     old = get_role(tx, wanted.id) if wanted.id is not None else None
     _check(tx, wanted, old)
     require_permissions(tx, actor, _permissions(wanted.grants | (old.grants if old else frozenset())))
+    before, after = _told(old) if old else None, _told(wanted)
+    if before != after:
+        _second_person(tx, old or wanted, wanted, {} if old else {"new": True})
     role_id = wanted.id if old and wanted.id is not None else roles.add_role(tx, wanted.name, wanted.description)
     _store(tx, role_id, wanted)
     tag = Tag.ROLE_UPDATED if old else Tag.ROLE_CREATED
-    before, after = _told(old) if old else None, _told(wanted)
     if before != after:
         record(tx, actor, at, Event(tag, Subject("role", wanted.name), before=before, after=after))
     return role_id
@@ -101,6 +108,7 @@ def rename(tx: sa.Connection, role_id: int, name: str, actor: Actor, at: datetim
     _refuse_built_in(old)
     _check_name(tx, wanted)
     require_permissions(tx, actor, _permissions(old.grants))
+    _second_person(tx, old, wanted, {"rename": True})
     tx.execute(sa.update(models.role).where(models.role.c.id == role_id).values(name=name))
     record(tx, actor, at, Event(Tag.ROLE_UPDATED, Subject("role", name), before=_told(old), after=_told(wanted)))
 
@@ -119,14 +127,33 @@ def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) 
     if old.users:
         text = N_("{count} users hold the role '{name}'. Take it from them first.")
         raise Refused("", msg(text, count=old.users, name=old.name))
+    _second_person(tx, old, None, {})
     for table, column in (
+        (models.group_role, "role_id"),
         (models.role_permission, "role_id"),
         (models.access_role, "role_id"),
         (models.role, "id"),
     ):
         tx.execute(sa.delete(table).where(table.c[column] == role_id))
+    for forget in hooks.role_deleted:
+        forget(tx, role_id)
     record(tx, actor, at, Event(Tag.ROLE_DELETED, Subject("role", old.name), before=_told(old)))
     return old.name
+
+
+def to_document(role: Role) -> dict[str, Any]:
+    """Return the document of a role; areas and actions in the order of the console."""
+    document: dict[str, Any] = {"kind": KIND, "name": role.name}
+    if role.description:
+        document["description"] = role.description
+    held = {room: [a for a in actions if (room, a) in role.grants] for room, actions in roles.PERMISSIONS.items()}
+    return {**document, "permissions": {room: actions for room, actions in held.items() if actions}}
+
+
+def _second_person(tx: sa.Connection, old: Role, wanted: Role | None, detail: dict[str, Any]) -> None:
+    """Let the change through if one person may make it, or a second one has approved it."""
+    after = None if wanted is None else to_document(wanted)
+    gate.require(tx, Deed(KIND, old.name, (ROLE,), after, detail))
 
 
 def _check(tx: sa.Connection, wanted: Role, old: Role | None) -> None:

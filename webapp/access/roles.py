@@ -10,19 +10,21 @@ from rules.text import N_
 from webapp.access import models
 
 READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
-EXPORT, RUN, PUBLISH, APPROVE = "export", "run", "publish", "approve"
-ACTIONS: tuple[str, ...] = (READ, CREATE, UPDATE, DELETE, EXPORT, RUN, PUBLISH, APPROVE)
+EXPORT, IMPORT, RUN, PUBLISH, APPROVE = "export", "import", "run", "publish", "approve"
+OVERRIDE = "override"
+ACTIONS: tuple[str, ...] = (READ, CREATE, UPDATE, DELETE, EXPORT, IMPORT, RUN, PUBLISH, APPROVE, OVERRIDE)
 CHANGE = (READ, CREATE, UPDATE, DELETE)
 
 PERMISSIONS: dict[str, tuple[str, ...]] = {
     "Connections": (*CHANGE, EXPORT),
     "Entities": (*CHANGE, EXPORT),
-    "Records": (*CHANGE, EXPORT),
+    "Records": (*CHANGE, EXPORT, IMPORT),
     "Rules": (*CHANGE, EXPORT, RUN, PUBLISH),
     "Runs": (READ, UPDATE, EXPORT, RUN, APPROVE),
     "Quarantine": (READ, UPDATE, DELETE, EXPORT, RUN),
     "Cases": (READ, CREATE, UPDATE, EXPORT),
     "Events": (READ, CREATE, UPDATE),
+    "Approvals": (READ, CREATE, UPDATE, APPROVE, OVERRIDE),
     "Audit": (READ, EXPORT),
     "Users": CHANGE,
     "Roles": CHANGE,
@@ -49,7 +51,7 @@ _DESIGN: Grants = {
 _OPERATE: Grants = {
     "Connections": (READ,),
     "Entities": (READ,),
-    "Records": (READ, CREATE, UPDATE, EXPORT),
+    "Records": (READ, CREATE, UPDATE, EXPORT, IMPORT),
     "Rules": (READ, RUN),
     "Runs": (READ, UPDATE, EXPORT, RUN),
     "Quarantine": (READ, UPDATE, EXPORT, RUN),
@@ -65,7 +67,7 @@ ROLES: tuple[SeedRole, ...] = (
     SeedRole(
         "Designer",
         N_("Connects systems, designs entities and rules, publishes and runs them."),
-        _DESIGN | {"Audit": (READ,)},
+        _DESIGN | {"Audit": (READ,), "Approvals": (READ, CREATE)},
     ),
     SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _OPERATE),
     SeedRole(

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from webapp.access import models, roles, sessions
+from webapp.access import groups, models, roles, sessions
 from webapp.access.passwords import generate_password
 from webapp.access.users import NewUser, insert_user
 from webapp.audit.services import Event, Subject, record
@@ -20,11 +20,8 @@ _NOBODY = generate_password_hash(secrets.token_urlsafe(16))
 
 
 def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
-    """Return the ("can_read", "Connections") pairs that a user's roles grant."""
-    held = models.user_role
-    query = (
-        models.granted().join(held, held.c.role_id == models.role_permission.c.role_id).where(held.c.user_id == user_id)
-    )
+    """Return the ("can_read", "Connections") pairs that a user's roles grant, held or brought by groups."""
+    query = models.granted().where(models.role_permission.c.role_id.in_(groups.role_ids_of(user_id)))
     return frozenset((row[0], row[1]) for row in connection.execute(query))
 
 

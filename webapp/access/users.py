@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from werkzeug.security import check_password_hash
 
 from rules.text import msg
-from webapp.access import hooks, models, roles, sessions
+from webapp.access import groups, hooks, models, roles, sessions
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
@@ -183,10 +183,12 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
     for table, column in (
         (models.access_session, "user_id"),
         (models.access_recovery, "user_id"),
+        (models.access_passkey, "user_id"),
         (models.access_identity, "user_id"),
         (models.access_key, "user_id"),
         (models.access_profile, "user_id"),
         (models.user_role, "user_id"),
+        (models.group_user, "user_id"),
         (models.user, "id"),
     ):
         tx.execute(sa.delete(table).where(table.c[column] == user_id))
@@ -225,7 +227,7 @@ def end_sessions(house: House, user_id: int, actor: Actor) -> int:
     return sessions.end_others(house, user_id, None, actor)
 
 
-def change_own_password(house: House, user_id: int, current: str, new: str, actor: Actor) -> None:
+def change_own_password(house: House, user_id: int, current: str | None, new: str, actor: Actor) -> None:
     """Change one's own password; ends all sessions, also this one."""
     with house.db.begin() as tx:
         row = proven(tx, user_id, current)
@@ -236,10 +238,10 @@ def change_own_password(house: House, user_id: int, current: str, new: str, acto
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", row.username)))
 
 
-def proven(tx: sa.Connection, user_id: int, password: str) -> Any:
-    """Return the row of a user who knows the password; raises `Refused`."""
+def proven(tx: sa.Connection, user_id: int, password: str | None) -> Any:
+    """Return the row of a user who knows the password, or (None) has shown otherwise who it is; raises `Refused`."""
     row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
-    if not check_password_hash(row.password, password):
+    if password is not None and not check_password_hash(row.password, password):
         raise Refused("current", msg("The current password is wrong."))
     return row
 
@@ -280,9 +282,8 @@ def _own_id(tx: sa.Connection, actor: Actor) -> int | None:
 
 
 def _held_by(tx: sa.Connection, user_id: int) -> set[tuple[str, str]]:
-    held = models.user_role
-    query = models.granted().join(held, held.c.role_id == models.role_permission.c.role_id)
-    return {(row[0], row[1]) for row in tx.execute(query.where(held.c.user_id == user_id))}
+    query = models.granted().where(models.role_permission.c.role_id.in_(groups.role_ids_of(user_id)))
+    return {(row[0], row[1]) for row in tx.execute(query)}
 
 
 def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[str, str]]:

@@ -160,3 +160,9 @@ def sentence(event: Any) -> Message:
         "deed": event.tag.rpartition(":")[2].replace("_", " "),
     }
     return Message(template, values)
+
+
+def named(tag: str) -> Message:
+    """Return what events of a tag say, with dots for who and what."""
+    template = SENTENCES.get(tag) or tag.rpartition(":")[2].replace("_", " ")
+    return Message(template, dict.fromkeys(("actor", "subject", "record", "run"), "…"))

@@ -1,0 +1,38 @@
+"""Groups of users: whoever is in a group has its roles. Flask-AppBuilder's tables hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from webapp.access import models
+
+
+def names_of(tx: sa.Connection, user_id: int) -> tuple[str, ...]:
+    """Return the names of the groups that a user is in."""
+    group, member = models.group, models.group_user
+    query = sa.select(group.c.name).join(member, member.c.group_id == group.c.id).where(member.c.user_id == user_id)
+    return tuple(tx.scalars(query.order_by(group.c.name)))
+
+
+def roles_of(tx: sa.Connection, user_id: int) -> tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+    """Return the roles that a user holds, and those that groups bring, with the groups that do."""
+    role, held = models.role, models.user_role
+    query = sa.select(role.c.name).join(held, held.c.role_id == role.c.id).where(held.c.user_id == user_id)
+    direct = tuple(tx.scalars(query.order_by(role.c.name)))
+    group, member, given = models.group, models.group_user, models.group_role
+    source = member.join(group, group.c.id == member.c.group_id).join(given, given.c.group_id == group.c.id)
+    pairs = sa.select(role.c.name, group.c.name).select_from(source.join(role, role.c.id == given.c.role_id))
+    brought: dict[str, tuple[str, ...]] = {}
+    for role_name, group_name in tx.execute(pairs.where(member.c.user_id == user_id).order_by(group.c.name)):
+        brought[role_name] = (*brought.get(role_name, ()), group_name)
+    return direct, brought
+
+
+def role_ids_of(user_id: int) -> sa.CompoundSelect[tuple[int]]:
+    """Return the query for the ids of a user's roles, held or brought by groups."""
+    held, member, given = models.user_role, models.group_user, models.group_role
+    direct = sa.select(held.c.role_id).where(held.c.user_id == user_id)
+    brought = sa.select(given.c.role_id).join(member, member.c.group_id == given.c.group_id)
+    return direct.union(brought.where(member.c.user_id == user_id))

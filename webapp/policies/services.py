@@ -1,0 +1,135 @@
+"""Policies of roles: read, saved and audited; and the rights that come of them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Any
+
+import sqlalchemy as sa
+from flask import g, has_request_context
+
+from rules.text import N_, msg
+from webapp.access import hooks as access_hooks
+from webapp.access import models as access
+from webapp.access import role_editing, roles
+from webapp.access.errors import Refused
+from webapp.access.users import require_permissions
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+from webapp.policies import documents, hooks
+from webapp.policies.documents import Policy
+from webapp.policies.grants import Rooms, grant
+from webapp.policies.models import policy, policy_key
+from webapp.policies.objects import DataObject, PolicyField
+from webapp.policies.rights import Rights
+from webapp.policies.seeds import SEEDS
+from webapp.policies.who import SYSTEM_WHO, Who, current_who
+from webapp.web.request import house
+
+
+def rights_of(tx: sa.Connection, who: Who, data: DataObject, fields: Sequence[PolicyField]) -> Rights:
+    """Return what a user may see and do with the records of a data object."""
+    if who.system:
+        return Rights(who, data, tuple(fields), ())
+    said = tuple(grant(who, role, data, fields) for role in roles_said(tx, who.roles))
+    limit = None if who.limit is None else rights_of(tx, who.limit, data, fields)
+    found = Rights(who, data, tuple(fields), said, limit=limit)
+    return replace(found, key=mask_key(tx)) if found.masked else found
+
+
+def rights(data: DataObject, fields: Sequence[PolicyField]) -> Rights:
+    """Return the rights of who makes this request; worked out once a request."""
+    who = current_who()
+    if who.system or not has_request_context():
+        return Rights(SYSTEM_WHO, data, tuple(fields), ())
+    kept: dict[Any, Rights] = g.setdefault("policy_rights", {})
+    asked = (id(who), data, tuple(fields))
+    if asked not in kept:
+        with house().db.read() as tx:
+            kept[asked] = rights_of(tx, who, data, fields)
+    return kept[asked]
+
+
+def roles_said(tx: sa.Connection, names: Sequence[str]) -> list[tuple[str, Rooms, Policy]]:
+    """Return name, permissions for rooms and policy of roles."""
+    role = access.role
+    rows = tx.execute(sa.select(role.c.id, role.c.name).where(role.c.name.in_(names)).order_by(role.c.name)).all()
+    ids = [row.id for row in rows]
+    query = access.granted().add_columns(access.role_permission.c.role_id)
+    granted: dict[int, set[tuple[str, str]]] = {}
+    for action, room, role_id in tx.execute(query.where(access.role_permission.c.role_id.in_(ids))):
+        granted.setdefault(role_id, set()).add((room, action.removeprefix("can_")))
+    stored = dict(tx.execute(sa.select(policy.c.role_id, policy.c.document).where(policy.c.role_id.in_(ids))).all())
+    return [
+        (row.name, frozenset(granted.get(row.id, ())), _built(json.dumps(_stated(row.name, stored.get(row.id)))))
+        for row in rows
+    ]
+
+
+def _stated(role: str, stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return SEEDS.get(role, {}) if role in roles.SEED_NAMES else stored or {}
+
+
+@lru_cache(maxsize=500)
+def _built(text: str) -> Policy:
+    return documents.build(json.loads(text))
+
+
+def policy_of(tx: sa.Connection, role_id: int) -> Policy:
+    """Return the policy of a role; raises `Missing`."""
+    return documents.build(document_of(tx, role_id))
+
+
+def document_of(tx: sa.Connection, role_id: int) -> dict[str, Any]:
+    """Return the policy of a role as a document, empty where there is none; raises `Missing`."""
+    name = role_editing.get_role(tx, role_id).name
+    stored = tx.scalar(sa.select(policy.c.document).where(policy.c.role_id == role_id))
+    return dict(_stated(name, stored))
+
+
+def set_policy(house: House, role_id: int, document: Mapping[str, Any], actor: Actor) -> None:
+    """Give a role a policy; raises `Missing`, `Refused` and `DocumentError`."""
+    with house.db.begin() as tx:
+        set_policy_in(tx, role_id, document, actor, house.clock())
+
+
+def set_policy_in(tx: sa.Connection, role_id: int, document: Mapping[str, Any], actor: Actor, at: datetime) -> None:
+    """Do what `set_policy` does within the caller's transaction."""
+    role = role_editing.get_role(tx, role_id)
+    if role.built_in:
+        text = N_("The role '{name}' is built in and does not change. Make a copy and change that.")
+        raise Refused("", msg(text, name=role.name))
+    require_permissions(tx, actor, [(roles.permission_name(action), room) for room, action in role.grants])
+    wanted = documents.to_document(documents.parse(document, partial(hooks.known_fields, tx)))
+    before = document_of(tx, role_id)
+    if before == wanted:
+        return
+    tx.execute(sa.delete(policy).where(policy.c.role_id == role_id))
+    if wanted:
+        values = {"document": wanted, "changed_at": at, "changed_by": actor.name}
+        tx.execute(sa.insert(policy).values(role_id=role_id, **values))
+    mask_key(tx, make=True)
+    subject = Subject("role", role.name)
+    record(tx, actor, at, Event(Tag.POLICY_SET, subject, before={"policy": before}, after={"policy": wanted}))
+
+
+def mask_key(tx: sa.Connection, *, make: bool = False) -> bytes:
+    """Return the key of the signs that stand for masked values; the first policy makes one."""
+    found = tx.scalar(sa.select(policy_key.c.key).where(policy_key.c.id == 1))
+    if found is None and make:
+        found = secrets.token_bytes(32)
+        tx.execute(sa.insert(policy_key).values(id=1, key=found))
+    return bytes(found or b"")
+
+
+def _forget(tx: sa.Connection, role_id: int) -> None:
+    tx.execute(sa.delete(policy).where(policy.c.role_id == role_id))
+
+
+access_hooks.role_deleted.append(_forget)
