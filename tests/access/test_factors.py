@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import factors, models, throttle
+from webapp.access import factors, models, recovery, throttle
 from webapp.app import create_app
 from webapp.extensions import House
 from webapp.vault import services as vault
@@ -84,7 +84,7 @@ def test_signing_in_with_a_code(app: Flask, admin_client: FlaskClient, house: Ho
 def test_recovery_codes(app: Flask, admin_client: FlaskClient, house: House):
     """Each lets in once; new ones put the old ones out of use."""
     _key, codes = set_up(admin_client, house)
-    assert len(set(codes)) == factors.RECOVERY_CODES
+    assert len(set(codes)) == recovery.CODES
     client = app.test_client()
     first_step(client)
     assert second_step(client, codes[0].upper()) == 302

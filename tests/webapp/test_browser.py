@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, CDPSession, Page, expect
 from werkzeug.serving import make_server
 
 from tests.browser.conftest import launched
 from tests.webapp.conftest import PASSWORD
+from webapp.access import models
+from webapp.extensions import House
 from webapp.web.menu import Item
 
 pytestmark = pytest.mark.browser
@@ -191,3 +196,73 @@ def test_menu_shows_what_rooms_add(page: Page, app: Flask, address: str):
     app.extensions["syncline_menu"].append(lambda: [Item("data", "Customers", "/audit/", "table", "Audit", child=True)])
     page.goto(address)
     expect(page.locator(".nav-item.is-child", has_text="Customers")).to_be_visible()
+
+
+@pytest.fixture
+def device(app: Flask, browser: Browser, address: str, complaints: list[str]) -> Iterator[tuple[Page, CDPSession, str]]:
+    """Return a page, its device with a fingerprint reader, and the console's address with a name."""
+    home = address.replace("127.0.0.1", "localhost")
+    house: House = app.extensions["syncline"]
+    settings = dataclasses.replace(house.settings, console_url=home)
+    app.extensions["syncline"] = dataclasses.replace(house, settings=settings)
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+    page = context.new_page()
+    page.on("console", lambda line: complaints.append(line.text) if "Policy" in line.text else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    session = context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    yield page, session, home
+    context.close()
+    assert complaints == []
+
+
+def test_a_passkey(house: House, device: tuple[Page, CDPSession, str]):
+    """Chromium makes a passkey here, signs in by it instead of the password, proves it anew, and uses one behind it."""
+    page, reader, home = device
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    more = {"isUserVerified": True, "automaticPresenceSimulation": True}
+    made = reader.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **more}})
+    page.goto(f"{home}/login/?next=/account/passkeys/")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Name").fill("Laptop")
+    page.get_by_label("Sign in with it instead").check()
+    page.get_by_role("button", name="Add passkey").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
+    page.goto(f"{home}/account/passkeys/")
+    expect(page.get_by_role("row", name="Laptop")).to_contain_text("Instead of the password")
+    page.get_by_label("Name").fill("Again")
+    page.get_by_role("button", name="Add passkey").click()
+    expect(page.get_by_role("alert")).to_have_text("This device has a passkey of yours already.")
+
+    page.context.clear_cookies()
+    page.goto(f"{home}/login/?next=/rules/")
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rules")
+
+    page.context.clear_cookies()
+    page.goto(f"{home}/login/?next=/users/new")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Use your passkey").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New user")
+
+    for name, value in (("User name", "ann"), ("First name", "Ann"), ("E-mail", "ann@example.com")):
+        page.get_by_label(name).fill(value)
+    page.get_by_label("Viewer").check()
+    with house.db.begin() as tx:
+        tx.execute(sa.update(models.access_session).values(proven_at=house.clock() - timedelta(hours=1)))
+    page.get_by_role("button", name="Add user").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Show that it is you")
+    page.get_by_role("button", name="Use your passkey").click()
+    expect(page.get_by_text("ann", exact=True).first).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Show that it is you")
+
+    page.context.clear_cookies()
+    page.goto(f"{home}/login/")
+    told = {"authenticatorId": made["authenticatorId"], "isUserVerified": False}
+    reader.send("WebAuthn.setUserVerified", told)  # a wrong finger
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.get_by_role("alert")).to_have_text("No passkey was used. Try again.")

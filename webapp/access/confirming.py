@@ -17,8 +17,13 @@ T = TypeVar("T")
 FIELD = "current"
 
 
-def confirmed(work: Callable[[str], T]) -> T:
-    """Return what `work` returns for the password that was sent; raises `Refused`, also for whoever tries too many."""
+def confirmed(work: Callable[[str | None], T]) -> T:
+    """Return what `work` returns for the password that was sent; raises `Refused`, also for whoever tries too many.
+
+    Who signs in by the company has no password here: `work` gets None then, and the page asks for a fresh proof before.
+    """
+    if not current_user.has_password:
+        return work(None)
     name, address = current_user.username, request.remote_addr or ""
     wait = throttle.seconds_to_wait(house(), name, address)
     if wait:

@@ -10,9 +10,10 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from rules.text import Message
-from webapp.access import factors
+from webapp.access import factors, recovery
 from webapp.access.confirming import confirmed
 from webapp.access.errors import Refused
+from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, signed_in
 
 _KEY = "factor"
@@ -26,10 +27,11 @@ class FactorView(RoomView):
 
     @expose("/", methods=["GET", "POST"])
     @signed_in
+    @fresh
     def show(self) -> Response:
         """Set a second factor up, or show that there is one."""
         with self.house.db.read() as tx:
-            known, left = factors.is_set(tx, current_user.id), factors.recovery_left(tx, current_user.id)
+            known, left = factors.is_set(tx, current_user.id), recovery.left(tx, current_user.id)
         if known:
             return self._known(left, {})
         key = session.setdefault(_KEY, factors.new_key())
@@ -45,20 +47,24 @@ class FactorView(RoomView):
         session.pop(_KEY)
         return self.page("access/recovery_once.html", 201, codes=codes)
 
-    @expose("/recovery", methods=["POST"])
+    @expose("/recovery", methods=["GET", "POST"])
     @signed_in
+    @fresh
     def recovery(self) -> Response:
         """Make new recovery codes."""
+        if request.method == "GET":
+            return self.page("access/recovery_new.html", errors={})
         try:
             codes = confirmed(
                 lambda password: factors.renew_recovery(self.house, current_user.id, password, self.actor)
             )
         except Refused as error:
-            return self._refused(error)
+            return self.page("access/recovery_new.html", 422, errors={error.field: error.message})
         return self.page("access/recovery_once.html", 201, codes=codes)
 
     @expose("/remove", methods=["POST"])
     @signed_in
+    @fresh
     def remove(self) -> Response:
         """Remove the second factor."""
         try:
@@ -70,7 +76,7 @@ class FactorView(RoomView):
 
     def _refused(self, error: Refused) -> Response:
         with self.house.db.read() as tx:
-            left = factors.recovery_left(tx, current_user.id)
+            left = recovery.left(tx, current_user.id)
         return self._known(left, {error.field: error.message}, 422)
 
     def _known(self, left: int, errors: dict[str, Message], status: int = 200) -> Response:

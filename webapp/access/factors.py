@@ -1,4 +1,4 @@
-"""The second factor: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for who has lost it.
+"""The second factor: codes of an authenticator app (TOTP, RFC 6238), beside passkeys, with recovery codes for both.
 
 The key of the app lies in the vault. A code counts once: one that was seen over somebody's shoulder is of no use.
 """
@@ -6,7 +6,6 @@ The key of the app lies in the vault. A code counts once: one that was seen over
 from __future__ import annotations
 
 import hmac
-import secrets
 import unicodedata
 from typing import Any
 
@@ -14,9 +13,8 @@ import pyotp
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import models, sessions
+from webapp.access import models, passkeys, recovery, sessions
 from webapp.access.errors import Refused
-from webapp.access.passwords import digest
 from webapp.access.users import owned, proven, refuse_oneself
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -25,13 +23,10 @@ from webapp.vault import services as vault
 from webapp.vault.services import Owner
 
 ISSUER = "Syncline"
-RECOVERY_CODES = 10
 _NAME = "authenticator"
 _PERIOD = 30
 _DRIFT = (-1, 0, 1)
 """A clock may be wrong by one period."""
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that look alike."""
 
 
 def new_key() -> str:
@@ -45,24 +40,28 @@ def address(username: str, key: str) -> str:
 
 
 def is_set(tx: sa.Connection, user_id: int) -> bool:
-    """Tell whether a user signs in with a second factor."""
+    """Tell whether a user has an authenticator app."""
     profile = models.access_profile
     return tx.scalar(sa.select(profile.c.second_factor_at).where(profile.c.user_id == user_id)) is not None
 
 
-def recovery_left(tx: sa.Connection, user_id: int) -> int:
-    """Return how many recovery codes a user has left."""
-    table = models.access_recovery
-    return tx.scalar(sa.select(sa.func.count()).where(table.c.user_id == user_id)) or 0
+def asked_of(row: Any) -> bool:
+    """Tell whether the user of a row of `models.users` signs in with a second factor of any kind."""
+    return row.second_factor_at is not None or bool(row.has_passkeys)
 
 
-def set_up(house: House, user_id: int, given: tuple[str, str, str], actor: Actor) -> tuple[str, ...]:
+def any_of(tx: sa.Connection, user_id: int) -> bool:
+    """Tell whether a user signs in with a second factor of any kind."""
+    return is_set(tx, user_id) or bool(passkeys.of_user(tx, user_id))
+
+
+def set_up(house: House, user_id: int, given: tuple[str | None, str, str], actor: Actor) -> tuple[str, ...]:
     """Ask for a code at each sign-in from now on.
 
     Args:
         house: The house.
         user_id: Whose factor it is.
-        given: The user's password, the key, and a code of the app, which shows that it has the key.
+        given: The user's password (None: proven otherwise), the key, and a code of the app, which shows that it has it.
         actor: The user.
 
     Returns:
@@ -80,23 +79,24 @@ def set_up(house: House, user_id: int, given: tuple[str, str, str], actor: Actor
         vault.put(tx, vault.keyring(house), Owner("user", user.username), _NAME, key, actor, house.clock())
         _store(tx, user_id, second_factor_at=house.clock(), second_factor_step=step)
         record(tx, actor, house.clock(), Event(Tag.FACTOR_SET, Subject("user", user.username)))
-        return _recovery(tx, user_id)
+        return recovery.make(tx, user_id)
 
 
-def renew_recovery(house: House, user_id: int, password: str, actor: Actor) -> tuple[str, ...]:
+def renew_recovery(house: House, user_id: int, password: str | None, actor: Actor) -> tuple[str, ...]:
     """Return new recovery codes, to be shown once; the old ones count no more. Raises `Refused`."""
     with house.db.begin() as tx:
         user = proven(tx, user_id, password)
         _require(tx, user_id)
         record(tx, actor, house.clock(), Event(Tag.RECOVERY_RENEWED, Subject("user", user.username)))
-        return _recovery(tx, user_id)
+        return recovery.make(tx, user_id)
 
 
-def remove(house: House, user_id: int, password: str, actor: Actor) -> None:
+def remove(house: House, user_id: int, password: str | None, actor: Actor) -> None:
     """Ask for no code any more; raises `Refused` where the password is wrong."""
     with house.db.begin() as tx:
         user = proven(tx, user_id, password)
-        _require(tx, user_id)
+        if not is_set(tx, user_id):
+            raise Refused("", msg("There is no second factor."))
         _forget(tx, house, user, actor)
 
 
@@ -106,14 +106,16 @@ def take_away(house: House, user_id: int, actor: Actor) -> None:
         user = owned(tx, user_id, actor)
         refuse_oneself(tx, user_id, actor)
         _require(tx, user_id)
-        _forget(tx, house, user, actor)
+        drop(tx, house, user, actor)
         sessions.forget(tx, user_id)
 
 
-def drop(tx: sa.Connection, house: House, user: Any) -> None:
-    """Remove the second factor of a user who has one, in the caller's transaction."""
+def drop(tx: sa.Connection, house: House, user: Any, actor: Actor = SYSTEM) -> None:
+    """Remove all second factors of a user, in the caller's transaction."""
+    passkeys.forget(tx, house, user, actor)
     if is_set(tx, user.id):
-        _forget(tx, house, user, SYSTEM)
+        _forget(tx, house, user, actor)
+    recovery.forget(tx, user.id)
 
 
 def passes(house: House, user_id: int, code: str) -> str:
@@ -121,10 +123,12 @@ def passes(house: House, user_id: int, code: str) -> str:
     plain = unicodedata.normalize("NFKC", "".join(code.split())).replace("-", "").lower()
     with house.db.begin() as tx:
         row = tx.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
-        if row is None or not row.active or row.second_factor_at is None:
+        if row is None or not row.active or not asked_of(row):
             return ""
         if not plain.isdecimal():
-            return "recovery code" if _recovered(tx, user_id, plain) else ""
+            return "recovery code" if recovery.use(tx, user_id, plain) else ""
+        if row.second_factor_at is None:
+            return ""
         key = vault.get(tx, vault.keyring(house), Owner("user", row.username), _NAME)
         step = _step(house, key, plain, row.second_factor_step)
         return "code" if step is not None and _used(tx, user_id, step) else ""
@@ -138,7 +142,7 @@ def _used(tx: sa.Connection, user_id: int, step: int) -> bool:
 
 
 def _require(tx: sa.Connection, user_id: int) -> None:
-    if not is_set(tx, user_id):
+    if not any_of(tx, user_id):
         raise Refused("", msg("There is no second factor."))
 
 
@@ -152,22 +156,9 @@ def _step(house: House, key: str, code: str, last: int) -> int | None:
     return min(fits, default=None)
 
 
-def _recovery(tx: sa.Connection, user_id: int) -> tuple[str, ...]:
-    table = models.access_recovery
-    codes = ["".join(secrets.choice(_LETTERS) for _ in range(12)) for _ in range(RECOVERY_CODES)]
-    tx.execute(sa.delete(table).where(table.c.user_id == user_id))
-    tx.execute(sa.insert(table), [{"user_id": user_id, "digest": digest(code)} for code in codes])
-    return tuple("-".join(code[at : at + 4] for at in (0, 4, 8)) for code in codes)
-
-
-def _recovered(tx: sa.Connection, user_id: int, code: str) -> bool:
-    table = models.access_recovery
-    mine = sa.delete(table).where(table.c.user_id == user_id, table.c.digest == digest(code))
-    return tx.execute(mine).rowcount > 0
-
-
 def _forget(tx: sa.Connection, house: House, user: Any, actor: Actor) -> None:
-    tx.execute(sa.delete(models.access_recovery).where(models.access_recovery.c.user_id == user.id))
+    if not passkeys.of_user(tx, user.id):
+        recovery.forget(tx, user.id)
     _store(tx, user.id, second_factor_at=None, second_factor_step=0)
     vault.delete(tx, Owner("user", user.username), _NAME, actor, house.clock())
     record(tx, actor, house.clock(), Event(Tag.FACTOR_REMOVED, Subject("user", user.username)))

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from webapp.access import keys, labels, roles
 from webapp.access.errors import Missing, Refused
+from webapp.web.proof import fresh
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 
@@ -31,6 +32,7 @@ class KeyView(RoomView):
     @expose("/new", methods=["GET", "POST"])
     @has_access
     @permission_name("create")
+    @fresh
     def new(self) -> Response:
         """Make a key and show it, once."""
         if request.method == "GET":
@@ -49,6 +51,7 @@ class KeyView(RoomView):
     @expose("/<int:key_id>/revoke", methods=["POST"])
     @has_access
     @permission_name("delete")
+    @fresh
     def revoke(self, key_id: int) -> Response:
         """End a key."""
         try:

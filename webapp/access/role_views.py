@@ -12,6 +12,7 @@ from webapp.access import labels, role_editing, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.role_editing import Role
 from webapp.web.language import translated
+from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 
@@ -40,6 +41,7 @@ class RoleView(RoomView):
     @expose("/new", methods=["GET", "POST"])
     @has_access
     @permission_name("create")
+    @fresh
     def new(self) -> Response:
         """Add a role, perhaps as a copy of another."""
         if request.method == "POST":
@@ -51,6 +53,7 @@ class RoleView(RoomView):
     @expose("/<int:role_id>/edit", methods=["GET", "POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def edit(self, role_id: int) -> Response:
         """Change a role."""
         old = self._find(role_id)
@@ -61,6 +64,7 @@ class RoleView(RoomView):
     @expose("/<int:role_id>/delete", methods=["POST"])
     @has_access
     @permission_name("delete")
+    @fresh
     def delete(self, role_id: int) -> Response:
         """Delete a role."""
         self._find(role_id)

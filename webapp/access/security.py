@@ -6,6 +6,7 @@ Flask-AppBuilder's session: on SQLite that would fail whenever somebody else wri
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Flask, g, request, session
@@ -13,12 +14,14 @@ from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
-from webapp.access import services, sessions, viewing
+from webapp.access import factors, services, sessions, viewing
 from webapp.access.users import full_name
 from webapp.web.request import house
 
 POLL = "X-Poll"
 """Header of requests that a page makes by itself: they keep no session alive."""
+PROVIDERS = ("company", "saml")
+"""By what people have signed in whose second factor is the business of the company's identity provider."""
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
@@ -30,9 +33,12 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         self.name: str = full_name(row.first_name, row.last_name) or row.username
         self.language: str | None = row.language
         self.session_id: int | None = row.session_id
-        by_company = row.signed_in_by == "company"
-        self.must_change_password = bool(row.must_change_password) and not by_company  # whose provider knows who it is
-        self.second_factor = row.second_factor_at is not None or by_company
+        self.signed_in_by: str = row.signed_in_by
+        # whose provider knows who it is
+        self.must_change_password = bool(row.must_change_password) and row.signed_in_by not in (*PROVIDERS, "directory")
+        self.second_factor = factors.asked_of(row) or row.signed_in_by in PROVIDERS
+        self.has_password = not row.linked
+        self.proven_at: datetime = row.proven_at
         self.seen_as: str | None = row.seen_as
         self._token = token
 

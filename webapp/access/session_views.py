@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, request, session, url_for
@@ -9,7 +10,9 @@ from flask_babel import gettext as _
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from webapp.access import factors, security, services, throttle, viewing
+from webapp.access import ceremonies, challenges, factors, passkeys, recovery, security, services, throttle, viewing
+from webapp.access.ceremonies import WrongAnswer
+from webapp.access.errors import Refused
 from webapp.web.views import RoomView, expose
 
 _WAITING, _PATIENCE = "second", 300
@@ -39,7 +42,7 @@ class SessionView(RoomView):
             throttle.failed(self.house, username, request.remote_addr or "")
             text = _("The user name or the password is wrong.")
             return sign_in_page(self, 401, username, text)
-        if row.second_factor_at is not None:
+        if factors.asked_of(row):
             session[_WAITING] = [row.id, row.username, self.house.clock().timestamp()]
             return redirect(url_for("SessionView.second", next=request.args.get("next")))
         return self._admit(row.id, username, "password")
@@ -52,22 +55,51 @@ class SessionView(RoomView):
             session.pop(_WAITING, None)
             return redirect(url_for("SessionView.login", next=request.args.get("next")))
         if request.method == "GET":
-            return self.page("access/second.html", error="")
+            return self._second(user_id, "", 200)
         # counted by the user alone, too: who comes here has the password, and may come from many addresses
         places = (request.remote_addr or "", "")
         wait = max(throttle.seconds_to_wait(self.house, username, place) for place in places)
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
-            return self.page("access/second.html", 429, error=text)
-        by = factors.passes(self.house, user_id, request.form.get("code", ""))
+            return self._second(user_id, text, 429)
+        by = self._shown(user_id)
         if not by:
             for place in places:
                 throttle.failed(self.house, username, place)
-            services.wrong(self.house, user_id, self.actor, "wrong code")
+            what = "wrong passkey" if request.form.get("answer") else "wrong code"
+            services.wrong(self.house, user_id, self.actor, what)
             text = _("The code is wrong, or has been used. Wait for the next one.")
-            return self.page("access/second.html", 401, error=text)
+            return self._second(user_id, _("The passkey does not let you in.") if "pass" in what else text, 401)
         throttle.succeeded(self.house, username, "")
         return self._admit(user_id, username, by)
+
+    def _shown(self, user_id: int) -> str:
+        """Return what somebody has shown beside the password; an empty text where it was wrong."""
+        answer = request.form.get("answer")
+        if not answer:
+            return factors.passes(self.house, user_id, request.form.get("code", ""))
+        try:
+            passkeys.answered(self.house, user_id, challenges.kept("second"), answer)
+        except WrongAnswer:
+            return ""
+        return "password and passkey"
+
+    def _second(self, user_id: int, error: str, status: int) -> Response:
+        with self.house.db.read() as tx:
+            app, left = factors.is_set(tx, user_id), recovery.left(tx, user_id)
+            keys = bool(passkeys.of_user(tx, user_id))
+        return self.page("access/second.html", status, error=error, app=app, codes=app or left > 0, passkey=keys)
+
+    @expose("/login/second/begin", methods=["POST"])
+    def begin(self) -> Response:
+        """Tell the browser what to ask the passkey for that is the second factor."""
+        user_id, _username, since = session.get(_WAITING) or (0, "", 0.0)
+        if self.house.clock().timestamp() - since > _PATIENCE:
+            user_id = 0
+        try:
+            return challenges.asked("second", passkeys.begin_answer(self.house, user_id))
+        except Refused as error:
+            return challenges.refused(error)
 
     def _admit(self, user_id: int, username: str, by: str) -> Response:
         throttle.succeeded(self.house, username, request.remote_addr or "")
@@ -104,8 +136,11 @@ class SessionView(RoomView):
 def sign_in_page(view: RoomView, status: int = 200, username: str = "", error: str = "") -> Response:
     """Return the page that asks for name and password, or leads to the company's identity provider."""
     settings = view.house.settings
-    company = settings.oidc_name if settings.oidc_issuer else ""
-    return view.page("access/login.html", status, username=username, error=error, company=company)
+    ways: dict[str, Any] = {"company": settings.oidc_name if settings.oidc_issuer else ""}
+    where = ceremonies.place(settings)
+    with view.house.db.read() as tx:  # the button is there where it is of use
+        ways["passkey"] = where is not None and request.host_url.rstrip("/") == where.origin and passkeys.exist(tx)
+    return view.page("access/login.html", status, username=username, error=error, **ways)
 
 
 def safe_target(target: str | None) -> str:

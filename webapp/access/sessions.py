@@ -86,6 +86,14 @@ def _note(house: House, session_id: int) -> None:
             raise
 
 
+def prove(house: House, session_id: int, by: str, actor: Actor) -> None:
+    """Note that the user of a session has just shown again who they are."""
+    table, now = models.access_session, house.clock()
+    with house.db.begin() as tx:
+        tx.execute(sa.update(table).where(table.c.id == session_id).values(proven_at=now))
+        record(tx, actor, now, Event(Tag.PROVEN, Subject("user", actor.name), after={"by": by}))
+
+
 def of_user(house: House, tx: sa.Connection, user_id: int) -> list[Session]:
     """Return the sessions of a user that are not over, the one used last first."""
     table = models.access_session

@@ -10,16 +10,19 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import factors, role_editing, security, services, sessions, users
+from webapp.access import factors, passkeys, role_editing, security, services, sessions, users
 from webapp.access.company_views import CompanyView
 from webapp.access.confirming import confirmed
 from webapp.access.errors import Missing, Refused
 from webapp.access.factor_views import FactorView
 from webapp.access.key_views import KeyView
+from webapp.access.passkey_views import PasskeySignInView, PasskeyView
+from webapp.access.proving import ProofView
 from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
 from webapp.access.viewing_views import BackView, ViewingView
 from webapp.web.language import LANGUAGES, translated
+from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name, signed_in
 
 PAGE = 100
@@ -47,6 +50,7 @@ class UserView(RoomView):
     @expose("/new", methods=["GET", "POST"])
     @has_access
     @permission_name("create")
+    @fresh
     def new(self) -> Response:
         """Add a user."""
         if request.method == "GET":
@@ -61,6 +65,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>", methods=["GET", "POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def edit(self, user_id: int) -> Response:
         """Change a user."""
         old = self._find(user_id)
@@ -78,6 +83,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>/<any(enable, disable):what>", methods=["POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def switch(self, user_id: int, what: str) -> Response:
         """Enable or disable a user."""
         old = self._find(user_id)
@@ -90,6 +96,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>/password", methods=["POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def password(self, user_id: int) -> Response:
         """Give a user a new first password."""
         old = self._find(user_id)
@@ -103,6 +110,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>/second-factor/remove", methods=["POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def remove_factor(self, user_id: int) -> Response:
         """Remove the second factor of a user who has lost it."""
         old = self._find(user_id)
@@ -112,6 +120,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>/sessions/end", methods=["POST"])
     @has_access
     @permission_name("update")
+    @fresh
     def end_sessions(self, user_id: int) -> Response:
         """End all sessions of a user."""
         self._find(user_id)
@@ -121,6 +130,7 @@ class UserView(RoomView):
     @expose("/<int:user_id>/delete", methods=["POST"])
     @has_access
     @permission_name("delete")
+    @fresh
     def delete(self, user_id: int) -> Response:
         """Delete a user."""
         self._find(user_id)
@@ -155,7 +165,7 @@ class UserView(RoomView):
         with self.house.db.read() as connection:
             known = role_editing.list_roles(connection)
             in_use = sessions.of_user(self.house, connection, old.id) if old else []
-            second = old is not None and factors.is_set(connection, old.id)
+            second = old is not None and factors.any_of(connection, old.id)
         context = {"second": second, "wanted": wanted, "roles": known, "sessions": in_use, "errors": errors}
         return self.page("access/user.html", status, user=old, **context)
 
@@ -224,7 +234,9 @@ class AccountView(RoomView):
             user = users.get_user(connection, current_user.id)
             known = sessions.of_user(self.house, connection, current_user.id)
             second = factors.is_set(connection, current_user.id)
-        return self.page("access/account.html", status, user=user, sessions=known, second=second, errors=errors)
+            context = {"second": second, "passkeys": len(passkeys.of_user(connection, current_user.id))}
+        return self.page("access/account.html", status, user=user, sessions=known, errors=errors, **context)
 
 
-VIEWS = (UserView, AccountView, CompanyView, FactorView, RoleView, KeyView, ProvisioningView, ViewingView, BackView)
+SIGN_IN = (CompanyView, FactorView, PasskeyView, PasskeySignInView, ProofView)
+VIEWS = (UserView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView)

@@ -2,7 +2,7 @@
 // What to ask for is fetched from data-begin; the answer goes into the hidden field.
 const ask = async (form) => {
   const answer = await fetch(form.dataset.begin, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
-  if (answer.status === 403 && form.dataset.proof) {
+  if (answer.status === 401 && form.dataset.proof) {
     const name = new FormData(form).get("name") || "";
     location.assign(form.dataset.proof + encodeURIComponent(`?name=${encodeURIComponent(name)}`));
     return null;
