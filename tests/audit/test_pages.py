@@ -13,7 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import client_of, events
-from webapp.audit import personal, sentences
+from webapp.audit import personal, queries, searches, sentences
+from webapp.audit.facets import facets
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.audit.views import instant
@@ -243,3 +244,38 @@ def test_the_log_is_readable_where_the_vault_is_not(house: House, admin_client: 
     house.settings.key_file.chmod(0o600)
     after = admin_client.get(f"/api/v1/audit/{event.id}").json["after"]
     assert "is not in" in after["email"]["$unreadable"]
+
+
+def test_facets_count_what_the_filter_finds_and_lead_on(log: House, admin_client: FlaskClient):
+    """Who, what and about which things, each a link that asks for that alone; days are bars."""
+    with log.db.read() as tx:
+        found = facets(tx, queries.Filter(since=START, until=START + timedelta(days=5)))
+    assert found.actors == (("wei", 2), ("shop", 1))
+    assert found.subjects == ((("connection", "erp"), 2), (("entity", "customer"), 1))
+    assert [count for _, count in found.days] == [1, 1, 1]
+    page = admin_client.get("/audit/?until=2026-03-10").text
+    assert "actor=wei" in page
+    assert "connection · erp" in page
+    assert page.count('class="trend-bar"') == 3
+    assert page.count('<h2 class="happened-day">') == 3
+
+
+def test_searches_are_saved_for_oneself_or_for_all(app: Flask, log: House, admin_client: FlaskClient):
+    """A private search is one's own; a shared one is everybody's, is audited, and only its owner deletes it."""
+    admin_client.post("/audit/searches", data={"name": "mine", "actor": "wei"})
+    admin_client.post("/audit/searches", data={"name": "ours", "actor": "shop", "shared": "true"})
+    admin_client.post("/audit/searches", data={"name": "ours", "actor": "key", "shared": "true"})
+    assert "first" in admin_client.post("/audit/searches", data={"name": "nothing"}, follow_redirects=True).text
+    mine = admin_client.get("/audit/").text
+    assert "/audit/?actor=wei" in mine
+    assert "/audit/?actor=key" in mine
+    other = client_of(app, "otto", "Auditor")
+    theirs = other.get("/audit/").text
+    assert "/audit/?actor=key" in theirs
+    assert "ours · admin" in theirs
+    with log.db.read() as tx:
+        numbers = {one.name: one.id for one in searches.of(tx, "admin")}
+    assert other.post(f"/audit/searches/{numbers['ours']}/delete").status_code == 404
+    for number in numbers.values():
+        assert admin_client.post(f"/audit/searches/{number}/delete").status_code == 302
+    assert [event.subject for event in events(log, "audit:search")] == ["ours", "ours", "ours"]

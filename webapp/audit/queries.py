@@ -78,10 +78,11 @@ def actors(connection: sa.Connection) -> list[str]:
 
 
 def _select(wanted: Filter) -> sa.Select[Any]:
-    return sa.select(audit_event).where(*_conditions(wanted))
+    return sa.select(audit_event).where(*conditions(wanted))
 
 
-def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what a filter asks of events."""
     column = audit_event.c
     exact = {
         "actor_name": wanted.actor,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from flask import Response as FlaskResponse
-from flask import abort, current_app, request, stream_with_context, url_for
+from flask import abort, current_app, flash, redirect, request, stream_with_context, url_for
+from flask_babel import format_date
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.audit import export, personal, queries, sentences
+from webapp.audit import export, personal, queries, searches, sentences
 from webapp.audit.differences import difference, flat
+from webapp.audit.facets import facets
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -45,15 +48,52 @@ class AuditView(RoomView):
             else:
                 found = queries.page(connection, wanted, PAGE + 1, before)
                 events, newer, older = found[:PAGE], before is not None, len(found) > PAGE
-            known = queries.actors(connection)
+            known, parts = queries.actors(connection), facets(connection, wanted)
+            saved = searches.of(connection, self.actor.name)
         links = {
             "newer": self._link(after=events[0].id) if newer and events else None,
             "older": self._link(before=events[-1].id) if older and events else None,
         }
         shown: dict[str, Any] = {"events": events, "wanted": wanted, "errors": errors, "links": links, "actors": known}
-        return self.page(
-            "audit/list.html", areas=sentences.AREAS, sentence=sentences.sentence, subject_url=subject_url, **shown
-        )
+        shown |= {
+            "facets": parts,
+            "searches": saved,
+            "mine": self.actor.name,
+            "here": _parameters(),
+            "only": self._only,
+        }
+        words: dict[str, Any] = {"areas": sentences.AREAS, "sentence": sentences.sentence, "named": sentences.named}
+        zone = ZoneInfo(self.house.settings.timezone)
+        shown["days"] = [
+            (format_date(day, "full"), [*found]) for day, found in groupby(events, lambda e: _day(e, zone))
+        ]
+        return self.page("audit/list.html", subject_url=subject_url, zone=zone, **words, **shown)
+
+    @expose("/searches", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def save_search(self) -> Response:
+        """Keep the filter of the page under a name."""
+        query: dict[str, Any] = {
+            name: value for name in (*_FIELDS, *_DATES, "run") if (value := request.form.get(name, "").strip())
+        }
+        name = request.form.get("name", "").strip()[:100]
+        if not name or not query:
+            flash(_("Give the search a name, and search for something first."), "danger")
+        else:
+            searches.save(self.house, name, query, self.actor, shared=request.form.get("shared") == "true")
+            flash(_("The search '%(name)s' is saved.", name=name), "success")
+        return redirect(url_for("AuditView.list", **query))
+
+    @expose("/searches/<int:number>/delete", methods=["POST"])
+    @has_access
+    @permission_name("read")
+    def delete_search(self, number: int) -> Response:
+        """Forget an own search."""
+        if not searches.delete(self.house, number, self.actor):
+            abort(404)
+        flash(_("The search is deleted."), "success")
+        return redirect(url_for("AuditView.list"))
 
     @expose("/<int:event_id>")
     @has_access
@@ -81,10 +121,19 @@ class AuditView(RoomView):
         return send(self.house, self.actor, wanted, kind)
 
     def _link(self, **place: int) -> str:
-        args: dict[str, Any] = {
-            name: value for name, value in request.args.items() if value and name not in {"before", "after"}
-        }
-        return url_for("AuditView.list", **{**args, **place})
+        return url_for("AuditView.list", **{**_parameters(), **place})
+
+    def _only(self, **more: str) -> str:
+        """Return the address of the page with more asked for."""
+        return url_for("AuditView.list", **{**_parameters(), **more})
+
+
+def _day(event: Any, zone: ZoneInfo) -> date:
+    return event.at.astimezone(zone).date()  # type: ignore[no-any-return]
+
+
+def _parameters() -> dict[str, Any]:
+    return {name: value for name, value in request.args.items() if value and name not in {"before", "after"}}
 
 
 def send(house: House, actor: Actor, wanted: queries.Filter, kind: str) -> FlaskResponse:
