@@ -73,7 +73,7 @@ ANN = Who(
 
 
 def _records() -> list[dict[str, Any]]:
-    draw = random.Random(5)  # noqa: S311 - the same records each time
+    draw = random.Random(5)
     empty = dict.fromkeys(POOLS)
     each = [{**empty, name: value} for name, pool in POOLS.items() for value in pool]
     mixed = [{name: draw.choice([*pool, None]) for name, pool in POOLS.items()} for _ in range(120)]
@@ -170,7 +170,7 @@ def test_all_ways_choose_the_same(tables: list[tuple[sa.Connection, sa.Table]], 
 @settings(max_examples=150)
 @given(text=OF_KNOWN)
 def test_what_is_chosen_is_what_cel_says(text: str) -> None:
-    """The runtime of expressions, given what is known of the user, finds the same records true; others are not chosen."""
+    """The runtime of expressions, given what is known of the user, finds just these records true."""
     rows = certain(compiled(text, FIELDS), ANN, wanted=True)
     plain = re.sub(r"user\.(roles|groups|letters)", lambda m: str(list(ANN.listed(m[1]) or ())), text)
     plain = plain.replace("user.country", "'CN'").replace("user.username", "'ann'")
@@ -235,7 +235,7 @@ def test_what_cannot_be_told_exactly_is_refused_with_its_place(text: str, column
 
 
 def test_what_is_not_of_its_type_or_not_there_is_not_chosen() -> None:
-    """A record that lacks a field of the condition, or holds something else in it, is not chosen; JSON's texts are read."""
+    """A record that lacks a field of the condition, or holds something else in it, is not chosen; texts of JSON count."""
     rows = certain(
         compiled("record.n != 5 && record.d < 2 && record.day != date('2000-01-01')", FIELDS), ANN, wanted=True
     )

@@ -97,7 +97,9 @@ def _rows(question: Question, rights: Rights, grant: Grant) -> list[Said]:
     if grant.line.rows.strip() and question.action in grant.allow:
         text = N_("is for records that meet: {condition} (for this user: {tests})")
         met = question.record is None or meets(grant.rows, question.record, types)
-        said.append((msg(text, condition=grant.line.rows, tests=words(grant.rows)), met, met))
+        seen = question.record is None or rights.sees(question.record, question.action)
+        decided = rights.may(question.action) and met is seen
+        said.append((msg(text, condition=grant.line.rows, tests=words(grant.rows)), decided, met))
     if grant.free != EVERYTHING:
         text = N_("takes away records that meet: {condition}, whatever other roles permit")
         free = question.record is None or meets(grant.free, question.record, types)

@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError, TooManyRequests
 
+from rules.text import Message
 from webapp.web.api import ApiError
 from webapp.web.language import translated
 
@@ -80,7 +81,9 @@ def _unknown_host(_error: SecurityError) -> Response:
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
-    answer = make_response(shown(error.code, _text(error.code, error)))
+    said = getattr(error, "message", None)  # of a refusal that tells what and why
+    text = translated(said) if isinstance(said, Message) else _text(error.code, error)
+    answer = make_response(shown(error.code, text))
     if isinstance(error, TooManyRequests) and error.retry_after:
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
