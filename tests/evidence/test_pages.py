@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.runs.conftest import ADMIN, RULE
 from tests.runs.test_plan_pages import Shop
 from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     admin_client,
@@ -13,7 +14,9 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     settings,
     text,
 )
+from webapp.evidence import changes, signins
 from webapp.evidence.notary import seal_due
+from webapp.rulebook import services as rulebook
 
 
 @pytest.fixture
@@ -41,3 +44,35 @@ def test_the_history_of_a_record_on_its_page_and_for_programs(app, admin_client,
     assert (found["proven"], step["deed"], step["version"], step["seal"]["state"]) == (1, "updated", 1, "sealed")
     assert admin_client.get("/api/v1/evidence/record-history?rule=customers").status_code == 422
     assert client_of(app, "vera", "Viewer").get("/audit/record").status_code == 403
+
+
+def test_any_two_states_of_a_rule_are_compared(admin_client, shop):  # noqa: F811
+    """A rule's states are those of its events: the page lists them, and tells what differs between any two."""
+    document = {**RULE, "label": "People"}
+    rulebook.save_draft(shop.house, "customers", document, ADMIN)
+    rulebook.publish(shop.house, "customers", ADMIN, "named")
+    with shop.house.db.read() as tx:
+        found = changes.states(tx, "rule", "customers")
+        assert [(thing.kind, thing.name) for thing in changes.things(tx, "rule")] == [("rule", "customers")]
+    assert [state.version for state in found] == [2, None, 1, None]
+    assert found[0].document == found[1].document == document
+    page = text(admin_client, f"/audit/changes/rule/customers?from={found[2].number}&to={found[0].number}")
+    assert "<ins>People</ins>" in page
+    same = text(admin_client, f"/audit/changes/rule/customers?from={found[1].number}&to={found[0].number}")
+    assert "Nothing differs" in same
+    assert "/audit/changes/connection/erp" in text(admin_client, "/audit/changes")
+    assert admin_client.get("/audit/changes/rule/nobody").status_code == 404
+    assert admin_client.get("/audit/changes/weather/today").status_code == 404
+
+
+def test_sign_ins_tell_of_refusals_addresses_and_sessions(app, admin_client):  # noqa: F811
+    """Who signed in, who was refused and why, from which address, and who is signed in now."""
+    app.test_client().post("/login/", data={"username": "mallory", "password": "guess"})
+    page = text(admin_client, "/audit/sign-ins")
+    assert "mallory" in page
+    assert "unknown user" in page
+    found = signins.since(app.extensions["syncline"], 7)
+    assert (found.successes, found.refusals, found.users) == (1, 1, 1)
+    assert [one.user for one in found.sessions] == ["admin"]
+    assert [(one.address, one.refusals) for one in found.addresses] == [("127.0.0.1", 1)]
+    assert "mallory" not in text(admin_client, "/audit/sign-ins?kind=in&days=1")

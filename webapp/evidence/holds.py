@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
+from webapp.approvals import gate
+from webapp.approvals.deeds import RETENTION, Applier, Deed, Document, Order, register
 from webapp.audit.models import audit_event
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.evidence.models import audit_hold
 from webapp.extensions import Actor, House
+
+DEED = "hold"
 
 
 class Held(Exception):
@@ -61,13 +66,29 @@ def place(house: House, name: str, reason: str, scope: Scope, actor: Actor) -> N
 
 def release(house: House, name: str, actor: Actor) -> None:
     """Release a hold; raises `Held` where there is none that counts."""
-    at = house.clock()
-    mine = (audit_hold.c.name == name, audit_hold.c.released_at.is_(None))
     with house.db.begin() as tx:
-        done = tx.execute(sa.update(audit_hold).where(*mine).values(released_by=actor.name, released_at=at)).rowcount
-        if not done:
-            raise Held(msg("There is no legal hold '{name}' that counts.", name=name))
-        record(tx, actor, at, Event(Tag.HOLD_RELEASED, Subject("hold", name)))
+        release_in(tx, name, actor, house.clock())
+
+
+def release_in(tx: sa.Connection, name: str, actor: Actor, at: datetime) -> None:
+    """Do what `release` does within the caller's transaction."""
+    mine = (audit_hold.c.name == name, audit_hold.c.released_at.is_(None))
+    before = read(tx, name)
+    if before is None:
+        raise Held(msg("There is no legal hold '{name}' that counts.", name=name))
+    gate.require(tx, Deed(DEED, name, (RETENTION,), {**before, "state": "released"}))
+    tx.execute(sa.update(audit_hold).where(*mine).values(released_by=actor.name, released_at=at))
+    record(tx, actor, at, Event(Tag.HOLD_RELEASED, Subject("hold", name)))
+
+
+def read(tx: sa.Connection, name: str) -> dict[str, Any] | None:
+    """Return a hold that counts as a document, kept from others until the transaction ends; None if there is none."""
+    mine = (audit_hold.c.name == name, audit_hold.c.released_at.is_(None))
+    row = tx.execute(sa.select(audit_hold).where(*mine).with_for_update()).one_or_none()
+    if row is None:
+        return None
+    scope = {"kind": row.subject_kind, "subject": row.subject, "record": row.record_key}
+    return {"name": name, "reason": row.reason, **scope, "state": "counts"}
 
 
 def listing(tx: sa.Connection) -> list[Hold]:
@@ -107,3 +128,16 @@ def _covers(scope: Scope) -> sa.ColumnElement[bool]:
     column = audit_event.c
     pairs = ((column.subject_kind, scope.kind), (column.subject, scope.name), (column.record_key, scope.record))
     return sa.and_(sa.true(), *(own == value for own, value in pairs if value is not None))
+
+
+def _approved(order: Order) -> None:
+    release_in(order.tx, order.subject, order.actor, order.house.clock())
+
+
+def _title(subject: str, _after: Document | None, _detail: Document) -> Message:
+    return msg("Release the legal hold {name}", name=subject)
+
+
+register(
+    Applier(DEED, N_("Legal hold"), ("export", "Audit"), read, _approved, _title, lambda _name: "/audit/", (Held,))
+)

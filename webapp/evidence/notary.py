@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from webapp.approvals.deciding import expire_due
 from webapp.audit.sealing import BATCH, SealBroken, seal, seal_all
 from webapp.evidence import retention
 from webapp.evidence.deliveries import send_due
@@ -55,6 +56,7 @@ class Notary:
             sealed = self._do(lambda house: _round(house, self._stop.is_set))
             if not self._stop.is_set():
                 self._do(send_due)
+                self._do(expire_due)
             if sealed is not None and self._rounds >= self._removes and not self._stop.is_set():
                 self._remove()
             self._rounds += 1

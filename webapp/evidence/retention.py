@@ -17,6 +17,7 @@ from webapp.audit.models import audit_event, audit_leaf
 from webapp.audit.places import ranges
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.evidence import agreed
 from webapp.evidence.holds import held
 from webapp.evidence.signing import signer
 from webapp.extensions import SYSTEM, House
@@ -28,12 +29,13 @@ _ROOM = "audit:"
 
 def remove_due(house: House) -> int:
     """Remove a batch of what the retention lets go; return how many events, `BATCH` where there may be more."""
-    if not house.settings.audit_days:
+    days = agreed.days(house)
+    if not days:
         return 0
     now = house.clock()
-    until = now - timedelta(days=house.settings.audit_days)
+    until = now - timedelta(days=days)
     places = _candidates(house, until)
-    return _remove(house, places, until, now) if places else 0
+    return _remove(house, places, (until, days), now) if places else 0
 
 
 def _candidates(house: House, until: datetime) -> dict[int, int]:
@@ -47,15 +49,15 @@ def _candidates(house: House, until: datetime) -> dict[int, int]:
     return {row.id: row.seq for row in found if leaf_of(document(row)) == bytes(row.hash)}
 
 
-def _remove(house: House, candidates: Mapping[int, int], until: datetime, now: datetime) -> int:
-    key = signer(house)
+def _remove(house: House, candidates: Mapping[int, int], span: tuple[datetime, int], now: datetime) -> int:
+    (until, days), key = span, signer(house)
     with house.db.begin() as tx:
         # a hold may have been placed meanwhile, or another notary may have been faster
         mine = (audit_event.c.id.in_(list(candidates)), ~held(tx))
         gone = tx.scalars(sa.delete(audit_event).where(*mine).returning(audit_event.c.id)).all()
         if gone:
             places = ranges(sorted(candidates[id_] for id_ in gone))
-            after = {"before": stamp(until), "days": house.settings.audit_days, "events": len(gone), "places": places}
+            after = {"before": stamp(until), "days": days, "events": len(gone), "places": places}
             signed = {**after, "note": removals.note(key, until, places)}
             record(tx, SYSTEM, now, Event(Tag.AUDIT_REMOVED, Subject("audit", "events"), after=signed))
     return len(gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webapp.evidence.change_views import ChangeView, SignInView
 from webapp.evidence.record_views import RecordHistoryView
 
-VIEWS = (RecordHistoryView,)
+VIEWS = (RecordHistoryView, ChangeView, SignInView)
