@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import config
-from webapp.access import roles
+from webapp.access import approving, roles
 from webapp.access.models import FAB_METADATA
 from webapp.extensions import House, open_database, open_house
 from webapp.migrations import services as migrations
@@ -54,6 +54,7 @@ def fresh_house(folder: Path, url: str = "", **environ: str) -> Iterator[House]:
     """Open a house whose data folder is `folder`, on the prepared database behind the URL."""
     house = open_house(settings_in(folder, url, **environ))
     people.register(house)
+    approving.prepare(house)
     try:
         yield house
     finally:

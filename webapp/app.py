@@ -15,18 +15,24 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import SettingError, Settings
-from webapp.access import gate, proving, roles, scim_views
+from webapp.access import approving, gate, proving, roles, scim_views
 from webapp.access import views as access
 from webapp.access.security import Builder, Security
+from webapp.approvals import api as approvals_api
+from webapp.approvals import console as approvals_console
+from webapp.approvals import views as approvals
 from webapp.audit import api as audit_api
+from webapp.audit import looks
 from webapp.audit import views as audit
 from webapp.cases import api as cases_api
 from webapp.cases import views as cases
 from webapp.connections import api as connections_api
+from webapp.connections import in_policies as connections_in_policies
 from webapp.connections import views as connections
 from webapp.dashboard import views as dashboard
 from webapp.entities import api as entities_api
 from webapp.entities import console as entities_console
+from webapp.entities import in_policies as entities_in_policies
 from webapp.entities import views as entities
 from webapp.events import api as events_api
 from webapp.events import sources
@@ -34,6 +40,8 @@ from webapp.events import views as events
 from webapp.evidence import api as evidence_api
 from webapp.evidence import views as evidence
 from webapp.extensions import House, open_house
+from webapp.policies import viewing as policies_viewing
+from webapp.policies import views as policies
 from webapp.rulebook import api as rulebook_api
 from webapp.rulebook import titles
 from webapp.rulebook import views as rulebook
@@ -43,8 +51,32 @@ from webapp.tables import views as tables
 from webapp.vault import people
 from webapp.web import assets, language, menu, openapi, problems, protection
 
-PAGES = (access, audit, connections, entities, rulebook, tables, runs, cases, events, evidence, dashboard)
-RESOURCES = (audit_api, evidence_api, connections_api, entities_api, rulebook_api, runs_api, cases_api, events_api)
+PAGES = (
+    access,
+    policies,
+    approvals,
+    audit,
+    connections,
+    entities,
+    rulebook,
+    tables,
+    runs,
+    cases,
+    events,
+    evidence,
+    dashboard,
+)
+RESOURCES = (
+    approvals_api,
+    audit_api,
+    evidence_api,
+    connections_api,
+    entities_api,
+    rulebook_api,
+    runs_api,
+    cases_api,
+    events_api,
+)
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 MAX_UPLOAD = 512 * 1024 * 1024
@@ -84,14 +116,20 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
         for resource in (resource for room in RESOURCES for resource in room.API):
             builder.add_api(resource)
     entities_console.register(app)
+    entities_in_policies.register()
+    connections_in_policies.register()
     sources.register()
     people.register(house)
+    approving.prepare(house)
     cases.register(app)
+    approvals_console.register(app)
     titles.register(app)
     assets.register(app)
     language.register(app)
     problems.register(app)
     gate.register(app)
+    looks.register(app)
+    policies_viewing.register(app)
     proving.register(app)
     scim_views.register(app)
     if update_permissions:

@@ -6,12 +6,14 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import sqlalchemy as sa
 
 import config
 from rules.text import Message
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.extensions import ForPeople
 from webapp.supervisor.errors import UNUSABLE, CannotStart
 
@@ -32,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "backfill": "parts:backfill",
     "rebaseline": "parts:rebaseline",
     "approve": "followups:approve",
+    "approval": "approvals:approval",
     "cases": "cases:cases",
     "events": "events:events",
     "quarantine": "quarantine:quarantine",
@@ -45,6 +48,9 @@ COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
 }
 
+WAITS = 3
+"""Exit code of a command whose deed was not done but waits for a second person."""
+
 
 class Commands(click.Group):
     """Loads a command's module when the command is called, so that each starts quickly."""
@@ -52,6 +58,16 @@ class Commands(click.Group):
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names in the order of the documentation."""
         return [*COMMANDS]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a deed that a second person has to approve is proposed instead of done."""
+        try:
+            return super().invoke(ctx)
+        except SecondPersonNeeded as needed:
+            from webapp.commands.approvals import propose  # noqa: PLC0415 - loads what approvals need
+
+            propose(needed)
+            raise click.exceptions.Exit(WAITS) from None
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or None if there is none of that name."""

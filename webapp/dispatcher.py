@@ -15,6 +15,7 @@ import redis
 import sqlalchemy as sa
 
 from config import Settings
+from webapp.access import approving
 from webapp.events.sources import register
 from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
@@ -115,6 +116,7 @@ def run(settings: Settings) -> None:
     connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
     register()
     people.register(house)
+    approving.prepare(house)
     caretaker = Caretaker(house)
     listening = Listening(house, lambda: announce(settings))
     notary = Notary(house)

@@ -29,9 +29,12 @@ API_ROOMS = (
     "Quarantine",
     "Cases",
     "Events",
+    "Approvals",
     "Audit",
     "Provisioning",
 )
+SECRETS = "connections:secrets"
+"""Setting the secrets of connections is asked for beside what changes them: a person shows anew who they are for it."""
 _TOUCH = timedelta(minutes=1)
 _LONGEST = timedelta(days=3660)
 
@@ -62,7 +65,7 @@ class Key:
 
 def scopes() -> list[str]:
     """Return every scope that a key can have."""
-    return [f"{room.lower()}:{action}" for room in API_ROOMS for action in roles.PERMISSIONS[room]]
+    return [*(f"{room.lower()}:{action}" for room in API_ROOMS for action in roles.PERMISSIONS[room]), SECRETS]
 
 
 def create_key(house: House, new: NewKey, actor: Actor) -> str:
@@ -96,7 +99,7 @@ def _check(tx: sa.Connection, new: NewKey, actor: Actor) -> None:
 
 def permissions(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the permissions that scopes stand for."""
-    parts = (name.partition(":") for name in names)
+    parts = ((name if name != SECRETS else "connections:update").partition(":") for name in names)
     return [(roles.permission_name(action), room.capitalize()) for room, _, action in parts]
 
 

@@ -16,6 +16,7 @@ def rooms() -> dict[str, tuple[str, str]]:
         "Quarantine": (_("Quarantine"), _("Records that failed")),
         "Cases": (_("Cases"), _("Questions that wait for a person")),
         "Events": (_("Events"), _("Events from other systems, and what event rules made of them")),
+        "Approvals": (_("Approvals"), _("What a second person has to approve")),
         "Audit": (_("Audit log"), _("Who did what, and when")),
         "Users": (_("Users"), _("People who sign in")),
         "Roles": (_("Roles"), _("What people may do")),
@@ -32,7 +33,9 @@ def actions() -> dict[str, str]:
         "update": _("Change"),
         "delete": _("Delete"),
         "export": _("Export"),
+        "import": _("Import"),
         "run": _("Run"),
         "publish": _("Publish"),
         "approve": _("Approve"),
+        "override": _("Override"),
     }

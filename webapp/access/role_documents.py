@@ -9,10 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.access import roles
-from webapp.access.role_editing import Role, delete_role_in, list_roles, save_role_in
+from webapp.access.role_editing import KIND, Role, delete_role_in, list_roles, save_role_in, to_document
 from webapp.extensions import Actor
-
-KIND = "role"
 
 
 def document_schema() -> dict[str, Any]:
@@ -55,18 +53,11 @@ def read(tx: sa.Connection, name: str) -> dict[str, Any] | None:
     return None if role is None else to_document(role)
 
 
-def to_document(role: Role) -> dict[str, Any]:
-    """Return the document of a role; areas and actions in the order of the console."""
-    document: dict[str, Any] = {"kind": KIND, "name": role.name}
-    if role.description:
-        document["description"] = role.description
-    held = {room: [a for a in actions if (room, a) in role.grants] for room, actions in roles.PERMISSIONS.items()}
-    return {**document, "permissions": {room: actions for room, actions in held.items() if actions}}
-
-
-def save(tx: sa.Connection, document: Mapping[str, Any], actor: Actor, at: datetime) -> None:
-    """Bring a role to what the document states; raises `Refused`."""
-    old = _find(tx, str(document["name"]))
+def save(
+    tx: sa.Connection, document: Mapping[str, Any], actor: Actor, at: datetime, called: str | None = None
+) -> None:
+    """Bring a role, `called` so until now, to what the document states; raises `Refused`."""
+    old = _find(tx, called or str(document["name"]))
     grants = frozenset((room, action) for room, actions in document["permissions"].items() for action in actions)
     wanted = Role(old.id if old else None, document["name"], document.get("description", ""), grants=grants)
     save_role_in(tx, wanted, actor, at)

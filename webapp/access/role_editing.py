@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import N_, msg
-from webapp.access import hooks, models, roles
+from webapp.access import groups, hooks, models, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import require_permissions
 from webapp.approvals import gate
@@ -127,9 +127,11 @@ def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) 
     if old.users:
         text = N_("{count} users hold the role '{name}'. Take it from them first.")
         raise Refused("", msg(text, count=old.users, name=old.name))
+    if brought := groups.groups_of_role(tx, role_id):
+        text = N_("The group '{group}' brings the role '{name}'. Take it from the group first.")
+        raise Refused("", msg(text, group=brought[0], name=old.name))
     _second_person(tx, old, None, {})
     for table, column in (
-        (models.group_role, "role_id"),
         (models.role_permission, "role_id"),
         (models.access_role, "role_id"),
         (models.role, "id"),

@@ -16,6 +16,8 @@ from webapp.access.errors import Missing, Refused
 from webapp.access.scim_errors import ScimError
 from webapp.access.scim_filter import simple, test_of, values
 from webapp.access.scim_patch import patched
+from webapp.approvals.console import proposed
+from webapp.approvals.errors import ApprovalProblem, SecondPersonNeeded
 from webapp.web.api import ApiError, Operation, authorise
 from webapp.web.problems import scim_problem
 from webapp.web.request import actor, house
@@ -61,6 +63,17 @@ def _answered(work: Callable[[], Response]) -> Response:
         return scim_problem(409 if taken else 400, str(error.message), "uniqueness" if taken else "invalidValue")
     except Missing:
         return scim_problem(404, "There is nothing with this id.")
+    except SecondPersonNeeded as needed:
+        return _waits(needed)
+
+
+def _waits(needed: SecondPersonNeeded) -> Response:
+    """Propose what was asked for; SCIM has no answer for what is neither done nor wrong, so it is a refusal for now."""
+    try:
+        found = proposed(needed)
+    except ApprovalProblem as error:
+        return scim_problem(403, str(error.message))
+    return scim_problem(403, f"This waits for the approval of a second person, as proposal {found.id}.")
 
 
 def _note(status: int, said: str) -> None:

@@ -61,7 +61,8 @@ def _print(applied: Applied) -> None:
 
 
 def _print_step(step: Step) -> None:
-    click.echo(f"{step.action} {step.kind} {step.name}")
+    more = f" (proposal {step.proposal}: a second person has to approve it)" if step.proposal else ""
+    click.echo(f"{step.action} {step.kind} {step.name}{more}")
     for found in step.differences:
         click.echo(f"    {found.path}: {_value(found.before)} -> {_value(found.after)}")
 

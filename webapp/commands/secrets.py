@@ -8,6 +8,7 @@ import sys
 import click
 
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.connections import approving
 from webapp.vault import references
 from webapp.vault import services as vault
 from webapp.vault.services import Owner
@@ -50,10 +51,8 @@ def set_one(name: str) -> None:
     if not NAME.fullmatch(name):
         raise Failed(f"'{name}' is not a name: use small letters, digits, dots, dashes and underscores.")
     value = click.prompt("Value", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
-    house, owner = session.house, Owner(references.SHARED, name)
-    keys = vault.keyring(house)
-    with house.db.begin() as tx:
-        vault.put(tx, keys, owner, references.VALUE, value, session.actor, house.clock())
+    with session.house.db.begin() as tx:
+        approving.put_shared(tx, session.house, name, value, session.actor)
     click.echo(f"Stored. Refer to it with vault:{name}")
 
 
@@ -63,8 +62,7 @@ def delete(name: str) -> None:
     """Delete a shared secret."""
     session = current()
     with session.house.db.begin() as tx:
-        owner = Owner(references.SHARED, name)
-        gone = vault.delete(tx, owner, references.VALUE, session.actor, session.house.clock())
+        gone = approving.delete_shared(tx, session.house, name, session.actor)
     if not gone:
         raise Failed(f"There is no shared secret '{name}'.")
     click.echo(f"Deleted vault:{name}")

@@ -37,6 +37,7 @@ class Session:
     @cached_property
     def house(self) -> House:
         """Return the house of an installation that has been initialised."""
+        from webapp.access import approving  # noqa: PLC0415 - loads users and roles
         from webapp.cases import pairs  # noqa: PLC0415 - loads the runs
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.events import kind, sources  # noqa: F401, PLC0415 - event rules make themselves known
@@ -56,6 +57,7 @@ class Session:
         sources.register()
         pairs.register()
         people.register(house)
+        approving.prepare(house)
         return house
 
     @cached_property

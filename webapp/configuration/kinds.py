@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from rules.documents import DocumentError, DocumentProblem, validate
 from rules.text import msg
 from webapp.access import role_documents
+from webapp.approvals import settings as approvals
+from webapp.approvals import settings_deed
 from webapp.configuration.kind import Document, Kind, Writing
 from webapp.configuration.rules import RuleKind
 from webapp.connections import services as connections
@@ -174,6 +176,36 @@ def in_order(needs: Mapping[str, list[str]]) -> list[str]:
     return list(done)
 
 
+class ApprovalsKind:
+    """`kind: approvals`: what needs a second person; applied last, so that it does not hold for its own file."""
+
+    def problems(self, document: Document) -> list[DocumentProblem]:
+        """Return what is wrong with the document by itself."""
+        return list(validate(document, approvals.schema()))
+
+    def placed(self, document: Document, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - it has no paths
+        """Return the document."""
+        return dict(document)
+
+    def names(self, tx: sa.Connection) -> list[str]:
+        """Return the name of the one document, where it says anything."""
+        return [approvals.NAME] if approvals.current(tx) != approvals.Settings() else []
+
+    def read(self, tx: sa.Connection, name: str) -> dict[str, Any] | None:
+        """Return the document."""
+        return approvals.to_document(approvals.current(tx)) if name in self.names(tx) else None
+
+    def write(self, writing: Writing, document: Document, folder: Path) -> bool:  # noqa: ARG002 - it has no paths
+        """Store the settings."""
+        settings_deed.save_in(writing.tx, document, writing.actor, writing.house.clock())
+        return True
+
+    def delete(self, writing: Writing, name: str) -> None:
+        """Let nothing need a second person any more."""
+        nothing = {"kind": approvals.KIND, "name": name}
+        settings_deed.save_in(writing.tx, nothing, writing.actor, writing.house.clock())
+
+
 RULES = ("lookup", "decision_table", "sync", "event_rule")
 
 KINDS: Mapping[str, Kind] = {
@@ -181,5 +213,6 @@ KINDS: Mapping[str, Kind] = {
     "entity": EntityKind(),
     "role": RoleKind(),
     **{kind: RuleKind(kind) for kind in RULES},
+    approvals.KIND: ApprovalsKind(),
 }
 """By name, in the order in which documents are applied: each kind needs only those before it."""

@@ -9,6 +9,7 @@ from connectors.errors import ConnectorError
 from rules.documents import DocumentError, DocumentProblem
 from rules.text import N_, Message, msg
 from webapp.access.errors import Refused
+from webapp.approvals.errors import ApprovalProblem
 from webapp.configuration.errors import ConfigurationRefused, Mistake
 from webapp.connections.services import ConnectionInvalid, ConnectionProblem, sentence
 from webapp.entities.services import ChangeRefused
@@ -32,7 +33,7 @@ def refusals(place: Place) -> Iterator[None]:
         raise ConfigurationRefused([place("", _hint(error))]) from None
     except Refused as error:
         raise ConfigurationRefused([place("", error.message)]) from None
-    except (ConnectionProblem, RulebookError) as error:
+    except (ConnectionProblem, RulebookError, ApprovalProblem) as error:
         raise ConfigurationRefused([place("", error.message)]) from None
     except (ConnectorError, VaultError) as error:
         raise ConfigurationRefused([place("", sentence(error))]) from None

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from rules.documents import DocumentProblem
 from rules.text import msg
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.configuration.kind import Document, Writing
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.kinds import KINDS
@@ -54,17 +55,27 @@ class RuleKind:
         row = rulebook.find(tx, name) or rulebook.create(house, rule, actor, tx=tx)
         if row.published is None or row.published != rule or not publish:
             rulebook.save_draft(house, name, rule, actor, tx=tx)
-        if publish and row.published != rule:
-            rulebook.publish(house, name, actor, tx=tx)
+        needed = _published(writing, name) if publish and row.published != rule else None
         if document.get("paused", False) and KINDS[self.kind].pausable:
             rulebook.pause(house, name, actor, tx=tx)
         else:
             rulebook.resume(house, name, actor, tx=tx)
+        if needed is not None:
+            raise needed
         return True
 
     def delete(self, writing: Writing, name: str) -> None:
         """Delete the rule."""
         rulebook.delete(writing.house, name, writing.actor, tx=writing.tx)
+
+
+def _published(writing: Writing, name: str) -> SecondPersonNeeded | None:
+    """Publish a rule, or return that a second person has to approve it; what else is stated holds anyhow."""
+    try:
+        rulebook.publish(writing.house, name, writing.actor, tx=writing.tx)
+    except SecondPersonNeeded as needed:
+        return needed
+    return None
 
 
 def _rule(document: Document) -> dict[str, Any]:

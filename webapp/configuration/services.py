@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from rules.documents import ABSENT, Difference, differences
 from rules.documents.relations import before
 from rules.text import Message, msg
+from webapp.approvals import proposals
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.configuration import places
@@ -28,7 +30,7 @@ from webapp.rulebook import services as rulebook
 from webapp.rulebook.fitting import stopped
 from webapp.rulebook.library import Pins, library, pins
 
-ACTIONS = ("created", "updated", "deleted")
+ACTIONS = ("created", "updated", "deleted", "proposed")
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """What becomes of one document: created, updated, unchanged or deleted, and what differs."""
+    """What becomes of one document: created, updated, unchanged, deleted or proposed, and what differs.
+
+    Proposed is what a second person has to approve first; `proposal` is its number.
+    """
 
     kind: str
     name: str
     action: str
     differences: tuple[Difference, ...] = ()
+    proposal: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain form; a value that is not there is left out."""
@@ -55,7 +61,8 @@ class Step:
             {"at": d.path, **{k: v for k, v in (("before", d.before), ("after", d.after)) if v is not ABSENT}}
             for d in self.differences
         ]
-        return {"kind": self.kind, "name": self.name, "action": self.action, "differences": changed}
+        found = {"kind": self.kind, "name": self.name, "action": self.action, "differences": changed}
+        return found if self.proposal is None else {**found, "proposal": self.proposal}
 
 
 @dataclass(frozen=True)
@@ -144,11 +151,20 @@ def _write_all(writing: Writing, stated: Sequence[Stated]) -> list[Step]:
         mine = {one.name: one for one in stated if one.kind == kind}
         before = {name: KINDS[kind].read(writing.tx, name) for name in mine}
         ordered = in_order({name: _needs(one) for name, one in mine.items()})
-        again = [name for name in ordered if not _write(writing, mine[name])]
+        waiting: dict[str, int] = {}
+        again = [name for name in ordered if not _write(writing, mine[name], waiting)]
         for name in again:
-            _write(writing, mine[name])
-        steps += [_step(writing, kind, name, before[name]) for name in before]
+            _write(writing, mine[name], waiting)
+        steps += [
+            _proposed(mine[name], old, waiting[name]) if name in waiting else _step(writing, kind, name, old)
+            for name, old in before.items()
+        ]
     return steps
+
+
+def _proposed(one: Stated, before: Mapping[str, Any] | None, number: int) -> Step:
+    """Return the step of a document that waits for a second person, with what it would change."""
+    return Step(one.kind, one.name, "proposed", tuple(differences(before or {}, one.document)), number)
 
 
 def _needs(one: Stated) -> list[str]:
@@ -159,10 +175,19 @@ def _needs(one: Stated) -> list[str]:
     return [str(f["entity"]) for f in fields or () if isinstance(f, Mapping) and f.get("entity")]
 
 
-def _write(writing: Writing, one: Stated) -> bool:
+def _write(writing: Writing, one: Stated, waiting: dict[str, int]) -> bool:
+    """Store a document; False when it has to be written once more. Where a second person is needed, propose it."""
     kind = KINDS[one.kind]
     with places.refusals(one.mistake):
-        return kind.write(writing, kind.placed(one.document, one.folder), one.folder)
+        try:
+            return kind.write(writing, kind.placed(one.document, one.folder), one.folder)
+        except SecondPersonNeeded as needed:
+            waiting[one.name] = _propose(writing, needed)
+    return True
+
+
+def _propose(writing: Writing, needed: SecondPersonNeeded) -> int:
+    return proposals.propose_in(writing.tx, writing.house, needed.deed, writing.actor).id
 
 
 def _step(writing: Writing, kind: str, name: str, before: Mapping[str, Any] | None) -> Step:
@@ -178,9 +203,16 @@ def _prune(writing: Writing, stated: Sequence[Stated]) -> Iterator[Step]:
     for kind in reversed(list(KINDS)):
         for name in _last_first(writing, kind):
             if (kind, name) not in kept:
-                with places.refusals(partial(_nowhere, f"{kind} {name}")):
-                    KINDS[kind].delete(writing, name)
-                yield Step(kind, name, "deleted")
+                yield _delete(writing, kind, name)
+
+
+def _delete(writing: Writing, kind: str, name: str) -> Step:
+    with places.refusals(partial(_nowhere, f"{kind} {name}")):
+        try:
+            KINDS[kind].delete(writing, name)
+        except SecondPersonNeeded as needed:
+            return Step(kind, name, "proposed", (), _propose(writing, needed))
+    return Step(kind, name, "deleted")
 
 
 def _last_first(writing: Writing, kind: str) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from rules.text import msg
+from webapp.approvals.deeds import Order
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.connections import store
+from webapp.connections import approving, store
 from webapp.connections.catalogue import connector_class
 from webapp.connections.destinations import AGAIN, elsewhere
 from webapp.connections.documents import (
@@ -174,6 +175,7 @@ def remove(tx: sa.Connection, house: House, name: str, actor: Actor, version: in
     found = users(tx, name)
     if found:
         raise ConnectionInUse(name, [user.said for user in found])
+    approving.require_removal(tx, name)
     at = house.clock()
     vault.forget(tx, owner(name), actor, at)
     store.remove(tx, row)
@@ -209,6 +211,8 @@ def _write(
     stored = {**_values(clean), "granted_roots": file_roots(granted)}
     before = None if row is None else {**_values(row), "granted_roots": file_roots(row.granted_roots)}
     _known(clean, row)
+    if row is not None and before is not None:
+        approving.require_change(tx, row, before, stored, clean.values)
     _keep_secrets(tx, house, clean, actor)
     if before == stored and not clean.values:
         return "unchanged"
@@ -268,3 +272,13 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[di
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     settings = {f"settings.{name}": value for name, value in values["settings"].items()}
     return {**{k: v for k, v in values.items() if k != "settings"}, **settings}
+
+
+def _approved(order: Order, document: Mapping[str, Any]) -> None:
+    """Make a change that a second person has approved."""
+    row = _changeable(order.tx, order.subject, None)
+    granted = tuple(Path(text) for text in (order.after or {}).get("granted_roots", ()))
+    _write(order.tx, order.house, _accepted(document), row, (order.actor, granted))
+
+
+approving.offer(_approved, remove)

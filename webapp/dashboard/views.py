@@ -8,8 +8,11 @@ from typing import Any
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from webapp.approvals import hooks, inbox
+from webapp.approvals.console import overridden
 from webapp.dashboard import services
 from webapp.dashboard.probes import PROBES
+from webapp.extensions import Actor
 from webapp.runs import service_levels
 from webapp.web.views import RoomView, can, expose, signed_in
 
@@ -31,6 +34,8 @@ class HomeView(RoomView):
                 **_runs(tx),
                 **_attention(tx, self.actor.name, self.house.clock()),
                 "week": services.week(tx, self.house.clock()),
+                "overrides": overridden(tx, self.house.clock()) if can("read", "Approvals") else [],
+                "approvals": _approvals(tx, self.actor, self.house.clock()),
             }
         steps = _steps(progress) if not progress.complete and can("read", "Rules") else []
         return self.page("dashboard/home.html", progress=progress, steps=steps, **shown)
@@ -58,6 +63,13 @@ def _attention(tx: Any, me: str, now: datetime) -> dict[str, Any]:
         "parked": services.parked(tx) if can("read", "Quarantine") else [],
         "unreachable": services.unreachable(tx) if can("read", "Connections") else [],
     }
+
+
+def _approvals(tx: Any, actor: Actor, now: datetime) -> int:
+    """Return how many proposals wait for who looks."""
+    if not can("approve", "Approvals"):
+        return 0
+    return inbox.count(tx, inbox.FOR_ME, inbox.Reader(hooks.the_people().acting(tx, actor), can, now))
 
 
 def _steps(progress: services.Progress) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from webapp.extensions import House
 from webapp.rulebook.models import rule, rule_version
 
 SHOWN = 20
-_ROOMS = {"runs": "Runs", "cases": "Cases", "quarantine": "Quarantine"}
+_ROOMS = {"runs": "Runs", "cases": "Cases", "quarantine": "Quarantine", "approvals": "Approvals"}
 """By the first part of a page's address, what has to be readable for a line about it."""
 
 

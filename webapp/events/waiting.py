@@ -2,7 +2,8 @@
 
 `case.opened` holds how many cases a run has opened, by what was found, or the case that a person or an event rule has
 opened; `case.assigned` who was given how many cases; `quarantine.added` how many records a run has parked for the first
-time. Each has the address of the page where they wait. People who wish so are told by e-mail (`notices`).
+time. Each has the address of the page where they wait. People who wish so are told by e-mail (`notices`); of what waits
+for an approval, everybody who may approve it is told.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sqlalchemy as sa
 
 from rules.text import N_, msg
 from webapp.access import hooks as access_hooks
+from webapp.approvals import hooks as approval_hooks
+from webapp.approvals.hooks import Told
 from webapp.cases import hooks as case_hooks
 from webapp.cases.hooks import Assigned, Opened
 from webapp.events import notices
@@ -36,6 +39,8 @@ def register() -> None:
         run_hooks.ended.append(run_ended)
         case_hooks.opened.append(case_opened)
         case_hooks.assigned.append(cases_assigned)
+    if approval_moved not in approval_hooks.told:
+        approval_hooks.told.append(approval_moved)
     if notices.forget not in access_hooks.deleted:
         access_hooks.deleted.append(notices.forget)
 
@@ -140,6 +145,12 @@ def cases_assigned(tx: sa.Connection, given: Assigned) -> None:
             text = msg("{who} has given you case {case}.", who=given.actor.name, case=first)
         uid = f"assigned/{first}/{given.assignee}/{given.at.isoformat()}"
         notices.add(tx, uid, given.assignee, [Line(text, address)], given.at)
+
+
+def approval_moved(tx: sa.Connection, told: Told) -> None:
+    """Tell those who may approve of a proposal, and its author of what became of it; nobody has to wish for it."""
+    for name in told.usernames:
+        notices.add(tx, f"{told.uid}/{name}", name, [Line(told.message, told.path)], told.at)
 
 
 def _store(tx: sa.Connection, uid: str, kind: str, at: datetime, data: dict[str, Any], depth: int = 0) -> None:

@@ -24,7 +24,7 @@ from webapp.connections import services as connections
 from webapp.entities import quality
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
-from webapp.rulebook import entity_lookups, hooks, relations, usage
+from webapp.rulebook import approving, entity_lookups, hooks, relations, usage
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.fitting import check, check_askers
 from webapp.rulebook.kinds import KINDS, SYNC
@@ -219,6 +219,8 @@ def _publish(
     if old.published is not None and old.published_version is not None and digest(old.published) == sum_:
         _update(tx, old, now, actor, draft=None, draft_version=old.draft_version + 1)
         return old.published_version
+    detail = {"to_version": int(note)} if tag is Tag.RULE_ROLLED_BACK else {"note": note}
+    approving.require(tx, old, plain, detail)
     last = tx.scalar(sa.select(sa.func.max(rule_version.c.version)).where(rule_version.c.rule_id == old.id))
     number = int(last or 0) + 1
     row = {"rule_id": old.id, "rule_name": old.name, "version": number, "document": plain, "digest": sum_, "note": note}
@@ -301,3 +303,6 @@ def _writing(house: House, tx: sa.Connection | None) -> Iterator[sa.Connection]:
         return
     with house.db.begin() as own:
         yield own
+
+
+approving.offer(publish, roll_back)

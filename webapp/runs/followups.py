@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.text import Message, msg
+from webapp.approvals.deeds import Order
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook import services as rules
-from webapp.runs import plans
+from webapp.runs import approving, plans
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run
 from webapp.runs.pipeline.compensation import CHANGES
@@ -29,14 +30,20 @@ def approve(house: House, run_id: int, actor: Actor) -> int:
     It executes the rule in the version, and with the tables, that the simulation had.
     """
     with house.db.begin() as tx:
-        row = get(tx, run_id)
-        one_at_a_time(tx, row.rule_id)
-        _refuse(plans.hindrance(tx, row, house.clock(), house.settings.plan_days))
-        refuse_while_at_work(tx, row.rule_id, row.rule_name)
-        refuse_while_paused(tx, row.rule_id, row.rule_name)
-        new = _follow(house, tx, row, "approved", actor)
-        event = Event(Tag.RUN_APPROVED, Subject("rule", row.rule_name), None, {"approved_as": new}, run_id=run_id)
-        record(tx, actor, house.clock(), event)
+        return approve_in(tx, house, run_id, actor)
+
+
+def approve_in(tx: sa.Connection, house: House, run_id: int, actor: Actor) -> int:
+    """Do what `approve` does within the caller's transaction."""
+    row = get(tx, run_id)
+    one_at_a_time(tx, row.rule_id)
+    _refuse(plans.hindrance(tx, row, house.clock(), house.settings.plan_days))
+    refuse_while_at_work(tx, row.rule_id, row.rule_name)
+    refuse_while_paused(tx, row.rule_id, row.rule_name)
+    approving.require(tx, row, actor)
+    new = _follow(house, tx, row, "approved", actor)
+    event = Event(Tag.RUN_APPROVED, Subject("rule", row.rule_name), None, {"approved_as": new}, run_id=run_id)
+    record(tx, actor, house.clock(), event)
     return new
 
 
@@ -100,3 +107,11 @@ def _follow(house: House, tx: sa.Connection, row: RunRow, kind: str, actor: Acto
 def _refuse(reason: Message | None) -> None:
     if reason is not None:
         raise RunRefused(reason)
+
+
+def _approved(order: Order) -> None:
+    """Carry out a plan that a second person has approved."""
+    approve_in(order.tx, order.house, int(order.subject), order.actor)
+
+
+approving.offer(_approved)

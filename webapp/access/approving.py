@@ -1,0 +1,137 @@
+"""What the approvals ask of users, and how a change of a role is approved by a second person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from flask_appbuilder.security.sqla.models import assoc_group_role, assoc_user_group
+
+from rules.text import N_, Message, msg
+from webapp.access import labels, models, role_documents, role_editing, services
+from webapp.access.errors import Missing, Refused
+from webapp.approvals import hooks, settings
+from webapp.approvals.deeds import Applier, Document, Order, Shown, register
+from webapp.approvals.hooks import Pair, Person
+from webapp.extensions import Actor, House
+
+
+class Directory:
+    """The users as the approvals ask for them."""
+
+    def acting(self, tx: sa.Connection, actor: Actor) -> Person | None:
+        """Return the user who acts, also by a key."""
+        user_id = _user_id(tx, actor)
+        return None if user_id is None else self.by_id(tx, user_id)
+
+    def by_id(self, tx: sa.Connection, user_id: int) -> Person | None:
+        """Return a user."""
+        row = tx.execute(sa.select(models.user).where(models.user.c.id == user_id)).one_or_none()
+        return None if row is None else _person(tx, row)
+
+    def holders(self, tx: sa.Connection, wanted: Collection[Pair]) -> list[Person]:
+        """Return the active users who hold all of the wanted permissions, directly or by a group."""
+        ids = None
+        for pair in wanted:
+            found = set(tx.scalars(_holders(pair)))
+            ids = found if ids is None else ids & found
+        query = sa.select(models.user).where(models.user.c.id.in_(ids or ()), models.user.c.active)
+        return [_person(tx, row) for row in tx.execute(query.order_by(models.user.c.username))]
+
+    def keys_of(self, tx: sa.Connection, user_id: int) -> list[str]:
+        """Return the ids of a user's API keys, those that were revoked included."""
+        key = models.access_key
+        return [str(number) for number in tx.scalars(sa.select(key.c.id).where(key.c.user_id == user_id))]
+
+
+def _person(tx: sa.Connection, row: Any) -> Person:
+    held = frozenset((action.removeprefix("can_"), room) for action, room in services.permissions_of(tx, row.id))
+    return Person(row.id, row.username, bool(row.active), held)
+
+
+def _user_id(tx: sa.Connection, actor: Actor) -> int | None:
+    """Return the id of the user who acts, also by a key."""
+    if actor.id is None or not actor.id.isdecimal():
+        return None
+    if actor.kind == "key":
+        return tx.scalar(sa.select(models.access_key.c.user_id).where(models.access_key.c.id == int(actor.id)))
+    return int(actor.id) if actor.kind == "user" else None
+
+
+def _holders(pair: Pair) -> sa.CompoundSelect[Any]:
+    """Return the query for the ids of the users who hold a permission."""
+    action, room = pair
+    granted, view, permission = models.permission_view, models.view, models.permission
+    wanted = sa.select(granted.c.id).join(view, view.c.id == granted.c.view_menu_id)
+    wanted = wanted.join(permission, permission.c.id == granted.c.permission_id)
+    wanted = wanted.where(permission.c.name == f"can_{action}", view.c.name == room)
+    role = models.role_permission
+    roles = sa.select(role.c.role_id).where(role.c.permission_view_id.in_(wanted))
+    group, member, held = assoc_group_role, assoc_user_group, models.user_role
+    groups = sa.select(group.c.group_id).where(group.c.role_id.in_(roles))
+    return sa.union(
+        sa.select(held.c.user_id).where(held.c.role_id.in_(roles)),
+        sa.select(member.c.user_id).where(member.c.group_id.in_(groups)),
+    )
+
+
+def _read(tx: sa.Connection, name: str) -> Document | None:
+    tx.execute(sa.select(models.role.c.id).where(models.role.c.name == name).with_for_update())
+    return role_documents.read(tx, name)
+
+
+def _apply(order: Order) -> None:
+    at = order.house.clock()
+    if order.after is None:
+        role_documents.remove(order.tx, order.subject, order.actor, at)
+        return
+    if order.detail.get("rename"):
+        role = next((one for one in role_editing.list_roles(order.tx) if one.name == order.subject), None)
+        if role is None or role.id is None:
+            raise Missing
+        role_editing.rename(order.tx, role.id, str(order.after["name"]), order.actor, at)
+        return
+    role_documents.save(order.tx, order.after, order.actor, at, called=order.subject)
+
+
+def _shown(before: Document, after: Document) -> Shown:
+    rooms = {room: label for room, (label, _meaning) in labels.rooms().items()}
+    names = {"name": N_("Name"), "description": N_("What it is for"), **rooms}
+    sides = tuple(_flat(side) for side in (before, after))
+    changed = [name for name in {**sides[0], **sides[1]} if sides[0].get(name) != sides[1].get(name)]
+    old, new = ({name: side[name] for name in changed if name in side} for side in sides)
+    return Shown(old, new, names)
+
+
+def _flat(document: Document) -> dict[str, Any]:
+    words = labels.actions()
+    rooms = {room: [words.get(a, a) for a in actions] for room, actions in document.get("permissions", {}).items()}
+    return {**{key: value for key, value in document.items() if key not in {"kind", "permissions"}}, **rooms}
+
+
+def _title(subject: str, after: Document | None, detail: Document) -> Message:
+    if after is None:
+        return msg("Delete the role {name}", name=subject)
+    if detail.get("new"):
+        return msg("Add the role {name}", name=subject)
+    return msg("Change the role {name}", name=subject)
+
+
+def _url(_subject: str) -> str:
+    return "/roles/"
+
+
+def prepare(house: House) -> None:
+    """Tell the approvals of this process who people are and what kind of installation this is."""
+    if not hooks.people:
+        hooks.people.append(Directory())
+    settings.profiles[house.db.engine.url] = house.settings.profile
+
+
+register(
+    Applier(
+        role_editing.KIND, N_("Role"), ("update", "Roles"), _read, _apply, _title, _url,
+        refusals=(Refused, Missing), shown=_shown,
+    )
+)  # fmt: skip

@@ -1,0 +1,71 @@
+"""Where rooms above the approvals hang in what only they know: who people are, and how they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from rules.text import Message
+from webapp.extensions import Actor
+
+Pair = tuple[str, str]
+"""(action, room), such as ("publish", "Rules")."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user: `permissions` are what the user may do now."""
+
+    id: int
+    username: str
+    active: bool
+    permissions: Collection[Pair]
+
+
+class People(Protocol):
+    """Who people are: the access room knows."""
+
+    def acting(self, tx: sa.Connection, actor: Actor) -> Person | None:
+        """Return the user who acts, also by a key; None for the command line and Syncline itself."""
+
+    def by_id(self, tx: sa.Connection, user_id: int) -> Person | None:
+        """Return a user."""
+
+    def holders(self, tx: sa.Connection, wanted: Collection[Pair]) -> list[Person]:
+        """Return the active users who hold all of the wanted permissions."""
+
+    def keys_of(self, tx: sa.Connection, user_id: int) -> list[str]:
+        """Return the ids of a user's API keys, as the audit log names them."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What people are to be told of: to whom, the sentence and the page."""
+
+    uid: str
+    usernames: tuple[str, ...]
+    message: Message
+    path: str
+    at: datetime
+
+
+people: list[People] = []
+"""The first is asked."""
+
+told: list[Callable[[sa.Connection, Told], None]] = []
+"""Each is called in the transaction of what it tells."""
+
+
+def the_people() -> People:
+    """Return who knows people."""
+    return people[0]
+
+
+def tell(tx: sa.Connection, news: Told) -> None:
+    """Tell people of something that is done in this transaction."""
+    for each in told:
+        each(tx, news)
