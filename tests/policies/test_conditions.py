@@ -235,7 +235,7 @@ def test_what_cannot_be_told_exactly_is_refused_with_its_place(text: str, column
 
 
 def test_what_is_not_of_its_type_or_not_there_is_not_chosen() -> None:
-    """A record that lacks a field of the condition, or holds something else in it, is not chosen; texts of JSON count."""
+    """A record that lacks a field of the condition, or holds something else in it, is not chosen."""
     rows = certain(
         compiled("record.n != 5 && record.d < 2 && record.day != date('2000-01-01')", FIELDS), ANN, wanted=True
     )

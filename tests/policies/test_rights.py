@@ -35,7 +35,7 @@ FIELDS = (
 )
 ANN = Who(7, "ann", ("A", "B"), {"country": "CN"})
 _NAMES = [field.name for field in FIELDS]
-_ROWS = [
+_ROWS: list[list[Any]] = [
     [1, "Wei Zhang", "CN", "+8613800138000", Decimal("10.50"), dt.date(1990, 2, 3)],
     [2, "Jo", "DE", None, None, None],
     [3, None, None, "12", Decimal("0.00"), dt.date(2001, 1, 1)],

@@ -30,6 +30,13 @@ def roles_of(tx: sa.Connection, user_id: int) -> tuple[tuple[str, ...], Mapping[
     return direct, brought
 
 
+def groups_of_role(tx: sa.Connection, role_id: int) -> tuple[str, ...]:
+    """Return the names of the groups that bring a role."""
+    group, given = models.group, models.group_role
+    query = sa.select(group.c.name).join(given, given.c.group_id == group.c.id).where(given.c.role_id == role_id)
+    return tuple(tx.scalars(query.order_by(group.c.name)))
+
+
 def role_ids_of(user_id: int) -> sa.CompoundSelect[tuple[int]]:
     """Return the query for the ids of a user's roles, held or brought by groups."""
     held, member, given = models.user_role, models.group_user, models.group_role

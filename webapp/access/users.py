@@ -160,7 +160,7 @@ def set_active(house: House, user_id: int, active: bool, actor: Actor) -> None:
 def set_active_in(tx: sa.Connection, user_id: int, active: bool, actor: Actor, at: datetime) -> None:
     """Do what `set_active` does within the caller's transaction."""
     old = owned(tx, user_id, actor)
-    if not active and _own_id(tx, actor) == user_id:
+    if not active and own_id(tx, actor) == user_id:
         raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
     changed = {"active": active, "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
     tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**changed))
@@ -178,7 +178,7 @@ def delete_user(house: House, user_id: int, actor: Actor) -> str:
 def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) -> str:
     """Do what `delete_user` does within the caller's transaction."""
     old = owned(tx, user_id, actor)
-    if _own_id(tx, actor) == user_id:
+    if own_id(tx, actor) == user_id:
         raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
     for table, column in (
         (models.access_session, "user_id"),
@@ -248,14 +248,19 @@ def proven(tx: sa.Connection, user_id: int, password: str | None) -> Any:
 
 def require_rights(tx: sa.Connection, actor: Actor, names: Iterable[str]) -> None:
     """Refuse to give roles that hold more than the actor does."""
+    names = list(names)
     require_permissions(tx, actor, _permissions_of_roles(tx, names))
+    own = None if actor.kind in {"cli", "system"} else own_id(tx, actor)
+    if own is not None and names:
+        for refuse in hooks.giving:
+            refuse(tx, own, names)
 
 
 def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[str, str]]) -> None:
     """Refuse to give permissions that the actor does not hold."""
     if actor.kind in {"cli", "system"}:
         return
-    own = _own_id(tx, actor)
+    own = own_id(tx, actor)
     mine = set() if own is None else _held_by(tx, own)
     lacking = sorted(set(wanted) - mine)
     if lacking:
@@ -270,12 +275,12 @@ def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[
 
 def refuse_oneself(tx: sa.Connection, user_id: int, actor: Actor) -> None:
     """Refuse to do to oneself without a password what is meant for others."""
-    if _own_id(tx, actor) == user_id:
+    if own_id(tx, actor) == user_id:
         raise Refused("", msg("For yourself, do this under My account."))
 
 
-def _own_id(tx: sa.Connection, actor: Actor) -> int | None:
-    """Return the user who acts, also by a key."""
+def own_id(tx: sa.Connection, actor: Actor) -> int | None:
+    """Return the user who acts, also by a key; None for the command line and Syncline itself."""
     if actor.kind == "key" and actor.id:
         return tx.scalar(sa.select(models.access_key.c.user_id).where(models.access_key.c.id == int(actor.id)))
     return int(actor.id) if actor.kind == "user" and actor.id else None
@@ -297,7 +302,8 @@ def _permissions_of_roles(tx: sa.Connection, names: Iterable[str]) -> set[tuple[
 def owned(tx: sa.Connection, user_id: int, actor: Actor) -> User:
     """Return the user if the actor holds at least the user's own permissions."""
     old = get_user(tx, user_id)
-    require_rights(tx, actor, old.roles)
+    direct, brought = groups.roles_of(tx, user_id)
+    require_rights(tx, actor, {*direct, *brought})
     return old
 
 

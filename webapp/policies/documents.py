@@ -33,6 +33,11 @@ class Line:
     fields: Mapping[str, Level] = field(default_factory=dict)
     other_fields: Level = levels.WRITE
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Return all that the line says of fields."""
+        return (*self.fields.values(), self.other_fields)
+
 
 @dataclass(frozen=True)
 class Policy:

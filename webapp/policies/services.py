@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
@@ -16,7 +16,7 @@ from flask import g, has_request_context
 from rules.text import N_, msg
 from webapp.access import hooks as access_hooks
 from webapp.access import models as access
-from webapp.access import role_editing, roles
+from webapp.access import role_editing, roles, users
 from webapp.access.errors import Refused
 from webapp.access.users import require_permissions
 from webapp.audit.services import Event, Subject, record
@@ -29,7 +29,7 @@ from webapp.policies.models import policy, policy_key
 from webapp.policies.objects import DataObject, PolicyField
 from webapp.policies.rights import Rights
 from webapp.policies.seeds import SEEDS
-from webapp.policies.who import SYSTEM_WHO, Who, current_who
+from webapp.policies.who import SYSTEM_WHO, Who, current_who, who_of
 from webapp.web.request import house
 
 
@@ -106,6 +106,7 @@ def set_policy_in(tx: sa.Connection, role_id: int, document: Mapping[str, Any], 
         text = N_("The role '{name}' is built in and does not change. Make a copy and change that.")
         raise Refused("", msg(text, name=role.name))
     require_permissions(tx, actor, [(roles.permission_name(action), room) for room, action in role.grants])
+    _refuse_restricted(tx, actor)
     wanted = documents.to_document(documents.parse(document, partial(hooks.known_fields, tx)))
     before = document_of(tx, role_id)
     if before == wanted:
@@ -117,6 +118,33 @@ def set_policy_in(tx: sa.Connection, role_id: int, document: Mapping[str, Any], 
     mask_key(tx, make=True)
     subject = Subject("role", role.name)
     record(tx, actor, at, Event(Tag.POLICY_SET, subject, before={"policy": before}, after={"policy": wanted}))
+
+
+def _refuse_restricted(tx: sa.Connection, actor: Actor) -> None:
+    own = users.own_id(tx, actor)
+    if own is not None and restricted(tx, own):
+        text = N_("You see only a part of the data, so you cannot say what others see. Ask an administrator.")
+        raise Refused("", msg(text))
+
+
+def restricted(tx: sa.Connection, user_id: int) -> bool:
+    """Tell whether policies keep something from a user: then nobody may be given more by that user."""
+    said = [stated for _, _, stated in roles_said(tx, who_of(tx, user_id).roles)]
+    free = any(stated.empty for stated in said)
+    return not free or any(_denies(stated) for stated in said)
+
+
+def _denies(stated: Policy) -> bool:
+    lines = stated.data
+    return any(line.deny or line.deny_rows or any(level.denied for level in line.levels) for line in lines)
+
+
+def _refuse_to_give(tx: sa.Connection, user_id: int, names: Collection[str]) -> None:
+    """Refuse who sees only a part of the data to give roles that show more: those that the user does not hold."""
+    beyond = sorted({*names} - {*who_of(tx, user_id).roles})
+    if beyond and restricted(tx, user_id):
+        text = N_("You see only a part of the data, so you can give only roles that you hold, and not '{name}'.")
+        raise Refused("roles", msg(text, name=beyond[0]))
 
 
 def mask_key(tx: sa.Connection, *, make: bool = False) -> bytes:
@@ -133,3 +161,4 @@ def _forget(tx: sa.Connection, role_id: int) -> None:
 
 
 access_hooks.role_deleted.append(_forget)
+access_hooks.giving.append(_refuse_to_give)

@@ -1,0 +1,131 @@
+"""Groups are made, changed and deleted: nobody brings others into more than they hold themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.text import msg
+from webapp.access import models
+from webapp.access.errors import Missing, Refused
+from webapp.access.users import require_rights
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+
+MAX_NAME, MAX_DESCRIPTION = 100, 500
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group as lists and forms show it; `roles` and `members` are names."""
+
+    id: int | None = None
+    name: str = ""
+    description: str = ""
+    roles: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+
+
+def list_groups(tx: sa.Connection) -> list[Group]:
+    """Return all groups by name."""
+    rows = tx.execute(sa.select(models.group).order_by(models.group.c.name)).all()
+    return [_group(tx, row) for row in rows]
+
+
+def get_group(tx: sa.Connection, group_id: int) -> Group:
+    """Return a group; raises `Missing`."""
+    row = tx.execute(sa.select(models.group).where(models.group.c.id == group_id)).one_or_none()
+    if row is None:
+        raise Missing
+    return _group(tx, row)
+
+
+def save_group(house: House, wanted: Group, actor: Actor) -> int:
+    """Add the group, or change it if it has an id; returns the id. Raises `Missing` and `Refused`."""
+    with house.db.begin() as tx:
+        return save_group_in(tx, wanted, actor, house.clock())
+
+
+def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) -> int:
+    """Do what `save_group` does within the caller's transaction."""
+    old = Group() if wanted.id is None else get_group(tx, wanted.id)
+    _check(tx, wanted)
+    # who comes in gets all of its roles, and who is in gets or loses those that change
+    require_rights(tx, actor, {*wanted.roles, *old.roles})
+    values = {"name": wanted.name, "label": wanted.name, "description": wanted.description}
+    if wanted.id is None:
+        key = tx.execute(sa.insert(models.group).values(**values)).inserted_primary_key
+        group_id = int(key[0]) if key else 0
+    else:
+        group_id = wanted.id
+        tx.execute(sa.update(models.group).where(models.group.c.id == group_id).values(**values))
+    _link(tx, group_id, wanted)
+    before, after = (None if wanted.id is None else _told(old)), _told(get_group(tx, group_id))
+    if before != after:
+        tag = Tag.GROUP_CREATED if wanted.id is None else Tag.GROUP_UPDATED
+        record(tx, actor, at, Event(tag, Subject("group", wanted.name), before=before, after=after))
+    return group_id
+
+
+def delete_group(house: House, group_id: int, actor: Actor) -> str:
+    """Remove a group; its members lose what it brought. Returns its name."""
+    with house.db.begin() as tx:
+        return delete_group_in(tx, group_id, actor, house.clock())
+
+
+def delete_group_in(tx: sa.Connection, group_id: int, actor: Actor, at: datetime) -> str:
+    """Do what `delete_group` does within the caller's transaction."""
+    old = get_group(tx, group_id)
+    require_rights(tx, actor, old.roles)
+    for table, column in ((models.group_user, "group_id"), (models.group_role, "group_id"), (models.group, "id")):
+        tx.execute(sa.delete(table).where(table.c[column] == group_id))
+    record(tx, actor, at, Event(Tag.GROUP_DELETED, Subject("group", old.name), before=_told(old)))
+    return old.name
+
+
+def _group(tx: sa.Connection, row: Any) -> Group:
+    role, given, user, member = models.role, models.group_role, models.user, models.group_user
+    brought = sa.select(role.c.name).join(given, given.c.role_id == role.c.id).where(given.c.group_id == row.id)
+    inside = sa.select(user.c.username).join(member, member.c.user_id == user.c.id).where(member.c.group_id == row.id)
+    names = [tuple(sorted(tx.scalars(query))) for query in (brought, inside)]
+    return Group(row.id, row.name, row.description or "", *names)
+
+
+def _check(tx: sa.Connection, wanted: Group) -> None:
+    if not 2 <= len(wanted.name) <= MAX_NAME or wanted.name != wanted.name.strip():
+        raise Refused("name", msg("Enter a name of 2 to {count} characters.", count=MAX_NAME))
+    if len(wanted.description) > MAX_DESCRIPTION:
+        raise Refused("description", msg("Use at most {count} characters.", count=MAX_DESCRIPTION))
+    group = models.group
+    same = sa.select(group.c.id).where(sa.func.lower(group.c.name) == wanted.name.lower())
+    if tx.scalar(same.where(group.c.id != (wanted.id or 0))) is not None:
+        raise Refused("name", msg("There is already a group '{name}'.", name=wanted.name))
+    for field, names, column in (
+        ("roles", wanted.roles, models.role.c.name),
+        ("members", wanted.members, models.user.c.username),
+    ):
+        known = set(tx.scalars(sa.select(column).where(column.in_(names))))
+        if unknown := sorted({*names} - known):
+            raise Refused(field, msg("There is no '{name}'.", name=unknown[0]))
+
+
+def _link(tx: sa.Connection, group_id: int, wanted: Group) -> None:
+    """Write which roles a group brings and who is in it."""
+    for table, column, known, names in (
+        (models.group_role, "role_id", models.role.c, wanted.roles),
+        (models.group_user, "user_id", models.user.c, wanted.members),
+    ):
+        name = known.name if column == "role_id" else known.username
+        tx.execute(sa.delete(table).where(table.c.group_id == group_id))
+        ids = tx.scalars(sa.select(known.id).where(name.in_(names)).order_by(known.id)).all()
+        for number in ids:
+            tx.execute(sa.insert(table).values({"group_id": group_id, column: number}))
+
+
+def _told(group: Group) -> dict[str, Any]:
+    told = {"name": group.name, "description": group.description}
+    return {**told, "roles": list(group.roles), "members": list(group.members)}
