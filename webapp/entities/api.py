@@ -11,14 +11,18 @@ from flask import g
 
 from rules.documents.problems import DocumentError
 from rules.text import Message, msg
-from webapp.entities import listing, numbers, plain, quality, services
+from webapp.access.roles import READ
+from webapp.entities import listing, plain, quality, services
+from webapp.entities.designs import require_design
 from webapp.entities.document_schema import document_schema
 from webapp.entities.documents import to_document
 from webapp.entities.filters import BadFilter, Filter, Operator
 from webapp.entities.listing import Query
 from webapp.entities.model import Entity
+from webapp.entities.permitted import Permit, permit_of
 from webapp.entities.plain import BadRecord
 from webapp.entities.refusals import Refusal
+from webapp.policies.who import current_who
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, operation
 from webapp.web.api import listing as page_of
 from webapp.web.language import translated
@@ -31,7 +35,7 @@ _ENTITY: dict[str, Any] = {
     "properties": {
         "name": {"type": "string"},
         "version": {"type": "integer"},
-        "records": {"type": "integer"},
+        "records": {"type": ["integer", "null"], "description": "How many one may see; null where none may be seen."},
         "definition": _DOCUMENT,
     },
 }
@@ -117,6 +121,8 @@ class EntitiesApi(RoomApi):
         document = {**self.body, "kind": "entity"}
         if document.get("name") != name:
             raise ApiError(422, f"The document is of '{document.get('name')}', the address says '{name}'.")
+        with self.house.db.read() as tx:
+            require_design(tx, current_who(), name)
         try:
             if self.query["dry_run"]:
                 with self.house.db.read() as tx:
@@ -147,8 +153,7 @@ class EntitiesApi(RoomApi):
     def quality(self, name: str) -> Any:
         """Return the last measurement with the trend; no score where nothing was measured yet."""
         with self.house.db.read() as tx:
-            _entity(tx, name)
-            return quality.to_json(tx, name)
+            return quality.to_json(tx, _permit(tx, _entity(tx, name)))
 
     @operation(
         "POST",
@@ -161,14 +166,17 @@ class EntitiesApi(RoomApi):
     def measure(self, name: str) -> Any:
         """Measure now and return the measurement."""
         with self.house.db.read() as tx:
-            entity = _entity(tx, name)
-        quality.measure(self.house, entity, self.actor)
+            permit = _permit(tx, _entity(tx, name))
+            quality.require_all(permit)
+        quality.measure(self.house, permit.entity, self.actor)
         with self.house.db.read() as tx:
-            return quality.to_json(tx, name), 201
+            return quality.to_json(tx, permit), 201
 
     @operation("DELETE", "/<name>", scope="entities:delete", summary="Delete an entity with its records")
     def delete(self, name: str) -> Any:
         """Delete an entity."""
+        with self.house.db.read() as tx:
+            require_design(tx, current_who(), name)
         try:
             services.delete_entity(self.house, name, self.actor)
         except services.NoEntity:
@@ -187,13 +195,17 @@ class RecordsApi(RoomApi):
     )
     def list(self, name: str) -> Any:
         """Return a page of records."""
-        query = Query(_filters(self.query.get("filter")), self.query.get("q") or "", self.query["sort"])
         with self.house.db.read() as tx:
             entity = _entity(tx, name)
+            found = _filters(self.query.get("filter"))
+            search, sort = self.query.get("q") or "", self.query["sort"]
+            query = Query(found, search, sort, permit=_permit(tx, entity))
             try:
                 page = listing.page(tx, entity, query, self.query["limit"], after=self.query.get("after"))
             except BadFilter as error:
                 raise ApiError(422, error.message) from None
+        if query.permit is not None:
+            query.permit.looked(page.records)
         return listed([plain.to_plain_record(entity, r) for r in page.records], page.after)
 
     @operation(
@@ -208,7 +220,7 @@ class RecordsApi(RoomApi):
     def create(self, name: str) -> Any:
         """Create a record and return it."""
         values = self._values(name, self.body)
-        written = _refusing(lambda: services.add_record(self.house, name, values, self.actor))
+        written = _refusing(lambda: services.add_record(self.house, name, values, self.actor, who=current_who()))
         return {**self._record(name, written.id), **_warned(written.warnings)}, 201
 
     @operation(
@@ -232,14 +244,16 @@ class RecordsApi(RoomApi):
         version = body.pop("version", None)
         values = self._values(name, body)
         edit = services.Edit(name, record_id, values, version)
-        written = _refusing(lambda: services.change_record(self.house, edit, self.actor))
+        written = _refusing(lambda: services.change_record(self.house, edit, self.actor, who=current_who()))
         return {**self._record(name, record_id), **_warned(written.warnings)}
 
     @operation("DELETE", "/<name>/records/<int:record_id>", scope="records:delete", summary="Delete a record")
     def delete(self, name: str, record_id: int) -> Any:
         """Delete a record."""
-        self._record(name, record_id)
-        _refusing(lambda: services.delete_record(self.house, name, record_id, self.actor))
+        who = current_who()
+        with self.house.db.read() as tx:
+            _entity(tx, name)
+        _refusing(lambda: services.delete_record(self.house, name, record_id, self.actor, who=who))
 
     @operation(
         "POST",
@@ -258,7 +272,7 @@ class RecordsApi(RoomApi):
             batch = plain.Batch.read(entity, self.body)
         except BadRecord as error:
             raise ApiError(422, "A record does not have the fields of the entity.", _errors(error.errors)) from None
-        result = services.write_batch(self.house, name, batch, self.actor)
+        result = services.write_batch(self.house, name, batch, self.actor, current_who())
         return {
             "created": result.created,
             "updated": result.updated,
@@ -279,13 +293,15 @@ class RecordsApi(RoomApi):
         with self.house.db.read() as tx:
             entity = _entity(tx, name)
             try:
-                return plain.to_plain_record(entity, services.get_record(tx, entity, record_id))
+                found = services.get_record(tx, entity, record_id, _permit(tx, entity))
+                return plain.to_plain_record(entity, found)
             except services.NoRecord as error:
                 raise ApiError(404, str(error)) from None
 
     def _values(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         with self.house.db.read() as tx:
             entity = _entity(tx, name)
+            permit_of(tx, current_who(), entity).require_write(n for n in body if n in entity.schema)
         try:
             return plain.from_plain_record(entity, body)
         except BadRecord as error:
@@ -299,8 +315,15 @@ def _entity(tx: sa.Connection, name: str) -> Entity:
         raise ApiError(404, str(error)) from None
 
 
+def _permit(tx: sa.Connection, entity: Entity) -> Permit:
+    permit = permit_of(tx, current_who(), entity)
+    permit.require(READ)
+    return permit
+
+
 def _described(tx: sa.Connection, entity: Entity) -> dict[str, Any]:
-    records = numbers.records(tx, entity)[0]
+    permit = permit_of(tx, current_who(), entity)
+    records = listing.count(tx, entity, Query(permit=permit)).records if permit.may(READ) else None
     return {"name": entity.name, "version": entity.version, "records": records, "definition": to_document(entity)}
 
 

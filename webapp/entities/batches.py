@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from rules.text import Message
 from webapp.entities import frames
 from webapp.entities.model import Entity
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
+
+
+@dataclass(frozen=True)
+class BatchError:
+    """A record of a batch that was refused: in which list, which place, why."""
+
+    deed: str
+    row: int
+    message: Message
+    field: str | None
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch; `ids` are those of the created records, None where refused.
+
+    `warnings` tell of records that are written although they do not meet a validation.
+    """
+
+    created: int
+    updated: int
+    deleted: int
+    ids: tuple[int | None, ...]
+    errors: tuple[BatchError, ...]
+    warnings: tuple[BatchError, ...] = ()
 
 
 def write(items: Sequence[Mapping[str, Any]], deed: Callable[[pl.DataFrame], Outcome], entity: Entity) -> Outcome:

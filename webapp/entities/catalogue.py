@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from flask import flash, redirect
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents.problems import DocumentError
-from webapp.entities import numbers, references, services, storage
+from webapp.access.roles import READ
+from webapp.entities import listing, references, services, storage
+from webapp.entities.designs import require_design
+from webapp.entities.listing import Query
+from webapp.entities.model import Entity
 from webapp.entities.pages import EntityRoom
+from webapp.entities.permitted import permit_of
+from webapp.policies.who import current_who
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -29,7 +36,7 @@ class CatalogueView(EntityRoom):
         """Show all entities."""
         with self.house.db.read() as tx:
             entities = services.list_entities(tx)
-            counts = {e.name: numbers.records(tx, e) for e in entities}
+            counts = {e.name: self._count(tx, e) for e in entities}
             changed = {e.name: services.versions(tx, e.name)[0] for e in entities}
         return self.page("entities/catalogue.html", entities=entities, counts=counts, changed=changed)
 
@@ -42,16 +49,18 @@ class CatalogueView(EntityRoom):
             entity = self.entity(tx, name)
             versions = services.versions(tx, name)
             pointing = [(other, field) for other, field in references.pointing_at(tx, name)]
-            records = numbers.records(tx, entity)[0]
-        return self.page(
-            "entities/definition.html", entity=entity, versions=versions, pointing=pointing, records=records
-        )
+            permit = permit_of(tx, current_who(), entity)
+            records = listing.count(tx, entity, Query(permit=permit)).records if permit.may(READ) else 0
+        shown: dict[str, Any] = {"versions": versions, "pointing": pointing, "records": records}
+        return self.page("entities/definition.html", entity=entity, permit=permit, **shown)
 
     @expose("/<name>/delete", methods=["POST"])
     @has_access
     @permission_name("delete")
     def delete(self, name: str) -> Any:
         """Delete an entity with its records."""
+        with self.house.db.read() as tx:
+            require_design(tx, current_who(), name)
         try:
             services.delete_entity(self.house, name, self.actor)
         except DocumentError as error:
@@ -61,3 +70,8 @@ class CatalogueView(EntityRoom):
             return redirect("/entities/")
         flash(_("The entity and its records are deleted."), "success")
         return redirect("/entities/")
+
+    def _count(self, tx: sa.Connection, entity: Entity) -> listing.Count | None:
+        """Return how many records the reader may see, None where they may see none at all."""
+        permit = permit_of(tx, current_who(), entity)
+        return listing.count(tx, entity, Query(permit=permit)) if permit.may(READ) else None

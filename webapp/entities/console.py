@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask
 
+from webapp.access.roles import READ
 from webapp.entities import hub, openapi, services
 from webapp.entities.pages import entity_label
+from webapp.entities.permitted import permit_of
 from webapp.entities.values import canonical_json
 from webapp.extensions import House
+from webapp.policies.who import current_who
 from webapp.web.menu import Item
 from webapp.web.request import house
 
@@ -30,8 +34,10 @@ def register(app: Flask) -> None:
 
 def menu_items() -> Iterator[Item]:
     """Yield a line of the side bar for each entity."""
+    who = current_who()
     with house().db.read() as tx:
-        for entity in services.list_entities(tx)[:MENU_CAP]:
+        seen = (entity for entity in services.list_entities(tx) if permit_of(tx, who, entity).may(READ))
+        for entity in islice(seen, MENU_CAP):
             yield Item("data", entity_label(entity), f"/records/{entity.name}/", "table", "Records", child=True)
 
 

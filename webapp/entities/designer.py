@@ -14,9 +14,11 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.text import N_, Message, msg
 from webapp.entities import designer_form as design
 from webapp.entities import documents, forms, records, services
+from webapp.entities.designs import require_design
 from webapp.entities.model import Entity, Kind
 from webapp.entities.pages import EntityRoom, entity_label
 from webapp.entities.plan import Plan
+from webapp.policies.who import current_who
 from webapp.web import validation_form as validations
 from webapp.web import validation_words
 from webapp.web.views import can, expose, has_access, permission_name
@@ -55,6 +57,7 @@ class DesignerView(EntityRoom):
     def edit(self, name: str) -> Response:
         """Show the designer of an entity."""
         with self.house.db.read() as tx:
+            require_design(tx, current_who(), name)
             document = documents.to_document(self.entity(tx, name))
         head, rows = design.form_of(document)
         return self._designer(head, rows, {}, new=False, validations=validations.rows_from(document.get("validations")))
@@ -90,6 +93,8 @@ class DesignerView(EntityRoom):
         new = request.form.get("new") == "yes"
         if not can("create" if new else "update", "Entities"):
             abort(403)
+        with self.house.db.read() as tx:
+            require_design(tx, current_who(), str(document.get("name", "")))
         try:
             services.define(self.house, document, self.actor, confirm=request.form.get("confirm") == "yes")
         except services.ChangeRefused as refused:
@@ -137,6 +142,7 @@ class DesignerView(EntityRoom):
     def _review(self, *, new: bool) -> Response:
         document = design.document_of(request.form)
         with self.house.db.read() as tx:
+            require_design(tx, current_who(), document["name"])
             problems = _problems(tx, document, new=new)
             plan = None if problems else services.make_plan(tx, document)
         if plan is None:

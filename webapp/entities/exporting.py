@@ -15,6 +15,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 import xlsxwriter
 
+from webapp.access.roles import EXPORT
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.entities import listing, storage
@@ -36,7 +37,7 @@ FORMATS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported: which records, which columns, as what."""
+    """What is exported: which records, which columns, as what; `query.permit` says what may be seen of them."""
 
     entity: Entity
     query: Query
@@ -52,6 +53,8 @@ def note(house: House, export: Export, actor: Actor) -> None:
         "filters": [f.to_text() for f in export.query.filters],
         "search": export.query.search,
     }
+    if export.query.permit is not None:
+        export.query.permit.require(EXPORT)
     with house.db.begin() as tx:
         event = Event(Tag.RECORDS_EXPORTED, Subject("entity", export.entity.name), None, what)
         record(tx, actor, house.clock(), event)

@@ -94,8 +94,7 @@ def demands(entity: Entity, frame: pl.DataFrame, changed: Sequence[str], asked: 
         result = demand.program.evaluate(filled)
         places = filled["row "].to_list()
         refusals += [
-            Refusal(places[r.row], r.message, r.field)
-            for r in _failed(demand.field, result.errors, _complete(demand.program, filled))
+            r.at(places[r.row]) for r in _failed(demand.field, result.errors, _complete(demand.program, filled))
         ]
         broken = rows(result.values.eq_missing(other=False))
         refusals += [Refusal(places[row], sentence(demand.field), demand.field.name) for row in broken]
@@ -166,4 +165,6 @@ def _complete(program: Program, frame: pl.DataFrame) -> pl.Series:
 
 def _failed(field: EntityField, errors: Iterable[RowError], complete: pl.Series) -> list[Refusal]:
     sentence = N_("This value cannot be worked out: {detail}")
-    return [Refusal(e.row, Message(sentence, {"detail": e.message}), field.name) for e in errors if complete[e.row]]
+    veiled = msg("This value cannot be worked out.")
+    told = ((e.row, Message(sentence, {"detail": e.message})) for e in errors if complete[e.row])
+    return [Refusal(row, message, field.name, veiled=veiled) for row, message in told]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,10 @@ import sqlalchemy as sa
 
 from rules.schema import FieldType
 from webapp.entities import bulk, hooks
-from webapp.entities.model import Entity
+from webapp.entities.model import SYSTEM_NAMES, Entity
 from webapp.entities.models import entity_history
-from webapp.entities.values import to_plain
+from webapp.entities.permitted import Permit
+from webapp.entities.values import BadValue, from_plain, to_plain
 from webapp.extensions import Actor
 
 _PLAIN = frozenset({FieldType.TEXT, FieldType.INTEGER, FieldType.BOOLEAN})
@@ -23,11 +24,12 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True)
 class Author:
-    """Who changes records, when, and on which run's behalf."""
+    """Who changes records, when, on which run's behalf, and what they are permitted (None: Syncline itself, all)."""
 
     actor: Actor
     at: datetime
     run_id: int | None = None
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,52 @@ def _changed(entity: Entity, entries: Entries, author: Author) -> hooks.Changed:
 
 
 def of_record(tx: sa.Connection, name: str, record_id: int, limit: int = 200) -> list[sa.RowMapping]:
-    """Return what happened to a record, latest first."""
+    """Return what happened to a record, latest first; `shown` leaves out what may not be seen."""
     query = sa.select(entity_history).where(entity_history.c.entity == name, entity_history.c.record_id == record_id)
     return list(
         tx.execute(query.order_by(entity_history.c.version.desc(), entity_history.c.id.desc()).limit(limit)).mappings()
     )
+
+
+def shown(permit: Permit, entries: Iterable[sa.RowMapping]) -> list[dict[str, Any]]:
+    """Return a record's history as far as its values may be seen; changes of which nothing is seen are left out.
+
+    Of a record that is deleted the last values decide whether it may be seen at all. A field that the definition no
+    longer has may have been the one that is hidden now, under another name: it is shown only to who sees all.
+    """
+    held = [dict(entry) for entry in entries]
+    if permit.unrestricted:
+        return held
+    if held and held[0]["after"] is None and not _last_seen(permit, held):
+        return []
+    told = [
+        {**entry, "before": _veiled(permit, entry["before"]), "after": _veiled(permit, entry["after"])}
+        for entry in held
+    ]
+    return [entry for entry in told if entry["before"] != {} or entry["after"] != {}]
+
+
+def _veiled(permit: Permit, values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    known = {name: value for name, value in values.items() if name in permit.entity.schema}
+    return {name: to_plain(None, value) for name, value in permit.shown(known).items()}
+
+
+def _last_seen(permit: Permit, entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a deleted record could be seen as it was last."""
+    if permit.rows is None:
+        return True
+    last, first = entries[0], entries[-1]
+    held = dict(last["before"] or {})
+    try:
+        stored = {name: from_plain(field, held.get(name)) for name, field in permit.entity.by_name.items()}
+    except BadValue:
+        return False
+    stored |= {name: held.get(name) for name in permit.entity.data_names if name not in stored}
+    made = {"created_at": first["at"], "created_by": first["actor"]} if first["before"] is None else {}
+    system = {**dict.fromkeys(SYSTEM_NAMES), **made, "id": last["record_id"], "version": last["version"]}
+    return permit.rights.sees({**stored, **system})
 
 
 def plain_columns(entity: Entity, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:

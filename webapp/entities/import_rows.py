@@ -10,12 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents.validation import OnFailure
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
+from webapp.access.roles import READ
 from webapp.entities import batches, bulk, exporting, records, storage
 from webapp.entities.history import Author
 from webapp.entities.model import Entity, EntityField, Kind
+from webapp.entities.permitted import Permit
 from webapp.entities.values import BadValue, from_text
 
+DOING_MATCH = N_("find records")
 Row = tuple[int, dict[str, str], int]
 """Line, cells by column, and the byte behind the row in the kept file."""
 
@@ -50,7 +53,7 @@ def write(
     zone: tzinfo,
 ) -> tuple[dict[str, int], list[Failure]]:
     """Write the rows; returns how many were created, updated, unchanged, refused and warned of, and what is told."""
-    pointers = _pointers(tx, entity, options, rows)
+    pointers = _pointers(tx, entity, options, rows, author.permit)
     good: list[tuple[int, dict[str, Any]]] = []
     failures: list[Failure] = []
     for number, (line, row, _end) in enumerate(rows):
@@ -58,7 +61,9 @@ def write(
         failures += [Failure(line, name, message, row) for name, message in wrong.items()]
         if not wrong:
             good.append((number, values))
-    created, updated = _split(tx, entity, options, good, rows, failures)
+    keys = [values.get(options.key) for _, values in good]
+    known = {} if options.mode == "create" else _known(tx, entity, options.key, keys, author.permit)
+    created, updated = _split(options, good, known, rows, failures)
     made = batches.write([v for _, v in created], lambda f: records.create(tx, entity, f, author), entity)
     moved = batches.write([v for _, v in updated], lambda f: records.update(tx, entity, f, author), entity)
     for numbered, outcome in ((created, made), (updated, moved)):
@@ -76,23 +81,18 @@ Numbered = list[tuple[int, dict[str, Any]]]
 
 
 def _split(
-    tx: sa.Connection,
-    entity: Entity,
-    options: Options,
-    good: Numbered,
-    rows: Sequence[Row],
-    failures: list[Failure],
+    options: Options, good: Numbered, known: Mapping[Any, int], rows: Sequence[Row], failures: list[Failure]
 ) -> tuple[Numbered, Numbered]:
-    """Return what is new and what changes a record that exists (with its `id`)."""
+    """Return what is new and what changes a record that exists (with its `id`, and without what found it)."""
     if options.mode == "create":
         return [(n, {k: v for k, v in values.items() if k != "id"}) for n, values in good], []
-    known = _known(tx, entity, options.key, [values.get(options.key) for _, values in good])
     created: Numbered = []
     updated: Numbered = []
     for number, values in good:
         record_id = known.get(values.get(options.key))
         if record_id is not None:
-            updated.append((number, {**values, "id": record_id}))
+            given = {name: value for name, value in values.items() if name != options.key}
+            updated.append((number, {**given, "id": record_id}))
         elif options.mode == "both" and options.key != "id":
             created.append((number, values))
         else:
@@ -103,10 +103,13 @@ def _split(
     return created, updated
 
 
-def _known(tx: sa.Connection, entity: Entity, key: str, values: Sequence[Any]) -> dict[Any, int]:
+def _known(tx: sa.Connection, entity: Entity, key: str, values: Sequence[Any], permit: Permit | None) -> dict[Any, int]:
     table = storage.table(tx, entity)
     wanted = [v for v in values if v is not None]
     query = sa.select(table.c[key], table.c.id).where(bulk.among(tx, table.c[key], wanted))
+    if permit is not None:
+        permit.require_plain((key,), DOING_MATCH)
+        query = query if permit.rows is None else query.where(permit.rows)
     return {row[0]: row[1] for row in tx.execute(query)} if wanted else {}
 
 
@@ -143,24 +146,30 @@ def _target(entity: Entity, name: str) -> EntityField:
     return entity.by_name.get(name) or EntityField(name, Kind.TEXT)
 
 
-def _pointers(tx: sa.Connection, entity: Entity, options: Options, rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+def _pointers(
+    tx: sa.Connection, entity: Entity, options: Options, rows: Sequence[Row], permit: Permit | None
+) -> dict[str, dict[str, int]]:
     """Return, for each reference, text -> number of the one record that is called so."""
     found: dict[str, dict[str, int]] = {}
     for column, name in options.mapping.items():
         target = entity.by_name.get(name)
         if target is not None and target.kind is Kind.REFERENCE:
             texts = {row.get(column, "") for _, row, _ in rows}
-            found[name] = _called(tx, target.entity, sorted(t for t in texts if t and not t.isdigit()))
+            found[name] = _called(tx, target.entity, sorted(t for t in texts if t and not t.isdigit()), permit)
     return found
 
 
-def _called(tx: sa.Connection, name: str, texts: Sequence[str]) -> dict[str, int]:
+def _called(tx: sa.Connection, name: str, texts: Sequence[str], permit: Permit | None) -> dict[str, int]:
     other = storage.current(tx, name)
+    theirs = None if permit is None else permit.of(tx, other)
     if not texts or other.title_field == "id" or other.by_name[other.title_field].type.value != "text":
+        return {}
+    if theirs is not None and not (theirs.may(READ) and theirs.plain(other.title_field)):
         return {}
     table = storage.table(tx, other)
     column = table.c[other.title_field]
+    query = sa.select(column, table.c.id).where(bulk.among(tx, column, texts))
     by_text: dict[str, list[int]] = {}
-    for text, record_id in tx.execute(sa.select(column, table.c.id).where(bulk.among(tx, column, texts))):
+    for text, record_id in tx.execute(query if theirs is None or theirs.rows is None else query.where(theirs.rows)):
         by_text.setdefault(text, []).append(record_id)
     return {text: ids[0] for text, ids in by_text.items() if len(ids) == 1}

@@ -19,19 +19,23 @@ import sqlalchemy as sa
 
 from rules.documents.validation import OnFailure
 from rules.text import Message, msg
+from webapp.access.roles import CREATE, IMPORT, UPDATE
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.entities import import_rows, search, sheets, storage
 from webapp.entities.history import Author
 from webapp.entities.import_rows import Failure, Options, Row
-from webapp.entities.model import Entity, Kind
+from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_import, entity_import_error
+from webapp.entities.permitted import Permit, author_of, permit_of
 from webapp.extensions import Actor, House, to_json
+from webapp.policies.who import SYSTEM_WHO, Who
 
 CHUNK = 2000
 WARNED = 1000
 """So many imported rows are listed with a warning; all are counted."""
-MODES = ("create", "update", "both")
+_DEEDS: Mapping[str, tuple[str, ...]] = {"create": (CREATE,), "update": (UPDATE,), "both": (CREATE, UPDATE)}
+MODES = tuple(_DEEDS)
 
 
 class ImportRefused(ValueError):
@@ -66,9 +70,14 @@ class Job:
         return 100 if not self.total else self.position * 100 // self.total
 
 
-def targets(entity: Entity) -> list[str]:
-    """Return the columns that a file can fill; `id` only tells which record is meant."""
-    return ["id", *(c.name for f in entity.fields if f.kind is not Kind.FILE for c in f.fields if not c.generated)]
+def targets(entity: Entity, permit: Permit | None = None) -> list[str]:
+    """Return the columns that a file can fill; those that are unique, and `id`, can also tell which record is meant."""
+    fields = [f for f in entity.fields if f.kind is not Kind.FILE and _usable(f, permit)]
+    return ["id", *(c.name for f in fields for c in f.fields if not c.generated)]
+
+
+def _usable(field: EntityField, permit: Permit | None) -> bool:
+    return permit is None or field in permit.writable or (field.unique and permit.plain(field.name))
 
 
 def begin(house: House, entity: Entity, stream: IO[bytes], file_name: str, actor: Actor) -> int:
@@ -99,12 +108,11 @@ def find(tx: sa.Connection, name: str, job_id: int, *, lock: bool = False) -> Jo
     return _job(row) if row else None
 
 
-def latest(tx: sa.Connection, name: str, limit: int = 10) -> list[Job]:
-    """Return the last imports of an entity."""
-    query = (
-        sa.select(entity_import).where(entity_import.c.entity == name).order_by(entity_import.c.id.desc()).limit(limit)
-    )
-    return [_job(row) for row in tx.execute(query).mappings()]
+def latest(tx: sa.Connection, name: str, limit: int = 10, owner: str | None = None) -> list[Job]:
+    """Return the last imports of an entity, with `owner` only those of that person."""
+    query = sa.select(entity_import).where(entity_import.c.entity == name)
+    query = query if owner is None else query.where(entity_import.c.actor == owner)
+    return [_job(row) for row in tx.execute(query.order_by(entity_import.c.id.desc()).limit(limit)).mappings()]
 
 
 def errors(tx: sa.Connection, job_id: int, limit: int | None = None) -> list[sa.Row[Any]]:
@@ -119,11 +127,13 @@ def sample(house: House, job: Job, count: int = 3) -> list[dict[str, str]]:
     return [row for _, row, _ in _read(house, job, 0, count)]
 
 
-def choose(house: House, entity: Entity, job: Job, options: Options) -> None:
-    """Set an import going; raises `ImportRefused`."""
+def choose(house: House, entity: Entity, job: Job, options: Options, who: Who = SYSTEM_WHO) -> None:
+    """Set an import going; raises `ImportRefused`, and `NotPermitted` for what `who` may not do."""
     _check(entity, options)
     values = {"options": _stored(job, options, 0), "state": "running", "position": 0, "counts": {}}
     with house.db.begin() as tx:
+        if not who.system:
+            _permitted(permit_of(tx, who, entity), options)
         tx.execute(sa.delete(entity_import_error).where(entity_import_error.c.import_id == job.id))
         open_ = sa.and_(entity_import.c.id == job.id, entity_import.c.state == "uploaded")
         tx.execute(sa.update(entity_import).where(open_).values(values))
@@ -145,7 +155,7 @@ def cancel(house: House, job: Job) -> None:
     _path(house, job.kept).unlink(missing_ok=True)
 
 
-def step(house: House, job: Job, actor: Actor) -> Job:
+def step(house: House, job: Job, actor: Actor, who: Who = SYSTEM_WHO) -> Job:
     """Do the next chunk and return the import as it is then; of two that come together one waits for the other."""
     with house.db.begin() as tx:
         current = find(tx, job.entity, job.id, lock=True)
@@ -153,7 +163,9 @@ def step(house: House, job: Job, actor: Actor) -> Job:
             return current or job
         entity = storage.current(tx, job.entity, lock=True)
         rows = list(_read(house, current, current.offset, CHUNK))
-        author = Author(actor, house.clock())
+        author = author_of(tx, entity, Author(actor, house.clock()), who)
+        if author.permit is not None:
+            _permitted(author.permit, current.options)
         counts, failures = _chunk(tx, entity, current, rows, author, ZoneInfo(house.settings.timezone))
         _note_failures(tx, current, failures)
         after = _advanced(current, len(rows), rows[-1][2] if rows else current.offset, counts)
@@ -198,6 +210,15 @@ def _check(entity: Entity, options: Options) -> None:
         raise ImportRefused(msg("A chosen field no longer exists. Load the page again."))
     if options.mode != "create" and (not options.key or options.key not in fields):
         raise ImportRefused(msg("Choose the field by which existing records are found, and a column for it."))
+
+
+def _permitted(permit: Permit, options: Options) -> None:
+    """Raise `NotPermitted` for what the import would do without permission, before it does half of it."""
+    permit.require(IMPORT)
+    for action in _DEEDS[options.mode]:
+        permit.require(action)
+    found_by = options.key if options.mode == "update" else "id"
+    permit.require_write(name for name in options.mapping.values() if name not in ("", found_by))
 
 
 def _guess(entity: Entity, columns: Sequence[str]) -> dict[str, str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rules.schema import FieldType
+from webapp.access.roles import READ
 from webapp.entities import services
-from webapp.entities.model import SYSTEM_NAMES, Entity, EntityField, Kind
+from webapp.entities.model import SYSTEM_NAMES, EntityField, Kind
+from webapp.entities.permitted import Permit, permit_of
 from webapp.extensions import House
+from webapp.policies.who import current_who
 
 _TYPES: dict[Kind, dict[str, Any]] = {
     Kind.INTEGER: {"type": "integer"},
@@ -21,37 +24,44 @@ _TYPES: dict[Kind, dict[str, Any]] = {
     Kind.URL: {"type": "string", "format": "uri"},
     Kind.JSON: {},
 }
+_MASKED = {"type": ["string", "null"], "readOnly": True, "description": "Only a part is shown."}
 _SYSTEM = {FieldType.INTEGER: {"type": "integer"}, FieldType.DATETIME: {"type": "string", "format": "date-time"}}
 
 
 def paths(house: House) -> dict[str, Any]:
     """Return the operations on the records of all entities."""
+    who = current_who()
     with house.db.read() as tx:
-        return {path: item for entity in services.list_entities(tx) for path, item in _entity(entity).items()}
+        permits = [permit_of(tx, who, entity) for entity in services.list_entities(tx)]
+    return {path: item for permit in permits if permit.may(READ) for path, item in _entity(permit).items()}
 
 
-def record_schema(entity: Entity) -> dict[str, Any]:
-    """Return the JSON schema of a record as the API answers it."""
-    return {"type": "object", "properties": {**_fields(entity, written=False), **_system(entity)}}
+def record_schema(permit: Permit) -> dict[str, Any]:
+    """Return the JSON schema of a record as the API answers the one who asks."""
+    properties = {**_fields(permit, written=False), **_system(permit)}
+    return {"type": "object", "properties": properties}
 
 
-def write_schema(entity: Entity, *, creating: bool) -> dict[str, Any]:
-    """Return the JSON schema of a record as the API takes it."""
-    needed = [f.name for f in entity.fields if f.required and not f.computed and f.default is None]
+def write_schema(permit: Permit, *, creating: bool) -> dict[str, Any]:
+    """Return the JSON schema of a record as the API takes it from the one who asks."""
+    needed = [f.name for f in permit.writable if f.required and f.default is None]
     schema: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": _fields(entity, written=True),
+        "properties": _fields(permit, written=True),
     }
     return {**schema, "required": needed} if creating and needed else schema
 
 
-def _fields(entity: Entity, *, written: bool) -> dict[str, Any]:
+def _fields(permit: Permit, *, written: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for field in entity.fields:
-        if written and field.computed:
+    for field in permit.writable if written else permit.fields:
+        if not permit.plain(field.name):
+            found[field.name] = _MASKED
             continue
         found[field.name] = _field(field, written=written)
+        if not written and field not in permit.writable:
+            found[field.name] = {**found[field.name], "readOnly": True}
         if field.kind is Kind.MONEY and not (written and field.currency):
             found[field.currency_name] = {"type": ["string", "null"], "pattern": "^[A-Z]{3}$"}
     return found
@@ -75,14 +85,16 @@ def _field(field: EntityField, *, written: bool) -> dict[str, Any]:
     return {**schema, "readOnly": True} if field.computed else schema
 
 
-def _system(entity: Entity) -> dict[str, Any]:
-    kinds = {name: entity.schema[name].type for name in SYSTEM_NAMES}
-    return {name: {**_SYSTEM.get(kind, {"type": "string"}), "readOnly": True} for name, kind in kinds.items()}
+def _system(permit: Permit) -> dict[str, Any]:
+    kinds = {name: permit.entity.schema[name].type for name in SYSTEM_NAMES if name in permit.columns}
+    plain = {name: {**_SYSTEM.get(kind, {"type": "string"}), "readOnly": True} for name, kind in kinds.items()}
+    return {name: schema if permit.plain(name) else _MASKED for name, schema in plain.items()}
 
 
-def _entity(entity: Entity) -> dict[str, Any]:
+def _entity(permit: Permit) -> dict[str, Any]:
+    entity = permit.entity
     base = f"/api/v1/entities/{entity.name}/records"
-    record = record_schema(entity)
+    record = record_schema(permit)
     page = {
         "type": "object",
         "properties": {"items": {"type": "array", "items": record}, "next": {"type": ["string", "null"]}},
@@ -94,7 +106,7 @@ def _entity(entity: Entity) -> dict[str, Any]:
             "post": _operation(
                 f"Create a record: {name}",
                 "create",
-                body=write_schema(entity, creating=True),
+                body=write_schema(permit, creating=True),
                 answer=record,
                 status="201",
             ),
@@ -103,7 +115,7 @@ def _entity(entity: Entity) -> dict[str, Any]:
             "get": _one(_operation(f"Read a record: {name}", "read", answer=record)),
             "patch": _one(
                 _operation(
-                    f"Change a record: {name}", "update", body=write_schema(entity, creating=False), answer=record
+                    f"Change a record: {name}", "update", body=write_schema(permit, creating=False), answer=record
                 )
             ),
             "delete": _one(_operation(f"Delete a record: {name}", "delete", status="204")),

@@ -13,8 +13,12 @@ from flask_babel import format_date, get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from webapp.access.roles import READ
 from webapp.entities import listing, storage
 from webapp.entities.model import KIND_LABELS, SYSTEM_LABELS, Entity, EntityField, Kind
+from webapp.entities.permitted import Permit, permit_of
+from webapp.entities.values import Masked
+from webapp.policies.who import Who, current_who
 from webapp.web.views import RoomView
 
 ICONS: dict[Kind, str] = {
@@ -52,6 +56,12 @@ class EntityRoom(RoomView):
         except storage.NoEntity:
             abort(404)
 
+    def permit(self, tx: sa.Connection, entity: Entity, action: str = READ) -> Permit:
+        """Return what the reader may see of the entity's records; refuses where `action` is not permitted at all."""
+        permit = permit_of(tx, current_who(), entity)
+        permit.require(action)
+        return permit.to(action)
+
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
         """Render a template with the words for fields and values."""
         words = {"label": label, "entity_label": entity_label, "kind_label": kind_label, "icons": ICONS, "Kind": Kind}
@@ -88,8 +98,8 @@ def kind_label(kind: Kind) -> str:
 
 def shown(field: EntityField | None, value: Any) -> str:
     """Return a number, date or choice as the reader writes it."""
-    if value is None:
-        return ""
+    if value is None or isinstance(value, Masked):
+        return str(value or "")
     if field and field.kind is Kind.CHOICE:
         return field.choice_label(value, language())
     if isinstance(value, Decimal):
@@ -100,13 +110,14 @@ def shown(field: EntityField | None, value: Any) -> str:
 
 
 def reference_titles(
-    tx: sa.Connection, entity: Entity, records: Iterable[Mapping[str, Any]]
+    tx: sa.Connection, entity: Entity, records: Iterable[Mapping[str, Any]], who: Who
 ) -> dict[str, dict[int, str]]:
-    """Return, for each reference field, what the records that it points to are called."""
+    """Return, for each reference field, what the records that it points to are called, if the reader may see them."""
     held = list(records)
     found = {}
     for field in entity.fields:
         if field.kind is Kind.REFERENCE:
-            wanted = {r[field.name] for r in held if r.get(field.name) is not None}
-            found[field.name] = listing.titles(tx, field.entity, wanted)
+            pointed = {r.get(field.name) for r in held}
+            wanted = {number for number in pointed if isinstance(number, int)}
+            found[field.name] = listing.titles(tx, field.entity, wanted, who)
     return found

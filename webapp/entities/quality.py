@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.schema import Field, FieldType
+from rules.text import msg
 from rules.validations.forms import FORMS, by_name
 from rules.validations.quality import MAPPED, OTHER, REQUIRED, Form, Measure, Quality, ValidationQuality
+from webapp.access.roles import READ
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_quality
+from webapp.entities.permitted import Permit
 from webapp.entities.surveying import Survey, pages
 from webapp.entities.validating import compiled, names
 from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
 
 LISTED = 100
 """So many records that fail a validation are kept by their numbers."""
@@ -83,10 +87,41 @@ def history(tx: sa.Connection, name: str, limit: int = 30) -> list[tuple[datetim
     return [(row.at, row.score, row.records) for row in reversed(tx.execute(query.limit(limit)).all())]
 
 
-def to_json(tx: sa.Connection, name: str) -> dict[str, Any]:
-    """Return the last measurement and the trend in their published form."""
-    last = latest(tx, name)
-    points = [{"at": at.isoformat(), "score": score, "records": count} for at, score, count in history(tx, name)]
+def require_all(permit: Permit) -> None:
+    """Raise `NotPermitted` for who may not see all records: numbers over all of them would tell of the others."""
+    permit.require(READ)
+    if permit.rows is not None:
+        text = msg(
+            "Data quality is measured over all records of '{entity}', and your roles show you only some of them.",
+            entity=permit.entity.name,
+        )
+        raise NotPermitted(text)
+
+
+def shown(tx: sa.Connection, permit: Permit) -> tuple[Measured | None, list[tuple[datetime, float | None, int]]]:
+    """Return the last measurement and the trend without what is said of fields that are not shown in full.
+
+    The score is that of what is left; there is no trend then, as the scores of the past count the other fields too.
+    """
+    require_all(permit)
+    last, points = latest(tx, permit.entity.name), history(tx, permit.entity.name)
+    if permit.whole or last is None:
+        return last, points
+    open_ = {item.validation.name for item in compiled(tx, permit.entity) if all(map(permit.plain, names(item)))}
+    fields = tuple(
+        part for part in last.quality.fields if part.name in permit.entity.schema and permit.plain(part.name)
+    )
+    validations = tuple(part for part in last.quality.validations if part.name in open_)
+    left = Quality(last.quality.records, fields, validations)
+    failing = {name: ids for name, ids in last.failing.items() if name in open_}
+    return replace(last, quality=left, score=left.score, failing=failing), []
+
+
+def to_json(tx: sa.Connection, permit: Permit) -> dict[str, Any]:
+    """Return the last measurement and the trend in their published form, as far as they may be seen."""
+    name = permit.entity.name
+    last, trend = shown(tx, permit)
+    points = [{"at": at.isoformat(), "score": score, "records": count} for at, score, count in trend]
     if last is None:
         return {"entity": name, "score": None, "history": points}
     head = {"entity": name, "version": last.version, "at": last.at.isoformat(), "seconds": last.seconds}

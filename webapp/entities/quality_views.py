@@ -29,8 +29,7 @@ class QualityView(EntityRoom):
         """Show the last measurement and the trend."""
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            last = quality.latest(tx, name)
-            history = quality.history(tx, name)
+            last, history = quality.shown(tx, self.permit(tx, entity))
         return self.page(
             "entities/quality.html",
             entity=entity,
@@ -49,6 +48,7 @@ class QualityView(EntityRoom):
         """Measure all records now."""
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
+            quality.require_all(self.permit(tx, entity))
         quality.measure(self.house, entity, self.actor)
         flash(_("All records are measured."), "success")
         return redirect(f"/entities/{name}/quality")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -15,11 +15,13 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from rules.text import Message
+from webapp.access.roles import DELETE, UPDATE
 from webapp.entities import filters, forms, listing, saved, services
 from webapp.entities.filters import BadFilter, Filter
 from webapp.entities.listing import Query
 from webapp.entities.model import CHOICE_KINDS, Entity, EntityField, Kind
 from webapp.entities.pages import EntityRoom, label, language, reference_titles
+from webapp.entities.permitted import Permit
 from webapp.entities.records import Outcome
 from webapp.web.language import number, translated
 from webapp.web.views import expose, has_access, permission_name
@@ -50,16 +52,17 @@ class Asked:
         return {"parts": [list(part) for part in self.parts()]}
 
 
-def default_columns(entity: Entity) -> tuple[str, ...]:
+def default_columns(entity: Entity, permit: Permit) -> tuple[str, ...]:
     """Return the columns of a list that nobody has chosen columns for."""
-    short = [f.name for f in entity.fields if f.kind in _SHORT]
+    short = [f.name for f in permit.fields if f.kind in _SHORT]
     title = [entity.title_field] if entity.title_field in short else []
     own = [*title, *(n for n in short if n not in title)]
-    return (*own[:5], "updated_at")
+    return tuple(n for n in (*own[:5], "updated_at") if n in permit.columns) or ("id",)
 
 
-def asked(entity: Entity, args: MultiDict[str, str], zone: Any) -> Asked:
+def asked(permit: Permit, args: MultiDict[str, str], zone: Any) -> Asked:
     """Return what an address asks for; what cannot be read is left out and told."""
+    entity = permit.entity
     found: list[Filter] = []
     error = None
     for text in args.getlist("f"):
@@ -70,8 +73,8 @@ def asked(entity: Entity, args: MultiDict[str, str], zone: Any) -> Asked:
         except BadFilter as problem:
             error = problem.message
     found += _built(args)
-    columns = tuple(n for n in args.getlist("c") if n in entity.schema)
-    query = Query(tuple(found), args.get("q", "").strip(), listing.sort_of(entity, args.get("sort")), zone)
+    columns = tuple(n for n in args.getlist("c") if n in permit.columns)
+    query = Query(tuple(found), args.get("q", "").strip(), listing.sort_of(entity, args.get("sort")), zone, permit)
     return Asked(query, columns, error)
 
 
@@ -102,17 +105,20 @@ class RecordListView(EntityRoom):
             return self._tidy(name)
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            wanted = asked(entity, request.args, self.zone)
+            permit = self.permit(tx, entity)
+            wanted = asked(permit, request.args, self.zone)
             error = wanted.error
             try:
                 page = listing.page(tx, entity, wanted.query, PAGE, **_place())
-                count = None if wanted.query.narrow else listing.count(tx, entity, wanted.query)
+                count = None if wanted.query.narrow or wanted.query.limited else listing.count(tx, entity, wanted.query)
             except BadFilter as problem:
                 error, page, count = problem.message, listing.Page([], None, None), listing.Count(0)
-            titles = reference_titles(tx, entity, page.records)
-            views = saved.views(tx, name, self.actor.name)
+            titles = reference_titles(tx, entity, page.records, permit.rights.who)
+            permit.looked(page.records, wanted.columns or default_columns(entity, permit))
+            views = [v for v in saved.views(tx, name, self.actor.name) if _usable(permit, v["query"])]
         context: dict[str, Any] = {
             "entity": entity,
+            "permit": permit,
             "wanted": wanted,
             "found": page,
             "titles": titles,
@@ -124,7 +130,7 @@ class RecordListView(EntityRoom):
             count=_count_text(count) if count else None,
             **context,
             **_links(name, wanted, page),
-            **_words(entity, wanted),
+            **_words(permit, wanted),
         )
 
     @expose("/<name>/count")
@@ -135,7 +141,7 @@ class RecordListView(EntityRoom):
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
             try:
-                count = listing.count(tx, entity, asked(entity, request.args, self.zone).query)
+                count = listing.count(tx, entity, asked(self.permit(tx, entity), request.args, self.zone).query)
             except BadFilter:
                 count = listing.Count(0)
         return Response(_count_text(count), mimetype="text/plain")
@@ -143,8 +149,8 @@ class RecordListView(EntityRoom):
     def _tidy(self, name: str) -> Any:
         """Lead from the filter form's address to the short one that can be kept and sent to others."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-        return redirect(f"/records/{name}/?{urlencode(asked(entity, request.args, self.zone).parts())}")
+            permit = self.permit(tx, self.entity(tx, name))
+        return redirect(f"/records/{name}/?{urlencode(asked(permit, request.args, self.zone).parts())}")
 
     @expose("/<name>/views", methods=["POST"])
     @has_access
@@ -153,8 +159,8 @@ class RecordListView(EntityRoom):
         """Keep the filters, sort and columns at hand under a name."""
         title = request.form.get("title", "").strip()[:100]
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-        wanted = asked(entity, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
+            permit = self.permit(tx, self.entity(tx, name))
+        wanted = asked(permit, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
         if not title:
             flash(_("Give the view a name."), "danger")
         else:
@@ -177,16 +183,9 @@ class RecordListView(EntityRoom):
     def bulk(self, name: str) -> Response:
         """Ask which field of the chosen records shall have which value."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-            ids = self._chosen(tx, entity)
-        return self.page(
-            "entities/bulk.html",
-            entity=entity,
-            ids=ids,
-            cap=BULK_CAP,
-            address=request.form.get("address", ""),
-            **_bulk_form(entity),
-        )
+            permit = self.permit(tx, self.entity(tx, name), UPDATE)
+            ids = self._chosen(tx, permit)
+        return self._bulk(permit, ids, 200, _bulk_form(permit))
 
     @expose("/<name>/bulk/update", methods=["POST"])
     @has_access
@@ -194,24 +193,16 @@ class RecordListView(EntityRoom):
     def bulk_update(self, name: str) -> Any:
         """Set one field in the chosen records."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-            ids = self._chosen(tx, entity)
-        field = next((f for f in forms.editable(entity) if f.name == request.form.get("field")), None)
+            permit = self.permit(tx, self.entity(tx, name), UPDATE)
+            ids = self._chosen(tx, permit)
+        field = next((f for f in permit.writable if f.name == request.form.get("field")), None)
         if field is None:
             return redirect(f"/records/{name}/")
         form = forms.read([field], request.form, MultiDict(), self.zone)
         if form.errors:
-            context = {**_bulk_form(entity), "chosen": field.name, "errors": form.errors, "texts": form.texts}
-            return self.page(
-                "entities/bulk.html",
-                422,
-                entity=entity,
-                ids=ids,
-                cap=BULK_CAP,
-                address=request.form.get("address", ""),
-                **context,
-            )
-        outcome = services.update_records(self.house, name, ids, form.values, self.actor)
+            wrong = {"chosen": field.name, "errors": form.errors, "texts": form.texts}
+            return self._bulk(permit, ids, 422, {**_bulk_form(permit), **wrong})
+        outcome = services.update_records(self.house, name, ids, form.values, self.actor, permit.rights.who)
         self._tell(outcome, ngettext("%(num)s record is changed.", "%(num)s records are changed.", outcome.changed))
         return redirect(f"/records/{name}/?{request.form.get('address', '')}")
 
@@ -221,17 +212,22 @@ class RecordListView(EntityRoom):
     def bulk_delete(self, name: str) -> Any:
         """Delete the chosen records."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-            ids = self._chosen(tx, entity)
-        outcome = services.delete_records(self.house, name, ids, self.actor)
+            permit = self.permit(tx, self.entity(tx, name), DELETE)
+            ids = self._chosen(tx, permit)
+        outcome = services.delete_records(self.house, name, ids, self.actor, permit.rights.who)
         self._tell(outcome, ngettext("%(num)s record is deleted.", "%(num)s records are deleted.", outcome.changed))
         return redirect(f"/records/{name}/?{request.form.get('address', '')}")
 
-    def _chosen(self, tx: sa.Connection, entity: Entity) -> Sequence[int]:
-        """Return the ids that are ticked, or all that the list's filter finds."""
+    def _bulk(self, permit: Permit, ids: Sequence[int], status: int, form: dict[str, Any]) -> Response:
+        address = request.form.get("address", "")
+        context = {"entity": permit.entity, "permit": permit, "ids": ids, "cap": BULK_CAP, "address": address}
+        return self.page("entities/bulk.html", status, **context, **form)
+
+    def _chosen(self, tx: sa.Connection, permit: Permit) -> Sequence[int]:
+        """Return the ids that are ticked, or all that the list's filter finds and the deed is permitted for."""
         if request.form.get("all") == "yes":
-            wanted = asked(entity, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
-            return listing.ids(tx, entity, wanted.query, BULK_CAP)
+            wanted = asked(permit, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
+            return listing.ids(tx, permit.entity, wanted.query, BULK_CAP)
         return [int(text) for text in request.form.getlist("id") if text.isdigit()][:BULK_CAP]
 
     def _tell(self, outcome: Outcome, sentence: str) -> None:
@@ -282,8 +278,17 @@ def _sort_link(name: str, wanted: Asked, column: str) -> str:
     return f"/records/{name}/?{urlencode([*parts, ('sort', sort)])}"
 
 
-def _words(entity: Entity, wanted: Asked) -> dict[str, Any]:
-    known = filters.filterable(entity)
+def _usable(permit: Permit, query: Mapping[str, Any]) -> bool:
+    """Tell whether a saved view neither filters nor sorts by what the reader may not see."""
+    parts = [(str(part[0]), str(part[1])) for part in query.get("parts", ())]
+    named = [text.partition(":")[0] if key == "f" else text.lstrip("-") for key, text in parts if key in ("f", "sort")]
+    return all(map(permit.plain, named))
+
+
+def _words(permit: Permit, wanted: Asked) -> dict[str, Any]:
+    entity = permit.entity
+    known = {name: field for name, field in filters.filterable(entity).items() if permit.plain(name)}
+    columns = wanted.columns or default_columns(entity, permit)
     fields = {
         n: {
             "operators": [o.value for o in filters.operators(f)],
@@ -296,18 +301,20 @@ def _words(entity: Entity, wanted: Asked) -> dict[str, Any]:
         "filter_fields": known,
         "filter_spec": fields,
         "operator_labels": {o.value: label for o, label in filters.LABELS.items()},
-        "columns": wanted.columns or default_columns(entity),
-        "heads": [_head(entity, name) for name in wanted.columns or default_columns(entity)],
+        "columns": columns,
+        "searchable": any(map(permit.plain, entity.searchable)),
+        "heads": [_head(entity, name, sortable=permit.plain(name)) for name in columns],
     }
 
 
-def _head(entity: Entity, name: str) -> dict[str, Any]:
+def _head(entity: Entity, name: str, *, sortable: bool) -> dict[str, Any]:
     """Return what is the same for all cells of a column, so that it is worked out once."""
     field = entity.by_name.get(name)
     kind = field.kind if field else None
     number = name == "id" or kind in (Kind.INTEGER, Kind.DECIMAL, Kind.MONEY)
     css = "num" if number else "clip" if kind in _LONG else ""
-    return {"name": name, "label": label(entity, name), "css": css, "plain": kind is Kind.TEXT}
+    return {"name": name, "label": label(entity, name), "css": css, "plain": kind is Kind.TEXT and sortable,
+            "sortable": sortable and name in entity.sortable}  # fmt: skip
 
 
 def _input(field: EntityField) -> str:
@@ -323,8 +330,8 @@ def _input(field: EntityField) -> str:
     return kinds.get(field.kind, "text")
 
 
-def _bulk_form(entity: Entity) -> dict[str, Any]:
-    fields = [f for f in forms.editable(entity) if not f.unique and f.kind is not Kind.FILE]
+def _bulk_form(permit: Permit) -> dict[str, Any]:
+    fields = [f for f in permit.writable if not f.unique and f.kind is not Kind.FILE]
     return {
         "fields": fields,
         "chosen": request.form.get("field") or (fields[0].name if fields else ""),

@@ -10,12 +10,17 @@ from flask import abort, flash, jsonify, redirect, request, send_file
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from rules.text import msg
+from webapp.access.roles import CREATE, DELETE, READ, UPDATE
 from webapp.entities import files, forms, history, listing, records, services
 from webapp.entities.filters import Filter, Operator
 from webapp.entities.forms import Form
 from webapp.entities.listing import Query
-from webapp.entities.model import Entity, Kind
+from webapp.entities.model import Kind
 from webapp.entities.pages import EntityRoom, reference_titles
+from webapp.entities.permitted import Permit
+from webapp.policies.errors import NotPermitted
+from webapp.policies.who import current_who
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -33,12 +38,17 @@ class RecordView(EntityRoom):
         """Show a record and what happened to it."""
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            entries = history.of_record(tx, name, record_id)
-            record = self._record(tx, entity, record_id, gone=bool(entries))
-            titles = reference_titles(tx, entity, [record] if record else [])
+            permit = self.permit(tx, entity)
+            told = history.of_record(tx, name, record_id)
+            gone = bool(told) and told[0]["after"] is None
+            entries = history.shown(permit, told)
+            record = self._record(tx, permit, record_id, gone=gone and bool(entries))
+            titles = reference_titles(tx, entity, [record] if record else [], permit.rights.who)
+            deeds = {deed: self._allowed(tx, permit, record_id, deed) for deed in (UPDATE, DELETE)}
         if record is None:
             return self.page("entities/gone.html", 410, entity=entity, record_id=record_id, entries=entries)
-        return self.page("entities/record.html", entity=entity, record=record, entries=entries, titles=titles)
+        shown: dict[str, Any] = {"record": record, "entries": entries, "titles": titles, "allowed": deeds}
+        return self.page("entities/record.html", entity=entity, permit=permit, **shown)
 
     @expose("/<name>/add", methods=["GET", "POST"])
     @has_access
@@ -46,15 +56,15 @@ class RecordView(EntityRoom):
     def add(self, name: str) -> Any:
         """Add a record."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-        fields = forms.editable(entity)
+            permit = self.permit(tx, self.entity(tx, name), CREATE)
         if request.method == "GET":
-            start = {f.name: records.default_value(f, self.house.clock()) for f in fields}
-            return self._form(entity, Form(texts=forms.texts_of(fields, start, self.zone)), None)
-        form = self._sent(entity)
+            start = {f.name: records.default_value(f, self.house.clock()) for f in permit.writable}
+            return self._form(permit, Form(texts=forms.texts_of(permit.writable, start, self.zone)), None)
+        form = self._sent(permit)
         if not form.errors:
             try:
-                written = services.add_record(self.house, name, form.values, self.actor, _accepted())
+                who = permit.rights.who
+                written = services.add_record(self.house, name, form.values, self.actor, _accepted(), who)
             except services.RecordRefused as refused:
                 form.errors |= refused.errors
             except services.RecordDoubtful as doubtful:
@@ -63,7 +73,7 @@ class RecordView(EntityRoom):
                 flash(_("The record is added."), "success")
                 more = request.form.get("then") == "more"
                 return redirect(f"/records/{name}/add" if more else f"/records/{name}/{written.id}")
-        return self._form(entity, form, None, 422)
+        return self._form(permit, form, None, 422)
 
     @expose("/<name>/<int:record_id>/edit", methods=["GET", "POST"])
     @has_access
@@ -71,12 +81,14 @@ class RecordView(EntityRoom):
     def edit(self, name: str, record_id: int) -> Any:
         """Change a record."""
         with self.house.db.read() as tx:
-            entity = self.entity(tx, name)
-            record = self._record(tx, entity, record_id)
-        before = forms.texts_of(forms.editable(entity), record or {}, self.zone)
+            permit = self.permit(tx, self.entity(tx, name), UPDATE)
+            record = self._record(tx, permit.to(READ), record_id)
+            if not self._allowed(tx, permit, record_id, UPDATE):
+                raise NotPermitted(msg("Your roles do not permit to change record {id}.", id=record_id))
+        before = forms.texts_of(permit.writable, record or {}, self.zone)
         if request.method == "GET":
-            return self._form(entity, Form(texts=before), record)
-        form = self._sent(entity)
+            return self._form(permit, Form(texts=before), record)
+        form = self._sent(permit)
         same = forms.unchanged(form, before)
         form.errors = {n: e for n, e in form.errors.items() if n not in same}
         if not form.errors:
@@ -84,7 +96,7 @@ class RecordView(EntityRoom):
             version = request.form.get("version", type=int)
             try:
                 edit = services.Edit(name, record_id, values, version)
-                services.change_record(self.house, edit, self.actor, _accepted())
+                services.change_record(self.house, edit, self.actor, _accepted(), permit.rights.who)
             except services.RecordRefused as refused:
                 form.errors |= refused.errors
             except services.RecordDoubtful as doubtful:
@@ -92,7 +104,7 @@ class RecordView(EntityRoom):
             else:
                 flash(_("The record is saved."), "success")
                 return redirect(f"/records/{name}/{record_id}")
-        return self._form(entity, form, record, 422)
+        return self._form(permit, form, record, 422)
 
     @expose("/<name>/<int:record_id>/delete", methods=["POST"])
     @has_access
@@ -100,7 +112,7 @@ class RecordView(EntityRoom):
     def delete(self, name: str, record_id: int) -> Any:
         """Delete a record."""
         try:
-            services.delete_record(self.house, name, record_id, self.actor)
+            services.delete_record(self.house, name, record_id, self.actor, who=current_who())
         except services.RecordRefused as refused:
             flash(" ".join(translated(message) for message in refused.errors.values()), "danger")
             return redirect(f"/records/{name}/{record_id}")
@@ -116,9 +128,10 @@ class RecordView(EntityRoom):
         """Download the file that a record holds."""
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            record = self._record(tx, entity, record_id) or {}
+            permit = self.permit(tx, entity)
+            record = self._record(tx, permit, record_id) or {}
         known = entity.by_name.get(field)
-        if known is None or known.kind is not Kind.FILE or not record.get(field):
+        if known is None or known.kind is not Kind.FILE or not permit.plain(field) or not record.get(field):
             abort(404)
         digest, file_name = files.split(record[field])
         path = files.path_of(self.house, digest)
@@ -134,35 +147,42 @@ class RecordView(EntityRoom):
         text = request.args.get("q", "").strip()
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            found = listing.page(tx, entity, _choosing(entity, text), 20).records
+            found = listing.page(tx, entity, _choosing(self.permit(tx, entity), text), 20).records
         return jsonify([{"value": str(r["id"]), "text": listing.title(entity, r)} for r in found])
 
     def _record(
-        self, tx: sa.Connection, entity: Entity, record_id: int, *, gone: bool = False
+        self, tx: sa.Connection, permit: Permit, record_id: int, *, gone: bool = False
     ) -> dict[str, Any] | None:
         try:
-            return services.get_record(tx, entity, record_id)
+            return services.get_record(tx, permit.entity, record_id, permit)
         except services.NoRecord:
             if gone:
                 return None
             abort(404)
 
-    def _sent(self, entity: Entity) -> Form:
-        form = forms.read(forms.editable(entity), request.form, request.files, self.zone)
+    def _allowed(self, tx: sa.Connection, permit: Permit, record_id: int, deed: str) -> bool:
+        """Tell whether something may be done with a record that is seen."""
+        if not permit.may(deed):
+            return False
+        query = Query((Filter("id", Operator.IS, str(record_id)),), permit=permit.to(deed))
+        return permit.to(deed).rows is None or bool(listing.ids(tx, permit.entity, query, 1))
+
+    def _sent(self, permit: Permit) -> Form:
+        form = forms.read(permit.writable, request.form, request.files, self.zone)
         for field_name, upload in form.files.items():
             form.values[field_name] = files.store(self.house, upload.stream, upload.filename or "file", self.actor)
             form.texts[field_name] = form.values[field_name]
         return form
 
-    def _form(self, entity: Entity, form: Form, record: Mapping[str, Any] | None, status: int = 200) -> Response:
+    def _form(self, permit: Permit, form: Form, record: Mapping[str, Any] | None, status: int = 200) -> Response:
+        entity = permit.entity
         pointers = {f.name: str(form.texts.get(f.name)) for f in entity.fields if f.kind is Kind.REFERENCE}
         wanted = {name: int(text) for name, text in pointers.items() if text.isdigit()}
         with self.house.db.read() as tx:
-            titles = reference_titles(tx, entity, [wanted])
-        template = "entities/form.html"
-        return self.page(
-            template, status, entity=entity, form=form, fields=forms.editable(entity), record=record, titles=titles
-        )
+            titles = reference_titles(tx, entity, [{**(record or {}), **wanted}], permit.rights.who)
+        fields = [f for f in forms.editable(entity) if f in permit.writable or (record and f in permit.fields)]
+        context = {"form": form, "fields": fields, "record": record, "titles": titles}
+        return self.page("entities/form.html", status, entity=entity, permit=permit, **context)
 
 
 def _accepted() -> set[str]:
@@ -170,12 +190,14 @@ def _accepted() -> set[str]:
     return set(request.form.get("accepted", "").split())
 
 
-def _choosing(entity: Entity, text: str) -> Query:
+def _choosing(permit: Permit, text: str) -> Query:
     """Search where the entity can be searched, else look at the beginning of the title, or at the number."""
-    if text.isdigit() and entity.title_field == "id":
-        return Query((Filter("id", Operator.IS, text),))
-    if not text or entity.title_field == "id":
-        return Query()
-    if entity.searchable:
-        return Query(search=text)
-    return Query((Filter(entity.title_field, Operator.STARTS, text),))
+    entity = permit.entity
+    nameless = entity.title_field == "id" or not permit.plain(entity.title_field)
+    if text.isdigit() and nameless:
+        return Query((Filter("id", Operator.IS, text),), permit=permit)
+    if not text or nameless:
+        return Query(permit=permit)
+    if any(map(permit.plain, entity.searchable)):
+        return Query(search=text, permit=permit)
+    return Query((Filter(entity.title_field, Operator.STARTS, text),), permit=permit)

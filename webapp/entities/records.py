@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from rules.text import msg
+from rules.text import N_, msg
+from webapp.access.roles import CREATE, DELETE, UPDATE
 from webapp.entities import (
     bulk,
     expressions,
@@ -51,8 +52,11 @@ class Outcome:
 
 def create(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, author: Author) -> Outcome:
     """Create records; columns that the batch leaves out take their defaults."""
+    if author.permit:
+        author.permit.require(CREATE)
+        author.permit.require_write(frame.columns)
     full = _with_system(entity, _with_defaults(entity, frame, author.at), author)
-    full, refusals = _judge_new(tx, entity, full)
+    full, refusals = _judge_new(tx, entity, full, author)
     return uniqueness.guarded(tx, lambda: _create_good(tx, entity, full, refusals, author))
 
 
@@ -63,6 +67,9 @@ def update(
 
     With `versions` a record is refused that has changed since it had that version.
     """
+    if author.permit:
+        author.permit.require(UPDATE)
+        author.permit.require_write(frame.columns)
     return uniqueness.guarded(tx, lambda: _update(tx, entity, frame, author, versions))
 
 
@@ -70,15 +77,20 @@ def delete(
     tx: sa.Connection, entity: Entity, ids: Sequence[int], author: Author, versions: Sequence[int | None] | None = None
 ) -> Outcome:
     """Delete records; what points to them is emptied or keeps them, as its definition says."""
-    found = by_ids(tx, entity, ids, lock=True)
+    if author.permit:
+        author.permit.require(DELETE)
+    found = _found(tx, entity, ids, author)
     held = dict(zip(found["id"].to_list(), range(found.height), strict=True))
-    refusals = _absent(ids, held, found, versions)
-    refusals += references.release(tx, entity, [i for i in ids if i in held], author, ids, update)
+    refusals = _barred(found, ids, author, DELETE) + _absent(ids, held, found, versions)
+    barred = refused_rows(refusals)
+    leaving = [i for row, i in enumerate(ids) if row not in barred]
+    refusals += references.release(tx, entity, leaving, author, ids, update)
     refused = refused_rows(refusals)
     going = [i for row, i in enumerate(ids) if row not in refused]
     gone = found[[held[i] for i in going]] if going else found.clear()
     _forget(tx, entity, gone, author)
-    return Outcome(tuple(None if row in refused else i for row, i in enumerate(ids)), tuple(refusals), len(going))
+    told = _told(refusals, author)
+    return Outcome(tuple(None if row in refused else i for row, i in enumerate(ids)), told, len(going))
 
 
 def recompute(tx: sa.Connection, entity: Entity, ids: Sequence[int], author: Author) -> int:
@@ -98,9 +110,30 @@ def by_ids(tx: sa.Connection, entity: Entity, ids: Sequence[int], *, lock: bool 
     return frames.from_rows(entity.schema, rows)
 
 
+def _found(tx: sa.Connection, entity: Entity, ids: Sequence[int], author: Author) -> pl.DataFrame:
+    """Return the records of these ids that the author may see, locked."""
+    found = by_ids(tx, entity, ids, lock=True)
+    return found.filter(author.permit.seen(found)) if author.permit else found
+
+
+def _barred(found: pl.DataFrame, ids: Sequence[int | None], author: Author, action: str) -> list[Refusal]:
+    """Refuse records that the author sees but for which an action is not permitted."""
+    if author.permit is None:
+        return []
+    barred = set(found["id"].filter(~author.permit.to(action).seen(found)).to_list())
+    sentence = {UPDATE: N_("Your roles do not permit to change record {id}."),
+                DELETE: N_("Your roles do not permit to delete record {id}.")}[action]  # fmt: skip
+    return [Refusal(row, msg(sentence, id=record)) for row, record in enumerate(ids) if record in barred]
+
+
+def _told(refusals: Sequence[Refusal], author: Author) -> tuple[Refusal, ...]:
+    return author.permit.told(refusals) if author.permit else tuple(refusals)
+
+
 def _create_good(
     tx: sa.Connection, entity: Entity, full: pl.DataFrame, refusals: list[Refusal], author: Author
 ) -> Outcome:
+    refusals = refusals + (author.permit.to(CREATE).beyond(full) if author.permit else [])
     refusals = refusals + uniqueness.violations(tx, entity, full, refused_rows(refusals), entity.data_names)
     unmet, warnings = validating.judge(tx, entity, full, refused_rows(refusals), entity.data_names)
     refusals = refusals + unmet
@@ -115,14 +148,17 @@ def _create_good(
     numbered = iter(ids)
     return Outcome(
         tuple(None if r in refused else next(numbered) for r in range(full.height)),
-        tuple(refusals),
+        _told(refusals, author),
         len(ids),
-        tuple(warnings),
+        _told(warnings, author),
     )
 
 
-def _judge_new(tx: sa.Connection, entity: Entity, full: pl.DataFrame) -> tuple[pl.DataFrame, list[Refusal]]:
+def _judge_new(
+    tx: sa.Connection, entity: Entity, full: pl.DataFrame, author: Author
+) -> tuple[pl.DataFrame, list[Refusal]]:
     full, refusals = validation.checked(entity, full, entity.data_names)
+    refusals += references.violations(tx, entity, full, entity.data_names, author.permit)
     return _judge(tx, entity, full, refusals, entity.data_names)
 
 
@@ -137,7 +173,6 @@ def _judge(
     refused = refused_rows(refusals)
     refusals = [*refusals, *(r for r in (*failed, *wrong) if r.row not in refused)]
     refusals += validation.missing(entity, full)
-    refusals += references.violations(tx, entity, full, changed)
     refused = refused_rows(refusals)
     return full, [
         *refusals,
@@ -149,16 +184,18 @@ def _update(
     tx: sa.Connection, entity: Entity, frame: pl.DataFrame, author: Author, versions: Sequence[int | None] | None
 ) -> Outcome:
     ids = frame["id"].to_list()
-    found = by_ids(tx, entity, [i for i in ids if i is not None], lock=True)
+    found = _found(tx, entity, [i for i in ids if i is not None], author)
     held = dict(zip(found["id"].to_list(), range(found.height), strict=True))
-    absent = _absent(ids, held, found, versions)
+    absent = _barred(found, ids, author, UPDATE) + _absent(ids, held, found, versions)
     gone = refused_rows(absent)
     rows = [row for row in range(len(ids)) if row not in gone]
     before = found[[held[ids[row]] for row in rows]] if rows else found.clear()
     names = [n for n in frame.columns if n != "id"]
     merged = before.with_columns(frame[rows].select(names)) if rows else before
     merged, refusals = validation.checked(entity, merged, names)
+    refusals += references.violations(tx, entity, merged, names, author.permit, before)
     merged, refusals = _judge(tx, entity, merged, refusals, names)
+    refusals += author.permit.to(UPDATE).beyond(merged) if author.permit else []
     refusals += uniqueness.violations(tx, entity, merged, refused_rows(refusals), names)
     computed = [f.name for f in entity.fields if f.computed]
     unmet, warnings = validating.judge(tx, entity, merged, refused_rows(refusals), [*names, *computed])
@@ -166,8 +203,9 @@ def _update(
     changed = _store(tx, entity, before, merged, author, refused_rows(refusals)) if rows else 0
     every = [*absent, *(r.at(rows[r.row]) for r in refusals)]
     refused = refused_rows(every)
-    told = tuple(w.at(rows[w.row]) for w in warnings)
-    return Outcome(tuple(None if row in refused else i for row, i in enumerate(ids)), tuple(every), changed, told)
+    told = _told([w.at(rows[w.row]) for w in warnings], author)
+    kept = tuple(None if row in refused else i for row, i in enumerate(ids))
+    return Outcome(kept, _told(every, author), changed, told)
 
 
 def _store(

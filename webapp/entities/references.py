@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from rules.text import msg
+from rules.text import Message, msg
+from webapp.access.roles import READ
 from webapp.entities import bulk, storage
 from webapp.entities.history import Author
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_file
+from webapp.entities.permitted import Permit
 from webapp.entities.refusals import Refusal, refuse
 
 Update = Callable[[sa.Connection, Entity, pl.DataFrame, Author], Any]
 
 
-def violations(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, names: Sequence[str]) -> list[Refusal]:
-    """Return the rows that point to a record which does not exist."""
+def violations(
+    tx: sa.Connection,
+    entity: Entity,
+    frame: pl.DataFrame,
+    names: Sequence[str],
+    permit: Permit | None = None,
+    before: pl.DataFrame | None = None,
+) -> list[Refusal]:
+    """Return the rows that point to a record which does not exist, or newly to one that the writer may not see."""
     refusals: list[Refusal] = []
     for field in entity.fields:
         if field.kind not in (Kind.REFERENCE, Kind.FILE) or field.name not in names:
@@ -28,9 +38,10 @@ def violations(tx: sa.Connection, entity: Entity, frame: pl.DataFrame, names: Se
         if field.kind is Kind.FILE:
             refusals += _files(tx, field, values)
             continue
-        wanted = values.drop_nulls().unique().to_list()
-        known = existing(tx, field.entity, wanted) if wanted else set()
-        missing = ~values.is_in(sorted(known)) & values.is_not_null()
+        missing = ~values.is_in(_known(tx, field, values, None)) & values.is_not_null()
+        if permit is not None:
+            moved = values.ne_missing(before[field.name]) if before is not None else values.is_not_null()
+            missing |= moved & values.is_not_null() & ~values.is_in(_known(tx, field, values, permit))
         refusals += refuse(
             missing, msg("There is no record with this number in '{entity}'.", entity=field.entity), field.name
         )
@@ -48,13 +59,25 @@ def _files(tx: sa.Connection, field: EntityField, values: pl.Series) -> list[Ref
     )
 
 
-def existing(tx: sa.Connection, name: str, ids: Sequence[int]) -> set[int]:
-    """Return which of the ids exist in an entity."""
+def _known(tx: sa.Connection, field: EntityField, values: pl.Series, permit: Permit | None) -> list[int]:
+    wanted = values.drop_nulls().unique().to_list()
+    return sorted(existing(tx, field.entity, wanted, permit)) if wanted else []
+
+
+def existing(tx: sa.Connection, name: str, ids: Sequence[int], permit: Permit | None = None) -> set[int]:
+    """Return which of the ids exist in an entity, with `permit` only those that the same person may see."""
     try:
-        target = storage.table(tx, storage.current(tx, name))
+        other = storage.current(tx, name)
     except storage.NoEntity:
         return set()
-    return set(tx.scalars(sa.select(target.c.id).where(bulk.among(tx, target.c.id, ids))))
+    target = storage.table(tx, other)
+    query = sa.select(target.c.id).where(bulk.among(tx, target.c.id, ids))
+    if permit is not None:
+        theirs = permit.of(tx, other)
+        if not theirs.may(READ):
+            return set()
+        query = query if theirs.rows is None else query.where(theirs.rows)
+    return set(tx.scalars(query))
 
 
 def pointing_at(tx: sa.Connection, name: str) -> Iterator[tuple[Entity, EntityField]]:
@@ -70,7 +93,7 @@ def release(
     refusals: list[Refusal] = []
     if not ids:
         return refusals
-    place = {record: row for row, record in enumerate(rows)}
+    place = {record: row for row, record in reversed(list(enumerate(rows)))}
     pointing = list(pointing_at(tx, entity.name))
     kept: set[int] = set()
     for other, field in (p for p in pointing if p[1].on_delete == "restrict"):
@@ -83,12 +106,20 @@ def release(
                     id=source,
                     entity=other.name,
                 )
-                refusals.append(Refusal(place[target], sentence))
+                hidden = msg("Another record points to it. Ask who may see that one to change it first.")
+                refusals.append(Refusal(place[target], _pointed(tx, other, author, sentence, hidden)))
     for other, field in (p for p in pointing if p[1].on_delete == "clear"):
         sources = [s for t, s in _pointers(tx, other, field, [i for i in ids if i not in kept])]
         if sources:
-            _clear(tx, other, field, sources, author, update)
+            _clear(tx, other, field, sources, replace(author, permit=None), update)
     return refusals
+
+
+def _pointed(tx: sa.Connection, other: Entity, author: Author, sentence: Message, hidden: Message) -> Message:
+    """Return which record points to the one that shall go, to those who may see all of them."""
+    if author.permit is None or author.permit.of(tx, other).unrestricted:
+        return sentence
+    return hidden
 
 
 def _clear(

@@ -16,6 +16,7 @@ class Refusal:
     """One record of a batch that is refused: its row, why, and the field where one is to blame.
 
     `validation` is the one that it does not meet, `severity` what that one says about it; a warning refuses nothing.
+    `veiled` says the same without other records and their values, for those who may not see them.
     """
 
     row: int
@@ -23,6 +24,7 @@ class Refusal:
     field: str | None = None
     severity: OnFailure = OnFailure.REJECT
     validation: str = ""
+    veiled: Message | None = None
 
     def at(self, row: int) -> Refusal:
         """Return the same of another row."""

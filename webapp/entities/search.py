@@ -99,6 +99,12 @@ def condition(entity: Entity, table: sa.Table, query: str) -> sa.ColumnElement[b
     return table.c.id.in_(sa.select(index.c.rowid).where(match(index, query)))
 
 
+def matches(words: Sequence[str], texts: Iterable[str | None]) -> bool:
+    """Tell whether texts have, for each word that is asked for, a token that begins with it."""
+    held = tokens(texts)
+    return all(any(token.startswith(word) for token in held) for word in words)
+
+
 def sqlite_index(entity: Entity) -> Any:
     """Return the FTS5 table as something to select from."""
     name = index_name(entity)

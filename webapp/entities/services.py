@@ -20,11 +20,13 @@ from webapp.entities.history import Author
 from webapp.entities.model import Entity, Kind
 from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_version, entity_view
+from webapp.entities.permitted import Permit, author_of
 from webapp.entities.plain import Batch
 from webapp.entities.plan import Plan
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
 from webapp.extensions import Actor, House
+from webapp.policies.who import SYSTEM_WHO, Who
 
 usage_checks: list[Callable[[sa.Connection, str], list[str]]] = []
 """Rooms above say here what uses an entity: each returns names for a person ("the rule orders")."""
@@ -176,13 +178,19 @@ def recompute(tx: sa.Connection, target: Entity, author: Author) -> int:
         changed += records.recompute(tx, target, ids, author)
 
 
-def get_record(tx: sa.Connection, target: Entity, record_id: int) -> dict[str, Any]:
-    """Return the stored values of a record; raises `NoRecord`."""
+def get_record(tx: sa.Connection, target: Entity, record_id: int, permit: Permit | None = None) -> dict[str, Any]:
+    """Return the stored values of a record, as far as they may be seen; raises `NoRecord`."""
     table = storage.table(tx, target)
-    row = tx.execute(sa.select(*(table.c[n] for n in target.schema.names)).where(table.c.id == record_id)).first()
+    query = sa.select(*(table.c[n] for n in target.schema.names)).where(table.c.id == record_id)
+    row = tx.execute(query if permit is None or permit.rows is None else query.where(permit.rows)).first()
     if row is None:
         raise NoRecord(target.name, record_id)
-    return dict(zip(target.schema.names, row, strict=True))
+    found = dict(zip(target.schema.names, row, strict=True))
+    if permit is None:
+        return found
+    shown = permit.shown(found)
+    permit.looked([shown])
+    return shown
 
 
 Accepted = Container[str] | None
@@ -194,11 +202,18 @@ def create_record(house: House, name: str, values: Mapping[str, Any], actor: Act
     return add_record(house, name, values, actor).id
 
 
-def add_record(house: House, name: str, values: Mapping[str, Any], actor: Actor, accepted: Accepted = None) -> Written:
+def add_record(
+    house: House,
+    name: str,
+    values: Mapping[str, Any],
+    actor: Actor,
+    accepted: Accepted = None,
+    who: Who = SYSTEM_WHO,
+) -> Written:
     """Create a record from stored values by column; raises `RecordRefused`, and `RecordDoubtful` for other warnings."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
         frame = frames.from_dicts(target.schema, [values], list(values)) if values else frames.blank(1)
         outcome = records.create(tx, target, frame, author)
         written = _only(outcome, accepted)
@@ -223,12 +238,12 @@ class Edit:
     version: int | None = None
 
 
-def change_record(house: House, edit: Edit, actor: Actor, accepted: Accepted = None) -> Written:
+def change_record(house: House, edit: Edit, actor: Actor, accepted: Accepted = None, who: Who = SYSTEM_WHO) -> Written:
     """Set stored values of a record; raises `RecordRefused`, `NoRecord`, and `RecordDoubtful` for other warnings."""
     with house.db.begin() as tx:
         target = storage.current(tx, edit.entity, lock=True)
-        get_record(tx, target, edit.id)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
+        get_record(tx, target, edit.id, author.permit)
         frame = frames.from_dicts(target.schema, [{**edit.values, "id": edit.id}], ["id", *edit.values])
         outcome = records.update(tx, target, frame, author, [edit.version])
         written = _only(outcome, accepted)
@@ -237,32 +252,36 @@ def change_record(house: House, edit: Edit, actor: Actor, accepted: Accepted = N
         return written
 
 
-def delete_record(house: House, name: str, record_id: int, actor: Actor, version: int | None = None) -> None:
+def delete_record(
+    house: House, name: str, record_id: int, actor: Actor, version: int | None = None, who: Who = SYSTEM_WHO
+) -> None:
     """Delete a record; raises `RecordRefused` and `NoRecord`."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
-        get_record(tx, target, record_id)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
+        get_record(tx, target, record_id, author.permit)
         _only(records.delete(tx, target, [record_id], author, [version]))
         _note(tx, target, record_id, author, Tag.RECORD_DELETED)
 
 
-def update_records(house: House, name: str, ids: Sequence[int], values: Mapping[str, Any], actor: Actor) -> Outcome:
+def update_records(
+    house: House, name: str, ids: Sequence[int], values: Mapping[str, Any], actor: Actor, who: Who = SYSTEM_WHO
+) -> Outcome:
     """Set the same stored values in many records; one audit event tells how many."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
         frame = frames.from_dicts(target.schema, [{**values, "id": i} for i in ids], ["id", *values])
         outcome = records.update(tx, target, frame, author)
         _note_many(tx, target, Tag.RECORDS_UPDATED, outcome, author)
         return outcome
 
 
-def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor) -> Outcome:
+def delete_records(house: House, name: str, ids: Sequence[int], actor: Actor, who: Who = SYSTEM_WHO) -> Outcome:
     """Delete many records; one audit event tells how many."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
         outcome = records.delete(tx, target, ids, author)
         _note_many(tx, target, Tag.RECORDS_DELETED, outcome, author)
         return outcome
@@ -277,36 +296,15 @@ class Written:
     warnings: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True)
-class BatchError:
-    """A record of a batch that was refused: in which list, which place, why."""
-
-    deed: str
-    row: int
-    message: Message
-    field: str | None
+BatchError = batches.BatchError
+BatchResult = batches.BatchResult
 
 
-@dataclass(frozen=True)
-class BatchResult:
-    """What became of a batch; `ids` are those of the created records, None where refused.
-
-    `warnings` tell of records that are written although they do not meet a validation.
-    """
-
-    created: int
-    updated: int
-    deleted: int
-    ids: tuple[int | None, ...]
-    errors: tuple[BatchError, ...]
-    warnings: tuple[BatchError, ...] = ()
-
-
-def write_batch(house: House, name: str, batch: Batch, actor: Actor) -> BatchResult:
+def write_batch(house: House, name: str, batch: Batch, actor: Actor, who: Who = SYSTEM_WHO) -> BatchResult:
     """Create, change and delete records in one transaction; refused ones are told, the others are written."""
     with house.db.begin() as tx:
         target = storage.current(tx, name, lock=True)
-        author = Author(actor, house.clock())
+        author = author_of(tx, target, Author(actor, house.clock()), who)
         created = batches.write(batch.create, lambda f: records.create(tx, target, f, author), target)
         updated = batches.write(batch.update, lambda f: records.update(tx, target, f, author), target)
         deleted = records.delete(tx, target, batch.delete, author) if batch.delete else Outcome(())

@@ -57,9 +57,8 @@ def _of_field(
             continue
         owner = taken.get(key)
         if owner is not None and owner != ids[row]:
-            yield Refusal(
-                row, msg("The value '{value}' is already used by record {id}.", value=str(key[0]), id=owner), field.name
-            )
+            used = msg("The value '{value}' is already used by record {id}.", value=str(key[0]), id=owner)
+            yield Refusal(row, used, field.name, veiled=msg("The value '{value}' is already used.", value=str(key[0])))
         elif key in first:
             yield Refusal(row, msg("The value '{value}' stands twice in this batch.", value=str(key[0])), field.name)
         else:

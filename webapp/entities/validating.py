@@ -106,7 +106,10 @@ def judge(
 
 def refusal_of(verdict: Verdict) -> Refusal:
     """Return a verdict as the reason why a record is refused, or what to warn of."""
-    return Refusal(verdict.row, verdict.message, verdict.field, verdict.severity, verdict.validation.name)
+    name = verdict.validation.name
+    own_words = verdict.validation.check is not None and "detail" not in verdict.message.values
+    veiled = None if own_words else msg("The validation '{name}' is not met.", name=name)
+    return Refusal(verdict.row, verdict.message, verdict.field, verdict.severity, name, veiled)
 
 
 def _one_at_a_time(tx: sa.Connection, entity: Entity, asked: Sequence[Compiled]) -> None:

@@ -27,6 +27,13 @@ _GROUPED = re.compile(r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
 _DATE = re.compile(r"^(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?$")
 
 
+class Masked(str):
+    """What is shown in the place of a value that may not be seen; never a value of its field."""
+
+    __slots__ = ()
+    is_masked = True
+
+
 class BadValue(ValueError):
     """A value does not fit its field; `message` says what was expected."""
 
@@ -68,8 +75,8 @@ def from_plain(field: EntityField, value: Any, zone: tzinfo = UTC) -> Any:
 
 def to_plain(field: EntityField | None, value: Any) -> Any:
     """Return the JSON value of a stored value; decimals, dates and times are exact text."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, Masked):
+        return None if value is None else str(value)
     if field and field.kind in (Kind.JSON, Kind.MULTI_CHOICE):
         return json.loads(value)
     if isinstance(value, Decimal):
@@ -83,7 +90,7 @@ def to_text(field: EntityField | None, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if field and field.kind is Kind.MULTI_CHOICE:
+    if field and field.kind is Kind.MULTI_CHOICE and not isinstance(value, Masked):
         return ", ".join(json.loads(value))
     plain = to_plain(None, value)
     return plain if isinstance(plain, str) else str(plain)
