@@ -39,7 +39,8 @@ class KeyView(RoomView):
             asked = tuple(scope for scope in keys.scopes() if scope in request.args.getlist("scope"))
             return self._form(keys.NewKey(request.args.get("name", "").strip(), asked, 365 if asked else 90), {})
         days = request.form.get("days", "")
-        scopes = tuple(text.lower() for text in request.form.getlist("grants"))
+        ticked = [*request.form.getlist("grants"), *request.form.getlist("more")]
+        scopes = tuple(text.lower() for text in ticked)
         limit = int(days) if days.isascii() and days.isdigit() else None if days == "never" else 0
         wanted = keys.NewKey(request.form.get("name", "").strip(), scopes, limit)
         try:
@@ -65,4 +66,5 @@ class KeyView(RoomView):
         offered = {room: tuple(a for a in roles.PERMISSIONS[room] if can(a, room)) for room in keys.API_ROOMS}
         grants = {(room, a) for room in offered for a in offered[room] if f"{room.lower()}:{a}" in wanted.scopes}
         shown = {"rooms": labels.rooms(), "actions": labels.actions(), "permissions": offered}
+        shown["secrets"] = keys.SECRETS if can("update", "Connections") else ""
         return self.page("access/key.html", status, wanted=wanted, grants=grants, errors=errors, **shown)

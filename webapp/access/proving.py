@@ -33,17 +33,23 @@ _PURPOSE = "proof"
 def register(app: Flask) -> None:
     """Let pages ask for a fresh proof."""
     app.extensions[proof.KEY] = needed
+    app.extensions[proof.PROVEN] = proven
 
 
 def needed() -> Any:
     """Return a page that asks who somebody is, or None where they have shown it lately, or a key acts."""
-    minutes = house().settings.proof_minutes
-    if not minutes or "api_user_id" in g or not current_user.is_authenticated:
-        return None
-    if current_user.proven_at > house().clock() - timedelta(minutes=minutes):
+    if proven():
         return None
     error = _tried() if request.method in SENDING and _OURS & set(request.form) - {"csrf_token"} else ""
     return None if error is None else _asking(error)
+
+
+def proven() -> bool:
+    """Tell whether nothing has to be asked."""
+    minutes = house().settings.proof_minutes
+    if not minutes or "api_user_id" in g or not current_user.is_authenticated:
+        return True
+    return bool(current_user.proven_at > house().clock() - timedelta(minutes=minutes))
 
 
 def _asking(error: str) -> Any:

@@ -21,6 +21,7 @@ from webapp.audit.facets import facets
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.web.proof import fresh_export
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -113,6 +114,7 @@ class AuditView(RoomView):
     @expose("/export/<any(csv, jsonl):kind>", methods=["POST"])
     @has_access
     @permission_name("export")
+    @fresh_export
     def export(self, kind: str) -> Response:
         """Send the events of the filter as a file."""
         wanted, errors = read_filter(self.house.settings.timezone)

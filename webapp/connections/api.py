@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, Retriable
 from connectors.spi import Step
 from rules.schema import FieldType
 from webapp.connections import services
+from webapp.connections.documents import checked
 from webapp.connections.errors import (
     ConnectionBuiltIn,
     ConnectionChanged,
@@ -19,6 +20,7 @@ from webapp.connections.errors import (
     sentence,
 )
 from webapp.connections.store import ConnectionRow
+from webapp.web import proof
 from webapp.web.api import ApiError, RoomApi, listed, listing, operation
 from webapp.web.language import translated
 from webapp.web.views import can
@@ -129,6 +131,7 @@ class ConnectionApi(RoomApi):
     def create(self) -> Any:
         """Create a connection."""
         document = {key: value for key, value in self.body.items() if key != "version"}
+        _insist(document)
         return _shown(_asked(lambda: services.create(self.house, document, self.actor))), 201
 
     @operation("GET", "/<name>", scope="connections:read", summary="Show a connection", response=CONNECTION)
@@ -144,6 +147,7 @@ class ConnectionApi(RoomApi):
         document = {key: value for key, value in self.body.items() if key != "version"}
         if document["name"] != name:
             raise ApiError(422, "The name of a connection cannot be changed: body and address must agree.")
+        _insist(document)
         version = self.body.get("version")
         return _shown(_asked(lambda: services.update(self.house, document, self.actor, version=version)))
 
@@ -232,6 +236,12 @@ def _step(step: Step) -> dict[str, Any]:
 def _records(found: services.Preview) -> list[dict[str, Any]]:
     """Return the records; what JSON cannot hold exactly is text, bytes are in hexadecimal."""
     return found.rows.select(found.schema.names).to_dicts()
+
+
+def _insist(document: Mapping[str, Any]) -> None:
+    """Let secrets be set only by a key that may, or by who has just shown who they are."""
+    if checked(document)[0].values:
+        proof.insist("connections:secrets")
 
 
 def _asked(question: Callable[[], T]) -> T:

@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, Step
-from webapp.connections import forms, services, uploads
+from webapp.connections import documents, forms, services, uploads
 from webapp.connections.catalogue import HUB, connector_class
 from webapp.connections.catalogue_views import catalogue_page
 from webapp.connections.errors import ConnectionInvalid, ConnectionProblem
 from webapp.connections.pages import ConnectionRoom, seen_version
 from webapp.connections.rest_builder_views import builder_of, settled
 from webapp.connections.store import ConnectionRow
+from webapp.web import proof
 from webapp.web.language import translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -65,6 +66,8 @@ class ConnectionFormView(ConnectionRoom):
             uploads.make_folder(self.house, row, document["settings"])
         if request.form.get("action") == "test":
             return self._test(spec, row, document["settings"], sent)
+        if documents.checked(document)[0].values and (page := proof.asked()):
+            return page  # type: ignore[no-any-return]
         try:
             return self._store(document, row)
         except ConnectionInvalid as error:
