@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rules.text import Message, N_, msg
+from rules.text import N_, Message, msg
 from webapp.policies import matrix
 from webapp.policies.documents import Line, Policy
 from webapp.policies.grants import Rooms

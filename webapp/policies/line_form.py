@@ -9,12 +9,13 @@ from datetime import date
 from werkzeug.datastructures import MultiDict
 
 from rules.documents.problems import DocumentProblem
+from rules.predicate import EVERYTHING
 from rules.schema import FieldType
-from rules.text import Message, N_, msg
+from rules.text import N_, Message, msg
 from webapp.policies import matrix
 from webapp.policies.difference import level_words
 from webapp.policies.documents import Line, Policy
-from webapp.policies.grants import Rooms
+from webapp.policies.grants import Grant, Rooms
 from webapp.policies.levels import LEVELS, WRITE, Level
 from webapp.policies.masks import MASK_LABELS, Mask, masked
 from webapp.policies.objects import ACTIONS, PolicyField
@@ -22,7 +23,15 @@ from webapp.policies.objects import ACTIONS, PolicyField
 SPARE = 3
 """So many empty rows for fields that nobody knows."""
 _KEY = b"an example"
-_TEXT, _MAIL, _DAY, _NUMBER = "DE02120300000000202051", "anna.meyer@example.com", date(1987, 4, 12), 48_250
+_TEXT, _DAY, _NUMBER = "Example 4711", date(1987, 4, 12), 48_250
+_SPEAKING = {
+    "mail": "anna.meyer@example.com",
+    "iban": "DE02120300000000202051",
+    "phone": "+49 30 5550123",
+    "country": "DE",
+    "name": "Anna Meyer",
+}
+"""Examples for fields with a part of these names."""
 _DATES = (FieldType.DATE, FieldType.DATETIME, FieldType.LOCAL_DATETIME)
 _NUMBERS = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT)
 CHOICES: tuple[tuple[str, str], ...] = (
@@ -64,9 +73,6 @@ def field_rows(line: Line, policy: Policy, known: Sequence[PolicyField] | None) 
 
 def counting(line: Line, policy: Policy, field: PolicyField) -> Level:
     """Return how much of a field a line shows, by itself or by what it says of other and of personal fields."""
-    from webapp.policies.grants import Grant  # noqa: PLC0415
-    from rules.predicate import EVERYTHING  # noqa: PLC0415
-
     return Grant("", line, frozenset(), frozenset(), EVERYTHING, EVERYTHING, policy.personal).level(field)
 
 
@@ -84,7 +90,7 @@ def _example(field: PolicyField) -> object:
         return _NUMBER
     if field.type is FieldType.BOOLEAN:
         return "true"
-    return _MAIL if "mail" in field.name.lower() else _TEXT
+    return next((value for part, value in _SPEAKING.items() if part in field.name.lower()), _TEXT)
 
 
 def _shown(level: Level, value: object) -> str:

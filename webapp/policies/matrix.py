@@ -1,7 +1,8 @@
 """The matrix of a role: what its policy says of each data object, and what becomes of the policy when cells change.
 
 A cell says that an action is allowed, denied, or nothing of it. Cells show what counts: where no line names an object,
-what a wider line says, and else what the role's areas permit. An object whose cells change gets a line of its own. Pure.
+what a wider line says, and else what the role's areas permit. An object whose cells change gets a line of its own.
+Pure.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 `/expressions/?connection=crm&object=account` or `?entity=customer` is a scope: GET answers with its fields, functions
 and lookup tables, POST checks a text over it. A scope of plain fields is sent along with each POST (`fields`), which
-answers with what can be written where `words` is true.
+answers with what can be written where `words` is true. With `purpose=permission` in the address a text is a condition of
+rows of a role, which may also name what is known of a user.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rules.language import ExpressionError
 from rules.language.builder import to_model, to_text
 from rules.language.condition import BuilderError, from_json, to_json
 from rules.language.parse import parse
+from webapp.policies import conditions
+from webapp.policies.objects import PolicyField
 from webapp.rulebook.library import library
 from webapp.rulebook.live_check import checked, problem_json
 from webapp.rulebook.scopes import Scope, UnknownScope, scope_of
@@ -54,6 +57,8 @@ class ExpressionView(RoomView):
         scope = self._scope({**request.args.to_dict(), **asked})
         if asked.get("words"):
             return jsonify(self._vocabulary(scope))
+        if request.args.get("purpose") == "permission":
+            return jsonify(_permission(_text(asked), scope))
         return jsonify(checked(_text(asked), scope, str(asked.get("expect") or ""), library(self.house)))
 
     @expose("/condition", methods=["POST"])
@@ -106,6 +111,17 @@ def _read(text: str) -> dict[str, Any]:
         return {"model": None, "problems": [problem_json(problem) for problem in error.problems]}
     except RecursionError:
         return {"model": None, "problems": [_too_deep()]}
+
+
+def _permission(text: str, scope: Scope) -> dict[str, Any]:
+    """Return what is wrong with a condition of rows, which permissions read in their own, narrower way."""
+    own = [PolicyField(f.name, f.type) for f in scope.schema.fields if not f.name.startswith(f"{conditions.USER}.")]
+    try:
+        if own and text.strip():
+            conditions.compiled(text, own)
+    except ExpressionError as error:
+        return {**checked("", scope), "problems": [problem_json(problem) for problem in error.problems]}
+    return checked("", scope)
 
 
 def _written(model: Any) -> dict[str, Any]:

@@ -90,7 +90,9 @@ def _items() -> list[Item]:
         Item("automation", _("Quarantine"), "/quarantine/", "exclamation-octagon", "Quarantine"),
         Item("trust", _("Audit log"), "/audit/", "shield-check", "Audit"),
         Item("administration", _("Users"), "/users/", "people", "Users"),
+        Item("administration", _("Groups"), "/groups/", "collection", "Users"),
         Item("administration", _("Roles"), "/roles/", "person-badge", "Roles"),
+        Item("administration", _("What may they do?"), "/permissions/", "question-circle", "Roles"),
         Item("administration", _("API keys"), "/keys/", "key", "Keys"),
         Item("administration", _("Provisioning"), "/provisioning/", "person-check", "Provisioning"),
     ]

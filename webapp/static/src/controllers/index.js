@@ -9,6 +9,7 @@ import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
 import { passkey } from "./passkey.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
+import { maskExamples } from "./policies.js";
 import { restBuilder } from "./rest_builder.js";
 import { ruleTest } from "./rule_test.js";
 import { settings } from "./settings.js";
@@ -32,6 +33,7 @@ export const controllers = {
   passkey,
   picker,
   mapping,
+  "mask-examples": maskExamples,
   reveal,
   "expression-list": expressionList,
   "language-help": languageHelp,
