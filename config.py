@@ -79,6 +79,7 @@ class Settings(SignIn):
     checkpoints_to: tuple[str, ...]
     checkpoint_minutes: int
     audit_days: int
+    record_reads: bool
 
     @property
     def embedded_redis(self) -> bool:
@@ -246,6 +247,12 @@ SETTINGS: tuple[Variable, ...] = (
         "0",
         "Days after which audit events are removed, unless a legal hold keeps them; their seals stay. 0: never.",
         integer(0, 36500),
+    ),
+    Variable(
+        "SYNCLINE_RECORD_READS",
+        "yes",
+        "Whether the audit log tells who has looked at values of fields that are marked as personal: `yes` or `no`.",
+        boolean,
     ),
 )
 
