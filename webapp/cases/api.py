@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from webapp.cases import deciding, history, pair_api, services
+from webapp.cases import deciding, history, pair_api, seen, services
 from webapp.cases.listing import AGES
 from webapp.cases.services import Case, CaseMissing, CaseRefused, NewCase, Wanted
 from webapp.runs.pair_cases import AnswerRefused
@@ -189,7 +189,7 @@ class CasesApi(RoomApi):
         try:
             with self.house.db.read() as tx:
                 case: Case = services.get(tx, case_id)
-                said, told = services.comments(tx, case_id), history.of_case(tx, case_id)
+                said, told = services.comments(tx, case_id), seen.deeds(tx, case, history.of_case(tx, case_id))
                 record = pair_api.record_of(tx, case)
         except CaseMissing as missing:
             raise ApiError(404, missing.message) from None

@@ -114,7 +114,7 @@ class BulkView(CasePage):
         for one in waiting:
             by_group.setdefault(one.group, []).append(one)
         for (rule, situation), cases in by_group.items():
-            first = cases[0].pair
+            first = cases[0].seen
             names = words.side_names(tx, pair_cases.document_of(tx, first))
             choices = tuple(_choices(situation, first, names))
             chosen = request.form.get(f"choice:{rule}:{situation}", "")
@@ -125,12 +125,12 @@ class BulkView(CasePage):
 
     def _examples(self, tx: sa.Connection, cases: Sequence[Waiting], simple: Mapping[str, str]) -> Iterator[Example]:
         for one in cases[:EXAMPLES]:
-            shown = view(self.house, tx, one.pair)
+            shown = view(self.house, tx, one.seen)
             try:
-                choice = deciding.whole_choice(one.pair, shown.known.document, simple)
+                choice = deciding.whole_choice(one.seen, shown.known.document, simple)
             except ChoiceRefused:
                 continue
-            yield Example(one.case, words.subject(one.pair, shown.names), tuple(written(one.pair, choice, shown.known)))
+            yield Example(one.case, words.subject(one.seen, shown.names), tuple(written(one.seen, choice, shown.known)))
 
     def _carry_out(self, waiting: Sequence[Waiting], chosen: Mapping[tuple[str, str], Mapping[str, str]]) -> Response:
         done = deciding.decide_many(self.house, waiting, chosen, self.actor)

@@ -10,13 +10,13 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from webapp.access.users import list_users
-from webapp.cases import history, rule_changes, services, words
+from webapp.cases import history, rule_changes, seen, services, words
 from webapp.cases.pair_page import PairView, view
 from webapp.cases.pairs import titled
 from webapp.cases.services import Case, CaseMissing
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.wording import type_name
-from webapp.runs import pair_cases
+from webapp.runs import sight_pairs
 from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import OPTIONS, RECORD
 from webapp.web.views import RoomView
@@ -43,7 +43,7 @@ class CasePage(RoomView):
             abort(404)
         try:
             with self.house.db.read() as tx:
-                return case, view(self.house, tx, pair_cases.get(tx, case.pair_id))
+                return case, view(self.house, tx, sight_pairs.get(tx, case.pair_id))
         except AnswerRefused:
             abort(404)
 
@@ -51,7 +51,7 @@ class CasePage(RoomView):
         """Show a case; that of a record that waits with its values side by side."""
         case = self.case(number)
         with self.house.db.read() as tx:
-            said, told = services.comments(tx, number), history.of_case(tx, number)
+            said, told = services.comments(tx, number), seen.deeds(tx, case, history.of_case(tx, number))
         shared = {
             "case": case,
             "title": titled(case.details, case.title),

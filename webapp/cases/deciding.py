@@ -17,11 +17,13 @@ from webapp.cases.models import case_item
 from webapp.cases.pairs import KIND
 from webapp.cases.services import CaseRefused, Wanted
 from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
 from webapp.rulebook import reading as rulebook
-from webapp.runs import pair_cases, requests
+from webapp.runs import pair_cases, requests, sight_pairs
 from webapp.runs.pair_cases import AnswerRefused, PairCase
 from webapp.runs.pair_choices import FIELDS, LEFT, OPTIONS, RECORD, RIGHT, ChoiceRefused, numbered
 from webapp.runs.requests import RunRefused
+from webapp.runs.sight import Sights
 
 AT_ONCE = 200
 """So many cases are decided in one transaction, so that runs need not wait long for theirs."""
@@ -37,6 +39,8 @@ class Waiting:
 
     case: int
     pair: PairCase
+    seen: PairCase
+    """The pair as who asks may see it."""
 
     @property
     def group(self) -> tuple[str, str]:
@@ -65,17 +69,22 @@ def decide(house: House, case_id: int, choice: Mapping[str, Any], actor: Actor) 
             raise CaseRefused(
                 msg("Case {id} is not about a record of a rule. Close it with what was decided.", id=case_id)
             )
+        sight_pairs.require_choice(tx, pair_cases.get(tx, case.pair_id), choice)
         pair_cases.answer(tx, case.pair_id, choice, actor, house.clock())
-        return _request(house, tx, [Waiting(case_id, pair_cases.get(tx, case.pair_id))], actor)
+        pair = pair_cases.get(tx, case.pair_id)
+        return _request(house, tx, [Waiting(case_id, pair, pair)], actor)
 
 
 def select(tx: sa.Connection, wanted: Wanted, limit: int = MOST) -> list[Waiting]:
-    """Return the cases of a selection whose records wait, the oldest first."""
+    """Return the cases of a selection whose records wait and may be seen, the oldest first."""
     conditions = (*services.conditions(wanted), case_item.c.kind == KIND, case_item.c.state == "open")
     query = sa.select(case_item.c.id, case_item.c.pair_id).where(*conditions).order_by(case_item.c.id).limit(limit)
     rows = tx.execute(query).all()
     pairs = pair_cases.find(tx, [row.pair_id for row in rows])
-    return [Waiting(row.id, pairs[row.pair_id]) for row in rows if row.pair_id in pairs]
+    sights = Sights(tx)
+    seen = {number: sight_pairs.shown_pair(sights, pair) for number, pair in pairs.items()}
+    found = ((row.id, pairs.get(row.pair_id), seen.get(row.pair_id)) for row in rows)
+    return [Waiting(case, pair, shown) for case, pair, shown in found if pair is not None and shown is not None]
 
 
 def whole_choice(pair: PairCase, document: Mapping[str, Any], simple: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +142,8 @@ def would_decide(tx: sa.Connection, waiting: Sequence[Waiting], simple: Mapping[
         try:
             choice = whole_choice(one.pair, pair_cases.document_of(tx, one.pair), simple)
             pair_cases.checked_choice(tx, one.pair, choice)
-        except (AnswerRefused, ChoiceRefused) as refusal:
+            sight_pairs.require_choice(tx, one.pair, choice)
+        except (AnswerRefused, ChoiceRefused, NotPermitted) as refusal:
             found.left_out.append((one.case, refusal.message))
         else:
             found.cases.append(one.case)
@@ -154,8 +164,9 @@ def _answered(
         documents[pair.run_id] = pair_cases.document_of(tx, pair)
     try:
         choice = whole_choice(pair, documents[pair.run_id], simple)
+        sight_pairs.require_choice(tx, pair, choice)
         pair_cases.answer(tx, pair.id, {**choice, "seen": pair.seen}, actor, house.clock())
-    except (AnswerRefused, ChoiceRefused) as refusal:
+    except (AnswerRefused, ChoiceRefused, NotPermitted) as refusal:
         done.left_out.append((one.case, refusal.message))
         return False
     done.cases.append(one.case)

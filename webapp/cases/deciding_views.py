@@ -15,7 +15,7 @@ from webapp.cases.pair_page import PairView
 from webapp.cases.preview import written
 from webapp.cases.services import Case, CaseRefused
 from webapp.rulebook.errors import RulebookError
-from webapp.runs import pair_cases
+from webapp.runs import pair_cases, sight_pairs
 from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import FIELDS, RECORD, ChoiceRefused
 from webapp.wake import announce
@@ -90,10 +90,13 @@ class DecidingView(CasePage):
 
 
 def _checked(db: Any, view: PairView, choice: dict[str, Any]) -> dict[str, Any]:
-    """Return a choice as it would be stored; raises what `pair_cases.answer` raises."""
+    """Return a choice as it would be stored; raises what `deciding.decide` raises."""
     tx: sa.Connection
     with db.read() as tx:
-        return pair_cases.checked_choice(tx, pair_cases.get(tx, view.pair.id), choice)
+        pair = pair_cases.get(tx, view.pair.id)
+        checked = pair_cases.checked_choice(tx, pair, choice)
+        sight_pairs.require_choice(tx, pair, checked)
+        return checked
 
 
 def _fields(choice: dict[str, Any]) -> list[tuple[str, str]]:

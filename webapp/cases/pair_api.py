@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from webapp.cases.deciding import Decided
 from webapp.cases.pairs import KIND
 from webapp.cases.services import Case
-from webapp.runs import pair_cases
+from webapp.runs import pair_cases, sight_pairs
 from webapp.runs.pair_choices import OPTIONS, numbered
 from webapp.web.language import translated
 
@@ -67,10 +67,10 @@ RECORD: dict[str, Any] = {
 
 
 def record_of(tx: sa.Connection, case: Case) -> dict[str, Any] | None:
-    """Return the record of a case: what is in question, what may be chosen, what was chosen."""
+    """Return the record of a case as who asks may see it: what is in question, what may be chosen, what was chosen."""
     if case.kind != KIND or case.pair_id is None:
         return None
-    pair = pair_cases.get(tx, case.pair_id)
+    pair = sight_pairs.get(tx, case.pair_id)
     asked = numbered(pair.details, pair_cases.document_of(tx, pair))
     found = {
         "situation": pair.situation,

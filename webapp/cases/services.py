@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.cases import history, hooks
+from webapp.cases import history, hooks, seen
 from webapp.cases.models import case_comment, case_item
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.runs.models import pair_case
+from webapp.runs.sight_records import filled
 
 STATES = ("open", "closed")
 LONGEST_TEXT = 10_000
@@ -141,7 +142,15 @@ def _tell_assigned(tx: sa.Connection, cases: Sequence[int], assignee: str | None
 
 
 def get(tx: sa.Connection, case_id: int) -> Case:
-    """Return a case; raises `CaseMissing`."""
+    """Return a case as who asks may see it; raises `CaseMissing` where there is none for them."""
+    found = seen.shown(tx, [stored(tx, case_id)])
+    if not found:
+        raise CaseMissing(case_id)
+    return found[0]
+
+
+def stored(tx: sa.Connection, case_id: int) -> Case:
+    """Return a case with all that it holds, whoever asks; raises `CaseMissing`."""
     row = tx.execute(sa.select(case_item).where(case_item.c.id == case_id)).mappings().one_or_none()
     if row is None:
         raise CaseMissing(case_id)
@@ -154,9 +163,14 @@ def of_pair(tx: sa.Connection, pair: int) -> int | None:
 
 
 def listing(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[Case]:
-    """Return cases, the latest first."""
-    query = sa.select(case_item).where(*conditions(wanted)).order_by(case_item.c.id.desc()).limit(limit)
-    return [Case(**row) for row in tx.execute(query).mappings()]
+    """Return cases, the latest first, as far as who asks may see them."""
+
+    def fetch(behind: int | None, count: int) -> list[Case]:
+        asked = conditions(replace(wanted, before=behind))
+        query = sa.select(case_item).where(*asked).order_by(case_item.c.id.desc()).limit(count)
+        return [Case(**row) for row in tx.execute(query).mappings()]
+
+    return filled(fetch, lambda some: seen.shown(tx, some), lambda case: case.id, wanted.before, limit)
 
 
 def count(tx: sa.Connection, wanted: Wanted) -> int:
@@ -258,7 +272,8 @@ def close(house: House, case_id: int, resolution: str, actor: Actor, tx: sa.Conn
 def reopen(house: House, case_id: int, actor: Actor) -> None:
     """Open a closed case again."""
     with house.db.begin() as tx:
-        old = get(tx, case_id)
+        get(tx, case_id)
+        old = stored(tx, case_id)
         if old.state == "open":
             return
         if old.pair_id is not None:

@@ -13,7 +13,7 @@ from webapp.cases.pair_page import PairView, view
 from webapp.commands import running
 from webapp.commands.runs import fail_unless_well, print_run
 from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
-from webapp.runs import pair_cases, reading
+from webapp.runs import reading, sight_pairs
 from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import OPTIONS, ChoiceRefused
 
@@ -147,7 +147,7 @@ def _open(session: Session, case_id: int) -> tuple[services.Case, PairView | Non
             raise Failed(str(missing.message)) from None
         if case.pair_id is None:
             return case, None
-        return case, view(session.house, tx, pair_cases.get(tx, case.pair_id))
+        return case, view(session.house, tx, sight_pairs.get(tx, case.pair_id))
 
 
 def _choices(

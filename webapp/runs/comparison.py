@@ -24,7 +24,7 @@ from rules.language.library import Library
 from rules.reconcile.agreement import executed
 from rules.reconcile.one_way import key_text
 from rules.testing.given import Misfit, record
-from rules.testing.replay import Change, Kind, Version, compare
+from rules.testing.replay import Change, Compared, Kind, Version, compare
 from rules.testing.tables import TableTests
 from rules.testing.versions import AskedVersion, Fields, NotStored, SyncVersion, TableVersion, reduced, without
 from rules.text import N_, Message, msg
@@ -32,14 +32,19 @@ from rules.trace import plain
 from webapp.audit.services import Event, Subject
 from webapp.audit.services import record as note
 from webapp.audit.tags import Tag
+from webapp.connections.permitted import as_asked
 from webapp.extensions import Actor, House
+from webapp.policies.masks import DOTS
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.library import library
 from webapp.rulebook.reading import RuleRow
 from webapp.runs import reading as runs
 from webapp.runs.models import run, run_input
+from webapp.runs.pair_cases import schemas_of
 from webapp.runs.pipeline import inputs
+from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.sight import SideSight, Sight, other, sight_of, sight_of_run
 from webapp.runs.unsent import count_unsent
 from webapp.web.spreadsheet import safe_cell
 
@@ -137,6 +142,36 @@ class Batch:
     keys: pl.Series
     first: int
     at: datetime
+    sight: Sight | None = None
+    side: str = "left"
+
+    def changes(self, found: Compared) -> Iterator[Change]:
+        """Yield the records that differ, as far as who asks may see them."""
+        for change in found.changes(self.first, self.keys):
+            if self.sight is None or self.sight.everything:
+                yield change
+            elif (seen := self._seen(self.sight, change)) is not None:
+                yield seen
+
+    def _seen(self, sight: Sight, change: Change) -> Change | None:
+        row = self.records[change.number - self.first]
+        read, written = sight.sides[self.side], sight.sides[other(self.side)]
+        if not read.sees(dict(json.loads(to_texts(row)[0]))):
+            return None
+        images = ({name: self._value(written, name, v) for name, v in one.items()} for one in _images(change))
+        before, after = images
+        key = read.key_text(change.key)
+        known = [key, *before.values(), *after.values()]
+        told = [one and sight.message(one, known) for one in (change.reason_before, change.reason_after)]
+        return replace(change, key=key, before=before, after=after, reason_before=told[0], reason_after=told[1])
+
+    def _value(self, written: SideSight, name: str, value: Any) -> Any:
+        """Return a value as it is seen; what a decision table says may come of any field."""
+        return written.value(name, value) if written.knows(name) else DOTS
+
+
+def _images(change: Change) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return change.before, change.after
 
 
 def runs_with_values(house: House, rule: RuleRow) -> list[Kept]:
@@ -165,7 +200,7 @@ def compared(house: House, wish: Wish, limit: int = SHOWN, skip: int = 0) -> Com
         here = found.counts()
         for kind, number in here.items():
             counts[kind] += number
-        shown = islice(found.changes(batch.first, batch.keys), skip, skip + max(limit - len(changes), 0))
+        shown = islice(batch.changes(found), skip, skip + max(limit - len(changes), 0))
         changes += [Found(batch.run, change) for change in shown]
         skip = max(skip - sum(here.values()) + here[Kind.SAME], 0)
     with house.db.read() as tx:
@@ -180,6 +215,7 @@ def difference_lines(house: House, wish: Wish, actor: Actor, say: Callable[[Any]
     first = next(batches, None)  # what cannot be compared is said before a file is begun
     for number in wish.runs:
         with house.db.begin() as tx:
+            sight_of_run(tx, number).require("export")
             what = {"file": "comparison", "from": wish.old, "to": wish.new}
             event = Event(Tag.RUN_DOWNLOADED, Subject("rule", wish.rule), None, what, run_id=number)
             note(tx, actor, house.clock(), event)
@@ -191,11 +227,11 @@ def difference_lines(house: House, wish: Wish, actor: Actor, say: Callable[[Any]
         for batch in batches:
             yield from _batch_lines(batch, say)
 
-    return lines()
+    return as_asked(lines())
 
 
 def _batch_lines(batch: Batch, say: Callable[[Any], str]) -> Iterator[str]:
-    for change in compare(batch.old, batch.new, batch.records, batch.at).changes(batch.first, batch.keys):
+    for change in batch.changes(compare(batch.old, batch.new, batch.records, batch.at)):
         head = (batch.run, change.number, change.key, change.kind.value)
         reasons = tuple(say(reason) if reason else "" for reason in (change.reason_before, change.reason_after))
         for name in dict.fromkeys((*change.before, *change.after)) or ("",):
@@ -251,6 +287,9 @@ class _Work:
                 text = N_("There is no run {run} of the rule '{rule}'.")
                 raise NotComparable(msg(text, run=number, rule=self.wish.rule))
             known = library(self.house, row.uses)
+            versions_of = () if self.is_table else (self._old, self._new)
+            noted = schemas_of(tx, number, row.document)
+            sight = sight_of(tx, row.document, *versions_of, schemas=noted)
             rule, seen = executed(parse_sync(row.document)), dict[str, tuple[Version, Version] | None]()
             for chunk in inputs.stored(tx, number):
                 schemas = inputs.schemas_of(row.schemas, chunk.no)
@@ -265,7 +304,7 @@ class _Work:
                 versions = seen[side]
                 if versions is not None:
                     keys = key_text(chunk.records[Sides.of(read).source_key])
-                    yield Batch(number, *versions, chunk.records, keys, chunk.first, row.requested_at)
+                    yield Batch(number, *versions, chunk.records, keys, chunk.first, row.requested_at, sight, side)
             if seen and not any(seen.values()):
                 raise NotComparable(msg("The two versions read different sides, so they have no records in common."))
             if not seen:

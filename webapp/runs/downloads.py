@@ -10,8 +10,10 @@ from typing import Any
 
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.connections.permitted import as_asked
 from webapp.extensions import Actor, House
 from webapp.runs import reading
+from webapp.runs.sight import sight_of_run
 from webapp.web.spreadsheet import safe_cell
 
 _COLUMNS = ("record_no", "left_key", "right_key", "outcome", "situation", "field", "place", "before", "after")
@@ -19,31 +21,32 @@ Translate = Callable[[Any], str]
 
 
 def outcome_lines(house: House, run: reading.RunRow, actor: Actor, translate: Translate) -> Iterator[str]:
-    """Return CSV text with a line for every record of a run; texts that a spreadsheet would execute are defused."""
+    """Return CSV text with a line for every record of a run that who asks may see.
+
+    Texts that a spreadsheet would execute are defused. Raises `NotPermitted` where they may not export such records.
+    """
     _note(house, run, actor, "outcomes")
 
     def lines() -> Iterator[str]:
         yield _line((*_COLUMNS, "reason"))
         with house.db.read() as tx:
-            for frame in reading.outcomes(tx, run.id):
-                for row in frame.iter_rows(named=True):
-                    reason = translate(json.loads(row["reason"])) if row["reason"] else ""
-                    yield _line([*(row[name] for name in _COLUMNS), reason])
+            for row in reading.shown_outcomes(tx, run.id):
+                reason = translate(json.loads(row["reason"])) if row["reason"] else ""
+                yield _line([*(row[name] for name in _COLUMNS), reason])
 
-    return lines()
+    return as_asked(lines())
 
 
 def failed_lines(house: House, run: reading.RunRow, actor: Actor, translate: Translate) -> Iterator[str]:
-    """Return a JSON line for every record that a run parked."""
+    """Return a JSON line for every record that a run parked and who asks may see; raises `NotPermitted`."""
     _note(house, run, actor, "failed")
 
     def lines() -> Iterator[str]:
         with house.db.read() as tx:
-            for frame in reading.outcomes(tx, run.id):
-                for row in frame.filter(frame["outcome"] == "quarantined").iter_rows(named=True):
-                    yield json.dumps(_failure(row, translate), ensure_ascii=False) + "\n"
+            for row in reading.shown_outcomes(tx, run.id, "quarantined"):
+                yield json.dumps(_failure(row, translate), ensure_ascii=False) + "\n"
 
-    return lines()
+    return as_asked(lines())
 
 
 def _failure(row: dict[str, Any], translate: Translate) -> dict[str, Any]:
@@ -64,5 +67,6 @@ def _line(values: Any) -> str:
 
 def _note(house: House, run: reading.RunRow, actor: Actor, what: str) -> None:
     with house.db.begin() as tx:
+        sight_of_run(tx, run.id).require("export")
         event = Event(Tag.RUN_DOWNLOADED, Subject("rule", run.rule_name), None, {"file": what}, run_id=run.id)
         record(tx, actor, house.clock(), event)

@@ -38,6 +38,7 @@ from webapp.runs.pipeline import inputs, made, pair_inputs
 from webapp.runs.pipeline.codec import column_text, to_texts
 from webapp.runs.pipeline.sides import OTHER, Sides
 from webapp.runs.reading import RunRow
+from webapp.runs.sight_explanation import shown_explanation
 
 _KEPT_NOTHING = msg(
     "The values of this run were not kept, because its rule says explain: false. Under Behaviour, switch on 'Keep the"
@@ -47,6 +48,7 @@ _OLDER = msg("The values of this record were not kept, so only what became of it
 _PASSED = msg(
     "Both sides were as the rule had left them, so the record was not read again, or its values were not kept."
 )
+_MOST = 20
 _UNREAD = msg("This record could not be read from its source, so the rule never saw its values.")
 
 
@@ -164,8 +166,17 @@ class Explanation:
 def explain(house: House, run_id: int, *, key: str | None = None, record_no: int | None = None) -> Explanation:
     """Return why a run did what it did to a record, named by its key on either side or by its number in the run.
 
-    Raises `RunMissing`, and `NotExplained` where the run has no such record.
+    It tells what who asks may see. Raises `RunMissing`, and `NotExplained` where the run has no such record for them.
     """
+    told = _explanation(house, run_id, key, record_no)
+    with house.db.read() as tx:
+        seen = shown_explanation(tx, told)
+    if seen is None or key not in (None, seen.result.left_key, seen.result.right_key):
+        raise NotExplained(_no_record(key or str(record_no), told.run))
+    return seen
+
+
+def _explanation(house: House, run_id: int, key: str | None, record_no: int | None) -> Explanation:
     with house.db.read() as tx:
         row = reading.get(tx, run_id)
         numbers = [record_no] if record_no is not None else list(_numbers(tx, run_id, key or ""))
@@ -221,9 +232,8 @@ def _untold(result: Result, rule: SyncRule) -> Message:
     """Return why the values of a record are not there."""
     if result.stage == "read":
         return _UNREAD
-    if not rule.explain:
-        return _KEPT_NOTHING
-    return _PASSED if result.outcome == Outcome.UNCHANGED else _OLDER
+    passed = _PASSED if result.outcome == Outcome.UNCHANGED else _OLDER
+    return passed if rule.explain else _KEPT_NOTHING
 
 
 def _explained_pair(
@@ -388,6 +398,3 @@ def _numbers(tx: sa.Connection, run_id: int, key: str) -> Iterator[int]:
         found += len(mine)
         if found >= _MOST:
             return
-
-
-_MOST = 20

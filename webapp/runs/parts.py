@@ -14,7 +14,9 @@ from rules.documents.sync import Direction, SyncRule
 from rules.language.problems import ExpressionError
 from rules.reconcile.agreement import executed
 from rules.schema import FieldType, Schema
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
+from rules.trace import named_fields
+from webapp.connections.permitted import rights_to, sees_all
 from webapp.connections.probing import object_schema
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
@@ -134,6 +136,7 @@ def check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
         raise RunRefused(msg("{object} has no field '{field}'.", object=_object(rule, parameters), field=span["field"]))
     with house.db.read() as tx:
         uses = pins(tx)
+        _require_plain(tx, rule, parameters, schema)
     try:
         Part(parameters, schema, library(house, uses))
     except ExpressionError as error:
@@ -142,6 +145,15 @@ def check(house: House, rule: SyncRule, parameters: Mapping[str, Any]) -> None:
         text = msg("'{field}' holds nothing like this. Write it like {example}.",
                    field=span["field"], example=_LIKE[schema[span["field"]].type])  # fmt: skip
         raise RunRefused(text) from error
+
+
+def _require_plain(tx: sa.Connection, rule: SyncRule, parameters: Mapping[str, Any], schema: Schema) -> None:
+    """Raise `NotPermitted` where a part is chosen by values that who asks does not see."""
+    part = rule.right if parameters["side"] == "right" else rule.left
+    rights = rights_to(tx, part.connection, part.object, schema)
+    if not sees_all(rights):
+        span = {parameters["range"]["field"]} if parameters["range"] else set()
+        rights.require_plain(sorted(span | named_fields(parameters["where"] or "", schema)), N_("choose records"))
 
 
 def _object(rule: SyncRule, parameters: Mapping[str, Any]) -> str:

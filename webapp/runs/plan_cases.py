@@ -16,6 +16,8 @@ from webapp.runs import pair_waits, reading
 from webapp.runs.models import run_chunk
 from webapp.runs.pair_cases import pair_name
 from webapp.runs.pipeline.codec import frame_of
+from webapp.runs.sight import Sight, sight_of_run
+from webapp.runs.sight_pairs import seen_details
 
 CASES = "cases"
 """The outcome of records that wait for a person."""
@@ -147,11 +149,28 @@ def numbers(tx: sa.Connection, run_id: int) -> dict[str, int]:
 def listing(
     tx: sa.Connection, run_id: int, *, situation: str = "", name: str = "", after: int = 0, limit: int = 50
 ) -> list[PlanCase]:
-    """Return pairs of a plan that would wait, in the order handled, behind place `after`."""
-    found = list(islice(_matching(tx, run_id, situation, name, after), limit))
-    waits = pair_waits.pairs_of(tx, reading.get(tx, run_id).rule_id, [one.pair for one in found])
+    """Return pairs of a plan that would wait and who asks may see, in the order handled, behind place `after`.
+
+    Raises `NotPermitted` where they ask by a field that they do not see.
+    """
+    sight = sight_of_run(tx, run_id)
+    sight.require_plain(name)
+    pairs = ((one, _seen(sight, one)) for one in _matching(tx, run_id, situation, name, after))
+    found = list(islice(((one, seen) for one, seen in pairs if seen is not None), limit))
+    waits = pair_waits.pairs_of(tx, reading.get(tx, run_id).rule_id, [one.pair for one, _seen in found])
     maps = tuple(reading.document(tx, run_id).get("fields") or ())
-    return [replace(one, maps=maps, waits=waits.get(one.pair)) for one in found]
+    return [replace(seen, maps=maps, waits=waits.get(one.pair)) for one, seen in found]
+
+
+def _seen(sight: Sight, one: PlanCase) -> PlanCase | None:
+    if sight.everything:
+        return one
+    details = seen_details(sight, one.details)
+    if details is None:
+        return None
+    keys = {"left": one.left_key, "right": one.right_key}
+    told = {side: sight.sides[side].key_text(key) for side, key in keys.items()}
+    return replace(one, left_key=told["left"], right_key=told["right"], details=details)
 
 
 def count(tx: sa.Connection, run_id: int, situation: str = "", name: str = "") -> int:

@@ -21,6 +21,8 @@ from webapp.rulebook.usage import asks
 from webapp.runs import plan_cases, reading
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.reading import RECORD, RecordRow, RunRow
+from webapp.runs.sight import sight_of_run
+from webapp.runs.sight_records import Shown
 
 PLANNED = ("sync", "part", "rebaseline")
 """Kinds of runs whose simulations can be approved."""
@@ -130,13 +132,19 @@ def groups(tx: sa.Connection, run_id: int) -> list[Group]:
 
 
 def records(tx: sa.Connection, run_id: int, wanted: Wanted, after: int = 0, limit: int = 50) -> list[RecordRow]:
-    """Return records of a plan in the order handled, behind row `after`; of those to be created the first ones."""
-    query = sa.select(*RECORD).where(run_record.c.run_id == run_id, run_record.c.id > after, *_asked(wanted))
-    return [RecordRow(*row) for row in tx.execute(query.order_by(run_record.c.id).limit(limit))]
+    """Return records of a plan in the order handled, behind row `after`; of those to be created the first ones.
+
+    Only what who asks may see. Raises `NotPermitted` where they ask by a field that they do not see.
+    """
+    sight = sight_of_run(tx, run_id)
+    sight.require_plain(wanted.field)
+    query = sa.select(*RECORD).where(run_record.c.run_id == run_id, *_asked(wanted))
+    return reading.listed(tx, query, Shown(tx, sight, run_id), after, limit)
 
 
 def count(tx: sa.Connection, run_id: int, wanted: Wanted) -> int:
-    """Return how many records of a plan are asked for, as far as they are listed."""
+    """Return how many records of a plan are asked for, as far as they are listed; raises `NotPermitted`."""
+    sight_of_run(tx, run_id).require_plain(wanted.field)
     query = sa.select(sa.func.count()).select_from(run_record).where(run_record.c.run_id == run_id, *_asked(wanted))
     return int(tx.scalar(query) or 0)
 

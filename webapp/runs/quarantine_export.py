@@ -11,9 +11,11 @@ from typing import Any
 from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.connections.permitted import as_asked
 from webapp.extensions import Actor, House
 from webapp.runs import quarantine
 from webapp.runs.quarantine import Entry
+from webapp.runs.sight import Sights
 from webapp.web.spreadsheet import safe_cell
 
 _HEAD = ("id", "rule", "side", "key", "place", "stage", "field", "reason", "state", "attempts", "run")
@@ -33,21 +35,23 @@ def csv_lines(house: House, asked: Mapping[str, Any], actor: Actor, translate: T
             text = json.dumps(plain["record"], ensure_ascii=False) if plain["record"] else ""
             yield _line([*(plain[name] for name in (*_HEAD, *_TAIL)), text])
 
-    return lines()
+    return as_asked(lines())
 
 
 def json_lines(house: House, asked: Mapping[str, Any], actor: Actor, translate: Translate) -> Iterator[str]:
     """Return a JSON line for every parked record that `asked` finds."""
     _note(house, asked, actor)
-    return (json.dumps(_plain(entry, translate), ensure_ascii=False) + "\n" for entry in _all(house, asked))
+    return as_asked(json.dumps(_plain(entry, translate), ensure_ascii=False) + "\n" for entry in _all(house, asked))
 
 
 def _all(house: House, asked: Mapping[str, Any]) -> Iterator[Entry]:
+    """Yield the entries that who asks may see and export."""
     before = None
     while True:
         with house.db.read() as tx:
-            found = quarantine.listing(tx, **asked, before=before, limit=PAGE)
-        yield from found
+            found, sights = quarantine.listing(tx, **asked, before=before, limit=PAGE), Sights(tx)
+            mine = [one for one in found if sights.of_run(one.run_id, one.rule_name).permits("export")]
+        yield from mine
         if len(found) < PAGE:
             return
         before = found[-1].id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,11 @@ from rules.text import msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
 from webapp.runs import quarantine as parked
 from webapp.runs.models import quarantine
 from webapp.runs.quarantine import Entry, EntryRefused
+from webapp.runs.sight import Sights
 
 MOST = 10_000
 """So many records are corrected at once at the most."""
@@ -45,9 +46,14 @@ def shown(value: Any) -> str:
 
 
 def affected(tx: sa.Connection, change: Remap) -> list[Entry]:
-    """Return the parked records that a change would alter, the latest first."""
+    """Return the parked records that a change would alter, the latest first.
+
+    Raises `NotPermitted` where who asks does not see the values of the field: what they hold decides which are altered.
+    """
     found = parked.listing(tx, rule=change.rule, limit=MOST)
     chosen = None if change.entries is None else set(change.entries)
+    if any(change.field in entry.withheld for entry in found):
+        raise NotPermitted(msg("You may not see '{field}', so you cannot change it.", field=change.field))
     return [e for e in found if (chosen is None or e.id in chosen) and _alters(e, change)]
 
 
@@ -59,8 +65,9 @@ def _alters(entry: Entry, change: Remap) -> bool:
 
 
 def fields(tx: sa.Connection, rule: str) -> list[str]:
-    """Return the fields of what is parked of a rule."""
-    return list(dict.fromkeys(name for entry in parked.listing(tx, rule=rule, limit=200) for name in entry.values))
+    """Return the fields of what is parked of a rule, of those whose values who asks may see."""
+    found = parked.listing(tx, rule=rule, limit=200)
+    return list(dict.fromkeys(name for entry in found for name in entry.values if name not in entry.withheld))
 
 
 def remap(house: House, change: Remap, actor: Actor) -> tuple[int, ...]:
@@ -70,22 +77,19 @@ def remap(house: House, change: Remap, actor: Actor) -> tuple[int, ...]:
         entries = affected(tx, change)
         if not entries:
             raise EntryRefused(msg("No parked record of '{rule}' is altered by this.", rule=change.rule))
+        sights, events = Sights(tx), list[Event]()
         for entry in entries:
-            text = json.dumps({**entry.values, change.field: change.value}, ensure_ascii=False)
+            stored = parked.stored(tx, entry.id)
+            seen = {**entry.values, change.field: change.value}
+            text = json.dumps(parked.corrected(sights, stored, seen), ensure_ascii=False)
             values = {"edited": text, "version": quarantine.c.version + 1}
             tx.execute(sa.update(quarantine).where(quarantine.c.id == entry.id).values(values))
-        record(tx, actor, now, *_events(entries, change))
+            events.append(_event(stored, change))
+        record(tx, actor, now, *events)
     return tuple(entry.id for entry in entries)
 
 
-def _events(entries: Sequence[Entry], change: Remap) -> list[Event]:
-    return [
-        Event(
-            Tag.QUARANTINE_EDITED,
-            Subject("rule", entry.rule_name, entry.left_key),
-            {change.field: entry.values[change.field]},
-            {change.field: change.value},
-            run_id=entry.run_id,
-        )
-        for entry in entries
-    ]
+def _event(entry: Entry, change: Remap) -> Event:
+    subject = Subject("rule", entry.rule_name, entry.left_key)
+    before, after = {change.field: entry.values[change.field]}, {change.field: change.value}
+    return Event(Tag.QUARANTINE_EDITED, subject, before, after, run_id=entry.run_id)

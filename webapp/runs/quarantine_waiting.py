@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from webapp.runs.models import quarantine
-from webapp.runs.quarantine import Entry, get
+from webapp.runs.quarantine import Entry, shown, stored
+from webapp.runs.sight import Sights
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,11 @@ def waits_for(tx: sa.Connection, entry: Entry) -> Waits | None:
 
 
 def dependants(tx: sa.Connection, entry: Entry, limit: int = 20) -> tuple[list[Entry], int]:
-    """Return the first parked records that wait for a parked one, and how many there are."""
+    """Return the first parked records that wait for a parked one and may be seen, and how many of all there are."""
     q = quarantine.c
-    mine = (q.waits_rule == entry.rule_name, q.waits_side == entry.side, q.waits_key == entry.left_key)
+    key = stored(tx, entry.id).left_key
+    mine = (q.waits_rule == entry.rule_name, q.waits_side == entry.side, q.waits_key == key)
     query = sa.select(q.id).where(*mine, q.state == "open").order_by(q.id)
-    ids = list(tx.scalars(query))
-    return [get(tx, number) for number in ids[:limit]], len(ids)
+    ids, sights = list(tx.scalars(query)), Sights(tx)
+    seen = (shown(sights, stored(tx, number)) for number in ids[:limit])
+    return [one for one in seen if one is not None], len(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ from webapp.runs.pipeline import made
 from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.pipeline.codec import column_text, columns_of, reason_of
 from webapp.runs.pipeline.journal import LISTED
+from webapp.runs.sight import Sights, sight_of_run
+from webapp.runs.sight_records import Shown, filled
 
 ACTIVE = ("queued", "running")
 LEFT_ALONE = (REJECTED, MOVED, REFUSED)
@@ -94,12 +96,24 @@ def _row(found: sa.Row[Any]) -> RunRow:
     return RunRow(**values)
 
 
+def _rows(tx: sa.Connection, found: Sequence[sa.Row[Any]]) -> list[RunRow]:
+    """Return runs; what a sentence about one quotes of records is there as far as who asks may see it."""
+    sights = Sights(tx)
+    return [_seen(_row(one), sights) for one in found]
+
+
+def _seen(row: RunRow, sights: Sights) -> RunRow:
+    if row.message is None or not row.message.values:
+        return row
+    return replace(row, message=sights.of_run(row.id).message(row.message, counts=True))
+
+
 def get(tx: sa.Connection, run_id: int) -> RunRow:
     """Return a run; raises `RunMissing`."""
     found = tx.execute(sa.select(*_COLUMNS).where(run.c.id == run_id)).one_or_none()
     if found is None:
         raise RunMissing(run_id)
-    return _row(found)
+    return _rows(tx, [found])[0]
 
 
 def listing(
@@ -110,19 +124,20 @@ def listing(
     for column, value in ((run.c.rule_name, rule), (run.c.state, state)):
         query = query.where(column == value) if value else query
     query = query.where(run.c.id < before) if before else query
-    return [_row(found) for found in tx.execute(query)]
+    return _rows(tx, tx.execute(query).all())
 
 
 def rows(tx: sa.Connection, *which: sa.ColumnElement[bool], limit: int) -> list[RunRow]:
     """Return the runs that meet conditions, the latest first."""
     query = sa.select(*_COLUMNS).where(*which).order_by(run.c.id.desc()).limit(limit)
-    return [_row(found) for found in tx.execute(query)]
+    return _rows(tx, tx.execute(query).all())
 
 
 def latest(tx: sa.Connection, names: Sequence[str]) -> dict[str, RunRow]:
     """Return the last run of each of the named rules."""
     newest = sa.select(sa.func.max(run.c.id)).where(run.c.rule_name.in_(names)).group_by(run.c.rule_name)
-    return {row.rule_name: row for row in map(_row, tx.execute(sa.select(*_COLUMNS).where(run.c.id.in_(newest))))}
+    found = tx.execute(sa.select(*_COLUMNS).where(run.c.id.in_(newest))).all()
+    return {row.rule_name: row for row in _rows(tx, found)}
 
 
 def document(tx: sa.Connection, run_id: int) -> dict[str, Any]:
@@ -130,10 +145,26 @@ def document(tx: sa.Connection, run_id: int) -> dict[str, Any]:
     return dict(tx.scalar(sa.select(run.c.document).where(run.c.id == run_id)) or {})
 
 
-def log_lines(tx: sa.Connection, run_id: int, limit: int = 200) -> list[sa.Row[Any]]:
-    """Return the last lines of a run's log, oldest first."""
-    query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(limit)
-    return list(reversed(tx.execute(query).all()))
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a run's log; `message` is a Message as JSON."""
+
+    id: int
+    at: datetime
+    level: str
+    message: dict[str, Any]
+
+
+def log_lines(tx: sa.Connection, run_id: int, limit: int = 200) -> list[LogLine]:
+    """Return the last lines of a run's log, oldest first; what they quote of records as far as who asks may see it."""
+    columns = [run_log.c[name] for name in LogLine.__dataclass_fields__]
+    query = sa.select(*columns).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(limit)
+    found = [LogLine(*row) for row in reversed(tx.execute(query).all())]
+    if any(line.message.get("values") for line in found):
+        sight = sight_of_run(tx, run_id)
+        seen = (sight.message(Message.from_json(line.message), counts=True).to_json() for line in found)
+        return [replace(line, message=message) for line, message in zip(found, seen, strict=True)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -175,10 +206,11 @@ def records(
 ) -> list[RecordRow]:
     """Return records that a run changed, deleted, parked or left out, in the order handled, behind row `after`.
 
-    The outcomes `rejected`, `moved` and `refused` stand for records that were left alone for that reason. Of records
-    created, the first `LISTED` are returned, and any that a key asks for.
+    Only those are returned, and of these only what, who asks may see. The outcomes `rejected`, `moved` and `refused`
+    stand for records that were left alone for that reason. Of records created, the first `LISTED` are returned, and
+    any that a key asks for.
     """
-    query = sa.select(*RECORD).where(run_record.c.run_id == run_id, run_record.c.id > after)
+    query = sa.select(*RECORD).where(run_record.c.run_id == run_id)
     if outcome in LEFT_ALONE:
         query = query.where(run_record.c.situation == outcome)
     elif outcome:
@@ -187,14 +219,33 @@ def records(
         query = query.where(
             sa.or_(run_record.c.left_key == column_text(key), run_record.c.right_key == column_text(key))
         )
-    found = [RecordRow(*row) for row in tx.execute(query.order_by(run_record.c.id).limit(limit))]
+    shown = Shown(tx, sight_of_run(tx, run_id), run_id)
+    found = listed(tx, query, shown, after, limit)
     if key and not after and outcome in (None, "", "created") and unlisted(get(tx, run_id).counts):
-        found += _unlisted(tx, run_id, key, found)
-    return found
+        found += shown.rows(_unlisted(tx, run_id, key, found))
+    return _by_key(found, key)
+
+
+def listed(tx: sa.Connection, query: sa.Select[Any], shown: Shown, after: int, limit: int) -> list[RecordRow]:
+    """Return the first rows of a query for `RECORD` behind row `after`, as far as they may be seen."""
+
+    def fetch(behind: int, count: int) -> list[RecordRow]:
+        some = query.where(run_record.c.id > behind).order_by(run_record.c.id).limit(count)
+        return [RecordRow(*row) for row in tx.execute(some)]
+
+    return filled(fetch, shown.rows, lambda row: row.id, after, limit) if shown.limited else fetch(after, limit)
+
+
+def _by_key(found: Sequence[RecordRow], key: str | None) -> list[RecordRow]:
+    """Return the records that have a key, of those that may be seen: a key that is not seen cannot be asked for."""
+    known = column_text(key) if key else None
+    return [
+        row for row in found if known in (None, row.left_key, row.right_key) or key in (row.left_key, row.right_key)
+    ]
 
 
 def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[RecordRow]:
-    """Return what runs of a rule did to the record with `key`, the latest first."""
+    """Return what runs of a rule did to the record with `key`, the latest first, as far as who asks may see it."""
     known = column_text(key)
     mine = (run_record.c.rule_name == rule, sa.or_(run_record.c.left_key == known, run_record.c.right_key == known))
     query = sa.select(*RECORD).where(*mine).order_by(run_record.c.id.desc()).limit(limit)
@@ -203,7 +254,10 @@ def history(tx: sa.Connection, rule: str, key: str, limit: int = 200) -> list[Re
              if unlisted(add_counts([row.counts]))]  # fmt: skip
     for run_id in large:
         found += _unlisted(tx, run_id, key, found)
-    return sorted(found, key=lambda row: (row.run_id, row.id), reverse=True)[:limit]
+    ordered = sorted(found, key=lambda row: (row.run_id, row.id), reverse=True)[:limit]
+    sights = Sights(tx)
+    seen = (Shown(tx, sights.of_run(row.run_id), row.run_id).rows([row]) for row in ordered)
+    return _by_key([row for rows in seen for row in rows], key)
 
 
 def _unlisted(tx: sa.Connection, run_id: int, key: str, listed: Sequence[RecordRow]) -> list[RecordRow]:
@@ -263,8 +317,16 @@ def with_differences(row: RecordRow) -> ShownRecord:
 
 
 def outcomes(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:
-    """Yield what became of every record, a frame per chunk (columns of `pipeline.chunk.OUTCOMES`)."""
+    """Yield what became of every record, a frame per chunk (columns of `pipeline.chunk.OUTCOMES`), whoever asks."""
     yield from map(made.outcomes, _blobs(tx, run_id))
+
+
+def shown_outcomes(tx: sa.Connection, run_id: int, outcome: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield what became of every record, or of those with an outcome, as far as who asks may see it."""
+    shown = Shown(tx, sight_of_run(tx, run_id), run_id)
+    for whole in outcomes(tx, run_id):
+        frame = whole if outcome is None else whole.filter(pl.col("outcome") == outcome)
+        yield from frame.iter_rows(named=True) if shown.sight.everything else shown.outcomes(frame)
 
 
 def found(tx: sa.Connection, run_id: int) -> Iterator[pl.DataFrame]:

@@ -17,7 +17,10 @@ from rules.text import Message, msg
 from webapp.runs import reading
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline import made
+from webapp.runs.pipeline.chunk import OUTCOMES
 from webapp.runs.reading import RunRow
+from webapp.runs.sight import sight_of_run
+from webapp.runs.sight_records import Shown
 
 AT_ONCE = 2_000_000
 """So many records of both runs are compared at a time, which bounds the memory."""
@@ -58,6 +61,10 @@ class Deed:
         told = {"record": self.record_no, "outcome": self.outcome, "situation": self.situation}
         reason = str(self.reason) if self.reason else None
         return {**told, "values": self.values, "own_values": self.own_values, "reason": reason}
+
+
+_UNSEEN = Deed(None, "", None, {}, {}, None)
+"""Stands for what was done to a record that who asks may not see."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,10 @@ def hindrance(shadow: RunRow, live: RunRow | None = None) -> Message | None:
 
 
 def compared(tx: sa.Connection, shadow: RunRow, live: RunRow, wanted: Wanted | None = None) -> Comparison:
-    """Compare two runs record by record; those listed are in the order in which the live run met them."""
+    """Compare two runs record by record; those listed are in the order in which the live run met them.
+
+    Only those are listed that who asks may see.
+    """
     wanted = wanted or Wanted()
     parts = 1 + (shadow.counts["read"] + live.counts["read"]) // AT_ONCE
     counts: Counter[str] = Counter()
@@ -142,9 +152,11 @@ def compared(tx: sa.Connection, shadow: RunRow, live: RunRow, wanted: Wanted | N
     listed = pl.concat([table for _, table in off]).sort("no_live", "no_shadow", nulls_last=True, maintain_order=True)
     shown = listed.head(MOST)[wanted.skip : wanted.skip + wanted.limit]
     matching = sum(number for number, _ in off)
-    return Comparison(
-        {kind.value: counts[kind.value] for kind in Kind}, matching, tuple(_told(tx, shadow, live, shown))
-    )
+    told = tuple(_told(tx, shadow, live, shown))
+    if wanted.key:  # a key that may not be seen cannot be asked for
+        told = tuple(one for one in told if one.key == wanted.key)
+        matching = matching if told else 0
+    return Comparison({kind.value: counts[kind.value] for kind in Kind}, matching, told)
 
 
 def _asked(wanted: Wanted) -> pl.Expr:
@@ -213,20 +225,38 @@ def _told(tx: sa.Connection, shadow: RunRow, live: RunRow, shown: pl.DataFrame) 
     """Yield records with what both runs did, looked up in their chunks."""
     ours = _deeds(tx, shadow.id, shown.select("side", "key", "time", chunk="chunk_shadow", no="no_shadow"))
     theirs = _deeds(tx, live.id, shown.select("side", "key", "time", chunk="chunk_live", no="no_live"))
+    sights = [sight_of_run(tx, one.id) for one in (shadow, live)]
     for row in shown.iter_rows(named=True):
         at = tuple(row[name] for name in _KEYS)
-        yield Compared(row["side"], row["key"], Kind(row["kind"]), ours.get(at), theirs.get(at))
+        deeds = ours.get(at), theirs.get(at)
+        if any(one is _UNSEEN for one in deeds):
+            continue
+        key = row["key"]
+        for sight in sights:
+            side = sight.sides[row["side"] or sight.reads]
+            key = key if key is None or sight.everything else side.key_text(key)
+        yield Compared(row["side"], key, Kind(row["kind"]), *deeds)
 
 
 def _deeds(tx: sa.Connection, run_id: int, rows: pl.DataFrame) -> Mapping[tuple[Any, ...], Deed]:
     found: dict[tuple[Any, ...], Deed] = {}
+    shown = Shown(tx, sight_of_run(tx, run_id), run_id)
     some = rows.filter(pl.col("chunk").is_not_null())
     for number, frame in _chunks(tx, run_id, some["chunk"].unique().sort().to_list()):
         keyed = frame.with_columns(_SIDE, _KEY, no="record_no")
         mine = some.filter(pl.col("chunk") == number)
         joined = mine.join(keyed, on=["side", "key", "no"], nulls_equal=True)
-        found |= {tuple(row[name] for name in _KEYS): _deed(row) for row in joined.iter_rows(named=True)}
+        for row in joined.iter_rows(named=True):
+            found[tuple(row[name] for name in _KEYS)] = _shown_deed(shown, row)
     return found
+
+
+def _shown_deed(shown: Shown, row: Mapping[str, Any]) -> Deed:
+    if shown.sight.everything:
+        return _deed(row)
+    whole = pl.DataFrame([{name: row.get(name) for name in OUTCOMES} | {"record_no": row["no"]}], schema=OUTCOMES)
+    seen = next(shown.outcomes(whole), None)
+    return _UNSEEN if seen is None else _deed({**row, **seen})
 
 
 def _deed(row: Mapping[str, Any]) -> Deed:

@@ -22,6 +22,7 @@ from webapp.connections.probing import object_schema
 from webapp.extensions import House
 from webapp.rulebook.library import library
 from webapp.runs.models import run
+from webapp.runs.pipeline.chunk import OUTCOMES
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
 from webapp.runs.pipeline.ends import Run
 from webapp.runs.pipeline.execute import Systems
@@ -29,6 +30,8 @@ from webapp.runs.pipeline.opening import living, opened
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
 from webapp.runs.reading import RunRow, in_a_line
+from webapp.runs.sight import sight_of_run
+from webapp.runs.sight_records import Shown
 
 LOOKED_AT = 10_000
 """So many records of a run are looked up for a preview; an undo looks at all of them."""
@@ -92,7 +95,7 @@ class Preview:
 
 
 def preview(house: House, row: RunRow) -> Preview:
-    """Return what undoing a run would do now; raises `NotPreviewed`."""
+    """Return what undoing a run would do now, with samples as far as who asks may see them; raises `NotPreviewed`."""
     found = Preview(sum(row.counts[name] for name in CHANGES))
     with house.db.read() as tx:
         kept = tx.execute(sa.select(run.c.document, run.c.uses).where(run.c.id == row.id)).one()
@@ -112,21 +115,40 @@ def preview(house: House, row: RunRow) -> Preview:
                 with house.db.read() as tx:
                     done = changes(tx, row.id, number)
                 chunk = settled(Compensation(ends, done.tail(LOOKED_AT - found.looked_at)).chunk(1, 1), WriteResult())
-                _take(found, chunk.outcomes)
+                with house.db.read() as tx:
+                    _take(found, chunk.outcomes, _Samples(Shown(tx, sight_of_run(tx, row.id), row.id)))
     except ConnectorError as error:
-        raise NotPreviewed(error.message) from error
+        with house.db.read() as tx:
+            raise NotPreviewed(sight_of_run(tx, row.id).message(error.message)) from error
     except DocumentError as error:
         raise NotPreviewed(error.problems[0].message) from error
     return found
 
 
-def _take(found: Preview, outcomes: pl.DataFrame) -> None:
+class _Samples:
+    """Makes samples of outcomes, of those that who asks may see."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+
+    def add(self, samples: list[Sample], row: Mapping[str, Any]) -> None:
+        """Add a sample to the first ones."""
+        if len(samples) >= SHOWN:
+            return
+        seen: Mapping[str, Any] | None = row
+        if not self._shown.sight.everything:
+            seen = next(self._shown.outcomes(pl.DataFrame([row], schema=OUTCOMES)), None)
+        if seen is not None:
+            samples.append(_sample(seen))
+
+
+def _take(found: Preview, outcomes: pl.DataFrame, samples: _Samples) -> None:
     """Add the outcomes of one chunk; a record that would be deleted has a second row without a number."""
     for row in outcomes.iter_rows(named=True):
         outcome = row["outcome"]
         if row["record_no"] is None:
             found.deleted += 1
-            _sample(found.undone, row)
+            samples.add(found.undone, row)
             continue
         found.looked_at += 1
         undone = row["situation"] == UNDONE
@@ -135,18 +157,16 @@ def _take(found: Preview, outcomes: pl.DataFrame) -> None:
         found.updated += outcome == Outcome.UPDATED
         found.created += outcome == Outcome.CREATED
         if outcome != Outcome.SKIPPED:
-            _sample(found.undone, row)
+            samples.add(found.undone, row)
         if row["reason"] is not None:
-            _sample(found.stays, row)
+            samples.add(found.stays, row)
 
 
-def _sample(samples: list[Sample], row: Mapping[str, Any]) -> None:
-    if len(samples) >= SHOWN:
-        return
+def _sample(row: Mapping[str, Any]) -> Sample:
     before, after = ({**_plain(row[name]), **_plain(row[f"own_{name}"])} for name in ("before", "after"))
     reason = Message.from_json(json.loads(row["reason"])) if row["reason"] else None
     key = row["left_key"] if row["left_key"] is not None else row["right_key"]
-    samples.append(Sample(key, row["outcome"], before, after, reason, row["field"]))
+    return Sample(key, row["outcome"], before, after, reason, row["field"])
 
 
 def _plain(text: str | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from rules.documents import parse_sync
 from rules.text import msg
 from webapp.extensions import Actor, House
+from webapp.policies.masks import DOTS
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.runs import pair_waits
@@ -20,6 +21,8 @@ from webapp.runs.parts import Wanted, check, sides
 from webapp.runs.pipeline.verifying import LISTED
 from webapp.runs.reading import RunRow, document, get, rows
 from webapp.runs.requests import RunRefused, insert, records
+from webapp.runs.sight import sight_of_run
+from webapp.runs.sight_records import Shown, filled
 
 MOST = 100_000
 """The largest sample."""
@@ -151,7 +154,7 @@ def disagreeing(tx: sa.Connection, row: RunRow) -> list[dict[str, str]]:
     """
     read = sides(parse_sync(document(tx, row.id)))
     found = []
-    for one in differences(tx, row.id, limit=LISTED):
+    for one in stored_differences(tx, row.id, limit=LISTED):
         keys = {"left": one.left_key, "right": one.right_key}
         side = next((side for side in read if keys[side] is not None), None)
         if side is not None and one.waits != "case":
@@ -171,10 +174,12 @@ def settle(house: House, run_id: int, actor: Actor) -> int:
 
 def cases(tx: sa.Connection, row: RunRow, found: Sequence[Difference]) -> dict[int, int]:
     """Return the pairs in which differences of a comparison wait for a person now, by their numbers."""
+    table = run_difference.c
+    numbers = [one.no for one in found if one.waits == "case"]
+    query = sa.select(table.no, table.left_key, table.right_key).where(table.run_id == row.id, table.no.in_(numbers))
     asked = {
         one.no: [(side, key) for side, key in (("left", one.left_key), ("right", one.right_key)) if key is not None]
-        for one in found
-        if one.waits == "case"
+        for one in (tx.execute(query.order_by(table.no)).all() if numbers else ())
     }
     known = pair_waits.pairs_with(tx, row.rule_id, [place for places in asked.values() for place in places])
     ways = {number: [known[place] for place in places if place in known] for number, places in asked.items()}
@@ -184,7 +189,19 @@ def cases(tx: sa.Connection, row: RunRow, found: Sequence[Difference]) -> dict[i
 def differences(
     tx: sa.Connection, run_id: int, *, kind: str | None = None, after: int = 0, limit: int = 50
 ) -> list[Difference]:
-    """Return listed differences of a comparison behind number `after`, in the order found."""
+    """Return listed differences of a comparison behind number `after`, in the order found, as who asks may see them."""
+    seen = SeenDifferences(tx, run_id)
+
+    def fetch(behind: int, count: int) -> list[Difference]:
+        return stored_differences(tx, run_id, kind=kind, after=behind, limit=count)
+
+    return filled(fetch, seen.of, lambda one: one.no, after, limit)
+
+
+def stored_differences(
+    tx: sa.Connection, run_id: int, *, kind: str | None = None, after: int = 0, limit: int = 50
+) -> list[Difference]:
+    """Return listed differences of a comparison behind number `after`, whoever asks."""
     table = run_difference.c
     columns = [table[name] for name in Difference.__dataclass_fields__]
     query = sa.select(*columns).where(table.run_id == run_id, table.no > after)
@@ -194,3 +211,35 @@ def differences(
             waits if kind == WAITING else sa.and_(table.kind == kind, sa.func.coalesce(table.waits, "") != "case")
         )
     return [Difference(*row) for row in tx.execute(query.order_by(run_difference.c.no).limit(limit))]
+
+
+class SeenDifferences:
+    """The differences of one comparison as who asks may see them."""
+
+    def __init__(self, tx: sa.Connection, run_id: int) -> None:
+        self._sight = sight_of_run(tx, run_id)
+        self._shown = Shown(tx, self._sight, run_id)
+
+    def of(self, found: Sequence[Difference]) -> list[Difference]:
+        """Return those of some differences that may be seen."""
+        if self._sight.everything:
+            return list(found)
+        return [seen for one in found if (seen := self._one(one)) is not None]
+
+    def _one(self, one: Difference) -> Difference | None:
+        keys = {"left": one.left_key, "right": one.right_key}
+        lonely = one.kind.removeprefix("only_")
+        whole = {lonely: one.details["record"]} if "record" in one.details else {}
+        if not all(self._shown.sees(side, key, whole.get(side), ({}, {})) for side, key in keys.items()):
+            return None
+        told = {side: self._sight.sides[side].key_text(key) for side, key in keys.items()}
+        details = dict(one.details)
+        if whole:
+            details["record"] = self._sight.sides[lonely].values(whole[lonely])
+        if "fields" in details:
+            details["fields"] = [self._field(field) for field in details["fields"]]
+        return replace(one, left_key=told["left"], right_key=told["right"], details=details)
+
+    def _field(self, field: dict[str, Any]) -> dict[str, Any]:
+        """Return a field of a pair: both values are in the terms of the side that is written, which its label names."""
+        return field if self._sight.plain_pair(field["field"]) else {**field, "left": DOTS, "right": DOTS}
