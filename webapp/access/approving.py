@@ -6,11 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
-from flask_appbuilder.security.sqla.models import assoc_group_role, assoc_user_group
 
 from rules.text import N_, Message, msg
-from webapp.access import labels, models, role_documents, role_editing, services
+from webapp.access import group_editing, labels, models, role_documents, role_editing, services, users
 from webapp.access.errors import Missing, Refused
+from webapp.access.group_editing import Group
 from webapp.approvals import hooks, settings
 from webapp.approvals.deeds import Applier, Document, Order, Shown, register
 from webapp.approvals.hooks import Pair, Person
@@ -22,7 +22,7 @@ class Directory:
 
     def acting(self, tx: sa.Connection, actor: Actor) -> Person | None:
         """Return the user who acts, also by a key."""
-        user_id = _user_id(tx, actor)
+        user_id = users.own_id(tx, actor)
         return None if user_id is None else self.by_id(tx, user_id)
 
     def by_id(self, tx: sa.Connection, user_id: int) -> Person | None:
@@ -50,15 +50,6 @@ def _person(tx: sa.Connection, row: Any) -> Person:
     return Person(row.id, row.username, bool(row.active), held)
 
 
-def _user_id(tx: sa.Connection, actor: Actor) -> int | None:
-    """Return the id of the user who acts, also by a key."""
-    if actor.id is None or not actor.id.isdecimal():
-        return None
-    if actor.kind == "key":
-        return tx.scalar(sa.select(models.access_key.c.user_id).where(models.access_key.c.id == int(actor.id)))
-    return int(actor.id) if actor.kind == "user" else None
-
-
 def _holders(pair: Pair) -> sa.CompoundSelect[Any]:
     """Return the query for the ids of the users who hold a permission."""
     action, room = pair
@@ -68,7 +59,7 @@ def _holders(pair: Pair) -> sa.CompoundSelect[Any]:
     wanted = wanted.where(permission.c.name == f"can_{action}", view.c.name == room)
     role = models.role_permission
     roles = sa.select(role.c.role_id).where(role.c.permission_view_id.in_(wanted))
-    group, member, held = assoc_group_role, assoc_user_group, models.user_role
+    group, member, held = models.group_role, models.group_user, models.user_role
     groups = sa.select(group.c.group_id).where(group.c.role_id.in_(roles))
     return sa.union(
         sa.select(held.c.user_id).where(held.c.role_id.in_(roles)),
@@ -122,6 +113,32 @@ def _url(_subject: str) -> str:
     return "/roles/"
 
 
+def _group(tx: sa.Connection, name: str) -> Group | None:
+    tx.execute(sa.select(models.group.c.id).where(models.group.c.name == name).with_for_update())
+    return next((one for one in group_editing.list_groups(tx) if one.name == name), None)
+
+
+def _read_group(tx: sa.Connection, name: str) -> Document | None:
+    found = _group(tx, name)
+    return None if found is None else group_editing.to_document(found)
+
+
+def _apply_group(order: Order) -> None:
+    found, at = _group(order.tx, order.subject), order.house.clock()
+    number = None if found is None else found.id
+    if order.after is None:
+        group_editing.delete_group_in(order.tx, number or 0, order.actor, at)
+        return
+    names = {key: tuple(order.after[key]) for key in ("roles", "members")}
+    wanted = Group(number, order.after["name"], order.after["description"], **names)
+    group_editing.save_group_in(order.tx, wanted, order.actor, at)
+
+
+def _group_title(subject: str, after: Document | None, _detail: Document) -> Message:
+    text = N_("Delete the group {name}") if after is None else N_("Change the roles of the group {name}")
+    return msg(text, name=subject)
+
+
 def prepare(house: House) -> None:
     """Tell the approvals of this process who people are and what kind of installation this is."""
     if not hooks.people:
@@ -133,5 +150,11 @@ register(
     Applier(
         role_editing.KIND, N_("Role"), ("update", "Roles"), _read, _apply, _title, _url,
         refusals=(Refused, Missing), shown=_shown,
+    )
+)  # fmt: skip
+register(
+    Applier(
+        group_editing.KIND, N_("Group"), ("update", "Users"), _read_group, _apply_group, _group_title,
+        lambda _name: "/groups/", refusals=(Refused, Missing),
     )
 )  # fmt: skip

@@ -12,10 +12,13 @@ from rules.text import msg
 from webapp.access import models
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import require_rights
+from webapp.approvals import gate
+from webapp.approvals.deeds import ROLE, Deed
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 
+KIND = "group"
 MAX_NAME, MAX_DESCRIPTION = 100, 500
 
 
@@ -56,6 +59,8 @@ def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) 
     _check(tx, wanted)
     # who comes in gets all of its roles, and who is in gets or loses those that change
     require_rights(tx, actor, {*wanted.roles, *old.roles})
+    if {*wanted.roles} != {*old.roles}:
+        gate.require(tx, Deed(KIND, old.name or wanted.name, (ROLE,), to_document(wanted)))
     values = {"name": wanted.name, "label": wanted.name, "description": wanted.description}
     if wanted.id is None:
         key = tx.execute(sa.insert(models.group).values(**values)).inserted_primary_key
@@ -64,7 +69,7 @@ def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) 
         group_id = wanted.id
         tx.execute(sa.update(models.group).where(models.group.c.id == group_id).values(**values))
     _link(tx, group_id, wanted)
-    before, after = (None if wanted.id is None else _told(old)), _told(get_group(tx, group_id))
+    before, after = (None if wanted.id is None else to_document(old)), to_document(get_group(tx, group_id))
     if before != after:
         tag = Tag.GROUP_CREATED if wanted.id is None else Tag.GROUP_UPDATED
         record(tx, actor, at, Event(tag, Subject("group", wanted.name), before=before, after=after))
@@ -81,9 +86,11 @@ def delete_group_in(tx: sa.Connection, group_id: int, actor: Actor, at: datetime
     """Do what `delete_group` does within the caller's transaction."""
     old = get_group(tx, group_id)
     require_rights(tx, actor, old.roles)
+    if old.roles:
+        gate.require(tx, Deed(KIND, old.name, (ROLE,), None))
     for table, column in ((models.group_user, "group_id"), (models.group_role, "group_id"), (models.group, "id")):
         tx.execute(sa.delete(table).where(table.c[column] == group_id))
-    record(tx, actor, at, Event(Tag.GROUP_DELETED, Subject("group", old.name), before=_told(old)))
+    record(tx, actor, at, Event(Tag.GROUP_DELETED, Subject("group", old.name), before=to_document(old)))
     return old.name
 
 
@@ -126,6 +133,7 @@ def _link(tx: sa.Connection, group_id: int, wanted: Group) -> None:
             tx.execute(sa.insert(table).values({"group_id": group_id, column: number}))
 
 
-def _told(group: Group) -> dict[str, Any]:
+def to_document(group: Group) -> dict[str, Any]:
+    """Return a group as a document."""
     told = {"name": group.name, "description": group.description}
-    return {**told, "roles": list(group.roles), "members": list(group.members)}
+    return {**told, "roles": sorted({*group.roles}), "members": sorted({*group.members})}

@@ -18,19 +18,25 @@ from webapp.access import hooks as access_hooks
 from webapp.access import models as access
 from webapp.access import role_editing, roles, users
 from webapp.access.errors import Refused
+from webapp.access.role_editing import Role
 from webapp.access.users import require_permissions
+from webapp.approvals.deeds import Order
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
-from webapp.policies import documents, hooks
+from webapp.policies import approving, documents, hooks
 from webapp.policies.documents import Policy
 from webapp.policies.grants import Rooms, grant
 from webapp.policies.models import policy, policy_key
 from webapp.policies.objects import DataObject, PolicyField
 from webapp.policies.rights import Rights
+from webapp.policies.schema import policy_schema
 from webapp.policies.seeds import SEEDS
 from webapp.policies.who import SYSTEM_WHO, Who, current_who, who_of
 from webapp.web.request import house
+
+PART = "policy"
+"""What documents of roles call the policy."""
 
 
 def rights_of(tx: sa.Connection, who: Who, data: DataObject, fields: Sequence[PolicyField]) -> Rights:
@@ -101,6 +107,23 @@ def set_policy(house: House, role_id: int, document: Mapping[str, Any], actor: A
 
 def set_policy_in(tx: sa.Connection, role_id: int, document: Mapping[str, Any], actor: Actor, at: datetime) -> None:
     """Do what `set_policy` does within the caller's transaction."""
+    role, before, wanted = _checked(tx, role_id, document, actor)
+    if before != wanted:
+        approving.require(tx, role.name, wanted)
+        _write(tx, role, (before, wanted), actor, at)
+
+
+def _save_part(tx: sa.Connection, role_id: int, document: Mapping[str, Any], actor: Actor, at: datetime) -> None:
+    """Give a role the policy of its document, for which a second person has been asked as for the whole of it."""
+    role, before, wanted = _checked(tx, role_id, document, actor)
+    if before != wanted:
+        _write(tx, role, (before, wanted), actor, at)
+
+
+def _checked(
+    tx: sa.Connection, role_id: int, document: Mapping[str, Any], actor: Actor
+) -> tuple[Role, dict[str, Any], dict[str, Any]]:
+    """Return the role, its policy as it is and as it is to be."""
     role = role_editing.get_role(tx, role_id)
     if role.built_in:
         text = N_("The role '{name}' is built in and does not change. Make a copy and change that.")
@@ -108,13 +131,17 @@ def set_policy_in(tx: sa.Connection, role_id: int, document: Mapping[str, Any], 
     require_permissions(tx, actor, [(roles.permission_name(action), room) for room, action in role.grants])
     _refuse_restricted(tx, actor)
     wanted = documents.to_document(documents.parse(document, partial(hooks.known_fields, tx)))
-    before = document_of(tx, role_id)
-    if before == wanted:
-        return
-    tx.execute(sa.delete(policy).where(policy.c.role_id == role_id))
+    return role, document_of(tx, role_id), wanted
+
+
+def _write(
+    tx: sa.Connection, role: Role, change: tuple[dict[str, Any], dict[str, Any]], actor: Actor, at: datetime
+) -> None:
+    before, wanted = change
+    tx.execute(sa.delete(policy).where(policy.c.role_id == role.id))
     if wanted:
         values = {"document": wanted, "changed_at": at, "changed_by": actor.name}
-        tx.execute(sa.insert(policy).values(role_id=role_id, **values))
+        tx.execute(sa.insert(policy).values(role_id=role.id, **values))
     mask_key(tx, make=True)
     subject = Subject("role", role.name)
     record(tx, actor, at, Event(Tag.POLICY_SET, subject, before={"policy": before}, after={"policy": wanted}))
@@ -161,4 +188,13 @@ def _forget(tx: sa.Connection, role_id: int) -> None:
 
 
 access_hooks.role_deleted.append(_forget)
+access_hooks.role_parts.append(access_hooks.RolePart(PART, policy_schema, document_of, _save_part))
 access_hooks.giving.append(_refuse_to_give)
+
+
+def _approved(order: Order, role_id: int, document: Mapping[str, Any]) -> None:
+    """Set a policy that a second person has approved."""
+    set_policy_in(order.tx, role_id, document, order.actor, order.house.clock())
+
+
+approving.offer(document_of, _approved)
