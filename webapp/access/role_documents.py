@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webapp.access import roles
+from webapp.access import hooks, roles
 from webapp.access.role_editing import KIND, Role, delete_role_in, list_roles, save_role_in, to_document
 from webapp.extensions import Actor
 
@@ -38,6 +38,7 @@ def document_schema() -> dict[str, Any]:
                 "properties": permissions,
                 "description": "For each area what its holders may do there.",
             },
+            **{part.key: part.schema() for part in hooks.role_parts},
         },
     }
 
@@ -50,17 +51,16 @@ def names(tx: sa.Connection) -> list[str]:
 def read(tx: sa.Connection, name: str) -> dict[str, Any] | None:
     """Return the document of a role, None if there is none of that name."""
     role = _find(tx, name)
-    return None if role is None else to_document(role)
+    return None if role is None else {**to_document(role), **hooks.parts_of(tx, role.id)}
 
 
-def save(
-    tx: sa.Connection, document: Mapping[str, Any], actor: Actor, at: datetime, called: str | None = None
-) -> None:
+def save(tx: sa.Connection, document: Mapping[str, Any], actor: Actor, at: datetime, called: str | None = None) -> None:
     """Bring a role, `called` so until now, to what the document states; raises `Refused`."""
     old = _find(tx, called or str(document["name"]))
     grants = frozenset((room, action) for room, actions in document["permissions"].items() for action in actions)
     wanted = Role(old.id if old else None, document["name"], document.get("description", ""), grants=grants)
-    save_role_in(tx, wanted, actor, at)
+    parts = {part.key: document.get(part.key, {}) for part in hooks.role_parts}
+    save_role_in(tx, wanted, actor, at, parts)
 
 
 def remove(tx: sa.Connection, name: str, actor: Actor, at: datetime) -> None:

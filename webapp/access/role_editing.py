@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 
+Parts = Mapping[str, Mapping[str, Any]]
+"""What rooms above keep of a role, by key."""
 Pair = tuple[str, str]
 """(room, action), such as ("Rules", "publish")."""
 
@@ -76,19 +79,24 @@ def save_role(house: House, wanted: Role, actor: Actor) -> int:
         return save_role_in(tx, wanted, actor, house.clock())
 
 
-def save_role_in(tx: sa.Connection, wanted: Role, actor: Actor, at: datetime) -> int:
-    """Do what `save_role` does within the caller's transaction."""
+def save_role_in(tx: sa.Connection, wanted: Role, actor: Actor, at: datetime, parts: Parts | None = None) -> int:
+    """Do what `save_role` does within the caller's transaction; `parts` None leaves what rooms above keep of it."""
     old = get_role(tx, wanted.id) if wanted.id is not None else None
     _check(tx, wanted, old)
     require_permissions(tx, actor, _permissions(wanted.grants | (old.grants if old else frozenset())))
     before, after = _told(old) if old else None, _told(wanted)
-    if before != after:
-        _second_person(tx, old or wanted, wanted, {} if old else {"new": True})
+    kept = hooks.parts_of(tx, wanted.id)
+    stated = kept if parts is None else {key: value for key, value in parts.items() if value}
+    if before != after or stated != kept:
+        second_person(tx, old or wanted, wanted, {} if old else {"new": True}, stated)
     role_id = wanted.id if old and wanted.id is not None else roles.add_role(tx, wanted.name, wanted.description)
     _store(tx, role_id, wanted)
     tag = Tag.ROLE_UPDATED if old else Tag.ROLE_CREATED
     if before != after:
         record(tx, actor, at, Event(tag, Subject("role", wanted.name), before=before, after=after))
+    for part in hooks.role_parts:
+        if stated.get(part.key, {}) != kept.get(part.key, {}):
+            part.save(tx, role_id, stated.get(part.key, {}), actor, at)
     return role_id
 
 
@@ -108,7 +116,7 @@ def rename(tx: sa.Connection, role_id: int, name: str, actor: Actor, at: datetim
     _refuse_built_in(old)
     _check_name(tx, wanted)
     require_permissions(tx, actor, _permissions(old.grants))
-    _second_person(tx, old, wanted, {"rename": True})
+    second_person(tx, old, wanted, {"rename": True}, hooks.parts_of(tx, role_id))
     tx.execute(sa.update(models.role).where(models.role.c.id == role_id).values(name=name))
     record(tx, actor, at, Event(Tag.ROLE_UPDATED, Subject("role", name), before=_told(old), after=_told(wanted)))
 
@@ -130,7 +138,7 @@ def delete_role_in(tx: sa.Connection, role_id: int, actor: Actor, at: datetime) 
     if brought := groups.groups_of_role(tx, role_id):
         text = N_("The group '{group}' brings the role '{name}'. Take it from the group first.")
         raise Refused("", msg(text, group=brought[0], name=old.name))
-    _second_person(tx, old, None, {})
+    second_person(tx, old, None, {}, {})
     for table, column in (
         (models.role_permission, "role_id"),
         (models.access_role, "role_id"),
@@ -152,9 +160,9 @@ def to_document(role: Role) -> dict[str, Any]:
     return {**document, "permissions": {room: actions for room, actions in held.items() if actions}}
 
 
-def _second_person(tx: sa.Connection, old: Role, wanted: Role | None, detail: dict[str, Any]) -> None:
-    """Let the change through if one person may make it, or a second one has approved it."""
-    after = None if wanted is None else to_document(wanted)
+def second_person(tx: sa.Connection, old: Role, wanted: Role | None, detail: dict[str, Any], parts: Parts) -> None:
+    """Let the change through if one person may make it, or a second one has approved it; `parts` as they are to be."""
+    after = None if wanted is None else {**to_document(wanted), **parts}
     gate.require(tx, Deed(KIND, old.name, (ROLE,), after, detail))
 
 

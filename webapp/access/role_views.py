@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.access import labels, role_editing, roles
+from webapp.access import hooks, labels, role_editing, roles
 from webapp.access.errors import Missing, Refused
 from webapp.access.role_editing import Role
 from webapp.web.language import translated
@@ -89,11 +89,18 @@ class RoleView(RoomView):
         form = request.form
         wanted = Role(role_id, form.get("name", "").strip(), form.get("description", "").strip(), 0, grants)
         try:
-            saved = role_editing.save_role(self.house, wanted, self.actor)
+            saved = self._stored(wanted)
         except Refused as error:
             return self._form(wanted, {error.field: error.message}, status=422)
         flash(_("The role %(name)s is saved.", name=wanted.name), "success")
         return redirect(url_for("RoleView.show", role_id=saved))
+
+    def _stored(self, wanted: Role) -> int:
+        """Store a role; a copy permits with records what its model permits."""
+        model = request.form.get("copy", type=int) if wanted.id is None else None
+        with self.house.db.begin() as tx:
+            parts = hooks.parts_of(tx, model) if model is not None else None
+            return role_editing.save_role_in(tx, wanted, self.actor, self.house.clock(), parts)
 
     def _form(self, role: Role, errors: dict[str, Any], *, readonly: bool = False, status: int = 200) -> Response:
         shown = {"rooms": labels.rooms(), "actions": labels.actions(), "permissions": roles.PERMISSIONS}

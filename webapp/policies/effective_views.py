@@ -48,7 +48,7 @@ class EffectiveView(RoomView):
                 shown = {"overview": effective.overview(tx, who, found[:PAGE]), "count": len(found)}
         known = labels.actions()
         words = {action: known[action] for action in ACTIONS}
-        chosen = {"who": who, "asked": asked, "on": on, "key": key, "search": search}
+        chosen: dict[str, Any] = {"who": who, "asked": asked, "on": on, "key": key, "search": search}
         return self.page(
             "policies/effective.html", users=users, roles=roles, objects=objects, labels=words, **chosen, **shown
         )

@@ -166,7 +166,7 @@ class PolicyView(RoomView):
             return redirect(back)
         with self.house.db.read() as tx:
             titles = {one.on: one.title for one in catalogue.every(tx)}
-        sent = {"document": to_json(documents.to_document(after)), "seen": _plain(before)}
+        sent: dict[str, Any] = {"document": to_json(documents.to_document(after)), "seen": _plain(before)}
         return self.page("policies/review.html", role=role, changes=changes, titles=titles, back=back, **sent)
 
 
