@@ -27,7 +27,7 @@ MANY = 5
 SOAK = 4 * 3600
 """So many seconds a test of the soak may take, on a busy machine too."""
 _STORED = {"metadata_url", "empty_metadata_url"}
-_LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers")
+_LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers|races")
 _SURFACES = re.compile(r"pages|views|console|designer|form|home|test_api|command|cli/")
 
 
