@@ -6,12 +6,15 @@ import re
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from lxml import html
 
 from tests.rulebook.conftest import ANNA, BEN, document
-from webapp.extensions import House
+from tests.webapp.conftest import add_user
+from webapp.extensions import SYSTEM, House
 from webapp.rulebook import services
+from webapp.rulebook.models import rule
 
 PAGES = [
     "",
@@ -312,3 +315,20 @@ def test_anonymous_is_sent_to_sign_in(made: House, client: FlaskClient) -> None:
         assert client.get(f"/rules/customers/{page}").status_code == 302
     client.post("/rules/customers/delete")
     assert row(made).name == "customers"
+
+
+def test_owner(admin_client: FlaskClient, made: House) -> None:
+    """The overview says with whose rights a rule works, and why it does not; its owner can be changed there."""
+    address = "/rules/customers/"
+    assert row(made).owner == "admin"  # who has the actor's number
+    assert "with the rights of its owner" in admin_client.get(address).text
+    add_user(made, "bob", "Viewer")
+    refused = admin_client.post(f"{address}owner", data={"owner": "nobody"}, follow_redirects=True)
+    assert "There is no user" in refused.text
+    services.create(made, document(name="second"), SYSTEM)
+    taken = admin_client.post("/rules/second/owner", data={"owner": "admin"}, follow_redirects=True)
+    assert "from now on" in taken.text
+    with made.db.begin() as tx:
+        tx.execute(sa.update(rule).values(owner="bob"))
+    assert "This rule does not run." in admin_client.get(address).text
+    assert "bob may not" in admin_client.get(address).text

@@ -64,6 +64,7 @@ SENTENCES: dict[str, str] = {
     Tag.RULE_ROLLED_BACK: N_("{actor} rolled the rule {subject} back"),
     Tag.RULE_PAUSED: N_("{actor} paused the rule {subject}"),
     Tag.RULE_RESUMED: N_("{actor} resumed the rule {subject}"),
+    Tag.RULE_OWNED: N_("{actor} let another user own the rule {subject}"),
     Tag.RULE_DELETED: N_("{actor} deleted the rule {subject}"),
     Tag.RUN_REQUESTED: N_("{actor} asked for run {run} of {subject}"),
     Tag.RUN_STARTED: N_("Run {run} of {subject} started"),

@@ -64,6 +64,7 @@ class Tag(StrEnum):
     RULE_ROLLED_BACK = "rulebook:rule:rolled_back"
     RULE_PAUSED = "rulebook:rule:paused"
     RULE_RESUMED = "rulebook:rule:resumed"
+    RULE_OWNED = "rulebook:rule:owned"
     RULE_DELETED = "rulebook:rule:deleted"
     RUN_REQUESTED = "runs:run:requested"
     RUN_STARTED = "runs:run:started"

@@ -48,6 +48,8 @@ class RuleRow:
     published_by: str | None
     updated_at: datetime
     updated_by: str
+    owner: str | None = None
+    """With whose rights it works; None: the installation's, empty: of a user who has been deleted."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ _ROWS = (
         rule_version.c.published_by,
         rule.c.updated_at,
         rule.c.updated_by,
+        rule.c.owner,
     )
     .select_from(rule)
     .outerjoin(

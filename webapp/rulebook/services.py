@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from rules.documents import digest, errors
 from rules.text import N_, msg
+from webapp.access import hooks as access_hooks
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.connections import quality as object_quality
@@ -24,7 +25,7 @@ from webapp.connections import services as connections
 from webapp.entities import quality
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
-from webapp.rulebook import approving, entity_lookups, hooks, relations, usage
+from webapp.rulebook import approving, entity_lookups, hooks, ownership, relations, usage
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.fitting import check, check_askers
 from webapp.rulebook.kinds import KINDS, SYNC
@@ -84,6 +85,7 @@ hooks.deletion.append(entity_lookups.asked_by_entities)
 object_quality.uses_of.append(usage.uses_of_object)
 hooks.deletion.append(usage.asked_by_rules)
 hooks.deletion.append(relations.named_by_rules)
+access_hooks.deleted.append(ownership.forget)
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED = frozenset({"new", "objects", "check"})
@@ -104,6 +106,7 @@ def create(house: House, document: Document, actor: Actor, tx: sa.Connection | N
             "draft": plain,
             "draft_version": 1,
             "state": ACTIVE,
+            "owner": ownership.first_owner(own, actor),
         }
         own.execute(sa.insert(rule).values(**values, **_stamp("created", now, actor), **_stamp("updated", now, actor)))
         record(own, actor, now, Event(Tag.RULE_CREATED, Subject("rule", name), None, plain))
@@ -220,6 +223,7 @@ def _publish(
         _update(tx, old, now, actor, draft=None, draft_version=old.draft_version + 1)
         return old.published_version
     detail = {"to_version": int(note)} if tag is Tag.RULE_ROLLED_BACK else {"note": note}
+    ownership.require(tx, old.name, plain, actor, old.owner)
     approving.require(tx, old, plain, detail)
     last = tx.scalar(sa.select(sa.func.max(rule_version.c.version)).where(rule_version.c.rule_id == old.id))
     number = int(last or 0) + 1

@@ -10,7 +10,7 @@ from flask import flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.rulebook import hooks, services, timetable
+from webapp.rulebook import hooks, ownership, services, timetable
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
@@ -25,7 +25,7 @@ from webapp.rulebook.setup_views import SetupView
 from webapp.rulebook.tests_views import TestsView
 from webapp.rulebook.validation_views import ValidationsView
 from webapp.rulebook.version_views import VersionsView
-from webapp.web.views import expose, has_access, permission_name
+from webapp.web.views import can, expose, has_access, permission_name
 
 
 class RulesView(RulePage):
@@ -56,11 +56,13 @@ class RulesView(RulePage):
         with self.house.db.read() as tx:
             run = hooks.runs_of(tx, [name]).get(name)
             history = hooks.history_of(tx, name, rule.id, self.house.clock())
+            problem = ownership.refusal(tx, name, rule.published or rule.document, rule.owner)
+            owners = ownership.candidates(tx) if can("read", "Users") else [self.actor.name]
         schedule = part_of(rule.published or {}, "schedule")
         active = rule.published_version is not None and rule.state == ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
-        context = {"run": run, "next_times": next_times, "history": history}
+        context = {"run": run, "next_times": next_times, "history": history, "owners": owners, "not_owned": problem}
         return self.frame("rulebook/overview.html", rule, "overview", **context)
 
     @expose("/<name>/publish")
@@ -127,6 +129,20 @@ class RulesView(RulePage):
         self.rule(name)
         services.discard_draft(self.house, name, self.actor)
         flash(_("The draft is discarded. The rule is as it was published."), "success")
+        return redirect(f"/rules/{name}/")
+
+    @expose("/<name>/owner", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def owner(self, name: str) -> Response:
+        """Let another user own the rule."""
+        self.rule(name)
+        try:
+            ownership.set_owner(self.house, name, request.form.get("owner", ""), self.actor)
+        except RulebookError as error:
+            flash(refusal(error), "danger")
+        else:
+            flash(_("The rule works with the rights of its new owner from now on."), "success")
         return redirect(f"/rules/{name}/")
 
     @expose("/<name>/delete", methods=["POST"])

@@ -21,6 +21,8 @@ from webapp.connections.probing import holds_messages
 from webapp.entities.hub import HubAway
 from webapp.extensions import House
 from webapp.rulebook.library import library
+from webapp.rulebook.ownership import refusal
+from webapp.rulebook.reading import find
 from webapp.runs.claims import claim, held
 from webapp.runs.dependencies import retry_dependants
 from webapp.runs.models import installation
@@ -110,10 +112,20 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
 def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
     """Carry a run out; raises what stops it, `DocumentError` only where the rule is none."""
     rule = executed(parse_sync(claimed.document))
+    _owned(house, claimed)
     work = _WORK.get(claimed.kind) or _way(house, rule, claimed)
     with Reached(house) as reached, fitting():
         systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
         work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
+
+
+def _owned(house: House, claimed: Claim) -> None:
+    """Raise `Suspended` where the owner of the rule may not do what the run would do."""
+    with house.db.read() as tx:
+        row = find(tx, claimed.rule_name)
+        problem = None if row is None else refusal(tx, row.name, claimed.document, row.owner)
+    if problem is not None:
+        raise Suspended(problem)
 
 
 def _lost(house: House, claimed: Claim) -> Message | None:

@@ -12,9 +12,10 @@ from cronsim import CronSim, CronSimError
 
 from rules.documents.relations import in_turn
 from webapp.extensions import Actor, House
-from webapp.rulebook.reading import ScheduledRule, scheduled
+from webapp.rulebook.ownership import refusal
+from webapp.rulebook.reading import ScheduledRule, find, scheduled
 from webapp.runs import ordering
-from webapp.runs.models import schedule_slot
+from webapp.runs.models import run, schedule_slot
 from webapp.runs.requests import RunRefused, start
 
 SCHEDULE = Actor("system", "Schedule")
@@ -79,6 +80,8 @@ def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetim
 
 
 def _start(house: House, tx: sa.Connection, name: str) -> int | None:
+    if _told(tx, name):
+        return None
     try:
         run_id = start(house, name, "live", SCHEDULE, tx=tx)
         ordering.wait_for(tx, run_id, (), well=True)
@@ -86,6 +89,17 @@ def _start(house: House, tx: sa.Connection, name: str) -> int | None:
         log.info("rule %s: not started on schedule: %s", name, refusal.message)
         return None
     return run_id
+
+
+def _told(tx: sa.Connection, name: str) -> bool:
+    """Tell whether the owner of a rule may not do what it does, and its last run says so already."""
+    row = find(tx, name)
+    problem = None if row is None else refusal(tx, name, row.published or {}, row.owner)
+    if row is None or problem is None:
+        return False
+    last = sa.select(run.c.state).where(run.c.rule_id == row.id, run.c.mode == "live").order_by(run.c.id.desc())
+    log.info("rule %s: not started on schedule: %s", name, problem)
+    return tx.scalar(last.limit(1)) in ("queued", "suspended")
 
 
 def _begin(house: House, rule: ScheduledRule, now: datetime) -> None:

@@ -686,6 +686,7 @@ def upgrade() -> None:
     sa.Column('draft_version', sa.Integer(), nullable=False, comment='raised by every save; a stale save is refused'),
     sa.Column('published_version', sa.Integer(), nullable=True),
     sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=True, comment="with whose rights it works; null: the installation's; empty: deleted"),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('created_by', sa.String(length=128), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
