@@ -10,11 +10,12 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import factors, passkeys, role_editing, security, services, sessions, users
+from webapp.access import attributes, factors, groups, passkeys, role_editing, security, services, sessions, users
 from webapp.access.company_views import CompanyView
 from webapp.access.confirming import confirmed
 from webapp.access.errors import Missing, Refused
 from webapp.access.factor_views import FactorView
+from webapp.access.group_views import GroupView
 from webapp.access.key_views import KeyView
 from webapp.access.passkey_views import PasskeySignInView, PasskeyView
 from webapp.access.proving import ProofView
@@ -79,6 +80,24 @@ class UserView(RoomView):
             return self._form(old, wanted, {error.field: error.message}, 422)
         flash(_("The user %(name)s is saved.", name=old.username), "success")
         return redirect(url_for("UserView.list"))
+
+    @expose("/<int:user_id>/attributes", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    @fresh
+    def attributes(self, user_id: int) -> Response:
+        """Change what is known of a user beside the names."""
+        old = self._find(user_id)
+        form = request.form
+        pairs = zip(form.getlist("attribute"), form.getlist("value"), strict=False)
+        wanted = {name.strip(): value for name, value in pairs if name.strip()}
+        try:
+            attributes.set_attributes(self.house, user_id, wanted, self.actor)
+        except Refused as error:
+            new = users.NewUser(old.username, old.first_name, old.last_name, old.email, old.roles)
+            return self._form(old, new, {error.field: error.message}, 422, wanted)
+        flash(_("What is known of %(name)s is saved.", name=old.username), "success")
+        return redirect(url_for("UserView.edit", user_id=user_id))
 
     @expose("/<int:user_id>/<any(enable, disable):what>", methods=["POST"])
     @has_access
@@ -160,14 +179,22 @@ class UserView(RoomView):
             abort(404)
 
     def _form(
-        self, old: users.User | None, wanted: users.NewUser, errors: dict[str, Any], status: int = 200
+        self,
+        old: users.User | None,
+        wanted: users.NewUser,
+        errors: dict[str, Any],
+        status: int = 200,
+        known_of: dict[str, str] | None = None,
     ) -> Response:
         with self.house.db.read() as connection:
             known = role_editing.list_roles(connection)
             in_use = sessions.of_user(self.house, connection, old.id) if old else []
             second = old is not None and factors.any_of(connection, old.id)
+            own = attributes.attributes_of(connection, old.id) if old else {}
+            brought = groups.roles_of(connection, old.id)[1] if old else {}
         context = {"second": second, "wanted": wanted, "roles": known, "sessions": in_use, "errors": errors}
-        return self.page("access/user.html", status, user=old, **context)
+        more = {"attributes": own if known_of is None else known_of, "brought": brought}
+        return self.page("access/user.html", status, user=old, **context, **more)
 
 
 def _from_form(username: str) -> users.NewUser:
@@ -239,4 +266,4 @@ class AccountView(RoomView):
 
 
 SIGN_IN = (CompanyView, FactorView, PasskeyView, PasskeySignInView, ProofView)
-VIEWS = (UserView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView)
+VIEWS = (UserView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView, GroupView)

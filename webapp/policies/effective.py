@@ -107,7 +107,16 @@ def of_record(tx: sa.Connection, who: Who, asking: Who, data: DataObject, key: s
     if not rights_on(tx, asking, data).sees(found.values):
         return OfRecord(key, None, hidden=True)
     rights = rights_on(tx, who, data)
-    return OfRecord(key, found, rights.sees(found.values), rights.why(READ, record=found.values))
+    seen = rights.sees(found.values)
+    return OfRecord(key, found, seen, _deciding(rights.why(READ, record=found.values), seen=seen))
+
+
+def _deciding(reasons: tuple[Reason, ...], *, seen: bool) -> tuple[Reason, ...]:
+    """Return what speaks for the answer: of a record that is seen only the roles that show this one."""
+    if not seen:
+        return tuple(reason for reason in reasons if not reason.allows) or reasons
+    against = {reason.role for reason in reasons if not reason.allows}
+    return tuple(reason for reason in reasons if reason.role not in against) or reasons
 
 
 def _action(rights: Rights, action: str) -> Told:
