@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
+import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Reject
 from rules.schema import Field, Schema
-from rules.text import msg
+from rules.text import N_, msg
 from webapp.connections.catalogue import HUB
-from webapp.policies import services
-from webapp.policies.levels import Access
+from webapp.connections.store import known_objects
+from webapp.policies import hooks, services
+from webapp.policies.errors import NotPermitted
+from webapp.policies.levels import HIDE, Access, Level
 from webapp.policies.objects import DataObject, PolicyField
 from webapp.policies.rights import Rights
 from webapp.policies.services import rights_of
@@ -25,8 +29,9 @@ from webapp.policies.who import Who, current_who
 
 UNREADABLE = msg("It could not be read. You may not see its text, as you may not see all of such records.")
 
-personal: list[Callable[[sa.Connection, str], Collection[str]]] = []
-"""Each returns the personal fields of an entity; the entities hang in here."""
+veils: list[Callable[[sa.Connection, Rights], Collection[str]]] = []
+"""Each returns the columns of an entity that are hidden because of what they are made of; entities hang in here."""
+MOST_OBJECTS = 10_000
 T = TypeVar("T")
 _UNHEARD_OF = "\0"
 _as: ContextVar[Who | None] = ContextVar("asked_by", default=None)
@@ -73,13 +78,32 @@ def rights_to(tx: sa.Connection, connection: str, object_name: str, schema: Sche
     data, who = data_object(connection, object_name), asking()
     if who.system:
         return rights_of(tx, who, data, ())
-    known = {field.name: field for field in schema.fields}
-    fields = [*known.values(), *(Field(name) for name in dict.fromkeys(more) if name not in known)]
-    private = set(_personal(tx, object_name)) if connection == HUB else set()
-    asked = [PolicyField(f.name, f.type, f.name in private, f.name in schema.key) for f in fields]
-    found = _rights(tx, who, data, asked)
-    unknown = sorted(_named(found) - {field.name for field in asked})  # of an object whose fields nobody has looked up
-    return _rights(tx, who, data, [*asked, *map(PolicyField, unknown)]) if unknown else found
+    told = hooks.known_fields(tx, data) if connection == HUB else None
+    asked = {field.name: field for field in told or ()}
+    for field in (*schema.fields, *map(Field, more)):
+        asked.setdefault(field.name, PolicyField(field.name, field.type, key=field.name in schema.key))
+    found = _rights(tx, who, data, tuple(asked.values()))
+    unknown = sorted(_named(found) - {*asked})  # of an object whose fields nobody has looked up
+    if unknown:
+        found = _rights(tx, who, data, (*asked.values(), *map(PolicyField, unknown)))
+    hidden = frozenset(name for veil in veils for name in veil(tx, found)) if connection == HUB else frozenset[str]()
+    if not hidden:
+        return found
+    return Veiled(**{one.name: getattr(found, one.name) for one in fields(Rights)}, veiled=hidden)
+
+
+@dataclass(frozen=True)
+class Veiled(Rights):
+    """Rights with some fields hidden besides: those that are worked out from what may not be seen."""
+
+    veiled: frozenset[str] = frozenset()
+
+    def level(self, field: str) -> Level:
+        """Return how much of a field is seen, with the mask."""
+        return HIDE if field in self.veiled else super().level(field)
+
+    def _level(self, field: PolicyField) -> Level:
+        return HIDE if field.name in self.veiled else super()._level(field)
 
 
 def _rights(tx: sa.Connection, who: Who, data: DataObject, fields: Sequence[PolicyField]) -> Rights:
@@ -87,7 +111,8 @@ def _rights(tx: sa.Connection, who: Who, data: DataObject, fields: Sequence[Poli
 
 
 def _named(rights: Rights) -> set[str]:
-    return {name for grant in rights.grants if grant.line is not None for name in grant.line.fields}
+    named = {name for grant in rights.grants if grant.line is not None for name in grant.line.fields}
+    return named | (_named(rights.limit) if rights.limit is not None else set())
 
 
 def sees_all(rights: Rights) -> bool:
@@ -95,13 +120,40 @@ def sees_all(rights: Rights) -> bool:
     return rights.sees_everything and rights.access(_UNHEARD_OF) >= Access.READ
 
 
-def _personal(tx: sa.Connection, entity: str) -> Iterator[str]:
-    for names in personal:
-        yield from names(tx, entity)
-
-
 def shown_rejects(rights: Rights, rejects: Iterable[Reject]) -> tuple[Reject, ...]:
     """Return what could not be read as far as it may be seen: its text may hold any field of any record."""
     if sees_all(rights):
         return tuple(rejects)
     return tuple(Reject(one.place, "", UNREADABLE) for one in rejects)
+
+
+def blanked(rights: Rights, records: pl.DataFrame) -> pl.DataFrame:
+    """Return the records that may be seen, with nothing in the place of values that are not seen as they are.
+
+    Types stay, so that expressions can be tried on them; what comes out tells nothing of what is withheld.
+    """
+    if sees_all(rights):
+        return records
+    seen = [rights.sees(record) for record in records.iter_rows(named=True)]
+    blank = [pl.lit(None, records.schema[name]).alias(name) for name in withheld(rights, records.columns)]
+    return records.filter(pl.Series(seen, dtype=pl.Boolean)).with_columns(blank)
+
+
+def withheld(rights: Rights, names: Iterable[str]) -> frozenset[str]:
+    """Return the fields whose values are not seen as they are."""
+    return frozenset(name for name in names if rights.access(name) < Access.READ)
+
+
+def require_whole(tx: sa.Connection, connection_name: str) -> None:
+    """Raise `NotPermitted` unless who asks sees everything in a connection: its answers may hold any record."""
+    who = asking()
+    if who.system:
+        return
+    said = services.roles_said(tx, who.roles)
+    named = [line.on.split("/", 2) for _name, _rooms, policy in said for line in policy.data]
+    known = {object_name for name, object_name in known_objects(tx, MOST_OBJECTS) if name == connection_name}
+    known |= {parts[2] for parts in named if len(parts) == 3 and parts[1] == connection_name}
+    if all(sees_all(rights_to(tx, connection_name, one, Schema(()))) for one in {*known, _UNHEARD_OF}):
+        return
+    text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
+    raise NotPermitted(msg(text, connection=connection_name))

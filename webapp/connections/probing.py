@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import Connector, ObjectInfo, ReadRequest, Reject, Step
-from rules.schema import Schema
+from rules.schema import FieldType, Schema
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -25,9 +25,13 @@ from webapp.connections.documents import KIND
 from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.models import connection, connection_object
 from webapp.connections.opening import HIDDEN, clear_settings, context, opened, redacted, redacted_step, secret_values
+from webapp.connections.permitted import rights_to, sees_all, shown_rejects
 from webapp.connections.store import ConnectionRow, get_connection, note_check
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
+from webapp.policies.levels import Access
+from webapp.policies.objects import READ
+from webapp.policies.rights import Rights
 
 PAGES = 5
 """A preview looks no further than this, should the first pages hold rejects only."""
@@ -156,7 +160,25 @@ def holds_messages(house: House, name: str) -> bool:
 
 
 def preview(house: House, name: str, object_name: str, limit: int = 50) -> Preview:
-    """Return the fields and the first records of an object as they are now."""
+    """Return the fields and the first records of an object as they are now, as far as who asks may see them.
+
+    Raises `NotPermitted` where they may see none.
+    """
+    found, rights = looked(house, name, object_name, limit)
+    rights.require(READ)
+    if sees_all(rights):
+        return found
+    seen = rights.frame(found.rows)
+    kinds = {
+        one.name: one.type if rights.access(one.name) >= Access.READ else FieldType.TEXT for one in found.schema.fields
+    }
+    fields = (changed(one, type=kinds[one.name]) for one in found.schema.fields if one.name in seen.columns)
+    schema = Schema(tuple(fields), tuple(key for key in found.schema.key if key in seen.columns))
+    return Preview(schema, seen, shown_rejects(rights, found.rejects))
+
+
+def looked(house: House, name: str, object_name: str, limit: int) -> tuple[Preview, Rights]:
+    """Return the fields and the first records of an object with all that they hold, and what who asks may see of it."""
     row = _row(house, name)
 
     def look(connector: Connector) -> Preview:
@@ -165,7 +187,8 @@ def preview(house: House, name: str, object_name: str, limit: int = 50) -> Previ
 
     found = _ask(house, row, look)
     _keep_schema(house, row, object_name, found.schema)
-    return found
+    with house.db.read() as tx:
+        return found, rights_to(tx, name, object_name, found.schema)
 
 
 def _first(connector: Connector, request: ReadRequest, limit: int) -> tuple[pl.DataFrame, tuple[Reject, ...]]:

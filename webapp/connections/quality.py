@@ -17,9 +17,12 @@ from rules.validations import Claims, Compiled, Memory, Tally, Validator, compil
 from rules.validations.forms import by_name
 from rules.validations.quality import MAPPED, OTHER, REQUIRED, Measure, Quality, ValidationQuality
 from webapp.connections.opening import open_connector
+from webapp.connections.permitted import blanked, rights_to, withheld
 from webapp.connections.probing import object_schema
 from webapp.connections.references import References
 from webapp.extensions import House
+from webapp.policies.objects import READ
+from webapp.policies.rights import Rights
 
 SAMPLE = 10_000
 
@@ -47,14 +50,19 @@ class Sampled:
 
 
 def measure(house: House, connection: str, name: str, limit: int | None = SAMPLE) -> Sampled:
-    """Measure the first `limit` records of an object, or all; raises `ConnectorError` and `ConnectionProblem`."""
+    """Measure the first `limit` records of an object, or all, of those and in those fields that who asks may see.
+
+    Raises `ConnectorError` and `ConnectionProblem`, and `NotPermitted` where they may see none.
+    """
     schema = object_schema(house, connection, name, refresh=True)
     with house.db.read() as tx:
         uses = next((ask(house, tx, connection, name) for ask in uses_of), Uses())
+        rights = rights_to(tx, connection, name, schema)
+    rights.require(READ)
     references = References(lambda other: open_connector(house, other), lambda *place: object_schema(house, *place))
     try:
         with open_connector(house, connection) as connector:
-            return _Survey(schema, uses, references).of(connector, name, limit)
+            return _Survey(schema, uses, references, rights).of(connector, name, limit)
     finally:
         references.close()
 
@@ -62,7 +70,9 @@ def measure(house: House, connection: str, name: str, limit: int | None = SAMPLE
 class _Survey:
     """Measures fields, and asks each validation by itself."""
 
-    def __init__(self, schema: Schema, uses: Uses, references: References) -> None:
+    def __init__(self, whole: Schema, uses: Uses, references: References, rights: Rights) -> None:
+        schema = whole.select(tuple(n for n in whole.names if n not in withheld(rights, whole.names)))
+        self._whole, self._rights = whole, rights
         weights = {f.name: _weight(schema, f.name, uses) for f in schema.fields}
         forms = {f.name: form for f in schema.fields if (form := by_name(f.name)) is not None}
         self._schema = schema
@@ -74,10 +84,10 @@ class _Survey:
 
     def of(self, connector: Connector, name: str, limit: int | None) -> Sampled:
         read, rejects, complete = 0, 0, True
-        for page in connector.read(ReadRequest(name, self._schema)):
+        for page in connector.read(ReadRequest(name, self._whole)):
             left = None if limit is None else limit - read
             records = page.records if left is None else page.records.head(left)
-            self._add(records, read)
+            self._add(blanked(self._rights, records).select(self._schema.names), read)
             read, rejects = read + records.height, rejects + len(page.rejects)
             if limit is not None and read >= limit:
                 complete = False

@@ -22,6 +22,7 @@ from webapp.connections import rest_builder as building
 from webapp.connections.documents import KIND
 from webapp.connections.errors import sentence
 from webapp.connections.pages import ConnectionRoom
+from webapp.connections.permitted import require_whole
 from webapp.connections.rest_answer import LiveAnswer
 from webapp.connections.rest_builder import Builder, Draft
 from webapp.connections.rest_builder_calls import CALLS
@@ -90,6 +91,8 @@ class RestBuilderView(ConnectionRoom):
         return self._ask(builder, row, partial(rest_trials.tried, name=name, call=call, send=send))
 
     def _ask(self, builder: Builder, row: ConnectionRow | None, question: Callable[[Connector], T]) -> T:
+        with self.house.db.read() as tx:
+            require_whole(tx, row.name if row else "")
         stated = forms.document_of(Rest.spec, request.form, row)["settings"]
         settings = {**stated, "objects": building.family(builder)}
         return probing.ask_draft(self.house, "rest", settings, row.name if row else None, question)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from webapp.connections import permitted as connected
 from webapp.entities import listing, services, storage
 from webapp.entities.model import Entity
 from webapp.entities.pages import entity_label
-from webapp.entities.permitted import policy_fields
+from webapp.entities.permitted import Permit, policy_fields
 from webapp.policies import catalogue, hooks
 from webapp.policies.catalogue import Counted, Found, Named
+from webapp.policies.levels import Access
 from webapp.policies.objects import ENTITY, DataObject, PolicyField
 from webapp.policies.rights import Rights
 
@@ -26,6 +28,7 @@ def register() -> None:
         catalogue.records.append(_record)
     if _fields not in hooks.fields_of:
         hooks.fields_of.append(_fields)
+        connected.veils.append(_veiled)
 
 
 def _named(tx: sa.Connection) -> Sequence[Named]:
@@ -44,6 +47,13 @@ def _entity(tx: sa.Connection, data: DataObject) -> Entity | None:
 def _fields(tx: sa.Connection, data: DataObject) -> Sequence[PolicyField] | None:
     entity = _entity(tx, data)
     return None if entity is None else policy_fields(entity)
+
+
+def _veiled(tx: sa.Connection, rights: Rights) -> Sequence[str]:
+    """Return the columns that are hidden because of what they are worked out from, or belong to."""
+    entity = _entity(tx, rights.data)
+    access = {} if entity is None else Permit(entity, rights, tx.dialect.name).access
+    return [name for name, found in access.items() if found is Access.HIDE]
 
 
 def _counted(tx: sa.Connection, rights: Rights) -> Counted | None:

@@ -7,6 +7,8 @@ from typing import Any
 from rules.language import Evaluated, ExpressionError, Problem, Program, RowError, compile_expression
 from rules.language.library import EMPTY, Library
 from rules.schema import FieldType
+from rules.text import msg
+from webapp.policies.masks import DOTS
 from webapp.rulebook import wording
 from webapp.rulebook.samples import COUNT, shown
 from webapp.rulebook.scopes import Scope
@@ -32,6 +34,9 @@ def checked(text: str, scope: Scope, expect: str = "", library: Library = EMPTY)
         "type_name": wording.type_name(program.type),
         "slow": [translated(reason) for reason in program.plan.slow],
     }
+    if unseen := sorted(set(program.fields) & scope.withheld):
+        why = msg("You may not see '{field}', so this is not tried on records.", field=unseen[0])
+        return {**answer, **told, "outage": translated(why)}
     return {**answer, **told, **_tried(program, scope)}
 
 
@@ -84,6 +89,8 @@ def _samples(found: Evaluated, errors: dict[int, RowError], program: Program, sc
 def _named(row: dict[str, Any], scope: Scope) -> str:
     """Return what tells a record from the others: its key, or else its first field."""
     names = scope.schema.key or scope.schema.names[:1]
+    if scope.withheld.intersection(names):
+        return DOTS
     return ", ".join(_cut(row[name]) or "–" for name in names)
 
 

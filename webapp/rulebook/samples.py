@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,9 @@ import polars as pl
 from connectors.errors import ConnectorError
 from rules.schema import Schema
 from rules.text import Message
+from webapp.connections import permitted
 from webapp.connections import services as connections
+from webapp.connections.probing import looked
 from webapp.extensions import House
 
 COUNT = 5
@@ -33,6 +35,8 @@ class Samples:
     schema: Schema
     many: pl.DataFrame
     problem: Message | None = None
+    withheld: frozenset[str] = frozenset()
+    """The fields whose values who asks may not see; they are empty here."""
 
     @property
     def records(self) -> pl.DataFrame:
@@ -45,7 +49,19 @@ _lock = threading.Lock()
 
 
 def samples(house: House, connection: str, object_name: str) -> Samples:
-    """Return the first records of an object, at most a minute old."""
+    """Return the first records of an object, at most a minute old; of these only what who asks may see."""
+    found = _kept_samples(house, connection, object_name)
+    if found.problem is not None:
+        return found
+    with house.db.read() as tx:
+        rights = permitted.rights_to(tx, connection, object_name, found.schema)
+    if permitted.sees_all(rights):
+        return found
+    seen = permitted.blanked(rights, found.many)
+    return replace(found, many=seen, withheld=permitted.withheld(rights, found.schema.names))
+
+
+def _kept_samples(house: House, connection: str, object_name: str) -> Samples:
     try:
         with house.db.read() as tx:
             version = connections.get_connection(tx, connection).version
@@ -81,7 +97,7 @@ def shown(value: Any) -> str | None:
 
 def _ask(house: House, connection: str, object_name: str) -> Samples:
     try:
-        found = connections.preview(house, connection, object_name, READ)
+        found, _rights = looked(house, connection, object_name, READ)
     except connections.ConnectionProblem as error:
         return _nothing(error.message)
     except ConnectorError as error:

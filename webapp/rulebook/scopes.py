@@ -11,6 +11,8 @@ import polars as pl
 
 from rules.schema import Field, FieldType, Schema
 from rules.text import Message, msg
+from webapp.connections import permitted
+from webapp.connections.catalogue import HUB
 from webapp.entities import frames, listing, storage
 from webapp.extensions import House
 from webapp.rulebook import reading
@@ -32,6 +34,8 @@ class Scope:
     schema: Schema
     records: pl.DataFrame
     problem: Message | None = None
+    withheld: frozenset[str] = frozenset()
+    """The fields whose values who asks may not see; they are empty in the records."""
 
     @property
     def examples(self) -> pl.DataFrame:
@@ -84,13 +88,13 @@ def _of_connection(house: House, asked: Asked) -> Scope:
     if "resolve" in asked:
         return _of_conflict(found, str(asked["resolve"]))
     if not asked.get("rule") or found.problem:
-        return Scope(found.schema, found.many, found.problem)
+        return Scope(found.schema, found.many, found.problem, found.withheld)
     with house.db.read() as tx:
         draft = reading.draft(tx, str(asked["rule"])) or {}
     side, first = asked.get("side"), Flow.of(draft).source
     decisions = [one for one in listed(draft, "decisions") if not side or (one.get("side") or first) == side]
     given = examples(found, decisions, library(house), house.clock())
-    return Scope(given.schema, given.records)
+    return Scope(given.schema, given.records, withheld=found.withheld)
 
 
 def _of_conflict(found: Samples, name: str) -> Scope:
@@ -114,7 +118,9 @@ def _of_entity(house: House, asked: Asked) -> Scope:
             text = msg("There is no entity '{name}' (any more).", name=str(asked["entity"]))
             return Scope(Schema(()), pl.DataFrame(), text)
         found = listing.page(tx, entity, listing.Query(), READ).records
-    known = Scope(entity.schema, frames.from_dicts(entity.schema, found, entity.schema.names))
+        rights = permitted.rights_to(tx, HUB, entity.name, entity.schema)
+    records = permitted.blanked(rights, frames.from_dicts(entity.schema, found, entity.schema.names))
+    known = Scope(entity.schema, records, withheld=permitted.withheld(rights, entity.schema.names))
     return _refitted(known, Schema(fields_of(asked["fields"]))) if asked.get("fields") else known
 
 
@@ -144,7 +150,8 @@ def _field(given: Mapping[str, Any]) -> Field:
 def _refitted(known: Scope, fields: Schema) -> Scope:
     """Return a scope with other fields; those that it has as they are keep their values, the others are empty."""
     columns = [_column(field, known.records.schema.get(field.name)) for field in fields.fields]
-    return Scope(fields, known.records.select(columns) if known.records.height else fields.empty())
+    records = known.records.select(columns) if known.records.height else fields.empty()
+    return Scope(fields, records, withheld=known.withheld)
 
 
 def _column(field: Field, present: pl.DataType | None) -> pl.Expr:
