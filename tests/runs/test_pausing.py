@@ -19,7 +19,7 @@ from tests.webapp.conftest import admin_client, app, client, client_of, events, 
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
 from webapp.runs.models import run_chunk, run_log
-from webapp.runs.pipeline import absent, digests, two_way_run
+from webapp.runs.pipeline import absent, digests, told, two_way_run
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.schedules import fire_due
@@ -218,7 +218,7 @@ def test_a_run_stops_while_it_looks_for_what_is_gone(pages, monkeypatch, both_wa
     changes = {"direction": "two_way", "fields": FIELDS} if both_ways else by_cursor
     pages.rule(**changes, situations={"deleted_left": "delete"}, deletes={"detect": "full_scan"})
     pages.run()
-    room, seen = two_way_run if both_ways else absent, []
+    room, seen = told if both_ways else absent, []
     run_id, read = pages.request(), room.pages
 
     def pauses(source: Any, request: Any, retry: Any) -> Iterator[Any]:

@@ -13,8 +13,7 @@ from rules.reconcile.situations import REJECTED, REVIEW, Outcome, Situation
 from rules.schema import Op
 from webapp.runs.pipeline.alone import Alone
 from webapp.runs.pipeline.chunk import PAIRS, WAITING, Write
-from webapp.runs.pipeline.codec import to_texts
-from webapp.runs.pipeline.outcomes import outcomes_of, reasons
+from webapp.runs.pipeline.outcomes import outcomes_of, put, reasons
 from webapp.runs.pipeline.pairs import APART as APART_PAIR
 from webapp.runs.pipeline.pairs import LINK
 
@@ -74,14 +73,13 @@ class Assembly:
     def _texts(self, writes: list[Write]) -> dict[str, pl.Series]:
         """Return before and after of what is updated or deleted on each side."""
         height = self.on.keys.len()
-        found: dict[str, list[str | None]] = {
-            n: [None] * height for n in ("before", "after", "own_before", "own_after")
-        }
+        nothing = pl.repeat(None, height, dtype=pl.String, eager=True)
+        found = dict.fromkeys(("before", "after", "own_before", "own_after"), nothing)
         for write in writes:
             mark = "own_" if write.own else ""
             for name, frame in self._sides_of(write):
-                _put(found[f"{mark}{name}"], write.rows, to_texts(frame))
-        return {name: pl.Series(name, values, dtype=pl.String) for name, values in found.items()}
+                found[f"{mark}{name}"] = put(found[f"{mark}{name}"], write.rows, frame)
+        return found
 
     def _sides_of(self, write: Write) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield what a write finds and what it leaves behind."""
@@ -158,8 +156,3 @@ class Assembly:
             keys = (self.on.keys[row], found) if self.on.view.name == "left" else (found, self.on.keys[row])
             listed.append((*keys, self.on.situation[row], text, seen))
         return pl.DataFrame(listed, schema=WAITING, orient="row")
-
-
-def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
-    for row, value in zip(rows.to_list(), values, strict=True):
-        target[row] = value

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import sqlalchemy as sa
 
 from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import APART, REVIEW, Situation
 from rules.text import msg
-from webapp.runs.pair_cases import pair_name
+from webapp.runs.pair_cases import answers, pair_name
 from webapp.runs.pipeline import hits, waiting
 from webapp.runs.pipeline.alone import Alone
 from webapp.runs.pipeline.assembling import FLOWS, MADE, Assembly
@@ -277,13 +279,20 @@ class Deciding:
         memory, other = self.planner.memory, self.other.name
         partner = key_text(self.met.partners[self.other.key])
         if self.planner.holding:
-            memory.handled[other].add(partner[self.merging.rows])
+            memory.coming.append((memory.handled[other], partner[self.merging.rows]))
         rows = pl.Series(list(self.details), dtype=pl.UInt32)
-        memory.waits[other].add(partner[rows])
+        memory.coming.append((memory.waits[other], partner[rows]))
         if self.planner.found is not None:
             for row in self.details:
                 named = self.planner.found.candidates(self.view.name, self.keys[row])["key"]
-                memory.waits[other].add(named)
+                memory.coming.append((memory.waits[other], named))
+
+    @property
+    def sought(self) -> tuple[pl.Series, ...]:
+        """Return the keys of the other side that were looked at."""
+        if self.keys.is_empty():
+            return ()
+        return key_text(self.met.partners[self.other.key]), self.given_keys()
 
     def _answer(self, asked: Mapping[int, Asked]) -> None:
         """Note the pairs that have waited and need not any more."""
@@ -295,6 +304,12 @@ class Deciding:
                 continue
             names = {self.pair(self.keys[row], p) for p in (self.known["partner"][row], partner[row], None)}
             self.answered += [name for name in names if name in self.planner.asked]
+
+
+def asked_of(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:
+    """Return the pairs of a rule that wait for people, by name."""
+    rows = answers(tx, rule_id).iter_rows(named=True)
+    return {row["pair"]: Asked(row["seen"], json.loads(row["answer"]) if row["answer"] else None) for row in rows}
 
 
 def _named(asked: Mapping[int, Asked]) -> dict[int, str]:

@@ -54,8 +54,9 @@ class Draft:
     @property
     def rejected(self) -> pl.Series:
         """Return a mask of the records that are left out."""
-        rows = pl.Series([row for row, parked in self.parked.items() if parked.rejected], dtype=pl.UInt32)
-        return pl.int_range(self.records.height, dtype=pl.UInt32, eager=True).is_in(rows.implode())
+        mask = pl.repeat(value=False, n=self.records.height, eager=True)
+        rows = [row for row, parked in self.parked.items() if parked.rejected]
+        return mask.scatter(rows, values=True) if rows else mask
 
     @property
     def usable(self) -> pl.Series:

@@ -14,11 +14,11 @@ from rules.reconcile.one_way import Batch, Decision, key_text, key_values
 from rules.reconcile.situations import REJECTED, Outcome, Situation
 from rules.schema import Change, Op
 from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
-from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.links import SCHEMA as LINK_SCHEMA
 from webapp.runs.pipeline.links import unlinked
-from webapp.runs.pipeline.outcomes import reasons, rejected
+from webapp.runs.pipeline.outcomes import put, reasons, rejected
+from webapp.runs.pipeline.places import at
 from webapp.runs.pipeline.steady import left_behind
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Assembly:
         )
         for applies, part in groups(rows, signature):
             kept = [n for n in names if applies.get(n, True)]
-            records = self.batch.mapped.select(kept)[part]
+            records = at(self.batch.mapped.select(kept), part)
             yield Write(Change(Op.CREATE, self.planner.sides.target_key, records), part)
 
     def _updates(self, outcomes: pl.DataFrame) -> Iterator[Write]:
@@ -125,17 +125,18 @@ class Assembly:
 
     def _with_texts(self, outcomes: pl.DataFrame, writes: tuple[Write, ...]) -> pl.DataFrame:
         """Add before and after of what is updated; of created records they are made when somebody wants to read."""
-        texts: dict[str, list[str | None]] = {"before": [None] * outcomes.height, "after": [None] * outcomes.height}
+        nothing = pl.repeat(None, outcomes.height, dtype=pl.String, eager=True)
+        texts = {"before": nothing, "after": nothing}
         for write in writes:
             if write.change.op is Op.UPDATE:
                 names = [n for n in write.change.records.columns if n != write.change.key]
-                _put(texts["after"], write.rows, to_texts(write.change.records.select(names)))
-                _put(texts["before"], write.rows, to_texts(self.decision.partners.select(names)[write.rows]))
-        added = [pl.Series(name, values, dtype=pl.String) for name, values in texts.items()]
+                texts["after"] = put(texts["after"], write.rows, write.change.records.select(names))
+                texts["before"] = put(texts["before"], write.rows, self.decision.partners.select(names)[write.rows])
+        added = [values.alias(name) for name, values in texts.items()]
         added += reasons(self.draft.parked, outcomes["record_no"]).values()
-        nothing = {name: pl.lit(None, dtype=pl.String) for name in ("record", "raw", "own_before", "own_after")}
+        empty = {name: pl.lit(None, dtype=pl.String) for name in ("record", "raw", "own_before", "own_after")}
         side = pl.lit("right" if self.planner.sides.reverse else "left")
-        return outcomes.with_columns(*added, **nothing, side=side).select(*OUTCOMES)
+        return outcomes.with_columns(*added, **empty, side=side).select(*OUTCOMES)
 
     def _rejected(self, page: Page) -> pl.DataFrame:
         side = "right" if self.planner.sides.reverse else "left"
@@ -171,11 +172,6 @@ def passed(draft: Draft, no: int, page: Page) -> Chunk:
     nothing, links = pl.DataFrame(schema=OUTCOMES), pl.DataFrame(schema=LINK_SCHEMA)
     chunk = Chunk(no, nothing, (), links, dict(page.position), checked=draft.checked, left_out=page.left_out)
     return replace(chunk, records=draft.records.with_row_index(ROW))
-
-
-def _put(target: list[str | None], rows: pl.Series, values: list[str]) -> None:
-    for row, value in zip(rows.to_list(), values, strict=True):
-        target[row] = value
 
 
 def groups(rows: pl.Series, signature: pl.DataFrame | None) -> Iterator[tuple[dict[str, bool], pl.Series]]:

@@ -10,7 +10,10 @@ import polars as pl
 from connectors.spi import Page
 from rules.reconcile.situations import Outcome
 from webapp.runs.pipeline.chunk import OUTCOMES
+from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.draft import Parked
+
+_REASONS = ("stage", "field", "reason", "place")
 
 
 def outcomes_of(frame: pl.DataFrame) -> pl.DataFrame:
@@ -40,10 +43,15 @@ def rejected(page: Page, side: str, first: int) -> pl.DataFrame:
 
 def reasons(parked: Mapping[int, Parked], numbers: pl.Series) -> dict[str, pl.Series]:
     """Return why records are parked, as columns of outcomes; `numbers` are their places in the run."""
-    columns: dict[str, list[str | None]] = {n: [None] * len(numbers) for n in ("stage", "field", "reason", "place")}
-    for row, why in parked.items():
-        columns["stage"][row] = why.stage
-        columns["field"][row] = why.field
-        columns["reason"][row] = json.dumps(why.message.to_json(), ensure_ascii=False)
-        columns["place"][row] = f"record {numbers[row]}"
-    return {name: pl.Series(name, values, dtype=pl.String) for name, values in columns.items()}
+    columns = {name: pl.repeat(None, len(numbers), dtype=pl.String, eager=True).alias(name) for name in _REASONS}
+    if not parked:
+        return columns
+    told = [(why.stage, why.field, json.dumps(why.message.to_json(), ensure_ascii=False)) for why in parked.values()]
+    places = [f"record {numbers[row]}" for row in parked]
+    listed = zip(columns.items(), (*zip(*told, strict=True), places), strict=True)
+    return {name: texts.scatter(list(parked), pl.Series(values, dtype=pl.String)) for (name, texts), values in listed}
+
+
+def put(texts: pl.Series, rows: pl.Series, records: pl.DataFrame) -> pl.Series:
+    """Return texts with those of records in some rows."""
+    return texts.clone().scatter(rows, pl.Series(to_texts(records), dtype=pl.String))  # it works in place

@@ -16,6 +16,7 @@ from connectors.spi import Capture, Connector, Cursor, Page, ReadRequest
 from rules.reconcile.one_way import key_text
 from rules.schema import Schema
 from webapp.runs.pipeline.journal import Journal
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.living import Living
 from webapp.runs.pipeline.reading import Start, begun, pages
 from webapp.runs.pipeline.retry import Retry
@@ -34,6 +35,17 @@ class Told:
     key: str
     page_size: int
     retry: Retry
+
+    def keys(self, heed: Callable[[], None]) -> KeySet | None:
+        """Return the keys that the side holds; None where some cannot be read. Between pages `heed` is called."""
+        request = ReadRequest(self.object, self.schema.select((self.key,)), page_size=self.page_size)
+        found = KeySet()
+        for page in pages(self.connector, request, self.retry):
+            if page.rejects:
+                return None
+            found.add(key_text(page.records[self.key]))
+            heed()
+        return found
 
     def gone(self, start: Start | None, matters: Matters | None = None) -> pl.Series | None:
         """Return the keys of the records that are gone and have not come back; only those that matter, by a mask.

@@ -23,6 +23,7 @@ from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
 from webapp.runs.pipeline.correlating import Found
 from webapp.runs.pipeline.deciding import Asked, Deciding
 from webapp.runs.pipeline.draft import Draft
+from webapp.runs.pipeline.foresight import Ground
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.merging import based
 from webapp.runs.pipeline.outcomes import rejected
@@ -44,6 +45,14 @@ class Memory:
     absent: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
     handled: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
     waits: dict[str, KeySet] = field(default_factory=lambda: {"left": KeySet(), "right": KeySet()})
+    coming: list[tuple[KeySet, pl.Series]] = field(default_factory=list)
+    """What a page adds to these once it is clear that it stays as it was decided."""
+
+    def accept(self) -> None:
+        """Add what the last page adds."""
+        for known, keys in self.coming:
+            known.add(keys)
+        self.coming.clear()
 
 
 class TwoWayPlanner:
@@ -72,6 +81,8 @@ class TwoWayPlanner:
         """The values that are looked at are kept, so that each pair can be explained."""
         self.anew: Callable[..., Deciding] | None = None
         """Decides about all records, changed or not, in another way than runs do."""
+        self.ground = Ground()
+        """What the last plan rests on."""
         self.actions = {name: action.value for name, action in actions(rule).items()}
         self.fields: tuple[MergeField, ...] = settled_fields(rule)
         self.resolvers = compile_resolvers(rule, views["left"].schema, library)
@@ -88,7 +99,11 @@ class TwoWayPlanner:
         return Schema(tuple(Field(name, f.type, scale=f.scale) for name, f in found))
 
     def plan(self, side: str, page: Page, no: int, first: int) -> Chunk:
-        """Return the chunk of a page of a side whose first record has the run-wide number `first`."""
+        """Return the chunk of a page of a side whose first record has the run-wide number `first`.
+
+        What it rests on is `ground` then. It may be planned again, until `memory` accepts what it adds.
+        """
+        self.memory.coming.clear()
         work = _Page(self, side, page, first)
         return work.chunk(no)
 
@@ -132,6 +147,7 @@ class _Page:
         rest = (~still).arg_true()
         deciding = self._deciding(whole, known, rest)
         deciding.work()
+        self.planner.ground = Ground((self.keys,), (known["partner"], *deciding.sought))
         order = pl.concat([still.arg_true(), rest]).arg_sort()
         outcomes = pl.concat([self._unchanged(still, known), deciding.outcomes])[order]
         rejects = rejected(self.page, self.view.name, self.first + self.records.height)

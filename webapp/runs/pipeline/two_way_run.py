@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,11 +15,9 @@ import sqlalchemy as sa
 from connectors.spi import Fence, Page, ReadRequest
 from rules.documents.sync import Action, DetectBy, SideName
 from rules.reconcile.agreement import looks_at_all, scans
-from rules.reconcile.one_way import key_text
 from rules.reconcile.situations import Situation
 from rules.reconcile.tombstones import by_events, told
 from rules.schema import Schema
-from webapp.runs import pair_cases
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import UNREADABLE
@@ -28,8 +25,9 @@ from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.correlating import End, correlate
-from webapp.runs.pipeline.deciding import Asked
+from webapp.runs.pipeline.deciding import asked_of
 from webapp.runs.pipeline.execute import Execution, Systems
+from webapp.runs.pipeline.foresight import Appending, Underway, look_aside
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.journal import Cancelled, Suspended
@@ -75,7 +73,7 @@ class TwoWayExecution(Execution):
             self._note(schemas)
             with self.house.db.read() as tx:
                 pairs = Pairs.load(tx, self.claim.rule_id, scheme_of(self.claim.document, self.claim.uses, schemas))
-                asked = _asked(tx, self.claim.rule_id)
+                asked = asked_of(tx, self.claim.rule_id)
             self.planner = TwoWayPlanner(self.rule, both, pairs, self._baselines, asked, systems.library)
             self.planner.holding, self.planner.keeping = not self.claim.live, self.rule.explain
             self._library = systems.library
@@ -83,6 +81,9 @@ class TwoWayExecution(Execution):
                 self.planner.actions = without_deletes(self.planner.actions)
             self.limits = Limits(self.rule, len(pairs), self.journal.log)
             self.connectors = connectors
+            ahead = look_aside(self.planner, self.claim, systems.connect, stack)
+            self._underway = Underway(self._take_over, ahead=ahead)
+            stack.callback(self._underway.close)
             targets = {
                 name: Target(connectors[name], sides[name].object, schemas[name], SideTaken(pairs, name))
                 for name in sides
@@ -140,7 +141,10 @@ class TwoWayExecution(Execution):
         if half is not None:
             settled = self.both.apply(half, self._fence(half), self.retry, again=True)
             self._place_in, self._highs = half.position or self._place_in, dict(half.high or {})
+            self.numbered += settled.read
             self._record(settled)
+            self._take_over(settled)
+        self._no = self.journal.chunks
         self._heed()
 
     def _recall(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:
@@ -161,7 +165,7 @@ class TwoWayExecution(Execution):
             if not heard and not scans(self.rule, side):
                 continue
             if len(self.planner.pairs):
-                present = self._keys(view)
+                present = self._side(view).keys(self._heed)
                 if present is None:
                     self.journal.log("warning", UNREADABLE)
                     continue
@@ -171,9 +175,7 @@ class TwoWayExecution(Execution):
 
     def _listen(self, view: View) -> bool:
         """Note the linked records of a side that are gone by what it tells since the last run; False: it cannot say."""
-        side = Told(
-            self.connectors[view.name], view.object, view.schema, view.key, self.house.settings.page_size, self.retry
-        )
+        side = self._side(view)
         events = by_events(self.rule, SideName(view.name))
         matters = partial(self.planner.pairs.taken, view.name)
         gone = side.gone(self._cursor_on(view), None if events else matters)
@@ -182,6 +184,10 @@ class TwoWayExecution(Execution):
         self._notices[view.name] = Notices(view.key, gone, matters, events=events, resumed=self.claim.chunks > 0)
         self.planner.memory.absent[view.name] = KeySet(gone.filter(matters(gone)))
         return True
+
+    def _side(self, view: View) -> Told:
+        thing = (self.connectors[view.name], view.object, view.schema, view.key)
+        return Told(*thing, self.house.settings.page_size, self.retry)
 
     def _guard_deletions(self) -> None:
         """Stop before the first deletion where there are too many: they are all known by now."""
@@ -212,17 +218,6 @@ class TwoWayExecution(Execution):
     def _whole(self, side: str, request: ReadRequest) -> pl.DataFrame:
         return whole(self.connectors[side], request, self.retry)
 
-    def _keys(self, view: View) -> KeySet | None:
-        """Return the keys that a side holds; None where some cannot be read."""
-        request = ReadRequest(view.object, view.schema.select((view.key,)), page_size=self.house.settings.page_size)
-        found = KeySet()
-        for page in pages(self.connectors[view.name], request, self.retry):
-            if page.rejects:
-                return None
-            found.add(key_text(page.records[view.key]))
-            self._heed()
-        return found
-
     def _pass(self, side: str) -> None:
         """Work through one side; where an earlier worker was further already, nothing is left to do."""
         if side == "left" and self._place_in["side"] == "right":
@@ -233,22 +228,40 @@ class TwoWayExecution(Execution):
         view = self.planner.views[side]
         cursor = self._cursor_on(view)
         high = high_of(view.schema, cursor, self._highs.get(side))
-        with closed(self._pages_of(view, cursor, at)) as read:
+        with self._underway, closed(self._pages_of(view, cursor, at)) as read:
             for page in read:
                 high = high if self._aside else highest(page, cursor, high)
                 if cursor:
                     self._highs[side] = plain_value(high)
                 self._take(side, page)
                 stopping.check()
+            self._underway.settle()
 
     def _take(self, side: str, page: Page) -> None:
-        """Decide about a page and do it; nothing of it is in memory when the next one is."""
+        """Decide about a page, while the chunk before is done, and begin to do it.
+
+        What is written to its own side is waited for: a page that is read before would look like an edit.
+        """
         first = int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
         placed = replace(page, position={"side": side, "at": dict(page.position)})
-        chunk = self.planner.plan(side, placed, self.journal.chunks + 1, first)
-        if self._coming is not None and not any(write.own for write in chunk.writes):
+        plan = partial(self.planner.plan, side, placed, self._no + 1, first)
+        chunk = plan()
+        if any(map(self.planner.ground.touched, self._underway.settle())):
+            chunk = plan()
+        self.planner.memory.accept()
+        own = any(write.own for write in chunk.writes)
+        if self._coming is not None and not own:
             self._coming.call()  # what the chunk writes is on the other side: this one is read on meanwhile
-        self._do(replace(chunk, high=dict(self._highs)))
+        if chunk.read == 0 and not chunk.left_out:
+            self._heed()
+            return
+        self._no, self.numbered = chunk.no, self.numbered + chunk.read
+        self._underway.begin(replace(chunk, high=dict(self._highs)), self._do, wait=own)
+
+    def _take_over(self, chunk: Chunk) -> None:
+        if self.claim.live:
+            self.planner.pairs.merge(chunk)
+        self._recall(chunk.outcomes, chunk.checked.marks)
 
     def _pages_of(self, view: View, cursor: Start | None, at: Any) -> Iterator[Page]:
         size = self.house.settings.page_size
@@ -270,6 +283,7 @@ class TwoWayExecution(Execution):
         for page in self._read(view, request) if read else ():
             yield self._notices[view.name].there(page) if view.name in self._notices else page
             position = page.position
+        self._underway.settle()  # the following goes by what the run has met
         self._aside = True  # what is looked up says nothing of how far the side has been read
         for page in chain(self._widowed(view), self._again(view)):
             yield replace(page, position=position)
@@ -328,10 +342,7 @@ class TwoWayExecution(Execution):
             if page.records.height or page.rejects:
                 yield page
 
-    def _do(self, chunk: Chunk) -> None:
-        if chunk.read == 0 and not chunk.left_out:
-            self._heed()
-            return
+    def _do(self, chunk: Chunk) -> Chunk:
         chunk = imaged(chunk, lambda own: self._held(chunk.side if own else OTHER[chunk.side]))
         self._guard(chunk)
         if self.claim.live:
@@ -343,15 +354,14 @@ class TwoWayExecution(Execution):
             plan = dump(chunk, touched(chunk)) if self.claim.mode == "simulate" else None
             chunk = replace(self.both.pretend(chunk), plan=plan)
         self._record(chunk)
+        return chunk
 
     def _held(self, side: str) -> Held:
         view, part = self.planner.views[side], self.rule.left if side == "left" else self.rule.right
         return Held(self.connectors[side], part, view.schema, view.key, self.retry)
 
     def _record(self, chunk: Chunk) -> None:
-        self.journal.check_in(chunk, self.both.links)
-        self.numbered += chunk.read
-        self._recall(chunk.outcomes, chunk.checked.marks)
+        self.journal.check_in(chunk, Appending(self.both.links))
         self._heed()
         self._stop(chunk)
 
@@ -388,8 +398,3 @@ class TwoWayExecution(Execution):
                 settle_rest(tx, self.claim, self.house.clock(), side)
             elif high is not None and not (side in self._notices and self._notices[side].late):
                 cursors.put(tx, self.claim, self._source(side), high)
-
-
-def _asked(tx: sa.Connection, rule_id: int) -> dict[str, Asked]:
-    rows = pair_cases.answers(tx, rule_id).iter_rows(named=True)
-    return {row["pair"]: Asked(row["seen"], json.loads(row["answer"]) if row["answer"] else None) for row in rows}
