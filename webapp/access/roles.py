@@ -59,6 +59,10 @@ _OPERATE: Grants = {
     "Events": (READ, CREATE, UPDATE),
 }
 _LOOK: Grants = dict.fromkeys(("Connections", "Entities", "Records", "Rules", "Runs", "Events"), (READ,))
+_TEND: Grants = {
+    **dict.fromkeys(("Connections", "Entities", "Rules", "Runs", "Events"), (READ,)),
+    **{room: PERMISSIONS[room] for room in ("Records", "Quarantine", "Cases")},
+}
 _AUDIT: Grants = {room: (READ,) for room in PERMISSIONS if room not in ("Keys", "Provisioning")}
 
 ADMIN = "Admin"
@@ -69,10 +73,16 @@ ROLES: tuple[SeedRole, ...] = (
         N_("Connects systems, designs entities and rules, publishes and runs them."),
         _DESIGN | {"Audit": (READ,), "Approvals": (READ, CREATE)},
     ),
+    SeedRole(
+        "Approver",
+        N_("Approves what others have prepared: publications of rules, plans of runs; edits nothing."),
+        _LOOK | {"Rules": (READ, PUBLISH), "Runs": (READ, APPROVE), "Approvals": (READ, APPROVE), "Audit": (READ,)},
+    ),
     SeedRole("Operator", N_("Runs published rules, follows runs, repairs records that failed."), _OPERATE),
+    SeedRole("Steward", N_("Looks after records: corrects them, decides cases, repairs what failed."), _TEND),
     SeedRole(
         "Auditor",
-        N_("Reads everything and exports the audit log; changes nothing."),
+        N_("Reads of everything but personal values, and exports the audit log; changes nothing."),
         _AUDIT | {"Audit": (READ, EXPORT)},
     ),
     SeedRole("Viewer", N_("Looks at connections, entities, rules and runs; changes nothing."), _LOOK),
