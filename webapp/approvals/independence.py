@@ -13,6 +13,7 @@ from webapp.approvals.hooks import Person
 from webapp.approvals.proposals import APPROVE, Proposal, is_author
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
+from webapp.extensions import SYSTEM
 
 BEFORE = timedelta(days=1)
 """Whom the author let in within this time before the proposal may have been let in for it."""
@@ -69,6 +70,8 @@ def _let_in_by_author(tx: sa.Connection, found: Proposal, person: Person) -> boo
 
 def _by_author(tx: sa.Connection, found: Proposal) -> sa.ColumnElement[bool]:
     event = audit_event.c
+    if found.author_kind == SYSTEM.kind:  # users whom the company's provider brings are not its accomplices
+        return sa.false()
     if found.author_user is None:
         return sa.and_(event.actor_kind == found.author_kind, event.actor_name == found.author)
     keys = hooks.the_people().keys_of(tx, found.author_user)

@@ -1,0 +1,292 @@
+"""Every way to a deed leads through the approvals: pages, API, SCIM, services; what is approved is what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from tests.approvals.conftest import ALL, CLI, ask_for, proposed, who
+from tests.connections.conftest import notebook  # noqa: F401 - a connector without a system behind it
+from tests.rulebook.conftest import add_systems, document
+from tests.webapp.conftest import app, client_of, events, settings, text  # noqa: F401
+from webapp.access import group_editing, keys, role_editing
+from webapp.access.group_editing import Group
+from webapp.access.role_editing import Role
+from webapp.approvals import deciding, proposals, settings_deed
+from webapp.approvals.errors import NotApplicable
+from webapp.approvals.models import approval
+from webapp.approvals.proposals import Proposal
+from webapp.connections import approving as shared
+from webapp.connections import services as connections
+from webapp.extensions import SYSTEM, Actor, House
+from webapp.policies import services as policies
+from webapp.rulebook import services as rulebook
+from webapp.vault import references
+from webapp.vault import services as vault
+from webapp.vault.models import vault_secret
+from webapp.vault.services import Owner
+
+SECRET = "canary-4711"
+NOTES = {"kind": "connection", "name": "notes", "connector": "notebook", "settings": {"host": "desk"}}
+ROLE = Role(None, "Sales", "Sells.", 0, frozenset({("Rules", "read")}))
+
+
+class Office:
+    """A console with a rule, a connection and a role, in which everything needs a second person."""
+
+    def __init__(self, app: Flask, folder: Path) -> None:  # noqa: F811
+        self.house: House = app.extensions["syncline"]
+        self.ann, self.ben = client_of(app, "ann", "Admin"), client_of(app, "ben", "Admin")
+        add_systems(self.house, folder)
+        connections.create(self.house, NOTES, CLI)
+        rulebook.create(self.house, document(), CLI)
+        rulebook.publish(self.house, "customers", CLI)
+        rulebook.save_draft(self.house, "customers", document(label="Two"), CLI)
+        rulebook.publish(self.house, "customers", CLI)
+        rulebook.save_draft(self.house, "customers", document(label="Three"), CLI)
+        self.role = role_editing.save_role(self.house, ROLE, CLI)
+        scopes = ("provisioning:update", "provisioning:read")
+        self.key = keys.create_key(self.house, keys.NewKey("directory", scopes, 30), who(self.house, "ann"))
+        ask_for(self.house, *ALL)
+
+    def scim(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return self.ann.application.test_client().open(f"/scim/v2{path}", method=method, json=body, headers=headers)
+
+    def waiting(self) -> list[Proposal]:
+        with self.house.db.read() as tx:
+            return proposals.latest(tx, approval.c.state == "waiting")
+
+    def subjects(self) -> Any:
+        """Return all that the deeds would change."""
+        with self.house.db.read() as tx:
+            rule = rulebook.get(tx, "customers")
+            rows = connections.list_connections(tx)
+            roles = [(role.name, sorted(role.grants)) for role in role_editing.list_roles(tx)]
+            return rule.published_version, [(row.name, dict(row.settings)) for row in rows], roles
+
+
+@pytest.fixture
+def office(app: Flask, tmp_path: Path) -> Office:  # noqa: F811
+    return Office(app, tmp_path / "systems")
+
+
+def scim_name(office: Office) -> Any:
+    group = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Sellers", "members": []}
+    return office.scim("PUT", f"/Groups/{office.role}", group)
+
+
+def form_of_notes(office: Office) -> Any:
+    sent = {"name": "notes", "label": "", "setting-host": "elsewhere", "setting-mood": "good", "setting-port": "7"}
+    return office.ann.post("/connections/notes/edit", data=sent)
+
+
+_API = "/api/v1"
+WAYS: dict[str, Callable[[Office], Any]] = {
+    "page publish": lambda o: o.ann.post("/rules/customers/publish", data={"note": "Why."}),
+    "page roll back": lambda o: o.ann.post("/rules/customers/versions/1/roll-back"),
+    "api publish": lambda o: o.ann.post(f"{_API}/rules/customers/publish", json={"note": "Why."}),
+    "api roll back": lambda o: o.ann.post(f"{_API}/rules/customers/versions/1/roll-back"),
+    "page connection": form_of_notes,
+    "page connection delete": lambda o: o.ann.post("/connections/notes/delete"),
+    "api connection": lambda o: o.ann.put(f"{_API}/connections/notes", json={**NOTES, "settings": {"host": "x"}}),
+    "api connection delete": lambda o: o.ann.delete(f"{_API}/connections/notes"),
+    "page role": lambda o: o.ann.post(f"/roles/{o.role}/edit", data={"name": "Sales", "grants": ["Runs:read"]}),
+    "page new role": lambda o: o.ann.post("/roles/new", data={"name": "Buyer", "grants": ["Runs:read"]}),
+    "page role delete": lambda o: o.ann.post(f"/roles/{o.role}/delete"),
+    "scim rename": scim_name,
+    "scim delete": lambda o: o.scim("DELETE", f"/Groups/{o.role}"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_waits_and_is_then_done(office: Office, way: str) -> None:
+    """The answer says so, nothing changes, one proposal waits; approved by another it is done."""
+    before = office.subjects()
+    answer = WAYS[way](office)
+    (found,) = office.waiting()
+    if way.startswith("api"):
+        assert (answer.status_code, answer.json["proposal"]) == (202, found.id)
+    elif way.startswith("scim"):
+        assert answer.status_code == 403
+        assert f"proposal {found.id}" in answer.json["detail"]
+    else:
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"/approvals/{found.id}")
+    assert office.subjects() == before
+    assert (found.author, found.author_kind) == (("directory", "key") if way.startswith("scim") else ("ann", "user"))
+    page = text(office.ben, f"/approvals/{found.id}")
+    assert "Decide" in page
+    assert "Decide" not in text(office.ann, f"/approvals/{found.id}")
+    if way.startswith("scim"):
+        assert office.ann.post(f"/approvals/{found.id}/approve").status_code == 409
+    assert office.ben.post(f"/approvals/{found.id}/approve").status_code == 302
+    assert office.subjects() != before
+    assert office.waiting() == []
+
+
+def test_new_credentials_are_never_shown_and_do_not_outlive_the_proposal(office: Office) -> None:
+    """They lie sealed in the vault while they wait, reach the connection when approved, and are gone otherwise."""
+    changed = {**NOTES, "settings": {"host": "desk", "password": SECRET}}
+    path = f"{_API}/connections/notes"
+    first = office.ann.put(path, json=changed).json["proposal"]
+    second = office.ann.put(path, json={**changed, "label": "Notes"}).json["proposal"]
+    for shown in (f"/approvals/{first}", f"{_API}/approvals/{first}", "/approvals/?filter=open", "/audit/"):
+        answer = office.ben.get(shown)
+        assert answer.status_code == 200
+        assert SECRET not in answer.text
+    assert "password" in office.ben.get(f"/approvals/{first}").text
+    assert stored_secrets(office) == {("approval", str(first)), ("approval", str(second))}
+    assert SECRET not in everything(office)
+    assert office.ben.post(f"{_API}/approvals/{first}/reject", json={"text": "No."}).status_code == 200
+    assert stored_secrets(office) == {("approval", str(second))}
+    assert office.ben.post(f"{_API}/approvals/{second}/approve", json={}).status_code == 200
+    assert stored_secrets(office) == {("connection", "notes")}
+    with office.house.db.read() as tx:
+        keyring = vault.keyring(office.house)
+        assert vault.get(tx, keyring, Owner("connection", "notes"), "password") == SECRET
+
+
+def stored_secrets(office: Office) -> set[tuple[str, str]]:
+    with office.house.db.read() as tx:
+        ours = vault_secret.c.owner_kind.in_(["approval", "connection"])
+        return {(row.owner_kind, row.owner_name) for row in tx.execute(sa.select(vault_secret).where(ours))}
+
+
+def everything(office: Office) -> str:
+    """Return the content of all tables as text."""
+    with office.house.db.read() as tx:
+        tables = sa.MetaData()
+        tables.reflect(tx)
+        return repr([tx.execute(sa.select(table)).all() for table in tables.tables.values()])
+
+
+def test_a_name_is_no_target(office: Office) -> None:
+    """What leads nowhere else is saved at once."""
+    answer = office.ann.put(f"{_API}/connections/notes", json={**NOTES, "label": "Notes", "note": "Mine."})
+    assert answer.status_code == 200
+    assert office.waiting() == []
+
+
+def test_an_edited_draft_is_proposed_again(office: Office) -> None:
+    """Who approves has seen what is published: a draft that was edited since is out of date."""
+    number = office.ann.post(f"{_API}/rules/customers/publish", json={}).json["proposal"]
+    rulebook.save_draft(office.house, "customers", document(label="Four"), who(office.house, "ann"))
+    answer = office.ben.post(f"{_API}/approvals/{number}/approve", json={})
+    assert answer.status_code == 409
+    assert "changed since" in answer.json["detail"]
+    assert office.ben.get(f"{_API}/approvals/{number}").json["state"] == "stale"
+
+
+def test_limits_are_guarded_by_themselves(office: Office) -> None:
+    """Where only limits need a second person, other changes are made alone; deleting the rule is no way out."""
+    off = proposed(office.house, CLI, lambda: ask_for(office.house, "change_limits"))
+    deciding.approve(office.house, off.id, who(office.house, "ben"))
+    ann = who(office.house, "ann")
+    rulebook.publish(office.house, "customers", ann)
+    guarded = document(guards=[{"metric": "deletes", "over": 5}])
+    rulebook.save_draft(office.house, "customers", guarded, ann)
+    found = proposed(office.house, ann, lambda: rulebook.publish(office.house, "customers", ann))
+    deciding.approve(office.house, found.id, who(office.house, "ben"))
+    rulebook.delete(office.house, "customers", ann)
+    rulebook.create(office.house, document(), ann)
+    proposed(office.house, ann, lambda: rulebook.publish(office.house, "customers", ann))
+
+
+def test_rules_are_meant_by_what_they_write_to(office: Office) -> None:
+    """A rule that writes elsewhere is published alone; a table that a meant rule asks is meant as well."""
+    house, ann = office.house, who(office.house, "ann")
+    limited = {"kind": "approvals", "name": "settings", "deeds": {"publish_rule": {"connections": ["crm"]}}}
+    off = proposed(house, CLI, lambda: settings_deed.save(house, limited, CLI))
+    deciding.approve(house, off.id, who(house, "ben"))
+    rulebook.publish(house, "customers", ann)
+    other_way = document(name="back", direction="right_to_left", fields=document()["fields"])
+    rulebook.create(house, other_way, ann)
+    proposed(house, ann, lambda: rulebook.publish(house, "back", ann))
+
+
+def test_groups_policies_and_shared_secrets_wait(office: Office) -> None:
+    """The roles of a group, the policy of a role and a secret that connections share need a second person as well."""
+    house, ann, ben = office.house, who(office.house, "ann"), who(office.house, "ben")
+    group = Group(None, "Sellers", "", ("Sales",), ("ben",))
+    found = proposed(house, ann, lambda: group_editing.save_group(house, group, ann))
+    deciding.approve(house, found.id, ben)
+    with house.db.read() as tx:
+        (stored,) = group_editing.list_groups(tx)
+    assert (stored.roles, stored.members) == (("Sales",), ("ben",))
+    found = proposed(house, ann, lambda: group_editing.delete_group(house, stored.id or 0, ann))
+    deciding.approve(house, found.id, ben)
+    policy = {"data": [{"on": "entity/customer", "allow": ["read"]}]}
+    found = proposed(house, ann, lambda: policies.set_policy(house, office.role, policy, ann))
+    deciding.approve(house, found.id, ben)
+    with house.db.read() as tx:
+        assert policies.document_of(tx, office.role)["data"]
+
+    def put(value: str) -> None:
+        with house.db.begin() as tx:
+            shared.put_shared(tx, house, "erp", value, ann)
+
+    put("first")
+    found = proposed(house, ann, lambda: put(SECRET))
+    deciding.approve(house, found.id, ben)
+    with house.db.read() as tx:
+        assert references.from_vault(house, tx, "erp") == SECRET
+
+
+def test_a_rule_that_no_longer_fits_waits_on(office: Office) -> None:
+    """What would not be publishable now is told to who approves."""
+    number = office.ann.post(f"{_API}/rules/customers/publish", json={}).json["proposal"]
+    with office.house.db.begin() as tx:
+        tx.exec_driver_sql("UPDATE connection SET name = 'crm2' WHERE name = 'crm'")
+    with pytest.raises(NotApplicable):
+        deciding.approve(office.house, number, who(office.house, "ben"))
+    assert [one.id for one in office.waiting()] == [number]
+
+
+def test_nobody_sees_proposals_of_rooms_that_are_closed_to_them(app: Flask, office: Office) -> None:  # noqa: F811
+    """A proposal about a role is not there for who may not read roles; its count neither."""
+    number = office.ann.post(f"/roles/{office.role}/delete").headers["Location"].rpartition("/")[2]
+    des = client_of(app, "des", "Designer")
+    for path in (f"/approvals/{number}", f"{_API}/approvals/{number}"):
+        assert des.get(path).status_code == 404
+    assert des.get(f"{_API}/approvals/?filter=open").json["items"] == []
+    assert des.post(f"/approvals/{number}/comment", data={"text": "Hm."}).status_code == 404
+    assert des.post(f"/approvals/{number}/override", data={"reason": "Hm."}).status_code == 403
+
+
+def test_talking_and_an_emergency_on_the_pages(office: Office) -> None:
+    """People comment; an override shows on the home page, and its reason stands there."""
+    path = office.ann.post(f"/roles/{office.role}/delete").headers["Location"]
+    assert office.ben.post(f"{path}/comment", data={"text": "Why so?"}).status_code == 302
+    assert "Why so?" in text(office.ann, path)
+    assert office.ben.post(f"{path}/comment", data={"text": " "}).status_code == 422
+    assert "1 proposal waits for your approval" in text(office.ben, "/")
+    assert office.ann.post(f"{path}/override", data={"reason": ""}).status_code == 409
+    assert office.ann.post(f"{path}/override", data={"reason": "Fire in the plant."}).status_code == 302
+    for client in (office.ann, office.ben):
+        assert "Fire in the plant." in text(client, "/")
+    assert "Emergency override" in text(office.ben, "/approvals/?filter=decided")
+
+
+def test_the_settings_page_proposes_what_it_changes(office: Office) -> None:
+    """Once anything needs a second person, the page's change waits and is applied as it was sent."""
+    sent = {"publish_rule": "true", "connections-publish_rule": "erp, crm", "only-publish_rule": "", "days": "3"}
+    assert office.ann.post("/approvals/settings/", data={**sent, "banner_days": "0"}).status_code == 422
+    answer = office.ann.post("/approvals/settings/", data={**sent, "banner_days": "2"})
+    assert office.ben.post(f"{answer.headers['Location']}/approve").status_code == 302
+    page = text(office.ben, "/approvals/settings/")
+    assert "crm, erp" in page
+    (event,) = [one for one in events(office.house, "approvals:settings:changed") if one.actor_name == "ann"]
+    assert event.after["days"] == 3
+
+
+def test_machines_change_nothing_by_themselves(office: Office) -> None:
+    """Syncline itself proposes in its own name, and no user passes for it."""
+    found = proposed(office.house, SYSTEM, lambda: role_editing.delete_role(office.house, office.role, SYSTEM))
+    assert (
+        deciding.approve(office.house, found.id, Actor("user", "ben", who(office.house, "ben").id)).state == "applied"
+    )
