@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import jwt
 import pyotp
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from flask import Flask
 from flask.testing import FlaskClient
@@ -20,8 +22,9 @@ from flask.testing import FlaskClient
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
 from webapp.access import factors, keys, models, oidc, throttle, users
+from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
-from webapp.access.oidc import NotAdmitted, Provider
+from webapp.access.oidc import Provider
 from webapp.access.users import NewUser
 from webapp.extensions import SYSTEM, Actor, House
 
@@ -166,7 +169,7 @@ def test_roles_that_do_not_exist(app: Flask, company: House, issuer: str):
     app.extensions["syncline"] = dataclasses.replace(company, settings=wrong)
     answer = come_back(app.test_client(), "u-12")
     assert answer.status_code == 401
-    assert "names the role Audtor, which does not exist" in answer.text
+    assert "name the role Audtor, which does not exist" in answer.text
     assert known(company, "gu").roles == ("Auditor",)
 
 
@@ -306,3 +309,55 @@ def test_deleted_with_the_user(app: Flask, company: House, issuer: str):
         assert not tx.execute(models.access_identity.select()).all()
     come_back(app.test_client(), "u-9")
     assert known(company, "eve").id is not None
+
+
+def again(client: FlaskClient, subject: str) -> Any:
+    """Show anew at the identity provider who one is, and return the console's answer."""
+    away = client.get("/login/company/again").location
+    assert "prompt=login" in away
+    assert "max_age=0" in away
+    back = httpx.post(away, data={"sub": subject}).headers["location"]
+    return client.get(back.removeprefix("http://localhost"))
+
+
+def test_a_fresh_proof_of_the_provider(app: Flask, company: House, issuer: str):
+    """Who was let in by the provider shows there anew who they are, where it says that it has asked, and asked them."""
+    claims_of(issuer, "u-20", preferred_username="pia", email="pia@example.com", groups=["crm-admins"])
+    client = app.test_client()
+    come_back(client, "u-20")
+    with company.db.begin() as tx:
+        tx.execute(sa.update(models.access_session).values(proven_at=company.clock() - timedelta(hours=1)))
+    page = client.post("/account/second-factor/recovery")
+    assert page.status_code == 401
+    assert "/login/company/again" in page.text
+    assert "proof_password" not in page.text, "there is no password here"
+    claims_of(issuer, "u-21", preferred_username="eve", email="eve@example.com", groups=["crm-admins"])
+    assert "as somebody else" in again(client, "u-21").text
+    app.extensions["syncline"] = dataclasses.replace(company, clock=lambda: company.clock() + timedelta(minutes=5))
+    assert "does not say that it has just asked" in again(client, "u-20").text, "it has asked before"
+    assert not oidc.shown_since({}, 0.0)
+    app.extensions["syncline"] = company
+    assert client.post("/account/second-factor/recovery").status_code == 401
+    assert again(client, "u-20").location == "/account/proof/done"
+    assert "Close this tab" in client.get("/account/proof/done").text
+    assert client.post("/account/second-factor/recovery").status_code == 422, "there is none, but nothing is asked"
+    assert events(company, "access:session:proven")[-1].after == {"by": "company"}
+
+
+def test_signing_out_there_too(app: Flask, company: House, issuer: str, monkeypatch: pytest.MonkeyPatch):
+    """Signing out here leads to the provider's own end of the session; where it has none, it ends here."""
+    claims_of(issuer, "u-22", preferred_username="kim", email="kim@example.com", groups=["crm-admins"])
+    client = app.test_client()
+    come_back(client, "u-22")
+    answer = client.post("/logout/")
+    assert client.get("/account/").status_code == 302
+    target = answer.headers["Refresh"].removeprefix("0; url=")
+    assert target.startswith(f"{issuer}/oauth2/end_session?id_token_hint=")
+    assert "post_logout_redirect_uri=http%3A%2F%2Flocalhost%2Flogin%2F" in target
+    assert httpx.get(target).status_code == 200
+    come_back(client, "u-22")
+    known_now = oidc._provider(company)
+    told = {name: value for name, value in known_now.told.items() if name != "end_session_endpoint"}
+    monkeypatch.setitem(oidc._known, issuer, dataclasses.replace(known_now, told=told))
+    assert client.post("/logout/").location == "/login/"
+    assert sign_in(app.test_client()).post("/logout/").location == "/login/", "who has a password stays here"

@@ -4,41 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import factors, models, users
+from webapp.access import directory, factors, identities, models, users
 from webapp.access.errors import Refused
-from webapp.access.oidc import ELSEWHERE, NotAdmitted
+from webapp.access.identities import NotAdmitted
+from webapp.access.oidc import ELSEWHERE
 from webapp.access.passwords import generate_password
 from webapp.access.users import NewUser, User
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.extensions import SYSTEM, House
+from webapp.extensions import SYSTEM, Actor, House
 
 _ODD = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
-def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
+def admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...], issuer: str) -> User:
     """Return the user that an identity belongs to, with these roles from now on.
+
+    Args:
+        house: The house.
+        claims: What is told of somebody, in the words of OpenID Connect; `sub` is what they are called there.
+        roles: Which they hold.
+        issuer: Who tells it.
 
     Raises:
         NotAdmitted: The user is disabled, or another user has the e-mail address.
     """
     try:
-        return _admit(house, claims, roles)
+        return _admit(house, claims, roles, issuer)
     except sa.exc.IntegrityError:  # two sign-ins at once
         raise NotAdmitted(ELSEWHERE) from None
 
 
-def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
+def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...], issuer: str) -> User:
     with house.db.begin() as tx:
         if unknown := set(roles) - set(tx.scalars(sa.select(models.role.c.name))):
-            text = msg("SYNCLINE_OIDC_ROLES names the role {name}, which does not exist.", name=min(unknown))
+            text = msg("The settings name the role {name}, which does not exist.", name=min(unknown))
             raise NotAdmitted(text)
-        user = _found(tx, house, claims) or _made(tx, house, claims, roles)
+        user = _found(tx, house, claims, issuer) or _made(tx, house, claims, (roles, issuer))
         if not user.active:
             raise NotAdmitted(msg("The user {name} is disabled.", name=user.username))
         if set(user.roles) != set(roles):
@@ -50,9 +58,21 @@ def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> U
         return user
 
 
-def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User | None:
+def by_directory(house: House, name: str, password: str) -> Any:
+    """Return the row of the user whom the directory lets in, or None; raises `NotAdmitted`."""
+    found = directory.known(house, name, password)
+    if found is None:
+        return None
+    claims, groups = found
+    roles = identities.roles_of(groups, house.settings.ldap_roles)
+    user = admit(house, claims, roles, directory.issuer(house.settings))
+    with house.db.read() as tx:
+        return tx.execute(models.users().where(models.user.c.id == user.id)).one()
+
+
+def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: str) -> User | None:
     """Return the user of an identity; one that is known by a proven e-mail address only is linked to it."""
-    table, issuer = models.access_identity, house.settings.oidc_issuer
+    table = models.access_identity
     query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == subject_of(claims))
     user_id = tx.scalar(query)
     if user_id is not None:
@@ -61,7 +81,7 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User |
     found = tx.scalars(sa.select(profile.c.user_id).where(profile.c.external_id.in_(names))).all()
     if len(found) == 1:  # the directory has brought this user, by the same name
         user = users.get_user(tx, found[0])
-        _link(tx, house, user, claims)
+        link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
         return user
     email = str(claims.get("email") or "")
     by_mail = sa.select(models.user.c.id).where(sa.func.lower(models.user.c.email) == email.lower())
@@ -76,11 +96,12 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any]) -> User |
     # whoever knew this user's password, or had set it up, is not the person whom the provider names
     factors.drop(tx, house, user)
     users.end_access(tx, house, user)
-    _link(tx, house, user, claims)
+    link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
     return user
 
 
-def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], roles: tuple[str, ...]) -> User:
+def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], given: tuple[tuple[str, ...], str]) -> User:
+    roles, issuer = given
     name = _free_name(tx, claims)
     first, last = str(claims.get("given_name") or ""), str(claims.get("family_name") or "")
     email = str(claims.get("email") or f"{name}@localhost")
@@ -91,14 +112,24 @@ def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], roles: tup
         raise NotAdmitted(error.message) from None
     user_id = users.insert_user(tx, new, generate_password(), SYSTEM, house.clock())
     user = users.get_user(tx, user_id)
-    _link(tx, house, user, claims)
+    link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
     return user
 
 
-def _link(tx: sa.Connection, house: House, user: User, claims: Mapping[str, Any]) -> None:
-    identity = {"issuer": house.settings.oidc_issuer, "subject": subject_of(claims)}
-    tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **identity))
-    record(tx, SYSTEM, house.clock(), Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=identity))
+def link(tx: sa.Connection, user: User, identity: tuple[str, str], actor: Actor, at: datetime) -> None:
+    """Let somebody who is called so by an issuer sign in as a user, from now on."""
+    issuer, subject = identity
+    told = {"issuer": issuer, "subject": subject}
+    tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **told))
+    record(tx, actor, at, Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=told))
+
+
+def belongs(house: House, user_id: int, issuer: str, subject: str) -> bool:
+    """Tell whether an identity is that of a user."""
+    table = models.access_identity
+    mine = (table.c.issuer == issuer, table.c.subject == subject, table.c.user_id == user_id)
+    with house.db.read() as tx:
+        return tx.scalar(sa.select(table.c.user_id).where(*mine)) is not None
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:

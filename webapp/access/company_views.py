@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from flask import abort, redirect, request, session
+from flask import abort, redirect, request, session, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import company, oidc, security, services, throttle
-from webapp.access.oidc import NotAdmitted
+from rules.text import msg
+from webapp.access import company, oidc, proving, security, services, throttle
+from webapp.access.identities import NotAdmitted
 from webapp.access.session_views import safe_target, sign_in_page
 from webapp.web.language import translated
-from webapp.web.views import RoomView, expose
+from webapp.web.views import RoomView, expose, signed_in
 
 _KEY, _PATIENCE = "company", 600
 """Where what is kept until the browser comes back lies in the cookie, and for how many seconds it counts."""
@@ -34,12 +37,23 @@ class CompanyView(RoomView):
         address = urlsplit(self.house.settings.console_url)
         if request.host != address.netloc:  # the cookie has to be there when the browser comes back
             return redirect(f"{address.geturl()}{request.full_path}")
+        return self._begun(safe_target(request.args.get("next")))
+
+    @expose("/again")
+    @signed_in
+    def again(self) -> Response:
+        """Send the browser to the identity provider to show there anew who somebody is."""
+        if not self.house.settings.oidc_issuer:
+            abort(404)
+        return self._begun(url_for("ProofView.done"), user_id=current_user.id)
+
+    def _begun(self, onwards: str, user_id: int | None = None) -> Response:
         try:
-            begun = oidc.begin(self.house, self._callback())
+            begun = oidc.begin(self.house, self._callback(), anew=user_id is not None)
         except NotAdmitted as error:
             return self._refused(error)
-        onwards = safe_target(request.args.get("next"))
-        session[_KEY] = {**begun.kept, "next": onwards, "at": self.house.clock().timestamp()}
+        told = {"next": onwards, "at": self.house.clock().timestamp(), "again": user_id}
+        session[_KEY] = {**begun.kept, **told}
         return redirect(begun.url)
 
     @expose("/callback")
@@ -54,12 +68,26 @@ class CompanyView(RoomView):
             return sign_in_page(self, 401, error=translated(oidc.ELSEWHERE))
         try:
             claims = oidc.finish(self.house, kept, request.args.to_dict(), self._callback())
-            user = company.admit(self.house, claims, oidc.roles_of(self.house, claims))
+            if kept["again"]:
+                self._shown_again(kept, claims)
+                return redirect(kept["next"])
+            issuer = self.house.settings.oidc_issuer
+            user = company.admit(self.house, claims, oidc.roles_of(self.house, claims), issuer)
         except NotAdmitted as error:
             return self._refused(error)
         services.admitted(self.house, user.id, self.actor, "company")
-        security.enter(user.id, by="company")
+        security.enter(user.id, by="company", id_token=claims[oidc.TOKEN])
         return redirect(kept["next"])
+
+    def _shown_again(self, kept: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
+        """Take what the provider says for a fresh proof; raises `NotAdmitted`."""
+        issuer, subject = self.house.settings.oidc_issuer, company.subject_of(claims)
+        mine = current_user.is_authenticated and current_user.id == kept["again"]
+        if not mine or not company.belongs(self.house, kept["again"], issuer, subject):
+            raise NotAdmitted(msg("You have signed in there as somebody else."))
+        if not oidc.shown_since(claims, kept["at"]):
+            raise NotAdmitted(msg("The identity provider does not say that it has just asked who you are."))
+        proving.prove("company")
 
     def _refused(self, error: NotAdmitted) -> Response:
         throttle.failed(self.house, "", request.remote_addr or "")

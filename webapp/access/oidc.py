@@ -22,7 +22,9 @@ from connectors.builtin.rest_oauth import proof_of
 from connectors.errors import ConnectorError
 from connectors.http_client import Limits, client
 from connectors.spi import Context
-from rules.text import Message, msg
+from rules.text import msg
+from webapp.access import identities
+from webapp.access.identities import NotAdmitted
 from webapp.extensions import House
 from webapp.setting_values import is_private
 
@@ -33,15 +35,9 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 _LEEWAY = 60
 _LIMITS = Limits(size=2**20, seconds=10.0)
 ELSEWHERE = msg("The sign-in was begun elsewhere or has taken too long. Try again.")
+TOKEN = "id_token"  # noqa: S105 - the name of a claim of ours
+"""Under which the ID token itself lies beside its claims."""
 _SCOPES = "openid profile email"
-
-
-class NotAdmitted(Exception):
-    """Somebody is not let in; `message` says why, for them and for the log."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(str(message))
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,14 @@ _known: dict[str, Provider] = {}
 _lock = Lock()
 
 
-def begin(house: House, callback: str) -> Begun:
-    """Return where to send the browser; raises `NotAdmitted` where the provider does not answer."""
+def begin(house: House, callback: str, *, anew: bool = False) -> Begun:
+    """Return where to send the browser; raises `NotAdmitted` where the provider does not answer.
+
+    Args:
+        house: The house.
+        callback: Where the browser comes back.
+        anew: Whether the provider has to ask for a password again, even where somebody is signed in there.
+    """
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     asked = {
         "response_type": "code",
@@ -78,6 +80,8 @@ def begin(house: House, callback: str) -> Begun:
         "code_challenge": proof_of(verifier),
         "code_challenge_method": "S256",
     }
+    if anew:
+        asked |= {"prompt": "login", "max_age": "0"}
     address = _address(_provider(house), "authorization_endpoint")
     return Begun(f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}",
                  {"state": state, "nonce": nonce, "verifier": verifier})  # fmt: skip
@@ -91,8 +95,27 @@ def finish(house: House, kept: Mapping[str, str], answer: Mapping[str, str], cal
         told = answer.get("error_description") or answer["error"]
         raise NotAdmitted(msg("The identity provider has not let you in: {text}", text=told[:200]))
     tokens = _tokens(house, answer.get("code", ""), callback, kept["verifier"])
-    claims = checked(house, str(tokens.get("id_token", "")), kept["nonce"])
-    return {**_more(house, str(tokens.get("access_token", "")), claims["sub"]), **claims}
+    token = str(tokens.get("id_token", ""))
+    claims = checked(house, token, kept["nonce"])
+    return {**_more(house, str(tokens.get("access_token", "")), claims["sub"]), **claims, TOKEN: token}
+
+
+def shown_since(claims: Mapping[str, Any], then: float) -> bool:
+    """Tell whether the provider says that somebody has shown who they are since a time; one that is silent does not."""
+    at = claims.get("auth_time")
+    return isinstance(at, (int, float)) and at >= then - _LEEWAY
+
+
+def leave(house: House, token: str, onwards: str) -> str:
+    """Return where the browser ends the provider's own session as well; empty where the provider has no such place."""
+    try:
+        address = _provider(house).told.get("end_session_endpoint")
+    except NotAdmitted:  # it is away
+        return ""
+    if not address or not is_private(str(address)):
+        return ""
+    asked = {"id_token_hint": token, "client_id": house.settings.oidc_client_id, "post_logout_redirect_uri": onwards}
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
 
 def checked(house: House, token: str, nonce: str) -> dict[str, Any]:
@@ -121,10 +144,7 @@ def roles_of(house: House, claims: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the roles that somebody's groups hold; raises `NotAdmitted` where there are none."""
     told = claims.get(house.settings.oidc_groups, [])
     groups = {told} if isinstance(told, str) else set(map(str, told)) if isinstance(told, list) else set()
-    found = {role for group, role in house.settings.oidc_roles if group == "*" or group in groups}
-    if not found:
-        raise NotAdmitted(msg("Your groups give you no role here. Ask an administrator."))
-    return tuple(sorted(found))
+    return identities.roles_of(groups, house.settings.oidc_roles)
 
 
 def _same(one: str, other: str) -> bool:

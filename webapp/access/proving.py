@@ -10,15 +10,28 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, g, make_response, redirect, render_template, request, url_for
+from flask import Flask, g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.security import check_password_hash
 from werkzeug.wrappers import Response
 
-from webapp.access import challenges, factors, models, passkeys, recovery, services, sessions, throttle
+from webapp.access import (
+    challenges,
+    company,
+    directory,
+    factors,
+    models,
+    passkeys,
+    recovery,
+    security,
+    services,
+    sessions,
+    throttle,
+)
 from webapp.access.ceremonies import WrongAnswer
 from webapp.access.errors import Refused
+from webapp.access.identities import NotAdmitted
 from webapp.access.session_views import safe_target
 from webapp.web import problems, proof
 from webapp.web.protection import SENDING
@@ -116,11 +129,23 @@ def _shown(form: Mapping[str, str]) -> str:
 
 
 def _knows_password(given: str) -> bool:
+    if current_user.signed_in_by == "directory":
+        return _known_there(given)
     if not current_user.has_password:
         return False
     with house().db.read() as tx:
         row = tx.execute(models.users().where(models.user.c.id == current_user.id)).one()
     return check_password_hash(row.password, given)
+
+
+def _known_there(given: str) -> bool:
+    """Tell whether the directory knows the password, for the same user."""
+    try:
+        found = directory.known(house(), str(session.get(security.TYPED, "")), given)
+    except NotAdmitted:
+        return False
+    issuer = directory.issuer(house().settings)
+    return found is not None and company.belongs(house(), current_user.id, issuer, company.subject_of(found[0]))
 
 
 class ProofView(RoomView):

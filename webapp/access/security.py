@@ -20,6 +20,8 @@ from webapp.web.request import house
 
 POLL = "X-Poll"
 """Header of requests that a page makes by itself: they keep no session alive."""
+TYPED = "typed"
+"""Where the cookie keeps the name that somebody has signed in with, which a directory may know them by alone."""
 PROVIDERS = ("company", "saml")
 """By what people have signed in whose second factor is the business of the company's identity provider."""
 
@@ -84,10 +86,11 @@ class Security(SecurityManager):  # type: ignore[misc]
         return (permission_name, view_name) in granted()
 
 
-def enter(user_id: int, by: str = "password") -> None:
+def enter(user_id: int, by: str = "password", id_token: str | None = None) -> None:
     """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays."""
     chosen = session.get("language")
-    token = sessions.begin(house(), user_id, (request.remote_addr or "", request.user_agent.string), by)
+    origin = (request.remote_addr or "", request.user_agent.string)
+    token = sessions.begin(house(), user_id, origin, by, id_token)
     row = sessions.user_of(house(), token)
     session.clear()
     if row is None:  # disabled at this very moment

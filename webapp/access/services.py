@@ -36,12 +36,20 @@ def ensure_admin(house: House, password: str | None = None) -> str | None:
     return password
 
 
-def sign_in(house: House, username: str, password: str, actor: Actor) -> Any:
-    """Return the user's row if the password is right, else None, which is audited; see `admitted`."""
+def known(house: House, username: str, password: str) -> Any:
+    """Return the user's row if the password is right, else None; `admitted` and `refused` tell the audit log."""
     with house.db.read() as connection:
         row = connection.execute(models.users().where(models.user.c.username == username)).one_or_none()
     right = check_password_hash(row.password if row else _NOBODY, password)
-    return row if row and row.active and right else _refused(house, username, row, actor)
+    return row if row and row.active and right else None
+
+
+def refused(house: House, username: str, actor: Actor) -> None:
+    """Note that somebody has entered a wrong name or password."""
+    with house.db.read() as connection:
+        row = connection.execute(models.users().where(models.user.c.username == username)).one_or_none()
+    reason = "unknown user" if row is None else "wrong password" if row.active else "user is disabled"
+    _note_failure(house, username, row, actor, reason)
 
 
 def admitted(house: House, user_id: int, actor: Actor, by: str) -> None:
@@ -71,11 +79,6 @@ def not_admitted(house: House, why: str, actor: Actor) -> None:
     """Note that somebody whom the identity provider was asked about is not let in."""
     with house.db.begin() as tx:
         record(tx, actor, house.clock(), Event(Tag.SIGN_IN_FAILED, Subject("user", "?"), reason=why[:500]))
-
-
-def _refused(house: House, username: str, row: Any, actor: Actor) -> None:
-    reason = "unknown user" if row is None else "wrong password" if row.active else "user is disabled"
-    _note_failure(house, username, row, actor, reason)
 
 
 def _note_failure(house: House, username: str, row: Any, actor: Actor, reason: str) -> None:

@@ -10,9 +10,24 @@ from flask_babel import gettext as _
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from webapp.access import ceremonies, challenges, factors, passkeys, recovery, security, services, throttle, viewing
+from webapp.access import (
+    ceremonies,
+    challenges,
+    company,
+    factors,
+    oidc,
+    passkeys,
+    recovery,
+    security,
+    services,
+    sessions,
+    throttle,
+    viewing,
+)
 from webapp.access.ceremonies import WrongAnswer
 from webapp.access.errors import Refused
+from webapp.access.identities import NotAdmitted
+from webapp.web.language import translated
 from webapp.web.views import RoomView, expose
 
 _WAITING, _PATIENCE = "second", 300
@@ -37,20 +52,33 @@ class SessionView(RoomView):
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
             return sign_in_page(self, 429, username, text)
-        row = services.sign_in(self.house, username, password, self.actor)
+        row, by = self._found(username, password)
         if row is None:
             throttle.failed(self.house, username, request.remote_addr or "")
-            text = _("The user name or the password is wrong.")
-            return sign_in_page(self, 401, username, text)
+            return sign_in_page(self, 401, username, by)
         if factors.asked_of(row):
-            session[_WAITING] = [row.id, row.username, self.house.clock().timestamp()]
+            session[_WAITING] = [row.id, row.username, self.house.clock().timestamp(), by, username]
             return redirect(url_for("SessionView.second", next=request.args.get("next")))
-        return self._admit(row.id, username, "password")
+        return self._admit(row.id, username, (by, by))
+
+    def _found(self, username: str, password: str) -> tuple[Any, str]:
+        """Return the row of who has entered the right password, and whose password it is; or None, and why."""
+        row = services.known(self.house, username, password)
+        if row is not None:
+            return row, "password"
+        try:
+            row = company.by_directory(self.house, username, password) if self.house.settings.ldap_url else None
+        except NotAdmitted as error:
+            services.not_admitted(self.house, str(error.message), self.actor)
+            return None, translated(error.message)
+        if row is None:
+            services.refused(self.house, username, self.actor)
+        return row, "directory" if row else _("The user name or the password is wrong.")
 
     @expose("/login/second", methods=["GET", "POST"])
     def second(self) -> Response:
         """Ask for the code of the second factor, behind the right password."""
-        user_id, username, since = session.get(_WAITING) or (0, "", 0.0)
+        user_id, username, since, by, typed = session.get(_WAITING) or (0, "", 0.0, "", "")
         if self.house.clock().timestamp() - since > _PATIENCE:
             session.pop(_WAITING, None)
             return redirect(url_for("SessionView.login", next=request.args.get("next")))
@@ -62,8 +90,8 @@ class SessionView(RoomView):
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
             return self._second(user_id, text, 429)
-        by = self._shown(user_id)
-        if not by:
+        shown = self._shown(user_id)
+        if not shown:
             for place in places:
                 throttle.failed(self.house, username, place)
             what = "wrong passkey" if request.form.get("answer") else "wrong code"
@@ -71,7 +99,7 @@ class SessionView(RoomView):
             text = _("The code is wrong, or has been used. Wait for the next one.")
             return self._second(user_id, _("The passkey does not let you in.") if "pass" in what else text, 401)
         throttle.succeeded(self.house, username, "")
-        return self._admit(user_id, username, by)
+        return self._admit(user_id, typed, (shown, by))
 
     def _shown(self, user_id: int) -> str:
         """Return what somebody has shown beside the password; an empty text where it was wrong."""
@@ -93,7 +121,7 @@ class SessionView(RoomView):
     @expose("/login/second/begin", methods=["POST"])
     def begin(self) -> Response:
         """Tell the browser what to ask the passkey for that is the second factor."""
-        user_id, _username, since = session.get(_WAITING) or (0, "", 0.0)
+        user_id, _username, since, *_more = session.get(_WAITING) or (0, "", 0.0)
         if self.house.clock().timestamp() - since > _PATIENCE:
             user_id = 0
         try:
@@ -101,10 +129,12 @@ class SessionView(RoomView):
         except Refused as error:
             return challenges.refused(error)
 
-    def _admit(self, user_id: int, username: str, by: str) -> Response:
-        throttle.succeeded(self.house, username, request.remote_addr or "")
-        services.admitted(self.house, user_id, self.actor, by)
-        security.enter(user_id)
+    def _admit(self, user_id: int, typed: str, by: tuple[str, str]) -> Response:
+        """Let a user in, who has entered a name; `by` is what was shown last, and whose password it was."""
+        throttle.succeeded(self.house, typed, request.remote_addr or "")
+        services.admitted(self.house, user_id, self.actor, by[0])
+        security.enter(user_id, by=by[1])
+        session[security.TYPED] = typed
         return redirect(safe_target(request.args.get("next")))
 
     @expose("/logout/", methods=["POST"])
@@ -112,13 +142,25 @@ class SessionView(RoomView):
         """Sign out."""
         if current_user.is_authenticated:
             viewing.end(self.house, current_user, self.actor)
+            onwards = self._provider_end()
             services.sign_out(self.house, current_user.id, current_user.session_id, self.actor)
             language = session.get("language")
             logout_user()
             session.clear()
             session["language"] = language
             flash(_("You are signed out."), "success")
+            if onwards:  # no redirect: the policy of pages lets no form lead elsewhere
+                page = self.page("access/leaving.html", url=onwards)
+                page.headers["Refresh"] = f"0; url={onwards}"
+                return page
         return redirect(url_for("SessionView.login"))
+
+    def _provider_end(self) -> str:
+        """Return where the identity provider's own session is ended, or an empty text."""
+        token = sessions.id_token(self.house, current_user.session_id)
+        if not token or not self.house.settings.oidc_issuer:
+            return ""
+        return oidc.leave(self.house, token, f"{self.house.settings.console_url}/login/")
 
     @expose("/language/<code>", methods=["POST"])
     def language(self, code: str) -> Response:

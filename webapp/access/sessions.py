@@ -45,11 +45,19 @@ class Session:
     device: str
 
 
-def begin(house: House, user_id: int, origin: tuple[str, str], by: str) -> str:
-    """Begin a session and return its token, which only the cookie holds; `origin` is an address and a browser."""
+def begin(house: House, user_id: int, origin: tuple[str, str], by: str, id_token: str | None = None) -> str:
+    """Begin a session and return its token, which only the cookie holds.
+
+    Args:
+        house: The house.
+        user_id: Whose it is.
+        origin: An address and a browser.
+        by: How the user has signed in.
+        id_token: What an identity provider wants to see again when the session ends.
+    """
     token, now = secrets.token_urlsafe(32), house.clock()
     table = models.access_session
-    (address, agent), values = origin, {"digest": digest(token), "user_id": user_id, "by": by}
+    (address, agent), values = origin, {"digest": digest(token), "user_id": user_id, "by": by, "id_token": id_token}
     values |= {"address": address[:64], "agent": agent[:_AGENT]}
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
@@ -92,6 +100,13 @@ def prove(house: House, session_id: int, by: str, actor: Actor) -> None:
     with house.db.begin() as tx:
         tx.execute(sa.update(table).where(table.c.id == session_id).values(proven_at=now))
         record(tx, actor, now, Event(Tag.PROVEN, Subject("user", actor.name), after={"by": by}))
+
+
+def id_token(house: House, session_id: int) -> str:
+    """Return what the identity provider of a session wants to see when it ends, or an empty text."""
+    table = models.access_session
+    with house.db.read() as tx:
+        return tx.scalar(sa.select(table.c.id_token).where(table.c.id == session_id)) or ""
 
 
 def of_user(house: House, tx: sa.Connection, user_id: int) -> list[Session]:
