@@ -18,6 +18,10 @@ import sqlalchemy as sa
 from rules.text import msg
 from tests.connectors.conftest import Answer, WebServer
 from tests.events.conftest import ADMIN, UNPAID, World
+from webapp.access import role_editing
+from webapp.access.models import user
+from webapp.access.role_editing import Role
+from webapp.access.users import NewUser, insert_user
 from webapp.audit import queries
 from webapp.cases import services as cases
 from webapp.connections import services as connections
@@ -26,6 +30,8 @@ from webapp.entities import storage
 from webapp.events import claims, deeds, services
 from webapp.events.doers import Doers, do
 from webapp.events.models import event, event_action
+from webapp.extensions import SYSTEM, Actor
+from webapp.policies import services as policies
 from webapp.rulebook import services as rulebook
 
 
@@ -72,6 +78,31 @@ def test_a_record_of_an_entity_is_created_and_updated(world: World) -> None:
         record = entities.get_record(tx, storage.current(tx, "customer"), world.actions()[0].result["id"])
     assert (record["no"], record["name"], str(record["credit"])) == ("c1", "Bell", "7.00")
     assert record["created_by"] == "Event rule creates"
+
+
+def test_an_action_is_done_with_the_rights_of_the_owner_of_its_rule(world: World) -> None:
+    """What the owner of a rule may not write it does not write, and says so; without its owner it does nothing."""
+    world.entity()
+    house = world.house
+    role = Role(None, "Clerk", grants=frozenset({("Records", "read"), ("Records", "create")}))
+    role_id = role_editing.save_role(house, role, SYSTEM)
+    with house.db.begin() as tx:
+        new = NewUser("ann", "Ann", "", "ann@example.com", ("Clerk",))
+        ann = Actor("user", "ann", str(insert_user(tx, new, "x", SYSTEM, house.clock())))
+    fields = {"no": "key", "credit": "order.amount"}
+    act = {"create_record": {"object": "customer", "fields": fields}}
+    rulebook.create(house, acting(act, name="creates"), ann)
+    rulebook.publish(house, "creates", ADMIN)
+    order(world, amount=1)
+    policies.set_policy(house, role_id, {"data": [{"on": "entity/customer", "fields": {"credit": "read"}}]}, SYSTEM)
+    order(world, customer="c2", amount=1)
+    with house.db.begin() as tx:
+        tx.execute(sa.update(user).where(user.c.username == "ann").values(active=False))
+    order(world, customer="c3", amount=1)
+    found = [(action.state, str(action.problem or "")) for action in world.actions()]
+    assert [state for state, _ in found] == ["done", "failed", "failed"]
+    assert "ann may not change the field 'credit' of entity/customer" in found[1][1]
+    assert "ann, who owns the rule 'creates', is disabled" in found[2][1]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ from webapp.entities.model import Entity
 from webapp.events import claims, lease, sending
 from webapp.events.claims import Action
 from webapp.extensions import Actor, House
+from webapp.policies.objects import CREATE, UPDATE
+from webapp.rulebook import ownership
+from webapp.rulebook.reading import find
 from webapp.runs.execution import installation_id
 from webapp.runs.requests import RunRefused, start
 
@@ -50,7 +53,22 @@ class DeedFailed(Exception):
 
 def carry_out(house: House, action: Action) -> None:
     """Carry an action out and note it; raises `DeedFailed`, `ConnectorError` and `NotOurs`."""
+    _require_owner(house, action)
     _DEEDS[action.kind](house, action)
+
+
+def _require_owner(house: House, action: Action) -> None:
+    """Raise `DeedFailed` where the owner of the rule may not do it: by hand it is tried again once that is mended."""
+    args = action.args
+    with house.db.read() as tx:
+        if action.kind in _WRITING:
+            place, deed = (args["connection"], args["object"]), _WRITING[action.kind]
+            problem = ownership.writes(tx, action.rule_name, place, deed, args["fields"], args.get("key", ()))
+        else:
+            row = find(tx, action.rule_name)
+            problem = None if row is None else ownership.refusal(tx, row.name, row.published or {}, row.owner)
+    if problem is not None:
+        raise DeedFailed(problem)
 
 
 def actor_of(action: Action) -> Actor:
@@ -214,6 +232,7 @@ def _notify(house: House, action: Action) -> None:
         claims.finish(tx, action, house.clock(), result)
 
 
+_WRITING = {"create_record": CREATE, "update_record": UPDATE}
 _DEEDS: Mapping[str, Callable[[House, Action], None]] = {
     "case": _case,
     "run": _run,

@@ -7,7 +7,7 @@ some records of an object owns no rule over it, as those that are not seen would
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ from webapp.policies.who import NOBODY, Who, who_of
 from webapp.rulebook.errors import RulebookError
 from webapp.rulebook.kinds import SYNC
 from webapp.rulebook.models import rule
-from webapp.rulebook.reading import get
+from webapp.rulebook.reading import find, get
 
 GONE = ""
 """The owner of a rule whose owner has been deleted."""
@@ -85,6 +85,31 @@ def refusal(tx: sa.Connection, name: str, document: Document, owner: str | None)
         return None
     text = N_("{owner} owns the rule '{name}', but {problem} Choose another owner, or let an administrator permit it.")
     return msg(text, owner=owner, name=name, problem=lacking)
+
+
+def writes(
+    tx: sa.Connection, name: str, place: tuple[str, str], deed: str, fields: Iterable[str], by: Iterable[str] = ()
+) -> Message | None:
+    """Say why a rule cannot write a record with its owner's rights, None where it can.
+
+    Args:
+        tx: The database.
+        name: The rule.
+        place: Connection and object.
+        deed: To create or to update.
+        fields: The fields that it sets.
+        by: The fields by which it finds the record.
+    """
+    row = find(tx, name)
+    if row is None or row.owner is None:
+        return None
+    if (problem := refusal(tx, name, {"kind": ""}, row.owner)) is not None:
+        return problem
+    who, data = _who(tx, row.owner), data_object(*place)
+    rights = rights_of(tx, who, data, known_fields(tx, data) or ())
+    lacking = _problem(_Side(rights, frozenset(by), frozenset(fields), (deed,)), who)
+    text = N_("{owner} owns the rule '{name}', but {problem} Choose another owner, or let an administrator permit it.")
+    return None if lacking is None else msg(text, owner=row.owner, name=name, problem=lacking)
 
 
 def require(tx: sa.Connection, name: str, document: Document, actor: Actor, owner: str | None) -> None:
