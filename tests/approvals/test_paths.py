@@ -82,7 +82,7 @@ def scim_name(office: Office) -> Any:
 
 
 def form_of_notes(office: Office) -> Any:
-    sent = {"name": "notes", "label": "", "setting-host": "elsewhere", "setting-mood": "good", "setting-port": "7"}
+    sent = {"name": "notes", "label": "", "setting.host": "elsewhere", "setting.mood": "good", "setting.port": "7"}
     return office.ann.post("/connections/notes/edit", data=sent)
 
 
