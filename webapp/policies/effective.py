@@ -111,6 +111,17 @@ def of_record(tx: sa.Connection, who: Who, asking: Who, data: DataObject, key: s
     return OfRecord(key, found, seen, _deciding(rights.why(READ, record=found.values), seen=seen))
 
 
+def viewers(tx: sa.Connection, asking: Who, data: DataObject, key: str, most: int) -> list[tuple[str, bool]] | None:
+    """Return for the first active users whether they see a record; None for one that who asks does not see."""
+    found = catalogue.record(tx, data, key)
+    if found is None or not rights_on(tx, asking, data).sees(found.values):
+        return None
+    user = models.user
+    query = sa.select(user.c.id).where(user.c.active).order_by(user.c.username).limit(most)
+    people = [who_of(tx, number) for number in tx.scalars(query)]
+    return [(who.username, rights_on(tx, who, data).sees(found.values)) for who in people]
+
+
 def _deciding(reasons: tuple[Reason, ...], *, seen: bool) -> tuple[Reason, ...]:
     """Return what speaks for the answer: of a record that is seen only the roles that show this one."""
     if not seen:

@@ -43,6 +43,8 @@ class EffectiveView(RoomView):
                 shown = {"named": named, "answer": effective.answer(tx, who, data)}
                 if key:
                     shown["record"] = effective.of_record(tx, who, current_who(), data, key)
+            elif on and key:
+                shown["viewers"] = effective.viewers(tx, current_who(), _data(on), key, PAGE)
             elif who is not None:
                 found = [one for one in objects if search in f"{one.title} {one.on}".lower()]
                 shown = {"overview": effective.overview(tx, who, found[:PAGE]), "count": len(found)}

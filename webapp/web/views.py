@@ -44,6 +44,7 @@ def signed_in(view: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: BaseView, *args: Any, **kwargs: Any) -> Any:
         return view(self, *args, **kwargs) if current_user.is_authenticated else sign_in_first()
 
+    guarded.for_everybody = True  # type: ignore[attr-defined]
     return guarded
 
 
