@@ -33,12 +33,21 @@ RollBack = Callable[[House, str, int, Actor, sa.Connection | None], int]
 
 def require(tx: sa.Connection, old: RuleRow, document: Document, detail: Mapping[str, Any]) -> None:
     """Let a publication through if one person may do it, or a second one has approved it."""
+    gate.require(tx, _deed(tx, old, document, detail))
+
+
+def waits(tx: sa.Connection, row: RuleRow) -> bool:
+    """Tell whether publishing the draft of a rule needs a second person, so that its page can say so beforehand."""
+    return gate.asks(tx, _deed(tx, row, row.document, {}))
+
+
+def _deed(tx: sa.Connection, old: RuleRow, document: Document, detail: Mapping[str, Any]) -> Deed:
     before = old.published or _last(tx, old.name)
     limited = before is not None and any(before.get(key) != document.get(key) for key in _LIMITS)
     switches = (PUBLISH, LIMITS) if limited else (PUBLISH,)
     connections = written(tx, document) | (written(tx, before) if before else set())
     reason = str(detail.get("note") or "")
-    gate.require(tx, Deed(KIND, old.name, switches, {"published": document}, detail, {}, connections, reason))
+    return Deed(KIND, old.name, switches, {"published": document}, detail, {}, connections, reason)
 
 
 def _last(tx: sa.Connection, name: str) -> Document | None:

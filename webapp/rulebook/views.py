@@ -10,7 +10,7 @@ from flask import flash, redirect, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.rulebook import hooks, ownership, services, timetable
+from webapp.rulebook import approving, hooks, ownership, services, timetable
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.editing import part_of
 from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
@@ -97,7 +97,8 @@ class RulesView(RulePage):
         findings = Findings(rule.document, services.check(self.house, rule.document))
         with self.house.db.read() as tx:
             taken = [version.version for version in services.versions(tx, name)]
-        context = {"changes": changes, "findings": findings, "next_version": max(taken, default=0) + 1}
+            waits = approving.waits(tx, rule)
+        context = {"waits": waits, "changes": changes, "findings": findings, "next_version": max(taken, default=0) + 1}
         return self.frame("rulebook/publish.html", rule, "", status, **context)
 
     @expose("/<name>/pause", methods=["POST"])
