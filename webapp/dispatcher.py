@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from config import Settings
 from webapp.access import approving
 from webapp.events.sources import register
+from webapp.evidence import jobs
 from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
@@ -26,7 +27,7 @@ from webapp.runs.dependencies import retry_forgotten
 from webapp.runs.listening import Listening
 from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
-from webapp.runs.queue import enqueue, queue
+from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
 from webapp.vault import people
 from webapp.wake import LIST, announce
@@ -66,6 +67,12 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
     return len(ids)
 
 
+def announce_jobs(house: House, connection: redis.Redis) -> None:
+    """Announce work on the audit log that nobody has taken up."""
+    for number in jobs.waiting(house):
+        enqueue_audit(queue(connection), number)
+
+
 def turn(house: House, connection: redis.Redis) -> None:
     """Do one round of work; a database or Redis that does not answer is told of and tried again."""
     try:
@@ -74,6 +81,7 @@ def turn(house: House, connection: redis.Redis) -> None:
         ordering.call_off(house)
         retry_forgotten(house)
         announce_waiting(house, connection)
+        announce_jobs(house, connection)
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)
 

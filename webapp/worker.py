@@ -30,6 +30,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.store import list_connections
 from webapp.entities import hub
 from webapp.events import sources
+from webapp.evidence import desk
 from webapp.extensions import House, open_house
 from webapp.lifeline import die_with_parent
 from webapp.runs.execution import execute, installation_id
@@ -44,6 +45,11 @@ log = logging.getLogger(__name__)
 def work_on(run_id: int) -> None:
     """Carry out a run; the job that RQ calls."""
     execute(_house(), run_id, f"{os.uname().nodename}:{os.getppid()}")
+
+
+def work_on_audit(job_id: int) -> None:
+    """Do work on the audit log as a whole; the job that RQ calls."""
+    desk.work(_house(), job_id)
 
 
 @cache

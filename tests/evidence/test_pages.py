@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 
 from tests.runs.conftest import ADMIN, RULE
@@ -11,11 +14,15 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     app,
     client,
     client_of,
+    events,
     settings,
     text,
 )
-from webapp.evidence import changes, signins
+from webapp.access.role_editing import Role, save_role
+from webapp.evidence import changes, desk, jobs, signins
 from webapp.evidence.notary import seal_due
+from webapp.extensions import SYSTEM
+from webapp.policies.services import set_policy
 from webapp.rulebook import services as rulebook
 
 
@@ -76,3 +83,55 @@ def test_sign_ins_tell_of_refusals_addresses_and_sessions(app, admin_client):  #
     assert [one.user for one in found.sessions] == ["admin"]
     assert [(one.address, one.refusals) for one in found.addresses] == [("127.0.0.1", 1)]
     assert "mallory" not in text(admin_client, "/audit/sign-ins?kind=in&days=1")
+
+
+def test_a_history_shows_only_what_one_may_see(app, admin_client, shop):  # noqa: F811
+    """That something happened and its proof are seen; values and keys only as the policies of one's roles permit."""
+    shop.run("live")
+    seal_due(shop.house)
+    policy = {"data": [{"on": "connection/*", "allow": ["read"], "fields": {"tel": "mask:last4", "phone": "hide"}}]}
+    grants = frozenset({("Audit", "read"), ("Runs", "read"), ("Connections", "read")})
+    role = save_role(shop.house, Role(name="Reader", grants=grants), SYSTEM)
+    set_policy(shop.house, role, policy, SYSTEM)
+    reader = client_of(app, "rita", "Reader")
+    page = text(reader, "/audit/record?connection=crm&object=customer&key=2")
+    assert "The only step is sealed and unchanged." in page
+    assert "+86 2" not in page
+    assert "+86 2" in text(admin_client, "/audit/record?connection=crm&object=customer&key=2")
+
+
+def test_a_package_is_asked_for_made_and_downloaded(app, admin_client, shop):  # noqa: F811
+    """The form says what is wrong; a worker makes it; the download is told of; who may not export gets none."""
+    shop.run("live")
+    seal_due(shop.house)
+    assert "No package yet" in text(admin_client, "/audit/packages")
+    assert admin_client.post("/audit/packages", data={"since": "soon", "run": "x"}).status_code == 422
+    assert admin_client.post("/audit/packages", data={"run": "1", "runs": "true", "title": "q12"}).status_code == 302
+    assert "Waits for a worker" in text(admin_client, "/audit/packages/list")
+    (number,) = jobs.waiting(shop.house)
+    assert desk.work(shop.house, number)
+    assert "Ready" in text(admin_client, "/audit/packages")
+    answer = admin_client.post(f"/audit/packages/{number}/download")
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert {"report.pdf", "manifest.note", "runs/1/1.outcomes"} <= {*archive.namelist()}
+    assert [event.tag for event in events(shop.house, "audit:package")] == [
+        "audit:package:asked",
+        "audit:package:made",
+        "audit:package:downloaded",
+    ]
+    assert client_of(app, "vera", "Viewer").post(f"/audit/packages/{number}/download").status_code == 403
+    assert admin_client.post("/audit/packages/999/download").status_code == 404
+
+
+def test_the_seal_is_checked_from_its_page(admin_client, shop):  # noqa: F811
+    """Checkpoint, key and what the last check found; asking twice does not check twice."""
+    seal_due(shop.house)
+    assert "has not been checked yet" in text(admin_client, "/audit/seal")
+    for _time in range(2):
+        admin_client.post("/audit/seal/check")
+    (number,) = jobs.waiting(shop.house)
+    desk.work(shop.house, number)
+    page = text(admin_client, "/audit/seal")
+    assert "The last check found nothing wrong." in page
+    assert "time 20" in page
+    assert "Intact" in text(admin_client, "/audit/seal/checks")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 
 HASH = 32
 STEP = 8
 EMPTY = hashlib.sha256(b"").digest()
 """The root of a tree without leaves."""
+
+_KEPT = 65_536
 
 Read = Callable[[int, int, int], Sequence[bytes]]
 """(level, number of the first, how many) -> hashes of perfect subtrees, for levels that are multiples of `STEP`."""
@@ -131,6 +133,17 @@ class Tree:
         while len(found) > 1:
             found = [node_hash(*found[at : at + 2]) for at in range(0, len(found), 2)]
         return found[0]
+
+
+class Remembering(Tree):
+    """A tree for many proofs: what was worked out is kept."""
+
+    def __init__(self, read: Read) -> None:
+        super().__init__(read)
+        self._known = lru_cache(maxsize=_KEPT)(super()._range)
+
+    def _range(self, start: int, end: int) -> bytes:
+        return self._known(start, end)
 
 
 def _split(count: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from webapp.audit.merkle import Tree
+from webapp.audit.merkle import Read, Remembering, Tree
 from webapp.audit.models import audit_leaf, audit_node
 from webapp.extensions import House
 
@@ -25,7 +25,15 @@ def snapshot(house: House) -> Iterator[sa.Connection]:
 
 def stored_tree(tx: sa.Connection) -> Tree:
     """Return the stored tree, which gives roots and proofs."""
+    return Tree(_reader(tx))
 
+
+def remembering_tree(tx: sa.Connection) -> Tree:
+    """Return the stored tree for many proofs, whose paths have most of their hashes in common."""
+    return Remembering(_reader(tx))
+
+
+def _reader(tx: sa.Connection) -> Read:
     def read(level: int, start: int, count: int) -> Sequence[bytes]:
         if level == 0:
             column, query = audit_leaf.c.seq, sa.select(audit_leaf.c.hash)
@@ -34,4 +42,4 @@ def stored_tree(tx: sa.Connection) -> Tree:
         found = tx.scalars(query.where(column >= start, column < start + count).order_by(column))
         return [bytes(own) for own in found]
 
-    return Tree(read)
+    return read

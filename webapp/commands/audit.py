@@ -17,6 +17,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.commands import audit_people, audit_seal
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.evidence import package
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
@@ -100,6 +101,19 @@ def export(*, form: str, output: Path | None, runs: bool, **options: Any) -> Non
         else:
             with output.open("w", encoding="utf-8", newline="") as file:
                 _write(file, lines)
+
+
+@audit.command(name="package")
+@_filters
+@click.option("--title", default="", help="What for; it stands on the report.")
+@click.option("--runs", is_flag=True, help="The records of runs too.")
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def make_package(*, title: str, runs: bool, output: Path, **options: Any) -> None:
+    """Write an evidence package: events with their proofs and a report, signed; 'verify --file' checks it."""
+    session = current()
+    audit_seal.write_package(
+        session, output, package.Wanted(_wanted(options), title, runs, session.house.settings.language)
+    )
 
 
 for command in (*audit_seal.COMMANDS, *audit_people.COMMANDS):

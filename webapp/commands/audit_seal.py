@@ -14,7 +14,7 @@ from webapp.audit.notes import BadNote, PublicKey, found_in
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
-from webapp.evidence import bundle, checking, deliveries, proofs, signing
+from webapp.evidence import bundle, checking, deliveries, package, package_check, proofs, signing
 from webapp.evidence.notary import seal_due
 from webapp.evidence.stored import opened
 from webapp.extensions import to_json
@@ -40,8 +40,29 @@ def export_sealed(session: Session, output: Path, *, runs: bool) -> None:
         raise Failed(f"{output} cannot be written: {(error.strerror or 'unknown reason').lower()}.") from None
 
 
+def write_package(session: Session, output: Path, wanted: package.Wanted) -> None:
+    """Seal what there is and write an evidence package to a new file."""
+    house = session.house
+    if output.exists():
+        raise Failed(f"{output} exists already. Name a new file.")
+    with house.db.begin() as tx:
+        event = Event(Tag.PACKAGE_ASKED, Subject("package", wanted.title or "-"), after=wanted.to_json())
+        record(tx, session.actor, house.clock(), event)
+    seal_due(house)
+    try:
+        count = package.write(house, output, wanted, session.actor.name)
+    except package.NothingToProve as error:
+        output.unlink(missing_ok=True)
+        raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(f"{output} cannot be written: {(error.strerror or 'unknown reason').lower()}.") from None
+    click.echo(f"{output} proves {count} events. Check it with: syncline audit verify --file {output} --key KEY")
+
+
 @click.command()
-@click.option("--file", "path", type=FILE, help="Check this export instead of the log of this installation.")
+@click.option(
+    "--file", "path", type=FILE, help="Check this export or evidence package instead of the log of this installation."
+)
 @click.option(
     "--key", "trusted", multiple=True, help="A public key of the log that you have from elsewhere; or a file with it."
 )
@@ -70,7 +91,10 @@ def verify(
         _check_proof(proof, keys)
         return
     notes = [note for one in kept for note in _notes(one)]
-    report = _of_file(path, keys, notes, runs=runs) if path else _of_house(current(), keys, notes, runs=runs)
+    if path and package_check.is_package(path):
+        report = package_check.check(path, keys, notes)
+    else:
+        report = _of_file(path, keys, notes, runs=runs) if path else _of_house(current(), keys, notes, runs=runs)
     if as_json:
         print_json(report.to_json())
     else:

@@ -23,7 +23,7 @@ from webapp.audit.verification import Entry, Evidence
 FORMAT = "syncline-audit/1"
 LONGEST = 64 * 1024 * 1024
 """Bytes of the longest line: an export may come from anybody."""
-_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
+DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
 """What reading a file raises that is no ZIP, is cut or encrypted, or is packed in another way."""
 _OUTCOMES = re.compile(r"runs/(\d{1,19})/(\d{1,10})\.outcomes", re.ASCII)
 _README = """This is an export of a sealed audit log. Check it with: syncline audit verify --file NAME
@@ -76,10 +76,10 @@ class Bundle:
             self._archive = zipfile.ZipFile(path)
             self.head = _object("log.json", self._archive.read("log.json"), {"size": int, "format": str})
             self.size: int = self.head["size"]
-        except _DAMAGED as error:
-            raise _unreadable(f"{path.name}: {error}") from None
+        except DAMAGED as error:
+            raise unreadable(f"{path.name}: {error}") from None
         if self.head.get("format") != FORMAT:
-            raise _unreadable(f"{path.name}: {self.head.get('format')}")
+            raise unreadable(f"{path.name}: {self.head.get('format')}")
 
     def close(self) -> None:
         """Close the file."""
@@ -94,7 +94,7 @@ class Bundle:
                 for one in self._read("keys.jsonl", shape)
             ]
         except ValueError as error:
-            raise _unreadable(f"keys.jsonl: {error}") from None
+            raise unreadable(f"keys.jsonl: {error}") from None
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         """Yield size and note of all checkpoints."""
@@ -107,10 +107,10 @@ class Bundle:
             try:
                 leaf = base64.b64decode(one["leaf"], validate=True)
             except ValueError as error:
-                raise _unreadable(f"entries.jsonl: {error}") from None
+                raise unreadable(f"entries.jsonl: {error}") from None
             event = one.get("event")
             if not isinstance(event, dict | None):
-                raise _unreadable(f"entries.jsonl: {one['seq']}")
+                raise unreadable(f"entries.jsonl: {one['seq']}")
             yield Entry(one["seq"], one["event_id"], leaf, event)
 
     def strays(self) -> Iterator[int]:
@@ -135,8 +135,8 @@ class Bundle:
             return self._archive.read(f"runs/{name}")
         except KeyError:
             return None
-        except _DAMAGED as error:
-            raise _unreadable(f"runs/{name}: {error}") from None
+        except DAMAGED as error:
+            raise unreadable(f"runs/{name}: {error}") from None
 
     @property
     def has_runs(self) -> bool:
@@ -148,21 +148,22 @@ class Bundle:
             with self._archive.open(name) as file:
                 while line := file.readline(LONGEST):
                     yield _object(name, line, shape)
-        except _DAMAGED as error:
-            raise _unreadable(f"{name}: {error}") from None
+        except DAMAGED as error:
+            raise unreadable(f"{name}: {error}") from None
 
 
 def _object(name: str, line: bytes, shape: Mapping[str, type]) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(f"{name}: {error}") from None
+        raise unreadable(f"{name}: {error}") from None
     if not isinstance(found, dict) or any(type(found.get(key)) is not kind for key, kind in shape.items()):
-        raise _unreadable(f"{name}: {line[:80]!r}")
+        raise unreadable(f"{name}: {line[:80]!r}")
     return found
 
 
-def _unreadable(why: str) -> Unreadable:
+def unreadable(why: str) -> Unreadable:
+    """Return what is said of a file that is no export."""
     return Unreadable(
         msg(
             "This is not an export of a sealed audit log ({why}). Make one with: syncline audit export --format sealed",

@@ -21,6 +21,7 @@ from webapp.evidence.prover import SEALED, WAITING, Prover
 from webapp.evidence.stored import opened
 from webapp.evidence.trail_people import PeopleSteps
 from webapp.evidence.trail_steps import RunSteps, Step
+from webapp.evidence.veil import Veil
 from webapp.extensions import House
 from webapp.runs import reading
 from webapp.runs.pipeline.codec import column_text
@@ -79,10 +80,16 @@ def of_record(house: House, start: Iterable[Place]) -> Trail:
             found.size, found.sealed_at = prover.newest.size, prover.sealed_at
         found.key = next((line.public for line in reversed(log.keys())), "")
         steps = [*_run_steps(log.tx, prover, walk), *PeopleSteps(log.tx, prover).of(walk.own, _named(walk))]
-    ordered = sorted(_together(steps), key=lambda step: (step.at, step.deed == "event"))
+        veil = Veil(log.tx)
+        ordered = [veil.step(step) for step in sorted(_together(steps), key=_when)]
+        found.places = [veil.place(place) for place in found.places]
     found.complete = found.complete and len(ordered) <= MOST_STEPS
     found.steps = ordered[-MOST_STEPS:]
     return found
+
+
+def _when(step: Step) -> tuple[datetime, bool]:
+    return step.at, step.deed == "event"
 
 
 def start_of_pair(house: House, rule: str, side: str, key: str) -> list[Place]:

@@ -34,6 +34,8 @@ class Change:
     place: Place
     before: Values | None
     after: Values | None
+    side: str = ""
+    """The side of the rule that caused it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Step:
     def to_json(self) -> dict[str, Any]:
         """Return the published JSON form."""
         told = {"at": self.at, "deed": self.deed, "who": self.who, "via": self.via, "rule": self.rule or None}
-        changes = [{**vars(c.place), "before": c.before, "after": c.after} for c in self.changes]
+        changes = [{"place": vars(c.place), "before": c.before, "after": c.after} for c in self.changes]
         ran = {"version": self.version, "run": self.run.id if self.run else None, "worker": self.worker}
         texts = {name: str(said) if said else None for name, said in (("what", self.what), ("reason", self.reason))}
         return {**told, **ran, **texts, "changes": changes, "seal": self.seal.to_json()}
@@ -190,5 +192,5 @@ def _changes(told: Mapping[str, Any], row: RecordRow, places: Mapping[str, Place
         before, after = (json.loads(told[name]) if told[name] else None for name in names)
         place = places.get(side)
         if place is not None and (before or after) and row.outcome != "quarantined":
-            found.append(Change(place, before, after))
+            found.append(Change(place, before, after, side))
     return tuple(found)

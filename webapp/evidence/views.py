@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webapp.evidence.change_views import ChangeView, SignInView
 from webapp.evidence.look_views import LookView
+from webapp.evidence.package_views import PackageView, SealView
 from webapp.evidence.record_views import RecordHistoryView
 
-VIEWS = (RecordHistoryView, ChangeView, SignInView, LookView)
+VIEWS = (RecordHistoryView, ChangeView, SignInView, LookView, PackageView, SealView)

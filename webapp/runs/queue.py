@@ -16,4 +16,13 @@ def queue(connection: redis.Redis) -> Queue:
 
 def enqueue(runs: Queue, run_id: int) -> None:
     """Announce a run; RQ neither retries nor keeps results, the database does."""
-    runs.enqueue_call("webapp.worker.work_on", args=(run_id,), timeout=-1, result_ttl=0, failure_ttl=0, ttl=600)
+    _call(runs, "webapp.worker.work_on", run_id)
+
+
+def enqueue_audit(runs: Queue, job_id: int) -> None:
+    """Announce work on the audit log in the same way."""
+    _call(runs, "webapp.worker.work_on_audit", job_id)
+
+
+def _call(runs: Queue, function: str, number: int) -> None:
+    runs.enqueue_call(function, args=(number,), timeout=-1, result_ttl=0, failure_ttl=0, ttl=600)

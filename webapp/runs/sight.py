@@ -20,6 +20,7 @@ from rules.documents.sync import Direction, SyncRule
 from rules.predicate import EVERYTHING
 from rules.schema import FieldType, Schema
 from rules.text import N_, Message, msg
+from webapp.audit.looks import looked
 from webapp.connections.catalogue import HUB
 from webapp.connections.models import connection, connection_object
 from webapp.connections.permitted import asking, rights_to, sees_all
@@ -87,6 +88,7 @@ class SideSight:
 
     def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is seen of some fields of a record: hidden ones are left out, others may be masked."""
+        self._looked(record)
         if self.everything:
             return dict(record)
         seen = ((name, self.level(name), value) for name, value in record.items())
@@ -95,6 +97,16 @@ class SideSight:
             for name, level, value in seen
             if level.access is not Access.HIDE
         }
+
+    def _looked(self, record: Mapping[str, Any]) -> None:
+        """Note that this request shows the values of personal fields."""
+        if any(field.personal for field in self.rights.fields):
+            private = [
+                field.name for field in self.rights.fields if field.personal and record.get(field.name) is not None
+            ]
+            key = record.get(self.key) if self.key else None
+            shown = [name for name in private if self.plain(name)]
+            looked(self.rights.data.text, shown, () if key is None else (key,), records=int(key is None))
 
     def value(self, name: str, value: Any) -> Any:
         """Return a value as it is seen, dots where it is hidden."""
