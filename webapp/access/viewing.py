@@ -15,7 +15,7 @@ from flask import g
 from flask_login import current_user
 
 from rules.text import N_, msg
-from webapp.access import models, roles, services
+from webapp.access import groups, models, roles, services
 from webapp.access.errors import Missing, Refused
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -113,9 +113,9 @@ def _of_role(tx: sa.Connection, role_id: int) -> Pairs:
 
 
 def _is_admin(tx: sa.Connection, user_id: int) -> bool:
-    held, role = models.user_role, models.role
-    query = sa.select(held.c.user_id).join(role, role.c.id == held.c.role_id)
-    return tx.scalar(query.where(held.c.user_id == user_id, role.c.name == roles.ADMIN)) is not None
+    role = models.role
+    query = sa.select(role.c.id).where(role.c.name == roles.ADMIN, role.c.id.in_(groups.role_ids_of(user_id)))
+    return tx.scalar(query) is not None
 
 
 REFUSAL = N_(

@@ -24,7 +24,6 @@ from webapp.policies.objects import ACTIONS, DataObject
 from webapp.policies.trying import sample
 from webapp.web.language import translated
 from webapp.web.proof import fresh
-from webapp.web.proof import fresh
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 PAGE = 100
@@ -96,7 +95,6 @@ class PolicyView(RoomView):
     @expose("/<int:role_id>/data/save", methods=["POST"])
     @has_access
     @permission_name("update")
-    @fresh
     @fresh
     def save(self, role_id: int) -> Response:
         """Put a reviewed policy in force."""
