@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.approvals.conftest import CLI, Clock, add_user, ask_for, events, needed, proposed, who
-from webapp.access import factors, keys, role_editing, users
+from webapp.access import factors, keys, role_editing, service_accounts, users
 from webapp.access.role_editing import Role
 from webapp.approvals import deciding, gate, hooks, proposals, settings, settings_deed
 from webapp.approvals.deeds import Deed
@@ -85,6 +85,22 @@ def test_a_key_of_another_approves(house: House, role: int) -> None:
     with house.db.read() as tx:
         number = keys.list_keys(tx, house.clock())[0].id
     assert deciding.approve(house, found.id, Actor("key", "robot", str(number))).state == "applied"
+
+
+def test_a_service_account_is_no_second_person(house: House, role: int) -> None:
+    """It approves nothing, and what it has proposed its owner does not approve."""
+    anna, ben = who(house, "anna"), who(house, "ben")
+    made = service_accounts.create(house, service_accounts.Wanted("robot", "Deploys.", "anna", ("Admin",)), ben)
+    keys_ = keys.NewKey("robots", ("approvals:approve",), None)
+    keys.create_key(house, keys_, ben, made)
+    with house.db.read() as tx:
+        robot = Actor("key", "robots", str(keys.list_keys(tx, house.clock())[0].id))
+    with pytest.raises(NotDecided, match="no person"):
+        deciding.approve(house, ask(house, role, ben).id, robot)
+    found = proposed(house, robot, lambda: role_editing.save_role(house, wider(role, ("Cases", "read")), robot))
+    with pytest.raises(NotDecided, match="yourself"):
+        deciding.approve(house, found.id, anna)
+    assert deciding.approve(house, found.id, who(house, "carl")).state == "applied"
 
 
 @pytest.mark.parametrize("how", ["made", "password", "factor", "enabled"])

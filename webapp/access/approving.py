@@ -23,21 +23,20 @@ class Directory:
     def acting(self, tx: sa.Connection, actor: Actor) -> Person | None:
         """Return the user who acts, also by a key."""
         user_id = users.own_id(tx, actor)
-        return None if user_id is None else self.by_id(tx, user_id)
-
-    def by_id(self, tx: sa.Connection, user_id: int) -> Person | None:
-        """Return a user."""
-        row = tx.execute(sa.select(models.user).where(models.user.c.id == user_id)).one_or_none()
+        if user_id is None:
+            return None
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one_or_none()
         return None if row is None else _person(tx, row)
 
     def holders(self, tx: sa.Connection, wanted: Collection[Pair]) -> list[Person]:
-        """Return the active users who hold all of the wanted permissions, directly or by a group."""
+        """Return the active people who hold all of the wanted permissions, directly or by a group."""
         ids = None
         for pair in wanted:
             found = set(tx.scalars(_holders(pair)))
             ids = found if ids is None else ids & found
-        query = sa.select(models.user).where(models.user.c.id.in_(ids or ()), models.user.c.active)
-        return [_person(tx, row) for row in tx.execute(query.order_by(models.user.c.username))]
+        query = models.users().where(models.user.c.id.in_(ids or ()), models.user.c.active)
+        rows = tx.execute(query.order_by(models.user.c.username)).all()
+        return [_person(tx, row) for row in rows if row.owner_id is None]
 
     def keys_of(self, tx: sa.Connection, user_id: int) -> list[str]:
         """Return the ids of a user's API keys, those that were revoked included."""
@@ -47,7 +46,7 @@ class Directory:
 
 def _person(tx: sa.Connection, row: Any) -> Person:
     held = frozenset((action.removeprefix("can_"), room) for action, room in services.permissions_of(tx, row.id))
-    return Person(row.id, row.username, bool(row.active), held)
+    return Person(row.id, row.username, bool(row.active), held, row.owner_id)
 
 
 def _holders(pair: Pair) -> sa.CompoundSelect[Any]:

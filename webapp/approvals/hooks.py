@@ -18,12 +18,18 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Person:
-    """A user: `permissions` are what the user may do now."""
+    """A user: `permissions` are what the user may do now, `owner` is whose service account it is."""
 
     id: int
     username: str
     active: bool
     permissions: Collection[Pair]
+    owner: int | None = None
+
+    @property
+    def behind(self) -> int:
+        """Return the user who answers for what this one does."""
+        return self.id if self.owner is None else self.owner
 
 
 class People(Protocol):
@@ -31,9 +37,6 @@ class People(Protocol):
 
     def acting(self, tx: sa.Connection, actor: Actor) -> Person | None:
         """Return the user who acts, also by a key; None for the command line and Syncline itself."""
-
-    def by_id(self, tx: sa.Connection, user_id: int) -> Person | None:
-        """Return a user."""
 
     def holders(self, tx: sa.Connection, wanted: Collection[Pair]) -> list[Person]:
         """Return the active users who hold all of the wanted permissions."""

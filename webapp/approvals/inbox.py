@@ -64,4 +64,4 @@ def _mine(person: Person | None) -> sa.ColumnElement[bool]:
     if person is None:
         return sa.false()
     by_name = sa.and_(approval.c.author_kind == "user", sa.func.lower(approval.c.author) == person.username.lower())
-    return sa.or_(sa.func.coalesce(approval.c.author_user, -1) == person.id, by_name)
+    return sa.or_(sa.func.coalesce(approval.c.author_user, -1) == person.behind, by_name)

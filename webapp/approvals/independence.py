@@ -24,6 +24,8 @@ def require_second(tx: sa.Connection, found: Proposal, person: Person | None) ->
     """Return the person if it may approve a proposal; raises `NotDecided`."""
     if person is None or not person.active:
         raise NotDecided(msg("Only a user can approve, in the console or with a key of one's own."))
+    if person.owner is not None:
+        raise NotDecided(msg("A service account is no person. Somebody who signs in has to approve this."))
     if is_author(found, person):
         raise NotDecided(msg("You have proposed this yourself. A second person has to approve it."))
     require_permissions(found, person)
@@ -47,9 +49,9 @@ def require_permissions(found: Proposal, person: Person) -> None:
 
 def require_author(tx: sa.Connection, found: Proposal) -> None:
     """Raise `NotDecided` where the author may not do the deed any more."""
-    if found.author_user is None:
+    if found.author_kind in {"cli", "system"}:
         return
-    author = hooks.the_people().by_id(tx, found.author_user)
+    author = hooks.the_people().acting(tx, found.actor)
     if author is None or not author.active or found.applier.permission not in author.permissions:
         text = "{author}, who proposed this, may not do it any more. Reject it; somebody else can propose it again."
         raise NotDecided(msg(text, author=found.author))

@@ -22,7 +22,7 @@ approval = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("author_kind", sa.String(16), nullable=False),
     sa.Column("author_id", sa.String(64)),
-    sa.Column("author_user", sa.Integer, comment="the user who acts, also by a key; null for the command line"),
+    sa.Column("author_user", sa.Integer, comment="the user behind it, also by a key or a service account; null: none"),
     sa.Column("author", sa.String(128), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),

@@ -118,7 +118,7 @@ def propose_in(tx: sa.Connection, house: House, deed: Deed, actor: Actor) -> Pro
         "reason": deed.reason[:LONGEST],
         "author_kind": actor.kind,
         "author_id": actor.id,
-        "author_user": None if person is None else person.id,
+        "author_user": None if person is None else person.behind,
         "author": actor.name,
         "state": WAITING,
         "created_at": now,
@@ -173,8 +173,8 @@ def approvers(tx: sa.Connection, found: Proposal) -> list[Person]:
 
 
 def is_author(found: Proposal, person: Person) -> bool:
-    """Tell whether a person has made the proposal, in whatever session, by whatever key."""
-    if found.author_user is not None and found.author_user == person.id:
+    """Tell whether a person has made the proposal, in whatever session, by whatever key or service account."""
+    if found.author_user is not None and found.author_user in (person.id, person.behind):
         return True
     return found.author_kind == "user" and found.author.lower() == person.username.lower()
 

@@ -38,7 +38,7 @@ def _own(tx: sa.Connection, row: RunRow, actor: Actor) -> bool:
     here, there = people.acting(tx, actor), people.acting(tx, _asked_by(tx, row))
     if here is not None:
         names = {here.username.lower(), actor.name.lower()}
-        return (there is not None and there.id == here.id) or row.requested_by.lower() in names
+        return (there is not None and there.behind == here.behind) or row.requested_by.lower() in names
     return there is None and row.requested_by == actor.name
 
 
