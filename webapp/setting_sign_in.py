@@ -21,6 +21,7 @@ class SignIn:
     proof_minutes: int
     proof_for_exports: bool
     service_accounts_follow_owner: bool
+    user_attributes: tuple[tuple[str, str], ...]
     oidc_issuer: str
     oidc_client_id: str
     oidc_name: str
@@ -101,6 +102,13 @@ SIGN_IN: tuple[Variable, ...] = (
         "yes",
         "Whether the keys of a service account stop working while its owner is disabled: `yes` or `no`.",
         boolean,
+    ),
+    Variable(
+        "SYNCLINE_USER_ATTRIBUTES",
+        "",
+        "Which attributes of users the company's directory or identity provider fills, at each sign-in and by SCIM: "
+        "attribute=its name there, separated by commas, such as country=co,department=department.",
+        pairs,
     ),
     Variable(
         "SYNCLINE_OIDC_ISSUER",

@@ -113,7 +113,7 @@ def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Return pairs of names, which are separated by commas."""
     parts = [part.partition("=") for part in names(text)]
     if wrong := next((group for group, equals, role in parts if not (equals and group.strip() and role.strip())), None):
-        raise ValueError(f"'{wrong}' is not a group and a role, such as crm-admins=Designer.")
+        raise ValueError(f"'{wrong}' is not a pair of names, such as crm-admins=Designer.")
     return tuple((group.strip(), role.strip()) for group, _, role in parts)
 
 

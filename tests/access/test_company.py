@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import factors, keys, models, oidc, throttle, users
+from webapp.access import attributes, factors, keys, models, oidc, throttle, users
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
 from webapp.access.oidc import Provider
@@ -113,6 +113,26 @@ def test_roles_follow_the_groups(app: Flask, company: House, issuer: str):
     assert answer.status_code == 401
     assert "Your groups give you no role here." in answer.text
     assert events(company, "access:session:sign_in_failed")[-1].reason.startswith("Your groups")
+
+
+def test_attributes_follow_the_provider(app: Flask, company: House, issuer: str):
+    """At each sign-in the chosen claims become the user's attributes, or take them away; others stay."""
+    wanted = (("country", "co"), ("regions", "areas"))
+    more = dataclasses.replace(company.settings, user_attributes=wanted)
+    app.extensions["syncline"] = dataclasses.replace(company, settings=more)
+    claims_of(
+        issuer, "u-9", preferred_username="mo", email="mo@example.com", groups=["auditors"], co="CN", areas=["a", "b"]
+    )
+    come_back(app.test_client(), "u-9")
+    user = known(company, "mo")
+    assert user is not None
+    with company.db.read() as tx:
+        assert attributes.attributes_of(tx, user.id) == {"country": "CN", "regions": "a, b"}
+    attributes.set_attributes(company, user.id, {"country": "CN", "regions": "a", "own": "x"}, SYSTEM)
+    claims_of(issuer, "u-9", preferred_username="mo", email="mo@example.com", groups=["auditors"], co="DE")
+    come_back(app.test_client(), "u-9")
+    with company.db.read() as tx:
+        assert attributes.attributes_of(tx, user.id) == {"country": "DE", "own": "x"}
 
 
 def test_users_that_were_there(app: Flask, company: House, issuer: str):

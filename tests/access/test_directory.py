@@ -18,7 +18,7 @@ from tests.access.authenticator import Authenticator
 from tests.access.test_passkeys import add
 from tests.directory_servers import SUFFIX, Directory
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import directory, models, throttle, users
+from webapp.access import attributes, directory, models, throttle, users
 from webapp.access.identities import NotAdmitted
 from webapp.access.users import User
 from webapp.extensions import House
@@ -73,6 +73,7 @@ def house(app: Flask, server: Directory, tmp_path: Path, monkeypatch: pytest.Mon
     return change(
         app, ldap_url=f"ldap://localhost:{server.port}", ldap_ca=authority, ldap_base=SUFFIX, ldap_roles=ROLES,
         ldap_user=f"cn=reader,{SUFFIX}", ldap_groups=GROUPS, console_url="http://localhost",
+        user_attributes=(("family", "SN"), ("nothing", "roomNumber")),
     )  # fmt: skip
 
 
@@ -105,9 +106,11 @@ def test_first_sign_in_makes_the_user(app: Flask, house: House, server: Director
     assert client.get("/rules/").status_code == 200
     user = known(house, "li.na")
     assert user is not None
+    with house.db.read() as tx:
+        assert attributes.attributes_of(tx, user.id) == {"family": "Li"}
     assert (user.name, user.email, user.roles) == ("Na Li", "li.na@example.com", ("Designer",))
-    assert [event.tag.rpartition(":")[2] for event in events(house, "access")][-3:] == [
-        "created", "identity_linked", "signed_in",
+    assert [event.tag.rpartition(":")[2] for event in events(house, "access")][-4:] == [
+        "created", "identity_linked", "updated", "signed_in",
     ]  # fmt: skip
     assert events(house, "access:session:signed_in")[-1].after == {"by": "directory"}
     assert attempt(app, "LI.NA")[1].status_code == 302, "a directory does not tell small letters from large ones"

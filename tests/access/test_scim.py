@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -14,7 +15,7 @@ from scim2_models import PatchOp, PatchOperation
 from scim2_tester import Status, check_server
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import keys, models, roles, scim_calls
+from webapp.access import attributes, keys, models, roles, scim_calls
 from webapp.access.keys import NewKey
 from webapp.extensions import Actor, House
 
@@ -392,3 +393,29 @@ def test_a_key_for_a_directory_is_made_with_its_scopes_ticked(admin_client: Flas
     assert 'value="Directory"' in form
     assert '<option value="365" selected>' in form
     assert '<option value="90" selected>' in admin_client.get("/keys/new").text
+
+
+def test_attributes_of_users(app: Flask, scim: Scim, house: House) -> None:
+    """What a directory tells of the chosen attributes is kept, however it tells it; what it leaves out stays."""
+    wanted = (("department", "department"), ("country", "co"), ("kind", "userType"))
+    app.extensions["syncline"] = dataclasses.replace(
+        house, settings=dataclasses.replace(house.settings, user_attributes=wanted)
+    )
+    extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    made = scim.user("li", userType="Employee", **{extension: {"department": "Sales", "costCenter": "7"}})
+    path = f"/Users/{made['id']}"
+
+    def known() -> dict[str, str]:
+        with house.db.read() as tx:
+            return attributes.attributes_of(tx, int(made["id"]))
+
+    assert known() == {"department": "Sales", "kind": "Employee"}
+    scim.patch(path, {"op": "replace", "path": "active", "value": True})
+    assert known() == {"department": "Sales", "kind": "Employee"}
+    scim.patch(path, {"op": "add", "path": f"{extension}:department", "value": "Service"})
+    assert known()["department"] == "Service"
+    answer = scim.patch(path, {"op": "replace", "value": {"userType": None, extension: {"department": "Stock"}}})
+    assert known() == {"department": "Stock"}
+    assert "told" not in str(answer)
+    scim.patch(path, {"op": "remove", "path": f"{extension}:department"})
+    assert known() == {}

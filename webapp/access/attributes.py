@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -49,6 +50,31 @@ def set_attributes_in(tx: sa.Connection, user_id: int, wanted: Attributes, actor
     told = ({"attributes": before}, {"attributes": after})
     subject = Subject("user", user.username)
     record(tx, actor, at, Event(Tag.USER_UPDATED, subject, before=told[0], after=told[1], personal=("attributes",)))
+
+
+def told(wanted: Iterable[tuple[str, str]], claims: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes that a directory tells of a user; what it does not mention is left out.
+
+    Args:
+        wanted: Attributes and what the directory calls each, whatever the case of its letters.
+        claims: What it says; several values become one text, with commas between them.
+    """
+    known = {name.lower(): value for name, value in claims.items()}
+    return {name: _text(known[claim.lower()]) for name, claim in wanted if claim.lower() in known}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(filter(None, map(_text, value)))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def take_over(tx: sa.Connection, user_id: int, found: Attributes, actor: Actor, at: datetime) -> None:
+    """Give a user the attributes that a directory tells; others stay. Raises `Refused`."""
+    if found:
+        set_attributes_in(tx, user_id, {**attributes_of(tx, user_id), **found}, actor, at)
 
 
 def _check(attributes: Attributes) -> None:

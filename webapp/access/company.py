@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import directory, factors, identities, models, users
+from webapp.access import attributes, directory, factors, identities, models, users
 from webapp.access.errors import Refused
 from webapp.access.identities import NotAdmitted
 from webapp.access.oidc import ELSEWHERE
@@ -55,6 +55,12 @@ def _admit(house: House, claims: Mapping[str, Any], roles: tuple[str, ...], issu
                 users.update_user_in(tx, user, new, SYSTEM, house.clock())
             except Refused as error:
                 raise NotAdmitted(error.message) from None
+        try:
+            wanted = house.settings.user_attributes
+            found = {**{name: "" for name, _ in wanted}, **attributes.told(wanted, claims)}  # not told: no longer so
+            attributes.take_over(tx, user.id, found, SYSTEM, house.clock())
+        except Refused as error:
+            raise NotAdmitted(error.message) from None
         return user
 
 

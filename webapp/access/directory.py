@@ -73,7 +73,7 @@ def _found(house: House, name: str, password: str) -> tuple[dict[str, Any], froz
                 stack.enter_context(_opened(house, entry.name, password))
             except AuthFailed:
                 return None
-        return _told(entry, name), _groups(session, settings, entry)
+        return _told(entry, name, _asked(settings)), _groups(session, settings, entry)
 
 
 def _directly(house: House, name: str, password: str) -> tuple[dict[str, Any], frozenset[str]] | None:
@@ -88,7 +88,7 @@ def _directly(house: House, name: str, password: str) -> tuple[dict[str, Any], f
         entry = _entry(session, settings, name)
         if entry is None:
             raise NotAdmitted(msg("The directory does not show you to yourself. Ask an administrator."))
-        return _told(entry, name), _groups(session, settings, entry)
+        return _told(entry, name, _asked(settings)), _groups(session, settings, entry)
 
 
 def _nobody(house: House, password: str) -> None:
@@ -129,7 +129,7 @@ def _entry(session: Session, settings: Settings, name: str) -> Entry | None:
     """Return the one entry of a user; raises `NotAdmitted` where there are several, or it is disabled."""
     named = ldap_filter.some(ldap_filter.equal(attribute, name.encode()) for attribute in settings.ldap_names)
     wanted = ldap_filter.every([ldap_filter.parse(settings.ldap_people), named])
-    entries = _entries(session, Query(settings.ldap_base, wanted, _WANTED, limit=2))
+    entries = _entries(session, Query(settings.ldap_base, wanted, (*_WANTED, *_asked(settings)), limit=2))
     if len(entries) > 1:
         raise NotAdmitted(msg("The directory has several users of this name. Ask an administrator."))
     return entries[0] if entries else None
@@ -146,7 +146,12 @@ def _entries(session: Session, query: Query) -> list[Entry]:
     return entries
 
 
-def _told(entry: Entry, name: str) -> dict[str, Any]:
+def _asked(settings: Settings) -> tuple[str, ...]:
+    """Return what the directory is asked for beside names: what fills attributes of users."""
+    return tuple(name for _, name in settings.user_attributes)
+
+
+def _told(entry: Entry, name: str, asked: Sequence[str]) -> dict[str, Any]:
     """Return the claims that an entry stands for; raises `NotAdmitted` for a disabled account."""
     values = {attribute.lower(): given for attribute, given in entry.values.items()}
     if any(disabled(values) for disabled in _DISABLES):
@@ -157,7 +162,9 @@ def _told(entry: Entry, name: str) -> dict[str, Any]:
 
     number = values.get("objectguid", [b""])[0].hex()
     shown = first("displayname") or first("cn")
+    more = {one: [value.decode(errors="replace") for value in values.get(one.lower(), ())] for one in asked}
     return {
+        **more,
         "sub": first("entryuuid") or number or entry.name,
         "preferred_username": name,
         "given_name": first("givenname"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webapp.access import models, role_editing, scim_schemas, users
+from webapp.access import attributes, models, role_editing, scim_schemas, users
 from webapp.access.passwords import generate_password
 from webapp.access.scim_errors import ScimError
 from webapp.access.scim_filter import Simple
@@ -44,6 +44,7 @@ def user_resources(
     query = (
         sa.select(user, profile.c.external_id)
         .select_from(user.outerjoin(profile, profile.c.user_id == user.c.id))
+        .where(profile.c.owner_id.is_(None))  # programs are ours
         .order_by(user.c.id)
     )
     if user_id is not None:
@@ -142,6 +143,7 @@ def create_user(tx: sa.Connection, house: House, given: Resource, actor: Actor) 
     users.check(tx, new, None, roles_needed=False)
     user_id = users.insert_user(tx, new, generate_password(), actor, at, must_change=True)
     _store_external_id(tx, models.access_profile, "user_id", user_id, given)
+    _take_attributes(tx, house, user_id, given, actor)
     if not _flag(given.get("active"), usual=True):
         users.set_active_in(tx, user_id, False, actor, at)
     return str(user_id)
@@ -157,9 +159,18 @@ def replace_user(tx: sa.Connection, house: House, before: Resource, given: Resou
     if (new.first_name, new.last_name, new.email) != (old.first_name, old.last_name, old.email):
         users.update_user_in(tx, old, new, actor, at)
     _store_external_id(tx, models.access_profile, "user_id", old.id, given)
+    _take_attributes(tx, house, old.id, given, actor)
     active = _flag(given.get("active"), usual=old.active)
     if active != old.active:
         users.set_active_in(tx, old.id, active, actor, at)
+
+
+def _take_attributes(tx: sa.Connection, house: House, user_id: int, given: Resource, actor: Actor) -> None:
+    """Keep what fills attributes of users, wherever a directory tells it: in the resource or in an extension."""
+    extensions = [part for name, part in given.items() if name.lower().startswith("urn:") and isinstance(part, Mapping)]
+    claims = {name: value for part in (given, *extensions) for name, value in part.items()}
+    found = attributes.told(house.settings.user_attributes, claims)
+    attributes.take_over(tx, user_id, found, actor, house.clock())
 
 
 def _new_user(given: Resource, roles: tuple[str, ...]) -> NewUser:

@@ -57,14 +57,18 @@ def _apply(kind: str, made: Resource, operation: Mapping[str, Any]) -> None:
         raise ScimError(400, "Without a path the value is an object with attributes.", "invalidValue")
     else:
         for name, each in value.items():
-            if not name.lower().startswith("urn:") or not isinstance(each, Mapping):  # else an extension, not kept
+            if not name.lower().startswith("urn:") or not isinstance(each, Mapping):
                 _at(kind, made, deed, path_of(name), each)
+            else:  # an extension, of which at most attributes of users are kept
+                made.setdefault(told.TOLD, {}).update({k.lower(): v for k, v in each.items()})
 
 
 def _at(kind: str, made: Resource, deed: str, path: Path, value: Any) -> None:
     name = _KNOWN[kind].get(path.attribute.lower())
     if name is None:
         if (kind == "User" and told.passed_over(path.attribute)) or path.attribute.lower() in ("schemas", "id", "meta"):
+            if not path.part:
+                made.setdefault(told.TOLD, {})[path.attribute.lower()] = None if deed == "remove" else value
             return
         raise ScimError(400, f"There is no attribute '{path.attribute}'.", "invalidPath")
     if deed != "remove" and value is None:

@@ -8,6 +8,8 @@ from typing import Any
 CORE = "urn:ietf:params:scim:schemas:core:2.0"
 USER, GROUP = f"{CORE}:User", f"{CORE}:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+TOLD = "urn:syncline:told"
+"""Where a change of a resource holds what is told beside the attributes that are kept; never answered."""
 MESSAGES = "urn:ietf:params:scim:api:messages:2.0"
 LIST, PATCH, ERROR = f"{MESSAGES}:ListResponse", f"{MESSAGES}:PatchOp", f"{MESSAGES}:Error"
 MOST = 500
