@@ -180,6 +180,18 @@ def test_references_are_kept_whole(house: House, define: Define) -> None:
     assert services.delete_records(house, "person", [boss, worker], ANN).changed == 2
 
 
+def test_a_record_stays_for_one_that_stays(house: House, define: Define) -> None:
+    """Of a chain of references whose end is needed by somebody else, all stay, in whatever order they are deleted."""
+    define("person", field("boss", "reference", entity="person"))
+    first = add(house, "person")
+    second = add(house, "person", boss=first)
+    third = add(house, "person", boss=second)
+    outsider = add(house, "person", boss=third)
+    outcome = services.delete_records(house, "person", [first, second, third, first], ANN)
+    assert (outcome.changed, {r.row for r in outcome.refusals}) == (0, {0, 1, 2, 3})
+    assert services.delete_records(house, "person", [outsider, first, third, second], ANN).changed == 4
+
+
 def test_a_batch_keeps_what_each_record_does_not_state(house: House, define: Define) -> None:
     """Records of one batch that state different fields empty nothing of each other; refused ones keep their places."""
     define("item", field("a"), field("n", "integer"), field("u", unique=True))

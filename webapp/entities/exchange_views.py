@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import abort, flash, redirect, request
 from flask_babel import gettext as _
@@ -15,6 +16,7 @@ from rules.text import Message
 from webapp.access.roles import EXPORT, IMPORT
 from webapp.entities import exporting, importing, listing, sheets
 from webapp.entities.exporting import Export
+from webapp.entities.filters import BadFilter
 from webapp.entities.import_rows import Options
 from webapp.entities.importing import ImportRefused, Job
 from webapp.entities.model import Entity
@@ -42,7 +44,11 @@ class ExportView(EntityRoom):
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
             permit = self.permit(tx, entity, EXPORT)
-        wanted = asked(permit, request.args, self.zone)
+            wanted = asked(permit, request.args, self.zone)
+            try:
+                listing.ids(tx, entity, wanted.query, 1)
+            except BadFilter:
+                return redirect(f"/records/{name}/?{urlencode(wanted.parts())}")  # the list says what is wrong
         columns = wanted.columns or tuple(n for n in permit.columns if n != "version")
         export = Export(entity, wanted.query, columns, kind)
         exporting.note(self.house, export, self.actor)

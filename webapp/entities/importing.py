@@ -24,7 +24,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.entities import import_rows, search, sheets, storage
 from webapp.entities.history import Author
-from webapp.entities.import_rows import Failure, Options, Row
+from webapp.entities.import_rows import DOING_MATCH, Failure, Options, Row
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity_import, entity_import_error
 from webapp.entities.permitted import Permit, author_of, permit_of
@@ -217,6 +217,7 @@ def _permitted(permit: Permit, options: Options) -> None:
     permit.require(IMPORT)
     for action in _DEEDS[options.mode]:
         permit.require(action)
+    permit.require_plain((options.key,) if options.key else (), DOING_MATCH)
     found_by = options.key if options.mode == "update" else "id"
     permit.require_write(name for name in options.mapping.values() if name not in ("", found_by))
 

@@ -7,6 +7,7 @@ Whoever writes has to see what comes of it: a record that would be out of sight 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +22,6 @@ from rules.text import N_, Message, msg
 from webapp.access.roles import READ
 from webapp.audit import looks
 from webapp.entities import storage
-from webapp.entities.expressions import mentioned
 from webapp.entities.model import SYSTEM_NAMES, Entity, EntityField, Kind
 from webapp.entities.refusals import Refusal, refuse
 from webapp.entities.values import Masked
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ALWAYS = frozenset({"id", "version"})
 """Columns that name a record and its state, and say nothing of what it holds."""
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _UNSEEN = N_("What the record would hold in a field that you may not see is not right. Ask who may see it.")
 
 
@@ -183,7 +184,7 @@ class Permit:
         own = self.rights.access(field.name)
         if not field.computed or own < Access.READ:
             return own
-        words = mentioned(field.computed)
+        words = set(_WORD.findall(field.computed))  # also within texts, as a field may be named by one
         read = [f for f in self.entity.fields if f.name != field.name and not words.isdisjoint(_columns(f))]
         return Access.READ if all(self._of_field(f) >= Access.READ for f in read) else Access.HIDE
 

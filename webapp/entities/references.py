@@ -90,24 +90,18 @@ def release(
     tx: sa.Connection, entity: Entity, ids: Sequence[int], author: Author, rows: Sequence[int], update: Update
 ) -> list[Refusal]:
     """Empty or respect what points to the records `ids`; return refusals by the row in `rows`."""
-    refusals: list[Refusal] = []
     if not ids:
-        return refusals
+        return []
     place = {record: row for row, record in reversed(list(enumerate(rows)))}
     pointing = list(pointing_at(tx, entity.name))
-    kept: set[int] = set()
-    for other, field in (p for p in pointing if p[1].on_delete == "restrict"):
-        for target, source in _pointers(tx, other, field, ids):
-            leaving = other.name == entity.name and source in place
-            if not leaving and target not in kept:
-                kept.add(target)
-                sentence = msg(
-                    "Record {id} of '{entity}' points to it. Change or delete that one first.",
-                    id=source,
-                    entity=other.name,
-                )
-                hidden = msg("Another record points to it. Ask who may see that one to change it first.")
-                refusals.append(Refusal(place[target], _pointed(tx, other, author, sentence, hidden)))
+    held = [
+        (target, other, source)
+        for other, field in pointing
+        if field.on_delete == "restrict"
+        for target, source in _pointers(tx, other, field, ids)
+    ]
+    kept = _kept(entity, held, set(ids))
+    refusals = [Refusal(place[target], _pointed(tx, kept[target], author)) for target in kept]
     for other, field in (p for p in pointing if p[1].on_delete == "clear"):
         sources = [s for t, s in _pointers(tx, other, field, [i for i in ids if i not in kept])]
         if sources:
@@ -115,11 +109,25 @@ def release(
     return refusals
 
 
-def _pointed(tx: sa.Connection, other: Entity, author: Author, sentence: Message, hidden: Message) -> Message:
+def _kept(entity: Entity, held: Sequence[tuple[int, Entity, int]], leaving: set[int]) -> dict[int, tuple[Entity, int]]:
+    """Return the records that stay, with one that points to each: it does not leave, or stays for the same reason."""
+    kept: dict[int, tuple[Entity, int]] = {}
+    while True:
+        before = len(kept)
+        for target, other, source in held:
+            goes = other.name == entity.name and source in leaving and source not in kept
+            if not goes and target not in kept:
+                kept[target] = (other, source)
+        if len(kept) == before:
+            return kept
+
+
+def _pointed(tx: sa.Connection, pointer: tuple[Entity, int], author: Author) -> Message:
     """Return which record points to the one that shall go, to those who may see all of them."""
-    if author.permit is None or author.permit.of(tx, other).unrestricted:
-        return sentence
-    return hidden
+    other, source = pointer
+    if author.permit is not None and not author.permit.of(tx, other).unrestricted:
+        return msg("Another record points to it. Ask who may see that one to change it first.")
+    return msg("Record {id} of '{entity}' points to it. Change or delete that one first.", id=source, entity=other.name)
 
 
 def _clear(
