@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.audit.models import audit_event
-from webapp.audit.queries import Filter, conditions
+from webapp.audit.queries import Filter, conditions, heeded
 
 LOOKED_AT = 20_000
 SHOWN = 8
@@ -35,7 +35,13 @@ def facets(tx: sa.Connection, wanted: Filter) -> Facets:
     """Return what the events of a filter are made of."""
     names = ("actor_name", "tag", "subject_kind", "subject")
     columns = (*(audit_event.c[name] for name in names), sa.cast(sa.func.date(audit_event.c.at), sa.Text).label("day"))
-    found = sa.select(*columns).where(*conditions(wanted)).order_by(audit_event.c.id.desc()).limit(LOOKED_AT).subquery()
+    found = (
+        sa.select(*columns)
+        .where(*conditions(heeded(tx, wanted)))
+        .order_by(audit_event.c.id.desc())
+        .limit(LOOKED_AT)
+        .subquery()
+    )
     things = _counted(tx, found.c.subject_kind, found.c.subject)
     days = sorted(_counted(tx, found.c.day, most=LOOKED_AT))
     return Facets(

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webapp.audit.hooks import guard
+from webapp.audit.hooks import guard, seen
 from webapp.audit.tags import Tag
 
 MARK = "$personal"
@@ -72,15 +72,18 @@ def hidden(tx: sa.Connection, who: str, values: Any, names: Collection[str]) -> 
 
 
 def shown(tx: sa.Connection, events: Iterable[Any]) -> Iterator[Any]:
-    """Yield events with their personal values as far as they can still be read; the others say that they are erased."""
+    """Yield events as far as who asks may see them, their personal values only if they can still be read.
+
+    The others say that they are erased.
+    """
     left = iter(events)
     while page := list(islice(left, _PAGE)):
         sides = (side for event in page if event for side in (event.before, event.after))
         texts = sorted({text for side in sides for text in _texts(side)})
         found = guard(tx) if texts else None
         values = found.show(tx, texts) if found else {}
-        for event in page:
-            yield _Shown(event, _read(event.before, values), _read(event.after, values)) if event and texts else event
+        read = [_Shown(e, _read(e.before, values), _read(e.after, values)) if e and texts else e for e in page]
+        yield from seen(tx, read)
 
 
 def worded(event: Any, erased: str) -> Any:

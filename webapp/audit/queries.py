@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from webapp.audit.hooks import sees_whole
 from webapp.audit.models import audit_event
 
 FETCH = 1000
+_KEYED = ("rule", "data")
+"""Kinds of subjects whose events name records by keys of systems, which are values of fields."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +30,32 @@ class Filter:
     record: str = ""
     run: int | None = None
     text: str = ""
+    values: bool = True
+    """Words are also looked for in keys, reasons and values, and keys of systems' records; not where who asks may not
+    see all of them (`heeded`)."""
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing is asked for."""
-        return self == Filter()
+        return replace(self, values=True) == Filter()
 
     def told(self) -> dict[str, Any]:
         """Return what is asked for, for the audit log."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "values"}
         return {
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items() if value
         }
 
 
+def heeded(connection: sa.Connection, wanted: Filter) -> Filter:
+    """Return a filter that does not look into what who asks may not see: what it finds would tell of it."""
+    looks = bool(wanted.text or wanted.record)
+    return replace(wanted, values=False) if looks and not sees_whole(connection) else wanted
+
+
 def page(connection: sa.Connection, wanted: Filter, limit: int, before: int | None = None) -> list[Any]:
     """Return at most `limit` events, the newest first, older than the event `before`."""
-    query = _select(wanted).order_by(audit_event.c.id.desc()).limit(limit)
+    query = _select(connection, wanted).order_by(audit_event.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit_event.c.id < before)
     return list(connection.execute(query))
@@ -51,7 +63,7 @@ def page(connection: sa.Connection, wanted: Filter, limit: int, before: int | No
 
 def newer(connection: sa.Connection, wanted: Filter, limit: int, after: int) -> list[Any]:
     """Return at most `limit` events, the newest first, that directly follow the event `after`."""
-    query = _select(wanted).where(audit_event.c.id > after).order_by(audit_event.c.id).limit(limit)
+    query = _select(connection, wanted).where(audit_event.c.id > after).order_by(audit_event.c.id).limit(limit)
     return list(connection.execute(query))[::-1]
 
 
@@ -62,7 +74,7 @@ def get(connection: sa.Connection, event_id: int) -> Any:
 
 def stream(connection: sa.Connection, wanted: Filter, last: int) -> Iterator[Any]:
     """Return events in the order they were written, up to the event `last`, a few at a time."""
-    query = _select(wanted).where(audit_event.c.id <= last).order_by(audit_event.c.id)
+    query = _select(connection, wanted).where(audit_event.c.id <= last).order_by(audit_event.c.id)
     yield from connection.execution_options(yield_per=FETCH).execute(query)
 
 
@@ -77,8 +89,8 @@ def actors(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(query))
 
 
-def _select(wanted: Filter) -> sa.Select[Any]:
-    return sa.select(audit_event).where(*conditions(wanted))
+def _select(connection: sa.Connection, wanted: Filter) -> sa.Select[Any]:
+    return sa.select(audit_event).where(*conditions(heeded(connection, wanted)))
 
 
 def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
@@ -102,11 +114,15 @@ def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
             if wanted.tag.count(":") == 2
             else column.tag.startswith(wanted.tag + ":", autoescape=True)
         )
+    if wanted.record and not wanted.values:
+        yield column.subject_kind.not_in(_KEYED)
     for word in wanted.text.split():
-        yield sa.or_(*(part.icontains(word, autoescape=True) for part in _searched()))
+        yield sa.or_(*(part.icontains(word, autoescape=True) for part in _searched(wanted)))
 
 
-def _searched() -> tuple[sa.ColumnElement[str], ...]:
+def _searched(wanted: Filter) -> tuple[sa.ColumnElement[str], ...]:
     column = audit_event.c
+    if not wanted.values:
+        return (column.subject, column.actor_name, column.tag)
     values = (sa.cast(column.before, sa.Text), sa.cast(column.after, sa.Text))
     return (column.subject, column.record_key, column.actor_name, column.reason, column.tag, *values)

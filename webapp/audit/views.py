@@ -15,7 +15,7 @@ from flask_babel import format_date
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from webapp.audit import export, personal, queries, searches, sentences
+from webapp.audit import export, hooks, personal, queries, searches, sentences
 from webapp.audit.differences import difference, flat
 from webapp.audit.facets import facets
 from webapp.audit.services import Event, Subject, record
@@ -49,6 +49,7 @@ class AuditView(RoomView):
             else:
                 found = queries.page(connection, wanted, PAGE + 1, before)
                 events, newer, older = found[:PAGE], before is not None, len(found) > PAGE
+            events = hooks.seen(connection, events)
             known, parts = queries.actors(connection), facets(connection, wanted)
             saved = searches.of(connection, self.actor.name)
         links = {

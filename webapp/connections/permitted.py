@@ -22,7 +22,7 @@ from webapp.connections.store import known_objects
 from webapp.policies import hooks, services
 from webapp.policies.errors import NotPermitted
 from webapp.policies.levels import HIDE, Access, Level
-from webapp.policies.objects import DataObject, PolicyField
+from webapp.policies.objects import READ, DataObject, PolicyField
 from webapp.policies.rights import Rights
 from webapp.policies.services import rights_of
 from webapp.policies.who import Who, current_who
@@ -157,3 +157,15 @@ def require_whole(tx: sa.Connection, connection_name: str) -> None:
         return
     text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
     raise NotPermitted(msg(text, connection=connection_name))
+
+
+def whole(tx: sa.Connection) -> bool:
+    """Tell whether who asks sees all records of all systems, apart from what entities mark as personal."""
+    who = asking()
+    if who.system:
+        return True
+    held = (who, who.limit) if who.limit is not None else (who,)
+    if any(policy.data for one in held for _name, _rooms, policy in services.roles_said(tx, one.roles)):
+        return False
+    places = ((HUB, _UNHEARD_OF), (_UNHEARD_OF, _UNHEARD_OF))
+    return all(rights_to(tx, *place, Schema(())).may(READ) for place in places)

@@ -73,6 +73,10 @@ class Now:
         }
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
 
+    def knows(self, side: str) -> bool:
+        """Tell whether the records of a side are those of an entity."""
+        return side in self._objects
+
     def of(self, side: str, key: str | None) -> dict[str, Any]:
         """Return a record as it is now; nothing where it is gone, or of another system."""
         if key is None or side not in self._objects:
@@ -164,7 +168,7 @@ class Shown:
             return True
         before, after = images
         base = {**self._now.of(side, key), **(whole or {})}
-        if key is None and not (base or before or after):
+        if not (base or before or after) and (key is None or self._now.knows(side)):
             return True  # there is no record on this side
         states = [{**base, **image} for image in (before, after) if image] or [base]
         return all(mine.sees(state) for state in states)

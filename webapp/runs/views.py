@@ -12,7 +12,7 @@ from rules.documents import dump_document
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import followups, ordering, plans, reading, trends, validations
+from webapp.runs import followups, ordering, plans, reading, sight_audit, trends, validations
 from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.downloads import failed_lines, outcome_lines
@@ -37,6 +37,7 @@ from webapp.web.views import RoomView, expose, has_access, permission_name
 PAGE = 50
 OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected", "moved", "refused")
 
+sight_audit.register()
 hooks.last_runs.append(last_runs)
 hooks.deletion.append(hindrance)
 hooks.table_hits.append(table_hits)
