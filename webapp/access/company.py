@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import attributes, directory, factors, identities, models, users
+from webapp.access import attributes, directory, factors, identities, models, owners, users
 from webapp.access.errors import Refused
 from webapp.access.identities import NotAdmitted
 from webapp.access.oidc import ELSEWHERE
@@ -124,6 +124,8 @@ def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], given: tup
 
 def link(tx: sa.Connection, user: User, identity: tuple[str, str], actor: Actor, at: datetime) -> None:
     """Let somebody who is called so by an issuer sign in as a user, from now on."""
+    if owners.is_service_account(tx, user.id):
+        raise NotAdmitted(msg("{name} is a service account. Nobody signs in as one.", name=user.username))
     issuer, subject = identity
     told = {"issuer": issuer, "subject": subject}
     tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **told))

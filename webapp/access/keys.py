@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import models, roles
+from webapp.access import models, owners, roles, services
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import digest
 from webapp.access.users import require_permissions
@@ -61,6 +62,7 @@ class Key:
     expires_at: datetime | None
     last_used_at: datetime | None
     state: str
+    user_id: int
 
 
 def scopes() -> list[str]:
@@ -68,19 +70,71 @@ def scopes() -> list[str]:
     return [*(f"{room.lower()}:{action}" for room in API_ROOMS for action in roles.PERMISSIONS[room]), SECRETS]
 
 
-def create_key(house: House, new: NewKey, actor: Actor) -> str:
-    """Make a key that acts within the rights of the actor; returns it, once."""
-    token = PREFIX + secrets.token_urlsafe(32)
+def create_key(house: House, new: NewKey, actor: Actor, account_id: int | None = None) -> str:
+    """Make a key that acts within the rights of the actor, or of a service account; returns it, once."""
     now = house.clock()
     with house.db.begin() as tx:
         _check(tx, new, actor)
+        if account_id is not None:
+            _check_account(tx, account_id, new.scopes)
         expires = now + timedelta(days=new.days) if new.days else None
-        values = {"name": new.name, "prefix": token[:10], "digest": digest(token), "scopes": sorted(new.scopes)}
-        row = {**values, "user_id": int(actor.id or 0), "created_at": now, "expires_at": expires}
-        tx.execute(sa.insert(models.access_key).values(**row))
+        token = _insert(tx, new, int(actor.id or 0) if account_id is None else account_id, (now, expires))
         after = {"scopes": sorted(new.scopes), "expires_at": expires.isoformat() if expires else None}
         record(tx, actor, now, Event(Tag.KEY_CREATED, Subject("key", new.name), after=after))
     return token
+
+
+def rotate_key(house: House, key_id: int, overlap: timedelta, actor: Actor) -> tuple[str, str]:
+    """Make a key in the place of another, which goes on for a while; returns its name and itself, once.
+
+    Args:
+        house: The house.
+        key_id: The key that is replaced; the new one has its name, its scopes and as long a life.
+        overlap: For how long the old one goes on, under a name with a number behind it.
+        actor: Its owner, or whoever manages keys, for a key of a service account.
+    """
+    key, now = models.access_key, house.clock()
+    with house.db.begin() as tx:
+        row = tx.execute(sa.select(key).where(key.c.id == key_id)).one_or_none()
+        if row is None:
+            raise Missing
+        if row.revoked_at or (row.expires_at and row.expires_at <= now):
+            raise Refused("", msg("The key has ended. Make a new one."))
+        if actor.id != str(row.user_id) and not owners.is_service_account(tx, row.user_id):
+            raise Refused("", msg("Only its owner can replace this key."))
+        require_permissions(tx, actor, permissions(row.scopes))
+        end = min(row.expires_at or now + overlap, now + overlap)
+        tx.execute(sa.update(key).where(key.c.id == key_id).values(name=_aside(tx, row.name), expires_at=end))
+        new = NewKey(row.name, tuple(row.scopes), None)
+        expires = now + (row.expires_at - row.created_at) if row.expires_at else None
+        token = _insert(tx, new, row.user_id, (now, expires))
+        after = {"old_until": end.isoformat(), "expires_at": expires.isoformat() if expires else None}
+        record(tx, actor, now, Event(Tag.KEY_ROTATED, Subject("key", row.name), after=after))
+        return str(row.name), token
+
+
+def _aside(tx: sa.Connection, name: str) -> str:
+    """Return a name for a key that another one takes the name of."""
+    taken = set(tx.scalars(sa.select(models.access_key.c.name)))
+    return next(one for number in count(1) if (one := f"{name[:118]} ({number})") not in taken)
+
+
+def _insert(tx: sa.Connection, new: NewKey, user_id: int, times: tuple[datetime, datetime | None]) -> str:
+    token, (now, expires) = PREFIX + secrets.token_urlsafe(32), times
+    values = {"name": new.name, "prefix": token[:10], "digest": digest(token), "scopes": sorted(new.scopes)}
+    row = {**values, "user_id": user_id, "created_at": now, "expires_at": expires}
+    tx.execute(sa.insert(models.access_key).values(**row))
+    return token
+
+
+def _check_account(tx: sa.Connection, account_id: int, wanted: Iterable[str]) -> None:
+    if not owners.is_service_account(tx, account_id):
+        raise Missing
+    held = services.permissions_of(tx, account_id)
+    if lacking := sorted(set(permissions(wanted)) - held):
+        action, room = lacking[0]
+        text = "The roles of this account do not hold '{action}' in {room}."
+        raise Refused("scopes", msg(text, action=action.removeprefix("can_"), room=room))
 
 
 def _check(tx: sa.Connection, new: NewKey, actor: Actor) -> None:
@@ -114,7 +168,7 @@ def _key(row: Any, now: datetime) -> Key:
     expired = row.expires_at is not None and row.expires_at <= now
     state = "revoked" if row.revoked_at else "expired" if expired else "active" if row.active else "disabled"
     times = (row.created_at, row.expires_at, row.last_used_at)
-    return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.username or "", *times, state)
+    return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.username or "", *times, state, row.user_id)
 
 
 def revoke_key(house: House, key_id: int, actor: Actor) -> str:
@@ -134,6 +188,11 @@ def find(house: House, token: str) -> Any:
     """Return the row of a valid key, else None; remembers its use to the minute."""
     key, user, now = models.access_key, models.user, house.clock()
     query = sa.select(key).join(user, user.c.id == key.c.user_id).where(key.c.digest == digest(token), user.c.active)
+    if house.settings.service_accounts_follow_owner:
+        profile, owner = models.access_profile, models.user.alias("owner")
+        query = query.outerjoin(profile, profile.c.user_id == key.c.user_id)
+        query = query.outerjoin(owner, owner.c.id == profile.c.owner_id)
+        query = query.where(sa.or_(profile.c.owner_id.is_(None), owner.c.active))
     with house.db.read() as connection:
         row = connection.execute(query).one_or_none()
     if row is None or row.revoked_at or (row.expires_at and row.expires_at <= now):

@@ -41,7 +41,7 @@ def known(house: House, username: str, password: str) -> Any:
     with house.db.read() as connection:
         row = connection.execute(models.users().where(models.user.c.username == username)).one_or_none()
     right = check_password_hash(row.password if row else _NOBODY, password)
-    return row if row and row.active and right else None
+    return row if row and row.active and right and row.owner_id is None else None
 
 
 def refused(house: House, username: str, actor: Actor) -> None:

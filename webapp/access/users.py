@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from werkzeug.security import check_password_hash
 
 from rules.text import msg
-from webapp.access import groups, hooks, models, roles, sessions
+from webapp.access import groups, hooks, models, owners, roles, sessions
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
@@ -66,7 +66,8 @@ def full_name(first: str, last: str) -> str:
 def list_users(connection: sa.Connection, search: str = "", after: str = "", limit: int = 100) -> list[User]:
     """Return users by name; `after` is the last name of the page before."""
     user = models.user
-    query = models.users().order_by(user.c.username).limit(limit)
+    people = models.access_profile.c.owner_id.is_(None)  # programs have a page of their own
+    query = models.users().where(people).order_by(user.c.username).limit(limit)
     if after:
         query = query.where(user.c.username > after)
     if search:
@@ -192,6 +193,7 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
         (models.user, "id"),
     ):
         tx.execute(sa.delete(table).where(table.c[column] == user_id))
+    owners.orphan(tx, user_id, actor, at)
     vault.forget(tx, vault.Owner("user", old.username), actor, at)
     for forget in hooks.deleted:
         forget(tx, old.username)

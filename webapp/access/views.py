@@ -10,7 +10,18 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import attributes, factors, groups, passkeys, role_editing, security, services, sessions, users
+from webapp.access import (
+    attributes,
+    factors,
+    groups,
+    owners,
+    passkeys,
+    role_editing,
+    security,
+    services,
+    sessions,
+    users,
+)
 from webapp.access.company_views import CompanyView
 from webapp.access.confirming import confirmed
 from webapp.access.errors import Missing, Refused
@@ -21,6 +32,7 @@ from webapp.access.passkey_views import PasskeySignInView, PasskeyView
 from webapp.access.proving import ProofView
 from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
+from webapp.access.service_account_views import ServiceAccountView
 from webapp.access.viewing_views import BackView, ViewingView
 from webapp.web.language import LANGUAGES, translated
 from webapp.web.proof import fresh
@@ -174,6 +186,8 @@ class UserView(RoomView):
     def _find(self, user_id: int) -> users.User:
         try:
             with self.house.db.read() as connection:
+                if owners.is_service_account(connection, user_id):
+                    abort(404)
                 return users.get_user(connection, user_id)
         except Missing:
             abort(404)
@@ -266,4 +280,7 @@ class AccountView(RoomView):
 
 
 SIGN_IN = (CompanyView, FactorView, PasskeyView, PasskeySignInView, ProofView)
-VIEWS = (UserView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView, GroupView)
+VIEWS = (
+    UserView, ServiceAccountView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView,
+    GroupView,
+)  # fmt: skip

@@ -33,6 +33,8 @@ SENTENCES: dict[str, str] = {
     Tag.GROUP_DELETED: N_("{actor} deleted the group {subject}"),
     Tag.POLICY_SET: N_("{actor} changed what the role {subject} may see and do with records"),
     Tag.KEY_CREATED: N_("{actor} made the API key {subject}"),
+    Tag.KEY_ROTATED: N_("{actor} put a new API key in the place of {subject}"),
+    Tag.SERVICE_ACCOUNT_SET: N_("{actor} said who answers for the service account {subject}, and what it is for"),
     Tag.KEY_REVOKED: N_("{actor} revoked the API key {subject}"),
     Tag.DENIED: N_("{actor} was refused {subject}"),
     Tag.SECRET_SET: N_("{actor} set a secret of {subject}"),

@@ -33,6 +33,8 @@ class Tag(StrEnum):
     GROUP_DELETED = "access:group:deleted"
     POLICY_SET = "policies:role:policy_set"
     KEY_CREATED = "access:key:created"
+    KEY_ROTATED = "access:key:rotated"
+    SERVICE_ACCOUNT_SET = "access:user:service_account_set"
     KEY_REVOKED = "access:key:revoked"
     DENIED = "access:request:denied"
     SECRET_SET = "vault:secret:set"  # noqa: S105

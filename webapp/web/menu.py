@@ -94,6 +94,7 @@ def _items() -> list[Item]:
         Item("administration", _("Roles"), "/roles/", "person-badge", "Roles"),
         Item("administration", _("What may they do?"), "/permissions/", "question-circle", "Roles"),
         Item("administration", _("API keys"), "/keys/", "key", "Keys"),
+        Item("administration", _("Service accounts"), "/service-accounts/", "cpu", "Keys"),
         Item("administration", _("Provisioning"), "/provisioning/", "person-check", "Provisioning"),
     ]
 
