@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rules.language.problems import ExpressionError
 from rules.predicate import EVERYTHING, Predicate
@@ -90,7 +91,14 @@ def _certain(text: str, fields: Sequence[PolicyField], who: Who, *, wanted: bool
     """Return the rows for which a condition comes to `wanted`, None where it does not fit the object."""
     if not text.strip():
         return EVERYTHING
+    condition = _compiled(text, tuple(fields))
+    return None if condition is None else certain(condition, who, wanted=wanted)
+
+
+@lru_cache(maxsize=1000)
+def _compiled(text: str, fields: tuple[PolicyField, ...]) -> conditions.Condition | None:
+    """Return a condition, which is the same for all users; None where it does not fit the fields."""
     try:
-        return certain(conditions.compiled(text, fields), who, wanted=wanted)
+        return conditions.compiled(text, fields)
     except ExpressionError:
         return None

@@ -172,7 +172,12 @@ class Rights:
 
     def fields_shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is seen of the fields of a record that is seen, such as of a part of it."""
-        return {name: self.value(name, value) for name, value in record.items() if self.access(name) is not Access.HIDE}
+        plain = self.readable
+        return {
+            name: value if name in plain else self.value(name, value)
+            for name, value in record.items()
+            if name in plain or self.access(name) is not Access.HIDE
+        }
 
     def value(self, field: str, value: Any) -> Any:
         """Return what is seen of a field's value, None where it is hidden."""

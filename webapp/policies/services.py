@@ -43,7 +43,7 @@ def rights_of(tx: sa.Connection, who: Who, data: DataObject, fields: Sequence[Po
     """Return what a user may see and do with the records of a data object."""
     if who.system:
         return Rights(who, data, tuple(fields), ())
-    said = tuple(grant(who, role, data, fields) for role in roles_said(tx, who.roles))
+    said = tuple(grant(who, role, data, fields) for role in _said(tx, who.roles))
     limit = None if who.limit is None else rights_of(tx, who.limit, data, fields)
     found = Rights(who, data, tuple(fields), said, limit=limit)
     return replace(found, key=mask_key(tx)) if found.masked else found
@@ -60,6 +60,16 @@ def rights(data: DataObject, fields: Sequence[PolicyField]) -> Rights:
         with house().db.read() as tx:
             kept[asked] = rights_of(tx, who, data, fields)
     return kept[asked]
+
+
+def _said(tx: sa.Connection, names: tuple[str, ...]) -> list[tuple[str, Rooms, Policy]]:
+    """Return what roles say, read once a request however many objects are asked about."""
+    if not has_request_context():
+        return roles_said(tx, names)
+    kept: dict[tuple[str, ...], list[tuple[str, Rooms, Policy]]] = g.setdefault("policy_said", {})
+    if names not in kept:
+        kept[names] = roles_said(tx, names)
+    return kept[names]
 
 
 def roles_said(tx: sa.Connection, names: Sequence[str]) -> list[tuple[str, Rooms, Policy]]:
@@ -138,6 +148,9 @@ def _write(
     tx: sa.Connection, role: Role, change: tuple[dict[str, Any], dict[str, Any]], actor: Actor, at: datetime
 ) -> None:
     before, wanted = change
+    if has_request_context():
+        g.pop("policy_said", None)
+        g.pop("policy_rights", None)
     tx.execute(sa.delete(policy).where(policy.c.role_id == role.id))
     if wanted:
         values = {"document": wanted, "changed_at": at, "changed_by": actor.name}
