@@ -170,12 +170,20 @@ def insert_rows(tx: sa.Connection, table: sa.Table, names: Sequence[str], rows: 
     insert = sa.insert(table).values({name: sa.bindparam(name) for name in names}).compile(dialect=tx.dialect)
     order = insert.positiontup or [*names]
     place = [(names.index(name), table.c[name].type.bind_processor(tx.dialect)) for name in order]
-    values = ([row[at] if process is None else process(row[at]) for at, process in place] for row in rows)
-    given = (
-        [tuple(row) for row in values] if insert.positional else [dict(zip(order, row, strict=True)) for row in values]
-    )
+    columns = list(zip(*rows, strict=True))
+    bound = (_bound(columns[at], process) for at, process in place) if columns else ()
+    values = zip(*bound, strict=True)
+    given = list(values) if insert.positional else [dict(zip(order, row, strict=True)) for row in values]
     if given:
         tx.exec_driver_sql(str(insert), given)
+
+
+def _bound(values: Sequence[Any], process: Callable[[Any], Any] | None) -> Sequence[Any]:
+    """Return values as the driver takes them; most of a column are often null."""
+    if process is None:
+        return values
+    nothing = process(None)
+    return [nothing if value is None else process(value) for value in values]
 
 
 def to_json(value: Any) -> str:

@@ -13,14 +13,21 @@ from webapp.runs.pipeline.keyset import KeySet, MetKeys
 KEYS = st.lists(st.lists(st.one_of(st.none(), st.integers(0, 300).map(str)), max_size=40), max_size=12)
 
 
-@given(KEYS, st.lists(st.one_of(st.none(), st.integers(0, 300).map(str)), max_size=60), st.sampled_from([5, 10**9]))
+@given(
+    KEYS,
+    st.lists(st.one_of(st.none(), st.just("other"), st.integers(0, 300).map(str)), max_size=60),
+    st.sampled_from([5, 10**9]),
+)
 def test_it_has_what_was_added_and_nothing_else(batches, asked, small):
-    """With and without its table of bits, like a set of Python's."""
+    """With and without its table of bits, like a set of Python's, also where another set has hashed the keys."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keyset, "_SMALL", small)
         keys, plain = KeySet(), set()
-        for batch in batches:
-            keys.add(pl.Series(batch, dtype=pl.String))
+        for number, batch in enumerate(batches):
+            others = KeySet(pl.Series(batch, dtype=pl.String)) if number % 3 else KeySet(pl.Series(["other"]))
+            if number % 3 == 2:
+                others.add(pl.Series(["other"]))
+            keys.update(others, pl.Series(batch, dtype=pl.String))
             plain |= {key for key in batch if key is not None}
             assert keys.has(pl.Series(asked, dtype=pl.String)).to_list() == [key in plain for key in asked]
 

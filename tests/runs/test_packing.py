@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.runs.pipeline import packing
-from webapp.runs.pipeline.codec import columns_of, frame_of, pack, unpack
+from webapp.runs.pipeline.codec import bodies_of, columns_of, frame_of, pack, unpack
 from webapp.runs.pipeline.packing import LEAST, Packed
 
 KINDS = {
@@ -80,3 +80,17 @@ def test_a_column_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blobs = pack({"read": read}, packed), pack({"written": written}, packed)
     assert done == ["id", "name", "one"]
     assert unpack(blobs[1])["written"].equals(written)
+
+
+def test_columns_that_are_held_elsewhere_are_only_named() -> None:
+    """A blob that names columns of another one is smaller by these, and comes back whole with them."""
+    read = pl.DataFrame({"id": range(LEAST), "name": [f"n{i}" for i in range(LEAST)]})
+    written = read.rename({"id": "no", "name": "title"}).with_columns(one=pl.lit(1))
+    frames = {"written": written, "few": written.head(2)}
+    packed = Packed()
+    first = pack({"inputs": read}, packed)
+    held = bodies_of(first, "inputs")
+    blob = pack(frames, packed, packed.frame(read))
+    assert len(pack(frames)) - len(blob) == pytest.approx(sum(len(body) for _, body in held), abs=20)
+    found = unpack(blob, {str(name): body for name, body in held})
+    assert [found[name].equals(frame) for name, frame in frames.items()] == [True, True]

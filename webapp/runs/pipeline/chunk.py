@@ -17,7 +17,7 @@ from webapp.runs.pipeline.checked import Checked
 from webapp.runs.pipeline.codec import pack, unpack
 from webapp.runs.pipeline.inputs import Inputs
 from webapp.runs.pipeline.made import Made
-from webapp.runs.pipeline.packing import Packed
+from webapp.runs.pipeline.packing import NOTHING, Bodies, Packed
 
 OUTCOMES = {
     "record_no": pl.Int64(),  # 1-based place in the run; null for a record of the target that was deleted
@@ -141,8 +141,11 @@ def touched(chunk: Chunk) -> pl.DataFrame | None:
     return chunk.records.filter(pl.col(ROW).is_in(rows.implode()))
 
 
-def dump(chunk: Chunk, records: pl.DataFrame | None, packed: Packed | None = None) -> bytes:
-    """Return the chunk, and records that belong to it, as a blob that survives a crash before it is checked in."""
+def dump(chunk: Chunk, records: pl.DataFrame | None, packed: Packed | None = None, held: Bodies = NOTHING) -> bytes:
+    """Return the chunk, and records that belong to it, as a blob that survives a crash before it is checked in.
+
+    Columns that are `held` beside it are only named.
+    """
     frames = {"outcomes": chunk.outcomes, "links": chunk.links}
     frames |= {} if records is None else {"records": records}
     frames |= {**verdicts.frames(chunk.checked), **decisions.frames(chunk.hits)}
@@ -153,12 +156,12 @@ def dump(chunk: Chunk, records: pl.DataFrame | None, packed: Packed | None = Non
         side = "own" if write.own else "other"
         frames[f"{number}:{write.change.op}:{side}:{write.change.key}"] = write.change.records
         frames[f"{number}:rows"] = write.rows.to_frame("row")
-    return pack(frames, packed)
+    return pack(frames, packed, held)
 
 
-def load(no: int, blob: bytes, note: Mapping[str, Any]) -> Chunk:
-    """Return the chunk that `dump` was given; `note` has what is kept beside the blob."""
-    frames = unpack(blob)
+def load(no: int, blob: bytes, note: Mapping[str, Any], held: Mapping[str, bytes] | None = None) -> Chunk:
+    """Return the chunk that `dump` was given; `note` and `held` have what is kept beside the blob."""
+    frames = unpack(blob, held)
     outcomes, links, checked = frames.pop("outcomes"), frames.pop("links"), verdicts.take(frames)
     hits = decisions.take(frames)
     more: dict[str, Any] = {name: frames.pop(name) for name in ("baseline", "waiting", "records") if name in frames}

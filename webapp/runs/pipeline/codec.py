@@ -13,7 +13,7 @@ import polars as pl
 from rules.decoding import decode
 from rules.schema import Schema
 from rules.text import Message, msg
-from webapp.runs.pipeline.packing import Bodies, Packed, is_whole, unpacked
+from webapp.runs.pipeline.packing import NOTHING, Bodies, Packed, is_whole, unpacked
 
 
 def to_texts(frame: pl.DataFrame) -> list[str]:
@@ -64,27 +64,33 @@ def plain_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def pack(frames: Mapping[str, pl.DataFrame], packed: Packed | None = None) -> bytes:
+def pack(frames: Mapping[str, pl.DataFrame], packed: Packed | None = None, held: Bodies = NOTHING) -> bytes:
     """Return frames as one blob: a JSON header of names and lengths, then Arrow files (zstd).
 
     A small frame is one file, and has its length in the header. A large one is a file for each column, and has a list
-    of their names and lengths there.
+    of their names and lengths there. In place of the length of a column that is `held` elsewhere stands its name there.
     """
     packed = Packed() if packed is None else packed
     bodies = {name: packed.frame(frame) for name, frame in frames.items()}
-    header = json.dumps({name: _lengths(parts) for name, parts in bodies.items()}).encode()
-    parts = (body for parts in bodies.values() for _, body in parts)
-    return b"".join((len(header).to_bytes(4, "big"), header, *parts))
+    known = {id(body): name for name, body in held if name is not None}
+    header = json.dumps({name: _lengths(parts, known) for name, parts in bodies.items()}).encode()
+    own = (body for parts in bodies.values() for _, body in parts if id(body) not in known)
+    return b"".join((len(header).to_bytes(4, "big"), header, *own))
 
 
-def unpack(blob: bytes) -> dict[str, pl.DataFrame]:
-    """Return the frames that `pack` was given."""
-    return {name: unpacked(parts) for name, parts in _bodies(blob)}
+def unpack(blob: bytes, held: Mapping[str, bytes] | None = None) -> dict[str, pl.DataFrame]:
+    """Return the frames that `pack` was given, with columns that are `held` elsewhere."""
+    return {name: unpacked(parts) for name, parts in _bodies(blob, held)}
+
+
+def bodies_of(blob: bytes, frame: str) -> Bodies:
+    """Return the Arrow files of one of the frames that `pack` was given."""
+    return next(parts for name, parts in _bodies(blob) if name == frame)
 
 
 def columns_of(blob: bytes, frame: str, names: Sequence[str]) -> pl.DataFrame:
     """Return columns of one of the frames that `pack` was given, without reading anything else."""
-    return unpacked(next(parts for name, parts in _bodies(blob) if name == frame), names)
+    return unpacked(bodies_of(blob, frame), names)
 
 
 def frame_of(blob: bytes, frame: str) -> pl.DataFrame | None:
@@ -93,16 +99,21 @@ def frame_of(blob: bytes, frame: str) -> pl.DataFrame | None:
     return None if found is None else unpacked(found)
 
 
-def _lengths(parts: Bodies) -> int | list[tuple[str | None, int]]:
-    return len(parts[0][1]) if is_whole(parts) else [(name, len(body)) for name, body in parts]
+def _lengths(parts: Bodies, known: Mapping[int, str]) -> int | list[tuple[str | None, int | str]]:
+    if is_whole(parts):
+        return len(parts[0][1])
+    return [(name, known.get(id(body), len(body))) for name, body in parts]
 
 
-def _bodies(blob: bytes) -> Iterator[tuple[str, Bodies]]:
+def _bodies(blob: bytes, held: Mapping[str, bytes] | None = None) -> Iterator[tuple[str, Bodies]]:
     size = int.from_bytes(blob[:4], "big")
     at = 4 + size
     for name, lengths in json.loads(blob[4:at]).items():
-        parts: Bodies = []
+        parts = []
         for column, length in [(None, lengths)] if isinstance(lengths, int) else lengths:
+            if isinstance(length, str):
+                parts.append((column, (held or {})[length]))
+                continue
             parts.append((column, blob[at : at + length]))
             at += length
         yield name, parts

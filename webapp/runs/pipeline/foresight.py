@@ -7,12 +7,13 @@ chunk before turns out to name any of these, the page is decided about once more
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from connectors.spi import Connector
 from rules.documents.sync import SideName
 from rules.reconcile.tombstones import told
 from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.hash_runs import Hashes
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.overlap import Behind
 from webapp.runs.pipeline.packing import Packed
@@ -39,14 +41,27 @@ class Ground:
     own: tuple[pl.Series, ...] = ()
     other: tuple[pl.Series, ...] = ()
 
-    def touched(self, chunk: Chunk) -> bool:
-        """Tell whether a chunk of the same side names any of the keys."""
-        frames = (chunk.outcomes, chunk.links)
+    def touched(self, *chunks: Chunk) -> bool:
+        """Tell whether chunks of the same side name any of the keys.
+
+        Hashes are compared: a key that has the hash of another one means deciding once more, and nothing else.
+        """
         for keys, name in ((self.own, "left_key"), (self.other, "right_key")):
-            named = pl.concat([frame[name] for frame in frames if name in frame.columns]).drop_nulls().implode()
-            if any(some.is_in(named).any() for some in keys):
+            frames = (frame for chunk in chunks for frame in (chunk.outcomes, chunk.links) if name in frame.columns)
+            named = _hashes(frame[name] for frame in frames)
+            asked = _hashes(keys)
+            if len(named) and len(asked) and (named[np.searchsorted(named, asked) % len(named)] == asked).any():
                 return True
         return False
+
+
+def _hashes(columns: Iterable[pl.Series]) -> Hashes:
+    """Return the hashes of all keys in order; columns that are the same are hashed once."""
+    known: list[pl.Series] = [pl.Series([], dtype=pl.String)]
+    for keys in columns:
+        if not any(keys.equals(one, null_equal=True) for one in known):
+            known.append(keys)
+    return np.sort(pl.concat(known).drop_nulls().hash().to_numpy())
 
 
 class Underway:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from connectors.spi import Page
 from rules.schema import Schema
 from webapp.runs.models import run_input
-from webapp.runs.pipeline.codec import digest, pack, unpack
-from webapp.runs.pipeline.packing import Packed
+from webapp.runs.pipeline.codec import bodies_of, digest, pack, unpack
+from webapp.runs.pipeline.packing import NOTHING, Bodies, Packed
 
 SIDE = "side"
 
@@ -22,7 +22,8 @@ SIDE = "side"
 class Inputs:
     """The values of one chunk: the number of its first record, how many there are, and the blob that holds them.
 
-    `fields` are those that it holds of every record. `packed` has them for whoever keeps the same values once more.
+    `fields` are those that it holds of every record. `packed` has them for whoever keeps the same values once more, and
+    `columns` as they lie in the blob.
     """
 
     first: int
@@ -30,6 +31,7 @@ class Inputs:
     blob: bytes
     fields: tuple[str, ...] = ()
     packed: Packed = field(default_factory=Packed, compare=False)
+    columns: Bodies = NOTHING
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,22 @@ class Stored:
     records: pl.DataFrame
     side: str | None = None
     """The side that was read, in runs that work on both."""
+    columns: Mapping[str, bytes] = field(default_factory=dict)
+    """The columns of a large chunk as they lie in its blob, where they are asked for."""
 
 
 def keep(page: Page, names: Sequence[str], first: int) -> Inputs | None:
     """Return the named values of a page; None where it has no records or nothing is to be kept."""
     if not names or page.records.is_empty():
         return None
-    packed = Packed()
-    blob = pack({"inputs": page.records.select(names)}, packed)
-    return Inputs(first, page.records.height, blob, tuple(names), packed)
+    return packed_inputs({"inputs": page.records.select(names)}, first)
+
+
+def packed_inputs(frames: Mapping[str, pl.DataFrame], first: int) -> Inputs:
+    """Return what is kept of a chunk; `inputs` among the frames are the values of all its records."""
+    packed, records = Packed(), frames["inputs"]
+    blob = pack(frames, packed)
+    return Inputs(first, records.height, blob, tuple(records.columns), packed, packed.frame(records))
 
 
 def beside(records: pl.DataFrame, kept: Inputs | None) -> pl.DataFrame:
@@ -84,7 +93,10 @@ def seal(tx: sa.Connection, run_id: int, no: int) -> str | None:
 def of_chunk(tx: sa.Connection, run_id: int, no: int) -> Stored | None:
     """Return the values of a chunk, None where they are not stored."""
     row = tx.execute(sa.select(run_input).where(run_input.c.run_id == run_id, run_input.c.no == no)).one_or_none()
-    return None if row is None else Stored(no, row.first, unpack(row.blob)["inputs"])
+    if row is None:
+        return None
+    columns = {name: body for name, body in bodies_of(row.blob, "inputs") if name is not None}
+    return Stored(no, row.first, unpack(row.blob)["inputs"], columns=columns)
 
 
 def of_record(tx: sa.Connection, run_id: int, number: int) -> tuple[int, pl.DataFrame] | None:

@@ -27,7 +27,7 @@ from webapp.runs.pipeline import chunk as chunks
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import column_texts, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
-from webapp.runs.pipeline.packing import Packed
+from webapp.runs.pipeline.packing import NOTHING, Packed
 from webapp.runs.pipeline.parking import note_dependants, park, settle
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
@@ -150,7 +150,10 @@ class Journal:
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
         self._share(chunk)
-        plan = chunks.dump(chunk, _not_kept(chunk), self._packed)  # takes its time, for which nobody else should wait
+        held = chunk.inputs.columns if chunk.inputs is not None else NOTHING
+        plan = chunks.dump(
+            chunk, _not_kept(chunk), self._packed, held
+        )  # takes its time, for which nobody else should wait
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
@@ -170,8 +173,8 @@ class Journal:
             found = tx.execute(sa.select(run_chunk).where(*mine)).one_or_none()
             if found is None:
                 return None
-            chunk = chunks.load(found.no, found.plan, found.counts)
             kept = inputs.of_chunk(tx, self.claim.run_id, found.no)
+        chunk = chunks.load(found.no, found.plan, found.counts, {} if kept is None else kept.columns)
         if kept is None:
             return chunk
         if chunk.records is not None:
@@ -313,7 +316,7 @@ class Journal:
         rows = filled(shown, chunk.made).with_columns(pl.col("record_no").fill_null(0), *own)
         rows = rows.with_columns(column_texts(rows[name]) for name in ("left_key", "right_key", "field"))
         reasons = map(reason_of, rows.drop_in_place("reason"))
-        insert_rows(tx, run_record, [*rows.columns, "reason"], zip(*rows, reasons, strict=True))
+        insert_rows(tx, run_record, [*rows.columns, "reason"], zip(*(c.to_list() for c in rows), reasons, strict=True))
 
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:
         subject = Subject("rule", self.claim.rule_name)

@@ -31,8 +31,17 @@ class MetKeys:
 
     def add(self, keys: pl.Series, found: pl.Series) -> None:
         """Take note of keys; those that are null are left out."""
-        given = keys.is_not_null()
-        run = HashRun.of(keys.filter(given).hash().to_numpy(), found.filter(given).cast(self._dtype).to_numpy())
+        if keys.null_count():
+            given = keys.is_not_null()
+            keys, found = keys.filter(given), found.filter(given)
+        self._append(HashRun.of(keys.hash().to_numpy(), found.cast(self._dtype).to_numpy()))
+
+    def update(self, other: MetKeys) -> None:
+        """Take note of the keys of another one."""
+        for run in other._runs:
+            self._append(run)
+
+    def _append(self, run: HashRun) -> None:
         runs = self._runs
         while runs and len(runs[-1]) <= len(run):
             run, runs = runs[-1].merged(run), runs[:-1]
@@ -63,17 +72,34 @@ class KeySet:
     def __init__(self, keys: pl.Series | None = None) -> None:
         self._keys = MetKeys()
         self._table: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = None
+        self._made_of: pl.Series | None = None
         if keys is not None:
             self.add(keys)
+            self._made_of = keys
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def add(self, keys: pl.Series) -> None:
         """Add keys; those that are null are left out."""
-        self._keys.add(keys, pl.repeat(0, keys.len(), dtype=pl.UInt8, eager=True))
+        more = MetKeys()
+        more.add(keys, pl.repeat(0, keys.len(), dtype=pl.UInt8, eager=True))
+        self._take(more)
+
+    def update(self, other: KeySet, keys: pl.Series) -> None:
+        """Add keys; where these are what the other set was made of, nothing has to be hashed and sorted again."""
+        made_of = other._made_of
+        if made_of is not None and made_of.equals(keys, null_equal=True):
+            self._take(other._keys)
+        else:
+            self.add(keys)
+
+    def _take(self, more: MetKeys) -> None:
+        self._made_of = None
+        self._keys.update(more)
         if self._table is not None:
-            _mark(self._table, keys.drop_nulls().hash().to_numpy())
+            for hashes in more.hashes():
+                _mark(self._table, hashes)
         elif len(self._keys) >= _SMALL:
             table = np.zeros(1 << (_BITS - 3), dtype=np.uint8)
             for hashes in self._keys.hashes():

@@ -12,8 +12,9 @@ from collections.abc import Hashable, Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-Bodies = list[tuple[str | None, bytes]]
+Bodies = Sequence[tuple[str | None, bytes]]
 """The Arrow files that a frame is kept as: one without a name, or one for each column, with its name."""
+NOTHING: Bodies = ()
 LEAST = 1_000
 """From so many rows on the columns of a frame are compressed one by one; each has a head of its own."""
 _BITS: Mapping[pl.DataType, pa.DataType] = {pl.Float64(): pa.int64(), pl.Float32(): pa.int32()}

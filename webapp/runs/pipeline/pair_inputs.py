@@ -17,9 +17,8 @@ import sqlalchemy as sa
 from rules.documents.sync import ConflictPolicy
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.chunk import ROW
-from webapp.runs.pipeline.codec import pack, unpack
-from webapp.runs.pipeline.inputs import SIDE, Inputs
-from webapp.runs.pipeline.packing import Packed
+from webapp.runs.pipeline.codec import unpack
+from webapp.runs.pipeline.inputs import SIDE, Inputs, packed_inputs
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.deciding import Deciding
@@ -51,8 +50,7 @@ def kept(deciding: Deciding, rows: pl.Series, records: pl.DataFrame, first: int)
     frames = {"inputs": records.select(names), SIDE: pl.DataFrame({SIDE: [deciding.view.name]})}
     if not deciding.keys.is_empty():
         frames |= _pairs(deciding, rows)
-    packed = Packed()
-    return Inputs(first, records.height, pack(frames, packed), tuple(names), packed)
+    return packed_inputs(frames, first)
 
 
 def _names(view: View) -> list[str]:

@@ -162,7 +162,9 @@ class Planner:
         if self.validating is not None:
             self.validating.remember(chunk.checked.marks)
         if self._notes:
-            self._coming = KeySet(chunk.outcomes["left_key"]), KeySet(_held(chunk.outcomes))
+            own, held = chunk.outcomes["left_key"], _held(chunk.outcomes)
+            first = KeySet(own)
+            self._coming = first, first if held.equals(own, null_equal=True) else KeySet(held)
 
     def confirm(self, outcomes: pl.DataFrame) -> None:
         """Take note of keys that the run has handled, so that a second one is noticed.
@@ -170,8 +172,8 @@ class Planner:
         The keys of a replay are not: links tell what its records would take from others.
         """
         if self._notes:
-            self.seen.add(outcomes["left_key"])
-            self.met.add(_held(outcomes))
+            self.seen.update(self._coming[0], outcomes["left_key"])
+            self.met.update(self._coming[1], _held(outcomes))
             self._coming = KeySet(), KeySet()  # last, as another thread may be asking
 
     def remember(self, outcomes: pl.DataFrame, marks: pl.DataFrame) -> None:

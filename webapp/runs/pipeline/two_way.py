@@ -148,8 +148,7 @@ class _Page:
         deciding = self._deciding(whole, known, rest)
         deciding.work()
         self.planner.ground = Ground((self.keys,), (known["partner"], *deciding.sought))
-        order = pl.concat([still.arg_true(), rest]).arg_sort()
-        outcomes = pl.concat([self._unchanged(still, known), deciding.outcomes])[order]
+        outcomes = self._in_order(still, rest, self._unchanged(still, known), deciding.outcomes)
         rejects = rejected(self.page, self.view.name, self.first + self.records.height)
         return Chunk(
             no,
@@ -167,6 +166,13 @@ class _Page:
             records=self.records.with_row_index(ROW),
             inputs=pair_inputs.kept(deciding, rest, self.records, self.first) if self.planner.keeping else None,
         )
+
+    def _in_order(
+        self, still: pl.Series, rest: pl.Series, unchanged_: pl.DataFrame, decided: pl.DataFrame
+    ) -> pl.DataFrame:
+        if unchanged_.is_empty() or decided.is_empty():
+            return decided if unchanged_.is_empty() else unchanged_
+        return pl.concat([unchanged_, decided])[pl.concat([still.arg_true(), rest]).arg_sort()]
 
     def _still(self, draft: Draft, known: pl.DataFrame) -> pl.Series:
         """Return a mask of the linked records that have not changed, nor lost their partner."""

@@ -246,7 +246,7 @@ class TwoWayExecution(Execution):
         placed = replace(page, position={"side": side, "at": dict(page.position)})
         plan = partial(self.planner.plan, side, placed, self._no + 1, first)
         chunk = plan()
-        if any(map(self.planner.ground.touched, self._underway.settle())):
+        if self.planner.ground.touched(*self._underway.settle()):
             chunk = plan()
         self.planner.memory.accept()
         own = any(write.own for write in chunk.writes)
