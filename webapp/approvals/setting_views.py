@@ -51,7 +51,8 @@ class ApprovalSettingsView(RoomView):
     def _page(self, document: dict[str, Any], error: str = "", status: int = 200) -> Response:
         with self.house.db.read() as tx:
             people = hooks.the_people().holders(tx, (APPROVE,))
-        context: dict[str, Any] = {"switches": SWITCHES, "limited": LIMITED, "error": error, "approvers": people}
+            waits = bool(settings.current(tx).rules)
+        context: dict[str, Any] = {"waits": waits, "switches": SWITCHES, "limited": LIMITED, "error": error, "approvers": people}
         profiles = [("", _("In every installation")), *((one, _profiles()[one]) for one in PROFILES)]
         return self.page("approvals/settings.html", status, document=document, profiles=profiles, **context)
 
