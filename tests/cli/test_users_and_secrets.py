@@ -10,6 +10,8 @@ from werkzeug.security import check_password_hash
 
 from tests.installation import CommandLine
 from webapp.access import models
+from webapp.extensions import SYSTEM
+from webapp.rulebook import services as rulebook
 
 ANN = ("user", "create", "ann", "--name", "Ann", "--email", "ann@example.com", "--role", "Operator")
 
@@ -79,3 +81,14 @@ def test_the_actor_is_the_systems_user(syncline: CommandLine) -> None:
     syncline.ok(*ANN)
     event = syncline.ok("audit", "list", "--tag", "access:user:created", "--subject", "ann", "--json").json[0]
     assert (event["actor_kind"], event["actor_name"]) == ("cli", getpass.getuser())
+
+
+def test_a_rule_gets_an_owner(syncline: CommandLine) -> None:
+    """A rule made at the command line is the installation's until a user owns it, who may do what it does."""
+    syncline.ok(*ANN)
+    document = {"kind": "sync", "name": "customers", "left": {}, "right": {}, "key": {}, "fields": []}
+    rulebook.create(syncline.house, document, SYSTEM)
+    assert syncline.ok("rules", "owner", "customers", "ann").out == "customers: owned by ann\n"
+    with syncline.house.db.read() as tx:
+        assert rulebook.get(tx, "customers").owner == "ann"
+    assert syncline("rules", "owner", "customers", "bob").err == "Error: There is no user 'bob'.\n"

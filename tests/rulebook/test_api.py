@@ -8,7 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.rulebook.conftest import document
-from webapp.extensions import House
+from tests.webapp.conftest import add_user, client_of
+from webapp.extensions import SYSTEM, House
+from webapp.rulebook import services
 
 BASE = "/api/v1/rules"
 
@@ -90,3 +92,18 @@ def test_versions_that_do_not_exist(api: FlaskClient) -> None:
     assert api.get(f"{BASE}/customers/diff?from=4").status_code == 404
     assert api.get(f"{BASE}/customers/diff?from=x").status_code == 404
     assert api.get(f"{BASE}/customers/diff").json == {"before": {}, "after": {}}
+
+
+def test_owner(admin_client: FlaskClient, console: House) -> None:
+    """The API tells with whose rights a rule works, changes its owner, and refuses who may not do what it does."""
+    services.create(console, document(), SYSTEM)
+    add_user(console, "bob", "Viewer")
+    address = "/api/v1/rules/customers"
+    assert admin_client.get(address).json["owner"] is None
+    assert admin_client.put(f"{address}/owner", json={"owner": "admin"}).json["owner"] == "admin"
+    assert admin_client.put(f"{address}/owner", json={"owner": "nobody"}).status_code == 422
+    assert admin_client.put("/api/v1/rules/none/owner", json={"owner": "admin"}).status_code == 404
+    client = client_of(admin_client.application, "eve", "Designer")
+    refused = client.put(f"{address}/owner", json={"owner": "admin"})
+    assert refused.status_code == 403
+    assert "admin can take it over" in refused.json["detail"]

@@ -17,6 +17,7 @@ from rules.testing.replay import Change
 from rules.text import Message
 from webapp.commands.session import Failed, current, json_option, print_json
 from webapp.rulebook import services as rulebook
+from webapp.rulebook.ownership import set_owner
 from webapp.rulebook.tests_running import KINDS, Untestable, prepare
 from webapp.runs import comparison
 from webapp.runs import explanation_words as words
@@ -132,6 +133,16 @@ def _lines(answers: list[Answer]) -> Iterator[str]:
         yield from (f"  not shown: {point.missing}" for point in coverage.open[:_SHOWN] if results)
         if results and len(coverage.open) > _SHOWN:
             yield f"  and {len(coverage.open) - _SHOWN} more"
+
+
+@rules.command()
+@click.argument("name")
+@click.argument("username")
+def owner(name: str, username: str) -> None:
+    """Let a user own a rule, which works with the rights of that user from then on."""
+    session = current()
+    set_owner(session.house, name, username, session.actor)
+    click.echo(f"{name}: owned by {username}")
 
 
 @rules.command()

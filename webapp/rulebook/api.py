@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from webapp.rulebook import services
+from webapp.rulebook import ownership, services
 from webapp.rulebook.comparing import compared
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RulebookError, RuleBusy, RuleMissing, StaleDraft
+from webapp.rulebook.ownership import NotOwned
 from webapp.rulebook.pages import problem_json
 from webapp.rulebook.services import RuleRow, VersionRow
 from webapp.web.api import ApiError, RoomApi, listed, listing, operation
@@ -40,6 +41,10 @@ RULE = {
         "published_by": {"type": ["string", "null"]},
         "updated_at": {"type": "string", "format": "date-time"},
         "updated_by": {"type": "string"},
+        "owner": {
+            "type": ["string", "null"],
+            "description": "With whose rights it works; null: the installation's, empty: the owner has been deleted.",
+        },
         "document": DOCUMENT,
         "published": {"type": ["object", "null"]},
     },
@@ -64,6 +69,12 @@ DRAFT = {
 PUBLISH = {
     "type": "object",
     "properties": {"note": {"type": "string", "maxLength": 1000, "default": ""}},
+    "additionalProperties": False,
+}
+OWNER = {
+    "type": "object",
+    "properties": {"owner": {"type": "string", "description": "A user's name."}},
+    "required": ["owner"],
     "additionalProperties": False,
 }
 PUBLISHED = {"type": "object", "properties": {"version": {"type": "integer"}}, "required": ["version"]}
@@ -171,6 +182,12 @@ class RulesApi(RoomApi):
         """Let the rule go on."""
         return _rule(_asked(lambda: services.resume(self.house, name, self.actor)))
 
+    @operation("PUT", "/<name>/owner", scope="rules:update", summary="Change the owner", body=OWNER, response=RULE)
+    def set_owner(self, name: str) -> Any:
+        """Let another user own the rule; 422 where the owner may not do what it does."""
+        _asked(lambda: ownership.set_owner(self.house, name, self.body["owner"], self.actor))
+        return _rule(self._row(name))
+
     @operation("DELETE", "/<name>", scope="rules:delete", summary="Delete a rule")
     def delete(self, name: str) -> Any:
         """Delete the rule; its versions stay in the log."""
@@ -206,8 +223,9 @@ def _asked(work: Callable[[], T]) -> T:
     except NotPublishable as error:
         raise ApiError(422, error.message, [problem_json(problem) for problem in error.problems]) from None
     except RulebookError as error:
-        status = {RuleMissing: 404, StaleDraft: 409, RuleBusy: 409, BadName: 422, BadKind: 422}.get(type(error), 400)
+        status = _STATUS.get(type(error), 400)
         raise ApiError(status, error.message) from None
 
 
+_STATUS = {RuleMissing: 404, StaleDraft: 409, RuleBusy: 409, BadName: 422, BadKind: 422, NotOwned: 422}
 API = (RulesApi,)
