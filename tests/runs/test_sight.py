@@ -13,6 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.cases.waiting import ADA, conflict, entry, make_rule, wait
+from tests.cli.conftest import quiet_logs  # noqa: F401 - undoes what commands do to logs
+from tests.installation import CommandLine
 from tests.webapp.conftest import add_user, app, settings, sign_in  # noqa: F401 - the console's fixtures
 from webapp.access import role_editing
 from webapp.access.role_editing import Role
@@ -216,8 +218,13 @@ def _around(text: str, word: str) -> str:
     return text[max(at - 150, 0) : at + 60]
 
 
-def test_what_may_be_seen_is_there(app: Flask, world: World) -> None:  # noqa: F811
-    """Rows that may be seen are listed with their plain fields, masked ones masked; the others are missing."""
+def test_what_may_be_seen_is_there_and_no_more_is_changed(
+    app: Flask,  # noqa: F811
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows that may be seen are listed, masked fields masked; whoever corrects or decides changes what they see."""
     clerk = sign_in(app.test_client(), "clerk")
     records = clerk.get(f"/api/v1/runs/{world.runs['live']}/records").json["items"]
     assert [(one["left_key"], one["outcome"]) for one in records] == [
@@ -236,3 +243,53 @@ def test_what_may_be_seen_is_there(app: Flask, world: World) -> None:  # noqa: F
     waiting = clerk.get("/api/v1/cases/").json["items"]
     assert len(waiting) == 1
     assert "Acme" in waiting[0]["subject"]
+    _changes(clerk, world, parked[0])
+    _commands(world, CommandLine(_environ(world.house), capsys, monkeypatch))
+
+
+def _changes(clerk: FlaskClient, world: World, parked: dict[str, Any]) -> None:
+    """What is corrected keeps what is not seen of it; nothing is written that may not be written."""
+    place, unseen = f"/api/v1/quarantine/{parked['id']}", next(one for one in world.parked if one != parked["id"])
+    body = {"values": {**parked["record"], "name": "Vic"}, "version": parked["version"]}
+    assert clerk.put(place, json=body).json["record"]["name"] == "Vic"
+    with world.house.db.read() as tx:
+        kept = quarantine.stored(tx, parked["id"])
+    assert kept.values == {"name": "Vic", "country": "DE", "iban": f"{HIDDEN}6"}
+    for values in ({"iban": "x"}, {"phone": "x"}, {"country": "AT"}):
+        body = {"values": {**parked["record"], "name": "Vic", **values}, "version": kept.version}
+        assert clerk.put(place, json=body).status_code == 403, values
+    assert clerk.put(f"/api/v1/quarantine/{unseen}", json=body).status_code == 409
+    assert clerk.get(f"/quarantine/{unseen}").status_code == 404
+    change = {"rule": "into", "field": "iban", "to": "x", "only": f"{HIDDEN}6"}
+    assert clerk.post("/api/v1/quarantine/change", json=change).status_code == 403
+    case = clerk.get("/api/v1/cases/").json["items"][0]["id"]
+    answer = {"fields": {"2": {"take": "left"}}}
+    assert clerk.post(f"/api/v1/cases/{case}/answer", json=answer).status_code == 403
+    told = clerk.post("/api/v1/cases/answer", json={"cases": world.cases, "choice": {"take": "left"}}).json
+    assert (told["decided"], [one["case"] for one in told["left_out"]]) == (0, [case])
+    part = {"rule": "into", "where": f'iban == "{HIDDEN}0001"', "mode": "simulate"}
+    assert clerk.post("/api/v1/runs/part", json=part).status_code == 403
+
+
+def _environ(house: House) -> dict[str, str]:
+    return {"SYNCLINE_DATA": str(house.settings.data), "SYNCLINE_DATABASE_URL": house.settings.database_url}
+
+
+def _commands(world: World, syncline: CommandLine) -> None:
+    """Commands show everything to who has the machine, and with --as what that user may see."""
+    run, later = str(world.runs["live"]), str(world.runs["later"])
+    calls = [
+        ("runs", "show", run), ("quarantine",), ("quarantine", "export"), ("cases", "show", str(world.cases[-1])),
+        ("cases",), ("explain", later, "1"), ("connection", "preview", "crm", "customer"), ("audit", "list", "--json"),
+        ("audit", "export"), ("runs", "undo", later, "--preview"),
+    ]  # fmt: skip
+    whole = "".join(syncline(*call).out for call in calls)
+    assert [word for word in PLANTED if word not in whole] == []
+    for call in calls:
+        command = call[
+            : 2 if call[0] in ("runs", "connection", "audit") or call[1:2] in (("show",), ("export",)) else 1
+        ]
+        told = syncline(*command, "--as", "clerk", *call[len(command) :])
+        assert told.out, (call, told.err)
+        assert not [word for word in PLANTED if word in told.out + told.err], (call, told.out)
+    assert "no active user" in syncline("quarantine", "--as", "nobody").err

@@ -16,7 +16,8 @@ from webapp.audit.sentences import sentence
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.commands import audit_people, audit_seal
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, as_option, current, json_option, print_json, print_rows
+from webapp.connections.permitted import asking
 from webapp.evidence import package
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
@@ -55,6 +56,7 @@ def audit() -> None:
 @audit.command(name="list")
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Events to show.")
+@as_option
 @json_option
 def list_latest(*, limit: int, as_json: bool, **options: Any) -> None:
     """List events, the latest first."""
@@ -79,11 +81,14 @@ def list_latest(*, limit: int, as_json: bool, **options: Any) -> None:
     help="How to write; sealed: the whole log in one file with its proofs, for 'syncline audit verify --file'.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@as_option
 @click.option("--runs", is_flag=True, help="With sealed: the records of runs too.")
 def export(*, form: str, output: Path | None, runs: bool, **options: Any) -> None:
     """Write events in the order in which they happened; the export itself is audited."""
     session, wanted = current(), _wanted(options)
     if form == "sealed":
+        if not asking().system:
+            raise Failed("A sealed export holds the whole log, so it is not for '--as'. Export it as jsonl or csv.")
         if output is None or not wanted.empty:
             raise Failed("A sealed export holds the whole log: name a file with --output, and no filter.")
         audit_seal.export_sealed(session, output, runs=runs)

@@ -12,7 +12,7 @@ from webapp.cases import deciding, services
 from webapp.cases.pair_page import PairView, view
 from webapp.commands import running
 from webapp.commands.runs import fail_unless_well, print_run
-from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, Session, as_option, current, json_option, print_json, print_rows
 from webapp.runs import reading, sight_pairs
 from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import OPTIONS, ChoiceRefused
@@ -26,6 +26,7 @@ DEEDS = sorted({deed for deeds in OPTIONS.values() for deed in deeds})
 @click.option("--situation", type=click.Choice([*OPTIONS]), help="Only cases in which this was found.")
 @click.option("--assignee", help="Only cases that this user has.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Cases to show.")
+@as_option
 @json_option
 @click.pass_context
 def cases(context: click.Context, /, *, all_: bool, limit: int, as_json: bool, **wanted: str | None) -> None:
@@ -45,6 +46,7 @@ def cases(context: click.Context, /, *, all_: bool, limit: int, as_json: bool, *
 
 @cases.command()
 @click.argument("case_id", metavar="CASE", type=int)
+@as_option
 @json_option
 def show(case_id: int, *, as_json: bool) -> None:
     """Show a case: the values of both systems, or what may be done with its record."""
@@ -82,6 +84,7 @@ def show(case_id: int, *, as_json: bool) -> None:
 @click.option("--key", help="With '--record link': the partner's key; left out: the likeliest one.")
 @click.option("--dry-run", is_flag=True, help="Only tell how many cases would be decided.")
 @click.option("--wait", is_flag=True, help="Wait for the runs that carry it out.")
+@as_option
 @json_option
 def answer(
     case_ids: tuple[int, ...],

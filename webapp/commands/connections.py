@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, as_option, current, json_option, print_json, print_rows
 from webapp.connections import services as connections
 
 
@@ -78,6 +78,7 @@ def objects(name: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("object_name", metavar="OBJECT")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Records to show.")
+@as_option
 @json_option
 def preview(name: str, object_name: str, *, limit: int, as_json: bool) -> None:
     """Show the fields and the first records of an object."""

@@ -10,7 +10,7 @@ import click
 
 from rules.documents import DocumentError, load_documents
 from rules.text import Message
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, as_option, current, json_option, print_json, print_rows
 from webapp.events import intake, reading, simulating
 from webapp.rulebook import reading as rulebook
 
@@ -61,6 +61,7 @@ def _items(text: str) -> list[Any]:
 @events.command("list")
 @click.option("--type", "type_", help="Only events of this type.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Events to show.")
+@as_option
 @json_option
 def list_(*, type_: str | None, limit: int, as_json: bool) -> None:
     """List events, the latest first."""
@@ -79,6 +80,7 @@ def list_(*, type_: str | None, limit: int, as_json: bool) -> None:
 @click.argument("rule")
 @click.option("--ended", is_flag=True, help="Those that have ended.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Processes to show.")
+@as_option
 @json_option
 def processes(rule: str, *, ended: bool, limit: int, as_json: bool) -> None:
     """List what is open for an event rule, with its state and its next timer."""
@@ -106,6 +108,7 @@ def processes(rule: str, *, ended: bool, limit: int, as_json: bool) -> None:
 @click.option("--rule", help="Only actions of this rule.")
 @click.option("--state", type=click.Choice(reading.ACTION_STATES), help="Only actions in this state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Actions to show.")
+@as_option
 @json_option
 def actions(*, rule: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List actions of event rules, the latest first."""

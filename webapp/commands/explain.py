@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from rules.trace import DecisionTrace, FieldTrace, RecordTrace, State, Step, ValidationTrace
-from webapp.commands.session import current, json_option, print_json
+from webapp.commands.session import as_option, current, json_option, print_json
 from webapp.runs import explanation
 from webapp.runs import explanation_words as words
 from webapp.runs.explanation import Explanation
@@ -19,6 +19,7 @@ _ROWS = 20
 @click.command()
 @click.argument("run", type=int)
 @click.argument("key")
+@as_option
 @json_option
 def explain(run: int, key: str, *, as_json: bool) -> None:
     """Tell why a run did what it did to the record with KEY, also to one that it left alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from webapp.commands.runs import follow, runs
-from webapp.commands.session import Failed, current, json_option, print_json
+from webapp.commands.session import Failed, as_option, current, json_option, print_json
 from webapp.runs import followups, reading, shadows, undo_preview
 from webapp.runs.shadows import Compared, Kind, Wanted
 from webapp.runs.undo_preview import Preview
@@ -25,6 +25,7 @@ def approve(run_id: int, *, wait: bool, as_json: bool) -> None:
 @click.argument("run_id", metavar="RUN", type=int)
 @click.option("--preview", is_flag=True, help="Only show what would be undone now, and what stays and why.")
 @click.option("--wait", is_flag=True, help="Wait for the end; carries the run out itself where no worker does.")
+@as_option
 @json_option
 def undo(run_id: int, *, preview: bool, wait: bool, as_json: bool) -> None:
     """Take back what a finished run wrote, as far as its fields still hold it; pauses a one-way rule's schedule."""
@@ -58,6 +59,7 @@ def _print_preview(found: Preview) -> None:
 @click.argument("live", type=int, required=False)
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default=None, help="Only such records.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0, shadows.MOST), help="Records to show.")
+@as_option
 @json_option
 def compare(shadow: int, live: int | None, *, kind: str | None, limit: int, as_json: bool) -> None:
     """Compare the run SHADOW, record by record, with the run LIVE: the next live one of its rule unless said."""

@@ -8,7 +8,7 @@ import click
 
 from webapp.commands import running
 from webapp.commands.runs import fail_unless_well, print_run
-from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, as_option, current, json_option, print_json, print_rows
 from webapp.runs import quarantine as parked
 from webapp.runs import reading
 from webapp.runs.quarantine_export import csv_lines, json_lines
@@ -19,6 +19,7 @@ from webapp.runs.quarantine_remap import Remap, affected, remap
 @click.option("--rule", help="Only records of this rule.")
 @click.option("--state", type=click.Choice(parked.STATES), default="open", show_default=True, help="Their state.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Records to show.")
+@as_option
 @json_option
 @click.pass_context
 def quarantine(context: click.Context, *, rule: str | None, state: str, limit: int, as_json: bool) -> None:
@@ -85,6 +86,7 @@ def discard(ids: tuple[int, ...]) -> None:
 @click.option("--rule", help="Only records of this rule.")
 @click.option("--state", type=click.Choice(parked.STATES), default="open", show_default=True, help="Their state.")
 @click.option("--side", type=click.Choice(("left", "right")), help="Only records read on this side.")
+@as_option
 @click.option("--csv", "as_csv", is_flag=True, help="CSV for spreadsheets instead of JSON lines.")
 def export(rule: str | None, state: str, side: str | None, *, as_csv: bool) -> None:
     """Print failed records with all that is known of them."""
@@ -99,6 +101,7 @@ def export(rule: str | None, state: str, side: str | None, *, as_csv: bool) -> N
 @click.argument("field")
 @click.argument("value")
 @click.option("--only", help="Only where the field holds this value.")
+@as_option
 @click.option("--preview", is_flag=True, help="Only show what would change.")
 def set_field(rule: str, field: str, value: str, *, only: str | None, preview: bool) -> None:
     """Set a field of all failed records of a rule; then replay them. An empty VALUE stands for no value."""

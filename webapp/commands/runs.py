@@ -8,7 +8,7 @@ import click
 
 from rules.text import Message
 from webapp.commands import running
-from webapp.commands.session import Failed, Session, current, json_option, print_json, print_rows
+from webapp.commands.session import Failed, Session, as_option, current, json_option, print_json, print_rows
 from webapp.runs import dependencies, parts, reading, requests
 from webapp.runs.reading import RunRow
 
@@ -53,6 +53,7 @@ def named(records: tuple[str, ...]) -> list[dict[str, str]]:
 @click.argument("rule")
 @click.option("--draft", is_flag=True, help="Try the draft instead of what is published.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0, 10_000), help="Changes to show.")
+@as_option
 @json_option
 def simulate(rule: str, *, draft: bool, limit: int, as_json: bool) -> None:
     """Show what a rule would change now, without changing anything."""
@@ -88,6 +89,7 @@ def _print_change(change: dict[str, Any]) -> None:
 @click.option("--rule", help="Only runs of this rule.")
 @click.option("--state", type=click.Choice(reading.STATES), help="Only runs in this state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Runs to show.")
+@as_option
 @json_option
 @click.pass_context
 def runs(context: click.Context, *, rule: str | None, state: str | None, limit: int, as_json: bool) -> None:
@@ -116,6 +118,7 @@ def _line(row: RunRow) -> dict[str, Any]:
 
 @runs.command()
 @click.argument("run_id", metavar="RUN", type=int)
+@as_option
 @json_option
 def show(run_id: int, *, as_json: bool) -> None:
     """Show a run with its log."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 import config
 from webapp import logs
@@ -87,6 +88,37 @@ def current() -> Session:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _seen_as(context: click.Context, _option: click.Parameter, username: str | None) -> None:
+    """Let the rest of the call show only what a user may see."""
+    if username is None:
+        return
+    from webapp.access import models  # noqa: PLC0415 - loads the tables of users
+    from webapp.connections import in_policies as connections  # noqa: PLC0415
+    from webapp.connections.permitted import asked_by  # noqa: PLC0415 - loads policies
+    from webapp.entities import in_policies as entities  # noqa: PLC0415
+    from webapp.policies.who import NOBODY, who_of  # noqa: PLC0415
+    from webapp.runs import sight_audit  # noqa: PLC0415
+
+    house = current().house
+    for room in (connections, entities, sight_audit):
+        room.register()
+    with house.db.read() as tx:
+        number = tx.scalar(sa.select(models.user.c.id).where(models.user.c.username == username))
+        who = NOBODY if number is None else who_of(tx, number)
+    if who is NOBODY:
+        raise Failed(f"--as: there is no active user called '{username}'.")
+    context.with_resource(asked_by(who))
+
+
+as_option = click.option(
+    "--as",
+    metavar="USER",
+    expose_value=False,
+    callback=_seen_as,
+    help="Show only what this user may see of records; without it everything, as on this machine.",
+)
 
 
 def print_json(value: Any) -> None:

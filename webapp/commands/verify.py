@@ -6,7 +6,7 @@ import click
 
 from webapp.commands import running
 from webapp.commands.runs import fail_unless_well
-from webapp.commands.session import Failed, current, json_option, print_json
+from webapp.commands.session import Failed, as_option, current, json_option, print_json
 from webapp.runs import verification
 from webapp.runs.parts import Wanted
 from webapp.runs.verification import Verification
@@ -18,6 +18,7 @@ from webapp.runs.verification import Verification
 @click.option("--sample", type=click.IntRange(1, verification.MOST), help="Compare about so many records only.")
 @click.option("--where", help="Compare only records that meet this condition.")
 @click.option("--range", "span", nargs=3, metavar="FIELD FROM TO", help="Compare only records whose field lies there.")
+@as_option
 @json_option
 def verify(
     rule: str, *, limit: int, sample: int | None, where: str | None, span: tuple[str, str, str] | None, as_json: bool

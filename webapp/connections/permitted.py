@@ -169,3 +169,11 @@ def whole(tx: sa.Connection) -> bool:
         return False
     places = ((HUB, _UNHEARD_OF), (_UNHEARD_OF, _UNHEARD_OF))
     return all(rights_to(tx, *place, Schema(())).may(READ) for place in places)
+
+
+def withholds_personal(tx: sa.Connection) -> bool:
+    """Tell whether a role of who asks withholds what entities mark as personal."""
+    who = asking()
+    return not who.system and any(
+        policy.personal.access < Access.READ for _name, _rooms, policy in services.roles_said(tx, who.roles)
+    )

@@ -13,6 +13,7 @@ from webapp.access import users
 from webapp.access.security import granted
 from webapp.events import notices, sending
 from webapp.events.notices import Wish
+from webapp.events.sight import seen_notice
 from webapp.web.views import RoomView, expose, signed_in
 
 
@@ -29,7 +30,7 @@ class NoticeView(RoomView):
         name = current_user.username
         with self.house.db.read() as tx:
             wishes = notices.wishes(tx).get(name, frozenset())
-            sent = notices.latest(tx, name, granted())
+            sent = [seen_notice(tx, one) for one in notices.latest(tx, name, granted())]
             address = users.get_user(tx, current_user.id).email
         context: dict[str, Any] = {"wishes": wishes, "notices": sent, "address": address}
         return self.page("events/notices.html", choices=_choices(), mailing=sending.can_mail(self.house), **context)

@@ -17,10 +17,13 @@ from connectors.errors import ConnectorError, Retriable
 from rules.text import N_, Message, msg
 from webapp.access import models as access
 from webapp.access import services
+from webapp.connections.permitted import asked_by
 from webapp.events import notices, sending
 from webapp.events.models import notice
 from webapp.events.notices import Notice
+from webapp.events.sight import seen_notice
 from webapp.extensions import House
+from webapp.policies.who import NOBODY, who_of
 from webapp.runs.execution import installation_id
 from webapp.web.language import TRANSLATIONS
 
@@ -99,6 +102,8 @@ def _send(house: House, one: Notice) -> bool:
         query = access.users().where(access.user.c.username == one.username, access.user.c.active)
         user = tx.execute(query).mappings().one_or_none()
         granted = services.permissions_of(tx, user["id"]) if user else ()
+        with asked_by(NOBODY if user is None else who_of(tx, user["id"])):
+            one = seen_notice(tx, one)
     if user is None or not user["email"]:
         return _end(
             house, one, msg("There is no active user {name} with an address.", name=one.username), given_up=True

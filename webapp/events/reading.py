@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from rules.text import Message
 from webapp.events.models import event, event_action, event_match, event_process, event_rule_clock, event_timer
+from webapp.events.sight import EventSight
 from webapp.rulebook.models import rule
 
 ACTION_STATES = ("pending", "running", "done", "failed")
@@ -96,14 +97,18 @@ class Standing:
 def events(
     tx: sa.Connection, *, type_: str | None = None, before: int | None = None, limit: int = 50, text: str = ""
 ) -> list[EventRow]:
-    """Return events, the latest first; `text` is looked for in their id, source and data."""
+    """Return events as who asks may see them, the latest first.
+
+    `text` is looked for in their id and source, and in their data where they may see all that it holds.
+    """
+    sight = EventSight(tx)
     query = sa.select(event).order_by(event.c.id.desc()).limit(limit)
     query = query.where(event.c.type == type_) if type_ else query
     query = query.where(event.c.id < before) if before else query
     if text:
-        where = (event.c.uid, event.c.source, sa.cast(event.c.data, sa.Text))
+        where = (event.c.uid, event.c.source, *((sa.cast(event.c.data, sa.Text),) if sight.searches else ()))
         query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in where)))
-    return [_event(row) for row in tx.execute(query).mappings()]
+    return sight.events([_event(row) for row in tx.execute(query).mappings()])
 
 
 def event_types(tx: sa.Connection) -> list[str]:
@@ -114,7 +119,7 @@ def event_types(tx: sa.Connection) -> list[str]:
 def by_uids(tx: sa.Connection, uids: Sequence[str]) -> list[EventRow]:
     """Return the events of these ids that are still stored, the oldest first."""
     query = sa.select(event).where(event.c.uid.in_(list(uids))).order_by(event.c.id)
-    return [_event(row) for row in tx.execute(query).mappings()]
+    return EventSight(tx).events([_event(row) for row in tx.execute(query).mappings()])
 
 
 def _event(row: sa.RowMapping) -> EventRow:
@@ -133,7 +138,8 @@ def processes(
     rows = tx.execute(query.where(table.c.id < before) if before else query).mappings().all()
     timers = _timers(tx, rows)
     names = ("id", "rule_name", "version", "key", "state", "events", "since", "changed_at", "ended_at")
-    return [ProcessRow(**{n: row[n] for n in names}, timers=timers.get(_place(row), ())) for row in rows]
+    found = [ProcessRow(**{n: row[n] for n in names}, timers=timers.get(_place(row), ())) for row in rows]
+    return EventSight(tx).processes(found)
 
 
 def process(tx: sa.Connection, rule_name: str, key: str) -> ProcessRow | None:
@@ -179,7 +185,7 @@ def matches(
     query = query.where(table.c.key == key) if key is not None else query
     query = query.where(table.c.id < before) if before else query
     names = ("id", "rule_name", "version", "key", "kind", "before", "after", "events", "at")
-    return [MatchRow(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
+    return EventSight(tx).matches([MatchRow(**{n: row[n] for n in names}) for row in tx.execute(query).mappings()])
 
 
 @dataclass(frozen=True)
@@ -201,13 +207,13 @@ def actions(tx: sa.Connection, wanted: Wanted, limit: int = 50) -> list[ActionRo
         value = getattr(wanted, name)
         query = query.where(table.c[name] == value) if value is not None else query
     query = query.where(table.c.id < wanted.before) if wanted.before else query
-    return [_action(row) for row in tx.execute(query).mappings()]
+    return EventSight(tx).actions([_action(row) for row in tx.execute(query).mappings()])
 
 
 def action(tx: sa.Connection, action_id: int) -> ActionRow | None:
     """Return one action."""
     row = tx.execute(sa.select(event_action).where(event_action.c.id == action_id)).mappings().one_or_none()
-    return _action(row) if row else None
+    return EventSight(tx).actions([_action(row)])[0] if row else None
 
 
 def _action(row: sa.RowMapping) -> ActionRow:
