@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from rules.text import Message
 from tests.approvals.conftest import CLI, Clock, add_user, ask_for, events, needed, proposed, who
 from webapp.access import factors, keys, role_editing, service_accounts, users
 from webapp.access.role_editing import Role
@@ -14,6 +16,8 @@ from webapp.approvals.deeds import Deed
 from webapp.approvals.errors import NotApplicable, NotDecided, SecondPersonNeeded, Stale
 from webapp.approvals.hooks import Told
 from webapp.approvals.proposals import Proposal
+from webapp.events import waiting
+from webapp.events.models import notice
 from webapp.extensions import Actor, House
 
 SALES = Role(None, "Sales", "Sells.", 0, frozenset({("Rules", "read")}))
@@ -98,8 +102,9 @@ def test_a_service_account_is_no_second_person(house: House, role: int) -> None:
     with pytest.raises(NotDecided, match="no person"):
         deciding.approve(house, ask(house, role, ben).id, robot)
     found = proposed(house, robot, lambda: role_editing.save_role(house, wider(role, ("Cases", "read")), robot))
-    with pytest.raises(NotDecided, match="yourself"):
-        deciding.approve(house, found.id, anna)
+    for same in (anna, ben):  # whose account it is, and who has its key
+        with pytest.raises(NotDecided, match="yourself"):
+            deciding.approve(house, found.id, same)
     assert deciding.approve(house, found.id, who(house, "carl")).state == "applied"
 
 
@@ -240,6 +245,27 @@ def test_an_emergency_is_loud(house: House, role: int) -> None:
 
 def proposed_delete(house: House, role: int, actor: Actor) -> Proposal:
     return proposed(house, actor, lambda: role_editing.delete_role(house, role, actor))
+
+
+def test_those_concerned_get_an_e_mail(house: House, role: int) -> None:
+    """Everybody who may approve is told of a proposal, its author of what became of it; each at most once."""
+    waiting.register()
+    anna, ben = who(house, "anna"), who(house, "ben")
+    found = ask(house, role, anna)
+    assert told(house) == [("ben", "anna asks"), ("carl", "anna asks")]
+    deciding.reject(house, found.id, ben, "Too much.")
+    assert told(house)[2:] == [("anna", "ben has rejected")]
+    deciding.override(house, ask(house, role, anna).id, anna, "The plant stands still.")
+    assert sorted(told(house)[5:]) == [("ben", "EMERGENCY: anna has"), ("carl", "EMERGENCY: anna has")]
+
+
+def told(house: House) -> list[tuple[str, str]]:
+    """Return who was told, and how that begins."""
+    begins = ("anna asks", "ben has rejected", "EMERGENCY: anna has")
+    with house.db.read() as tx:
+        rows = tx.execute(sa.select(notice.c.username, notice.c.lines).order_by(notice.c.id)).all()
+    texts = [(name, str(Message.from_json(lines[0]["message"]))) for name, lines in rows]
+    return [(name, next(begin for begin in begins if text.startswith(begin))) for name, text in texts]
 
 
 def test_the_same_wish_waits_once(house: House, role: int) -> None:

@@ -26,7 +26,7 @@ def require_second(tx: sa.Connection, found: Proposal, person: Person | None) ->
         raise NotDecided(msg("Only a user can approve, in the console or with a key of one's own."))
     if person.owner is not None:
         raise NotDecided(msg("A service account is no person. Somebody who signs in has to approve this."))
-    if is_author(found, person):
+    if is_author(found, person) or _made_its_key(tx, found, person):
         raise NotDecided(msg("You have proposed this yourself. A second person has to approve it."))
     require_permissions(found, person)
     if _let_in_by_author(tx, found, person):
@@ -55,6 +55,16 @@ def require_author(tx: sa.Connection, found: Proposal) -> None:
     if author is None or not author.active or found.applier.permission not in author.permissions:
         text = "{author}, who proposed this, may not do it any more. Reject it; somebody else can propose it again."
         raise NotDecided(msg(text, author=found.author))
+
+
+def _made_its_key(tx: sa.Connection, found: Proposal, person: Person) -> bool:
+    """Tell whether the proposal was made with a key that this person has made, for whatever account."""
+    if found.author_kind != "key":
+        return False
+    event = audit_event.c
+    made = (event.tag == Tag.KEY_CREATED.value, event.subject_kind == "key", event.subject == found.author)
+    query = sa.select(event.id).where(*made, event.actor_kind == "user", event.actor_id == str(person.id))
+    return tx.scalar(query.limit(1)) is not None
 
 
 def _let_in_by_author(tx: sa.Connection, found: Proposal, person: Person) -> bool:

@@ -52,7 +52,8 @@ class ApprovalSettingsView(RoomView):
         with self.house.db.read() as tx:
             people = hooks.the_people().holders(tx, (APPROVE,))
             waits = bool(settings.current(tx).rules)
-        context: dict[str, Any] = {"waits": waits, "switches": SWITCHES, "limited": LIMITED, "error": error, "approvers": people}
+        context: dict[str, Any] = {"waits": waits, "error": error, "approvers": people}
+        context |= {"switches": SWITCHES, "limited": LIMITED}
         profiles = [("", _("In every installation")), *((one, _profiles()[one]) for one in PROFILES)]
         return self.page("approvals/settings.html", status, document=document, profiles=profiles, **context)
 
