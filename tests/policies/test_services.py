@@ -144,6 +144,11 @@ def test_nobody_gives_more_than_is_shown_to_them(house: House) -> None:
     with pytest.raises(Refused, match="My account"):
         attributes.set_attributes(house, ann, {"country": "DE"}, actor)
     users.create_user(house, NewUser("new", "New", "", "new@example.com", ("Narrow",)), actor)
+    add_user(house, "eve", "Narrow", "Viewer")  # who reads all, but changes only a part
+    with pytest.raises(Refused, match="cannot say what others see"):
+        services.set_policy(house, narrow, {}, _actor(house, "eve"))
+    add_user(house, "root", "Narrow", "Admin")
+    services.set_policy(house, narrow, {**CHINESE, "personal": "mask"}, _actor(house, "root"))
     # who is an administrator by a group is not taken over either
     group_editing.save_group(house, Group(None, "Heads", "", ("Admin",), ("bob",)), SYSTEM)
     with pytest.raises(Refused):

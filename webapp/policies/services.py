@@ -26,9 +26,9 @@ from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.policies import approving, documents, hooks
 from webapp.policies.documents import Policy
-from webapp.policies.grants import Rooms, grant
+from webapp.policies.grants import Rooms, grant, of_rooms
 from webapp.policies.models import policy, policy_key
-from webapp.policies.objects import DataObject, PolicyField
+from webapp.policies.objects import ACTIONS, DataObject, PolicyField
 from webapp.policies.rights import Rights
 from webapp.policies.schema import policy_schema
 from webapp.policies.seeds import SEEDS
@@ -169,9 +169,15 @@ def _refuse_restricted(tx: sa.Connection, actor: Actor) -> None:
 
 def restricted(tx: sa.Connection, user_id: int) -> bool:
     """Tell whether policies keep something from a user: then nobody may be given more by that user."""
-    said = [stated for _, _, stated in roles_said(tx, who_of(tx, user_id).roles)]
-    free = any(stated.empty for stated in said)
-    return not free or any(_denies(stated) for stated in said)
+    said = roles_said(tx, who_of(tx, user_id).roles)
+    free = all(stated.empty for _, _, stated in said) or any(_whole(rooms, stated) for _, rooms, stated in said)
+    return not said or not free or any(_denies(stated) for _, _, stated in said)
+
+
+def _whole(rooms: Rooms, stated: Policy) -> bool:
+    """Tell whether a role permits everything on all records, whatever other roles leave out."""
+    anything = (DataObject.entity(""), DataObject.external("", ""))
+    return stated.empty and all(of_rooms(rooms, data) == {*ACTIONS} for data in anything)
 
 
 def _denies(stated: Policy) -> bool:
@@ -201,7 +207,7 @@ def _forget(tx: sa.Connection, role_id: int) -> None:
 
 
 access_hooks.role_deleted.append(_forget)
-access_hooks.role_parts.append(access_hooks.RolePart(PART, policy_schema, document_of, _save_part))
+access_hooks.role_parts.append(access_hooks.RolePart(PART, policy_schema, document_of, _save_part, approving.shown))
 access_hooks.giving.append(_refuse_to_give)
 
 
