@@ -179,6 +179,7 @@ def sign_in_page(view: RoomView, status: int = 200, username: str = "", error: s
     """Return the page that asks for name and password, or leads to the company's identity provider."""
     settings = view.house.settings
     ways: dict[str, Any] = {"company": settings.oidc_name if settings.oidc_issuer else ""}
+    ways["saml"] = settings.saml_name if settings.saml_metadata else ""
     where = ceremonies.place(settings)
     with view.house.db.read() as tx:  # the button is there where it is of use
         ways["passkey"] = where is not None and request.host_url.rstrip("/") == where.origin and passkeys.exist(tx)

@@ -32,6 +32,7 @@ from webapp.access.passkey_views import PasskeySignInView, PasskeyView
 from webapp.access.proving import ProofView
 from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
+from webapp.access.saml_views import SamlView
 from webapp.access.service_account_views import ServiceAccountView
 from webapp.access.viewing_views import BackView, ViewingView
 from webapp.web.language import LANGUAGES, translated
@@ -279,7 +280,7 @@ class AccountView(RoomView):
         return self.page("access/account.html", status, user=user, sessions=known, errors=errors, **context)
 
 
-SIGN_IN = (CompanyView, FactorView, PasskeyView, PasskeySignInView, ProofView)
+SIGN_IN = (CompanyView, SamlView, FactorView, PasskeyView, PasskeySignInView, ProofView)
 VIEWS = (
     UserView, ServiceAccountView, AccountView, *SIGN_IN, RoleView, KeyView, ProvisioningView, ViewingView, BackView,
     GroupView,

@@ -6,6 +6,7 @@ import { copy } from "./copy.js";
 import { designer, validationList } from "./designer.js";
 import { eventRule } from "./event_rule.js";
 import { bulkBar, drawer, recordFilter, reference } from "./entities.js";
+import { onwards } from "./onwards.js";
 import { passkey } from "./passkey.js";
 import { picker } from "./picker.js";
 import { expressionList, languageHelp, mapping, reveal, ruleSetup } from "./rulebook.js";
@@ -30,6 +31,7 @@ export const controllers = {
   print,
   reference,
   "event-rule": eventRule,
+  onwards,
   passkey,
   picker,
   mapping,
