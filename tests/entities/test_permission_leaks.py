@@ -6,7 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -40,10 +40,18 @@ FIELDS = {
     "team": ("name", "open", "size"),
     "vault": ("label",),
 }  # fmt: skip
+CLOSED = frozenset({"iban", "born", "salary", "salary_currency", "total", "note", "photo", "amount", "secret", "copy"})
 WORDS = (
-    "zanzibar", "umbrella", "CN55QUETZAL7788", "7788", "1977-03-14", "987654.32", "111.10", "123123.45", "Ottokar",
-    "Feodora", "Xanthippe", "kookaburra", "CN", "DE", "1", "4", "true", "Ada",
-)  # fmt: skip
+    "zanzibar",
+    "umbrella",
+    "CN55QUETZAL7788",
+    "7788",
+    "Ottokar",
+    "Xanthippe",
+    "CN",
+    "DE",
+    "Ada",
+)
 TRICKS = (
     (Operator.IS, "1977-03-14"), (Operator.LESS, "500000"), (Operator.CONTAINS, "zanzibar"), (Operator.EMPTY, ""),
     (Operator.ANY_OF, "0CN55QUETZAL7788, 4"), (Operator.STARTS, "Ott"),
@@ -98,7 +106,7 @@ def looks() -> Iterator[Asked]:
         yield from map(_get, (base, f"{base}add", f"{base}import", f"{base}count", f"{base}choices"))
         yield from _lists(name, "&".join(f"c={f}" for f in fields))
         for item in fields:
-            yield from _by_field(name, item)
+            yield from _by_field(name, item, TRICKS if item in CLOSED else TRICKS[:1])
     for number in range(1, 8):
         yield from _one("person", number)
     yield from (*_one("pay", 1), *_one("pay", 2), *_one("team", 1), *_one("team", 2), *_one("vault", 1))
@@ -123,10 +131,10 @@ def _one(name: str, number: int) -> Iterator[Asked]:
     yield Asked("HEAD", record, headers={"If-None-Match": "*"})
 
 
-def _by_field(name: str, item: str) -> Iterator[Asked]:
+def _by_field(name: str, item: str, tricks: Iterable[tuple[Operator, str]]) -> Iterator[Asked]:
     api = f"/api/v1/entities/{name}/records"
     yield from map(_get, (f"/records/{name}/?sort={item}", f"{api}?sort=-{item}"))
-    for operator, word in TRICKS:
+    for operator, word in tricks:
         asked = quote(json.dumps([[item, operator.value, word]]))
         yield _get(f"{api}?filter={asked}")
     yield _get(f"/records/{name}/count?f={item}:lt:500000")
@@ -136,7 +144,7 @@ def _by_field(name: str, item: str) -> Iterator[Asked]:
 def deeds() -> Iterator[Asked]:
     """Yield attempts to write, of which the answers might tell something; what is refused changes nothing."""
     api = "/api/v1/entities/person/records"
-    for number in (1, 3, 4, 6, 9):
+    for number in (1, 3, 4, 6):
         for values in CHANGES:
             yield Asked("PATCH", f"{api}/{number}", json=values)
         yield Asked("POST", f"/records/person/{number}/edit", {"name": "Z", "salary": "5", "note": "", "iban": "q"})

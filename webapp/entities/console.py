@@ -14,7 +14,7 @@ from webapp.access.roles import READ
 from webapp.entities import hub, openapi, services
 from webapp.entities.pages import entity_label
 from webapp.entities.permitted import permit_of
-from webapp.entities.values import canonical_json
+from webapp.entities.values import Masked, canonical_json
 from webapp.extensions import House
 from webapp.policies.who import current_who
 from webapp.web.menu import Item
@@ -29,6 +29,7 @@ def register(app: Flask) -> None:
     hub.register(opened)
     app.extensions["syncline_menu"].append(menu_items)
     app.extensions["syncline_openapi"].append(openapi.paths)
+    app.jinja_env.tests["masked"] = lambda value: isinstance(value, Masked)
     app.jinja_env.filters.update(from_json=json.loads, json_lines=json_lines, urlencode_pairs=encoded, without=without)
 
 

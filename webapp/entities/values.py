@@ -31,7 +31,6 @@ class Masked(str):
     """What is shown in the place of a value that may not be seen; never a value of its field."""
 
     __slots__ = ()
-    is_masked = True
 
 
 class BadValue(ValueError):
