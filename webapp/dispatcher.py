@@ -18,6 +18,7 @@ from config import Settings
 from webapp.access import approving
 from webapp.events.sources import register
 from webapp.evidence import jobs
+from webapp.evidence.forwarding import Forwarder
 from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
 from webapp.runs import ordering, service_levels
@@ -129,6 +130,8 @@ def run(settings: Settings) -> None:
     listening = Listening(house, lambda: announce(settings))
     notary = Notary(house)
     notary.start()
+    forwarder = Forwarder(house)
+    forwarder.start()
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -140,4 +143,5 @@ def run(settings: Settings) -> None:
             heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
     listening.close()
+    forwarder.close()
     notary.close()

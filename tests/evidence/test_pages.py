@@ -7,6 +7,9 @@ import zipfile
 
 import pytest
 
+from tests.evidence.test_forwarding import heard_all
+from tests.evidence.test_trail import PERSON
+from tests.log_servers import syslog
 from tests.runs.conftest import ADMIN, RULE
 from tests.runs.test_plan_pages import Shop
 from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
@@ -19,7 +22,8 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     text,
 )
 from webapp.access.role_editing import Role, save_role
-from webapp.evidence import changes, desk, jobs, signins
+from webapp.entities import services as entities
+from webapp.evidence import changes, desk, forwarding, jobs, signins
 from webapp.evidence.notary import seal_due
 from webapp.extensions import SYSTEM
 from webapp.policies.services import set_policy
@@ -112,7 +116,9 @@ def test_a_package_is_asked_for_made_and_downloaded(app, admin_client, shop):  #
     assert desk.work(shop.house, number)
     assert "Ready" in text(admin_client, "/audit/packages")
     answer = admin_client.post(f"/audit/packages/{number}/download")
-    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+    content = answer.data
+    answer.close()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert {"report.pdf", "manifest.note", "runs/1/1.outcomes"} <= {*archive.namelist()}
     assert [event.tag for event in events(shop.house, "audit:package")] == [
         "audit:package:asked",
@@ -135,3 +141,70 @@ def test_the_seal_is_checked_from_its_page(admin_client, shop):  # noqa: F811
     assert "The last check found nothing wrong." in page
     assert "time 20" in page
     assert "Intact" in text(admin_client, "/audit/seal/checks")
+
+
+def test_targets_are_set_tried_and_deleted_on_their_pages(app, admin_client, shop):  # noqa: F811
+    """What is wrong is told at its field; a test message arrives; who may only read changes nothing."""
+    assert "Nothing is forwarded" in text(admin_client, "/audit/forwarding")
+    form = {"name": "siem", "address": "syslog://", "format": "rfc5424", "sign": "none", "enabled": "true"}
+    assert "Enter an address" in admin_client.post("/audit/forwarding/add", data=form).text
+    with syslog("udp") as heard:
+        address = f"syslog://127.0.0.1:{heard.port}"
+        assert admin_client.post("/audit/forwarding/add", data={**form, "address": address}).status_code == 302
+        sent = admin_client.post("/audit/forwarding/1/test", follow_redirects=True).text
+        assert "was sent to siem" in sent
+        assert "sent a test message to siem" in heard_all(heard, 1)[0]
+        seal_due(shop.house)
+        assert forwarding.send_due(shop.house) >= 1
+    assert "Up to date" in text(admin_client, "/audit/forwarding")
+    assert address in text(admin_client, "/audit/forwarding/1")
+    reader = client_of(app, "aud", "Auditor")
+    assert "siem" in text(reader, "/audit/forwarding")
+    assert reader.post("/audit/forwarding/1/delete").status_code == 403
+    assert admin_client.post("/audit/forwarding/1/delete").status_code == 302
+    assert admin_client.get("/audit/forwarding/1").status_code == 404
+
+
+def test_holds_are_placed_and_released_on_their_page(app, admin_client):  # noqa: F811
+    """A hold keeps what it covers from being erased; auditors see holds and change none."""
+    assert "no legal holds" in text(admin_client, "/audit/holds")
+    assert "needs a name and a reason" in admin_client.post("/audit/holds", data={"name": "x"}).text
+    hold = {"name": "lawsuit", "reason": "case 4711", "kind": "user", "subject": "ann"}
+    assert admin_client.post("/audit/holds", data=hold).status_code == 302
+    assert "user · ann" in text(admin_client, "/audit/holds")
+    assert client_of(app, "aud", "Auditor").post("/audit/holds", data=hold).status_code == 403
+    assert admin_client.post("/audit/holds/release", data={"name": "lawsuit"}).status_code == 302
+    assert (
+        "no legal hold"
+        in admin_client.post("/audit/holds/release", data={"name": "lawsuit"}, follow_redirects=True).text
+    )
+
+
+def test_a_person_is_erased_behind_a_preview(app, admin_client, shop):  # noqa: F811
+    """The page shows what would go, of all subjects that links lead to; that goes and no more; holds stop it."""
+    house = shop.house
+    entities.define(house, PERSON, ADMIN)
+    number = entities.create_record(house, "person", {"no": 1, "name": "Ada"}, ADMIN)
+    entities.change_record(house, entities.Edit("person", number, {"name": "Ada L."}), ADMIN)
+    entities.create_record(house, "person", {"no": 2, "name": "Bea"}, ADMIN)
+    address = f"/audit/persons?kind=entity&name=person&record={number}"
+    page = text(admin_client, address)
+    assert "2 events hold personal values" in page
+    assert "name × 3" in page
+    whole = {"who": f"entity\tperson\t{number}", "reason": "request 1"}
+    admin_client.post("/audit/holds", data={"name": "all", "reason": "case 1"})
+    assert "legal hold" in admin_client.post("/audit/persons/erase", data=whole, follow_redirects=True).text
+    assert "Held" in text(admin_client, address)
+    admin_client.post("/audit/holds/release", data={"name": "all"})
+    assert (
+        "say why" in admin_client.post("/audit/persons/erase", data={**whole, "reason": ""}, follow_redirects=True).text
+    )
+    given = admin_client.post("/audit/persons/export", data={"kind": "entity", "name": "person", "record": number})
+    assert "Ada L." in given.text
+    assert client_of(app, "aud", "Auditor").post("/audit/persons/erase", data=whole).status_code == 403
+    admin_client.post("/audit/persons/erase", data=whole)
+    assert "no personal values of this person" in text(admin_client, address)
+    assert "name × 1" in text(admin_client, "/audit/persons?kind=entity&name=person&record=2")
+    seal_due(house)
+    history = text(admin_client, f"/audit/record?entity=person&record={number}")
+    assert "Altered" not in history

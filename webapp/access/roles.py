@@ -25,7 +25,7 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
     "Cases": (READ, CREATE, UPDATE, EXPORT),
     "Events": (READ, CREATE, UPDATE),
     "Approvals": (READ, CREATE, UPDATE, APPROVE, OVERRIDE),
-    "Audit": (READ, EXPORT),
+    "Audit": (READ, UPDATE, DELETE, EXPORT),
     "Users": CHANGE,
     "Roles": CHANGE,
     "Keys": (READ, CREATE, DELETE),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from rules.text import Message
 from webapp.audit import personal
 from webapp.audit.models import audit_event
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.evidence.holds import Scope, refuse_held
+from webapp.evidence.holds import Held, Scope, refuse_held
 from webapp.extensions import Actor, House
 from webapp.vault import people
 
 FETCH = 1000
+SHOWN = 20
+"""So many events are shown of what would go."""
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,49 @@ def erase(house: House, who: Person, actor: Actor, reason: str | None = None) ->
         after = {"key_destroyed": gone}
         record(tx, actor, house.clock(), Event(Tag.PERSON_ERASED, who.subject, after=after, reason=reason))
     return gone
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What erasing would take: events that hold values which can still be read, values by name; `held` says why not."""
+
+    who: Person
+    events: int
+    values: dict[str, int]
+    held: Message | None
+    sample: tuple[Any, ...] = ()
+
+
+def preview(tx: sa.Connection, who: Person) -> Preview:
+    """Return what erasing a person would take, without doing it."""
+    scope = Scope(who.kind, who.name, who.record)
+    try:
+        refuse_held(tx, scope)
+        held = None
+    except Held as error:
+        held = error.message
+    rows = tx.execute(sa.select(audit_event).where(*_about(who)).order_by(audit_event.c.id)).all()
+    counts: Counter[str] = Counter()
+    sample = []
+    for row, shown in zip(rows, personal.shown(tx, rows), strict=True):
+        names = [*_readable(row.before, shown.before), *_readable(row.after, shown.after)]
+        counts.update(names)
+        if names:
+            sample.append(row)
+    return Preview(who, len(sample), dict(counts.most_common()), held, tuple(sample[-SHOWN:][::-1]))
+
+
+def _readable(stored: Any, shown: Any) -> Iterator[str]:
+    """Yield the names of values that are hidden and can still be read."""
+    if isinstance(stored, Mapping):
+        for name, part in stored.items():
+            hidden = isinstance(part, Mapping) and personal.MARK in part
+            if hidden and shown.get(name) != {personal.ERASED: True}:
+                yield name
+
+
+def _about(who: Person) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions for the events whose values lie under the person's key: those of exactly this subject."""
+    column = audit_event.c
+    record_key = column.record_key.is_(None) if who.record is None else column.record_key == who.record
+    return [column.subject_kind == who.kind, column.subject == who.name, record_key]

@@ -15,14 +15,16 @@ import polars as pl
 import sqlalchemy as sa
 
 from webapp.connections.catalogue import HUB
+from webapp.connections.permitted import asked_by
 from webapp.evidence import places as where
 from webapp.evidence.places import ID, Ends, Keys, Place
 from webapp.evidence.prover import SEALED, WAITING, Prover
-from webapp.evidence.stored import opened
+from webapp.evidence.stored import StoredLog, opened
 from webapp.evidence.trail_people import PeopleSteps
 from webapp.evidence.trail_steps import RunSteps, Step
 from webapp.evidence.veil import Veil
 from webapp.extensions import House
+from webapp.policies.who import SYSTEM_WHO
 from webapp.runs import reading
 from webapp.runs.pipeline.codec import column_text
 from webapp.runs.pipeline.pairs import LINK, Pairs
@@ -70,26 +72,38 @@ class Trail:
 
 
 def of_record(house: House, start: Iterable[Place]) -> Trail:
-    """Return the history of the record that is at these places."""
+    """Return the history of the record that is at these places, as far as who asks may see it."""
     with opened(house) as log:
-        prover = Prover(log.tx)
-        walk = _Walk(log.tx)
-        walk.follow(list(start))
-        found = Trail(list(walk.places), complete=not walk.cut, titles=where.titles(log.tx))
-        if prover.newest is not None:
-            found.size, found.sealed_at = prover.newest.size, prover.sealed_at
-        found.key = next((line.public for line in reversed(log.keys())), "")
-        steps = [*_run_steps(log.tx, prover, walk), *PeopleSteps(log.tx, prover).of(walk.own, _named(walk))]
+        with asked_by(SYSTEM_WHO):  # proofs need what is stored; what of it is shown is decided behind them
+            found, steps = _gathered(log, list(start))
         veil = Veil(log.tx)
-        ordered = [veil.step(step) for step in sorted(_together(steps), key=_when)]
+        ordered = [veil.step(step) for step in sorted(_together(steps), key=_when)[-MOST_STEPS:]]
         found.places = [veil.place(place) for place in found.places]
-    found.complete = found.complete and len(ordered) <= MOST_STEPS
-    found.steps = ordered[-MOST_STEPS:]
+    found.complete = found.complete and len(steps) <= MOST_STEPS
+    found.steps = ordered
     return found
+
+
+def _gathered(log: StoredLog, start: list[Place]) -> tuple[Trail, list[Step]]:
+    prover, walk = Prover(log.tx), _Walk(log.tx)
+    walk.follow(start)
+    found = Trail(list(walk.places), complete=not walk.cut, titles=where.titles(log.tx))
+    if prover.newest is not None:
+        found.size, found.sealed_at = prover.newest.size, prover.sealed_at
+    found.key = next((line.public for line in reversed(log.keys())), "")
+    return found, [*_run_steps(log.tx, prover, walk), *PeopleSteps(log.tx, prover).of(walk.own, _named(walk))]
 
 
 def _when(step: Step) -> tuple[datetime, bool]:
     return step.at, step.deed == "event"
+
+
+def known_by(tx: sa.Connection, start: Iterable[Place]) -> tuple[list[Place], list[tuple[str, int, str]]]:
+    """Return the records of Syncline's own that links lead to, and (rule, its number, key) of what rules know."""
+    with asked_by(SYSTEM_WHO):
+        walk = _Walk(tx)
+        walk.follow(list(start))
+        return walk.own, _named(walk)
 
 
 def start_of_pair(house: House, rule: str, side: str, key: str) -> list[Place]:
