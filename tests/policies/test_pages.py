@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.approvals.conftest import ask_for
 from tests.webapp.conftest import add_user, client_of, events, text
 from webapp.access import attributes, group_editing, models, role_documents, role_editing
 from webapp.access.group_editing import Group
@@ -291,3 +292,24 @@ def test_groups_and_attributes_have_pages(house: House, anna: int, admin_client:
     wrong = admin_client.post(f"/users/{anna}/attributes", data={"attribute": ["Roles!"], "value": ["x"]})
     assert wrong.status_code == 422
     assert "cannot be an attribute" in wrong.text
+
+
+def test_a_second_person_sees_in_words_what_changes(app: Flask, house: House, role_id: int) -> None:
+    """Where roles need a second person, a reviewed policy and a copy of a role wait, told as differences."""
+    ann, ben = client_of(app, "ann", "Admin"), client_of(app, "ben", "Admin")
+    ask_for(house, "change_role")
+    form = _form(text(ann, f"/roles/{role_id}/data"), 'name="on"') | {"cell:entity/customer:read": ["deny"]}
+    review = ann.post(f"/roles/{role_id}/data", data=form).text
+    waiting = ann.post(f"/roles/{role_id}/data/save", data=_form(review, "/data/save")).location
+    assert waiting.startswith("/approvals/")
+    assert _policy(house, role_id) == POLICY
+    assert "entity/customer: see records allowed denied" in _plain(text(ben, waiting))
+    ben.post(f"{waiting}/approve")
+    assert _policy(house, role_id)["data"][0]["deny"] == ["read", "delete"]
+    copied = ann.post("/roles/new", data={"copy": role_id, "name": "Copy", "grants": ["Records:read"]}).location
+    assert "entity/customer: Field iban" in _plain(text(ben, copied))
+    ben.post(f"{copied}/approve")
+    with house.db.read() as tx:
+        found = role_documents.read(tx, "Copy")
+    assert found is not None
+    assert found["policy"] == _policy(house, role_id)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from rules.text import N_, Message, msg
 from webapp.access import group_editing, labels, models, role_documents, role_editing, services, users
+from webapp.access import hooks as own_hooks
 from webapp.access.errors import Missing, Refused
 from webapp.access.group_editing import Group
 from webapp.approvals import hooks, settings
@@ -91,13 +92,17 @@ def _shown(before: Document, after: Document) -> Shown:
     sides = tuple(_flat(side) for side in (before, after))
     changed = [name for name in {**sides[0], **sides[1]} if sides[0].get(name) != sides[1].get(name)]
     old, new = ({name: side[name] for name in changed if name in side} for side in sides)
+    for part in own_hooks.role_parts:
+        was, will = part.shown(before.get(part.key, {}), after.get(part.key, {}))
+        old, new = {**old, **was}, {**new, **will}
     return Shown(old, new, names)
 
 
 def _flat(document: Document) -> dict[str, Any]:
     words = labels.actions()
     rooms = {room: [words.get(a, a) for a in actions] for room, actions in document.get("permissions", {}).items()}
-    return {**{key: value for key, value in document.items() if key not in {"kind", "permissions"}}, **rooms}
+    apart = {"kind", "permissions", *(part.key for part in own_hooks.role_parts)}
+    return {**{key: value for key, value in document.items() if key not in apart}, **rooms}
 
 
 def _title(subject: str, after: Document | None, detail: Document) -> Message:

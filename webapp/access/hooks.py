@@ -27,13 +27,15 @@ class RolePart:
     """What a room above keeps of each role: a part of the role's document, under a key of its own.
 
     `read` gives it for a role's id, empty where there is none; `save` brings it to what is stated, within the caller's
-    transaction, which has asked for a second person where one is needed.
+    transaction, which has asked for a second person where one is needed. `shown` says in words what differs, as it was
+    and as it is to be.
     """
 
     key: str
     schema: Callable[[], dict[str, Any]]
     read: Callable[[sa.Connection, int], Mapping[str, Any]]
     save: Callable[[sa.Connection, int, Mapping[str, Any], Actor, datetime], None]
+    shown: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Mapping[str, str], Mapping[str, str]]]
 
 
 role_parts: list[RolePart] = []

@@ -12,7 +12,9 @@ from rules.text import N_, Message, msg
 from webapp.access import models as access
 from webapp.access.errors import Missing, Refused
 from webapp.approvals import gate
-from webapp.approvals.deeds import ROLE, Applier, Deed, Document, Order, register
+from webapp.approvals.deeds import ROLE, Applier, Deed, Document, Order, Shown, register
+from webapp.policies import difference, documents
+from webapp.web.language import translated
 
 KIND = "policy"
 
@@ -27,6 +29,18 @@ def require(tx: sa.Connection, role: str, wanted: Mapping[str, Any]) -> None:
 
 def _title(subject: str, _after: Document | None, _detail: Document) -> Message:
     return msg("Change what records the role {name} sees and changes", name=subject)
+
+
+def shown(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what differs between two policies, as people read it."""
+    found = difference.changes(documents.build(before), documents.build(after), frozenset())
+    names = [": ".join(filter(None, (one.on, translated(one.what)))) for one in found]
+    old, new = ([translated(text) for text in side] for side in ([o.before for o in found], [o.after for o in found]))
+    return dict(zip(names, old, strict=True)), dict(zip(names, new, strict=True))
+
+
+def _shown(before: Document, after: Document) -> Shown:
+    return Shown(*shown(before.get("policy") or {}, after.get("policy") or {}))
 
 
 def offer(document_of: Read, save: Save) -> None:
@@ -48,6 +62,6 @@ def offer(document_of: Read, save: Save) -> None:
     register(
         Applier(
             KIND, N_("Policy of a role"), ("update", "Roles"), read, apply, _title, lambda _name: "/roles/",
-            refusals=(Refused, Missing, DocumentError),
+            refusals=(Refused, Missing, DocumentError), shown=_shown,
         )
     )  # fmt: skip
