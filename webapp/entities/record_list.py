@@ -23,6 +23,7 @@ from webapp.entities.model import CHOICE_KINDS, Entity, EntityField, Kind
 from webapp.entities.pages import EntityRoom, label, language, reference_titles
 from webapp.entities.permitted import Permit
 from webapp.entities.records import Outcome
+from webapp.policies.errors import NotPermitted
 from webapp.web.language import number, translated
 from webapp.web.views import expose, has_access, permission_name
 
@@ -107,12 +108,13 @@ class RecordListView(EntityRoom):
             entity = self.entity(tx, name)
             permit = self.permit(tx, entity)
             wanted = asked(permit, request.args, self.zone)
-            error = wanted.error
+            error, status = wanted.error, 200
             try:
                 page = listing.page(tx, entity, wanted.query, PAGE, **_place())
                 count = None if wanted.query.narrow or wanted.query.limited else listing.count(tx, entity, wanted.query)
-            except BadFilter as problem:
+            except (BadFilter, NotPermitted) as problem:
                 error, page, count = problem.message, listing.Page([], None, None), listing.Count(0)
+                status = problem.code if isinstance(problem, NotPermitted) else 200
             titles = reference_titles(tx, entity, page.records, permit.rights.who)
             permit.looked(page.records, wanted.columns or default_columns(entity, permit))
             views = [v for v in saved.views(tx, name, self.actor.name) if _usable(permit, v["query"])]
@@ -124,9 +126,11 @@ class RecordListView(EntityRoom):
             "titles": titles,
             "views": views,
             "error": error,
+            "barred": status == 403,
         }
         return self.page(
             "entities/list.html",
+            status,
             count=_count_text(count) if count else None,
             **context,
             **_links(name, wanted, page),
