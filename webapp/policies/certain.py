@@ -17,7 +17,8 @@ from typing import Any
 from rules.language.sql.simplify import every, some
 from rules.predicate import EVERYTHING, Compare, Constant, Empty, Has, Predicate, Some, Test, Within
 from rules.schema import FieldType
-from webapp.policies.conditions import (
+from webapp.policies.objects import PolicyField
+from webapp.policies.questions import (
     Asked,
     Compared,
     Condition,
@@ -31,7 +32,6 @@ from webapp.policies.conditions import (
     OfUser,
     Operand,
 )
-from webapp.policies.objects import PolicyField
 from webapp.policies.who import Who
 
 NOTHING = Some(())

@@ -7,9 +7,9 @@ tree is true for a given user.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from rules.language.check import check
 from rules.language.checked import Checked, field_of
@@ -26,6 +26,20 @@ from rules.predicate import Place, Test
 from rules.schema import Field, FieldType, Schema
 from rules.text import N_, Message, msg
 from webapp.policies.objects import PolicyField
+from webapp.policies.questions import (
+    Asked,
+    Compared,
+    Condition,
+    Contrary,
+    Filled,
+    Flag,
+    Given,
+    Holding,
+    Joined,
+    Listed,
+    OfUser,
+    Operand,
+)
 
 USER = "user"
 LISTS = frozenset({"roles", "groups"})
@@ -47,91 +61,6 @@ _ALIKE: Mapping[FieldType, tuple[type, ...]] = {
     **dict.fromkeys((FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT), (int, float)),
     **dict.fromkeys((FieldType.DATE, FieldType.DATETIME, FieldType.LOCAL_DATETIME), (date,)),
 }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Something of the user, such as `country` of `user.country`."""
-
-    name: str
-
-
-Operand: TypeAlias = bool | int | float | str | datetime | Asked | None
-
-
-@dataclass(frozen=True)
-class Given:
-    """An answer that needs no record."""
-
-    truth: bool
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A field that is itself the answer."""
-
-    field: PolicyField
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A field compared with a value."""
-
-    field: PolicyField
-    test: Test
-    value: Operand
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Whether a field, or something of the user, is among values; `within` is a list of the user's, such as roles."""
-
-    item: PolicyField | Operand
-    values: tuple[Operand, ...] = ()
-    within: Asked | None = None
-
-
-@dataclass(frozen=True)
-class Holding:
-    """Whether a text holds another one."""
-
-    field: PolicyField
-    place: Place
-    text: Operand
-
-
-@dataclass(frozen=True)
-class Filled:
-    """Whether a field has a value."""
-
-    field: PolicyField
-
-
-@dataclass(frozen=True)
-class OfUser:
-    """Something of the user compared with a value."""
-
-    asked: Asked
-    test: Test
-    value: Operand
-
-
-@dataclass(frozen=True)
-class Contrary:
-    """The contrary of a condition."""
-
-    part: Condition
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Conditions of which all, or any, have to hold."""
-
-    parts: tuple[Condition, ...]
-    every: bool
-
-
-Condition: TypeAlias = Given | Flag | Compared | Listed | Holding | Filled | OfUser | Contrary | Joined
 
 
 def compiled(text: str, fields: Iterable[PolicyField]) -> Condition:

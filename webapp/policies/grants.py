@@ -25,6 +25,7 @@ from webapp.policies.objects import (
     DataObject,
     PolicyField,
 )
+from webapp.policies.questions import Condition
 from webapp.policies.who import Who
 
 Rooms = frozenset[tuple[str, str]]
@@ -96,7 +97,7 @@ def _certain(text: str, fields: Sequence[PolicyField], who: Who, *, wanted: bool
 
 
 @lru_cache(maxsize=1000)
-def _compiled(text: str, fields: tuple[PolicyField, ...]) -> conditions.Condition | None:
+def _compiled(text: str, fields: tuple[PolicyField, ...]) -> Condition | None:
     """Return a condition, which is the same for all users; None where it does not fit the fields."""
     try:
         return conditions.compiled(text, fields)
