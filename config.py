@@ -24,12 +24,14 @@ from webapp.setting_values import (
     networks,
     paths,
     seconds,
+    several,
     targets,
     timezone,
     url,
 )
 
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
+KEY_LOGIN = "SYNCLINE_KEY_LOGIN"
 OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 LDAP_PASSWORD = "SYNCLINE_LDAP_PASSWORD"  # noqa: S105 - the name of a variable
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
@@ -69,7 +71,9 @@ class Settings(SignIn):
     trusted_proxies: int
     requests_per_minute: int
     key_file: Path
-    key_provider: str
+    key_provider: tuple[str, ...]
+    key_service: str
+    key_name: str
     page_size: int
     smtp_url: str
     mail_from: str
@@ -191,9 +195,25 @@ SETTINGS: tuple[Variable, ...] = (
     Variable(
         "SYNCLINE_KEY_PROVIDER",
         "file",
-        "Where the key-encryption key is: `file`, or `environment` for the variable "
-        "SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key).",
-        choice("file", "environment"),
+        "Where the key-encryption key is: `file`; `environment` for the variable "
+        "SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key); `rsa` for a file "
+        "with key pairs; `vault`, `aws`, `google` or `azure` for a key service, which the variable SYNCLINE_KEY_LOGIN signs in to. "
+        "Two with a comma between, such as vault,file, to move from the second to the first.",
+        several(choice("file", "environment", "rsa", "vault", "aws", "google", "azure")),
+    ),
+    Variable(
+        "SYNCLINE_KEY_SERVICE",
+        "",
+        "Address of the key service, such as https://vault.example.com:8200 or https://NAME.vault.azure.net. Empty for "
+        "AWS and Google: their own.",
+        url("https", "http"),
+    ),
+    Variable(
+        "SYNCLINE_KEY_NAME",
+        "",
+        "Name of the key in the key service: transit/NAME, arn:aws:kms:REGION:ACCOUNT:alias/NAME, "
+        "projects/P/locations/L/keyRings/R/cryptoKeys/NAME, or the name alone in Azure Key Vault.",
+        str,
     ),
     Variable(
         "SYNCLINE_PAGE_SIZE",
@@ -297,6 +317,11 @@ def smtp_password() -> str:
     return os.environ.get(SMTP_PASSWORD, "")
 
 
+def key_login() -> str:
+    """Return what we sign in to the key service with; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(KEY_LOGIN, "").strip()
+
+
 def master_key() -> str:
     """Return the key-encryption keys in the environment; kept out of `Settings`, which is shown and passed on."""
     return os.environ.get(MASTER_KEY, "").strip()
@@ -318,7 +343,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         values["trusted_hosts"] = (urlsplit(values["console_url"]).hostname or "localhost", "localhost", "127.0.0.1")
     if problem := lacking(values):
         raise SettingError(*problem)
-    values["key_file"] = values["key_file"] or data / "keys" / "master.key"
+    pairs = values["key_provider"][0] == "rsa"
+    values["key_file"] = values["key_file"] or data / "keys" / ("master.pem" if pairs else "master.key")
     return Settings(**{f.name: values[f.name] for f in fields(Settings)})
 
 

@@ -45,6 +45,11 @@ def choice(*values: str) -> Callable[[str], str]:
     return parse
 
 
+def several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    """Return what reads at least one of some words, separated by commas."""
+    return lambda text: tuple(one(part) for part in names(text) or ("",))
+
+
 def seconds(text: str) -> float:
     """Return a number of seconds."""
     try:

@@ -38,15 +38,17 @@ _DENIED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Inval
 class Signature(httpx.Auth):
     """Signs requests with version 4 of the signature of AWS."""
 
-    def __init__(self, key: str, secret: str, region: str, clock: Callable[[], dt.datetime]) -> None:
-        self.key, self.secret, self.region, self.clock = key, secret, region, clock
+    def __init__(
+        self, key: str, secret: str, region: str, clock: Callable[[], dt.datetime], service: str = "s3"
+    ) -> None:
+        self.key, self.secret, self.region, self.clock, self.service = key, secret, region, clock, service
 
     def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
         """Sign one request."""
         now = self.clock()
         request.headers["x-amz-date"] = f"{now:%Y%m%dT%H%M%SZ}"
         request.headers.setdefault("x-amz-content-sha256", _EMPTY)
-        scope = f"{now:%Y%m%d}/{self.region}/s3/aws4_request"
+        scope = f"{now:%Y%m%d}/{self.region}/{self.service}/aws4_request"
         names = sorted(n for n in request.headers if n == "host" or n.startswith("x-amz-") or n == "content-md5")
         listed = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in names)
         path, _, query = request.url.raw_path.decode().partition("?")

@@ -13,7 +13,8 @@ import pytest
 
 import config
 from webapp.vault.errors import KeyUnavailable
-from webapp.vault.providers import EnvironmentKeys, FileKeys, open_provider
+from webapp.vault.places import open_provider
+from webapp.vault.providers import EnvironmentKeys, FileKeys
 
 KEY = base64.b64encode(b"k" * 32).decode()
 OTHER = base64.b64encode(b"o" * 32).decode()

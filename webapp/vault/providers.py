@@ -1,7 +1,7 @@
-"""Where the key-encryption keys live: in a file, or in the environment.
+"""Where the key-encryption keys live: what any place of keys does, and the two that this process reads itself.
 
-A provider wraps and unwraps data keys and never gives a key out, so that a key server, an RSA pair or a hardware
-module can take its place: implement `KeyProvider` and add it to `PROVIDERS`.
+A provider wraps and unwraps data keys and never gives a key out, so that an RSA pair (`rsa_keys`) or a key service
+(`key_services`) can take the place of a file: implement `KeyProvider` and add it to `places.PROVIDERS`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ import secrets
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Set
-from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from config import MASTER_KEY, Settings, master_key
+from config import MASTER_KEY, master_key
 from rules.text import msg
 from webapp.vault.errors import KeyUnavailable
 
@@ -57,6 +56,28 @@ class KeyProvider(ABC):
         """Tell whether there is a key already."""
 
 
+def key_id(key: bytes) -> str:
+    """Return a name for a key that tells nothing about it."""
+    return hashlib.sha256(b"syncline key id\0" + key).hexdigest()[:16]
+
+
+def _parsed(text: str, place: str) -> dict[str, bytes]:
+    try:
+        keys = [base64.b64decode(line, validate=True) for line in text.split()]
+    except binascii.Error:
+        raise _malformed(place) from None
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise _malformed(place)
+    return {key_id(key): key for key in keys}
+
+
+def _malformed(place: str) -> KeyUnavailable:
+    return KeyUnavailable(
+        msg("{place} does not hold a key of {bytes} bytes in base64.", place=place, bytes=KEY_BYTES),
+        msg("Put the right key back from a backup. For a new installation make one with: openssl rand -base64 32"),
+    )
+
+
 class LocalKeys(KeyProvider):
     """Keys that this process holds itself: AES-256-GCM key wrapping."""
 
@@ -79,16 +100,21 @@ class LocalKeys(KeyProvider):
 
     def unwrap(self, key_id: str, wrapped: bytes, owner: bytes) -> bytes | None:
         """Unwrap with the key called `key_id`."""
+        key = self._key(key_id)
+        try:
+            return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _bound(key_id, owner))
+        except (InvalidTag, ValueError):
+            return None
+
+    def _key(self, key_id: str) -> bytes:
+        """Return a key; raises `KeyUnavailable` where it is not here."""
         key = self._keys().get(key_id)
         if key is None:
             raise KeyUnavailable(
                 msg("The key {key} that protects this secret is not in {place}.", key=key_id[:64], place=self.place),
                 msg("Put that key back from a backup, or enter the secret again."),
             )
-        try:
-            return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], _bound(key_id, owner))
-        except (InvalidTag, ValueError):
-            return None
+        return key
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.place})"
@@ -96,6 +122,11 @@ class LocalKeys(KeyProvider):
 
 class FileKeys(LocalKeys):
     """Keys in a file that only its owner may read: one key a line in base64, the current one first."""
+
+    fresh: Callable[[], bytes] = staticmethod(lambda: secrets.token_bytes(KEY_BYTES))
+    parsed: Callable[[str, str], dict[str, bytes]] = staticmethod(_parsed)
+    written: Callable[[bytes], bytes] = staticmethod(lambda key: base64.b64encode(key) + b"\n")
+    """How a key is made, read from the file's text and written there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,8 +140,7 @@ class FileKeys(LocalKeys):
 
     def renew(self) -> str:
         """Put a new key before the others."""
-        fresh = secrets.token_bytes(KEY_BYTES)
-        self._replace([fresh, *self._keys().values()])
+        self._replace([self.fresh(), *self._keys().values()])
         return self.current
 
     def retire(self, keep: Set[str]) -> tuple[str, ...]:
@@ -130,7 +160,7 @@ class FileKeys(LocalKeys):
             self._create()
             state = self._state()
         if state != self._seen:
-            self._cached = _parsed(self._text(), self.place)
+            self._cached = self.parsed(self._text(), self.place)
             self._seen = state
         return self._cached
 
@@ -169,7 +199,7 @@ class FileKeys(LocalKeys):
         """Make the first key. Linking a finished file is exclusive, and no other process sees half of it."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = self._draft([secrets.token_bytes(KEY_BYTES)])
+            draft = self._draft([self.fresh()])
             try:
                 os.link(draft, self.path)
             except FileExistsError:
@@ -197,7 +227,7 @@ class FileKeys(LocalKeys):
         draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(b"".join(base64.b64encode(key) + b"\n" for key in keys))
+            file.write(b"".join(map(self.written, keys)))
             file.flush()
             os.fsync(file.fileno())
         return draft
@@ -248,46 +278,8 @@ class EnvironmentKeys(LocalKeys):
         return _parsed(text.replace(",", "\n"), self.place)
 
 
-@lru_cache(maxsize=8)
-def _file_keys(path: Path) -> FileKeys:
-    return FileKeys(path)
-
-
-PROVIDERS: dict[str, Callable[[Settings], KeyProvider]] = {
-    "file": lambda settings: _file_keys(settings.key_file),
-    "environment": lambda _settings: EnvironmentKeys(),
-}
-
-
-def open_provider(settings: Settings) -> KeyProvider:
-    """Return the provider that the settings name."""
-    return PROVIDERS[settings.key_provider](settings)
-
-
-def key_id(key: bytes) -> str:
-    """Return a name for a key that tells nothing about it."""
-    return hashlib.sha256(b"syncline key id\0" + key).hexdigest()[:16]
-
-
 def _bound(key: str, owner: bytes) -> bytes:
     return b"key " + key.encode() + b" of " + owner
-
-
-def _parsed(text: str, place: str) -> dict[str, bytes]:
-    try:
-        keys = [base64.b64decode(line, validate=True) for line in text.split()]
-    except binascii.Error:
-        raise _malformed(place) from None
-    if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise _malformed(place)
-    return {key_id(key): key for key in keys}
-
-
-def _malformed(place: str) -> KeyUnavailable:
-    return KeyUnavailable(
-        msg("{place} does not hold a key of {bytes} bytes in base64.", place=place, bytes=KEY_BYTES),
-        msg("Put the right key back from a backup. For a new installation make one with: openssl rand -base64 32"),
-    )
 
 
 def _reason(error: OSError) -> str:

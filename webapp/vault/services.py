@@ -17,7 +17,8 @@ from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.vault.errors import KeyUnavailable, SecretMissing, VaultError
 from webapp.vault.models import vault_secret
-from webapp.vault.providers import KeyProvider, open_provider
+from webapp.vault.places import open_provider
+from webapp.vault.providers import KeyProvider
 from webapp.vault.sealing import Owner, Sealed, rewrap, seal, unseal
 
 __all__ = [
