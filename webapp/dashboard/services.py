@@ -14,6 +14,7 @@ from webapp.connections.models import connection
 from webapp.entities.models import entity
 from webapp.rulebook.models import rule
 from webapp.runs.models import quarantine, run
+from webapp.runs.reading import RunRow, rows
 
 LATEST = 8
 GOING = ("queued", "running")
@@ -65,24 +66,22 @@ def progress(tx: sa.Connection) -> Progress:
     )
 
 
-def going(tx: sa.Connection) -> list[Any]:
+def going(tx: sa.Connection) -> list[RunRow]:
     """Return the runs that wait or run."""
-    return list(tx.execute(sa.select(*_shown()).where(run.c.state.in_(GOING)).order_by(run.c.id.desc()).limit(LATEST)))
+    return rows(tx, run.c.state.in_(GOING), limit=LATEST)
 
 
-def latest(tx: sa.Connection) -> list[Any]:
+def latest(tx: sa.Connection) -> list[RunRow]:
     """Return the runs that ended last."""
-    query = sa.select(*_shown()).where(run.c.state.not_in(GOING)).order_by(run.c.id.desc()).limit(LATEST)
-    return list(tx.execute(query))
+    return rows(tx, run.c.state.not_in(GOING), limit=LATEST)
 
 
-def failing(tx: sa.Connection) -> list[Any]:
+def failing(tx: sa.Connection) -> list[RunRow]:
     """Return the last run of each rule whose last real run ended badly."""
     ended = sa.and_(run.c.state.not_in((*GOING, "cancelled")), run.c.mode != "simulate")
     last = sa.select(sa.func.max(run.c.id)).where(ended).group_by(run.c.rule_id)
     still = sa.select(rule.c.id).where(rule.c.id == run.c.rule_id).exists()
-    query = sa.select(*_shown()).where(run.c.id.in_(last), run.c.state.in_(BAD), still)
-    return list(tx.execute(query.order_by(run.c.id.desc()).limit(LATEST)))
+    return rows(tx, run.c.id.in_(last), run.c.state.in_(BAD), still, limit=LATEST)
 
 
 def parked(tx: sa.Connection) -> list[tuple[str, int]]:
@@ -125,21 +124,6 @@ def states(tx: sa.Connection) -> dict[str, int]:
 def quarantined(tx: sa.Connection) -> int:
     """Return how many records are in quarantine."""
     return tx.scalar(sa.select(sa.func.count()).where(quarantine.c.state == "open")) or 0
-
-
-def _shown() -> tuple[sa.Column[Any], ...]:
-    column = run.c
-    return (
-        column.id,
-        column.rule_name,
-        column.mode,
-        column.kind,
-        column.state,
-        column.counts,
-        column.message,
-        column.started_at,
-        column.ended_at,
-    )
 
 
 def _count(tx: sa.Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:

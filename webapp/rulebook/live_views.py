@@ -57,7 +57,8 @@ class LiveView(RulePage):
         target = look(self.house, document, flow.target).schema or Schema(())
         known = library(self.house)
         given = examples(found, listed(document, "decisions"), known, self.house.clock())
-        objects = Objects(given.schema, target, given.records.head(COUNT), known, connections_of(document))
+        tried = given.records.head(COUNT)
+        objects = Objects(given.schema, target, tried, known, connections_of(document), found.withheld)
         lines = rows(document, target)
         typed = {request.form[key]: key.removeprefix("target-") for key in request.form if key.startswith("target-")}
         shown = [
@@ -85,7 +86,8 @@ class LiveView(RulePage):
         known = library(self.house)
         found = {side: self._samples(document, side) for side in SIDES}
         decided = examples(found["left"], listed(document, "decisions"), known, self.house.clock())
-        given = {"left": decided, "right": Examples(found["right"].schema, found["right"].many)}
+        right = Examples(found["right"].schema, found["right"].many, found["right"].withheld)
+        given = {"left": replace(decided, withheld=found["left"].withheld), "right": right}
         shown = tried_pairs(request.form, given, known, connections_of(document))
         most = max(side.records.height for side in found.values())
         chosen = min(max(request.form.get("sample", 0, type=int), 0), max(most - 1, 0))

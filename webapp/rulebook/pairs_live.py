@@ -48,7 +48,8 @@ def _ways(
         row = pair.row(side, _field(given[side].schema, getattr(pair, side)))
         if row is not None:
             source = given[way.source]
-            objects = Objects(source.schema, given[side].schema, source.records.head(COUNT), library, connections)
+            records = source.records.head(COUNT)
+            objects = Objects(source.schema, given[side].schema, records, library, connections, source.withheld)
             found.append((_ICONS[side], labels[side], try_row(row, way, objects)))
     return tuple(found)
 

@@ -14,6 +14,7 @@ from rules.language.library import EMPTY, Library
 from rules.mapping import compile_mapping
 from rules.schema import Schema
 from rules.text import Message
+from rules.trace import named_fields
 from webapp.rulebook.editing import EXPRESSION, Flow, Row
 from webapp.rulebook.samples import shown
 
@@ -52,6 +53,8 @@ class Objects:
     records: pl.DataFrame
     library: Library = EMPTY
     connections: tuple[str, str] = ("left", "right")
+    withheld: frozenset[str] = frozenset()
+    """Fields of the source whose values who asks may not see: nothing is tried on them."""
 
 
 def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
@@ -61,6 +64,8 @@ def try_row(row: Row, flow: Flow, objects: Objects) -> Tried:
         return Tried(text)
     checked = _problems(row, objects)
     if any(problem.severity is Severity.ERROR for problem in checked):
+        return Tried(text, checked)
+    if objects.withheld & ({row.source} | named_fields(row.expression or "", objects.source)):
         return Tried(text, checked)
     try:
         values, errors = _mapped(row, flow, objects)

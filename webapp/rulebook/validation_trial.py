@@ -57,6 +57,8 @@ class Examples:
 
     schema: Schema
     records: pl.DataFrame
+    withheld: frozenset[str] = frozenset()
+    """The fields whose values who asks may not see."""
 
 
 def examples(found: Samples, decisions: Sequence[Mapping[str, Any]], library: Library, at: datetime) -> Examples:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from rules.reconcile.situations import MOVED, REFUSED, REJECTED
 from rules.text import Message, msg
+from webapp.policies.masks import DOTS
 from webapp.runs.models import run, run_chunk, run_log, run_record
 from webapp.runs.pipeline import made
 from webapp.runs.pipeline.chunk import add_counts
@@ -22,6 +23,8 @@ from webapp.runs.sight import Sights, sight_of_run
 from webapp.runs.sight_records import Shown, filled
 
 ACTIVE = ("queued", "running")
+_ASKED = frozenset({"where", "range", "records"})
+"""Parameters of a run that may quote values of records."""
 LEFT_ALONE = (REJECTED, MOVED, REFUSED)
 SUMMARY = 120
 STATES = ("queued", "running", "succeeded", "failed", "suspended", "cancelled")
@@ -103,9 +106,20 @@ def _rows(tx: sa.Connection, found: Sequence[sa.Row[Any]]) -> list[RunRow]:
 
 
 def _seen(row: RunRow, sights: Sights) -> RunRow:
-    if row.message is None or not row.message.values:
+    quotes, asked = row.message is not None and row.message.values, (row.parameters or {}).keys() & _ASKED
+    if not (quotes or asked) or (sight := sights.of_run(row.id)).everything:
         return row
-    return replace(row, message=sights.of_run(row.id).message(row.message, counts=True))
+    message = row.message and sight.message(row.message, counts=True)
+    told = {name: DOTS if name in asked and value else value for name, value in (row.parameters or {}).items()}
+    return replace(row, message=message, parameters=told and {**told, **_dotted(row.parameters or {})})
+
+
+def _dotted(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run over a part was asked for, without the values that were asked for."""
+    span, records = parameters.get("range"), parameters.get("records")
+    ends = {name: DOTS for name in ("from", "to") if span and span.get(name)}
+    keys = [{**one, "key": DOTS} for one in records or ()]
+    return {**({"range": {**span, **ends}} if span else {}), **({"records": keys} if keys else {})}
 
 
 def get(tx: sa.Connection, run_id: int) -> RunRow:
