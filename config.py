@@ -197,8 +197,8 @@ SETTINGS: tuple[Variable, ...] = (
         "file",
         "Where the key-encryption key is: `file`; `environment` for the variable "
         "SYNCLINE_MASTER_KEY (32 bytes in base64; while rotating, the new key, a comma, the old key); `rsa` for a file "
-        "with key pairs; `vault`, `aws`, `google` or `azure` for a key service, which the variable SYNCLINE_KEY_LOGIN signs in to. "
-        "Two with a comma between, such as vault,file, to move from the second to the first.",
+        "with key pairs; `vault`, `aws`, `google` or `azure` for a key service, which the variable SYNCLINE_KEY_LOGIN "
+        "signs in to. Two with a comma between, such as vault,file, to move from the second to the first.",
         several(choice("file", "environment", "rsa", "vault", "aws", "google", "azure")),
     ),
     Variable(
