@@ -6,7 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -53,8 +54,8 @@ WORDS = (
     "Ada",
 )
 TRICKS = (
-    (Operator.IS, "1977-03-14"), (Operator.LESS, "500000"), (Operator.CONTAINS, "zanzibar"), (Operator.EMPTY, ""),
-    (Operator.ANY_OF, "0CN55QUETZAL7788, 4"), (Operator.STARTS, "Ott"),
+    (Operator.IS, "1977-03-14"), (Operator.LESS, "500000"), (Operator.CONTAINS, "zanzibar"),
+    (Operator.ANY_OF, "0CN55QUETZAL7788, 4"),
 )  # fmt: skip
 CHANGES: tuple[dict[str, Any], ...] = (
     {"boss": 4}, {"boss": 7}, {"team": 2}, {"iban": "x"}, {"salary": "1.00"}, {"note": None},
@@ -106,7 +107,7 @@ def looks() -> Iterator[Asked]:
         yield from map(_get, (base, f"{base}add", f"{base}import", f"{base}count", f"{base}choices"))
         yield from _lists(name, "&".join(f"c={f}" for f in fields))
         for item in fields:
-            yield from _by_field(name, item, TRICKS if item in CLOSED else TRICKS[:1])
+            yield from _by_field(name, item)
     for number in range(1, 8):
         yield from _one("person", number)
     yield from (*_one("pay", 1), *_one("pay", 2), *_one("team", 1), *_one("team", 2), *_one("vault", 1))
@@ -131,20 +132,21 @@ def _one(name: str, number: int) -> Iterator[Asked]:
     yield Asked("HEAD", record, headers={"If-None-Match": "*"})
 
 
-def _by_field(name: str, item: str, tricks: Iterable[tuple[Operator, str]]) -> Iterator[Asked]:
+def _by_field(name: str, item: str) -> Iterator[Asked]:
     api = f"/api/v1/entities/{name}/records"
-    yield from map(_get, (f"/records/{name}/?sort={item}", f"{api}?sort=-{item}"))
-    for operator, word in tricks:
+    yield _get(f"{api}?sort=-{item}")
+    for operator, word in TRICKS if item in CLOSED else TRICKS[:1]:
         asked = quote(json.dumps([[item, operator.value, word]]))
         yield _get(f"{api}?filter={asked}")
-    yield _get(f"/records/{name}/count?f={item}:lt:500000")
-    yield Asked("POST", f"/records/{name}/export/csv?f={item}:filled:")
+    if item in CLOSED:
+        yield from map(_get, (f"/records/{name}/?sort={item}", f"/records/{name}/count?f={item}:lt:500000"))
+        yield Asked("POST", f"/records/{name}/export/csv?f={item}:filled:")
 
 
 def deeds() -> Iterator[Asked]:
     """Yield attempts to write, of which the answers might tell something; what is refused changes nothing."""
     api = "/api/v1/entities/person/records"
-    for number in (1, 3, 4, 6):
+    for number in (1, 3, 4):
         for values in CHANGES:
             yield Asked("PATCH", f"{api}/{number}", json=values)
         yield Asked("POST", f"/records/person/{number}/edit", {"name": "Z", "salary": "5", "note": "", "iban": "q"})
@@ -200,7 +202,8 @@ def second_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.config.getoption("--database") == "postgresql":
         server = request.getfixturevalue("postgres_server")
         with servers.postgres_database(server, request.getfixturevalue("postgres_template")) as name:
-            yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{name}"
+            first = sa.make_url(request.getfixturevalue("metadata_url"))
+            yield first.set(database=name).render_as_string(hide_password=False)
         return
     (tmp_path / "second.db").write_bytes(houses.prepared_file())
     yield f"sqlite:///{tmp_path / 'second.db'}"
