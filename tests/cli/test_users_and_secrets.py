@@ -58,6 +58,22 @@ def test_remove_second_factor(syncline: CommandLine) -> None:
     assert syncline("user", "remove-second-factor", "bob").err == "Error: There is no user 'bob'.\n"
 
 
+def test_linking_an_identity(syncline: CommandLine) -> None:
+    """An operator says who of the company a user is; what let the user in before no longer does, and nobody is two."""
+    syncline.ok(*ANN)
+    link = ("user", "link-identity", "ann", "--subject", "u-7")
+    assert "Say --by" in syncline(*link).err
+    assert "not set up for --by saml" in syncline(*link, "--by", "saml").err
+    told = {"URL": "ldaps://ldap.example.com", "BASE": "dc=example", "ROLES": "*=Viewer"}
+    syncline.environ.update({f"SYNCLINE_LDAP_{name}": value for name, value in told.items()})
+    before = stored_password(syncline, "ann")
+    assert syncline.ok(*link).out == "u-7 of ldap:ldap.example.com/dc=example signs in as ann from now on.\n"
+    assert "signs in as a user already" in syncline(*link).err
+    assert stored_password(syncline, "ann") != before
+    with syncline.house.db.read() as tx:
+        assert tx.scalars(sa.select(models.access_identity.c.subject)).all() == ["u-7"]
+
+
 def test_secrets(syncline: CommandLine) -> None:
     """A secret is stored from standard input, listed by its reference, rewrapped, deleted, and never shown."""
     said = [

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import attributes, directory, factors, identities, models, owners, users
+from webapp.access import attributes, directory, factors, identities, models, owners, saml, users
 from webapp.access.errors import Refused
 from webapp.access.identities import NotAdmitted
 from webapp.access.oidc import ELSEWHERE
@@ -99,9 +99,7 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: s
     )):  # fmt: skip
         raise NotAdmitted(msg("Another user has this e-mail address. Ask an administrator."))
     user = users.get_user(tx, user_id)
-    # whoever knew this user's password, or had set it up, is not the person whom the provider names
-    factors.drop(tx, house, user)
-    users.end_access(tx, house, user)
+    _end_what_was(tx, house, user)
     link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
     return user
 
@@ -130,6 +128,37 @@ def link(tx: sa.Connection, user: User, identity: tuple[str, str], actor: Actor,
     told = {"issuer": issuer, "subject": subject}
     tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **told))
     record(tx, actor, at, Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=told))
+
+
+def adopt(house: House, user_id: int, identity: tuple[str, str], actor: Actor) -> None:
+    """Let an identity sign in as a user who was there, as a person decides; raises `NotAdmitted` where it is taken."""
+    table, (issuer, subject) = models.access_identity, (identity[0], identity[1][:255])
+    with house.db.begin() as tx:
+        query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == subject)
+        if tx.scalar(query) is not None:
+            raise NotAdmitted(msg("{subject} signs in as a user already.", subject=subject))
+        user = users.get_user(tx, user_id)
+        _end_what_was(tx, house, user)
+        link(tx, user, (issuer, subject), actor, house.clock())
+
+
+def _end_what_was(tx: sa.Connection, house: House, user: User) -> None:
+    """Take from a user what others may know: who had set the user up is not the person who signs in from now on."""
+    factors.drop(tx, house, user)
+    users.end_access(tx, house, user)
+
+
+def issuers(house: House) -> dict[str, str]:
+    """Return what those are called by whom people sign in, by the name of the way."""
+    settings = house.settings
+    found = {}
+    if settings.oidc_issuer:
+        found["oidc"] = settings.oidc_issuer
+    if settings.ldap_url:
+        found["ldap"] = directory.issuer(settings)
+    if settings.saml_metadata:
+        found["saml"] = saml.provider(house).name[:255]
+    return found
 
 
 def belongs(house: House, user_id: int, issuer: str, subject: str) -> bool:

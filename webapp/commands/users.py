@@ -7,8 +7,10 @@ from dataclasses import asdict
 import click
 import sqlalchemy as sa
 
-from webapp.access import factors, users
+from webapp.access import company, factors, users
+from webapp.access.identities import NotAdmitted
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.extensions import House
 
 
 @click.group()
@@ -72,6 +74,42 @@ def remove_second_factor(username: str) -> None:
     session = current()
     factors.take_away(session.house, _id_of(session.house.db.engine, username), session.actor)
     click.echo(f"{username} signs in without a second factor now.")
+
+
+@user.command(name="link-identity")
+@click.argument("username")
+@click.option("--subject", required=True, help="What the provider or the directory calls the person.")
+@click.option(
+    "--by",
+    type=click.Choice(["oidc", "ldap", "saml"]),
+    help="Who calls them so; needed only where several ways to sign in are set up.",
+)
+def link_identity(username: str, *, subject: str, by: str | None) -> None:
+    """Let somebody of the company's identity provider or directory sign in as a user.
+
+    The user's password, second factor, sessions and API keys of before no longer count. Identities that are linked
+    already stay.
+    """
+    session = current()
+    issuer = _issuer(session.house, by)
+    user_id = _id_of(session.house.db.engine, username)
+    try:
+        company.adopt(session.house, user_id, (issuer, subject), session.actor)
+    except NotAdmitted as error:
+        raise Failed(str(error.message)) from None
+    click.echo(f"{subject} of {issuer} signs in as {username} from now on.")
+
+
+def _issuer(house: House, by: str | None) -> str:
+    """Return what a way to sign in is called, the only one where none is named."""
+    known = company.issuers(house)
+    if by is None and len(known) == 1:
+        return next(iter(known.values()))
+    if by is None:
+        raise Failed("Say --by oidc, ldap or saml: there are several ways to sign in, or none.")
+    if by not in known:
+        raise Failed(f"This installation is not set up for --by {by}.")
+    return known[by]
 
 
 def _id_of(engine: sa.Engine, username: str) -> int:
