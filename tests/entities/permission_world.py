@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 
 import config
 from tests.entities.conftest import ANN, field
-from tests.webapp.conftest import add_user, sign_in
+from tests.webapp.conftest import Compiled, add_user, sign_in
 from webapp.access import attributes, role_editing
 from webapp.access.role_editing import Role
 from webapp.access.services import ensure_admin
@@ -30,6 +30,7 @@ from webapp.entities import files, services
 from webapp.extensions import SYSTEM, House
 from webapp.policies import services as policies
 
+_COMPILED = Compiled()
 PASSWORD = "correct-horse-battery-staple"
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DEEDS = ("read", "create", "update", "delete", "export", "import")
@@ -86,6 +87,7 @@ def console(folder: Path, url: str) -> Iterator[Flask]:
     app = create_app(config.from_environment({**environ, "SYNCLINE_REDIS_URL": f"unix://{folder}/no-redis.sock"}))
     house: House = app.extensions["syncline"]
     object.__setattr__(house, "clock", lambda: NOW)
+    app.jinja_env.bytecode_cache = _COMPILED
     ensure_admin(house, PASSWORD)
     app.config["WTF_CSRF_ENABLED"] = False
     yield app
