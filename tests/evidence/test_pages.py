@@ -23,7 +23,7 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
 )
 from webapp.access.role_editing import Role, save_role
 from webapp.entities import services as entities
-from webapp.evidence import changes, desk, forwarding, jobs, signins
+from webapp.evidence import changes, desk, forwarding, forwards, holds, jobs, signins
 from webapp.evidence.notary import seal_due
 from webapp.extensions import SYSTEM
 from webapp.policies.services import set_policy
@@ -208,3 +208,15 @@ def test_a_person_is_erased_behind_a_preview(app, admin_client, shop):  # noqa: 
     seal_due(house)
     history = text(admin_client, f"/audit/record?entity=person&record={number}")
     assert "Altered" not in history
+
+
+def test_programs_ask_for_packages_and_read_the_state(admin_client, shop):  # noqa: F811
+    """Targets, holds and packages are listed; a package that is asked for waits for a worker; a wrong date is told."""
+    forwards.save(shop.house, forwards.Form("siem", "syslog://log.example"), ADMIN)
+    holds.place(shop.house, "all", "case", holds.Scope(), ADMIN)
+    assert admin_client.get("/api/v1/evidence/forwarding").json["items"][0]["name"] == "siem"
+    assert admin_client.get("/api/v1/evidence/holds").json["items"][0]["reason"] == "case"
+    made = admin_client.post("/api/v1/evidence/packages?kind=rule&title=q1&runs=true")
+    assert (made.status_code, made.json["state"], made.json["wanted"]["runs"]) == (202, "queued", True)
+    assert admin_client.get("/api/v1/evidence/packages").json["items"][0]["id"] == made.json["id"]
+    assert admin_client.post("/api/v1/evidence/packages?since=soon").status_code == 422

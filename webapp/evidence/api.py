@@ -6,8 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from webapp.audit.api import FILTER
 from webapp.audit.models import audit_checkpoint
-from webapp.evidence import deliveries, proofs, trail
+from webapp.audit.services import Event, Subject
+from webapp.audit.tags import Tag
+from webapp.audit.views import read_filter
+from webapp.evidence import deliveries, forwards, holds, jobs, package, proofs, trail
 from webapp.evidence.record_views import started
 from webapp.evidence.stored import opened
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
@@ -92,6 +96,55 @@ _TRAIL = {
 }
 
 
+_FORWARD = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "address": {"type": "string"},
+        "format": {"type": "string"},
+        "enabled": {"type": "boolean"},
+        "position": {"type": "integer", "description": "Places of the sealed log below this one have arrived."},
+        "sent": {"type": "integer", "description": "How many events have arrived."},
+        "attempts": {"type": "integer", "description": "Failed attempts since."},
+        "behind": {"type": "integer", "description": "How many sealed events wait."},
+        "sent_at": {"type": ["string", "null"], "format": "date-time"},
+        "problem": {"type": ["string", "null"]},
+    },
+}
+_HOLD = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "reason": {"type": "string"},
+        "scope": {"type": "object", "description": "What it covers: kind, name, record; null: all."},
+        "placed_by": {"type": "string"},
+        "placed_at": {"type": "string", "format": "date-time"},
+        "released_by": {"type": ["string", "null"]},
+        "released_at": {"type": ["string", "null"], "format": "date-time"},
+    },
+}
+_JOB = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "state": {"type": "string", "description": "queued, working, done or failed."},
+        "wanted": {"type": "object"},
+        "requested_by": {"type": "string"},
+        "requested_at": {"type": "string", "format": "date-time"},
+        "done": {"type": "integer"},
+        "total": {"type": "integer"},
+        "size": {"type": ["integer", "null"]},
+        "digest": {"type": ["string", "null"], "description": "SHA-256 of the file."},
+        "problem": {"type": ["string", "null"]},
+    },
+}
+
+
+def _package(job: jobs.Job) -> dict[str, Any]:
+    names = ("id", "state", "wanted", "requested_by", "requested_at", "done", "total", "size", "digest")
+    return {**{name: getattr(job, name) for name in names}, "problem": str(job.problem) if job.problem else None}
+
+
 class EvidenceApi(RoomApi):
     """The seal of the audit log; nothing here changes it."""
 
@@ -145,6 +198,59 @@ class EvidenceApi(RoomApi):
                 return proofs.of_event(log.tx, event_id)
         except proofs.NotProvable as error:
             raise ApiError(404, str(error.message)) from None
+
+    @operation(
+        "GET",
+        "/forwarding",
+        scope="audit:read",
+        summary="Show how far audit events have been forwarded to other systems",
+        response=listing(_FORWARD),
+    )
+    def forwarding(self) -> Any:
+        """List the targets of forwarding."""
+        with self.house.db.read() as tx:
+            return listed([target.to_json() for target in forwards.listing(tx)], None)
+
+    @operation("GET", "/holds", scope="audit:read", summary="List legal holds", response=listing(_HOLD))
+    def holds(self) -> Any:
+        """List legal holds, those that count first."""
+        with self.house.db.read() as tx:
+            found = holds.listing(tx)
+        return listed([{**vars(hold), "scope": vars(hold.scope)} for hold in found], None)
+
+    @operation(
+        "GET",
+        "/packages",
+        scope="audit:read",
+        summary="List evidence packages, the latest first",
+        response=listing(_JOB),
+    )
+    def packages(self) -> Any:
+        """List evidence packages."""
+        with self.house.db.read() as tx:
+            return listed([_package(job) for job in jobs.listing(tx, jobs.PACKAGE)], None)
+
+    @operation(
+        "POST",
+        "/packages",
+        scope="audit:export",
+        summary="Ask for an evidence package, which a worker makes",
+        query={**FILTER, "title": {"type": "string"}, "runs": {"type": "boolean", "default": False}},
+        response=_JOB,
+        status=202,
+    )
+    def make_package(self) -> Any:
+        """Ask for a package."""
+        wanted, errors = read_filter(self.house.settings.timezone)
+        if errors:
+            details = [{"at": f"?{name}", "detail": text} for name, text in errors.items()]
+            raise ApiError(422, "The filter cannot be used; see 'errors'.", details)
+        order = package.Wanted(wanted, (self.query.get("title") or "")[:200], bool(self.query.get("runs")))
+        told = Event(Tag.PACKAGE_ASKED, Subject("package", order.title or "-"), after=order.to_json())
+        number = jobs.request(self.house, jobs.PACKAGE, order.to_json(), self.actor, told)
+        with self.house.db.read() as tx:
+            found = jobs.get(tx, number)
+        return _package(found) if found else {}
 
     @operation(
         "GET",

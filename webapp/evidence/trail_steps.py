@@ -16,7 +16,7 @@ from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.evidence.places import Ends, Keys, Place
 from webapp.evidence.prover import Check, Prover, Seal
-from webapp.rulebook.models import rule_version
+from webapp.rulebook.models import rule, rule_version
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline import made
 from webapp.runs.pipeline.codec import column_text, columns_of, digest
@@ -58,6 +58,8 @@ class Step:
     rule: str = ""
     version: int | None = None
     worker: str | None = None
+    owner: str | None = None
+    """With whose rights the rule worked; None: with those of the installation."""
     via: str = "system"
     url: str = ""
 
@@ -65,7 +67,12 @@ class Step:
         """Return the published JSON form."""
         told = {"at": self.at, "deed": self.deed, "who": self.who, "via": self.via, "rule": self.rule or None}
         changes = [{"place": vars(c.place), "before": c.before, "after": c.after} for c in self.changes]
-        ran = {"version": self.version, "run": self.run.id if self.run else None, "worker": self.worker}
+        ran = {
+            "version": self.version,
+            "run": self.run.id if self.run else None,
+            "worker": self.worker,
+            "owner": self.owner,
+        }
         texts = {name: str(said) if said else None for name, said in (("what", self.what), ("reason", self.reason))}
         return {**told, **ran, **texts, "changes": changes, "seal": self.seal.to_json()}
 
@@ -138,9 +145,10 @@ class RunSteps:
         reason = Message.from_json(row.reason) if row.reason else None
         at = part.at if part else done.ended_at or done.started_at or done.requested_at
         step = Step(at, _deed(row), done.requested_by, seal, tuple(places.values()), _changes(told, row, places, own))
-        rule: dict[str, Any] = {"rule": done.rule_name, "version": done.rule_version}
+        caused: dict[str, Any] = {"rule": done.rule_name, "version": done.rule_version}
         ran: dict[str, Any] = {"run": done, "worker": done.worker, "url": f"/runs/{row.run_id}"}
-        return replace(step, reason=reason, record_no=row.record_no, **rule, **ran)
+        ran["owner"] = self._owner(done, event)
+        return replace(step, reason=reason, record_no=row.record_no, **caused, **ran)
 
     def _places(self, row: RecordRow, ends: Ends, own: str) -> dict[str, Place]:
         sides = {own: row.left_key, OTHER[own]: row.right_key}
@@ -150,6 +158,17 @@ class RunSteps:
         mine = (audit_event.c.run_id == run_id, audit_event.c.tag == Tag.RUN_CHUNK)
         rows = self._tx.execute(sa.select(audit_event).where(*mine).order_by(audit_event.c.id))
         return next((one for one in rows if (one.after or {}).get("chunk") == chunk), None)
+
+    def _owner(self, done: RunRow, event: Any) -> str | None:
+        """Return with whose rights the rule worked then, as events tell; where none does, as it is now."""
+        table = audit_event.c
+        mine = (table.subject_kind == "rule", table.subject == done.rule_name, table.tag == Tag.RULE_OWNED)
+        moves = self._tx.execute(sa.select(table.id, table.before, table.after).where(*mine).order_by(table.id)).all()
+        if not moves or event is None:
+            found = self._tx.scalar(sa.select(rule.c.owner).where(rule.c.id == done.rule_id))
+            return found or None
+        told = [move.after for move in moves if move.id < event.id] or [moves[0].before]
+        return (told[-1] or {}).get("owner") or None
 
     def _checks(self, row: RecordRow, done: RunRow, part: Part | None, event: Any) -> Iterator[Check]:
         if part is None:
