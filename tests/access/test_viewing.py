@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import add_user, client_of, events, sign_in, text
-from webapp.access import keys, role_editing, roles, users
+from webapp.access import keys, role_editing, users
 from webapp.access.role_editing import Role
 from webapp.extensions import SYSTEM, Actor, House
 
@@ -28,7 +28,7 @@ def _menu(client: FlaskClient) -> list[str]:
     return [path for path in ("/users/", "/roles/", "/audit/", "/rules/", "/keys/") if f'href="{path}"' in page]
 
 
-@pytest.mark.parametrize("name", [seed.name for seed in roles.ROLES])
+@pytest.mark.parametrize("name", ["Admin", "Auditor", "Viewer"])
 def test_an_administrator_sees_what_the_role_sees(app: Flask, house: House, admin_client: FlaskClient, name: str):
     """Who views as a role sees the menu that somebody with it sees, below a banner, until they are themselves again."""
     own = _menu(admin_client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
@@ -36,6 +36,7 @@ policies = st.builds(
     st.lists(line, unique_by=lambda one: one["on"], max_size=4),
     st.sampled_from(["read", "mask", "hide"]),
 )
+few = settings(max_examples=50)
 areas = st.frozensets(st.sampled_from([("Records", action) for action in ACTIONS]))
 cells = st.fixed_dictionaries(dict.fromkeys(ACTIONS, st.sampled_from(["allow", "deny", ""])))
 
@@ -45,6 +46,7 @@ def _rights(policy: Policy, rooms: Rooms) -> Rights:
     return Rights(who, CUSTOMER, FIELDS, (grant(who, ("Sales", rooms, policy), CUSTOMER, FIELDS),))
 
 
+@few
 @given(policies, areas)
 def test_cells_show_what_counts(policy: Policy, rooms: Rooms) -> None:
     """An action is shown as allowed if and only if who holds the role alone may do it, whatever line says so."""
@@ -52,6 +54,7 @@ def test_cells_show_what_counts(policy: Policy, rooms: Rooms) -> None:
     assert {a for a in ACTIONS if shown[a] == "allow"} == {a for a in ACTIONS if _rights(policy, rooms).may(a)}
 
 
+@few
 @given(policies, areas, cells)
 def test_chosen_cells_count_and_change_nothing_else(policy: Policy, rooms: Rooms, chosen: dict[str, str]) -> None:
     """What is chosen is what is shown and what counts from then on; fields and rows of the object stay as they were."""
@@ -68,6 +71,7 @@ def test_chosen_cells_count_and_change_nothing_else(policy: Policy, rooms: Rooms
     documents.parse(documents.to_document(new))
 
 
+@few
 @given(policies, areas)
 def test_unchanged_cells_change_nothing(policy: Policy, rooms: Rooms) -> None:
     """Who sends the matrix as it is gets the same policy: no line comes to be by looking."""
@@ -76,6 +80,7 @@ def test_unchanged_cells_change_nothing(policy: Policy, rooms: Rooms) -> None:
         assert not difference.changes(policy, policy, rooms)
 
 
+@few
 @given(policies, areas)
 def test_the_form_of_a_line_says_what_the_line_says(policy: Policy, rooms: Rooms) -> None:
     """A form that is sent as it was shown states the same line."""
@@ -90,6 +95,7 @@ def test_the_form_of_a_line_says_what_the_line_says(policy: Policy, rooms: Rooms
     assert (found.allow is None) == (old.allow is None)
 
 
+@few
 @given(policies, policies, areas)
 def test_every_difference_is_told(before: Policy, after: Policy, rooms: Rooms) -> None:
     """Two policies of which nothing is told to differ are the same for every record, field and action."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import client_of
 from tests.webapp.test_app import FREE, VALUES
 from webapp.access import roles, services, throttle
 from webapp.web import problems
+from webapp.web.views import RoomView
 
 DESCRIPTION = {"ApiView.openapi"}
 """For everybody with a key or a session, whatever they may do."""
@@ -90,6 +91,7 @@ def test_every_address_does_what_it_declares(app: Flask, monkeypatch: pytest.Mon
     monkeypatch.setattr(services, "denied", lambda *_: None)  # each refusal is audited, and has a page: others show it
     monkeypatch.setattr(throttle, "failed", lambda *_: None)  # forms that ask for a password are sent without one
     monkeypatch.setattr(problems, "render_template", lambda *_, **__: "")
+    monkeypatch.setattr(RoomView, "page", lambda _self, _name, status=200, **_: Response(status=status))
     app.jinja_env.globals["menu"] = list
     cells = list(_cells(app))
     wrong = []
