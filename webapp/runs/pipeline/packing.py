@@ -81,7 +81,15 @@ def unpacked(bodies: Bodies, names: Sequence[str] | None = None) -> pl.DataFrame
         return pl.read_ipc(io.BytesIO(bodies[0][1]), columns=None if names is None else list(names))
     wanted = {name: body for name, body in bodies if name is not None}
     columns = wanted if names is None else names
-    return pl.DataFrame({name: pl.read_ipc(io.BytesIO(wanted[name])).to_series() for name in columns})
+    return pl.DataFrame({name: _column(wanted[name]) for name in columns})
+
+
+def _column(body: bytes) -> pl.Series:
+    """Return the only column of a file; what Arrow has no type for, Polars has marked."""
+    file = pa.ipc.open_file(pa.BufferReader(body))
+    if file.schema.field(0).metadata or file.num_record_batches != 1:
+        return pl.read_ipc(io.BytesIO(body)).to_series()
+    return pl.Series(pl.from_arrow(file.get_batch(0).column(0)))
 
 
 def is_whole(bodies: Bodies) -> bool:

@@ -7,7 +7,7 @@ listed beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,19 +46,24 @@ class PairIndex:
     def add(self, rows: pl.DataFrame) -> None:
         """Add rows with their `segment` behind all others; those that they take the place of count no more."""
         keys = [rows[f"{side}_key"] for side in _SIDES]
+        places = {side: self._sides[side].find(named) for side, named in zip(_SIDES, keys, strict=True)}
         for side, named in zip(_SIDES, keys, strict=True):
-            self._live[_there(self.find(side, named))] = False
+            self._live[_there(self._compared(side, named, places[side]))] = False
         stays = keys[0].is_null() | keys[0].is_last_distinct()
         stays &= (keys[1].is_null() | keys[1].is_last_distinct()) & (rows["op"] != GONE)
-        kept = rows if stays.all() else rows.filter(stays)
-        segments = kept["segment"].to_numpy().astype(np.int32)
-        self._append(kept.select(pl.col(name).cast(dtype) for name, dtype in _HELD.items()), segments)
+        if not stays.all():
+            rows, places = rows.filter(stays), {side: at[stays.to_numpy()] for side, at in places.items()}
+        segments = rows["segment"].to_numpy().astype(np.int32)
+        self._append(rows.select(pl.col(name).cast(dtype) for name, dtype in _HELD.items()), segments, places)
         if np.count_nonzero(~self._live) > len(self._live) // 2 + _SPARE:
             self._renew()
 
     def find(self, side: str, keys: pl.Series) -> pl.Series:
         """Return the row of each key of a side, null where there is none."""
-        at = self._sides[side].find(keys)
+        return self._compared(side, keys, self._sides[side].find(keys))
+
+    def _compared(self, side: str, keys: pl.Series, at: Array) -> pl.Series:
+        """Return the row of each key of a side, null where there is none; `at` are those that their hashes name."""
         hit = np.flatnonzero(at != _NOWHERE)
         places = pl.Series(at[hit])
         same = (self._frame[f"{side}_key"].gather(places) == keys.gather(hit)).fill_null(value=False).to_numpy()
@@ -101,10 +106,12 @@ class PairIndex:
     def _living(self, part: slice) -> pl.Series:
         return pl.Series(np.flatnonzero(self._live[part]) + part.start, dtype=pl.UInt32)
 
-    def _append(self, rows: pl.DataFrame, segments: Array) -> None:
+    def _append(self, rows: pl.DataFrame, segments: Array, places: Mapping[str, Array]) -> None:
+        """Add rows; `places` are the rows that the hashes of their keys name, by side."""
         first = self._frame.height
         for side, index in self._sides.items():
-            index.add(rows[f"{side}_key"], first, self._frame[f"{side}_key"])
+            index.set_aside(rows[f"{side}_key"], places[side], self._frame[f"{side}_key"])
+            index.add(rows[f"{side}_key"], first)
         while self._blocks and self._blocks[-1].height <= _GROWS * rows.height:
             rows = pl.concat([self._blocks.pop(), rows], rechunk=True)
         self._blocks.append(rows)
@@ -117,7 +124,7 @@ class PairIndex:
         """Write the log anew without the rows that count no more."""
         frame, segments = self._frame.filter(self._live), self._segments[self._live]
         self._clear()
-        self._append(frame, segments)
+        self._append(frame, segments, dict.fromkeys(_SIDES, np.full(frame.height, _NOWHERE, dtype=np.uint32)))
 
 
 class _Keys:
@@ -137,11 +144,10 @@ class _Keys:
             found[order[same]] = numbers[same]
         return found
 
-    def add(self, keys: pl.Series, first: int, known: pl.Series) -> None:
-        """Add keys, each only once, that the rows from number `first` on have; `known` has those of all before."""
+    def add(self, keys: pl.Series, first: int) -> None:
+        """Add keys, each only once, that the rows from number `first` on have; see `set_aside`."""
         there = np.flatnonzero(keys.is_not_null().to_numpy())
         mine = keys.gather(there)
-        self._set_aside(mine, known)
         run = HashRun.of(_hashes(mine), (there + first).astype(np.uint32))
         self.odd |= {str(keys[int(at - first)]): int(at) for at in run.numbers[run.repeated()]}
         while self._runs and len(self._runs[-1]) <= _GROWS * len(run):
@@ -149,10 +155,12 @@ class _Keys:
         if len(run):
             self._runs.append(_last_of_each(run))
 
-    def _set_aside(self, keys: pl.Series, known: pl.Series) -> None:
-        """List the keys beside whose place others take now."""
-        at = self.find(keys)
-        hit = np.flatnonzero(at != _NOWHERE)
+    def set_aside(self, keys: pl.Series, at: Array, known: pl.Series) -> None:
+        """List the keys beside whose place others are about to take.
+
+        `at` are the numbers that the hashes of these name, and `known` has the keys of all rows before.
+        """
+        hit = np.flatnonzero((at != _NOWHERE) & keys.is_not_null().to_numpy())
         others = known.gather(pl.Series(at[hit]))
         taken = (others != keys.gather(hit)).to_numpy()
         self.odd |= dict(zip(others.filter(taken), at[hit][taken].tolist(), strict=True))
