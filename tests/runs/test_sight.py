@@ -20,8 +20,9 @@ from webapp.access import role_editing
 from webapp.access.role_editing import Role
 from webapp.access.roles import PERMISSIONS
 from webapp.cases import services as cases
-from webapp.cases.services import Wanted
+from webapp.cases.services import NewCase, Wanted
 from webapp.entities import services as entities
+from webapp.events.intake import Incoming, store
 from webapp.extensions import SYSTEM, House
 from webapp.policies import services as policies
 from webapp.rulebook import services as rulebook
@@ -56,6 +57,14 @@ INTO: dict[str, Any] = {
         {"right": "score", "to_right": "id in [3, 4] ? int(iban) : 0"},
     ],
     "validations": [{"name": "rich", "check": 'name.startsWith("V")', "severity": "warn"}],
+}
+HEARS: dict[str, Any] = {
+    "kind": "event_rule",
+    "name": "hears",
+    "by": "name",
+    "events": {"person": {"type": "record.person.updated"}},
+    "when": {"all": ["person"]},
+    "then": [{"case": {"title": "{person.iban}"}}],
 }
 _SIDE: dict[str, Any] = {"rows": 'record.country == "DE"', "fields": {"iban": "hide", "phone": "mask:last4"}}
 POLICY: dict[str, Any] = {
@@ -111,6 +120,7 @@ def world(app: Flask) -> World:  # noqa: F811
     seen = conflict(entry(2, f"{CASE}1", f"{CASE}2", f"{CASE}3"))
     unseen = {"left": {"id": 5, "name": f"{CASE}4", "phone": f"{CASE}5"}}
     wait(house, number, ("1", "1", "linked_conflict", seen), (f"{CASE}6", None, "unmatched_left", unseen))
+    _heard(house)
     with house.db.read() as tx:
         known = [case.id for case in cases.listing(tx, Wanted())]
         parked = {one.id: one.version for one in quarantine.listing(tx)}
@@ -125,6 +135,25 @@ def _sql(house: House, *statements: str) -> None:
     with sqlite3.connect(house.settings.data / "crm.db") as system:
         for statement in statements:
             system.execute(statement)
+
+
+def _heard(house: House) -> None:
+    """Let an event tell of a record, and a case quote it."""
+    rulebook.create(house, HEARS, ADA)
+    told = [
+        Incoming(f"e{number}", "record.person.updated", house.clock(), {"id": number, "version": 2, **values})
+        for number, values in enumerate(
+            (
+                {"name": "Vera", "country": "DE", "iban": f"{HIDDEN}7", "before": {"phone": f"{MASKED}7"}},
+                {"name": f"{ROW}7", "country": "DE", "before": {"country": "AT"}},
+            ),
+            1,
+        )
+    ]
+    with house.db.begin() as tx:
+        store(tx, told, "entity:person", house.clock())
+    quoting = NewCase("event_rule", f"{CASE}7", f"{ROW}8", {"key": f"{HIDDEN}8"}, "hears")
+    cases.open_case(house, quoting, SYSTEM)
 
 
 def _roles(house: House) -> None:
@@ -158,7 +187,8 @@ _OF_RUN = ("", "/log", "/rule", "/progress", "/plan", "/plan?outcome=created", "
 _API_OF_RUN = ("", "/records", "/warnings", "/plan", "/plan/records", "/undo", "/comparison/records", "/shadow")
 _PARKED = ("", "export.csv", "export.jsonl", "change?rule=into&field=name&to=x&which=all")
 _PAGES = (
-    "/", "/runs/", "/events/", "/notices/", "/api/v1/runs/", "/api/v1/audit/?limit=500",
+    "/", "/runs/", "/events/", "/events/?text=Vera", "/notices/", "/api/v1/events/",
+    "/rules/hears/simulation?stored=1", "/api/v1/runs/", "/api/v1/audit/?limit=500",
     "/connections/crm/preview?name=customer", "/connections/crm/object?name=customer&preview=1",
     "/api/v1/connections/crm/preview?object=customer", "/connections/hub/preview?name=person",
     "/rules/into/compare?from=1&to=draft", "/rules/into/compare.csv?from=1&to=draft", "/rules/into/tests/new?sample=1",
@@ -240,9 +270,14 @@ def test_what_may_be_seen_is_there_and_no_more_is_changed(
     parked = clerk.get("/api/v1/quarantine/").json["items"]
     assert [one["record"]["name"] for one in parked] == ["Vito"]
     assert "●●●●" in parked[0]["reason"]
-    waiting = clerk.get("/api/v1/cases/").json["items"]
-    assert len(waiting) == 1
-    assert "Acme" in waiting[0]["subject"]
+    heard, waiting = clerk.get("/api/v1/cases/").json["items"]
+    assert "Acme" in waiting["subject"]
+    assert (heard["title"], heard["subject"], heard["details"]) == ("●●●●", "●●●●", {"key": "●●●●"})
+    told = clerk.get("/api/v1/events/").json["items"]
+    assert [one["data"] for one in told] == [
+        {"id": 2, "version": 2},
+        {"id": 1, "version": 2, "name": "Vera", "country": "DE", "before": {"phone": "●●●●ONE7"}},
+    ]
     _changes(clerk, world, parked[0])
     _commands(world, CommandLine(_environ(world.house), capsys, monkeypatch))
 
@@ -262,7 +297,7 @@ def _changes(clerk: FlaskClient, world: World, parked: dict[str, Any]) -> None:
     assert clerk.get(f"/quarantine/{unseen}").status_code == 404
     change = {"rule": "into", "field": "iban", "to": "x", "only": f"{HIDDEN}6"}
     assert clerk.post("/api/v1/quarantine/change", json=change).status_code == 403
-    case = clerk.get("/api/v1/cases/").json["items"][0]["id"]
+    case = clerk.get("/api/v1/cases/?rule=customers").json["items"][0]["id"]
     answer = {"fields": {"2": {"take": "left"}}}
     assert clerk.post(f"/api/v1/cases/{case}/answer", json=answer).status_code == 403
     told = clerk.post("/api/v1/cases/answer", json={"cases": world.cases, "choice": {"take": "left"}}).json

@@ -14,18 +14,29 @@ from webapp.policies.masks import DOTS
 from webapp.runs import pair_cases
 from webapp.runs.pair_cases import PairCase
 from webapp.runs.sight import Sights
+from webapp.runs.sight_events import Hearing
 from webapp.runs.sight_pairs import seen_answer, shown_pair
 
 if TYPE_CHECKING:
     from webapp.cases.services import Case
 
+MANUAL = "manual"
+"""The kind of cases that people open."""
+
 
 def shown(tx: sa.Connection, cases: Sequence[Case]) -> list[Case]:
     """Return those of some cases that may be seen; their subjects name what may be seen."""
-    sights = Sights(tx)
+    sights, hearing = Sights(tx), Hearing(tx)
     pairs = pair_cases.find(tx, [case.pair_id for case in cases if case.pair_id is not None])
     seen = (_shown(tx, sights, case, pairs) for case in cases)
-    return [case for case in seen if case is not None]
+    return [_heard(hearing, case) for case in seen if case is not None]
+
+
+def _heard(hearing: Hearing, case: Case) -> Case:
+    """Return a case; one that an event rule has opened has its words from what the rule has heard of."""
+    if case.kind == MANUAL or case.pair_id is not None or hearing.plain(case.rule_name or ""):
+        return case
+    return replace(case, title=DOTS, subject=case.subject and DOTS, details=dict.fromkeys(case.details, DOTS))
 
 
 def _shown(tx: sa.Connection, sights: Sights, case: Case, pairs: Mapping[int, PairCase]) -> Case | None:
