@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rules.documents import errors
+from rules.documents import DocumentError, errors
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.text import N_, Message, msg
@@ -16,6 +16,7 @@ from webapp.approvals.deeds import LIMITS, PUBLISH, Applier, Deed, Order, Shown,
 from webapp.extensions import Actor, House
 from webapp.rulebook import fitting, reading
 from webapp.rulebook.comparing import compared
+from webapp.rulebook.editing import part_of
 from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.rulebook.kinds import SYNC
 from webapp.rulebook.models import rule, rule_version
@@ -61,7 +62,7 @@ def _last(tx: sa.Connection, name: str) -> Document | None:
 def written(tx: sa.Connection, document: Document) -> set[str]:
     """Return the connections that a rule writes to; those of a table are the ones of the rules that ask it."""
     if document.get("kind", SYNC) == SYNC:
-        return {str((document.get(side) or {}).get("connection")) for side in _sides(document)}
+        return {str(part_of(document, side).get("connection")) for side in _sides(document)}
     found = set(_named(document))
     name = str(document.get("name"))
     for row in reading.list_rules(tx):
@@ -73,7 +74,7 @@ def written(tx: sa.Connection, document: Document) -> set[str]:
 def _sides(document: Document) -> tuple[str, ...]:
     try:
         return _SIDES.get(executed_way(document), ("left", "right"))
-    except (KeyError, ValueError):
+    except (DocumentError, KeyError, ValueError):  # a draft that is no rule yet
         return ("left", "right")
 
 
