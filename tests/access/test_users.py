@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import models, passwords, roles, services, users
+from webapp.access import breached, models, passwords, roles, services, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import NewUser
 from webapp.extensions import SYSTEM, Actor, House
@@ -252,3 +252,21 @@ def test_list_is_searched_and_paged(house: House):
         assert [user.username for user in users.list_users(connection, "AN")] == ["ann", "anton"]
         assert [user.username for user in users.list_users(connection, after="ann", limit=1)] == ["anton"]
         assert users.list_users(connection, "%") == []
+
+
+@pytest.mark.parametrize("password", ["MdnGwmDZIoAjE", "WetNyar42535688", "whatevernikorian", "WHATEVERnikorian"])
+def test_passwords_that_everybody_knows(password: str):
+    """A password that was stolen often is refused although it looks safe, in large and small letters alike."""
+    assert passwords.seems_safe(password)
+    with pytest.raises(Refused, match="easy to guess"):
+        passwords.check_new(password, "ann")
+
+
+def test_the_list_of_known_passwords():
+    """It is sorted and whole, small, finds its first and last mark, and takes no other password for a known one."""
+    data = breached.FILE.read_bytes()
+    marks = [data[at : at + breached.SIZE] for at in range(0, len(data), breached.SIZE)]
+    assert marks == sorted(set(marks))
+    assert len(data) % breached.SIZE == 0
+    assert 50_000 < len(marks) < 100_000
+    assert not any(breached.is_known(passwords.generate_password()) for _ in range(1000))

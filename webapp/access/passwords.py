@@ -9,6 +9,7 @@ from werkzeug.security import generate_password_hash
 from zxcvbn import zxcvbn
 
 from rules.text import msg
+from webapp.access import breached
 from webapp.access.errors import Refused
 
 SHORTEST = 10
@@ -41,6 +42,11 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def seems_safe(password: str) -> bool:
+    """Tell whether a password takes many guesses, as far as can be told from its looks."""
+    return bool(zxcvbn(password[:_JUDGED])["score"] >= _SAFE)
+
+
 def check_new(password: str, username: str, field: str = "password") -> None:
     """Refuse a password that is easily guessed."""
     if len(password) < SHORTEST:
@@ -54,7 +60,7 @@ def check_new(password: str, username: str, field: str = "password") -> None:
     if len(password) > LONGEST:
         raise Refused(field, msg("The password is longer than {count} characters.", count=LONGEST))
     named = any(name in password.lower() for name in (username.lower(), "syncline"))
-    if named or zxcvbn(password[:_JUDGED])["score"] < _SAFE:
+    if named or breached.is_known(password) or not seems_safe(password):
         raise Refused(
             field,
             msg(
