@@ -16,7 +16,7 @@ from lxml import html
 
 from tests.entities.conftest import ANN, field
 from tests.entities.permission_world import POLICY, Hidden, entity, furnish, rita
-from tests.webapp.conftest import add_user, app, house, settings, sign_in  # noqa: F401 - fixtures
+from tests.webapp.conftest import add_user, app, client_of, house, settings, sign_in  # noqa: F401 - fixtures
 from webapp.access import role_editing
 from webapp.access.role_editing import Role
 from webapp.entities import listing, services
@@ -150,6 +150,15 @@ def test_the_design_is_for_those_who_see_all(her: FlaskClient, app: Flask) -> No
     assert her.put("/api/v1/entities/pay?dry_run=true", json=document).status_code == 403
     admin = sign_in(app.test_client())
     assert admin.put("/api/v1/entities/pay?dry_run=true", json=document).status_code == 200
+
+
+def test_auditors_see_no_personal_data(her: FlaskClient, app: Flask) -> None:  # noqa: F811
+    """The built-in role Auditor reads all records without the fields that are marked personal."""
+    auditor = client_of(app, "aud", "Auditor")
+    held = auditor.get(f"{PERSON}/1").get_json()
+    assert "born" not in held
+    assert held["salary"] == "987654.32"
+    assert her.get(f"{PERSON}/1").get_json()["born"] == "1977"
 
 
 def test_described_as_it_is_for_who_asks(her: FlaskClient) -> None:

@@ -58,7 +58,8 @@ def default_columns(entity: Entity, permit: Permit) -> tuple[str, ...]:
     short = [f.name for f in permit.fields if f.kind in _SHORT]
     title = [entity.title_field] if entity.title_field in short else []
     own = [*title, *(n for n in short if n not in title)]
-    return tuple(n for n in (*own[:5], "updated_at") if n in permit.columns) or ("id",)
+    named = () if entity.title_field in permit.columns else ("id",)
+    return tuple(n for n in (*named, *own[:5], "updated_at") if n in permit.columns)
 
 
 def asked(permit: Permit, args: MultiDict[str, str], zone: Any) -> Asked:

@@ -131,7 +131,9 @@ class Rights:
         """Return the rows that an action is permitted for."""
         if self.who.system:
             return EVERYTHING
-        return self._rows.setdefault(action, self._united(action))
+        if action not in self._rows:
+            self._rows[action] = self._united(action)
+        return self._rows[action]
 
     @cached_property
     def _rows(self) -> dict[str, Predicate]:
