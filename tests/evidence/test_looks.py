@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evidence.test_trail import PERSON
+from tests.evidence.test_trail import INTO, PERSON
 from tests.runs.conftest import ADMIN
+from tests.runs.test_plan_pages import Shop
 from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
     admin_client,
     app,
@@ -19,6 +20,8 @@ from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
 )
 from webapp.audit import looks
 from webapp.entities import services as entities
+from webapp.rulebook import services as rulebook
+from webapp.runs.requests import start
 
 TAG = "data:values:seen"
 
@@ -76,3 +79,15 @@ def test_the_page_shows_who_has_looked_at_whom(app, people, admin_client):  # no
     reader.get("/records/person/3")
     assert len(events(people, TAG)) == 2
     assert "not recorded" in text(admin_client, "/audit/looks")
+
+
+def test_pages_of_runs_tell_of_personal_values_too(app, admin_client, tmp_path):  # noqa: F811
+    """What a run wrote to an entity of Syncline is personal on the page of the run, as it is on that of the record."""
+    house = app.extensions["syncline"]
+    shop = Shop(house, tmp_path / "data")
+    entities.define(house, PERSON, ADMIN)
+    rulebook.create(house, INTO, ADMIN)
+    rulebook.publish(house, "people", ADMIN)
+    run = shop.work(start(house, "people", "live", ADMIN))
+    admin_client.get(f"/runs/{run}")
+    assert {(e.subject, *e.after["fields"]) for e in events(house, TAG)} == {("entity/person", "name")}

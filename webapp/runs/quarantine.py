@@ -101,6 +101,7 @@ def shown(sights: Sights, entry: Entry) -> Entry | None:
     """Return an entry as who asks may see it, None where they may not see the record."""
     sight = sights.of_run(entry.run_id, entry.rule_name)
     if sight.everything:
+        sight.looked({entry.side: entry.left_key})
         return entry
     side = sight.sides[entry.side]
     if not side.all_rows and not (entry.record and side.sees(entry.original) and side.sees(entry.values)):
@@ -169,7 +170,7 @@ def edit(house: House, entry_id: int, values: Mapping[str, Any], version: int, a
     """
     with house.db.begin() as tx:
         entry = _open_entry(tx, entry_id)
-        values = corrected(Sights(tx), entry, values)
+        values = corrected(Sights(tx, doing=True), entry, values)
         text = json.dumps(dict(values), ensure_ascii=False)
         changed = {"edited": text, "version": version + 1}
         mine = (quarantine.c.id == entry_id, quarantine.c.version == version)
@@ -184,7 +185,7 @@ def edit(house: House, entry_id: int, values: Mapping[str, Any], version: int, a
 def corrected(sights: Sights, entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a record becomes by a correction of what was seen of it; raises `NotPermitted`."""
     sight = sights.of_run(entry.run_id, entry.rule_name)
-    if sight.everything:
+    if sight.unbound:
         return dict(values)
     side, held = sight.sides[entry.side], entry.values
     seen = side.values(held)

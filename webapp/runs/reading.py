@@ -247,7 +247,9 @@ def listed(tx: sa.Connection, query: sa.Select[Any], shown: Shown, after: int, l
         some = query.where(run_record.c.id > behind).order_by(run_record.c.id).limit(count)
         return [RecordRow(*row) for row in tx.execute(some)]
 
-    return filled(fetch, shown.rows, lambda row: row.id, after, limit) if shown.limited else fetch(after, limit)
+    if not shown.limited:
+        return shown.rows(fetch(after, limit))
+    return filled(fetch, shown.rows, lambda row: row.id, after, limit)
 
 
 def _by_key(found: Sequence[RecordRow], key: str | None) -> list[RecordRow]:

@@ -23,7 +23,7 @@ from rules.text import N_, Message, msg
 from webapp.audit.looks import looked
 from webapp.connections.catalogue import HUB
 from webapp.connections.models import connection, connection_object
-from webapp.connections.permitted import asking, rights_to, sees_all
+from webapp.connections.permitted import asking, free, rights_to, sees_all
 from webapp.entities import storage
 from webapp.policies.errors import NotPermitted
 from webapp.policies.levels import HIDE, MASKED, WRITE, Access, Level, least
@@ -31,6 +31,7 @@ from webapp.policies.masks import DOTS, masked
 from webapp.policies.objects import DataObject
 from webapp.policies.rights import Rights
 from webapp.policies.services import rights_of
+from webapp.policies.who import SYSTEM_WHO
 from webapp.rulebook import reading as rulebook
 from webapp.runs.models import run
 from webapp.runs.origins import SIDES, Origin, origins
@@ -88,7 +89,7 @@ class SideSight:
 
     def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is seen of some fields of a record: hidden ones are left out, others may be masked."""
-        self._looked(record)
+        self.looked(record)
         if self.everything:
             return dict(record)
         seen = ((name, self.level(name), value) for name, value in record.items())
@@ -98,15 +99,18 @@ class SideSight:
             if level.access is not Access.HIDE
         }
 
-    def _looked(self, record: Mapping[str, Any]) -> None:
-        """Note that this request shows the values of personal fields."""
-        if any(field.personal for field in self.rights.fields):
-            private = [
-                field.name for field in self.rights.fields if field.personal and record.get(field.name) is not None
-            ]
-            key = record.get(self.key) if self.key else None
-            shown = [name for name in private if self.plain(name)]
-            looked(self.rights.data.text, shown, () if key is None else (key,), records=int(key is None))
+    @cached_property
+    def private(self) -> tuple[str, ...]:
+        """Return the personal fields whose values are seen as they are."""
+        return tuple(field.name for field in self.rights.fields if field.personal and self.plain(field.name))
+
+    def looked(self, record: Mapping[str, Any] | None = None, key: str | None = None) -> None:
+        """Note that this request shows a record; without it, that it shows the one with a key."""
+        if not self.private:
+            return
+        names = [name for name in self.private if record is None or record.get(name) is not None]
+        known = key if key is not None else (record or {}).get(self.key)
+        looked(self.rights.data.text, names, () if known is None else (known,), records=int(known is None))
 
     def value(self, name: str, value: Any) -> Any:
         """Return a value as it is seen, dots where it is hidden."""
@@ -148,10 +152,21 @@ class Sight:
         """Tell whether all may be seen."""
         return all(side.everything for side in self.sides.values())
 
+    @property
+    def unbound(self) -> bool:
+        """Tell whether all may be seen, and all may be done with it."""
+        return self.everything and all(side.rights.everything for side in self.sides.values())
+
     @cached_property
     def all_rows(self) -> bool:
         """Tell whether every record may be seen on both sides."""
         return all(side.all_rows for side in self.sides.values())
+
+    def looked(self, keys: Mapping[str, str | None]) -> None:
+        """Note that this request shows records, by side: those with these keys."""
+        for side, key in keys.items():
+            if key is not None:
+                self.sides[side].looked(key=key)
 
     @property
     def writes(self) -> str:
@@ -255,9 +270,12 @@ def sight_of(
     return Sight(sides, _reads(document), frozenset({*words, *_TYPES, *_titles(document)}))
 
 
-def sight_of_run(tx: sa.Connection, run_id: int, rule_name: str | None = None) -> Sight:
-    """Return what who asks may see of what a run has stored; by the rule as it is now where the run is gone."""
-    if asking().system:
+def sight_of_run(tx: sa.Connection, run_id: int, rule_name: str | None = None, *, doing: bool = False) -> Sight:
+    """Return what who asks may see of what a run has stored; by the rule as it is now where the run is gone.
+
+    `doing`: more shall be done than to look, so that it has to tell what is permitted besides.
+    """
+    if free(tx) and not (doing and not asking().system):
         return _whole(tx)
     document = dict(tx.scalar(sa.select(run.c.document).where(run.c.id == run_id)) or {})
     if not document and rule_name is not None:
@@ -266,22 +284,23 @@ def sight_of_run(tx: sa.Connection, run_id: int, rule_name: str | None = None) -
 
 
 def _whole(tx: sa.Connection) -> Sight:
-    rights = rights_of(tx, asking(), DataObject.external("", ""), ())
+    rights = rights_of(tx, SYSTEM_WHO, DataObject.external("", ""), ())
     return Sight({side: SideSight(rights, rights, "", {}) for side in SIDES})
 
 
 class Sights:
-    """What who asks may see of many runs, each looked up once."""
+    """What who asks may see of many runs, each looked up once; `doing`: and may do besides."""
 
-    def __init__(self, tx: sa.Connection) -> None:
+    def __init__(self, tx: sa.Connection, *, doing: bool = False) -> None:
         self._tx = tx
+        self._doing = doing
         self._known: dict[tuple[int, str | None], Sight] = {}
 
     def of_run(self, run_id: int, rule_name: str | None = None) -> Sight:
         """Return what may be seen of what a run has stored."""
         asked = (run_id, rule_name)
         if asked not in self._known:
-            self._known[asked] = sight_of_run(self._tx, run_id, rule_name)
+            self._known[asked] = sight_of_run(self._tx, run_id, rule_name, doing=self._doing)
         return self._known[asked]
 
 

@@ -30,6 +30,8 @@ def shown_explanation(tx: sa.Connection, told: Explanation) -> Explanation | Non
     """Return an explanation as far as who asks may see it; None where they may not see the record."""
     sight = sight_of_run(tx, told.run.id)
     if sight.everything:
+        side = told.result.side
+        sight.looked({side: told.result.left_key, other(side): told.result.right_key})
         return told
     result = _result(Shown(tx, sight, told.run.id), told)
     if result is None:

@@ -68,6 +68,7 @@ def shown_pair(sights: Sights, pair: PairCase) -> PairCase | None:
     """Return a pair as who asks may see it, None where they may not."""
     sight = sights.of_run(pair.run_id, pair.rule_name)
     if sight.everything:
+        sight.looked({"left": pair.left_key, "right": pair.right_key})
         return pair
     details = seen_details(sight, pair.details)
     if details is None:
@@ -113,8 +114,8 @@ def require_choice(tx: sa.Connection, pair: PairCase, choice: Mapping[str, Any])
         pair: with all that it holds.
         choice: as it would be stored.
     """
-    sight = Sights(tx).of_run(pair.run_id, pair.rule_name)
-    if sight.everything:
+    sight = Sights(tx, doing=True).of_run(pair.run_id, pair.rule_name)
+    if sight.unbound:
         return
     seen = shown_pair(Sights(tx), pair)
     if seen is None:

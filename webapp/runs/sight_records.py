@@ -125,6 +125,9 @@ class Shown:
     def rows(self, rows: Sequence[Any]) -> list[Any]:
         """Return rows of `run_record`, or of a chunk, that may be seen."""
         if self.sight.everything:
+            for row in rows:
+                side = row.side or self.sight.reads
+                self.sight.looked({side: row.left_key, other(side): row.right_key})
             return list(rows)
         wholes = kept(self._tx, self.sight, self._run, (row.record_no for row in rows if row.record_no))
         seen = ((row, self._shown(vars(row), wholes.get(row.record_no, {}))) for row in rows)

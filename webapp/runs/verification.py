@@ -223,6 +223,8 @@ class SeenDifferences:
     def of(self, found: Sequence[Difference]) -> list[Difference]:
         """Return those of some differences that may be seen."""
         if self._sight.everything:
+            for one in found:
+                self._sight.looked({"left": one.left_key, "right": one.right_key})
             return list(found)
         return [seen for one in found if (seen := self._one(one)) is not None]
 
