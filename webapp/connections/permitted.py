@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import polars as pl
 import sqlalchemy as sa
+from flask import g, has_request_context
 
 from connectors.spi import Reject
 from rules.schema import Field, Schema
@@ -20,7 +21,9 @@ from rules.text import N_, msg
 from webapp.connections.catalogue import HUB
 from webapp.connections.store import known_objects
 from webapp.policies import hooks, services
+from webapp.policies.documents import Policy
 from webapp.policies.errors import NotPermitted
+from webapp.policies.grants import Rooms, of_rooms
 from webapp.policies.levels import HIDE, Access, Level
 from webapp.policies.objects import READ, DataObject, PolicyField
 from webapp.policies.rights import Rights
@@ -157,6 +160,25 @@ def require_whole(tx: sa.Connection, connection_name: str) -> None:
         return
     text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
     raise NotPermitted(msg(text, connection=connection_name))
+
+
+def free(tx: sa.Connection) -> bool:
+    """Tell whether who asks may see everything there is; worked out once a request, it spares all other questions."""
+    who = asking()
+    if who.system:
+        return True
+    kept: dict[int, bool] = g.setdefault("free", {}) if has_request_context() else {}
+    if id(who) not in kept:
+        held = (who, who.limit) if who.limit is not None else (who,)
+        kept[id(who)] = all(_free(services.roles_said(tx, one.roles)) for one in held)
+    return kept[id(who)]
+
+
+def _free(said: Sequence[tuple[str, Rooms, Policy]]) -> bool:
+    """Tell whether roles without any restriction permit to see the records of entities and of systems."""
+    places = (DataObject.entity(""), DataObject.external("", ""))
+    seen = all(any(READ in of_rooms(rooms, place) for _name, rooms, _policy in said) for place in places)
+    return seen and all(policy.empty for _name, _rooms, policy in said)
 
 
 def whole(tx: sa.Connection) -> bool:

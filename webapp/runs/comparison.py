@@ -215,7 +215,7 @@ def difference_lines(house: House, wish: Wish, actor: Actor, say: Callable[[Any]
     first = next(batches, None)  # what cannot be compared is said before a file is begun
     for number in wish.runs:
         with house.db.begin() as tx:
-            sight_of_run(tx, number).require("export")
+            sight_of_run(tx, number, doing=True).require("export")
             what = {"file": "comparison", "from": wish.old, "to": wish.new}
             event = Event(Tag.RUN_DOWNLOADED, Subject("rule", wish.rule), None, what, run_id=number)
             note(tx, actor, house.clock(), event)

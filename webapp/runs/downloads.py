@@ -67,6 +67,6 @@ def _line(values: Any) -> str:
 
 def _note(house: House, run: reading.RunRow, actor: Actor, what: str) -> None:
     with house.db.begin() as tx:
-        sight_of_run(tx, run.id).require("export")
+        sight_of_run(tx, run.id, doing=True).require("export")
         event = Event(Tag.RUN_DOWNLOADED, Subject("rule", run.rule_name), None, {"file": what}, run_id=run.id)
         record(tx, actor, house.clock(), event)

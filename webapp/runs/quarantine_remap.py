@@ -77,7 +77,7 @@ def remap(house: House, change: Remap, actor: Actor) -> tuple[int, ...]:
         entries = affected(tx, change)
         if not entries:
             raise EntryRefused(msg("No parked record of '{rule}' is altered by this.", rule=change.rule))
-        sights, events = Sights(tx), list[Event]()
+        sights, events = Sights(tx, doing=True), list[Event]()
         for entry in entries:
             stored = parked.stored(tx, entry.id)
             seen = {**entry.values, change.field: change.value}
