@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -98,3 +99,20 @@ def test_one_event_is_proven(syncline: CommandLine, tmp_path: Path):
     proof.write_text("no")
     assert syncline("audit", "verify", "--proof", proof, "--key", key).code == 2
     assert "no event 99" in syncline("audit", "prove", "99").err
+
+
+def test_a_package_is_written_and_checked_by_the_command(syncline: CommandLine, tmp_path: Path):
+    """It proves the events that were asked for; a changed one is found; nothing asked for is told."""
+    path, key = tmp_path / "evidence.zip", tmp_path / "key"
+    key.write_text(syncline("audit", "keys").out)
+    made = syncline("audit", "package", "--output", str(path), "--title", "q1", "--runs")
+    assert made.code == 0, made
+    assert "proves" in made.out
+    assert syncline("audit", "package", "--output", str(path)).code == 1
+    assert syncline("audit", "package", "--output", str(tmp_path / "n.zip"), "--actor", "nobody").code == 1
+    assert syncline("audit", "verify", "--file", str(path), "--key", str(key)).code == 0
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.txt", "more")
+    found = syncline("audit", "verify", "--file", str(path), "--key", str(key))
+    assert found.code == 2
+    assert "INSERTED" in found.out
