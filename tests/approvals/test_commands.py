@@ -20,6 +20,7 @@ from webapp.access.keys import NewKey
 from webapp.access.role_editing import Role
 from webapp.approvals import deciding, proposals, settings_deed
 from webapp.approvals.models import approval
+from webapp.entities import hub
 from webapp.evidence import agreed, holds
 from webapp.extensions import SYSTEM, Actor, House
 from webapp.rulebook import services as rulebook
@@ -81,6 +82,7 @@ def test_files_propose_what_needs_a_second_person(installed: CommandLine, tmp_pa
     assert {one.kind for one in found} == {"role", "rule", "approvals"}
     assert apply(installed, tmp_path, changed) == {**wanted, "person": "unchanged", "settings": "proposed"}
     assert waiting(installed.house) == found
+    hub.register(installed.house)  # the one of the last command is closed
     for one in found:
         deciding.approve(installed.house, one.id, who(installed.house, "ben"))
     assert set(apply(installed, tmp_path, changed).values()) == {"unchanged"}
