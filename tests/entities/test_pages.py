@@ -284,3 +284,11 @@ def test_texts_of_records_are_never_markup(page: FlaskClient, house: House) -> N
         answer = page.get(path)
         assert answer.status_code == 200, path
         assert "<script>alert" not in answer.text, path
+
+
+def test_a_record_that_a_number_names_is_chosen_by_its_own(page: FlaskClient, house: House) -> None:
+    """The search of a reference looks at what the title begins with; where that is no text, at the record's number."""
+    make(house, field("n", "integer"), title="n")
+    numbers = [add(house, n=n) for n in (7, 8)]
+    assert page.get(f"/records/item/choices?q={numbers[1]}").get_json() == [{"value": str(numbers[1]), "text": "8"}]
+    assert len(page.get("/records/item/choices?q=x").get_json()) == 2

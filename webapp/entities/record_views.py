@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from rules.text import msg
 from webapp.access.roles import CREATE, DELETE, READ, UPDATE
 from webapp.entities import files, forms, history, listing, records, services
-from webapp.entities.filters import Filter, Operator
+from webapp.entities.filters import Filter, Operator, operators
 from webapp.entities.forms import Form
 from webapp.entities.listing import Query
 from webapp.entities.model import Kind
@@ -193,11 +193,11 @@ def _accepted() -> set[str]:
 def _choosing(permit: Permit, text: str) -> Query:
     """Search where the entity can be searched, else look at the beginning of the title, or at the number."""
     entity = permit.entity
-    nameless = entity.title_field == "id" or not permit.plain(entity.title_field)
-    if text.isdigit() and nameless:
-        return Query((Filter("id", Operator.IS, text),), permit=permit)
-    if not text or nameless:
-        return Query(permit=permit)
-    if any(map(permit.plain, entity.searchable)):
-        return Query(search=text, permit=permit)
-    return Query((Filter(entity.title_field, Operator.STARTS, text),), permit=permit)
+    title = entity.by_name.get(entity.title_field)
+    if title is not None and permit.plain(title.name) and text:
+        if any(map(permit.plain, entity.searchable)):
+            return Query(search=text, permit=permit)
+        if Operator.STARTS in operators(title):
+            return Query((Filter(title.name, Operator.STARTS, text),), permit=permit)
+    wanted = (Filter("id", Operator.IS, text),) if text.isdigit() else ()
+    return Query(wanted, permit=permit)
