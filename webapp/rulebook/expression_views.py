@@ -2,8 +2,8 @@
 
 `/expressions/?connection=crm&object=account` or `?entity=customer` is a scope: GET answers with its fields, functions
 and lookup tables, POST checks a text over it. A scope of plain fields is sent along with each POST (`fields`), which
-answers with what can be written where `words` is true. With `purpose=permission` in the address a text is a condition of
-rows of a role, which may also name what is known of a user.
+answers with what can be written where `words` is true. With `purpose=permission` in the address a text is a condition
+of rows of a role, which may also name what is known of a user.
 """
 
 from __future__ import annotations
