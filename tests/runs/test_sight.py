@@ -74,6 +74,12 @@ POLICY: dict[str, Any] = {
         {"on": "connection/crm/account", "rows": 'record.name == "Acme"', "fields": {"phone": "hide"}},
     ]
 }
+LOOKING: dict[str, Any] = {  # all rows, some fields, and none of them to be changed
+    "data": [
+        {**{key: part for key, part in line.items() if key != "rows"}, "other_fields": "read"}
+        for line in POLICY["data"]
+    ]
+}
 SYSTEM_SQL = (
     "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, iban TEXT, phone TEXT, country TEXT)",
     *(
@@ -158,10 +164,10 @@ def _heard(house: House) -> None:
 
 def _roles(house: House) -> None:
     grants = frozenset((room, action) for room in ROOMS for action in PERMISSIONS[room])
-    for name in ("Clerk", "Chief"):
+    for name, policy in (("Clerk", POLICY), ("Looker", LOOKING), ("Chief", {})):
         role_id = role_editing.save_role(house, Role(None, name, grants=grants), SYSTEM)
-        if name == "Clerk":
-            policies.set_policy(house, role_id, POLICY, SYSTEM)
+        if policy:
+            policies.set_policy(house, role_id, policy, SYSTEM)
         add_user(house, name.lower(), name)
 
 
@@ -217,15 +223,15 @@ def _told(client: FlaskClient, method: str, address: str, body: Any) -> tuple[in
 def test_planted_values_appear_nowhere_for_whom_they_are_hidden(app: Flask, world: World) -> None:  # noqa: F811
     """A hidden field, a masked one, what is made of them, a hidden row: on no surface; who may see them sees them."""
     surfaces = list(_surfaces(world))
-    clerk, chief = (sign_in(app.test_client(), name) for name in ("clerk", "chief"))
+    clerk, looker, chief = (sign_in(app.test_client(), name) for name in ("clerk", "looker", "chief"))
     leaks, seen = [], dict[str, set[str]]()
     for method, address, body in surfaces:
-        status, text = _told(clerk, method, address, body)
-        assert status < 500, (address, text)
-        of_runs = "/runs" in address or "into" in address  # the entity itself shows what is made
-        leaks += [
-            (address, word, _around(text, word)) for word in PLANTED if word in (text.upper() if of_runs else text)
-        ]
+        for client, planted in ((clerk, PLANTED), (looker, (HIDDEN, MASKED))):
+            status, text = _told(client, method, address, body)
+            assert status < 500, (address, text)
+            of_runs = "/runs" in address or "into" in address  # the entity itself shows what is made
+            told = text.upper() if of_runs else text
+            leaks += [(address, word, _around(text, word)) for word in planted if word in told]
         status, text = _told(chief, method, address, body)
         assert status < 500, (address, text)
         for word in PLANTED:
@@ -297,6 +303,8 @@ def _changes(clerk: FlaskClient, world: World, parked: dict[str, Any]) -> None:
     assert clerk.get(f"/quarantine/{unseen}").status_code == 404
     change = {"rule": "into", "field": "iban", "to": "x", "only": f"{HIDDEN}6"}
     assert clerk.post("/api/v1/quarantine/change", json=change).status_code == 403
+    looker = sign_in(clerk.application.test_client(), "looker")
+    assert looker.put(place, json={"values": {"name": "x"}, "version": kept.version}).status_code == 403
     case = clerk.get("/api/v1/cases/?rule=customers").json["items"][0]["id"]
     answer = {"fields": {"2": {"take": "left"}}}
     assert clerk.post(f"/api/v1/cases/{case}/answer", json=answer).status_code == 403
