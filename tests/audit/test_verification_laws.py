@@ -73,7 +73,7 @@ LOGS = st.builds(sealed, st.lists(st.integers(1, 9), min_size=1, max_size=5), st
 
 
 def edit(log: Log, at: int, other: int) -> set[Kind]:
-    log.leaves[at] = replace(log.leaves[at], event={**(log.leaves[at].event or {}), "after": {"n": other - 1000}})
+    log.leaves[at] = replace(log.leaves[at], event={**(log.leaves[at].event or {}), "after": {"n": -1 - other}})
     return {Kind.EDITED}
 
 
