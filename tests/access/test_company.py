@@ -351,6 +351,8 @@ def test_a_fresh_proof_of_the_provider(app: Flask, company: House, issuer: str):
     assert page.status_code == 401
     assert "/login/company/again" in page.text
     assert "proof_password" not in page.text, "there is no password here"
+    new = {"password": PASSWORD, "again": PASSWORD}
+    assert client.post("/account/password", data=new).status_code == 404, "and none is made without a proof"
     claims_of(issuer, "u-21", preferred_username="eve", email="eve@example.com", groups=["crm-admins"])
     assert "as somebody else" in again(client, "u-21").text
     app.extensions["syncline"] = dataclasses.replace(company, clock=lambda: company.clock() + timedelta(minutes=5))

@@ -233,6 +233,8 @@ class AccountView(RoomView):
     @signed_in
     def password(self) -> Response:
         """Change the password; all other sessions end."""
+        if not current_user.has_password:  # the company's provider or directory has it
+            abort(404)
         new = request.form.get("password", "")
         if new != request.form.get("again", ""):
             return self._page({"again": _("The two new passwords differ. Enter the same twice.")}, 422)

@@ -17,7 +17,7 @@ const ask = async (form) => {
 const show = (form, what) => {
   const box = form.querySelector("[data-problem]");
   const said = form.querySelector(`template[data-said="${CSS.escape(what)}"]`);
-  box.firstElementChild.textContent = said ? said.content.textContent : what;
+  box.textContent = said ? said.content.textContent : what;
   box.hidden = false;
 };
 
