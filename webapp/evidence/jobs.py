@@ -146,8 +146,10 @@ def work(house: House, number: int, doers: Mapping[str, Doer]) -> bool:
         log.warning("Job %s of the audit log was taken over by another worker.", number)
         return False
     except Exception as error:
-        log.exception("Job %s of the audit log failed.", number)
-        problem = getattr(error, "message", None) or msg(_FAILED, why=f"{type(error).__name__}: {error}"[:300])
+        told = getattr(error, "message", None)
+        if told is None:
+            log.exception("Job %s of the audit log failed.", number)
+        problem = told or msg(_FAILED, why=f"{type(error).__name__}: {error}"[:300])
         hold.end(FAILED, result={"problem": problem.to_json()})
     return True
 
