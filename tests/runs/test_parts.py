@@ -115,7 +115,7 @@ def test_a_part_of_one_side_of_a_two_way_rule(world: World):
         ({}, "Say which part"),
         ({"where": "nam == 'x'"}, "cannot be used"),
         ({"field": "size", "start": "1"}, "no field 'size'"),
-        ({"field": "id", "start": "many"}, "does not fit 'id'"),
+        ({"field": "id", "start": "many"}, "'id' holds nothing like this"),
         ({"where": "id == 1", "side": "right"}, "reads left only"),
     ],
 )
