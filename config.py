@@ -79,6 +79,7 @@ class Settings(SignIn):
     mail_from: str
     console_url: str
     event_days: int
+    hook_bytes: int
     plan_days: int
     checkpoints_to: tuple[str, ...]
     checkpoint_minutes: int
@@ -241,6 +242,12 @@ SETTINGS: tuple[Variable, ...] = (
         "90",
         "Days after which events, and what rules made of them, are forgotten.",
         integer(1, 3650),
+    ),
+    Variable(
+        "SYNCLINE_HOOK_BYTES",
+        "262144",
+        "Bytes that a delivery to an inbound web hook may have; what is longer is refused before it is read.",
+        integer(1024, 8 * 1024 * 1024),
     ),
     Variable(
         "SYNCLINE_PLAN_DAYS",

@@ -35,7 +35,7 @@ from webapp.entities import console as entities_console
 from webapp.entities import in_policies as entities_in_policies
 from webapp.entities import views as entities
 from webapp.events import api as events_api
-from webapp.events import sources
+from webapp.events import hook_door, sources
 from webapp.events import views as events
 from webapp.evidence import api as evidence_api
 from webapp.evidence import views as evidence
@@ -132,6 +132,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     policies_viewing.register(app)
     proving.register(app)
     scim_views.register(app)
+    hook_door.register(app)
     if update_permissions:
         with house.db.begin() as tx:
             roles.sync(tx)
@@ -142,7 +143,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     return {
         "APP_NAME": "Syncline",
         "SECRET_KEY": session_key(settings),
-        "SESSION_COOKIE_NAME": "syncline",
+        "SESSION_COOKIE_NAME": "__Host-syncline" if settings.secure_cookies else "syncline",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.secure_cookies,

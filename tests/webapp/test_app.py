@@ -30,6 +30,7 @@ FREE = {
     "ProbeView.healthz",
     "ProbeView.readyz",
     "ProbeView.metrics",
+    "hooks.take",
 }
 VALUES = {"int": "1", "path": "x", "float": "1"}
 

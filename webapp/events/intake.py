@@ -66,12 +66,18 @@ def post(house: House, items: Sequence[Any], source: str, actor: Actor) -> Accep
         raise EventRefused(msg("Send from 1 to {limit} events at a time.", limit=MAX_BATCH))
     events = [read(item, number, now) for number, item in enumerate(items, 1)]
     with house.db.begin() as tx:
-        stored = store(tx, events, source, now)
-        if stored:
-            types = sorted({one.type for one in events})
-            after = {"events": stored, "types": types[:20], "source": source}
-            record(tx, actor, now, AuditEvent(Tag.EVENTS_POSTED, Subject("events", source), None, after))
+        stored = take(tx, events, source, actor, now)
     return Accepted(stored, len(events) - stored)
+
+
+def take(tx: sa.Connection, events: Sequence[Incoming], source: str, actor: Actor, now: datetime) -> int:
+    """Store what somebody sent, in the caller's transaction, and audit it; return how many are new."""
+    stored = store(tx, events, source, now)
+    if stored:
+        types = sorted({one.type for one in events})
+        after = {"events": stored, "types": types[:20], "source": source}
+        record(tx, actor, now, AuditEvent(Tag.EVENTS_POSTED, Subject("events", source), None, after))
+    return stored
 
 
 def store(tx: sa.Connection, events: Iterable[Incoming], source: str, now: datetime) -> int:

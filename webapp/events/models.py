@@ -161,3 +161,51 @@ notice = sa.Table(
     sa.Column("ended_at", UtcDateTime, index=True, comment="sent or given up"),
     sa.Column("problem", NullableJson, comment="why the last attempt failed, as a Message"),
 )
+
+event_hook = sa.Table(
+    "event_hook",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(63), nullable=False, unique=True, comment="the end of its address"),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("type", sa.String(100), nullable=False, comment="of the events that its deliveries become"),
+    sa.Column("scheme", sa.String(16), nullable=False, comment="how deliveries are signed"),
+    sa.Column("signature_header", sa.String(100), nullable=False, comment="empty: that of the scheme"),
+    sa.Column("time_header", sa.String(100), nullable=False, comment="empty: that of the scheme"),
+    sa.Column("seconds", sa.Integer, nullable=False, comment="how far the time of a delivery may be from ours"),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("live_keys", Json, nullable=False, comment="current, next -> id, moment; the vault holds them"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+)
+
+event_hook_seen = sa.Table(
+    "event_hook_seen",
+    metadata,
+    sa.Column("hook_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of what was signed, or of a delivery's id"),
+    sa.Column("uid", sa.String(200), nullable=False, comment="of the event that the delivery became"),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+)
+
+event_hook_delivery = sa.Table(
+    "event_hook_delivery",
+    metadata,
+    sa.Column("uid", sa.String(200), primary_key=True, comment="of the event"),
+    sa.Column("hook_id", BigId, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(16), nullable=False, comment="the id of the key that signed it"),
+    sa.Index("ix_event_hook_delivery_hook_id_at", "hook_id", "at"),
+)
+
+event_hook_refusal = sa.Table(
+    "event_hook_refusal",
+    metadata,
+    sa.Column("hook_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("reason", sa.String(32), primary_key=True),
+    sa.Column("times", BigId, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Column("last_address", sa.String(64), nullable=False),
+)

@@ -7,7 +7,18 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from webapp.events.models import event, event_action, event_kept, event_match, event_process, event_timer, notice
+from webapp.events.hook_intake import REMEMBERED
+from webapp.events.models import (
+    event,
+    event_action,
+    event_hook_delivery,
+    event_hook_seen,
+    event_kept,
+    event_match,
+    event_process,
+    event_timer,
+    notice,
+)
 from webapp.extensions import House
 from webapp.rulebook.models import rule
 
@@ -46,6 +57,8 @@ def sweep(house: House) -> int:
         known = sa.exists().where(event_match.c.id == event_action.c.match_id)
         tx.execute(sa.delete(event_action).where(event_action.c.ended_at < old, ~known))
         tx.execute(sa.delete(notice).where(notice.c.at < old))
+        tx.execute(sa.delete(event_hook_delivery).where(event_hook_delivery.c.at < old))
+        tx.execute(sa.delete(event_hook_seen).where(event_hook_seen.c.at < house.clock() - REMEMBERED))
     return forgotten
 
 

@@ -32,8 +32,10 @@ _POLICY = (
     "base-uri 'none'",
     "object-src 'none'",
 )
-_POSTED_BY_OTHERS = {"SamlView.back"}
-"""What other sites have browsers send here; it proves by itself that it was asked for."""
+HOOK = "hooks.take"
+"""Where other systems tell that something happened."""
+_POSTED_BY_OTHERS = {"SamlView.back", HOOK}
+"""What other sites have browsers send here, or systems; it proves by itself that it was asked for."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -76,8 +78,10 @@ def _only_known_names() -> None:
 
 
 def _limit_strangers() -> None:
-    """Take no upload from somebody who has not signed in."""
-    if request.method in SENDING and bearer() is None and not current_user.is_authenticated:
+    """Take no upload from somebody who has not signed in; what a web hook sends has a limit of its own."""
+    if request.endpoint == HOOK:
+        request.max_content_length = house().settings.hook_bytes + 1  # one more, to see what is longer
+    elif request.method in SENDING and bearer() is None and not current_user.is_authenticated:
         request.max_content_length = STRANGERS_BYTES
 
 

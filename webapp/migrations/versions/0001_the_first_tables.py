@@ -128,7 +128,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), server_default='', nullable=False),
     sa.Column('author_kind', sa.String(length=16), nullable=False),
     sa.Column('author_id', sa.String(length=64), nullable=True),
-    sa.Column('author_user', sa.Integer(), nullable=True, comment='the user who acts, also by a key; null for the command line'),
+    sa.Column('author_user', sa.Integer(), nullable=True, comment='the user behind it, also by a key or a service account; null: none'),
     sa.Column('author', sa.String(length=128), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('created_at', UtcDateTime(), nullable=False),
@@ -488,6 +488,48 @@ def upgrade() -> None:
     )
     op.create_index('ix_event_action_rule_name_id', 'event_action', ['rule_name', 'id'], unique=False)
     op.create_index('ix_event_action_state_due_at', 'event_action', ['state', 'due_at'], unique=False)
+    op.create_table('event_hook',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('name', sa.String(length=63), nullable=False, comment='the end of its address'),
+    sa.Column('label', sa.String(length=200), nullable=False),
+    sa.Column('type', sa.String(length=100), nullable=False, comment='of the events that its deliveries become'),
+    sa.Column('scheme', sa.String(length=16), nullable=False, comment='how deliveries are signed'),
+    sa.Column('signature_header', sa.String(length=100), nullable=False, comment='empty: that of the scheme'),
+    sa.Column('time_header', sa.String(length=100), nullable=False, comment='empty: that of the scheme'),
+    sa.Column('seconds', sa.Integer(), nullable=False, comment='how far the time of a delivery may be from ours'),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('live_keys', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='current, next -> id, moment; the vault holds them'),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('changed_at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_hook')),
+    sa.UniqueConstraint('name', name=op.f('uq_event_hook_name'))
+    )
+    op.create_table('event_hook_delivery',
+    sa.Column('uid', sa.String(length=200), nullable=False, comment='of the event'),
+    sa.Column('hook_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.Column('address', sa.String(length=64), nullable=False),
+    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=16), nullable=False, comment='the id of the key that signed it'),
+    sa.PrimaryKeyConstraint('uid', name=op.f('pk_event_hook_delivery'))
+    )
+    op.create_index('ix_event_hook_delivery_hook_id_at', 'event_hook_delivery', ['hook_id', 'at'], unique=False)
+    op.create_table('event_hook_refusal',
+    sa.Column('hook_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('reason', sa.String(length=32), nullable=False),
+    sa.Column('times', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('last_at', UtcDateTime(), nullable=False),
+    sa.Column('last_address', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('hook_id', 'reason', name=op.f('pk_event_hook_refusal'))
+    )
+    op.create_table('event_hook_seen',
+    sa.Column('hook_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False, comment="SHA-256 of what was signed, or of a delivery's id"),
+    sa.Column('uid', sa.String(length=200), nullable=False, comment='of the event that the delivery became'),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('hook_id', 'digest', name=op.f('pk_event_hook_seen'))
+    )
+    op.create_index(op.f('ix_event_hook_seen_at'), 'event_hook_seen', ['at'], unique=False)
     op.create_table('event_kept',
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
@@ -971,6 +1013,12 @@ def downgrade() -> None:
     op.drop_table('event_match')
     op.drop_table('event_lease')
     op.drop_table('event_kept')
+    op.drop_index(op.f('ix_event_hook_seen_at'), table_name='event_hook_seen')
+    op.drop_table('event_hook_seen')
+    op.drop_table('event_hook_refusal')
+    op.drop_index('ix_event_hook_delivery_hook_id_at', table_name='event_hook_delivery')
+    op.drop_table('event_hook_delivery')
+    op.drop_table('event_hook')
     op.drop_index('ix_event_action_state_due_at', table_name='event_action')
     op.drop_index('ix_event_action_rule_name_id', table_name='event_action')
     op.drop_table('event_action')
