@@ -85,6 +85,7 @@ def test_recovery_codes(app: Flask, admin_client: FlaskClient, house: House):
     """Each lets in once; new ones put the old ones out of use."""
     _key, codes = set_up(admin_client, house)
     assert len(set(codes)) == recovery.CODES
+    assert all(len(code.replace("-", "")) == 24 for code in codes), "too many to be guessed from their digests"
     client = app.test_client()
     first_step(client)
     assert second_step(client, codes[0].upper()) == 302

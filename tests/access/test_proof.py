@@ -117,6 +117,8 @@ def test_guessing_is_slowed_down(stale: FlaskClient):
         ("/account/second-factor/", {"code": "1"}),
         ("/account/second-factor/recovery", {}),
         ("/account/passkeys/begin", {}),
+        ("/account/sessions/1/end", {}),
+        ("/account/sessions/end", {}),
         ("/connections/new/postgresql", {"name": "erp", f"{PREFIX}password": "s"}),
     ],
 )

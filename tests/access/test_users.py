@@ -69,12 +69,12 @@ def test_passwords_that_are_not(password: str):
 
 
 def test_password_is_stored_as_scrypt(house: House, monkeypatch: pytest.MonkeyPatch):
-    """What is stored of a password is a salted scrypt hash that takes 32 megabytes to compute."""
+    """What is stored of a password is a salted scrypt hash that takes 128 megabytes to compute."""
     monkeypatch.setattr(passwords, "generate_password_hash", generate_password_hash)
     add_user(house, "ann")
     with house.db.read() as connection:
         stored = connection.scalar(sa.select(models.user.c.password).where(models.user.c.username == "ann"))
-    assert re.match(r"scrypt:32768:8:1\$\w{16,}\$", stored)
+    assert re.match(r"scrypt:131072:8:1\$\w{16,}\$", stored)
     assert PASSWORD not in stored
     assert check_password_hash(stored, PASSWORD)
 

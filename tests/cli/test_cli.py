@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,18 @@ def test_a_secret_in_a_log_event_is_masked(syncline: CommandLine, tmp_path: Path
     text = (tmp_path / "data" / "logs" / "cli.log").read_text()
     assert "ann" in text
     assert "hunter2" not in text
+
+
+def test_a_line_of_the_log_stays_one_line(syncline: CommandLine, tmp_path: Path) -> None:
+    """Whatever a value holds, nobody writes a line of their own into the log; each line tells its time in UTC."""
+    syncline.ok("user", "list")
+    before = len((tmp_path / "data" / "logs" / "cli.log").read_text().splitlines())
+    structlog.get_logger("test").warning(
+        "sign-in\nforged", user="ann\n2026-01-01 level='info' event='all is well'\r\x85"
+    )
+    lines = (tmp_path / "data" / "logs" / "cli.log").read_text().splitlines()
+    assert len(lines) == before + 1
+    assert re.search(r"timestamp='\d{4}-\d\d-\d\dT[0-9:.]+Z'", lines[-1])
 
 
 def test_the_script_is_installed() -> None:

@@ -247,3 +247,12 @@ def test_no_step_begins_behind_the_deadline() -> None:
     wire.deadline = time.monotonic() - 1
     with pytest.raises(httpcore.ReadTimeout):
         wire.left(5)
+
+
+def test_old_encryption_is_refused() -> None:
+    """Nothing older than TLS 1.2 is spoken, nothing without forward secrecy, and certificates are asked for."""
+    context = trust_store()
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert all(cipher["name"].startswith(("TLS_", "ECDHE-", "DHE-")) for cipher in context.get_ciphers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
 
@@ -14,6 +15,7 @@ from webapp.access import keys, users
 from webapp.access.keys import NewKey
 from webapp.app import create_app
 from webapp.extensions import Actor, House
+from webapp.web import problems
 
 
 def _token(client: FlaskClient, path: str = "/login/") -> str:
@@ -77,8 +79,12 @@ def test_production_asks_for_https(settings: config.Settings, app: Flask):
     """With secure cookies the browser is told to stay with HTTPS; without them it is not."""
     assert "Strict-Transport-Security" not in app.test_client().get("/healthz").headers
     secure = create_app(dataclasses.replace(settings, secure_cookies=True))
-    assert "max-age" in secure.test_client().get("/healthz").headers["Strict-Transport-Security"]
-    assert secure.config["SESSION_COOKIE_SECURE"] is True
+    answer = secure.test_client().get("/login/")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-syncline=")
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
     secure.extensions["syncline"].db.engine.dispose()
 
 
@@ -155,7 +161,9 @@ def test_who_asks_too_often_waits(settings: config.Settings, valkey_server):
     assert statuses == [200] * 5 + [429] * 2
     answer = client.get("/api/v1/rules/", environ_overrides=place)
     assert answer.status_code == 429
-    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert 1 <= int(answer.headers["Retry-After"]) <= 72, (
+        "in the first seconds of a minute, until a fifth of the next one"
+    )
     assert client.get("/static/app.css", environ_overrides=place).status_code != 429
     assert client.get("/login/", environ_overrides={"REMOTE_ADDR": "10.9.8.6"}).status_code == 200
     assert client.get("/healthz", environ_overrides=place).status_code == 200
@@ -167,3 +175,48 @@ def test_who_asks_too_often_waits(settings: config.Settings, valkey_server):
     console.extensions["syncline"] = dataclasses.replace(console.extensions["syncline"], settings=gone)
     assert [client.get("/login/").status_code for _number in range(3)] == [200] * 3
     console.extensions["syncline"].db.engine.dispose()
+
+
+def test_what_was_kept_out_is_in_the_log(app: Flask, caplog: pytest.LogCaptureFixture):
+    """Forged and too large requests are told to the log with who sent them, but nobody fills it; lines stay lines."""
+    problems._noted.clear()
+    app.config["WTF_CSRF_ENABLED"] = True
+    client = app.test_client()
+    for _number in range(problems.NOTED + 5):
+        client.post("/login/%0Aforged", data={"username": "admin"})
+    told = [line.getMessage() for line in caplog.records if line.name == problems.__name__]
+    assert len(told) == problems.NOTED
+    assert "'/login/\\nforged' from 127.0.0.1 refused: forged or expired" in told[0]
+    client.post("/login/", data={"username": "x" * 100_000})
+    assert caplog.records[-1].getMessage().endswith("refused: request entity too large")
+
+
+def test_methods_and_folders_that_are_not_served(client: FlaskClient):
+    """Nothing answers TRACE, and no folder lists its files, not even that of the front end."""
+    for path in ("/", "/login/", "/api/v1/rules/"):
+        assert client.open(path, method="TRACE").status_code in (404, 405), path
+    for path in ("/static/", "/static/..%2f", "/.git/config", "/static/%2e%2e/%2e%2e/config.py"):
+        assert client.get(path).status_code == 404, path
+
+
+def test_no_other_origin_reads_answers(admin_client: FlaskClient):
+    """No answer lets a page of another origin read it, whatever that asks for."""
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
+    for method in ("GET", "OPTIONS"):
+        answer = admin_client.open("/api/v1/rules/", method=method, headers=asked)
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control-")]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/nothing", "text/html; charset=utf-8"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/api/v1/rules/", "application/json"),
+        ("/api/v1/nothing", "application/problem+json"),
+    ],
+)
+def test_answers_say_what_they_are(admin_client: FlaskClient, path: str, kind: str):
+    """Texts name their encoding; JSON has only one."""
+    assert admin_client.get(path).headers["Content-Type"] == kind

@@ -68,6 +68,17 @@ def test_scripts_need_no_exception_from_the_policy(path):
     assert not re.search(r"https?://(?!www\.w3\.org/)", text)
 
 
+def test_browsers_keep_tastes_only():
+    """What scripts keep in the browser is the choice of colours and of an editor; nothing else is kept anywhere."""
+    kept = set()
+    for path in SOURCES:
+        text = path.read_text("utf-8")
+        assert not re.search(r"sessionStorage|indexedDB|document\.cookie|caches\.open|postMessage", text), path
+        kept |= set(re.findall(r"localStorage\.\w+\(([^,)]+)", text))
+    assert kept == {'"syncline-theme"', "CHOICE"}
+    assert 'CHOICE = "syncline-' in (ROOT / "webapp/static/src/expression/controller.js").read_text("utf-8")
+
+
 def test_front_end_packages_are_pinned_and_free():
     """Every package has a fixed version and a permissive licence, and the lock file names no registry."""
     direct = json.loads((ROOT / "package.json").read_text())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 
-from werkzeug.security import generate_password_hash
+from werkzeug.security import check_password_hash, generate_password_hash
 from zxcvbn import zxcvbn
 
 from rules.text import msg
@@ -25,6 +26,12 @@ _JUDGED = 72
 """Characters that are judged; of a longer password its beginning has to be good enough."""
 _SAFE = 3
 """Of the grades 0 to 4: more than a hundred million guesses."""
+METHOD = "scrypt:131072:8:1"
+"""How passwords are hashed: with 128 megabytes each, as OWASP advises."""
+NOBODY = f"{METHOD}${'x' * 16}${'0' * 128}"
+"""What no password fits, and is as much work to try as what is stored: for names that nobody has."""
+_few = threading.Semaphore(2)
+"""So many are hashed at a time in a process: guesses from many places must not fill the memory."""
 
 
 def generate_password() -> str:
@@ -34,7 +41,14 @@ def generate_password() -> str:
 
 def hashed(password: str) -> str:
     """Return what is stored of a password."""
-    return generate_password_hash(password, method="scrypt")
+    with _few:
+        return generate_password_hash(password, method=METHOD)
+
+
+def fits(stored: str, password: str) -> bool:
+    """Tell whether a password is the one of which this is stored."""
+    with _few:
+        return check_password_hash(stored, password)
 
 
 def digest(token: str) -> str:

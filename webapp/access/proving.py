@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from flask import Flask, g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
-from werkzeug.security import check_password_hash
 from werkzeug.wrappers import Response
 
 from webapp.access import (
@@ -23,6 +22,7 @@ from webapp.access import (
     factors,
     models,
     passkeys,
+    passwords,
     recovery,
     security,
     services,
@@ -135,7 +135,7 @@ def _knows_password(given: str) -> bool:
         return False
     with house().db.read() as tx:
         row = tx.execute(models.users().where(models.user.c.id == current_user.id)).one()
-    return check_password_hash(row.password, given)
+    return passwords.fits(row.password, given)
 
 
 def _known_there(given: str) -> bool:

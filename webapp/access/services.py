@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import sqlalchemy as sa
-from werkzeug.security import check_password_hash, generate_password_hash
 
 from webapp.access import groups, models, roles, sessions
-from webapp.access.passwords import generate_password
+from webapp.access.passwords import NOBODY, fits, generate_password
 from webapp.access.users import NewUser, insert_user
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, Actor, House
-
-# Compared when there is no such user, so that both cases take the same time.
-_NOBODY = generate_password_hash(secrets.token_urlsafe(16))
 
 
 def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
@@ -40,7 +35,7 @@ def known(house: House, username: str, password: str) -> Any:
     """Return the user's row if the password is right, else None; `admitted` and `refused` tell the audit log."""
     with house.db.read() as connection:
         row = connection.execute(models.users().where(models.user.c.username == username)).one_or_none()
-    right = check_password_hash(row.password if row else _NOBODY, password)
+    right = fits(row.password if row else NOBODY, password)  # both cases take the same time
     return row if row and row.active and right and row.owner_id is None else None
 
 

@@ -152,7 +152,8 @@ class SessionView(RoomView):
             if onwards:  # no redirect: the policy of pages lets no form lead elsewhere
                 page = self.page("access/leaving.html", url=onwards)
                 page.headers["Refresh"] = f"0; url={onwards}"
-                return page
+                return _cleared(page)
+            return _cleared(redirect(url_for("SessionView.login")))
         return redirect(url_for("SessionView.login"))
 
     def _provider_end(self) -> str:
@@ -173,6 +174,12 @@ class SessionView(RoomView):
         if current_user.is_authenticated:
             services.set_language(self.house, current_user.id, code)
         return redirect(safe_target(request.form.get("next")))
+
+
+def _cleared(response: Response) -> Response:
+    """Have the browser throw away what it has kept of our pages; its choice of colours stays."""
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 def sign_in_page(view: RoomView, status: int = 200, username: str = "", error: str = "") -> Response:

@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from werkzeug.security import check_password_hash
 
 from rules.text import msg
 from webapp.access import groups, hooks, models, owners, roles, sessions
 from webapp.access.errors import Missing, Refused
-from webapp.access.passwords import check_new, generate_password, hashed
+from webapp.access.passwords import check_new, fits, generate_password, hashed
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -243,7 +242,7 @@ def change_own_password(house: House, user_id: int, current: str | None, new: st
 def proven(tx: sa.Connection, user_id: int, password: str | None) -> Any:
     """Return the row of a user who knows the password, or (None) has shown otherwise who it is; raises `Refused`."""
     row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
-    if password is not None and not check_password_hash(row.password, password):
+    if password is not None and not fits(row.password, password):
         raise Refused("current", msg("The current password is wrong."))
     return row
 

@@ -248,6 +248,7 @@ class AccountView(RoomView):
 
     @expose("/sessions/<int:session_id>/end", methods=["POST"])
     @signed_in
+    @fresh
     def end_session(self, session_id: int) -> Response:
         """End another session of one's own."""
         if sessions.end(self.house, current_user.id, session_id, self.actor):
@@ -256,6 +257,7 @@ class AccountView(RoomView):
 
     @expose("/sessions/end", methods=["POST"])
     @signed_in
+    @fresh
     def end_sessions(self) -> Response:
         """End all other sessions of one's own."""
         sessions.end_others(self.house, current_user.id, current_user.session_id, self.actor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +19,10 @@ from webapp.web.api import ApiError
 from webapp.web.language import translated
 
 log = logging.getLogger(__name__)
+NOTED = 20
+"""So many refusals of a kind are told to the log in a minute."""
+_noted: dict[str, tuple[int, int]] = {}
+_lock = threading.Lock()
 
 
 def register(app: Flask) -> None:
@@ -69,24 +75,41 @@ def _api_error(error: ApiError) -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response | tuple[str, int]:
+    _note("forged or expired")
     text = _("This page has expired or was opened by another site. Go back, reload the page and try again.")
     return shown(400, text)
 
 
 def _unknown_host(_error: SecurityError) -> Response:
     """Say so without a page: no address can be made for a host that is not ours."""
+    _note("for an unknown host")
     return Response("This console is not known by that name. See SYNCLINE_TRUSTED_HOSTS.", 400, mimetype="text/plain")
 
 
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
+    if error.code in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS):
+        _note(error.name.lower())
     said = getattr(error, "message", None)  # of a refusal that tells what and why
     text = translated(said) if isinstance(said, Message) else _text(error.code, error)
     answer = make_response(shown(error.code, text))
     if isinstance(error, TooManyRequests) and error.retry_after:
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
+
+
+def _note(why: str) -> None:
+    """Tell the log what was kept out, a few times a minute, so that nobody fills it."""
+    minute = int(time.monotonic() // 60)
+    with _lock:
+        _noted[why] = (minute, _noted[why][1] + 1) if _noted.get(why, (-1, 0))[0] == minute else (minute, 1)
+        often = _noted[why][1] > NOTED
+    if not often:
+        log.warning(
+            "request %s %s %r from %s refused: %s", g.get("request_id"), request.method, request.path,
+            request.remote_addr, why,
+        )  # fmt: skip
 
 
 def _unexpected(error: Exception) -> Response | tuple[str, int]:
