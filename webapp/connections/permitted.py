@@ -37,6 +37,8 @@ veils: list[Callable[[sa.Connection, Rights], Collection[str]]] = []
 MOST_OBJECTS = 10_000
 T = TypeVar("T")
 _UNHEARD_OF = "\0"
+_NO_OBJECT = ""
+"""No connection, object or entity is called so, and every database can look for it."""
 _as: ContextVar[Who | None] = ContextVar("asked_by", default=None)
 
 
@@ -156,7 +158,7 @@ def require_whole(tx: sa.Connection, connection_name: str) -> None:
     named = [line.on.split("/", 2) for _name, _rooms, policy in said for line in policy.data]
     known = {object_name for name, object_name in known_objects(tx, MOST_OBJECTS) if name == connection_name}
     known |= {parts[2] for parts in named if len(parts) == 3 and parts[1] == connection_name}
-    if all(sees_all(rights_to(tx, connection_name, one, Schema(()))) for one in {*known, _UNHEARD_OF}):
+    if all(sees_all(rights_to(tx, connection_name, one, Schema(()))) for one in {*known, _NO_OBJECT}):
         return
     text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
     raise NotPermitted(msg(text, connection=connection_name))
@@ -189,7 +191,7 @@ def whole(tx: sa.Connection) -> bool:
     held = (who, who.limit) if who.limit is not None else (who,)
     if any(policy.data for one in held for _name, _rooms, policy in services.roles_said(tx, one.roles)):
         return False
-    places = ((HUB, _UNHEARD_OF), (_UNHEARD_OF, _UNHEARD_OF))
+    places = ((HUB, _NO_OBJECT), (_NO_OBJECT, _NO_OBJECT))
     return all(rights_to(tx, *place, Schema(())).may(READ) for place in places)
 
 
