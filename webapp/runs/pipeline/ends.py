@@ -64,6 +64,7 @@ class LinkBook(Book, Protocol):
 class Ends(ABC):
     """The ends of a rule. A chunk is read on one side; `own` is that side, `other` the other one."""
 
+    rule: SyncRule
     book: LinkBook
 
     @abstractmethod

@@ -2,12 +2,12 @@
 
 A record with a value that cannot be read has none, so it is not deleted: nobody could bring it back. It waits in the
 quarantine until somebody has corrected the value, or deleted the record by hand, and all others go on. Of what is gone
-already there is nothing to delete.
+already there is nothing to delete, or to switch off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -38,17 +38,32 @@ def imaged(chunk: Chunk, held: Callable[[bool], Held]) -> Chunk:
     kept: dict[int, Failure] = {}
     for write in chunk.writes:
         column, side, bad = "own_before" if write.own else "before", held(write.own), Bad()
-        if write.change.op is not Op.DELETE or side.blind:
+        deletes = write.change.op is Op.DELETE
+        if side.blind or not (deletes or _switches_off(write, chunk.outcomes[column])):
             writes.append(write)
             continue
         keys = key_text(write.change.records[write.change.key])
-        images = _images(keys, side, bad)
+        images = _images(keys, side, side.schema.names if deletes else _fields(write), bad)
         chunk = replace(chunk, outcomes=_put(chunk.outcomes, column, write.rows, images))
-        good = images.is_not_null()
-        kept |= {row: _failure(key, side, bad[key]) for row, key in zip(write.rows, keys, strict=True) if key in bad}
+        good, unread = images.is_not_null(), keys.is_in(list(bad))
+        if deletes:
+            kept |= {
+                row: _failure(key, side, bad[key]) for row, key in zip(write.rows, keys, strict=True) if key in bad
+            }
+        else:
+            good |= unread  # only its mark is written anew
         writes += [_only(write, good)] if good.any() else []
     chunk = replace(chunk, writes=tuple(writes))
     return parked(chunk, kept) if kept else chunk
+
+
+def _switches_off(write: Write, before: pl.Series) -> bool:
+    """Tell whether a write sets the mark of what is gone on the other side: nobody has read yet what it finds."""
+    return write.change.op is Op.UPDATE and before[write.rows].is_null().all()
+
+
+def _fields(write: Write) -> list[str]:
+    return [name for name in write.change.records.columns if name != write.change.key]
 
 
 def _failure(key: str, side: Held, error: RecordRejected) -> Failure:
@@ -61,9 +76,9 @@ def _only(write: Write, mask: pl.Series) -> Write:
     )
 
 
-def _images(keys: pl.Series, side: Held, bad: Bad) -> pl.Series:
-    found = side.beside(keys, side.schema.names, bad)
-    texts = pl.Series(to_texts(found.select(side.schema.names)), dtype=pl.String)
+def _images(keys: pl.Series, side: Held, names: Sequence[str], bad: Bad) -> pl.Series:
+    found = side.beside(keys, names, bad)
+    texts = pl.Series(to_texts(found.select(names)), dtype=pl.String)
     return texts.set(~there(found), None)
 
 

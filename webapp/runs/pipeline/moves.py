@@ -10,6 +10,8 @@ from functools import partial
 import polars as pl
 
 from connectors.errors import RecordRejected
+from rules.documents.defaults import actions
+from rules.documents.sync import Action
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import MOVED, Outcome, Situation
 from rules.schema import Op
@@ -23,6 +25,9 @@ from webapp.runs.pipeline.unreadable import Bad
 
 _WITHOUT_LINK = (Situation.UNLINKED.value, Situation.UNMATCHED_LEFT.value, Situation.UNMATCHED_RIGHT.value)
 _GONE_PARTNER = (Situation.DELETED_LEFT.value, Situation.DELETED_RIGHT.value, Situation.EDIT_VS_DELETE.value)
+_PARTING = (*_GONE_PARTNER, Situation.OUT_OF_SCOPE.value)
+_TAKING = (Action.DELETE, Action.DEACTIVATE)
+"""What is written to a partner that is there: where nothing was, it was gone."""
 _WITH_LINK = (
     Situation.LINKED_CHANGED.value,
     Situation.LINKED_CONFLICT.value,
@@ -67,6 +72,7 @@ class _Look:
         self.read = ends.read(side)
         self.matches = ends.matches(side)
         self.partners = partial(ends.partners, side)
+        self.taking = [name for name, action in actions(ends.rule).items() if action in _TAKING]
 
     def reasons(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
         """Yield rows that have moved, and why."""
@@ -107,14 +113,31 @@ class _Look:
             elif (situation in _GONE_PARTNER and link is None) or (situation in _WITH_LINK and link != partner):
                 yield row, Moved(msg("Its link has changed since."))
         yield from self._partners_gone(chunk, rows)
+        yield from self._back(chunk, some.with_columns(now.alias("partner"), pl.Series(ROW, touched, dtype=pl.UInt32)))
 
     def _partners_gone(self, chunk: Chunk, rows: pl.Series) -> Iterator[tuple[int, Moved]]:
+        """Yield records that keep a partner to which nothing is written, and which is gone."""
         written = {row for write in chunk.writes for row in write.rows}
         met = [row for row in rows if row not in written and chunk.outcomes["right_key"][row] is not None]
+        met = [row for row in met if chunk.outcomes["situation"][row] not in _PARTING]
         keys = chunk.outcomes["right_key"][met]
         for row, key, held in zip(met, keys, there(self.other.beside(keys, ())), strict=True):
-            if not held and chunk.outcomes["situation"][row] != Situation.OUT_OF_SCOPE:
+            if not held:
                 yield row, self._gone(self.other, key)
+
+    def _back(self, chunk: Chunk, some: pl.DataFrame) -> Iterator[tuple[int, Moved]]:
+        """Yield records that were gone and are there again, and those whose partner was; the former have no number."""
+        gone, read = pl.col("situation").is_in(_GONE_PARTNER), pl.col("record_no").is_not_null()
+        own = some.filter(gone & ~read)
+        for row in own.filter(there(self.own.beside(own["left_key"], ())))[ROW]:
+            yield row, Moved(msg("It is in {place} again.", place=self.own.place))
+        written = [row for write in chunk.writes if not write.own for row in write.rows]
+        taken = pl.col("situation").is_in(self.taking) & ~pl.col(ROW).is_in(
+            pl.Series(written, dtype=pl.UInt32).implode()
+        )
+        other = some.filter((gone & read) | taken)
+        for row, key in other.filter(there(self.other.beside(other["partner"], ()))).select(ROW, "partner").iter_rows():
+            yield row, self._by_now(self.other, key)
 
     def _written(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
         for write in chunk.writes:
@@ -130,8 +153,7 @@ class _Look:
             keys = key_text(records[side.key])
             for row, key, held in zip(write.rows, keys, there(side.beside(keys, ())), strict=True):
                 if held:
-                    text = msg("A record with the key '{key}' is in {place} by now.", key=key, place=side.place)
-                    yield row, Moved(text, side.key)
+                    yield row, self._by_now(side, key)
         for source, target in () if write.own else self.matches:
             values = key_text(key_values(key_text(_records_of(chunk, write.rows)[source]), side.schema[target].dtype))
             fits = values.is_in(side.find(target, values.filter(values != ""), ())[KEY].implode())
@@ -160,6 +182,10 @@ class _Look:
     @staticmethod
     def _gone(side: Held, key: str) -> Moved:
         return Moved(msg("Its record '{key}' is gone from {place}.", key=key, place=side.place))
+
+    @staticmethod
+    def _by_now(side: Held, key: str) -> Moved:
+        return Moved(msg("A record with the key '{key}' is in {place} by now.", key=key, place=side.place), side.key)
 
     @staticmethod
     def _unreadable(side: Held, error: RecordRejected) -> Moved:
