@@ -32,6 +32,7 @@ from webapp.events.doers import Doers, do
 from webapp.events.models import event, event_action
 from webapp.extensions import SYSTEM, Actor
 from webapp.policies import services as policies
+from webapp.rulebook import ownership
 from webapp.rulebook import services as rulebook
 
 
@@ -103,6 +104,32 @@ def test_an_action_is_done_with_the_rights_of_the_owner_of_its_rule(world: World
     assert [state for state, _ in found] == ["done", "failed", "failed"]
     assert "ann may not change the field 'credit' of entity/customer" in found[1][1]
     assert "ann, who owns the rule 'creates', is disabled" in found[2][1]
+
+
+def test_a_rule_tells_nothing_on_that_its_owner_may_not_see(world: World) -> None:
+    """Who sees only some of what a rule hears of, or asks a service for, neither publishes it nor does it by it."""
+    world.entity()
+    house = world.house
+    role = Role(None, "Clerk", grants=frozenset({("Records", "read"), ("Records", "create"), ("Rules", "publish")}))
+    role_id = role_editing.save_role(house, role, SYSTEM)
+    with house.db.begin() as tx:
+        new = NewUser("ann", "Ann", "", "ann@example.com", ("Clerk",))
+        ann = Actor("user", "ann", str(insert_user(tx, new, "x", SYSTEM, house.clock())))
+    act = {"create_record": {"object": "customer", "fields": {"no": "order.no"}}}
+    hears = acting(act, name="copies", events={"order": {"type": "record.customer.updated"}}, by="no")
+    rulebook.create(house, hears, ann)
+    rulebook.publish(house, "copies", ann)
+    policies.set_policy(house, role_id, {"data": [{"on": "entity/customer", "fields": {"credit": "hide"}}]}, SYSTEM)
+    with house.db.read() as tx:
+        for document, says in (
+            (hears, "may not see all of the records of entity/customer"),
+            (
+                {**hears, "events": {"order": {"type": "case.opened"}}},
+                "which events of the type 'case.opened' may quote",
+            ),
+            (acting({"call": {"connection": "shop", "path": "/x"}}), "may not see all records of 'shop'"),
+        ):
+            assert says in str(ownership.refusal(tx, "copies", document, "ann"))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,58 @@ def test_a_field_in_an_expression_counts(world: World, person: Callable[..., Act
         services.publish(world.house, "customers", owner)
 
 
+MEMO = {"right": "memo", "to_right": "record['st\\u0061tus']"}
+TABLE: dict[str, Any] = {
+    "kind": "decision_table",
+    "name": "rates",
+    "inputs": [{"name": "status", "type": "text"}],
+    "outputs": [{"name": "rate"}],
+    "rows": [{"when": ["active"], "then": ["high"]}],
+}
+
+
+def test_a_field_counts_however_it_is_named(world: World, person: Callable[..., Actor]) -> None:
+    """A field that is named by a text with escapes, or is read by a decision table only, has to be seen as well."""
+    world.crm('ALTER TABLE customer ADD COLUMN "net worth" TEXT')
+    owner = person("ann", _line(CRM, fields={"status": "hide", "net worth": "hide"}))
+    services.create(world.house, RULE, owner)
+    services.create(world.house, TABLE, SYSTEM)
+    services.publish(world.house, "rates", SYSTEM)
+    asks = {"decisions": [{"table": "rates"}], "fields": [*RULE["fields"], {"right": "memo", "to_right": "rates.rate"}]}
+    worth = {"right": "memo", "to_right": "record['net worth']"}
+    for changes in (asks, {"fields": [*RULE["fields"], MEMO]}, {"fields": [*RULE["fields"], worth]}):
+        services.save_draft(world.house, "customers", {**RULE, **changes}, owner)
+        with pytest.raises(NotOwned, match=r"may not see the field '(status|net worth)'"):
+            services.publish(world.house, "customers", owner)
+
+
+def test_a_run_asks_the_tables_that_it_has_pinned(world: World, person: Callable[..., Actor]) -> None:
+    """A table that comes to read what the owner may not see stops the rule that asks it."""
+    owner = person("ann", _line(CRM, fields={"status": "hide"}))
+    services.create(world.house, {**TABLE, "inputs": [{"name": "phone", "type": "text"}]}, SYSTEM)
+    services.publish(world.house, "rates", SYSTEM)
+    asks = {"decisions": [{"table": "rates"}], "fields": [*RULE["fields"], {"right": "memo", "to_right": "rates.rate"}]}
+    services.create(world.house, {**RULE, **asks}, owner)
+    services.publish(world.house, "customers", owner)
+    services.save_draft(world.house, "rates", TABLE, SYSTEM)
+    services.publish(world.house, "rates", SYSTEM)
+    run = world.request()
+    services.roll_back(world.house, "rates", 1, SYSTEM)
+    world.work(run)
+    assert "may not see the field 'status'" in str(world.look(run).message)
+
+
+def test_what_values_are_looked_up_in_counts(world: World, person: Callable[..., Actor]) -> None:
+    """An object in which values have to exist has to be seen by the owner, with its key."""
+    some = {"on": "connection/crm/secret", "allow": ["read"], "rows": "record.id == 1"}
+    owner = person("ann", {"data": [*MAY["data"], some]})
+    asked = {"field": "id", "connection": "crm", "object": "secret", "key": "id"}
+    world.crm("CREATE TABLE secret (id INTEGER PRIMARY KEY)")
+    services.create(world.house, {**RULE, "validations": [{"name": "known", "reference": asked}]}, owner)
+    with pytest.raises(NotOwned, match="may see records of connection/crm/secret only for some"):
+        services.publish(world.house, "customers", owner)
+
+
 def test_nobody_does_by_another_ones_rule_what_they_may_not(world: World, person: Callable[..., Actor]) -> None:
     """Who may not read what a rule reads cannot publish a draft of it either, whoever owns it."""
     services.create(world.house, RULE, person("ann", MAY))

@@ -61,12 +61,11 @@ def _require_owner(house: House, action: Action) -> None:
     """Raise `DeedFailed` where the owner of the rule may not do it: by hand it is tried again once that is mended."""
     args = action.args
     with house.db.read() as tx:
-        if action.kind in _WRITING:
+        row = find(tx, action.rule_name)
+        problem = None if row is None else ownership.refusal(tx, row.name, row.published or {}, row.owner)
+        if problem is None and action.kind in _WRITING:
             place, deed = (args["connection"], args["object"]), _WRITING[action.kind]
             problem = ownership.writes(tx, action.rule_name, place, deed, args["fields"], args.get("key", ()))
-        else:
-            row = find(tx, action.rule_name)
-            problem = None if row is None else ownership.refusal(tx, row.name, row.published or {}, row.owner)
     if problem is not None:
         raise DeedFailed(problem)
 

@@ -17,8 +17,9 @@ from webapp.connections.permitted import sees_all, withholds_personal
 from webapp.events.notices import Line, Notice
 from webapp.policies.masks import DOTS
 from webapp.policies.rights import Rights
+from webapp.rulebook.heard import QUOTED
 from webapp.runs.sight import sight_of_run
-from webapp.runs.sight_events import QUOTED, Hearing
+from webapp.runs.sight_events import Hearing
 
 if TYPE_CHECKING:
     from webapp.events.reading import ActionRow, EventRow, MatchRow, ProcessRow

@@ -6,7 +6,6 @@ some records of an object owns no rule over it, as those that are not seen would
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,16 +32,16 @@ from webapp.policies.objects import ACTION_LABELS, CREATE, DELETE, READ, UPDATE
 from webapp.policies.rights import Rights
 from webapp.policies.services import rights_of
 from webapp.policies.who import NOBODY, Who, who_of
+from webapp.rulebook import heard, mentions
 from webapp.rulebook.errors import RulebookError
 from webapp.rulebook.kinds import SYNC
+from webapp.rulebook.library import Pins
 from webapp.rulebook.models import rule
 from webapp.rulebook.reading import find, get
 
 GONE = ""
 """The owner of a rule whose owner has been deleted."""
 _UNHEARD_OF = "\0"
-_WORD = re.compile(r"[^\W\d]\w*")
-_NAMES = frozenset({"left", "right", "name", "label", "connection", "object", "reference", "after", "table", "note"})
 _CREATING = {Action.CREATE, Action.RECREATE}
 _DELETING = {Action.DELETE}
 Document = Mapping[str, Any]
@@ -69,8 +68,18 @@ def first_owner(tx: sa.Connection, actor: Actor) -> str | None:
     return found
 
 
-def refusal(tx: sa.Connection, name: str, document: Document, owner: str | None) -> Message | None:
-    """Say why a rule cannot do with its owner's rights what a document states, None where it can."""
+def refusal(
+    tx: sa.Connection, name: str, document: Document, owner: str | None, uses: Pins | None = None
+) -> Message | None:
+    """Say why a rule cannot do with its owner's rights what a document states, None where it can.
+
+    Args:
+        tx: The database.
+        name: The rule.
+        document: What it states.
+        owner: Who owns it.
+        uses: The versions of tables that a run has pinned; those that are published now if left out.
+    """
     if owner is None:
         return None
     if owner == GONE:
@@ -80,7 +89,7 @@ def refusal(tx: sa.Connection, name: str, document: Document, owner: str | None)
     if who == NOBODY:
         text = N_("{owner}, who owns the rule '{name}', is disabled. Choose another owner on the rule's page.")
         return msg(text, owner=owner, name=name)
-    lacking = lacks(tx, who, document)
+    lacking = lacks(tx, who, document, uses)
     if lacking is None:
         return None
     text = N_("{owner} owns the rule '{name}', but {problem} Choose another owner, or let an administrator permit it.")
@@ -124,15 +133,15 @@ def require(tx: sa.Connection, name: str, document: Document, actor: Actor, owne
         raise NotOwned(problem)
 
 
-def lacks(tx: sa.Connection, who: Who, document: Document) -> Message | None:
+def lacks(tx: sa.Connection, who: Who, document: Document, uses: Pins | None = None) -> Message | None:
     """Say what a user may not do of what a rule states, None where all of it is permitted."""
     if document.get("kind", SYNC) != SYNC:
-        return None
+        return heard.lacks(tx, who, document)
     try:
         parsed = parse_sync(document)
     except DocumentError:
         return None  # nobody executes it, and the check of the document says why
-    problems = (_problem(side, who) for side in _sides(tx, who, parsed, document))
+    problems = (_problem(side, who) for side in _sides(tx, who, parsed, mentions.words(tx, document, uses)))
     return next((problem for problem in problems if problem is not None), None)
 
 
@@ -160,8 +169,8 @@ def _problem(side: _Side, who: Who) -> Message | None:
     return None
 
 
-def _sides(tx: sa.Connection, who: Who, parsed: SyncRule, document: Document) -> Iterator[_Side]:
-    words, chosen = frozenset(_words(document)), set(actions(parsed).values())
+def _sides(tx: sa.Connection, who: Who, parsed: SyncRule, words: frozenset[str]) -> Iterator[_Side]:
+    chosen = set(actions(parsed).values())
     writing = [(CREATE, chosen & _CREATING), (UPDATE, True), (DELETE, chosen & _DELETING)]
     for side in SideName:
         end = parsed.left if side is SideName.LEFT else parsed.right
@@ -174,6 +183,11 @@ def _sides(tx: sa.Connection, who: Who, parsed: SyncRule, document: Document) ->
         matched = {getattr(match, side.value) for tier in parsed.correlate for match in tier.match}
         read = {name for name in {*named, *matched} if name} | _in_words(rights, words)
         yield _Side(rights, frozenset(read), frozenset(written - {getattr(parsed.key, side.value)}), deeds)
+    for asked in (validation.reference for validation in parsed.validations):
+        if asked is not None:
+            data = data_object(asked.connection, asked.object)
+            rights = rights_of(tx, who, data, known_fields(tx, data) or ())
+            yield _Side(rights, frozenset({asked.key}), frozenset(), (READ,))
 
 
 def _in_words(rights: Rights, words: frozenset[str]) -> set[str]:
@@ -182,18 +196,6 @@ def _in_words(rights: Rights, words: frozenset[str]) -> set[str]:
     lines = {name for grant in rights.grants if grant.line is not None for name in grant.line.fields}
     unknown = set() if known or rights.access(_UNHEARD_OF) >= Access.READ else words
     return ((known | lines) & words) | unknown
-
-
-def _words(part: Any, key: str = "") -> Iterator[str]:
-    """Yield the words of a document's expressions."""
-    if isinstance(part, Mapping):
-        for name, value in part.items():
-            yield from _words(value, str(name))
-    elif isinstance(part, list):
-        for value in part:
-            yield from _words(value, key)
-    elif isinstance(part, str) and key not in _NAMES:
-        yield from _WORD.findall(part)
 
 
 # Another owner

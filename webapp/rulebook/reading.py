@@ -184,6 +184,11 @@ def scheduled(tx: sa.Connection) -> list[ScheduledRule]:
     return found
 
 
+def every_version(tx: sa.Connection, name: str) -> list[Document]:
+    """Return all documents that were ever published under a name, also of a rule that is deleted."""
+    return list(tx.scalars(sa.select(rule_version.c.document).where(rule_version.c.rule_name == name)))
+
+
 def unscheduled(tx: sa.Connection) -> list[PublishedRule]:
     """Return what is published of the active rules that have no schedule."""
     query = _VERSIONS.where(rule.c.state == ACTIVE, rule_version.c.version == rule.c.published_version)

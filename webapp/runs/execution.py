@@ -123,7 +123,7 @@ def _owned(house: House, claimed: Claim) -> None:
     """Raise `Suspended` where the owner of the rule may not do what the run would do."""
     with house.db.read() as tx:
         row = find(tx, claimed.rule_name)
-        problem = None if row is None else refusal(tx, row.name, claimed.document, row.owner)
+        problem = None if row is None else refusal(tx, row.name, claimed.document, row.owner, claimed.uses)
     if problem is not None:
         raise Suspended(problem)
 
