@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.text import N_, Message, msg
-from webapp.access import group_editing, labels, models, role_documents, role_editing, services, users
+from webapp.access import group_editing, key_hands, labels, models, role_documents, role_editing, services, users
 from webapp.access import hooks as own_hooks
 from webapp.access.errors import Missing, Refused
 from webapp.access.group_editing import Group
@@ -39,10 +40,9 @@ class Directory:
         rows = tx.execute(query.order_by(models.user.c.username)).all()
         return [_person(tx, row) for row in rows if row.owner_id is None]
 
-    def keys_of(self, tx: sa.Connection, user_id: int) -> list[str]:
-        """Return the ids of a user's API keys, those that were revoked included."""
-        key = models.access_key
-        return [str(number) for number in tx.scalars(sa.select(key.c.id).where(key.c.user_id == user_id))]
+    def key_hands(self, tx: sa.Connection, key: Actor, since: datetime) -> set[str]:
+        """Return the names of the users who have had a key in hand, in small letters."""
+        return key_hands.of(tx, key, since)
 
 
 def _person(tx: sa.Connection, row: Any) -> Person:

@@ -36,6 +36,8 @@ API_ROOMS = (
 )
 SECRETS = "connections:secrets"
 """Setting the secrets of connections is asked for beside what changes them: a person shows anew who they are for it."""
+KEPT_OF_A_NAME = 118
+"""Characters that are left of a key's name where a number is put behind it."""
 _TOUCH = timedelta(minutes=1)
 _LONGEST = timedelta(days=3660)
 
@@ -116,7 +118,7 @@ def rotate_key(house: House, key_id: int, overlap: timedelta, actor: Actor) -> t
 def _aside(tx: sa.Connection, name: str) -> str:
     """Return a name for a key that another one takes the name of."""
     taken = set(tx.scalars(sa.select(models.access_key.c.name)))
-    return next(one for number in count(1) if (one := f"{name[:118]} ({number})") not in taken)
+    return next(one for number in count(1) if (one := f"{name[:KEPT_OF_A_NAME]} ({number})") not in taken)
 
 
 def _insert(tx: sa.Connection, new: NewKey, user_id: int, times: tuple[datetime, datetime | None]) -> str:

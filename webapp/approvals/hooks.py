@@ -41,8 +41,11 @@ class People(Protocol):
     def holders(self, tx: sa.Connection, wanted: Collection[Pair]) -> list[Person]:
         """Return the active users who hold all of the wanted permissions."""
 
-    def keys_of(self, tx: sa.Connection, user_id: int) -> list[str]:
-        """Return the ids of a user's API keys, as the audit log names them."""
+    def key_hands(self, tx: sa.Connection, key: Actor, since: datetime) -> set[str]:
+        """Return the names, in small letters, of the users who have had a key in hand.
+
+        For the key of a service account these are also its owner, and who has said since a time who that is.
+        """
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,11 +15,14 @@ from webapp.approvals.hooks import Person
 from webapp.approvals.proposals import APPROVE, Proposal, is_author
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
-from webapp.extensions import SYSTEM
+from webapp.extensions import Actor
 
 BEFORE = timedelta(days=1)
 """Whom the author let in within this time before the proposal may have been let in for it."""
-_LET_IN = (Tag.USER_CREATED, Tag.PASSWORD_CHANGED, Tag.FACTOR_REMOVED, Tag.USER_UPDATED)
+_LET_IN = (
+    Tag.USER_CREATED, Tag.PASSWORD_CHANGED, Tag.FACTOR_REMOVED, Tag.PASSKEY_REMOVED, Tag.IDENTITY_LINKED,
+    Tag.USER_UPDATED,
+)  # fmt: skip
 
 
 def require_second(tx: sa.Connection, found: Proposal, person: Person | None) -> Person:
@@ -34,6 +39,14 @@ def require_second(tx: sa.Connection, found: Proposal, person: Person | None) ->
             msg(
                 "{author}, who proposed this, has made your account or changed how you sign in. "
                 "Another person has to approve it.",
+                author=found.author,
+            )
+        )
+    if _in_the_same_hands(tx, found, person):
+        raise NotDecided(
+            msg(
+                "You, or somebody who has let you in, have made the account of {author}, who proposed this, or changed "
+                "how it signs in. Another person has to approve it.",
                 author=found.author,
             )
         )
@@ -58,36 +71,56 @@ def require_author(tx: sa.Connection, found: Proposal) -> None:
 
 
 def _made_its_key(tx: sa.Connection, found: Proposal, person: Person) -> bool:
-    """Tell whether the proposal was made with a key that this person has made, for whatever account."""
-    if found.author_kind != "key":
-        return False
-    event = audit_event.c
-    made = (event.tag == Tag.KEY_CREATED.value, event.subject_kind == "key", event.subject == found.author)
-    query = sa.select(event.id).where(*made, event.actor_kind == "user", event.actor_id == str(person.id))
-    return tx.scalar(query.limit(1)) is not None
+    """Tell whether the proposal was made with a key that this person has had in hand, for whatever account."""
+    return found.author_kind == "key" and person.username.lower() in _hands(tx, found.actor, _since(found))
 
 
 def _let_in_by_author(tx: sa.Connection, found: Proposal, person: Person) -> bool:
-    """Tell whether the author has made this account, or got hold of it, around or since the proposal."""
-    event = audit_event.c
-    query = sa.select(event.id).where(
-        event.tag.in_([tag.value for tag in _LET_IN]),
-        event.subject_kind == "user",
-        sa.func.lower(event.subject) == person.username.lower(),
-        event.at >= found.created_at - BEFORE,
-        _by_author(tx, found),
-    )
-    return tx.scalar(query.limit(1)) is not None
+    """Tell whether the author has let this person in around or since the proposal, or has let in who did."""
+    author, mine = _hands(tx, found.actor, _since(found)), {person.username.lower()}
+    return bool(author & _behind(tx, mine, _since(found), lambda _row: True))
 
 
-def _by_author(tx: sa.Connection, found: Proposal) -> sa.ColumnElement[bool]:
-    event = audit_event.c
-    if found.author_kind == SYSTEM.kind:  # users whom the company's provider brings are not its accomplices
-        return sa.false()
-    if found.author_user is None:
-        return sa.and_(event.actor_kind == found.author_kind, event.actor_name == found.author)
-    keys = hooks.the_people().keys_of(tx, found.author_user)
-    return sa.or_(
-        sa.and_(event.actor_kind == "user", event.actor_id == str(found.author_user)),
-        sa.and_(event.actor_kind == "key", event.actor_id.in_(keys)),
-    )
+def _in_the_same_hands(tx: sa.Connection, found: Proposal, person: Person) -> bool:
+    """Tell whether this person has got hold of the author's account, or somebody else of both."""
+    since, mine = _since(found), {person.username.lower()}
+    author = _hands(tx, found.actor, since)
+    theirs = author | {*_users(_behind(tx, author, since, _takes_over))}
+    return bool(theirs & (mine | _behind(tx, mine, since, _takes_over)))
+
+
+def _since(found: Proposal) -> datetime:
+    return found.created_at - BEFORE
+
+
+def _hands(tx: sa.Connection, actor: Actor, since: datetime) -> set[str]:
+    """Return who can have acted as an actor: users by name in small letters, the command line by its own."""
+    if actor.kind == "user":
+        return {actor.name.lower()}
+    if actor.kind == "key":
+        return hooks.the_people().key_hands(tx, actor, since)
+    return {f"cli {actor.name.lower()}"} if actor.kind == "cli" else set()  # whom the company's provider brings: nobody
+
+
+def _users(hands: set[str]) -> list[str]:
+    """Return the users of those hands: a user's name holds no space."""
+    return [name for name in hands if " " not in name]
+
+
+def _behind(tx: sa.Connection, names: set[str], since: datetime, counts: Callable[[Any], bool]) -> set[str]:
+    """Return who has let in some users since a time, and who has let in those."""
+    event, found, open_ = audit_event.c, set[str](), _users(names)
+    about = (event.tag.in_([tag.value for tag in _LET_IN]), event.subject_kind == "user", event.at >= since)
+    query = sa.select(event.tag, event.actor_kind, event.actor_name, event.actor_id, event.after).where(*about)
+    while open_:
+        for row in tx.execute(query.where(sa.func.lower(event.subject) == open_.pop())).all():
+            if counts(row):
+                new = _hands(tx, Actor(row.actor_kind, row.actor_name, row.actor_id), since) - found - names
+                found |= new
+                open_ += _users(new)
+    return found
+
+
+def _takes_over(row: Any) -> bool:
+    """Tell whether who has done this can sign in as that user: another name or role alone gives nobody an account."""
+    return row.tag != Tag.USER_UPDATED.value or bool({"active", "email"} & set(row.after or {}))
