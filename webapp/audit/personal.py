@@ -109,6 +109,14 @@ class _Shown:
         return getattr(self._event, name)
 
 
+def readable(stored: Any, read: Any) -> Iterator[str]:
+    """Yield the names of values of an event that are hidden as it is stored, and can be read still."""
+    if isinstance(stored, Mapping) and isinstance(read, Mapping):
+        for name, part in stored.items():
+            if _is_hidden(part) and read.get(name) != {ERASED: True} and not _is_hidden(read.get(name)):
+                yield name
+
+
 def _texts(values: Any) -> Iterator[str]:
     if isinstance(values, Mapping):
         yield from (part[MARK] for part in values.values() if _is_hidden(part))

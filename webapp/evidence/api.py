@@ -14,6 +14,7 @@ from webapp.audit.views import read_filter
 from webapp.evidence import deliveries, forwards, holds, jobs, package, proofs, trail
 from webapp.evidence.record_views import started
 from webapp.evidence.stored import opened
+from webapp.evidence.wholly import require_whole
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
@@ -195,6 +196,7 @@ class EvidenceApi(RoomApi):
         """Return the proof of an event."""
         try:
             with opened(self.house) as log:
+                require_whole(log.tx)
                 return proofs.of_event(log.tx, event_id)
         except proofs.NotProvable as error:
             raise ApiError(404, str(error.message)) from None
@@ -246,6 +248,8 @@ class EvidenceApi(RoomApi):
             details = [{"at": f"?{name}", "detail": text} for name, text in errors.items()]
             raise ApiError(422, "The filter cannot be used; see 'errors'.", details)
         order = package.Wanted(wanted, (self.query.get("title") or "")[:200], bool(self.query.get("runs")))
+        with self.house.db.read() as tx:
+            require_whole(tx, runs=order.runs)
         told = Event(Tag.PACKAGE_ASKED, Subject("package", order.title or "-"), after=order.to_json())
         number = jobs.request(self.house, jobs.PACKAGE, order.to_json(), self.actor, told)
         with self.house.db.read() as tx:

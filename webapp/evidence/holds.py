@@ -139,5 +139,5 @@ def _title(subject: str, _after: Document | None, _detail: Document) -> Message:
 
 
 register(
-    Applier(DEED, N_("Legal hold"), ("export", "Audit"), read, _approved, _title, lambda _name: "/audit/", (Held,))
+    Applier(DEED, N_("Legal hold"), ("update", "Audit"), read, _approved, _title, lambda _name: "/audit/holds", (Held,))
 )

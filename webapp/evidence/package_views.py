@@ -18,6 +18,7 @@ from webapp.audit.tags import Tag
 from webapp.audit.views import instant
 from webapp.evidence import deliveries, jobs, package
 from webapp.evidence.stored import opened
+from webapp.evidence.wholly import require_whole
 from webapp.web.proof import fresh_export
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
@@ -50,6 +51,8 @@ class PackageView(RoomView):
             return self._page(asked, errors, 422)
         runs = request.form.get("runs") == "true"
         order = package.Wanted(wanted, asked["title"][:200], runs, str(get_locale() or "en"))
+        with self.house.db.read() as tx:
+            require_whole(tx, runs=runs)
         told = Event(Tag.PACKAGE_ASKED, Subject("package", asked["title"][:200] or "-"), after=order.to_json())
         jobs.request(self.house, jobs.PACKAGE, order.to_json(), self.actor, told)
         flash(_("The package is being made. It appears below."), "success")
@@ -74,6 +77,7 @@ class PackageView(RoomView):
             found = jobs.get(tx, number)
             if found is None or found.kind != jobs.PACKAGE or not found.file:
                 abort(404)
+            require_whole(tx, runs=bool(found.wanted.get("runs")))
             path = package.folder(self.house) / found.file
             if not path.is_file():
                 abort(404)

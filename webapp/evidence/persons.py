@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from webapp.audit import personal
 from webapp.audit.models import audit_event
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
+from webapp.connections.permitted import asked_by
 from webapp.evidence.holds import Held, Scope, refuse_held
 from webapp.extensions import Actor, House
+from webapp.policies.who import SYSTEM_WHO
 from webapp.vault import people
 
 FETCH = 1000
@@ -85,21 +87,14 @@ def preview(tx: sa.Connection, who: Person) -> Preview:
     rows = tx.execute(sa.select(audit_event).where(*_about(who)).order_by(audit_event.c.id)).all()
     counts: Counter[str] = Counter()
     sample = []
-    for row, shown in zip(rows, personal.shown(tx, rows), strict=True):
-        names = [*_readable(row.before, shown.before), *_readable(row.after, shown.after)]
+    with asked_by(SYSTEM_WHO):  # what can be read is counted, not shown
+        read = list(personal.shown(tx, rows))
+    for row, shown in zip(rows, read, strict=True):
+        names = [*personal.readable(row.before, shown.before), *personal.readable(row.after, shown.after)]
         counts.update(names)
         if names:
             sample.append(row)
     return Preview(who, len(sample), dict(counts.most_common()), held, tuple(sample[-SHOWN:][::-1]))
-
-
-def _readable(stored: Any, shown: Any) -> Iterator[str]:
-    """Yield the names of values that are hidden and can still be read."""
-    if isinstance(stored, Mapping):
-        for name, part in stored.items():
-            hidden = isinstance(part, Mapping) and personal.MARK in part
-            if hidden and shown.get(name) != {personal.ERASED: True}:
-                yield name
 
 
 def _about(who: Person) -> list[sa.ColumnElement[bool]]:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.schema import Schema
-from webapp.audit import hooks
+from webapp.audit import hooks, looks, personal
 from webapp.audit.tags import Tag
 from webapp.connections.catalogue import HUB
 from webapp.connections.permitted import asking, rights_to, sees_all, whole
@@ -60,7 +60,7 @@ class _Looks:
         if tag.startswith("events:") or (kind == "case" and event.actor_kind != "user"):
             return event if self.whole else _said(event, _CASE)
         if kind == "entity" and tag in _RECORDS:
-            return self._record(event)
+            return _looked(event, self._record(event))
         if kind == "entity" and tag in _SEVERAL:
             return event if sees_all(self._entity(event.subject)) else _said(event, None)
         if tag == Tag.DATA_SEEN:
@@ -129,6 +129,17 @@ class _Looks:
         if tag == Tag.CASE_ANSWERED:
             return _answer(values)
         return {name: DOTS if name in _SENTENCES and value else value for name, value in values.items()}
+
+
+def _looked(event: Any, shown: Any) -> Any:
+    """Return what is shown of an event about a record; that its personal values are seen is told of."""
+    stored, names = getattr(event, "_event", event), set[str]()
+    for side in ("before", "after"):
+        read, seen = getattr(event, side), getattr(shown, side)
+        if isinstance(read, Mapping) and isinstance(seen, Mapping):
+            names |= {n for n in personal.readable(getattr(stored, side), read) if seen.get(n) == read[n]}
+    looks.looked(DataObject.entity(event.subject).text, names, [event.record_key] if event.record_key else ())
+    return shown
 
 
 def _of_field(sight: Sight, name: str, value: Any) -> Any:
