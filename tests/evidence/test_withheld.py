@@ -135,5 +135,5 @@ def test_who_is_refused_a_personal_value_has_not_looked(app, house: House, log: 
 def test_who_may_not_release_a_hold_approves_no_release():
     """The second person needs the permission that the page of holds asks for."""
     assert appliers[DEED].permission == ("update", HoldView.class_permission_name)
-    assert appliers[DEED].permission[0] == HoldView.release._permission_name  # noqa: SLF001
+    assert appliers[DEED].permission[0] == HoldView.release._permission_name
     assert appliers[DEED].url("a") == "/audit/holds"
