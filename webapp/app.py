@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from datetime import timedelta
@@ -84,6 +85,8 @@ MAX_UPLOAD = 512 * 1024 * 1024
 
 class Sessions(SecureCookieSessionInterface):
     """Sessions in signed cookies; never on the answer for a built file, which any cache may keep."""
+
+    digest_method = staticmethod(hashlib.sha256)
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
         """Tell whether the answer carries the cookie."""

@@ -228,6 +228,8 @@ def test_only_the_browser_that_began(app: Flask, company: House, issuer: str):
     victim, attacker = app.test_client(), app.test_client()
     away = attacker.get("/login/company/").location
     back = httpx.post(away, data={"sub": "u-8"}).headers["location"].removeprefix("http://localhost")
+    led = {"Sec-Fetch-Site": "cross-site"}
+    assert victim.get("/login/company/", headers=led).location.startswith("/login/"), "another site begins nothing"
     victim.get("/login/company/")
     assert victim.get(back).status_code == 401
     assert attacker.get(back).status_code == 302
@@ -364,6 +366,18 @@ def test_a_fresh_proof_of_the_provider(app: Flask, company: House, issuer: str):
     assert "Close this tab" in client.get("/account/proof/done").text
     assert client.post("/account/second-factor/recovery").status_code == 422, "there is none, but nothing is asked"
     assert events(company, "access:session:proven")[-1].after == {"by": "company"}
+
+
+def test_a_sign_in_that_asks_nothing_is_no_proof(app: Flask, company: House, issuer: str):
+    """Whom the provider lets in by a session of its own shows there anew who they are before a dangerous deed."""
+    claims_of(issuer, "u-23", preferred_username="zoe", email="zoe@example.com", groups=["crm-admins"])
+    app.extensions["syncline"] = dataclasses.replace(company, clock=lambda: company.clock() + timedelta(minutes=30))
+    client = app.test_client()
+    assert come_back(client, "u-23").location == "/rules/"
+    page = client.post("/account/second-factor/recovery")
+    assert page.status_code == 401, "it has asked half an hour ago"
+    assert "/login/company/again" in page.text
+    assert oidc.shown_at({"auth_time": 1e300}) is None
 
 
 def test_signing_out_there_too(app: Flask, company: House, issuer: str, monkeypatch: pytest.MonkeyPatch):

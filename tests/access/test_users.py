@@ -270,3 +270,22 @@ def test_the_list_of_known_passwords():
     assert len(data) % breached.SIZE == 0
     assert 50_000 < len(marks) < 100_000
     assert not any(breached.is_known(passwords.generate_password()) for _ in range(1000))
+
+
+@pytest.mark.parametrize("password", ["  two blanks in front", "Ümläute und 中文", "a" * 60 + "correct-horse" * 15])
+def test_passwords_are_taken_as_they_are(password: str):
+    """Blanks, letters of any kind, their case and every letter of a long password count."""
+    stored = passwords.hashed(password)
+    assert passwords.fits(stored, password)
+    for other in (password.strip() + "x", password.upper(), password[:-1], password + " "):
+        assert not passwords.fits(stored, other)
+    assert not passwords.fits(passwords.NOBODY, password)
+    assert passwords.NOBODY.startswith(f"{passwords.METHOD}$")
+
+
+def test_fields_of_passwords_hide_and_help(client: FlaskClient):
+    """A password is not shown while it is typed, and programs that keep passwords may fill it in."""
+    field = re.search(r'<input[^>]*name="password"[^>]*>', client.get("/login/").text)[0]
+    assert 'type="password"' in field
+    assert 'autocomplete="current-password"' in field
+    assert "paste" not in field

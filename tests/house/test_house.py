@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,50 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_the_front_ends_lock_names_no_address() -> None:
     """package-lock.json names packages and their digests, not where they came from."""
     assert "://" not in re.sub(r'"(url|funding|homepage)": "[^"]*"', "", (ROOT / "package-lock.json").read_text())
+
+
+def _named(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yield what a module imports, calls or reads, by its whole name."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node) for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield f"{node.func.id}()", node
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}", node
+
+
+def _who(pattern: str) -> set[str]:
+    """Return the modules that use what the pattern names."""
+    wanted = re.compile(pattern)
+    return {n for n, p in zip(NAMES, MODULES, strict=True) if any(wanted.fullmatch(used) for used, _ in _named(p))}
+
+
+def test_no_text_becomes_code() -> None:
+    """Nothing executes or unpickles a text, builds a page from one, or hands one to a shell."""
+    assert _who(r"(eval|exec|compile|__import__)\(\)|(pickle|marshal|shelve|dill)(\..*)?") == set()
+    assert _who(r"os\.(system|popen)|subprocess\.(getoutput|getstatusoutput)|flask\.render_template_string") == set()
+    assert _who(r"jinja2\.(Environment|Template)|yaml\.(load_all|unsafe_load|full_load|Loader)") == set()
+    for path in MODULES:
+        assert not re.search(r"shell\s*=\s*True", path.read_text("utf-8")), path
+
+
+def test_chance_that_must_not_be_guessed() -> None:
+    """What can be foretold spreads load only; all else is of the operating system."""
+    used = {name for name in _who(r"random(\..*)?|numpy\.random(\..*)?") if not name.startswith("webapp/demo/")}
+    assert used == {"webapp/worker.py", "webapp/runs/pipeline/retry.py"}
+
+
+def test_weak_hashes_protect_nothing_of_ours() -> None:
+    """MD5 and SHA-1 are there for other systems that ask for them; modes of ciphers are chosen in few places."""
+    ours = {n for n in _who(r"hashlib\.(md5|sha1|new)|hashes\.(MD5|SHA1)") if not n.startswith("connectors/builtin/")}
+    assert ours == {"rules/language/functions/encodings.py"}, "functions of rules, to match values of other systems"
+    chosen = _who(r"modes\..*|.*\.(modes|algorithms)\..*|padding\.PKCS1v15")
+    assert {name for name in chosen if not name.startswith("connectors/builtin/")} <= {"webapp/access/saml_answer.py"}
+    sealed = _who(r"cryptography\.hazmat\.primitives\.ciphers\..*")
+    assert sealed - {"connectors/builtin/files_place_sftp.py"} == {
+        f"webapp/vault/{name}.py" for name in ("people", "providers", "sealing")
+    }
+    assert all("AESGCM" in (ROOT / name).read_text("utf-8") for name in sealed if name.startswith("webapp/"))

@@ -172,7 +172,7 @@ def test_every_answer_has_the_security_headers(client, path):
     policy = headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
-    assert "frame-ancestors 'none'" in policy
+    assert all(f"{name} 'none'" in policy for name in ("frame-ancestors", "object-src", "base-uri"))
     assert "style-src 'self';" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"

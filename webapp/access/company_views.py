@@ -11,10 +11,11 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from rules.text import msg
-from webapp.access import company, oidc, proving, security, services, throttle
+from webapp.access import company, oidc, proving, security, services, sessions, throttle
 from webapp.access.identities import NotAdmitted
 from webapp.access.session_views import safe_target, sign_in_page
 from webapp.web.language import translated
+from webapp.web.protection import asked_by_another_site
 from webapp.web.views import RoomView, expose, signed_in
 
 _KEY, _PATIENCE = "company", 600
@@ -37,6 +38,8 @@ class CompanyView(RoomView):
         address = urlsplit(self.house.settings.console_url)
         if request.host != address.netloc:  # the cookie has to be there when the browser comes back
             return redirect(f"{address.geturl()}{request.full_path}")
+        if asked_by_another_site():  # nobody is signed in by a link or a picture elsewhere
+            return redirect(url_for("SessionView.login", next=request.args.get("next")))
         return self._begun(safe_target(request.args.get("next")))
 
     @expose("/again")
@@ -76,7 +79,8 @@ class CompanyView(RoomView):
         except NotAdmitted as error:
             return self._refused(error)
         services.admitted(self.house, user.id, self.actor, "company")
-        security.enter(user.id, by="company", id_token=claims[oidc.TOKEN])
+        shown_at = oidc.shown_at(claims) or sessions.NEVER
+        security.enter(user.id, by="company", id_token=claims[oidc.TOKEN], proven_at=shown_at)
         return redirect(kept["next"])
 
     def _shown_again(self, kept: Mapping[str, Any], claims: Mapping[str, Any]) -> None:

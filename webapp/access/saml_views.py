@@ -10,11 +10,23 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from rules.text import msg
-from webapp.access import company, identities, oidc, proving, saml, saml_answer, security, services, throttle
+from webapp.access import (
+    company,
+    identities,
+    oidc,
+    proving,
+    saml,
+    saml_answer,
+    security,
+    services,
+    sessions,
+    throttle,
+)
 from webapp.access.identities import NotAdmitted
 from webapp.access.saml_answer import Answer
 from webapp.access.session_views import safe_target, sign_in_page
 from webapp.web.language import translated
+from webapp.web.protection import asked_by_another_site
 from webapp.web.views import RoomView, expose, signed_in
 
 _KEY, _PATIENCE, _LEEWAY = "saml", 600, 60
@@ -36,6 +48,8 @@ class SamlView(RoomView):
         address = urlsplit(self.house.settings.console_url)
         if request.host != address.netloc:  # the cookie has to be there when the browser comes back
             return redirect(f"{address.geturl()}{request.full_path}")
+        if asked_by_another_site():  # nobody is signed in by a link or a picture elsewhere
+            return redirect(url_for("SessionView.login", next=request.args.get("next")))
         return self._begun(safe_target(request.args.get("next")), None)
 
     @expose("/again")
@@ -77,7 +91,7 @@ class SamlView(RoomView):
         roles = identities.roles_of(answer.groups, self.house.settings.saml_roles)
         user = company.admit(self.house, answer.claims, roles, issuer)
         services.admitted(self.house, user.id, self.actor, "saml")
-        security.enter(user.id, by="saml")
+        security.enter(user.id, by="saml", proven_at=answer.shown_at or sessions.NEVER)
         return redirect(kept["next"])
 
     def _shown_again(self, kept: dict[str, Any], answer: Answer, issuer: str) -> None:

@@ -59,6 +59,11 @@ def nonce() -> str:
     return g.nonce  # type: ignore[no-any-return]
 
 
+def asked_by_another_site() -> bool:
+    """Tell whether the page of another site leads the browser here, as far as the browser says."""
+    return request.headers.get("Sec-Fetch-Site") == "cross-site"
+
+
 def bearer() -> str | None:
     """Return the token of an `Authorization: Bearer` header, if there is one."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
