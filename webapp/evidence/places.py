@@ -65,14 +65,21 @@ class Ends:
 
 
 def all_ends(tx: sa.Connection) -> list[Ends]:
-    """Return the sides of all sync rules, as all their versions name them; each once."""
+    """Return the sides of all sync rules, as all their versions name them; each once, a rule's newest behind others."""
     columns = (rule_version.c.rule_id, rule_version.c.rule_name, rule_version.c.document)
     found: dict[Ends, None] = {}
     for row in tx.execute(sa.select(*columns).order_by(rule_version.c.id)):
         if row.document.get("kind") == "sync":
-            ends = (_end(row.document, side) for side in OTHER)
-            found[Ends(row.rule_id, row.rule_name, *ends)] = None
+            ends = ends_of(row.rule_id, row.rule_name, row.document)
+            found.pop(ends, None)
+            found[ends] = None
     return list(found)
+
+
+def ends_of(rule_id: int, rule_name: str, document: Mapping[str, Any]) -> Ends:
+    """Return the sides of a sync rule as a document names them."""
+    left, right = (_end(document, side) for side in ("left", "right"))
+    return Ends(rule_id, rule_name, left, right)
 
 
 def _end(document: Mapping[str, Any], side: str) -> End:

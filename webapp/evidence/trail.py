@@ -123,7 +123,8 @@ class _Walk:
         self.rows: dict[tuple[int, int, int, str], tuple[reading.RecordRow, Ends, str]] = {}
         self.cut = False
         self._pairs: dict[int, Pairs] = {}
-        self._sources: dict[int, tuple[reading.RunRow, str]] = {}
+        self._newest = {ends.rule_id: ends for ends in self._ends}
+        self._runs: dict[int, tuple[reading.RunRow, Ends, str]] = {}
 
     @property
     def own(self) -> list[Place]:
@@ -171,27 +172,30 @@ class _Walk:
 
     def _linked(self, known: Known) -> str | None:
         rule_id = known.ends.rule_id
+        if known.ends != self._newest[rule_id]:  # the pairs that count are of what the rule connects now
+            return None
         if rule_id not in self._pairs:
             self._pairs[rule_id] = Pairs.load(self._tx, rule_id, "")
         row = self._pairs[rule_id].find(known.side, pl.Series([known.key], dtype=pl.String)).row(0, named=True)
         return row["partner"] if row["op"] == LINK else None
 
     def _noted(self, known: Known) -> Iterator[tuple[reading.RecordRow, str]]:
-        """Yield what live runs of the rule noted of the record, each with the side that was read."""
+        """Yield what live runs between just these ends noted of the record, each with the side that was read."""
         key = column_text(known.key)
         for row in reading.history(self._tx, known.ends.rule_name, known.key, MOST_STEPS):
-            done, source = self.run(row.run_id)
+            done, ends, source = self.run(row.run_id)
             own = row.side or source
             mine = row.left_key if own == known.side else row.right_key
-            if done.rule_id == known.ends.rule_id and done.mode == "live" and mine in (key, known.key):
+            if ends == known.ends and done.mode == "live" and mine in (key, known.key):
                 yield row, own
 
-    def run(self, run_id: int) -> tuple[reading.RunRow, str]:
-        """Return a run and the side that it read first."""
-        if run_id not in self._sources:
-            found = reading.get(self._tx, run_id)
-            self._sources[run_id] = found, where.source_of(reading.document(self._tx, run_id))
-        return self._sources[run_id]
+    def run(self, run_id: int) -> tuple[reading.RunRow, Ends, str]:
+        """Return a run, what it connected, and the side that it read first."""
+        if run_id not in self._runs:
+            found, document = reading.get(self._tx, run_id), reading.document(self._tx, run_id)
+            ends = where.ends_of(found.rule_id, found.rule_name, document)
+            self._runs[run_id] = found, ends, where.source_of(document)
+        return self._runs[run_id]
 
 
 def _run_steps(tx: sa.Connection, prover: Prover, walk: _Walk) -> Iterator[Step]:

@@ -80,7 +80,7 @@ class PeopleSteps:
         if not single:
             many = next((row for row in rows if row.tag in _MANY), None)
             text = msg("The event tells of several records that were changed at once, and not of their values.")
-            return many, [Check(holds=True, claim=text)] if many is not None else []
+            return many, [Check(holds=True, claim=text), *_by(many, entry)] if many is not None else []
         self._told.add(single[0].id)
         shown = next(personal.shown(self._tx, [single[0]]))
         erased = any(part == {personal.ERASED: True} for side in (shown.before, shown.after) for part in _parts(side))
@@ -88,7 +88,7 @@ class PeopleSteps:
             return single[0], [Check(holds=True, claim=msg("Personal values were erased from the event."))]
         same = (shown.before, shown.after) == values
         good, bad = N_("The event holds the same values."), N_("The event holds other values than the history.")
-        return single[0], [Check(holds=same, claim=msg(good if same else bad))]
+        return single[0], [Check(holds=same, claim=msg(good if same else bad)), *_by(single[0], entry)]
 
     def _events(self, *which: sa.ColumnElement[bool], rule: str = "") -> Iterator[Step]:
         rows = self._tx.execute(sa.select(audit_event).where(*which).order_by(audit_event.c.id).limit(MOST)).all()
@@ -116,6 +116,12 @@ class PeopleSteps:
         mine = (table.subject_kind == "rule", table.subject == rule, table.tag == tag, table.run_id == deed.run_id)
         found = self._tx.execute(sa.select(audit_event).where(*mine).order_by(table.id)).all()
         return next((row for row in found if row.at >= deed.at), found[-1] if found else None)
+
+
+def _by(event: Any, entry: Any) -> Iterator[Check]:
+    """Yield what does not fit where the history names somebody else than the event."""
+    if (event.actor_kind, event.actor_name) != (entry["actor_kind"], entry["actor"]):
+        yield Check(holds=False, claim=msg("The event says that {who} did it.", who=event.actor_name))
 
 
 def _parts(values: Any) -> list[Any]:

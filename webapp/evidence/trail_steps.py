@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from rules.documents import digest as document_digest
 from rules.text import Message, msg
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.evidence.places import Ends, Keys, Place
-from webapp.evidence.prover import Check, Prover, Seal
+from webapp.evidence.prover import BROKEN, Check, Prover, Seal
 from webapp.rulebook.models import rule, rule_version
 from webapp.runs.models import run, run_chunk
 from webapp.runs.pipeline import made
@@ -184,6 +185,22 @@ class RunSteps:
         good = "This record stands in part {no} of run {run} as it is listed."
         yield _told(good, "The list of run {run} says something else of this record than part {no}.", same, names)
         yield from self._version(done)
+        yield from self._asked(done)
+
+    def _asked(self, done: RunRow) -> Iterator[Check]:
+        """Yield whether a run is what was asked for as the log tells it: by whom, which rule, version and document."""
+        mine = (audit_event.c.run_id == done.id, audit_event.c.tag == Tag.RUN_REQUESTED)
+        event = self._tx.execute(sa.select(audit_event).where(*mine).order_by(audit_event.c.id).limit(1)).one_or_none()
+        if event is None:  # the retention may have removed it
+            return
+        executed = self._tx.scalar(sa.select(run.c.document).where(run.c.id == done.id))
+        now = (done.requested_by, done.rule_name, done.rule_version, document_digest(executed or {}))
+        said = event.after or {}
+        told = (event.actor_name, event.subject, said.get("rule_version"), said.get("document_digest"))
+        same = now == told and self._prover.seal(event).state != BROKEN
+        good = "Event {event} asked for run {run}: the same rule, version and person."
+        bad = "Event {event} asked for another run than {run} is: who, rule, version or document differ."
+        yield _told(good, bad, same, {"event": event.id, "run": done.id})
 
     def _version(self, done: RunRow) -> Iterator[Check]:
         if done.rule_version is None:
