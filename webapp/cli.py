@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "approval": "approvals:approval",
     "cases": "cases:cases",
     "events": "events:events",
+    "hook": "hooks:hook",
     "quarantine": "quarantine:quarantine",
     "logs": "logs:logs",
     "connection": "connections:connection",

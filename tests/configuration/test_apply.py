@@ -100,7 +100,7 @@ def test_an_update_shows_what_differs(apply) -> None:
         (
             "kind: planet\nname: x\n",
             "all.yaml:1:1: 'planet' is not a kind. Known kinds: connection, entity, role, lookup, decision_table, sync,"
-            " event_rule, approvals.",
+            " event_rule, web_hook, approvals.",
         ),
         ("name: x\n", "all.yaml:1:1: '' is not a kind"),
         (CONNECTION.replace("erp.db}", "erp.db, colour: red}"), "all.yaml:1:75: "),

@@ -220,7 +220,10 @@ def test_a_web_hook_is_sent_with_a_key_and_a_signature(world: World, receiver: W
     assert request.json()["events"]["order"][0]["data"] == {"customer": "c1", "id": "o1", "amount": 5}
     assert request.json()["key"] == "c1"
     signature = hmac.new(b"hush", request.body, "sha256").hexdigest()
-    assert request.headers["x-syncline-signature"] == f"sha256={signature}"
+    at = request.headers["x-syncline-time"]
+    timed = hmac.new(b"hush", at.encode() + b"." + request.body, "sha256").hexdigest()
+    assert int(at) == int(world.now.timestamp())
+    assert request.headers["x-syncline-signature"] == f"sha256={signature},v1={timed}"
     assert request.headers["idempotency-key"].endswith(f"-{world.actions()[0].id}")
     assert world.actions()[0].result == {"status": 200}
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.connectors.conftest import WebServer
 from tests.events.conftest import ADMIN, START, UNPAID, World
 from tests.houses import fresh_house, prepare
 from tests.webapp.conftest import events
@@ -216,6 +217,22 @@ def test_nobody_outside_speaks_as_syncline(gate: Gate) -> None:
                   {"signature_header": "X\r\nY"}, {"type": "Order"}):  # fmt: skip
         with pytest.raises(hooks.HookRefused):
             hooks.update(gate.house, replace(SHOP, **wrong), ADMIN)
+
+
+def test_what_we_send_another_of_us_takes(gate: Gate, receiver: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web hook of an event rule is taken as it is sent, and one that is sent again is known."""
+    monkeypatch.setenv("HOOK_SECRET", KEY)
+    told = {"notify": {"web_hook": {"url": f"{receiver.url}/hook", "secret": "env:HOOK_SECRET"}}}
+    gate.world.rule(UNPAID, when={"all": ["order"]}, then=[told])
+    gate.world.post("order.created", customer="c1", id="o1")
+    gate.world.work()
+    [request] = receiver.received
+    given = {name.lower(): value for name, value in request.headers.items()}
+    first = gate.send(given, request.body)
+    gate.world.later(minutes=1)
+    at = int(gate.world.now.timestamp())
+    again = gate.send({**given, **headers(request.body, at=at)}, request.body)
+    assert (first.known, again.known, again.uid) == (False, True, first.uid)
 
 
 PUBLISHED = [

@@ -21,6 +21,7 @@ from webapp.entities import services as entities
 from webapp.entities.documents import parse, to_document
 from webapp.entities.expressions import check_expressions
 from webapp.entities.history import Author
+from webapp.events import hook_documents, hooks
 
 
 class ConnectionKind:
@@ -206,6 +207,35 @@ class ApprovalsKind:
         settings_deed.save_in(writing.tx, nothing, writing.actor, writing.house.clock())
 
 
+class HookKind:
+    """`kind: web_hook`: inbound web hooks; their keys stay where they are."""
+
+    def problems(self, document: Document) -> list[DocumentProblem]:
+        """Return what is wrong with the document by itself."""
+        return hook_documents.problems(document)
+
+    def placed(self, document: Document, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - it has no paths
+        """Return the document."""
+        return dict(document)
+
+    def names(self, tx: sa.Connection) -> list[str]:
+        """Return the names of all hooks."""
+        return hook_documents.names(tx)
+
+    def read(self, tx: sa.Connection, name: str) -> dict[str, Any] | None:
+        """Return the hook's document."""
+        return hook_documents.read(tx, name)
+
+    def write(self, writing: Writing, document: Document, folder: Path) -> bool:  # noqa: ARG002 - it has no paths
+        """Store the hook."""
+        hook_documents.save(writing.tx, document, writing.actor, writing.house.clock())
+        return True
+
+    def delete(self, writing: Writing, name: str) -> None:
+        """Delete the hook with its keys."""
+        hooks.delete_in(writing.tx, name, writing.actor, writing.house.clock())
+
+
 RULES = ("lookup", "decision_table", "sync", "event_rule")
 
 KINDS: Mapping[str, Kind] = {
@@ -213,6 +243,7 @@ KINDS: Mapping[str, Kind] = {
     "entity": EntityKind(),
     "role": RoleKind(),
     **{kind: RuleKind(kind) for kind in RULES},
+    hooks.KIND: HookKind(),
     approvals.KIND: ApprovalsKind(),
 }
 """By name, in the order in which documents are applied: each kind needs only those before it."""

@@ -13,6 +13,7 @@ from webapp.approvals.errors import ApprovalProblem
 from webapp.configuration.errors import ConfigurationRefused, Mistake
 from webapp.connections.services import ConnectionInvalid, ConnectionProblem, sentence
 from webapp.entities.services import ChangeRefused
+from webapp.events.hooks import HookRefused
 from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.vault.errors import VaultError
 
@@ -33,7 +34,7 @@ def refusals(place: Place) -> Iterator[None]:
         raise ConfigurationRefused([place("", _hint(error))]) from None
     except Refused as error:
         raise ConfigurationRefused([place("", error.message)]) from None
-    except (ConnectionProblem, RulebookError, ApprovalProblem) as error:
+    except (ConnectionProblem, RulebookError, ApprovalProblem, HookRefused) as error:
         raise ConfigurationRefused([place("", error.message)]) from None
     except (ConnectorError, VaultError) as error:
         raise ConfigurationRefused([place("", sentence(error))]) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from rules.text import Message, msg
 from webapp.events import intake, reading, services, simulating
+from webapp.events.hook_api import HookApi
 from webapp.events.intake import EventRefused
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.errors import RuleMissing
@@ -236,4 +237,4 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-API = (EventsApi,)
+API = (EventsApi, HookApi)

@@ -43,7 +43,7 @@ class EventsView(RoomView):
             "types": types,
             "chosen": {"type": type_, "text": text},
         }
-        return self.page("events/list.html", tabs=_tabs("events"), **shown)
+        return self.page("events/list.html", tabs=tabs("events"), **shown)
 
     @expose("/send", methods=["GET", "POST"])
     @has_access
@@ -74,7 +74,7 @@ class EventsView(RoomView):
         with self.house.db.read() as tx:
             rows = [row for row in rulebook.list_rules(tx) if row.kind == KIND]
             standings = {row.name: reading.standing(tx, row.name) for row in rows}
-        return self.page("events/rules.html", tabs=_tabs("rules"), rules=rows, standings=standings)
+        return self.page("events/rules.html", tabs=tabs("rules"), rules=rows, standings=standings)
 
     @expose("/actions")
     @has_access
@@ -96,7 +96,7 @@ class EventsView(RoomView):
             "rules": [("", _("All rules")), *rules],
         }
         states = [("", _("All states")), *words.action_states()]
-        return self.page("events/actions.html", tabs=_tabs("actions"), states=states, words=words, **shown)
+        return self.page("events/actions.html", tabs=tabs("actions"), states=states, words=words, **shown)
 
     @expose("/actions/<int:number>/retry", methods=["POST"])
     @has_access
@@ -112,9 +112,11 @@ class EventsView(RoomView):
         return redirect(back if back.startswith(("/events/", "/rules/")) else "/events/actions")
 
 
-def _tabs(active: str) -> list[tuple[str, str, bool]]:
+def tabs(active: str) -> list[tuple[str, str, bool]]:
+    """Return the tabs of the pages below /events/."""
     return [
         ("/events/", _("Events"), active == "events"),
         ("/events/rules", _("Rules"), active == "rules"),
         ("/events/actions", _("Actions"), active == "actions"),
+        ("/events/hooks", _("Web hooks"), active == "hooks"),
     ]

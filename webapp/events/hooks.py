@@ -109,6 +109,7 @@ def _rules(wanted: Wanted) -> Iterator[tuple[str, bool, Message]]:
     """Yield for each setting whether it can be so, and what to say if not."""
     text = N_("Use 2 to 63 small letters, digits, dashes and underscores, beginning with a letter.")
     yield "name", bool(re.fullmatch(NAME, wanted.name)), msg(text)
+    yield "name", wanted.name != "new", msg("Choose another name: this one stands for a new web hook.")
     good = len(wanted.type) <= 100 and bool(re.fullmatch(TYPE, wanted.type))
     yield "type", good, msg("The type has to be words with dots between, such as order.created.")
     text = N_("Types that begin with {types} are Syncline's own events. Choose another word.")

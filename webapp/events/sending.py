@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import json
 import smtplib
@@ -21,6 +19,7 @@ from connectors.http_client import Limits, client
 from connectors.spi import Context
 from rules.text import N_, msg
 from webapp.events.claims import Action
+from webapp.events.hook_schemes import SCHEMES, Proof
 from webapp.extensions import House
 from webapp.runs.execution import installation_id
 from webapp.vault import references
@@ -41,7 +40,7 @@ def web_hook(house: House, action: Action, hook: Mapping[str, Any]) -> dict[str,
     body = json.dumps(hook["body"], ensure_ascii=False).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key(house, action)}
     if hook.get("secret"):
-        headers["X-Syncline-Signature"] = f"sha256={_signature(house, hook['secret'], body)}"
+        headers |= _signed(house, hook["secret"], body)
     allowed = Context(egress_allow=house.settings.egress_allow, timeout=TIMEOUT)
     with client(allowed, headers={"User-Agent": "Syncline"}, private=("x-syncline-signature",), limits=LIMITS) as http:
         response = http.send(http.build_request("POST", hook["url"], content=body, headers=headers))
@@ -52,13 +51,19 @@ def web_hook(house: House, action: Action, hook: Mapping[str, Any]) -> dict[str,
     return {"status": response.status_code}
 
 
-def _signature(house: House, secret: str, body: bytes) -> str:
+def _signed(house: House, secret: str, body: bytes) -> dict[str, str]:
+    """Return the headers by which a receiver knows who sends: signatures over time and body, and over the body alone.
+
+    The time is that of this attempt, so that a receiver can refuse what is old.
+    """
     reference = secret if references.is_reference(secret) else f"vault:{secret}"
     try:
-        value = references.resolve(house, reference)
+        key = references.resolve(house, reference)
     except VaultError as error:
         raise Misconfigured(error.message) from None
-    return hmac.new(value.encode(), body, hashlib.sha256).hexdigest()
+    proof = Proof(str(int(house.clock().timestamp())), ())
+    timed, bare = (SCHEMES[name].sign(key, proof, body) for name in ("syncline", "github"))
+    return {"X-Syncline-Time": proof.time, "X-Syncline-Signature": f"sha256={bare},v1={timed}"}
 
 
 def mail(house: House, action: Action, letter: Mapping[str, Any]) -> dict[str, Any]:
