@@ -11,10 +11,12 @@ from flask import Flask, g
 from rules.documents.problems import DocumentError
 from rules.schema import FieldType
 from tests.webapp.conftest import add_user, events
-from webapp.access import attributes, group_editing, models, role_editing, users
+from webapp.access import attributes, group_editing, keys, models, role_editing, service_accounts, users
 from webapp.access.errors import Refused
 from webapp.access.group_editing import Group
+from webapp.access.keys import NewKey
 from webapp.access.role_editing import Role
+from webapp.access.service_accounts import Wanted
 from webapp.access.users import NewUser
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, Actor, House
@@ -153,6 +155,42 @@ def test_nobody_gives_more_than_is_shown_to_them(house: House) -> None:
     group_editing.save_group(house, Group(None, "Heads", "", ("Admin",), ("bob",)), SYSTEM)
     with pytest.raises(Refused):
         users.reset_password(house, _bob, actor)
+
+
+def test_nobody_reaches_what_is_kept_from_them_through_others_or_without_a_role(house: House) -> None:
+    """Who sees a part of the data loses no role that denies, and does nothing as somebody who sees another part."""
+    manage = tuple((room, action) for room in ("Users", "Keys") for action in ("read", "create", "delete"))
+    rooms = (("Records", "read"), ("Users", "update"), *manage)
+    _role(house, "Narrow", *rooms, policy=CHINESE)
+    _role(house, "Blind", ("Records", "read"), policy={"data": [{"on": "*", "fields": {"phone": "deny"}}]})
+    _role(house, "Wide", ("Records", "read"))
+    ann, bob, eve = (add_user(house, name, "Narrow", "Blind") for name in ("ann", "bob", "eve"))
+    for user, country in ((ann, "CN"), (bob, "CN"), (eve, "DE")):
+        attributes.set_attributes(house, user, {"country": country}, SYSTEM)
+    actor, said = _actor(house, "ann"), "You see only a part of the data"
+    users.reset_password(house, bob, actor)
+    with pytest.raises(Refused, match=said):
+        users.reset_password(house, eve, actor)
+    with pytest.raises(Refused, match=said):
+        attributes.set_attributes(house, bob, {"country": "DE"}, actor)
+    for user, first, held in ((ann, "Ann", ("Narrow",)), (ann, "Otto", ("Narrow", "Blind")), (bob, "Bob", ("Narrow",))):
+        name = "ann" if user == ann else "bob"
+        new = NewUser(name, first, "Test", f"{name}@example.com", held)
+        with pytest.raises(Refused, match=said):
+            users.update_user(house, user, new, actor)
+    with pytest.raises(Refused, match=said):
+        users.create_user(house, NewUser("new", "New", "", "new@example.com", ("Narrow",)), actor)
+    group = group_editing.save_group(house, Group(None, "East", "", ("Blind",), ("bob",)), SYSTEM)
+    plain = NewUser("bob", "Bob", "Test", "bob@example.com", ("Narrow",))
+    users.update_user(house, bob, plain, SYSTEM)
+    with pytest.raises(Refused, match=said):
+        group_editing.save_group(house, Group(group, "East", "", ("Blind",), ()), actor)
+    with pytest.raises(Refused, match=said):
+        group_editing.delete_group(house, group, actor)
+    robot = service_accounts.create(house, Wanted("robot", "Counts", "bob", ("Wide",)), SYSTEM)
+    with pytest.raises(Refused, match=said):
+        keys.create_key(house, NewKey("mine", ("records:read",), 30), actor, robot)
+    assert keys.create_key(house, NewKey("own", ("records:read",), 30), actor)
 
 
 @pytest.mark.parametrize("wanted", [{"Roles": "x"}, {"roles": "x"}, {"a b": "x"}, {"a": "x" * 501}, {"a": "\x00"},

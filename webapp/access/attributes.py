@@ -36,6 +36,7 @@ def set_attributes(house: House, user_id: int, wanted: Attributes, actor: Actor)
         users.owned(tx, user_id, actor)
         users.refuse_oneself(tx, user_id, actor)
         set_attributes_in(tx, user_id, wanted, actor, house.clock())
+        users.require_reach(tx, actor, user_id)
 
 
 def set_attributes_in(tx: sa.Connection, user_id: int, wanted: Attributes, actor: Actor, at: datetime) -> None:

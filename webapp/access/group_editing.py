@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rules.text import msg
 from webapp.access import models
 from webapp.access.errors import Missing, Refused
-from webapp.access.users import require_rights
+from webapp.access.users import require_reach, require_rights
 from webapp.approvals import gate
 from webapp.approvals.deeds import ROLE, Deed
 from webapp.audit.services import Event, Subject, record
@@ -69,6 +69,8 @@ def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) 
         group_id = wanted.id
         tx.execute(sa.update(models.group).where(models.group.c.id == group_id).values(**values))
     _link(tx, group_id, wanted)
+    same = {*wanted.roles} == {*old.roles}
+    _require_reach(tx, actor, {*wanted.members} ^ {*old.members} if same else {*wanted.members, *old.members})
     before, after = (None if wanted.id is None else to_document(old)), to_document(get_group(tx, group_id))
     if before != after:
         tag = Tag.GROUP_CREATED if wanted.id is None else Tag.GROUP_UPDATED
@@ -90,8 +92,16 @@ def delete_group_in(tx: sa.Connection, group_id: int, actor: Actor, at: datetime
         gate.require(tx, Deed(KIND, old.name, (ROLE,), None))
     for table, column in ((models.group_user, "group_id"), (models.group_role, "group_id"), (models.group, "id")):
         tx.execute(sa.delete(table).where(table.c[column] == group_id))
+    _require_reach(tx, actor, {*old.members} if old.roles else set())
     record(tx, actor, at, Event(Tag.GROUP_DELETED, Subject("group", old.name), before=to_document(old)))
     return old.name
+
+
+def _require_reach(tx: sa.Connection, actor: Actor, names: set[str]) -> None:
+    """Refuse what gives members more than the actor holds, be it by what they lose."""
+    user = models.user
+    for user_id in tx.scalars(sa.select(user.c.id).where(user.c.username.in_(names)).order_by(user.c.id)).all():
+        require_reach(tx, actor, user_id)
 
 
 def _group(tx: sa.Connection, row: Any) -> Group:

@@ -21,6 +21,10 @@ giving: list[Callable[[sa.Connection, int, Collection[str]], None]] = []
 """Each is called with the id of a user who gives or takes roles and their names; raises `Refused` for those that the
 user cannot give."""
 
+reaching: list[Callable[[sa.Connection, int, int], None]] = []
+"""Each is called with the id of a user who acts and of one who is made, changed or acted for by that user, which may be
+the same, as that one is then; raises `Refused` where that one may be given more than who acts holds."""
+
 
 @dataclass(frozen=True)
 class RolePart:

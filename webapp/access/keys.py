@@ -12,10 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import models, owners, roles, services
+from webapp.access import groups, hooks, models, owners, roles, services
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import digest
-from webapp.access.users import require_permissions
+from webapp.access.users import own_id, require_permissions, require_reach
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -79,6 +79,7 @@ def create_key(house: House, new: NewKey, actor: Actor, account_id: int | None =
         _check(tx, new, actor)
         if account_id is not None:
             _check_account(tx, account_id, new.scopes)
+            _require_sight(tx, account_id, actor)
         expires = now + timedelta(days=new.days) if new.days else None
         token = _insert(tx, new, int(actor.id or 0) if account_id is None else account_id, (now, expires))
         after = {"scopes": sorted(new.scopes), "expires_at": expires.isoformat() if expires else None}
@@ -105,6 +106,8 @@ def rotate_key(house: House, key_id: int, overlap: timedelta, actor: Actor) -> t
         if actor.id != str(row.user_id) and not owners.is_service_account(tx, row.user_id):
             raise Refused("", msg("Only its owner can replace this key."))
         require_permissions(tx, actor, permissions(row.scopes))
+        if actor.id != str(row.user_id):
+            _require_sight(tx, row.user_id, actor)
         end = min(row.expires_at or now + overlap, now + overlap)
         tx.execute(sa.update(key).where(key.c.id == key_id).values(name=_aside(tx, row.name), expires_at=end))
         new = NewKey(row.name, tuple(row.scopes), None)
@@ -137,6 +140,16 @@ def _check_account(tx: sa.Connection, account_id: int, wanted: Iterable[str]) ->
         action, room = lacking[0]
         text = "The roles of this account do not hold '{action}' in {room}."
         raise Refused("scopes", msg(text, action=action.removeprefix("can_"), room=room))
+
+
+def _require_sight(tx: sa.Connection, account_id: int, actor: Actor) -> None:
+    """Refuse who sees only a part of the data a key of an account that may see more."""
+    own = own_id(tx, actor)
+    held, brought = groups.roles_of(tx, account_id)
+    if own is not None:
+        for refuse in hooks.giving:
+            refuse(tx, own, {*held, *brought})
+    require_reach(tx, actor, account_id)
 
 
 def _check(tx: sa.Connection, new: NewKey, actor: Actor) -> None:

@@ -169,8 +169,10 @@ def _take_attributes(tx: sa.Connection, house: House, user_id: int, given: Resou
     """Keep what fills attributes of users, wherever a directory tells it: in the resource or in an extension."""
     extensions = [part for name, part in given.items() if name.lower().startswith("urn:") and isinstance(part, Mapping)]
     claims = {name: value for part in (given, *extensions) for name, value in part.items()}
-    found = attributes.told(house.settings.user_attributes, claims)
+    found, before = attributes.told(house.settings.user_attributes, claims), attributes.attributes_of(tx, user_id)
     attributes.take_over(tx, user_id, found, actor, house.clock())
+    if attributes.attributes_of(tx, user_id) != before:
+        users.require_reach(tx, actor, user_id)
 
 
 def _new_user(given: Resource, roles: tuple[str, ...]) -> NewUser:

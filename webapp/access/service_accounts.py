@@ -94,6 +94,7 @@ def create(house: House, wanted: Wanted, actor: Actor) -> int:
         users.require_rights(tx, actor, new.roles)
         owner_id = _checked(tx, wanted)
         account_id = users.insert_user(tx, new, generate_password(), actor, house.clock())
+        users.require_reach(tx, actor, account_id)
         _store(tx, account_id, owner_id, wanted)
         after = {"owner": wanted.owner, "purpose": wanted.purpose}
         record(tx, actor, house.clock(), Event(Tag.SERVICE_ACCOUNT_SET, Subject("user", wanted.name), after=after))

@@ -108,6 +108,7 @@ def create_user(house: House, new: NewUser, actor: Actor) -> tuple[int, str]:
         check(tx, new, None)
         require_rights(tx, actor, new.roles)
         user_id = insert_user(tx, new, password, actor, house.clock(), must_change=True)
+        require_reach(tx, actor, user_id)
     return user_id, password
 
 
@@ -148,6 +149,8 @@ def update_user_in(tx: sa.Connection, old: User, new: NewUser, actor: Actor, at:
     _set_roles(tx, old.id, new.roles)
     _require_administrator(tx)
     before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+    if before != _told(new):
+        require_reach(tx, actor, old.id)
     _record_change(tx, actor, at, old.username, (before, _told(new)))
 
 
@@ -257,6 +260,14 @@ def require_rights(tx: sa.Connection, actor: Actor, names: Iterable[str]) -> Non
             refuse(tx, own, names)
 
 
+def require_reach(tx: sa.Connection, actor: Actor, user_id: int) -> None:
+    """Refuse to give a user, who may be oneself, or to do as that one, what the actor does not hold."""
+    own = None if actor.kind in {"cli", "system"} else own_id(tx, actor)
+    if own is not None:
+        for refuse in hooks.reaching:
+            refuse(tx, own, user_id)
+
+
 def require_permissions(tx: sa.Connection, actor: Actor, wanted: Iterable[tuple[str, str]]) -> None:
     """Refuse to give permissions that the actor does not hold."""
     if actor.kind in {"cli", "system"}:
@@ -305,6 +316,8 @@ def owned(tx: sa.Connection, user_id: int, actor: Actor) -> User:
     old = get_user(tx, user_id)
     direct, brought = groups.roles_of(tx, user_id)
     require_rights(tx, actor, {*direct, *brought})
+    if own_id(tx, actor) != user_id:
+        require_reach(tx, actor, user_id)
     return old
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -32,9 +33,10 @@ from webapp.policies.objects import ACTIONS, DataObject, PolicyField
 from webapp.policies.rights import Rights
 from webapp.policies.schema import policy_schema
 from webapp.policies.seeds import SEEDS
-from webapp.policies.who import SYSTEM_WHO, Who, current_who, who_of
+from webapp.policies.who import SYSTEM_WHO, Who, current_who, known, who_of
 from webapp.web.request import house
 
+_OF_USERS = re.compile(r"\buser\s*\.\s*(\w+)")
 PART = "policy"
 """What documents of roles call the policy."""
 
@@ -193,6 +195,34 @@ def _refuse_to_give(tx: sa.Connection, user_id: int, names: Collection[str]) -> 
         raise Refused("roles", msg(text, name=beyond[0]))
 
 
+def _refuse_to_reach(tx: sa.Connection, user_id: int, other_id: int) -> None:
+    """Refuse who sees only a part of the data what would let somebody, be it oneself, see more or others of it."""
+    if not restricted(tx, user_id):
+        return
+    if user_id == other_id:
+        text = N_("You see only a part of the data, so you cannot change who you are and what you hold yourself.")
+        raise Refused("", msg(text))
+    mine, theirs = known(tx, user_id), known(tx, other_id)
+    kept = {name for name, _, stated in roles_said(tx, mine.roles) if _denies(stated)}
+    asked = {name for _, _, stated in roles_said(tx, theirs.roles) for name in _asked(stated)}
+    if theirs.roles and (kept - {*theirs.roles} or any(_differs(mine, theirs, name) for name in asked)):
+        text = N_(
+            "You see only a part of the data, and {name} may see more of it, or another one. Ask an administrator."
+        )
+        raise Refused("", msg(text, name=theirs.username))
+
+
+def _asked(stated: Policy) -> set[str]:
+    """Return what of users the conditions of a policy ask."""
+    return {name for line in stated.data for text in (line.rows, line.deny_rows) for name in _OF_USERS.findall(text)}
+
+
+def _differs(mine: Who, theirs: Who, name: str) -> bool:
+    """Tell whether a condition may choose other records for another user; what is not known there chooses none."""
+    value = theirs.listed(name)
+    return value is not None and {*value} != {*(mine.listed(name) or ())}
+
+
 def mask_key(tx: sa.Connection, *, make: bool = False) -> bytes:
     """Return the key of the signs that stand for masked values; the first policy makes one."""
     found = tx.scalar(sa.select(policy_key.c.key).where(policy_key.c.id == 1))
@@ -209,6 +239,7 @@ def _forget(tx: sa.Connection, role_id: int) -> None:
 access_hooks.role_deleted.append(_forget)
 access_hooks.role_parts.append(access_hooks.RolePart(PART, policy_schema, document_of, _save_part, approving.shown))
 access_hooks.giving.append(_refuse_to_give)
+access_hooks.reaching.append(_refuse_to_reach)
 
 
 def _approved(order: Order, role_id: int, document: Mapping[str, Any]) -> None:

@@ -55,10 +55,20 @@ NOBODY = Who(None, "")
 
 def who_of(tx: sa.Connection, user_id: int) -> Who:
     """Return a user with all roles, held or brought by groups; `NOBODY` where there is no such active user."""
+    return _user(tx, user_id, models.user.c.active)
+
+
+def known(tx: sa.Connection, user_id: int) -> Who:
+    """Return a user as `who_of` does, also one who is disabled."""
+    return _user(tx, user_id)
+
+
+def _user(tx: sa.Connection, user_id: int, *wanted: sa.ColumnElement[bool]) -> Who:
     columns = (models.user, models.access_profile.c.attributes)
     source = models.user.outerjoin(models.access_profile, models.access_profile.c.user_id == models.user.c.id)
-    row = tx.execute(sa.select(*columns).select_from(source).where(models.user.c.id == user_id)).one_or_none()
-    if row is None or not row.active:
+    mine = sa.select(*columns).select_from(source).where(models.user.c.id == user_id, *wanted)
+    row = tx.execute(mine).one_or_none()
+    if row is None:
         return NOBODY
     direct, brought = groups.roles_of(tx, user_id)
     return Who(
