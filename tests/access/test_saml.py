@@ -295,6 +295,18 @@ def test_a_fresh_proof_of_the_provider(app: Flask, house: House, idp: SamlProvid
     assert client.post("/account/second-factor/recovery").status_code == 422
 
 
+def test_a_sign_in_that_asks_nothing_is_no_proof(app: Flask, house: House, idp: SamlProvider):
+    """Whom the provider lets in by a session of its own shows there anew who they are before a dangerous deed."""
+    client = begun(app, idp)
+    assert (
+        post(client, dataclasses.replace(idp, shown=datetime.now(UTC) - timedelta(hours=1)).answer()).status_code == 302
+    )
+    assert "/login/saml/again" in client.post("/account/second-factor/recovery").text
+    client = begun(app, idp)
+    post(client, idp.answer())
+    assert client.post("/account/second-factor/recovery").status_code == 422, "it has just asked"
+
+
 def test_what_the_provider_is_told(app: Flask, house: House, tmp_path: Path):
     """The metadata of this installation name its address; without a provider there is nothing here."""
     told = etree.fromstring(app.test_client().get("/login/saml/metadata").data)

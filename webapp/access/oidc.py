@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -102,8 +103,17 @@ def finish(house: House, kept: Mapping[str, str], answer: Mapping[str, str], cal
 
 def shown_since(claims: Mapping[str, Any], then: float) -> bool:
     """Tell whether the provider says that somebody has shown who they are since a time; one that is silent does not."""
+    at = shown_at(claims)
+    return at is not None and at.timestamp() >= then - _LEEWAY
+
+
+def shown_at(claims: Mapping[str, Any]) -> datetime | None:
+    """Return when the provider says that somebody has shown who they are; None where it is silent."""
     at = claims.get("auth_time")
-    return isinstance(at, (int, float)) and at >= then - _LEEWAY
+    try:
+        return datetime.fromtimestamp(at, UTC) if isinstance(at, (int, float)) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def leave(house: House, token: str, onwards: str) -> str:

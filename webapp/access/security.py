@@ -86,11 +86,14 @@ class Security(SecurityManager):  # type: ignore[misc]
         return (permission_name, view_name) in granted()
 
 
-def enter(user_id: int, by: str = "password", id_token: str | None = None) -> None:
-    """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays."""
+def enter(user_id: int, by: str = "password", id_token: str | None = None, proven_at: datetime | None = None) -> None:
+    """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays.
+
+    Whom a provider lets in without asking, by a session of its own, has shown it there at another time, `proven_at`.
+    """
     chosen = session.get("language")
     origin = (request.remote_addr or "", request.user_agent.string)
-    token = sessions.begin(house(), user_id, origin, by, id_token)
+    token = sessions.begin(house(), user_id, origin, by, id_token, proven_at)
     row = sessions.user_of(house(), token)
     session.clear()
     if row is None:  # disabled at this very moment

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House, away
 
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED = timedelta(minutes=1)
 """That a session is in use is written down no more often than this."""
 _AGENT = 300
@@ -45,7 +46,14 @@ class Session:
     device: str
 
 
-def begin(house: House, user_id: int, origin: tuple[str, str], by: str, id_token: str | None = None) -> str:
+def begin(
+    house: House,
+    user_id: int,
+    origin: tuple[str, str],
+    by: str,
+    id_token: str | None = None,
+    proven_at: datetime | None = None,
+) -> str:
     """Begin a session and return its token, which only the cookie holds.
 
     Args:
@@ -54,6 +62,7 @@ def begin(house: House, user_id: int, origin: tuple[str, str], by: str, id_token
         origin: An address and a browser.
         by: How the user has signed in.
         id_token: What an identity provider wants to see again when the session ends.
+        proven_at: When the user has shown who they are; now, if not given.
     """
     token, now = secrets.token_urlsafe(32), house.clock()
     table = models.access_session
@@ -61,7 +70,7 @@ def begin(house: House, user_id: int, origin: tuple[str, str], by: str, id_token
     values |= {"address": address[:64], "agent": agent[:_AGENT]}
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
-        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=now))
+        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=min(proven_at or now, now)))
     return token
 
 
