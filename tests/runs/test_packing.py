@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.runs.pipeline import packing
+from connectors.builtin.sqlite import SQLite
+from tests.runs.conftest import RULE, World
+from tests.runs.test_crash import Killed, dies
+from webapp.runs import quarantine
+from webapp.runs.pipeline import codec, inputs, packing
 from webapp.runs.pipeline.codec import bodies_of, columns_of, frame_of, pack, unpack
+from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.packing import LEAST, Packed
 
 KINDS = {
@@ -94,3 +103,61 @@ def test_columns_that_are_held_elsewhere_are_only_named() -> None:
     assert len(pack(frames)) - len(blob) == pytest.approx(sum(len(body) for _, body in held), abs=20)
     found = unpack(blob, {str(name): body for name, body in held})
     assert [found[name].equals(frame) for name, frame in frames.items()] == [True, True]
+
+
+def test_what_was_kept_as_one_file_is_read_as_ever() -> None:
+    """Large frames of earlier versions are one file each: they are read whole, by column, and name no columns."""
+    frames = {
+        "inputs": pl.DataFrame({"id": range(LEAST), "f": [-0.0] * LEAST}),
+        "few": pl.DataFrame({"a": ["x", None]}),
+    }
+    parts = {name: packing.packed(frame) for name, frame in frames.items()}
+    header = json.dumps({name: len(body) for name, body in parts.items()}).encode()
+    blob = len(header).to_bytes(4, "big") + header + b"".join(parts.values())
+    assert {name: bits(frame) for name, frame in unpack(blob).items()} == {n: bits(f) for n, f in frames.items()}
+    assert bits(columns_of(blob, "inputs", ["f"])) == bits(frames["inputs"].select("f"))
+    assert [name for name, _ in bodies_of(blob, "inputs")] == [None]
+
+
+POINTS = [(Journal, "plan", False), (SQLite, "write", False), (Journal, "check_in", True)]
+
+
+@pytest.mark.parametrize("direction", ["left_to_right", "two_way"])
+@pytest.mark.parametrize(("owner", "name", "before"), POINTS, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_plan_that_names_columns_is_taken_up_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch, direction: str, owner: type, name: str, before: bool
+) -> None:
+    """Another worker finds what a plan only names beside it: the same is written, linked, parked and kept."""
+    named: list[str] = []
+    monkeypatch.setattr(packing, "LEAST", 1)
+    monkeypatch.setattr(codec, "_lengths", _noting(codec._lengths, named))
+    world.customers("Ada", "Bea", "far too long a name for this target", None, "Cid")
+    world.rule(direction=direction, fields=[*RULE["fields"][:1], {"left": "name", "right": "title"}, RULE["fields"][2]])
+    run_id = world.pages_of(3).request()
+    with monkeypatch.context() as patch:
+        dies(patch, owner, name, 1, before)
+        with pytest.raises(Killed):
+            world.work(run_id)
+    assert {"id", "name", "phone"} <= set(named)
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    assert world.work(run_id, "w2")
+    assert world.look(run_id).state == "succeeded"
+    assert world.clients() == [(1, "Ada", "+86 1"), (2, "Bea", "+86 2"), (5, "Cid", "+86 5")]
+    with world.house.db.read() as tx:
+        parked = {entry.left_key: entry.values for entry in quarantine.listing(tx)}
+        read = [part.records for part in inputs.stored(tx, run_id) if part.side != "right"]
+        kept = pl.concat([records.select("id", "name", "phone") for records in read])
+    assert {key: values["phone"] for key, values in parked.items()} == {"3": "+86 3", "4": "+86 4"}
+    assert kept["name"].to_list() == ["Ada", "Bea", "far too long a name for this target", None, "Cid"]
+    assert not world.run().counts["created"] + world.look(run_id + 1).counts["updated"]
+
+
+def _noting(work: Callable[..., Any], named: list[str]) -> Callable[..., Any]:
+    """Return a function that notes the names of columns that are only named."""
+
+    def noting(*args: Any) -> Any:
+        found = work(*args)
+        named.extend(length for _, length in (found if isinstance(found, list) else ()) if isinstance(length, str))
+        return found
+
+    return noting
