@@ -53,6 +53,8 @@ def told(house):
         ("/api/v1/entities/person/records?limit=20", ("entity/person", None, 20, ["name"], "api")),
         ("/api/v1/entities/person/records/7", ("entity/person", "7", 1, ["name"], "api")),
         ("/records/person/export/csv", ("entity/person", None, 60, ["name"], "export")),
+        ("/connections/hub/preview?name=person", ("entity/person", None, 50, ["name"], "page")),
+        ("/connections/hub/preview?name=thing", None),
         ("/records/thing/1", None),
         ("/records/thing/", None),
     ],

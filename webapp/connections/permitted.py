@@ -18,6 +18,7 @@ from flask import g, has_request_context
 from connectors.spi import Reject
 from rules.schema import Field, Schema
 from rules.text import N_, msg
+from webapp.audit import looks
 from webapp.connections.catalogue import HUB
 from webapp.connections.store import known_objects
 from webapp.policies import hooks, services
@@ -37,6 +38,7 @@ veils: list[Callable[[sa.Connection, Rights], Collection[str]]] = []
 MOST_OBJECTS = 10_000
 T = TypeVar("T")
 _UNHEARD_OF = "\0"
+_ID = "id"
 _NO_OBJECT = ""
 """No connection, object or entity is called so, and every database can look for it."""
 _as: ContextVar[Who | None] = ContextVar("asked_by", default=None)
@@ -130,6 +132,14 @@ def shown_rejects(rights: Rights, rejects: Iterable[Reject]) -> tuple[Reject, ..
     if sees_all(rights):
         return tuple(rejects)
     return tuple(Reject(one.place, "", UNREADABLE) for one in rejects)
+
+
+def looked(rights: Rights, records: pl.DataFrame) -> None:
+    """Note that this request shows records: of the personal fields of an entity, those that are seen as they are."""
+    private = [one.name for one in rights.fields if one.personal and rights.access(one.name) >= Access.READ]
+    names = [name for name in private if name in records.columns and records[name].is_not_null().any()]
+    keys = records[_ID].to_list() if _ID in records.columns else []
+    looks.looked(rights.data.text, names, keys, 0 if keys else records.height)
 
 
 def blanked(rights: Rights, records: pl.DataFrame) -> pl.DataFrame:

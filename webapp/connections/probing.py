@@ -18,7 +18,7 @@ from rules.schema import FieldType, Schema
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.connections import budget
+from webapp.connections import budget, permitted
 from webapp.connections.catalogue import connector_class
 from webapp.connections.destinations import AGAIN, elsewhere
 from webapp.connections.documents import KIND
@@ -167,8 +167,10 @@ def preview(house: House, name: str, object_name: str, limit: int = 50) -> Previ
     found, rights = looked(house, name, object_name, limit)
     rights.require(READ)
     if sees_all(rights):
+        permitted.looked(rights, found.rows)
         return found
     seen = rights.frame(found.rows)
+    permitted.looked(rights, seen)
     kinds = {
         one.name: one.type if rights.access(one.name) >= Access.READ else FieldType.TEXT for one in found.schema.fields
     }

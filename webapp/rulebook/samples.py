@@ -56,8 +56,10 @@ def samples(house: House, connection: str, object_name: str) -> Samples:
     with house.db.read() as tx:
         rights = permitted.rights_to(tx, connection, object_name, found.schema)
     if permitted.sees_all(rights):
+        permitted.looked(rights, found.many)
         return found
     seen = permitted.blanked(rights, found.many)
+    permitted.looked(rights, seen)
     return replace(found, many=seen, withheld=permitted.withheld(rights, found.schema.names))
 
 
