@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase
 
 import webapp.entities.models
 import webapp.rulebook.models
@@ -24,6 +25,8 @@ from webapp.runs.execution import execute
 from webapp.runs.requests import start
 
 ADMIN = Actor("user", "ada", "1")
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A history of runs takes too long to be made smaller and smaller: what is found is told in the time of a test."""
 CUSTOMERS = "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, phone TEXT, status TEXT, changed TEXT)"
 CLIENTS = (
     "CREATE TABLE client (no INTEGER PRIMARY KEY, title TEXT NOT NULL CHECK (length(title) < 20), tel TEXT, memo TEXT)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.runs.conftest import open_world
+from connectors.spi import Page
+from tests.runs.conftest import ADMIN, World, numbers, open_world
 from webapp.runs import reading
 from webapp.runs.pipeline import two_way_run
 from webapp.runs.pipeline.chunk import OUTCOMES, Chunk
 from webapp.runs.pipeline.foresight import Ground
+from webapp.runs.pipeline.journal import Journal
+from webapp.runs.pipeline.two_way import TwoWayPlanner
+from webapp.runs.requests import cancel, pause, resume
 
 RULE: dict[str, Any] = {
     "direction": "two_way",
@@ -91,3 +96,43 @@ def test_a_decision_stands_while_the_chunk_names_none_of_its_keys(
     chunk = Chunk(1, pl.concat([pl.DataFrame(schema=OUTCOMES), outcomes], how="diagonal"), links=links)
     ground = Ground((pl.Series(own, dtype=pl.String),), (pl.Series(other, dtype=pl.String),))
     assert ground.touched(chunk) is touched
+
+
+@pytest.mark.parametrize("asked", [cancel, pause])
+@pytest.mark.parametrize("at", [1, 2])
+def test_what_was_decided_ahead_is_forgotten_with_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, asked: Callable[..., Any], at: int
+) -> None:
+    """A run that a person stops has done the chunks that it counts and no other; what follows does the rest once."""
+    world.pages_of(2).rule(
+        direction="two_way", fields=[{"left": "id", "right": "no"}, {"left": "name", "right": "title"}]
+    )
+    world.customers(*"abcdefg")
+    check_in, decided = Journal.check_in, list[int]()
+    plan = TwoWayPlanner.plan
+
+    def asks(journal: Journal, chunk: Chunk, links: Any) -> None:
+        if chunk.no == at and not decided.count(-1):
+            decided.append(-1)
+            asked(world.house, journal.claim.run_id, ADMIN)
+        check_in(journal, chunk, links)
+
+    def notes(planner: TwoWayPlanner, side: str, page: Page, no: int, first: int) -> Chunk:
+        decided.append(no)
+        return plan(planner, side, page, no, first)
+
+    monkeypatch.setattr(Journal, "check_in", asks)
+    monkeypatch.setattr(TwoWayPlanner, "plan", notes)
+    run_id = world.request()
+    assert world.work(run_id)
+    run = world.look(run_id)
+    assert (run.state, run.counts["created"]) == ("cancelled" if asked is cancel else "suspended", 2 * at)
+    assert max(decided) == at + 1
+    assert [row[0] for row in world.clients()] == list(range(1, 2 * at + 1))
+    if asked is pause:
+        resume(world.house, run_id, ADMIN)
+        assert world.work(run_id, "w2")
+        assert numbers(world.look(run_id)) == {"read": 14, "created": 7, "unchanged": 7}
+    else:
+        assert numbers(world.run()) == {"read": 14, "created": 7 - 2 * at, "unchanged": 7 + 2 * at}
+    assert [row[1] for row in world.clients()] == list("abcdefg")

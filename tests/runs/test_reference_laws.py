@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.builtin.sqlite import SQLite
-from tests.runs.conftest import open_world
+from tests.runs.conftest import PHASES, open_world
 from tests.runs.linked import Shop
 from tests.runs.test_crash import Killed, dies
 from webapp.runs import reading
@@ -35,8 +35,6 @@ DEEDS = st.one_of(
     st.tuples(st.just("run"), RULES),
     st.tuples(st.just("crash"), RULES, st.sampled_from(POINTS), st.integers(1, 3), st.booleans()),
 )
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-"""A history of runs takes too long to be made smaller and smaller."""
 HISTORY = st.lists(DEEDS, min_size=2, max_size=12)
 TWO_WAY = {"direction": "two_way", "conflict": {"default": "left"}}
 
