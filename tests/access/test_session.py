@@ -100,6 +100,8 @@ def test_signing_out_ends_copies_of_the_cookie(app: Flask, client: FlaskClient):
     """Who has copied the cookie is out as well; before, the copy lets in, and a new sign-in has another one."""
     copied = cookie(sign_in(client))
     assert stays_in(app, copied)
+    with client.session_transaction() as kept:
+        assert len(kept["_user_id"]) == 43, "256 bits"
     assert 'action="/logout/"' in client.get("/account/").text
     assert client.post("/logout/").headers["Clear-Site-Data"] == '"cache"'
     assert not stays_in(app, copied)
