@@ -10,8 +10,10 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from tests.runs.conftest import ADMIN, RULE, open_world
+from webapp.rulebook import services as rulebook
 from webapp.runs import quarantine
 from webapp.runs.followups import approve, undo
+from webapp.runs.pipeline.links import Links
 
 NAME = st.one_of(
     st.none(), st.sampled_from(["Ada", " Bea ", "李雷", "far too long a name for this target", "O'Neil", ""])
@@ -26,6 +28,8 @@ RULES = st.sampled_from(
         {},
         {"situations": {"out_of_scope": "delete"}},
         {"situations": {"deleted_right": "recreate"}},
+        {"situations": {"deleted_left": "delete"}, "deletes": {"detect": "full_scan"}},
+        {"situations": {"deleted_left": "unlink", "deleted_right": "ignore"}, "deletes": {"detect": "full_scan"}},
         {"fields": [{**f, "strength": "weak"} if f["left"] == "phone" else f for f in RULE["fields"]]},
         {
             "correlate": [{"match": [{"left": "phone", "right": "tel"}], "confidence": 1.0}],
@@ -58,7 +62,9 @@ def set_up(world, case):
 def state(world):
     with world.house.db.read() as tx:
         parked = sorted(entry.left_key for entry in quarantine.listing(tx))
-    return world.erp("SELECT * FROM client ORDER BY no, title, tel"), parked
+        rule = rulebook.find(tx, "customers")
+        links = sorted(Links.load(tx, rule.id).rows.select("left_key", "right_key").rows())
+    return world.erp("SELECT * FROM client ORDER BY no, title, tel"), parked, links
 
 
 CASES = st.tuples(
@@ -69,7 +75,7 @@ CASES = st.tuples(
 @limits(max_examples=25, deadline=None)
 @given(case=CASES)
 def test_an_approved_plan_is_a_live_run(case):
-    """Where nothing has moved, simulating and approving ends like a live run: target, counts, quarantine, next run."""
+    """Where nothing has moved, simulating and approving ends like a live run: target, counts, parked, links, next."""
     ends = []
     for planned in (False, True):
         with tempfile.TemporaryDirectory() as folder, open_world(Path(folder) / "data") as world:
