@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import pytest
 from tests import key_servers
 from tests.key_servers import KeyServer
 from webapp.extensions import SYSTEM, House
-from webapp.vault import key_service, places, rsa_keys
+from webapp.vault import key_service, places, rsa_keys, sealing
 from webapp.vault import services as vault
-from webapp.vault.errors import KeyUnavailable
+from webapp.vault.errors import KeyUnavailable, SecretDamaged
 from webapp.vault.key_service import Place
 from webapp.vault.key_services import AzureKeyVault
 from webapp.vault.providers import KeyProvider
@@ -133,6 +133,48 @@ def test_a_service_that_is_away_or_forbidden_is_told(servers: dict[str, KeyServe
         keys = places.SERVICES["vault"](Place(address, "transit/x", "token", networks))
         with pytest.raises(KeyUnavailable, match="does not answer as it should"):
             _ = keys.current
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "answer", [{}, {"data": None}, dict.fromkeys(("data", "plaintext", "Plaintext", "value", "key"), "AAAA")]
+)
+def test_an_answer_that_holds_something_else_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, answer: dict[str, object]
+) -> None:
+    """What a service answers beside its interface is neither taken for a key nor shown."""
+    keys = places.SERVICES[name](Place("https://kms.example", "arn:aws:kms:eu-west-1:1:key/x", "a:b:c"))
+    monkeypatch.setattr(keys, "ask", lambda *_args, **_more: answer)
+    monkeypatch.setattr(keys, "signed_in", lambda: ("token", 1000.0))
+    for call in (lambda: keys.current, lambda: keys.wrap(DATA, OWNER)):
+        with pytest.raises(KeyUnavailable, match="does not answer as it should") as told:
+            call()
+        assert "AAAA" not in str(told.value)
+    with suppress(KeyUnavailable):
+        assert keys.unwrap("v1", b"vault:v1:x", OWNER) is None
+
+
+def test_keys_of_other_places_do_not_keep_versions(
+    place: Callable[[str], KeyProvider], servers: dict[str, KeyServer]
+) -> None:
+    """A secret that is still under a key of the place before does not stop the end of a rotation."""
+    keys = place("vault")
+    newest = keys.renew()
+    assert newest not in keys.retire({"6f1d0c", newest})
+
+
+def test_a_data_key_that_opens_nothing_is_not_wrapped(tmp_path: Path) -> None:
+    """A rotation does not lock a secret up under a data key that a broken place of keys has made up."""
+
+    class Wrong(RsaKeys):
+        def unwrap(self, key_id: str, wrapped: bytes, owner: bytes) -> bytes | None:
+            return bytes(32)
+
+    keys = RsaKeys(tmp_path / "master.pem")
+    sealed = sealing.seal(keys, "connection/erp/password", "secret")
+    assert sealing.rewrap(keys, "connection/erp/password", sealed).ciphertext == sealed.ciphertext
+    with pytest.raises(SecretDamaged):
+        sealing.rewrap(Wrong(keys.path), "connection/erp/password", sealed)
 
 
 def test_a_file_of_pairs_is_private_and_of_some_length(tmp_path: Path) -> None:

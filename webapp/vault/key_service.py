@@ -10,10 +10,10 @@ import time
 from abc import abstractmethod
 from base64 import b64decode, b64encode
 from collections import OrderedDict
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -22,8 +22,9 @@ from connectors.http_client import Limits, client
 from connectors.spi import Context
 from rules.text import Message, msg
 from webapp.vault.errors import KeyUnavailable
-from webapp.vault.providers import KeyProvider
+from webapp.vault.providers import KEY_BYTES, KeyProvider
 
+T = TypeVar("T")
 LOGIN = "SYNCLINE_KEY_LOGIN"
 _KEPT = 60.0
 _MOST = 1000
@@ -78,17 +79,11 @@ class KeyService(KeyProvider):
     @property
     def current(self) -> str:
         """Return the id of the version that encrypts."""
-        try:
-            return self.newest()
-        except Refused as error:
-            raise self.unavailable(error) from None
+        return self._asked(self.newest)
 
     def wrap(self, data_key: bytes, owner: bytes) -> tuple[str, bytes]:
         """Let the service encrypt."""
-        try:
-            return self.encrypted(data_key, owner)
-        except Refused as error:
-            raise self.unavailable(error) from None
+        return self._asked(lambda: self.encrypted(data_key, owner))
 
     def unwrap(self, key_id: str, wrapped: bytes, owner: bytes) -> bytes | None:
         """Let the service decrypt, unless it has just done so."""
@@ -97,16 +92,24 @@ class KeyService(KeyProvider):
             found, until = self._known.get(asked, (b"", 0.0))
         if time.monotonic() < until:
             return found
-        try:
-            data_key = self.decrypted(key_id, wrapped, owner)
-        except Refused as error:
-            raise self.unavailable(error) from None
+        data_key = self._asked(lambda: self.decrypted(key_id, wrapped, owner))
         if data_key is not None:
+            if len(data_key) != KEY_BYTES:
+                raise self._broken(msg("What it has decrypted is no data key."))
             with self._lock:
                 self._known[asked] = (data_key, time.monotonic() + _KEPT)
                 while len(self._known) > _MOST:
                     self._known.popitem(last=False)
         return data_key
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        """Return what a call gives; raises `KeyUnavailable` where it is refused, or gives something else."""
+        try:
+            return call()
+        except Refused as error:
+            raise self.unavailable(error) from None
+        except (KeyError, IndexError, TypeError, ValueError):  # the answer is not told: it may hold a key
+            raise self._broken(msg("Its answer does not hold what it should.")) from None
 
     def renew(self) -> str:
         """Refuse: the service, or whoever looks after it, makes new keys."""

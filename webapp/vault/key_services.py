@@ -28,6 +28,8 @@ _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloudkms"
 _MICROSOFT = "https://login.microsoftonline.com"
 _AZURE_SCOPE = "https://vault.azure.net/.default"
 _AZURE_VERSION = "7.4"
+_VERSION = re.compile(r"v\d+")
+"""How versions of Vault are called; other places of keys call theirs otherwise."""
 
 
 class HashiCorpVault(KeyService):
@@ -37,7 +39,7 @@ class HashiCorpVault(KeyService):
 
     def newest(self) -> str:
         """Return the latest version."""
-        return f"v{self._call('GET', 'keys')['data']['latest_version']}"
+        return f"v{int(self._call('GET', 'keys')['data']['latest_version'])}"
 
     def encrypted(self, data_key: bytes, owner: bytes) -> tuple[str, bytes]:
         """Encrypt; the ciphertext begins with its version: `vault:v3:...`."""
@@ -57,22 +59,19 @@ class HashiCorpVault(KeyService):
 
     def renew(self) -> str:
         """Let the engine make a new version."""
-        try:
-            self._call("POST", "keys", {}, "/rotate")
-        except Refused as error:
-            raise self.unavailable(error) from None
+        self._asked(lambda: self._call("POST", "keys", {}, "/rotate"))
         return self.current
 
     def retire(self, keep: Set[str]) -> tuple[str, ...]:
         """Let the engine decrypt no more what versions before all that are needed have encrypted."""
         newest = int(self.current[1:])
-        least = min([newest, *(int(one[1:]) for one in keep)])
-        try:
-            before = int(self._call("GET", "keys")["data"].get("min_decryption_version", 1))
-            if least > before:
-                self._call("POST", "keys", {"min_decryption_version": least}, "/config")
-        except Refused as error:
-            raise self.unavailable(error) from None
+        least = min([newest, *(int(one[1:]) for one in keep if _VERSION.fullmatch(one))])
+        return self._asked(lambda: self._forgotten(least))
+
+    def _forgotten(self, least: int) -> tuple[str, ...]:
+        before = int(self._call("GET", "keys")["data"].get("min_decryption_version", 1))
+        if least > before:
+            self._call("POST", "keys", {"min_decryption_version": least}, "/config")
         return tuple(f"v{number}" for number in range(before, least))
 
     def signed_in(self) -> tuple[str, float]:
@@ -162,11 +161,8 @@ class GoogleKms(KeyService):
 
     def renew(self) -> str:
         """Make a new version the primary one."""
-        try:
-            made = _version(self._call("POST", "/cryptoKeyVersions", {})["name"])
-            self._call("POST", ":updatePrimaryVersion", {"cryptoKeyVersionId": made})
-        except Refused as error:
-            raise self.unavailable(error) from None
+        made = self._asked(lambda: _version(self._call("POST", "/cryptoKeyVersions", {})["name"]))
+        self._asked(lambda: self._call("POST", ":updatePrimaryVersion", {"cryptoKeyVersionId": made}))
         return made
 
     def signed_in(self) -> tuple[str, float]:
@@ -218,10 +214,7 @@ class AzureKeyVault(KeyService):
 
     def renew(self) -> str:
         """Let the vault make a new version."""
-        try:
-            return _version(self._call("POST", "/rotate", {})["key"]["kid"])
-        except Refused as error:
-            raise self.unavailable(error) from None
+        return self._asked(lambda: _version(self._call("POST", "/rotate", {})["key"]["kid"]))
 
     def signed_in(self) -> tuple[str, float]:
         """Return a token for the application."""

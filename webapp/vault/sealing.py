@@ -53,18 +53,26 @@ def seal(provider: KeyProvider, path: str, value: str) -> Sealed:
 
 def unseal(provider: KeyProvider, path: str, sealed: Sealed) -> str:
     """Return the value; raises `SecretDamaged` or `KeyUnavailable`."""
-    data_key = _data_key(provider, path, sealed)
-    try:
-        return AESGCM(data_key).decrypt(sealed.nonce, sealed.ciphertext, _bound(sealed.algorithm, path)).decode()
-    except (InvalidTag, ValueError):
-        raise _damaged(path) from None
+    return _opened(provider, path, sealed)[1]
 
 
 def rewrap(provider: KeyProvider, path: str, sealed: Sealed) -> Sealed:
-    """Return the same secret with its data key under the current key; the value itself is not touched."""
-    data_key = _data_key(provider, path, sealed)
+    """Return the same secret with its data key under the current key; the value itself is not touched.
+
+    The data key has to open it: a place of keys that gives another one would lock the secret up for ever.
+    """
+    data_key, _value = _opened(provider, path, sealed)
     key_id, wrapped = provider.wrap(data_key, _bound(sealed.algorithm, path))
     return Sealed(sealed.algorithm, key_id, wrapped, sealed.nonce, sealed.ciphertext)
+
+
+def _opened(provider: KeyProvider, path: str, sealed: Sealed) -> tuple[bytes, str]:
+    data_key = _data_key(provider, path, sealed)
+    try:
+        text = AESGCM(data_key).decrypt(sealed.nonce, sealed.ciphertext, _bound(sealed.algorithm, path))
+        return data_key, text.decode()
+    except (InvalidTag, ValueError):
+        raise _damaged(path) from None
 
 
 def _data_key(provider: KeyProvider, path: str, sealed: Sealed) -> bytes:
