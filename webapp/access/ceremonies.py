@@ -174,11 +174,16 @@ def read(answer: str) -> dict[str, Any]:
     """Return an answer as the browser writes it down; raises `WrongAnswer`."""
     try:
         told = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
-    if not isinstance(told, dict) or not isinstance(told.get("response"), dict) or not isinstance(told.get("id"), str):
+    if not isinstance(told, dict) or not isinstance(told.get("response"), dict) or not _is_number(told.get("id")):
         raise WrongAnswer("The answer is no answer of a passkey.")
     return told
+
+
+def _is_number(told: object) -> bool:
+    """Tell whether this can be what a device calls a passkey, in base64url."""
+    return isinstance(told, str) and told.isascii()
 
 
 def handle_of(told: object) -> str:
