@@ -286,6 +286,14 @@ def token(claims: Mapping[str, Any], key: Any = KEY, algorithm: str = "RS256", k
     return jwt.encode({"iat": now, "exp": now + 300, **claims}, key, algorithm, headers=head)
 
 
+def test_a_provider_that_calls_itself_otherwise(trusted: House, monkeypatch: pytest.MonkeyPatch):
+    """A description that names another issuer than the settings is not believed, whatever keys it offers."""
+    oidc._known.clear()
+    monkeypatch.setattr(oidc, "_json", lambda *_: {"issuer": "https://idp.example.evil", "jwks_uri": "https://x"})
+    with pytest.raises(NotAdmitted, match="calls itself"):
+        oidc.begin(trusted, "https://crm.example/login/company/callback")
+
+
 @pytest.mark.parametrize("more", [{}, {"aud": ["syncline"]}, {"aud": ["syncline", "x"], "azp": "syncline"}])
 def test_tokens_that_count(trusted: House, more: dict[str, Any]):
     """A token that the provider has signed for us and for this sign-in counts."""

@@ -210,6 +210,19 @@ def test_passwords_are_not_guessed_within_a_session(admin_client: FlaskClient, h
     throttle._local.clear()
 
 
+def test_a_new_password_is_no_way_round(app: Flask, admin_client: FlaskClient, house: House):
+    """Who gets a new first password from an administrator still owes the code."""
+    ann = add_user(house, "ann", "Viewer")
+    set_up(sign_in(app.test_client(), "ann"), house)
+    page = admin_client.post(f"/users/{ann}/password").text
+    new = re.search(r'<code id="once">([^<]+)</code>', page)
+    assert new is not None
+    client = app.test_client()
+    answer = client.post("/login/", data={"username": "ann", "password": new[1]})
+    assert answer.location == "/login/second"
+    assert client.get("/account/").status_code == 302
+
+
 def test_not_for_oneself(admin_client: FlaskClient, house: House):
     """Who manages users does not go round the password on the own account."""
     set_up(admin_client, house)

@@ -169,6 +169,9 @@ def test_files_are_kept_once_and_given_back(page: FlaskClient, house: House) -> 
     assert answer.mimetype == "application/octet-stream"
     answer.close()
     assert page.get("/records/item/1/files/other").status_code == 404
+    page.post("/records/item/add", data={"scan": (io.BytesIO(data), "中; a=b.txt")})
+    with page.get("/records/item/3/files/scan") as answer:
+        assert answer.headers["Content-Disposition"].endswith("filename*=UTF-8''%E4%B8%AD%3B%20a%3Db.txt")
 
 
 def test_lists_filter_search_sort_and_keep_views(page: FlaskClient, house: House) -> None:

@@ -77,6 +77,16 @@ def test_query_is_checked_and_converted(admin: FlaskClient):
         assert wrong.partition("=")[0] in answer.text
 
 
+def test_what_is_sent_is_read_once(admin: FlaskClient):
+    """Of a parameter that comes twice the first counts; a body does not; and nothing is decoded a second time."""
+    assert admin.get("/api/v1/boxes?limit=3&limit=501").json["items"][0]["limit"] == 3
+    assert admin.get("/api/v1/boxes", data={"limit": "4"}).json["items"][0]["limit"] == 50
+    assert admin.post("/api/v1/boxes?name=cd", json={"name": "ab"}).json == {"name": "ab"}
+    assert admin.get("/api/v1/boxes?kind=%62ig").status_code == 200
+    assert admin.get("/api/v1/boxes?kind=%2562ig").status_code == 422
+    assert admin.get("/api/v1/boxes/a%2525b/inside").json["place"] == "a%25b"
+
+
 def test_body_is_checked_with_the_place_of_each_mistake(admin: FlaskClient):
     """A body that has not the documented shape is refused, naming every wrong place."""
     assert admin.post("/api/v1/boxes", json={"name": "ab"}).status_code == 201

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
-from tests.webapp.conftest import client_of
+from tests.webapp.conftest import client_of, events
 from tests.webapp.test_app import FREE, VALUES
 from webapp.access import roles, services, throttle
 from webapp.web import problems
@@ -103,6 +103,20 @@ def test_every_address_does_what_it_declares(app: Flask, monkeypatch: pytest.Mon
                 wrong.append(f"{role.name}: {cell} needs {cell.needs}: {wanted}, but {found}")
     assert not wrong, "\n".join(wrong)
     assert len(cells) > 300
+
+
+def test_looking_changes_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch):
+    """The log tells of nothing but downloads when each address is only looked at, with all permissions."""
+    monkeypatch.setattr(problems, "render_template", lambda *_, **__: "")
+    monkeypatch.setattr(RoomView, "page", lambda _self, _name, status=200, **_: Response(status=status))
+    house = app.extensions["syncline"]
+    client = client_of(app, "looker", "Admin")
+    before = len(events(house))
+    for cell in _cells(app):
+        if cell.method == "GET":
+            client.get(cell.path).close()
+    assert {event.tag for event in events(house)[before:]} == {"runs:quarantine:exported"}
+    assert client.get("/account/").status_code == 200, "it signs nobody out either"
 
 
 def test_an_address_that_declares_nothing_fails(app: Flask):
