@@ -288,6 +288,51 @@ def test_what_may_be_seen_is_there_and_no_more_is_changed(
     _commands(world, CommandLine(_environ(world.house), capsys, monkeypatch))
 
 
+def test_a_draft_tells_nothing_of_what_is_hidden(app: Flask, world: World) -> None:  # noqa: F811
+    """Whoever writes drafts asks by them neither for hidden fields nor for hidden rows, nor does an old draft tell."""
+    clerk, looker, chief = (sign_in(app.test_client(), name) for name in ("clerk", "looker", "chief"))
+    asked, told = (
+        "/rules/into/compare?from=1&to=draft",
+        "You may not see all values that the draft would be compared on",
+    )
+    left = {**INTO["left"], "where": f'record["ib\\u0061n"] == "{HIDDEN}0001"'}
+    rulebook.save_draft(world.house, "into", {**INTO, "left": left}, ADA)
+    assert told in clerk.get(asked).text
+    assert told in looker.get(asked).text
+    assert "Leaves the scope" in chief.get(asked).text
+    assert looker.get("/rules/into/compare.csv?from=1&to=draft").status_code == 409
+    rulebook.publish(world.house, "hears", ADA)
+    assert CASE not in clerk.get("/api/v1/cases/").text
+    draft = {**HEARS, "events": {"person": {"type": "order.created"}}}
+    assert clerk.put("/api/v1/rules/hears/draft", json={"document": draft}).status_code == 200
+    assert CASE not in clerk.get("/api/v1/cases/").text
+    assert clerk.delete("/api/v1/rules/hears").status_code == 204
+    assert CASE not in clerk.get("/api/v1/cases/").text
+
+
+def test_an_output_of_a_table_is_made_of_what_the_table_reads(app: Flask, world: World) -> None:  # noqa: F811
+    """However an expression names the output of a decision table, it is hidden where the table reads a hidden field."""
+    table = {
+        "kind": "decision_table",
+        "name": "rates",
+        "inputs": [{"name": "iban", "type": "text"}],
+        "outputs": [{"name": "out"}],
+        "rows": [{"when": ['!= "x"'], "then": ["CANARYOUT"]}],
+    }
+    fields = [*INTO["fields"][:5], {"right": "note", "to_right": 'record["rates.out"]'}]
+    fields.append({"right": "made", "to_right": '"is " + record["rates.out"]'})
+    for document in (table, {**INTO, "decisions": [{"table": "rates"}], "fields": fields}):
+        name = document["name"]
+        with world.house.db.read() as tx:
+            known = rulebook.find(tx, name)
+        rulebook.save_draft(world.house, name, document, ADA) if known else rulebook.create(world.house, document, ADA)
+        rulebook.publish(world.house, name, ADA)
+    run = _work(world.house, start(world.house, "into", "simulate", ADA))
+    clerk, chief = (sign_in(app.test_client(), name) for name in ("clerk", "chief"))
+    assert "CANARYOUT" in chief.get(f"/api/v1/runs/{run}/records").text
+    assert "CANARYOUT" not in clerk.get(f"/api/v1/runs/{run}/records").text
+
+
 def _changes(clerk: FlaskClient, world: World, parked: dict[str, Any]) -> None:
     """What is corrected keeps what is not seen of it; nothing is written that may not be written."""
     place, unseen = f"/api/v1/quarantine/{parked['id']}", next(one for one in world.parked if one != parked["id"])

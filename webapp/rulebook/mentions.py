@@ -24,6 +24,8 @@ _ASKED = ("inputs", "rows")
 
 def words(tx: sa.Connection, document: Document, uses: Pins | None = None) -> frozenset[str]:
     """Return what expressions of a rule and of the decision tables that it asks may name; `uses`: their versions."""
+    if document.get("kind") == DECISION_TABLE:
+        return frozenset(_by_table(document))
     names = {str(one.get("table")) for one in listed(document, "decisions")}
     tables = (uses or pins(tx)).get(DECISION_TABLE, {}) if names else {}
     ids = [tables[name] for name in names if name in tables]

@@ -45,6 +45,7 @@ from webapp.runs.pipeline import inputs
 from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.sight import SideSight, Sight, other, sight_of, sight_of_run
+from webapp.runs.sight_drafts import would_tell
 from webapp.runs.unsent import count_unsent
 from webapp.web.spreadsheet import safe_cell
 
@@ -287,9 +288,7 @@ class _Work:
                 text = N_("There is no run {run} of the rule '{rule}'.")
                 raise NotComparable(msg(text, run=number, rule=self.wish.rule))
             known = library(self.house, row.uses)
-            versions_of = () if self.is_table else (self._old, self._new)
-            noted = schemas_of(tx, number, row.document)
-            sight = sight_of(tx, row.document, *versions_of, schemas=noted)
+            sight = self._sight(tx, number, row)
             rule, seen = executed(parse_sync(row.document)), dict[str, tuple[Version, Version] | None]()
             for chunk in inputs.stored(tx, number):
                 schemas = inputs.schemas_of(row.schemas, chunk.no)
@@ -309,6 +308,16 @@ class _Work:
                 raise NotComparable(msg("The two versions read different sides, so they have no records in common."))
             if not seen:
                 raise NotComparable(msg("Run {run} has kept no values. Choose another run.", run=number))
+
+    def _sight(self, tx: sa.Connection, number: int, row: Any) -> Sight:
+        """Return what may be seen of a run's records; raises `NotComparable` where a draft could tell of the others."""
+        versions_of = () if self.is_table else (self._old, self._new)
+        sight = sight_of(tx, row.document, *versions_of, schemas=schemas_of(tx, number, row.document))
+        documents, unpublished = (self._old, self._new, row.document), DRAFT in (self.wish.old, self.wish.new)
+        if unpublished and would_tell(tx, sight, documents, row.uses):
+            text = N_("You may not see all values that the draft would be compared on. Ask somebody who does.")
+            raise NotComparable(msg(text))
+        return sight
 
     def _versions(self, read: SyncRule, fields: Fields, known: Library) -> tuple[Version, Version] | None:
         """Return both versions for the side that a rule was read on; None where there is nothing to compare there."""

@@ -13,7 +13,7 @@ from dataclasses import field as part
 from rules.documents.decision import Decision
 from rules.documents.flows import Entry, Flow, flows
 from rules.documents.sync import SyncRule
-from rules.language.nodes import Ident, Node, children
+from rules.language.nodes import Ident, Literal, Node, children
 from rules.language.parse import parse
 from rules.language.problems import ExpressionError
 from rules.schema import Schema
@@ -84,7 +84,7 @@ def reads(texts: Iterable[str], rule: SyncRule, side: str, schema: Schema | None
     found: set[str] = set()
     for text in texts:
         try:
-            words = set(_words(parse(text)))
+            words = {word.partition(".")[0] for word in _words(parse(text))}
         except ExpressionError:
             return None
         found |= named_fields(text, schema)
@@ -104,5 +104,7 @@ def _decisions(rule: SyncRule, side: str) -> Iterator[Decision]:
 def _words(node: Node) -> Iterator[str]:
     if isinstance(node, Ident):
         yield node.name
+    elif isinstance(node, Literal) and isinstance(node.value, str):
+        yield node.value  # `record["rates.high"]` names an output as `rates.high` does
     for child in children(node):
         yield from _words(child)
