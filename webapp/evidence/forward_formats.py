@@ -6,6 +6,7 @@ Values that tell of a person stay where they are: of them only that there were s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _CEF_LEVELS = {_NOTICE: 3, _WARNING: 6, _ALERT: 10}
 _VENDOR = "Syncline"
 _LONGEST = 1000
 """So much of a value is sent in formats whose receivers cut long lines."""
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""What ends a line somewhere, or steers the terminal of who reads a log."""
 _ENTERPRISE = 32473
 """The number that RFC 5612 sets aside for names that nobody has registered."""
 
@@ -107,12 +110,12 @@ def _name(text: str, length: int) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST]
+    return " ".join(_BREAKS.sub(" ", text).split())[:_LONGEST]
 
 
 def _parameter(value: object) -> str:
-    text = str(value)[:_LONGEST]
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]").replace("\n", " ").replace("\r", " ")
+    text = _BREAKS.sub(" ", str(value)[:_LONGEST])
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 
 def _header(text: str) -> str:
@@ -120,5 +123,5 @@ def _header(text: str) -> str:
 
 
 def _extension(value: object) -> str:
-    text = str(value)[:_LONGEST].replace("\\", "\\\\").replace("=", "\\=")
-    return text.replace("\r", "").replace("\n", "\\n")
+    lines = (_BREAKS.sub(" ", line) for line in str(value)[:_LONGEST].replace("\r\n", "\n").split("\n"))
+    return "\\n".join(line.replace("\\", "\\\\").replace("=", "\\=") for line in lines)

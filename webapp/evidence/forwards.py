@@ -17,6 +17,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.evidence.forward_formats import CEF, JSON, RFC5424
 from webapp.evidence.models import audit_forward
+from webapp.evidence.targets import shown
 from webapp.extensions import Actor, House
 from webapp.vault import services as vault
 from webapp.vault.sealing import Owner
@@ -75,10 +76,16 @@ class Forward:
         """Return how it is reached."""
         return urlsplit(self.address).scheme
 
+    @property
+    def shown(self) -> str:
+        """Return its address without what may be a secret in it: log servers take tokens in paths and queries."""
+        return shown(self.address)
+
     def to_json(self) -> dict[str, Any]:
-        """Return its state as the API shows it; the address has no secret in it."""
-        names = ("name", "address", "format", "enabled", "position", "sent", "attempts", "behind", "sent_at")
-        return {**{name: getattr(self, name) for name in names}, "problem": str(self.problem) if self.problem else None}
+        """Return its state as the API shows it."""
+        names = ("name", "shown", "format", "enabled", "position", "sent", "attempts", "behind", "sent_at")
+        told = {"address" if name == "shown" else name: getattr(self, name) for name in names}
+        return {**told, "problem": str(self.problem) if self.problem else None}
 
 
 _COLUMNS = tuple(audit_forward.c[name] for name in Forward.__dataclass_fields__ if name != "behind")
@@ -119,8 +126,8 @@ def save(house: House, form: Form, actor: Actor, number: int | None = None) -> i
             tx.execute(sa.update(audit_forward).where(audit_forward.c.id == old.id).values(**values, **state))
         if form.secret:
             vault.put(tx, vault.keyring(house), owner(number or 0), SECRET, form.secret, actor, now)
-        before = {"address": old.address, "format": old.format, "enabled": old.enabled, **old.settings} if old else None
-        told = {"address": form.address, "format": form.format, "enabled": form.enabled, **values["settings"]}
+        before = {"address": old.shown, "format": old.format, "enabled": old.enabled, **old.settings} if old else None
+        told = {"address": shown(form.address), "format": form.format, "enabled": form.enabled, **values["settings"]}
         told |= {"secret": "set"} if form.secret else {}
         record(tx, actor, now, Event(Tag.FORWARD_SET, Subject("forward", form.name), before, told))
     return number or 0
@@ -135,7 +142,7 @@ def delete(house: House, number: int, actor: Actor) -> bool:
             return False
         tx.execute(sa.delete(audit_forward).where(audit_forward.c.id == number))
         vault.forget(tx, owner(number), actor, now)
-        told = {"address": old.address, "position": old.position, "behind": old.behind}
+        told = {"address": old.shown, "position": old.position, "behind": old.behind}
         record(tx, actor, now, Event(Tag.FORWARD_DELETED, Subject("forward", old.name), told, None))
     return True
 
@@ -169,6 +176,8 @@ def _refuse(tx: sa.Connection, form: Form, old: Forward | None) -> None:
         errors["format"] = msg("Over HTTPS events go as JSON or CEF.")
     if form.sign not in SIGNS or (form.sign != "none" and scheme in SYSLOG):
         errors["sign"] = msg("Only what goes over HTTPS is signed; use syslog+tls to protect syslog.")
+    elif form.sign == "bearer" and scheme != "https":
+        errors["sign"] = msg("A token goes over HTTPS only, or anybody on the way could read it.")
     stored = old is not None and SECRET in vault.names(tx, owner(old.id)) and old.address == form.address
     if form.sign != "none" and not form.secret and not stored:
         errors["secret"] = msg("Enter the secret. Whoever changes the address has to enter it again.")

@@ -105,7 +105,7 @@ class PersonView(RoomView):
             flash(_("Choose what to erase, and say why: the number of the request, for example."), "danger")
             return redirect("/audit/persons")
         try:
-            gone = sum(persons.erase(self.house, who, self.actor, reason) for who in chosen)
+            gone = persons.erase_all(self.house, chosen, self.actor, reason)
         except Held as refused:
             flash(translated(refused.message), "danger")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,20 @@ def export(house: House, who: Person, actor: Actor) -> Iterator[Any]:
 
 def erase(house: House, who: Person, actor: Actor, reason: str | None = None) -> bool:
     """Destroy the key of a person's values and tell whether there was one; raises `Held` where a hold forbids it."""
+    return erase_all(house, [who], actor, reason) == 1
+
+
+def erase_all(house: House, chosen: Iterable[Person], actor: Actor, reason: str | None = None) -> int:
+    """Do what `erase` does for all or, where a hold covers one of them, for nobody; return how many keys there were."""
+    erased = 0
     with house.db.begin() as tx:
-        refuse_held(tx, Scope(who.kind, who.name, who.record))
-        gone = people.destroy(tx, personal.person(who.kind, who.name, who.record))
-        after = {"key_destroyed": gone}
-        record(tx, actor, house.clock(), Event(Tag.PERSON_ERASED, who.subject, after=after, reason=reason))
-    return gone
+        for who in chosen:
+            refuse_held(tx, Scope(who.kind, who.name, who.record))
+            gone = people.destroy(tx, personal.person(who.kind, who.name, who.record))
+            erased += gone
+            after = {"key_destroyed": gone}
+            record(tx, actor, house.clock(), Event(Tag.PERSON_ERASED, who.subject, after=after, reason=reason))
+    return erased
 
 
 @dataclass(frozen=True)
