@@ -17,7 +17,8 @@ from tests.webapp.conftest import app, client_of, events, settings, text  # noqa
 from webapp.access import group_editing, keys, role_editing
 from webapp.access.group_editing import Group
 from webapp.access.role_editing import Role
-from webapp.approvals import deciding, proposals, settings_deed
+from webapp.approvals import deciding, proposals, settings_deed, views
+from webapp.approvals.deeds import Shown
 from webapp.approvals.errors import NotApplicable
 from webapp.approvals.models import approval
 from webapp.approvals.proposals import Proposal
@@ -312,3 +313,12 @@ def test_machines_change_nothing_by_themselves(office: Office) -> None:
     assert (
         deciding.approve(office.house, found.id, Actor("user", "ben", who(office.house, "ben").id)).state == "applied"
     )
+
+
+def test_nothing_of_a_difference_is_invisible(app: Flask) -> None:  # noqa: F811
+    """Signs that show nothing, or turn a text around, are written out for who approves; others stay as they are."""
+    with app.test_request_context():
+        old = {"base_url": "https://erp.example", "headers": {"X": ["a\u200b"]}, "days": 7, "note": "Grüße\n你好 🔑"}
+        shown = views._in_words(Shown(old, {"base_url": "https://\u202emoc.live@erp.example"}))
+    assert shown.after == {"base_url": "https://⟨U+202E⟩moc.live@erp.example"}
+    assert shown.before == old | {"headers": {"X": ["a⟨U+200B⟩"]}}

@@ -187,10 +187,12 @@ def _hindrance(tx: sa.Connection, found: Proposal, me: Person | None) -> Any:
 
 
 def _in_words(shown: Shown) -> Shown:
-    """Return a difference in the reader's language."""
+    """Return a difference in the reader's language, with what nobody would see of it made visible."""
 
     def told(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {path: translated(one) if isinstance(one, Message) else one for path, one in values.items()}
+        return {
+            path: words.visible(translated(one) if isinstance(one, Message) else one) for path, one in values.items()
+        }
 
     labels = {path: translated(one) if isinstance(one, Message) else _(one) for path, one in shown.labels.items()}
     return Shown(told(shown.before), told(shown.after), labels)

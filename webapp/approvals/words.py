@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
 from flask_babel import gettext as _
 
 from webapp.approvals.proposals import (
@@ -46,3 +50,19 @@ def outcome(found: Proposal) -> str:
         STALE: _("What this is about changed before it was approved. Nothing was done."),
     }
     return said.get(found.state, "")
+
+
+def visible(value: Any) -> Any:
+    """Return a value with the signs written out that show nothing or turn the text around: U+202E.
+
+    Without them two addresses can look the same, or one like another, to who has to approve the change.
+    """
+    if isinstance(value, str):
+        return "".join(f"\u27e8U+{ord(sign):04X}\u27e9" if _shows_nothing(sign) else sign for sign in value)
+    if isinstance(value, Mapping):
+        return {visible(key): visible(one) for key, one in value.items()}
+    return [visible(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _shows_nothing(sign: str) -> bool:
+    return sign not in "\t\n\r" and unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
