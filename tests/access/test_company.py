@@ -93,6 +93,8 @@ def test_first_sign_in_makes_the_user(client: FlaskClient, company: House, issue
     assert "Sign in with your company account" in client.get("/login/").text
     assert come_back(client, "u-1").location == "/rules/"
     assert client.get("/rules/").status_code == 200
+    with client.session_transaction() as kept:
+        assert "eyJ" not in str(dict(kept)), "no token of the provider is in the browser"
     user = known(company, "li.na")
     assert user is not None
     assert (user.name, user.email, user.roles) == ("李娜", "li.na@example.com", ("Designer",))
@@ -315,7 +317,7 @@ def test_tokens_that_do_not(trusted: House, bad: dict[str, Any]):
         oidc.checked(trusted, token({**GOOD, **bad}), "n")
 
 
-@pytest.mark.parametrize("forge", ["other key", "none", "hmac", "broken", "missing"])
+@pytest.mark.parametrize("forge", ["other key", "none", "hmac", "broken", "missing", "other kind"])
 def test_forged_tokens(trusted: House, forge: str):
     """A token that the provider has not signed lets nobody in, however it says it is signed."""
     made = {
@@ -324,6 +326,9 @@ def test_forged_tokens(trusted: House, forge: str):
         "hmac": lambda: token(GOOD, b"k" * 32, "HS256"),
         "broken": lambda: token(GOOD)[:-4] + "AAAA",
         "missing": lambda: "",
+        "other kind": lambda: jwt.encode(
+            {**GOOD, "iat": 1, "exp": time.time() + 300}, KEY, "RS256", headers={"kid": "1", "typ": "at+jwt"}
+        ),
     }
     with pytest.raises(NotAdmitted):
         oidc.checked(trusted, made[forge](), "n")

@@ -132,7 +132,10 @@ def checked(house: House, token: str, nonce: str) -> dict[str, Any]:
     """Return the claims of an ID token that is meant for us and for this sign-in; raises `NotAdmitted`."""
     settings = house.settings
     try:
-        key = _key(house, jwt.get_unverified_header(token).get("kid"))
+        head = jwt.get_unverified_header(token)
+        if str(head.get("typ") or "JWT").upper() != "JWT":  # an access token, or one that ends a session
+            raise jwt.InvalidTokenError(f"{head['typ']} is another kind of token")
+        key = _key(house, head.get("kid"))
         claims: dict[str, Any] = jwt.decode(
             token, key.key, algorithms=_ALGORITHMS,
             audience=settings.oidc_client_id, issuer=settings.oidc_issuer, leeway=_LEEWAY,
