@@ -36,7 +36,7 @@ BAD: list[Any] = [
     5, {}, {"type": "A"}, {"type": "a" * 101}, {**GOOD, "more": 1}, {**GOOD, "id": 5}, {**GOOD, "id": "x" * 201},
     {**GOOD, "id": ""}, {**GOOD, "at": "soon"}, {**GOOD, "at": 5}, {**GOOD, "at": "2026-01-01T00:00:00"},
     {**GOOD, "at": "2027-01-01T00:00:00Z"}, {**GOOD, "data": [1]}, {**GOOD, "data": {"n": float("nan")}},
-    {**GOOD, "data": {"t": "a\x00"}}, {**GOOD, "data": {"t": "x" * 100_001}},
+    {**GOOD, "data": {"t": "a\x00"}}, {**GOOD, "data": {"t": "x" * 100_001}}, {**GOOD, "data": {"t": "\ud800"}},
 ]  # fmt: skip
 
 

@@ -124,8 +124,10 @@ def _data(item: Mapping[str, Any], number: int) -> Any:
         raise _refused(N_("the data has to be an object of names and values"), number)
     try:
         text = json.dumps(data, ensure_ascii=True, allow_nan=False)
+        json.dumps(data, ensure_ascii=False).encode()  # half of a character, which no database keeps, cannot be
     except (ValueError, RecursionError):
-        raise _refused(N_("the data holds a number that is none, or is nested too deeply"), number) from None
+        why = N_("the data holds a number or a character that is none, or is nested too deeply")
+        raise _refused(why, number) from None
     if len(text) > MAX_DATA or "\\u0000" in text:
         raise _refused(N_("the data is longer than 100,000 characters, or holds the character NUL"), number)
     return data
