@@ -15,9 +15,11 @@ from tests.installation import CommandLine
 from tests.runs.conftest import ADMIN as ADA
 from tests.runs.conftest import World, world  # noqa: F401 - a fixture
 from tests.webapp.conftest import add_user
-from webapp.access import keys, role_editing
+from webapp.access import keys, role_editing, service_accounts, users
 from webapp.access.keys import NewKey
 from webapp.access.role_editing import Role
+from webapp.access.service_accounts import Wanted
+from webapp.access.users import NewUser
 from webapp.approvals import deciding, proposals, settings_deed
 from webapp.approvals.models import approval
 from webapp.entities import hub
@@ -155,6 +157,13 @@ def test_a_plan_is_approved_by_another_than_its_author(world: World) -> None:  #
     with house.db.read() as tx:
         robot = Actor("key", "robot", str(keys.list_keys(tx, house.clock())[0].id))
     needed(lambda: followups.approve(house, plan, robot))
+    made = service_accounts.create(house, Wanted("bot", "Approves.", "ben", ("Admin",)), ben)
+    keys.create_key(house, NewKey("spare", ("runs:approve",), None), ada, made)
+    users.create_user(house, NewUser("ada2", "Ada", "", "ada2@example.com", ("Admin",)), ada)
+    with house.db.read() as tx:
+        spare = Actor("key", "spare", str(keys.list_keys(tx, house.clock())[0].id))
+    for herself in (spare, who(house, "ada2")):
+        needed(lambda herself=herself: followups.approve(house, plan, herself))
     found = proposed(house, ada, lambda: followups.approve(house, plan, ada))
     deciding.approve(house, found.id, ben)
     with house.db.read() as tx:

@@ -42,7 +42,7 @@ def require_second(tx: sa.Connection, found: Proposal, person: Person | None) ->
                 author=found.author,
             )
         )
-    if _in_the_same_hands(tx, found, person):
+    if in_the_same_hands(tx, found.actor, Actor("user", person.username), _since(found)):
         raise NotDecided(
             msg(
                 "You, or somebody who has let you in, have made the account of {author}, who proposed this, or changed "
@@ -81,11 +81,10 @@ def _let_in_by_author(tx: sa.Connection, found: Proposal, person: Person) -> boo
     return bool(author & _behind(tx, mine, _since(found), lambda _row: True))
 
 
-def _in_the_same_hands(tx: sa.Connection, found: Proposal, person: Person) -> bool:
-    """Tell whether this person has got hold of the author's account, or somebody else of both."""
-    since, mine = _since(found), {person.username.lower()}
-    author = _hands(tx, found.actor, since)
-    theirs = author | {*_users(_behind(tx, author, since, _takes_over))}
+def in_the_same_hands(tx: sa.Connection, one: Actor, other: Actor, since: datetime) -> bool:
+    """Tell whether a person who was behind one actor since a time can have been behind another one as well."""
+    theirs, mine = _hands(tx, one, since), _hands(tx, other, since)
+    theirs |= {*_users(_behind(tx, theirs, since, _takes_over))}
     return bool(theirs & (mine | _behind(tx, mine, since, _takes_over)))
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rules.text import N_, Message, msg
 from webapp.approvals import gate, hooks
 from webapp.approvals.deeds import PLAN, Applier, Deed, Document, Order, register
+from webapp.approvals.independence import BEFORE, in_the_same_hands
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor
@@ -33,9 +34,11 @@ def require(tx: sa.Connection, row: RunRow, actor: Actor) -> None:
 
 
 def _own(tx: sa.Connection, row: RunRow, actor: Actor) -> bool:
-    """Tell whether who approves is who has asked for the simulation, in whatever session or by whatever key."""
-    people = hooks.the_people()
-    here, there = people.acting(tx, actor), people.acting(tx, _asked_by(tx, row))
+    """Tell whether who approves can be who has asked for the simulation, in whatever session or by whatever key."""
+    people, asked_by = hooks.the_people(), _asked_by(tx, row)
+    if in_the_same_hands(tx, asked_by, actor, row.requested_at - BEFORE):
+        return True
+    here, there = people.acting(tx, actor), people.acting(tx, asked_by)
     if here is not None:
         names = {here.username.lower(), actor.name.lower()}
         return (there is not None and there.behind == here.behind) or row.requested_by.lower() in names
