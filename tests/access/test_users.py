@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import breached, models, passwords, roles, services, users
+from webapp.access import breached, groups, models, passwords, roles, services, users
 from webapp.access.errors import Missing, Refused
+from webapp.access.group_editing import Group, save_group
 from webapp.access.users import NewUser
 from webapp.extensions import SYSTEM, Actor, House
 
@@ -125,6 +126,19 @@ def test_wrong_values_are_told_at_the_field(admin_client: FlaskClient, house: Ho
     assert answer.status_code == 422
     assert 'class="field-error"' in answer.text
     assert len(events(house, "access:user:created")) == 1
+
+
+def test_whoever_has_a_role_by_a_group_needs_none_given(house: House):
+    """The last role that was given to a user may be taken away if a group brings one, and only then."""
+    user_id, admin = add_user(house, "ann", "Viewer"), _admin(house)
+    bare = NewUser("ann", "Ann", "", "ann@example.com", ())
+    save_group(house, Group(name="Empty", members=("ann",)), admin)
+    with pytest.raises(Refused):
+        users.update_user(house, user_id, bare, admin)
+    save_group(house, Group(name="Lookers", roles=("Viewer",), members=("ann",)), admin)
+    users.update_user(house, user_id, bare, admin)
+    with house.db.read() as connection:
+        assert groups.roles_of(connection, user_id) == ((), {"Viewer": ("Lookers",)})
 
 
 def test_change_is_audited_with_before_and_after(house: House):

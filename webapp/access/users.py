@@ -328,7 +328,7 @@ def check(tx: sa.Connection, new: NewUser, old: User | None, *, roles_needed: bo
         tx: The transaction.
         new: The values.
         old: The user as it is, None for a new one.
-        roles_needed: A user has at least one role; one of a company's directory gets it later.
+        roles_needed: A user has at least one role, given or by a group; one of a company's directory gets it later.
     """
     if old is None and not _USERNAME.fullmatch(new.username):
         raise Refused(
@@ -347,7 +347,8 @@ def check(tx: sa.Connection, new: NewUser, old: User | None, *, roles_needed: bo
         if not (old and column == "username") and tx.scalar(query) is not None:
             raise Refused(column, msg("'{value}' belongs to another user.", value=value))
     known = set(tx.scalars(sa.select(models.role.c.name)))
-    if (roles_needed and not new.roles) or not set(new.roles) <= known:
+    brought = bool(old and groups.roles_of(tx, old.id)[1])
+    if (roles_needed and not new.roles and not brought) or not set(new.roles) <= known:
         raise Refused("roles", msg("Choose at least one role."))
 
 
