@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
@@ -23,12 +23,13 @@ STATUS = st.sampled_from(["active", "active", "draft"])
 CUSTOMER = st.tuples(st.integers(1, 8), NAME, PHONE, STATUS)
 CLIENT = st.tuples(st.integers(1, 8), st.sampled_from(["Ada", "Bea", "old"]), PHONE, st.sampled_from([None, "memo"]))
 FIRST = st.lists(CUSTOMER, max_size=6, unique_by=lambda row: row[0])
+GONE = {"situations": {"deleted_left": "delete"}, "deletes": {"detect": "full_scan"}}
 RULES = st.sampled_from(
     [
         {},
         {"situations": {"out_of_scope": "delete"}},
         {"situations": {"deleted_right": "recreate"}},
-        {"situations": {"deleted_left": "delete"}, "deletes": {"detect": "full_scan"}},
+        GONE,
         {"situations": {"deleted_left": "unlink", "deleted_right": "ignore"}, "deletes": {"detect": "full_scan"}},
         {"fields": [{**f, "strength": "weak"} if f["left"] == "phone" else f for f in RULE["fields"]]},
         {
@@ -57,6 +58,8 @@ def set_up(world, case):
         world.erp("INSERT INTO client VALUES (?, ?, ?, ?)", row)
     if len(clients) > 1:
         world.erp("DELETE FROM client WHERE no = ?", (clients[0][0] % 8 + 1,))
+    if first and size > 1:  # it may be gone on both sides
+        world.erp("DELETE FROM client WHERE no = ?", first[0][:1])
 
 
 def state(world):
@@ -72,8 +75,12 @@ CASES = st.tuples(
 )
 
 
+BOTH_GONE = ([(1, "Ada", None, "active"), (2, "Bea", None, "active")], [(2, "Bea", None, "active")], [], GONE, 3)
+
+
 @limits(max_examples=25, deadline=None)
 @given(case=CASES)
+@example(case=BOTH_GONE)
 def test_an_approved_plan_is_a_live_run(case):
     """Where nothing has moved, simulating and approving ends like a live run: target, counts, parked, links, next."""
     ends = []
