@@ -279,3 +279,26 @@ def test_searches_are_saved_for_oneself_or_for_all(app: Flask, log: House, admin
     for number in numbers.values():
         assert admin_client.post(f"/audit/searches/{number}/delete").status_code == 302
     assert [event.subject for event in events(log, "audit:search")] == ["ours", "ours", "ours"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/audit/?text=a%00b", 400),
+        ("/api/v1/audit/?subject=%00", 400),
+        ("/audit/changes/rule/%00", 400),
+        ("/audit/99999999999999999999", 404),
+        ("/api/v1/evidence/proofs/99999999999999999999", 404),
+        ("/audit/?before=99999999999999999999", 200),
+        ("/audit/looks?before=-99999999999999999999", 200),
+        ("/audit/sign-ins?before=99999999999999999999", 200),
+        ("/audit/record?entity=customer&record=99999999999999999999", 200),
+        ("/audit/?since=0001-01-01T00:00:00%2B14:00&until=9999-12-31", 200),
+        ("/api/v1/audit/?until=9999-12-31", 422),
+        ("/api/v1/audit/?after=99999999999999999999", 422),
+        ("/api/v1/evidence/checkpoints?after=%C2%B2", 422),
+    ],
+)
+def test_what_no_database_can_look_for_breaks_nothing(admin_client: FlaskClient, path: str, status: int):
+    """A NUL, a number beyond all numbers, a day before all days: an answer, and no failure on our side."""
+    assert admin_client.get(path).status_code == status

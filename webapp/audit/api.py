@@ -56,7 +56,7 @@ class AuditApi(RoomApi):
     def list(self) -> Any:
         """List events."""
         limit, after = self.query["limit"], self.query["after"]
-        if after is not None and not after.isdigit():
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
             raise ApiError(422, "The parameter 'after' is not the 'next' of an earlier page.")
         with self.house.db.read() as connection:
             page = queries.page(connection, self._filter(), limit + 1, int(after) if after else None)

@@ -22,6 +22,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.web.proof import fresh_export
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -41,7 +42,7 @@ class AuditView(RoomView):
     def list(self) -> Response:
         """Show events."""
         wanted, errors = read_filter(self.house.settings.timezone)
-        before, after = request.args.get("before", type=int), request.args.get("after", type=int)
+        before, after = request.args.get("before", type=whole_number), request.args.get("after", type=whole_number)
         with self.house.db.read() as connection:
             if after is not None:
                 found = queries.newer(connection, wanted, PAGE + 1, after)
@@ -188,9 +189,11 @@ def instant(text: str, timezone: str, *, end: bool) -> datetime | None:
     if not text:
         return None
     at = datetime.fromisoformat(text)
-    if end and len(text) == 10:
-        at += timedelta(days=1)
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+    try:
+        at += timedelta(days=1 if end and len(text) == 10 else 0)
+        return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+    except OverflowError as error:  # before the year 1, after 9999
+        raise ValueError(text) from error
 
 
 def subject_url(event: Any) -> str | None:

@@ -176,7 +176,7 @@ class EvidenceApi(RoomApi):
     def checkpoints(self) -> Any:
         """List checkpoints."""
         limit, after = self.query["limit"], self.query["after"]
-        if after is not None and not after.isdigit():
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
             raise ApiError(422, "The parameter 'after' is not the 'next' of an earlier page.")
         query = sa.select(audit_checkpoint).order_by(audit_checkpoint.c.size.desc()).limit(limit + 1)
         if after is not None:

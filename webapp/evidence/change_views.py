@@ -12,6 +12,7 @@ from webapp.audit.sentences import sentence
 from webapp.evidence import changes, signins
 from webapp.evidence.prover import Prover
 from webapp.evidence.stored import opened
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 DAYS = (1, 7, 30, 90)
@@ -82,7 +83,7 @@ class SignInView(RoomView):
         asked = request.args.get("days", type=int)
         days = asked if asked in DAYS else 30
         kind, text = request.args.get("kind", ""), request.args.get("text", "").strip()
-        before = request.args.get("before", type=int)
+        before = request.args.get("before", type=whole_number)
         with self.house.db.read() as tx:
             events = signins.page(tx, kind, text, PAGE + 1, before)
         args: dict[str, Any] = {"days": days, "kind": kind, "text": text}

@@ -15,6 +15,7 @@ from webapp.audit.looks import KIND
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.audit.views import read_filter
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -47,7 +48,7 @@ class LookView(RoomView):
         asked = {name: request.args.get(name, "").strip() for name in ("data", "key", "actor")}
         dates, errors = read_filter(self.house.settings.timezone)
         since = dates.since or self.house.clock() - timedelta(days=30)
-        before = request.args.get("before", type=int)
+        before = request.args.get("before", type=whole_number)
         where = [*_asked(**asked), audit_event.c.at >= since]
         where += [audit_event.c.at < dates.until] if dates.until else []
         older = [] if before is None else [audit_event.c.id < before]

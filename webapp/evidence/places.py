@@ -36,6 +36,11 @@ class Place:
         """Tell whether it is a record of an entity of Syncline."""
         return self.connection == HUB
 
+    @property
+    def number(self) -> int:
+        """Return the number of a record of ours; -1 where its key is none."""
+        return int(self.key) if self.key.isascii() and self.key.isdigit() and len(self.key) < 19 else -1
+
 
 @dataclass(frozen=True)
 class End:
@@ -132,7 +137,7 @@ class Keys:
 
     def _known(self, place: Place) -> Iterator[Mapping[str, Any]]:
         """Yield what is known of a record of ours: as it is, then as its history tells, the latest first."""
-        number = int(place.key) if place.key.isascii() and place.key.isdigit() else -1
+        number = place.number
         try:
             table = storage.table(self._tx, storage.current(self._tx, place.object))
         except storage.NoEntity:

@@ -53,7 +53,7 @@ class PeopleSteps:
             yield from self._cases(rule, rule_id, key)
 
     def _history(self, place: Place) -> Iterator[Step]:
-        number = int(place.key) if place.key.isascii() and place.key.isdigit() else -1
+        number = place.number
         for entry in history.of_record(self._tx, place.object, number, MOST):
             before, after = (None if entry[side] is None else plain(entry[side]) for side in ("before", "after"))
             deed = "created" if before is None else "deleted" if after is None else "updated"

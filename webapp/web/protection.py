@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, g, request
+from flask import Flask, abort, current_app, g, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import SecurityError
@@ -36,6 +36,7 @@ HOOK = "hooks.take"
 """Where other systems tell that something happened."""
 _POSTED_BY_OTHERS = {"SamlView.back", HOOK}
 """What other sites have browsers send here, or systems; it proves by itself that it was asked for."""
+_LARGEST = 2**63 - 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -46,6 +47,7 @@ def register(app: Flask, pace: Callable[[], None]) -> None:
     app.before_request(_identify)
     app.before_request(_only_known_names)
     app.before_request(pace)
+    app.before_request(_only_storable)
     app.before_request(_limit_strangers)
     app.before_request(_check_csrf)
     app.after_request(_headers)
@@ -80,6 +82,14 @@ def _only_known_names() -> None:
     known = house().settings.trusted_hosts
     if known and request.path not in PROBES and (urlsplit(f"//{request.host}").hostname or "") not in known:
         raise SecurityError
+
+
+def _only_storable() -> None:
+    """Refuse addresses with what no database can look for: a NUL, a number that is too large."""
+    if any(isinstance(part, int) and part > _LARGEST for part in (request.view_args or {}).values()):
+        abort(404)
+    if "\0" in request.path or any("\0" in value for value in request.args.values()):
+        abort(400)
 
 
 def _limit_strangers() -> None:

@@ -7,6 +7,16 @@ from flask_login import current_user
 
 from webapp.extensions import SYSTEM, Actor, House
 
+_LARGEST = 2**63 - 1
+
+
+def whole_number(text: str) -> int:
+    """Return the number that a parameter of an address says; raises `ValueError` where no database can hold it."""
+    found = int(text)
+    if abs(found) > _LARGEST:
+        raise ValueError(text)
+    return found
+
 
 def house() -> House:
     """Return the house of this application."""
