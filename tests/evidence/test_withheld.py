@@ -137,3 +137,15 @@ def test_who_may_not_release_a_hold_approves_no_release():
     assert appliers[DEED].permission == ("update", HoldView.class_permission_name)
     assert appliers[DEED].permission[0] == HoldView.release._permission_name
     assert appliers[DEED].url("a") == "/audit/holds"
+
+
+def test_who_sees_a_part_forwards_nothing(app, log: int, admin_client: FlaskClient):  # noqa: F811
+    """Events go to other systems as they were sealed, so that only who may see all of them says where."""
+    opened: House = app.extensions["syncline"]
+    grants = frozenset({("Audit", "read"), ("Audit", "update"), ("Records", "read"), ("Connections", "read")})
+    role_id = role_editing.save_role(opened, Role(None, "Sender", grants=grants), SYSTEM)
+    policies.set_policy(opened, role_id, POLICY, SYSTEM)
+    form = {"name": "log", "address": "syslog://127.0.0.1:514", "format": "rfc5424", "sign": "none", "start": "all"}
+    sender = client_of(app, "sender", "Sender")
+    assert sender.post("/audit/forwarding/add", data=form).status_code == 403
+    assert admin_client.post("/audit/forwarding/add", data=form).status_code == 302

@@ -13,6 +13,7 @@ from rules.text import Message
 from webapp.audit.sentences import AREAS
 from webapp.evidence import forwarding, forwards
 from webapp.evidence.forwards import Form, Forward, Wrong
+from webapp.evidence.wholly import require_forwarding
 from webapp.web.language import translated
 from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name
@@ -85,6 +86,8 @@ class ForwardView(RoomView):
     def _save(self, target: Forward | None) -> Any:
         if request.method == "GET":
             return self._form(_of(target), target)
+        with self.house.db.read() as tx:
+            require_forwarding(tx)
         texts: dict[str, Any] = {name: request.form.get(name, "").strip() for name in _TEXTS}
         texts["start"] = texts["start"] or "now"
         form = Form(**texts, enabled=request.form.get("enabled") == "true", secret=request.form.get("secret") or None)

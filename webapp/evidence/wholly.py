@@ -21,3 +21,10 @@ def require_whole(tx: sa.Connection, *, runs: bool = False) -> None:
     if runs and withholds_personal(tx):
         text = "The records of runs hold personal values, which you may not see. Take a package without them."
         raise NotPermitted(msg(text))
+
+
+def require_forwarding(tx: sa.Connection) -> None:
+    """Raise `NotPermitted` unless who asks may see all that events hold, as targets get them."""
+    if not hooks.sees_whole(tx):
+        text = "Events are forwarded as they were sealed. You may not see all records that they tell of."
+        raise NotPermitted(msg(text))

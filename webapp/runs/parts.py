@@ -12,6 +12,7 @@ from connectors.errors import ConnectorError
 from rules.documents import parse_sync
 from rules.documents.sync import Direction, SyncRule
 from rules.language.problems import ExpressionError
+from rules.predicate import EVERYTHING
 from rules.reconcile.agreement import executed
 from rules.schema import FieldType, Schema
 from rules.text import N_, Message, msg
@@ -19,6 +20,7 @@ from rules.trace import named_fields
 from webapp.connections.permitted import rights_to, sees_all
 from webapp.connections.probing import object_schema
 from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.library import library, pins
 from webapp.runs import requests
@@ -152,6 +154,9 @@ def _require_plain(tx: sa.Connection, rule: SyncRule, parameters: Mapping[str, A
     part = rule.right if parameters["side"] == "right" else rule.left
     rights = rights_to(tx, part.connection, part.object, schema)
     if not sees_all(rights):
+        if rights.rows() != EVERYTHING:
+            text = N_("You may not see all records of {object}, so you cannot run a part of them.")
+            raise NotPermitted(msg(text, object=_object(rule, parameters)))
         span = {parameters["range"]["field"]} if parameters["range"] else set()
         rights.require_plain(sorted(span | named_fields(parameters["where"] or "", schema)), N_("choose records"))
 
