@@ -37,8 +37,13 @@ class _Counted(StoredLog):
 def do(house: House, hold: Hold) -> Mapping[str, Any]:
     """Check the log with the records of runs, as the command does."""
     with opened(house) as log:
-        counted = _Counted(log.tx, hold)
-        report = checking.check(counted, checking.stored_blobs(log.tx), (), (), checking.stored_rows(log.tx))
+        counted, stored = _Counted(log.tx, hold), checking.stored_blobs(log.tx)
+
+        def read(name: str) -> bytes | None:
+            hold.progress(counted.size, counted.size + 1)  # reading the records of runs may take longer than a lease
+            return stored(name)
+
+        report = checking.check(counted, read, (), (), checking.stored_rows(log.tx))
     told(house, report)
     return {"result": report.to_json(), "done": report.size, "total": report.size}
 
