@@ -40,6 +40,8 @@ class PeopleSteps:
         self._tx, self._prover = tx, prover
         self._told: set[int] = set()
         """Events that a step stands for."""
+        self._asked: set[int] = set()
+        """Cases whose steps are told: a rule knows both records of a pair, and each leads to the same case."""
 
     def of(self, own: Iterable[Place], named: Sequence[tuple[str, int, str]]) -> Iterator[Step]:
         """Yield the steps of Syncline's own records and of what rules know by these names."""
@@ -105,6 +107,9 @@ class PeopleSteps:
         mine = (table.rule_id == rule_id, sa.or_(table.left_key == known, table.right_key == known))
         query = sa.select(case_item.c.id).join(pair_case, pair_case.c.id == case_item.c.pair_id).where(*mine)
         for case in self._tx.scalars(query.order_by(case_item.c.id).limit(MOST)).all():
+            if case in self._asked:
+                continue
+            self._asked.add(case)
             for deed in case_history.of_case(self._tx, case):
                 if deed.deed in _DEEDS:
                     seal = self._prover.seal(self._case_event(rule, deed))
