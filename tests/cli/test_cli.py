@@ -45,7 +45,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     """The names are fixed; scripts rely on them."""
     names = (
         "up web worker scheduler init apply export run runs explain rules simulate verify backfill rebaseline approve "
-        "cases events quarantine logs connection connector audit secrets user bench"
+        "approval cases events hook quarantine logs connection connector audit secrets user bench"
     )
     assert [name for name in cli.COMMANDS if name != "demo"] == names.split()
 
