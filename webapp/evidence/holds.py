@@ -120,7 +120,7 @@ def refuse_held(tx: sa.Connection, scope: Scope) -> None:
         wanted = (hold.scope.kind, hold.scope.name, hold.scope.record)
         own = (scope.kind, scope.name, scope.record)
         if hold.released_at is None and all(part in (None, mine) for part, mine in zip(wanted, own, strict=True)):
-            text = "The legal hold '{name}' keeps this ({reason}). It has to be released first."
+            text = N_("The legal hold '{name}' keeps this ({reason}). It has to be released first.")
             raise Held(msg(text, name=hold.name, reason=hold.reason))
 
 

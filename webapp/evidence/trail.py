@@ -20,7 +20,7 @@ from webapp.evidence import places as where
 from webapp.evidence.places import ID, Ends, Keys, Place
 from webapp.evidence.prover import SEALED, WAITING, Prover
 from webapp.evidence.stored import StoredLog, opened
-from webapp.evidence.trail_people import PeopleSteps
+from webapp.evidence.trail_people import Named, PeopleSteps
 from webapp.evidence.trail_steps import RunSteps, Step
 from webapp.evidence.veil import Veil
 from webapp.extensions import House
@@ -98,8 +98,8 @@ def _when(step: Step) -> tuple[datetime, bool]:
     return step.at, step.deed == "event"
 
 
-def known_by(tx: sa.Connection, start: Iterable[Place]) -> tuple[list[Place], list[tuple[str, int, str]]]:
-    """Return the records of Syncline's own that links lead to, and (rule, its number, key) of what rules know."""
+def known_by(tx: sa.Connection, start: Iterable[Place]) -> tuple[list[Place], list[Named]]:
+    """Return the records of Syncline's own that links lead to, and what rules know them by."""
     with asked_by(SYSTEM_WHO):
         walk = _Walk(tx)
         walk.follow(list(start))
@@ -205,9 +205,9 @@ def _run_steps(tx: sa.Connection, prover: Prover, walk: _Walk) -> Iterator[Step]
         yield steps.step(row, walk.run(row.run_id)[0], ends, own)
 
 
-def _named(walk: _Walk) -> list[tuple[str, int, str]]:
-    """Return (rule, its number, key) of all by which rules know the record."""
-    return list(dict.fromkeys((one.ends.rule_name, one.ends.rule_id, one.key) for one in walk.known))
+def _named(walk: _Walk) -> list[Named]:
+    """Return all by which rules know the record."""
+    return list(dict.fromkeys(Named(one.ends.rule_name, one.ends.rule_id, one.side, one.key) for one in walk.known))
 
 
 def _together(steps: Iterable[Step]) -> list[Step]:

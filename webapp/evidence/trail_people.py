@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -33,6 +33,23 @@ _MANY = (Tag.RECORDS_CREATED, Tag.RECORDS_UPDATED, Tag.RECORDS_DELETED, Tag.RECO
 MOST = 500
 
 
+class Named(NamedTuple):
+    """What a rule knows a record by: one key on one of its sides, of which the other may have the same for another."""
+
+    rule: str
+    rule_id: int
+    side: str
+    key: str
+
+    @property
+    def cases(self) -> sa.Select[Any]:
+        """Return the numbers of the cases about the record."""
+        own = pair_case.c.left_key if self.side == "left" else pair_case.c.right_key
+        mine = (pair_case.c.rule_id == self.rule_id, own == column_text(self.key))
+        query = sa.select(case_item.c.id).join(pair_case, pair_case.c.id == case_item.c.pair_id)
+        return query.where(*mine).order_by(case_item.c.id)
+
+
 class PeopleSteps:
     """Makes steps of the histories of entities, of events and of cases."""
 
@@ -43,16 +60,16 @@ class PeopleSteps:
         self._asked: set[int] = set()
         """Cases whose steps are told: a rule knows both records of a pair, and each leads to the same case."""
 
-    def of(self, own: Iterable[Place], named: Sequence[tuple[str, int, str]]) -> Iterator[Step]:
+    def of(self, own: Iterable[Place], named: Sequence[Named]) -> Iterator[Step]:
         """Yield the steps of Syncline's own records and of what rules know by these names."""
         for place in own:
             yield from self._history(place)
             mine = (audit_event.c.subject_kind == "entity", audit_event.c.subject == place.object)
             yield from self._events(*mine, audit_event.c.record_key == place.key)
-        for rule, rule_id, key in named:
-            mine = (audit_event.c.subject_kind == "rule", audit_event.c.subject == rule)
-            yield from self._events(*mine, audit_event.c.record_key == column_text(key), rule=rule)
-            yield from self._cases(rule, rule_id, key)
+        for name in named:
+            mine = (audit_event.c.subject_kind == "rule", audit_event.c.subject == name.rule)
+            yield from self._events(*mine, audit_event.c.record_key == column_text(name.key), rule=name.rule)
+            yield from self._cases(name)
 
     def _history(self, place: Place) -> Iterator[Step]:
         number = place.number
@@ -102,18 +119,15 @@ class PeopleSteps:
             told = Step(row.at, "event", row.actor_name, seal, via=row.actor_kind, rule=rule, url=f"/audit/{row.id}")
             yield Step(**{**vars(told), "what": sentence(row), "reason": shown.reason})
 
-    def _cases(self, rule: str, rule_id: int, key: str) -> Iterator[Step]:
-        known, table = column_text(key), pair_case.c
-        mine = (table.rule_id == rule_id, sa.or_(table.left_key == known, table.right_key == known))
-        query = sa.select(case_item.c.id).join(pair_case, pair_case.c.id == case_item.c.pair_id).where(*mine)
-        for case in self._tx.scalars(query.order_by(case_item.c.id).limit(MOST)).all():
+    def _cases(self, name: Named) -> Iterator[Step]:
+        for case in self._tx.scalars(name.cases.limit(MOST)).all():
             if case in self._asked:
                 continue
             self._asked.add(case)
             for deed in case_history.of_case(self._tx, case):
                 if deed.deed in _DEEDS:
-                    seal = self._prover.seal(self._case_event(rule, deed))
-                    told = Step(deed.at, "event", deed.by, seal, rule=rule, url=f"/cases/{case}")
+                    seal = self._prover.seal(self._case_event(name.rule, deed))
+                    told = Step(deed.at, "event", deed.by, seal, rule=name.rule, url=f"/cases/{case}")
                     yield Step(**{**vars(told), "what": msg(_DEEDS[deed.deed])})
 
     def _case_event(self, rule: str, deed: case_history.Deed) -> Any:
