@@ -37,6 +37,7 @@ BAD: list[Any] = [
     {**GOOD, "id": ""}, {**GOOD, "at": "soon"}, {**GOOD, "at": 5}, {**GOOD, "at": "2026-01-01T00:00:00"},
     {**GOOD, "at": "2027-01-01T00:00:00Z"}, {**GOOD, "data": [1]}, {**GOOD, "data": {"n": float("nan")}},
     {**GOOD, "data": {"t": "a\x00"}}, {**GOOD, "data": {"t": "x" * 100_001}}, {**GOOD, "data": {"t": "\ud800"}},
+    {**GOOD, "type": "record.customer.updated"},
 ]  # fmt: skip
 
 

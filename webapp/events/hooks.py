@@ -19,6 +19,7 @@ from rules.text import N_, Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.events.hook_schemes import SCHEMES
+from webapp.events.intake import OURS
 from webapp.events.models import event_hook, event_hook_delivery, event_hook_refusal, event_hook_seen
 from webapp.extensions import Actor, House
 from webapp.vault import services as vault
@@ -31,8 +32,6 @@ PREFIX = "whk_"
 NAME = r"[a-z][a-z0-9_-]{1,62}"
 SECONDS, LEAST, LONGEST = 300, 10, 3600
 KEY_LEAST, KEY_MOST = 16, 512
-OURS = ("record.", "run.", "rule.", "case.", "quarantine.")
-"""How the types of our own events begin: nobody outside may speak as Syncline."""
 _HEADER = r"[A-Za-z][A-Za-z0-9-]{0,99}"
 
 

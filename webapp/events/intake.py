@@ -26,6 +26,8 @@ MAX_DATA = 100_000
 MAX_ID = 200
 AHEAD = timedelta(minutes=5)
 """How far clocks of other systems may go ahead of ours."""
+OURS = ("record.", "run.", "rule.", "case.", "quarantine.")
+"""How the types of our own events begin: nobody outside may speak as Syncline."""
 KEYS = frozenset({"id", "type", "at", "data"})
 
 
@@ -65,6 +67,9 @@ def post(house: House, items: Sequence[Any], source: str, actor: Actor) -> Accep
     if not items or len(items) > MAX_BATCH:
         raise EventRefused(msg("Send from 1 to {limit} events at a time.", limit=MAX_BATCH))
     events = [read(item, number, now) for number, item in enumerate(items, 1)]
+    for number, one in enumerate(events, 1):
+        if one.type.startswith(OURS) and not source.startswith("cli:"):  # whoever has the machine has the database
+            raise _refused(N_("types that begin like this are Syncline's own"), number)
     with house.db.begin() as tx:
         stored = take(tx, events, source, actor, now)
     return Accepted(stored, len(events) - stored)
