@@ -44,7 +44,9 @@ def role_id(house: House) -> int:
     document = {"kind": "entity", "name": "customer", "label": {"en": "Customers"}, "fields": fields}
     entities.define(house, document, ADMIN)
     for number, country in enumerate(["DE", "FR", "DE"]):
-        entities.create_record(house, "customer", {"name": f"C{number}", "country": country, "iban": "DE001234"}, ADMIN)
+        entities.create_record(
+            house, "customer", {"name": f"Customer {number}", "country": country, "iban": "DE001234"}, ADMIN
+        )
     found = role_editing.save_role(house, Role(None, "Sales", grants=GRANTS), SYSTEM)
     services.set_policy(house, found, POLICY, SYSTEM)
     return found
@@ -120,16 +122,21 @@ def test_a_line_says_what_is_seen_of_fields_and_rows(house: House, role_id: int,
     """Field access, personal data and conditions are chosen in words and stored as the policy writes them."""
     path = _line_path(role_id)
     form = _form(text(admin_client, path), "cell:read")
-    form |= {"field:iban": ["deny"], "field:phone": ["mask:first1"], "deny_rows": ["name == 'C9'"], "deed": ["review"]}
+    form |= {
+        "field:iban": ["deny"],
+        "field:phone": ["mask:first1"],
+        "deny_rows": ["name == 'Customer 9'"],
+        "deed": ["review"],
+    }
     review = admin_client.post(path, data=form).text
     told = _plain(review)
     assert "Field iban only the last four characters are shown denied, whatever other roles show" in told
     assert "Field phone not named only the first character is shown" in told
-    assert "Never records for which no condition name == 'C9'" in told
+    assert "Never records for which no condition name == 'Customer 9'" in told
     _save(admin_client, review, role_id)
     line = _policy(house, role_id)["data"][0]
     assert line["fields"] == {"iban": "deny", "phone": "mask:first1"}
-    assert line["deny_rows"] == "name == 'C9'"
+    assert line["deny_rows"] == "name == 'Customer 9'"
 
 
 def test_mistakes_are_told_at_their_place(role_id: int, admin_client: FlaskClient) -> None:
@@ -201,12 +208,12 @@ def test_it_is_explained_who_may_do_what_and_why(
     add_user(house, "bert")
     group_editing.save_group(house, Group(None, "Europe", "", ("Sales",), ("bert",)), SYSTEM)
     found = _plain(text(admin_client, "/permissions/?who=user:anna&on=entity/customer&record=1"))
-    assert "anna sees C0, because: The role Sales permits to see records. entity/customer" in found
+    assert "anna sees Customer 0, because: The role Sales permits to see records. entity/customer" in found
     assert "record.country == user.country (for this user: country = 'DE')" in found
     assert "anna sees 2 of 3 records." in found
     assert "iban only the last four characters are shown" in found
     other = _plain(text(admin_client, "/permissions/?who=user:anna&on=entity/customer&record=2"))
-    assert "anna does not see C1, because: The role Sales is for records that meet" in other
+    assert "anna does not see Customer 1, because: The role Sales is for records that meet" in other
     bert = _plain(text(admin_client, "/permissions/?who=user:bert&on=entity/customer"))
     assert "The role Sales, which comes with the group Europe, permits to see records." in bert
     assert "denies to delete records, whatever other roles permit" in bert
@@ -227,7 +234,7 @@ def test_nothing_is_told_of_records_that_one_does_not_see(app: Flask, house: Hou
     ):
         found = text(reader, path)
         assert "may not see" in found
-        assert "C0" not in found
+        assert "Customer 0" not in found
 
 
 def test_view_as_shows_the_records_of_the_other_one(
@@ -236,24 +243,24 @@ def test_view_as_shows_the_records_of_the_other_one(
     """An administrator who views as somebody sees their rows and masks; others see only what both may see."""
     admin_client.post(f"/view-as/user/{anna}")
     listed = text(admin_client, "/records/customer/")
-    assert "C0" in listed
-    assert "C1" not in listed
+    assert "Customer 0" in listed
+    assert "Customer 1" not in listed
     assert "DE001234" not in listed
     admin_client.post("/view-as/end")
     assert "DE001234" in text(admin_client, "/records/customer/")
     grants = frozenset({("Roles", "read"), ("Roles", "update"), ("Records", "read")})
     narrow = role_editing.save_role(house, Role(None, "Narrow", grants=grants), SYSTEM)
-    services.set_policy(house, narrow, {"data": [{"on": "*", "rows": "record.name == 'C2'"}]}, SYSTEM)
+    services.set_policy(house, narrow, {"data": [{"on": "*", "rows": "record.name == 'Customer 2'"}]}, SYSTEM)
     kim = client_of(app, "kim", "Narrow")
     kim.post(f"/view-as/user/{anna}")
     seen = text(kim, "/records/customer/")
-    assert "C2" in seen
-    assert "C0" not in seen
+    assert "Customer 2" in seen
+    assert "Customer 0" not in seen
     kim.post("/view-as/end")
     with house.db.read() as tx:
         admin = tx.scalar(sa.select(models.role.c.id).where(models.role.c.name == "Admin"))
     kim.post(f"/view-as/role/{admin}")
-    assert "C0" not in text(kim, "/records/customer/")
+    assert "Customer 0" not in text(kim, "/records/customer/")
 
 
 def test_documents_and_copies_of_roles_carry_the_policy(house: House, role_id: int, admin_client: FlaskClient) -> None:
