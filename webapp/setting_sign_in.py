@@ -22,6 +22,7 @@ class SignIn:
     proof_for_exports: bool
     service_accounts_follow_owner: bool
     user_attributes: tuple[tuple[str, str], ...]
+    scim_sign_in: str
     oidc_issuer: str
     oidc_client_id: str
     oidc_name: str
@@ -109,6 +110,14 @@ SIGN_IN: tuple[Variable, ...] = (
         "Which attributes of users the company's directory or identity provider fills, at each sign-in and by SCIM: "
         "attribute=its name there, separated by commas, such as country=co,department=department.",
         pairs,
+    ),
+    Variable(
+        "SYNCLINE_SCIM_SIGN_IN",
+        "",
+        "By which sign-in people are known under the name that the company's directory gives them by SCIM "
+        "(externalId): `oidc`, `saml`, `ldap` or `none`. Empty: the one that is set up, and none where there are "
+        "several.",
+        choice("", "oidc", "saml", "ldap", "none"),
     ),
     Variable(
         "SYNCLINE_OIDC_ISSUER",

@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
 from webapp.access import attributes, factors, keys, models, oidc, throttle, users
+from webapp.access.company import admit
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
 from webapp.access.oidc import Provider
@@ -171,16 +172,55 @@ def test_linking_takes_away_what_others_may_know(app: Flask, company: House, iss
 
 def test_users_that_the_directory_has_brought(app: Flask, company: House, issuer: str):
     """A user whom the directory has provisioned is known by its name there, and is asked for no password of ours."""
-    with company.db.begin() as tx:
-        new = NewUser("fei", "Fei", "", "fei@example.com", ("Viewer",))
-        user_id = users.insert_user(tx, new, PASSWORD, SYSTEM, company.clock(), must_change=True)
-        profile = models.access_profile
-        tx.execute(profile.update().where(profile.c.user_id == user_id).values(external_id="u-11"))
+    provisioned(company, "fei", "u-11")
     claims_of(issuer, "u-11", preferred_username="other", email="fei@example.com", groups=["auditors"])
     client = app.test_client()
     assert come_back(client, "u-11").location == "/rules/"
     assert client.get("/rules/").status_code == 200
     assert known(company, "fei").roles == ("Auditor",)
+
+
+def provisioned(house: House, name: str, external: str) -> int:
+    """Add a user as the directory does, with its name for the user."""
+    with house.db.begin() as tx:
+        new = NewUser(name, name.title(), "", f"{name}@example.com", ("Viewer",))
+        user_id = users.insert_user(tx, new, PASSWORD, SYSTEM, house.clock(), must_change=True)
+        profile = models.access_profile
+        tx.execute(profile.update().where(profile.c.user_id == user_id).values(external_id=external))
+    return user_id
+
+
+@pytest.mark.parametrize(
+    ("ways", "links"),
+    [
+        ({}, True),  # one way to sign in: the directory's names are its own
+        ({"saml_metadata": "/saml.xml"}, False),  # two, and nothing says whose they are
+        ({"saml_metadata": "/saml.xml", "scim_sign_in": "oidc"}, True),
+        ({"saml_metadata": "/saml.xml", "scim_sign_in": "saml"}, False),
+        ({"scim_sign_in": "none"}, False),
+    ],
+)
+def test_a_directorys_names_are_those_of_one_provider(
+    app: Flask, company: House, issuer: str, ways: dict[str, str], links: bool
+):
+    """Whom the directory has brought is let in by the one provider that shares its names, and by no other."""
+    app.extensions["syncline"] = dataclasses.replace(company, settings=dataclasses.replace(company.settings, **ways))
+    provisioned(company, "fei", "u-13")
+    claims_of(issuer, "u-13", preferred_username="other", email="fei@example.com", groups=["auditors"])
+    assert come_back(app.test_client(), "u-13").status_code == (302 if links else 401)
+    assert known(company, "fei").roles == (("Auditor",) if links else ("Viewer",))
+
+
+def test_a_directorys_name_brings_no_second_identity(company: House):
+    """Who signs in by a provider already is not somebody else there, too, whatever the directory calls them since."""
+    user_id = provisioned(company, "fei", "u-14")
+    issuer = company.settings.oidc_issuer
+    assert admit(company, {**CLAIMS, "sub": "u-14"}, ("Viewer",), issuer).id == user_id
+    with company.db.begin() as tx:
+        profile = models.access_profile
+        tx.execute(profile.update().where(profile.c.user_id == user_id).values(external_id="u-15"))
+    with pytest.raises(NotAdmitted):
+        admit(company, {**CLAIMS, "sub": "u-15", "email": "fei@example.com"}, ("Viewer",), issuer)
 
 
 def test_roles_that_do_not_exist(app: Flask, company: House, issuer: str):

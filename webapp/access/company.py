@@ -83,10 +83,8 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: s
     user_id = tx.scalar(query)
     if user_id is not None:
         return users.get_user(tx, user_id)
-    profile, names = models.access_profile, [str(claims[name]) for name in ("oid", "sub") if claims.get(name)]
-    found = tx.scalars(sa.select(profile.c.user_id).where(profile.c.external_id.in_(names))).all()
-    if len(found) == 1:  # the directory has brought this user, by the same name
-        user = users.get_user(tx, found[0])
+    user = _provisioned(tx, house, claims, issuer)
+    if user is not None:
         link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
         return user
     email = str(claims.get("email") or "")
@@ -94,14 +92,28 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: s
     user_id = tx.scalar(by_mail) if email else None
     if user_id is None:
         return None
-    if claims.get("email_verified") is not True or tx.scalar(sa.select(table.c.user_id).where(
-        table.c.user_id == user_id, table.c.issuer == issuer
-    )):  # fmt: skip
+    if claims.get("email_verified") is not True or _is_known_to(tx, user_id, issuer):
         raise NotAdmitted(msg("Another user has this e-mail address. Ask an administrator."))
     user = users.get_user(tx, user_id)
     _end_what_was(tx, house, user)
     link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
     return user
+
+
+def _provisioned(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: str) -> User | None:
+    """Return the user whom the directory has brought by the name that its own provider uses; see `directory_issuer`."""
+    profile, names = models.access_profile, [str(claims[name]) for name in ("oid", "sub") if claims.get(name)]
+    found = tx.scalars(sa.select(profile.c.user_id).where(profile.c.external_id.in_(names))).all()
+    if len(found) != 1 or issuer != directory_issuer(house) or _is_known_to(tx, found[0], issuer):
+        return None
+    return users.get_user(tx, found[0])
+
+
+def _is_known_to(tx: sa.Connection, user_id: int, issuer: str) -> bool:
+    """Tell whether a user has an identity of an issuer already."""
+    table = models.access_identity
+    query = sa.select(table.c.subject).where(table.c.user_id == user_id, table.c.issuer == issuer)
+    return tx.execute(query).first() is not None
 
 
 def _made(tx: sa.Connection, house: House, claims: Mapping[str, Any], given: tuple[tuple[str, ...], str]) -> User:
@@ -150,15 +162,29 @@ def _end_what_was(tx: sa.Connection, house: House, user: User) -> None:
 
 def issuers(house: House) -> dict[str, str]:
     """Return what those are called by whom people sign in, by the name of the way."""
+    return {way: _issuer(house, way) for way in _ways(house)}
+
+
+def directory_issuer(house: House) -> str | None:
+    """Return by whom the names are known that the directory gives to users (`externalId`), or None.
+
+    That is what `SYNCLINE_SCIM_SIGN_IN` names, and where it names nothing the only one by whom people sign in.
+    """
+    wanted, ways = house.settings.scim_sign_in, _ways(house)
+    way = wanted or (ways[0] if len(ways) == 1 else "")
+    return _issuer(house, way) if way in ways else None
+
+
+def _ways(house: House) -> list[str]:
     settings = house.settings
-    found = {}
-    if settings.oidc_issuer:
-        found["oidc"] = settings.oidc_issuer
-    if settings.ldap_url:
-        found["ldap"] = directory.issuer(settings)
-    if settings.saml_metadata:
-        found["saml"] = saml.provider(house).name[:255]
-    return found
+    told = {"oidc": settings.oidc_issuer, "ldap": settings.ldap_url, "saml": settings.saml_metadata}
+    return [way for way, is_set in told.items() if is_set]
+
+
+def _issuer(house: House, way: str) -> str:
+    if way == "saml":
+        return saml.provider(house).name[:255]
+    return house.settings.oidc_issuer if way == "oidc" else directory.issuer(house.settings)
 
 
 def belongs(house: House, user_id: int, issuer: str, subject: str) -> bool:
