@@ -124,7 +124,9 @@ SETTINGS: tuple[Variable, ...] = (
     Variable(
         "SYNCLINE_REDIS_URL",
         "",
-        "Redis: empty for the embedded one, or redis://, rediss:// or unix:// with its address.",
+        "Redis: empty for the embedded one, or its address: redis://user:password@host:6379/0, rediss:// where it is "
+        "encrypted, unix://, or redis+sentinel://host1:26379,host2:26379,host3:26379/NAME for the one that Sentinels "
+        "call the master.",
         url("redis", "rediss", "unix"),
     ),
     Variable(

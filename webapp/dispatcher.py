@@ -21,6 +21,7 @@ from webapp.evidence import jobs
 from webapp.evidence.forwarding import Forwarder
 from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
+from webapp.redis_client import open_redis
 from webapp.runs import ordering, service_levels
 from webapp.runs.caretaking import Caretaker
 from webapp.runs.claims import lapsed
@@ -122,7 +123,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     house = open_house(settings)
-    connection = redis.Redis.from_url(settings.redis, socket_timeout=POLL + 4)
+    connection = open_redis(settings.redis, socket_timeout=POLL + 4)
     register()
     people.register(house)
     approving.prepare(house)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import redis
 
 from config import Settings
+from webapp.redis_client import open_redis
 
 LIST = "syncline:wake"
 KEEP = 100
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 @lru_cache(maxsize=8)
 def connect(url: str) -> redis.Redis:
     """Return the client of this process for `url`; connects at first use."""
-    return redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True)
+    return open_redis(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True)
 
 
 def ping(settings: Settings) -> bool:

@@ -14,7 +14,6 @@ import socket
 from functools import cache
 from typing import Any
 
-import redis
 from rq import Worker
 from rq.executions import Execution
 from rq.job import Job
@@ -33,6 +32,7 @@ from webapp.events import sources
 from webapp.evidence import desk
 from webapp.extensions import House, open_house
 from webapp.lifeline import die_with_parent
+from webapp.redis_client import open_redis
 from webapp.runs.execution import execute, installation_id
 from webapp.runs.pipeline.stopping import request_stop, requested
 from webapp.runs.queue import queue
@@ -66,6 +66,8 @@ def _house() -> House:
 class RunWorker(Worker):
     """An RQ worker with one child, which stays; it dies with the worker, and ends at the next chunk when asked to."""
 
+    max_connection_wait_time = 2.0
+    """Seconds at the most between two attempts to reach a Redis that does not answer; RQ waits up to a minute."""
     _horse: Horse | None = None
     _at_rest = True
 
@@ -160,7 +162,7 @@ def warm_up() -> None:
 
 def run(settings: Settings, name: str) -> None:
     """Work until SIGTERM or SIGINT."""
-    connection = redis.Redis.from_url(settings.redis)
+    connection = open_redis(settings.redis)
     worker = RunWorker(
         [queue(connection)],
         name=f"{name}-{os.getpid()}",

