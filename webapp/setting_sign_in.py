@@ -23,6 +23,8 @@ class SignIn:
     service_accounts_follow_owner: bool
     user_attributes: tuple[tuple[str, str], ...]
     scim_sign_in: str
+    company_days: int
+    company_key_days: int
     oidc_issuer: str
     oidc_client_id: str
     oidc_name: str
@@ -118,6 +120,20 @@ SIGN_IN: tuple[Variable, ...] = (
         "(externalId): `oidc`, `saml`, `ldap` or `none`. Empty: the one that is set up, and none where there are "
         "several.",
         choice("", "oidc", "saml", "ldap", "none"),
+    ),
+    Variable(
+        "SYNCLINE_COMPANY_DAYS",
+        "7",
+        "Days after which who signs in by the company's identity provider or directory has to do so again before a "
+        "passkey alone lets them in; 0: never.",
+        integer(0, 3650),
+    ),
+    Variable(
+        "SYNCLINE_COMPANY_KEY_DAYS",
+        "30",
+        "Days without a sign-in there after which the API keys of such a person wait for the next one; those of "
+        "service accounts do not. 0: never.",
+        integer(0, 3650),
     ),
     Variable(
         "SYNCLINE_OIDC_ISSUER",

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import add_user, client_of, events
-from webapp.access import keys, models, role_editing, users
+from webapp.access import company, keys, models, role_editing, users
 from webapp.access.errors import Refused
 from webapp.access.keys import NewKey
 from webapp.access.role_editing import Role
@@ -98,6 +98,24 @@ def test_revoked_and_expired_keys_are_refused(house: House, client: FlaskClient,
     client.delete_cookie("syncline")
     assert _get(client, key) == 401
     assert events(house, "access:key:revoked")[-1].subject == "shop"
+
+
+def test_keys_wait_for_whom_the_company_does_not_let_in(house: House):
+    """The keys of who comes by the company's provider wait after a month without it, and go on behind the next time."""
+    key = _key(house, "audit:read", days=365)
+    later = dataclasses.replace(house, clock=lambda: house.clock() + timedelta(days=31))
+    assert keys.find(later, key) is not None, "no provider knows this user"
+    with house.db.begin() as tx:
+        owner = users.get_user(tx, keys.list_keys(tx, house.clock())[0].user_id)
+        company.link(tx, owner, ("https://id.example.com", "x"), SYSTEM, house.clock())
+    assert keys.find(house, key) is not None
+    assert keys.find(later, key) is None
+    with house.db.read() as tx:
+        assert keys.list_keys(tx, later.clock(), keys.waiting(later))[0].state == "lapsed"
+    always = dataclasses.replace(later, settings=dataclasses.replace(house.settings, company_key_days=0))
+    assert keys.find(always, key) is not None
+    company.admit(later, {"sub": "x"}, owner.roles, "https://id.example.com")
+    assert keys.find(later, key) is not None
 
 
 def test_last_use_is_remembered(house: House, client: FlaskClient):

@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 
 from tests.access.authenticator import Authenticator
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import ceremonies, factors, models, passkeys, recovery, throttle
+from webapp.access import ceremonies, company, factors, models, passkeys, recovery, throttle, users
 from webapp.access.passkeys import Passkey
-from webapp.extensions import House
+from webapp.extensions import SYSTEM, House
 
 PASSKEYS = "/account/passkeys/"
 
@@ -107,6 +107,28 @@ def test_a_passkey_instead_of_the_password(app: Flask, house: House, admin_clien
     key.verifies = False
     assert alone(app.test_client(), key) == 401
     assert "user was not verified" in events(house, "access:session:sign_in_failed")[-1].reason
+
+
+def test_a_passkey_counts_while_the_company_lets_its_user_in(app: Flask, house: House, admin_client: FlaskClient):
+    """Whom the company has not let in for a week comes by it again first; whom it does not know need not."""
+    key = Authenticator()
+    add(admin_client, key, alone=True)
+    later(app, house, days=400)
+    assert alone(app.test_client(), key) == 302, "no provider knows this user"
+    app.extensions["syncline"] = house
+    with house.db.begin() as tx:
+        company.link(tx, users.get_user(tx, 1), ("https://id.example.com", "x"), SYSTEM, house.clock())
+    later(app, house, days=6, hours=23)
+    assert alone(app.test_client(), key) == 302
+    later(app, house, days=7)
+    client = app.test_client()
+    asked = client.post("/login/passkey/begin").get_json()
+    answer = client.post("/login/passkey/", data={"answer": key.sign(asked)})
+    assert answer.status_code == 401
+    assert "Sign in by your company first." in answer.text
+    assert events(house, "access:session:sign_in_failed")[-1].reason.endswith("by the company for 7 days.")
+    company.admit(app.extensions["syncline"], {"sub": "x"}, ("Admin",), "https://id.example.com")
+    assert alone(app.test_client(), key) == 302
 
 
 def _wrong_origin(key: Authenticator) -> None:

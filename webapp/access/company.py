@@ -79,9 +79,10 @@ def by_directory(house: House, name: str, password: str) -> Any:
 def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: str) -> User | None:
     """Return the user of an identity; one that is known by a proven e-mail address only is linked to it."""
     table = models.access_identity
-    query = sa.select(table.c.user_id).where(table.c.issuer == issuer, table.c.subject == subject_of(claims))
-    user_id = tx.scalar(query)
+    told = (table.c.issuer == issuer, table.c.subject == subject_of(claims))
+    user_id = tx.scalar(sa.select(table.c.user_id).where(*told))
     if user_id is not None:
+        tx.execute(sa.update(table).where(*told).values(confirmed_at=house.clock()))
         return users.get_user(tx, user_id)
     user = _provisioned(tx, house, claims, issuer)
     if user is not None:
@@ -138,7 +139,7 @@ def link(tx: sa.Connection, user: User, identity: tuple[str, str], actor: Actor,
         raise NotAdmitted(msg("{name} is a service account. Nobody signs in as one.", name=user.username))
     issuer, subject = identity
     told = {"issuer": issuer, "subject": subject}
-    tx.execute(sa.insert(models.access_identity).values(user_id=user.id, **told))
+    tx.execute(sa.insert(models.access_identity).values(user_id=user.id, confirmed_at=at, **told))
     record(tx, actor, at, Event(Tag.IDENTITY_LINKED, Subject("user", user.username), after=told))
 
 

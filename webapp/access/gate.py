@@ -80,7 +80,8 @@ def take_key() -> None:
     row = keys.find(house(), token)
     _pace(f"key:{row.id}" if row else f"address:{address}")
     if row is None:
-        raise ApiError(401, "The API key is unknown, expired or revoked, or its owner is disabled.")
+        text = "The API key is unknown, expired or revoked, or its owner is disabled or has to sign in again."
+        raise ApiError(401, text)
     g.api_actor = Actor("key", row.name, str(row.id), address, g.get("request_id"))
     g.api_user_id = row.user_id
     g.api_scopes = frozenset(row.scopes)

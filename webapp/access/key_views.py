@@ -14,6 +14,7 @@ from webapp.access import keys, labels, roles, service_accounts
 from webapp.access.errors import Missing, Refused
 from webapp.access.service_accounts import ServiceAccount
 from webapp.web.proof import fresh
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 OVERLAPS = {"0": timedelta(0), "1": timedelta(hours=1), "24": timedelta(days=1), "168": timedelta(days=7)}
@@ -32,7 +33,7 @@ class KeyView(RoomView):
     def list(self) -> Response:
         """Show the keys."""
         with self.house.db.read() as connection:
-            found = keys.list_keys(connection, self.house.clock())
+            found = keys.list_keys(connection, self.house.clock(), keys.waiting(self.house))
         return self.page("access/keys.html", keys=found)
 
     @expose("/new", methods=["GET", "POST"])
@@ -64,7 +65,8 @@ class KeyView(RoomView):
     def rotate(self, key_id: int) -> Response:
         """Make a key in the place of another, which goes on for a while."""
         with self.house.db.read() as tx:
-            found = next((key for key in keys.list_keys(tx, self.house.clock()) if key.id == key_id), None)
+            known = keys.list_keys(tx, self.house.clock(), keys.waiting(self.house))
+        found = next((key for key in known if key.id == key_id), None)
         if found is None:
             abort(404)
         if request.method == "GET":
@@ -94,7 +96,7 @@ class KeyView(RoomView):
 
     def _account(self) -> ServiceAccount | None:
         """Return the service account that a key is for, where the address names one."""
-        account_id = request.args.get("for", type=int)
+        account_id = request.args.get("for", type=whole_number)
         if account_id is None:
             return None
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import groups, hooks, models, owners, roles, services
+from webapp.access import groups, hooks, identities, models, owners, roles, services
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import digest
 from webapp.access.users import own_id, require_permissions, require_reach
@@ -172,16 +172,24 @@ def permissions(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(roles.permission_name(action), room.capitalize()) for room, _, action in parts]
 
 
-def list_keys(connection: sa.Connection, now: datetime) -> list[Key]:
-    """Return all keys, the newest first."""
+def waiting(house: House) -> sa.ColumnElement[bool]:
+    """Return the condition for users whose keys wait until the company lets them in again."""
+    return ~identities.confirmed(house, house.settings.company_key_days)
+
+
+def list_keys(connection: sa.Connection, now: datetime, waits: sa.ColumnElement[bool] | None = None) -> list[Key]:
+    """Return all keys, the newest first; `waits` says of which users they wait (see `waiting`)."""
     key, user = models.access_key, models.user
-    query = sa.select(key, user.c.username, user.c.active).outerjoin(user, user.c.id == key.c.user_id)
+    waits = sa.false() if waits is None else waits
+    query = sa.select(key, user.c.username, user.c.active, waits.label("waits"))
+    query = query.outerjoin(user, user.c.id == key.c.user_id)
     return [_key(row, now) for row in connection.execute(query.order_by(key.c.id.desc()))]
 
 
 def _key(row: Any, now: datetime) -> Key:
     expired = row.expires_at is not None and row.expires_at <= now
-    state = "revoked" if row.revoked_at else "expired" if expired else "active" if row.active else "disabled"
+    live = "disabled" if not row.active else "lapsed" if row.waits else "active"
+    state = "revoked" if row.revoked_at else "expired" if expired else live
     times = (row.created_at, row.expires_at, row.last_used_at)
     return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.username or "", *times, state, row.user_id)
 
@@ -208,6 +216,7 @@ def find(house: House, token: str) -> Any:
         query = query.outerjoin(profile, profile.c.user_id == key.c.user_id)
         query = query.outerjoin(owner, owner.c.id == profile.c.owner_id)
         query = query.where(sa.or_(profile.c.owner_id.is_(None), owner.c.active))
+    query = query.where(~waiting(house))
     with house.db.read() as connection:
         row = connection.execute(query).one_or_none()
     if row is None or row.revoked_at or (row.expires_at and row.expires_at <= now):

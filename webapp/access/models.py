@@ -82,6 +82,7 @@ access_identity = sa.Table(
     sa.Column("issuer", sa.String(255), primary_key=True),
     sa.Column("subject", sa.String(255), primary_key=True, comment="what the identity provider calls the user"),
     sa.Column("user_id", sa.Integer, nullable=False, index=True),
+    sa.Column("confirmed_at", UtcDateTime, nullable=False, comment="when the provider last let the user in"),
 )
 
 access_recovery = sa.Table(

@@ -118,6 +118,10 @@ class PasskeySignInView(RoomView):
         except WrongAnswer as error:
             throttle.failed(self.house, "", address)
             services.not_admitted(self.house, f"passkey: {error}", self.actor)
+            if isinstance(error, passkeys.Lapsed):
+                days = self.house.settings.company_days
+                text = _("Sign in by your company first. You have not done so for %(count)s days.", count=days)
+                return sign_in_page(self, 401, error=text)
             return sign_in_page(self, 401, error=_("The passkey does not let you in. Try again, or use your password."))
         services.admitted(self.house, row.id, self.actor, "passkey")
         security.enter(row.id, by="passkey")

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import ceremonies, models, once, recovery
+from webapp.access import ceremonies, identities, models, once, recovery
 from webapp.access.ceremonies import Made, Place, WrongAnswer
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import digest
@@ -23,6 +23,10 @@ PATIENCE = timedelta(minutes=10)
 """For so long a challenge can be answered."""
 MOST = 20
 _LONGEST = 64
+
+
+class Lapsed(WrongAnswer):
+    """The passkey is right, but the company has not let its user in for too long."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ def answered(house: House, user_id: int | None, challenge: str, answer: str) -> 
 
     Raises:
         WrongAnswer: The answer does not count.
+        Lapsed: It would, but the user has to come by the company first.
     """
     where, told = ceremonies.place(house.settings), ceremonies.read(answer)
     if where is None or not challenge:
@@ -198,6 +203,9 @@ def answered(house: House, user_id: int | None, challenge: str, answer: str) -> 
         user = tx.execute(models.users().where(models.user.c.id == row.user_id)).one_or_none()
         if user is None or not user.active:
             raise WrongAnswer("The user is disabled.")
+        known = identities.confirmed(house, house.settings.company_days)
+        if alone and tx.scalar(sa.select(models.user.c.id).where(models.user.c.id == user.id, known)) is None:
+            raise Lapsed(f"{user.username} has not signed in by the company for {house.settings.company_days} days.")
         return user
 
 

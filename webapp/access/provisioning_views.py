@@ -23,7 +23,7 @@ class ProvisioningView(RoomView):
     def list(self) -> Response:
         """Show the address, the keys, what is provisioned, the last calls and how directories are set up."""
         with self.house.db.read() as connection:
-            keys = scim_calls.keys_for_it(connection, self.house.clock())
+            keys = scim_calls.keys_for_it(connection, self.house)
             calls = scim_calls.recent(connection)
             brought = scim_calls.brought(connection)
         context: dict[str, Any] = {"keys": keys, "calls": calls, "brought": brought, "scopes": scim_calls.SCOPES}

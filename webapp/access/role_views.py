@@ -13,6 +13,7 @@ from webapp.access.errors import Missing, Refused
 from webapp.access.role_editing import Role
 from webapp.web.language import translated
 from webapp.web.proof import fresh
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 
@@ -46,7 +47,7 @@ class RoleView(RoomView):
         """Add a role, perhaps as a copy of another."""
         if request.method == "POST":
             return self._save(None)
-        copied = self._find(request.args.get("copy", type=int)) if "copy" in request.args else Role()
+        copied = self._find(request.args.get("copy", type=whole_number)) if "copy" in request.args else Role()
         name = _("%(name)s copy", name=copied.name) if copied.name else ""
         return self._form(Role(None, name, copied.description, 0, copied.grants), {})
 
@@ -97,7 +98,7 @@ class RoleView(RoomView):
 
     def _stored(self, wanted: Role) -> int:
         """Store a role; a copy permits with records what its model permits."""
-        model = request.form.get("copy", type=int) if wanted.id is None else None
+        model = request.form.get("copy", type=whole_number) if wanted.id is None else None
         with self.house.db.begin() as tx:
             parts = hooks.parts_of(tx, model) if model is not None else None
             return role_editing.save_role_in(tx, wanted, self.actor, self.house.clock(), parts)

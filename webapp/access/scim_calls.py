@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from webapp.access import models
-from webapp.access.keys import Key, list_keys
+from webapp.access.keys import Key, list_keys, waiting
 from webapp.extensions import House
 
 KEPT = 200
@@ -73,7 +73,7 @@ def brought(connection: sa.Connection) -> Brought:
     return Brought(total, int(active or 0), connection.scalar(roles) or 0)
 
 
-def keys_for_it(connection: sa.Connection, now: datetime) -> list[Key]:
+def keys_for_it(connection: sa.Connection, house: House) -> list[Key]:
     """Return the keys that a directory can use, those that are over last."""
-    found = [key for key in list_keys(connection, now) if set(SCOPES) <= set(key.scopes)]
+    found = [key for key in list_keys(connection, house.clock(), waiting(house)) if set(SCOPES) <= set(key.scopes)]
     return sorted(found, key=lambda key: key.state != "active")
