@@ -55,12 +55,14 @@ class Settings(SignIn):
     host: str
     port: int
     database_url: str
+    database_pool: int
     redis_url: str
     profile: str
     file_roots: tuple[Path, ...]
     egress_allow: tuple[str, ...]
     workers: int
     web_threads: int
+    drain_seconds: int
     lease_seconds: float
     language: str
     timezone: str
@@ -122,6 +124,13 @@ SETTINGS: tuple[Variable, ...] = (
         url("sqlite", "postgresql"),
     ),
     Variable(
+        "SYNCLINE_DATABASE_POOL",
+        "10",
+        "Connections to PostgreSQL that a process keeps at the most; it opens as many again while all are at work. "
+        "The console needs about as many as it has threads, each other process about four.",
+        integer(1, 200),
+    ),
+    Variable(
         "SYNCLINE_REDIS_URL",
         "",
         "Redis: empty for the embedded one, or its address: redis://user:password@host:6379/0, rediss:// where it is "
@@ -152,6 +161,13 @@ SETTINGS: tuple[Variable, ...] = (
     ),
     Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", integer(1, 64)),
     Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", integer(1, 128)),
+    Variable(
+        "SYNCLINE_DRAIN_SECONDS",
+        "0",
+        "Seconds that a console which is told to stop serves on while /readyz says that it is not ready, so that load "
+        "balancers send nobody there; requests under way may take as long again.",
+        integer(0, 300),
+    ),
     Variable("SYNCLINE_LEASE_SECONDS", "10", "Seconds after which a silent worker loses its run.", seconds),
     Variable("SYNCLINE_LANGUAGE", "en", "Language before a user has chosen one: `en` or `zh`.", choice("en", "zh")),
     Variable("SYNCLINE_TIMEZONE", "UTC", "Time zone in which the console shows times.", timezone),

@@ -156,6 +156,12 @@ def test_probes(client, monkeypatch):
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_load_balancer_keeps_consoles_while_redis_is_away(client):
+    """Pages need no Redis, so who asks without it is told of the database alone."""
+    answer = client.get("/readyz?without=redis")
+    assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "ok"})
+
+
 def test_metrics(client):
     """The metrics are Prometheus' text with a line for each state of runs."""
     text = client.get("/metrics").text

@@ -9,9 +9,9 @@ import threading
 import time
 
 import sqlalchemy as sa
-from flask import Response
+from flask import Response, request
 
-from webapp import wake
+from webapp import draining, wake
 from webapp.dashboard import services
 from webapp.evidence import gauges
 from webapp.extensions import House
@@ -35,8 +35,15 @@ class ProbeView(RoomView):
 
     @expose("/readyz")
     def readyz(self) -> Response:
-        """Tell whether database and Redis answer."""
-        parts = {"database": database_answers(self.house), "redis": wake.ping(self.house.settings)}
+        """Tell whether database and Redis answer, and the console is not about to stop.
+
+        Without Redis all pages work, so a load balancer that asks with `?without=redis` keeps all consoles.
+        """
+        if draining.begun():
+            return _json({"status": "stopping"}, 503)
+        parts = {"database": database_answers(self.house)}
+        if "redis" not in request.args.getlist("without"):
+            parts["redis"] = wake.ping(self.house.settings)
         well = all(parts.values())
         body = {
             "status": "ok" if well else "unavailable",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import ssl  # noqa: F401 - gunicorn wants it loaded before the fork
+import time
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from config import Settings
+from webapp import draining
 from webapp.lifeline import die_with_parent
 
 GRACE = 2
@@ -24,6 +27,18 @@ class _Logs(Logger):  # type: ignore[misc]
         super().setup(cfg)
         self.error_log.handlers = []
         self.error_log.propagate = True
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """The process that listens; told to stop, it is no longer ready but serves on until load balancers have noticed."""
+
+    def handle_term(self) -> None:
+        """Wait as long as the settings say, or until it is told again; then stop."""
+        draining.begin()
+        until = time.monotonic() + self.app.settings.drain_seconds
+        while time.monotonic() < until and self.SIG_QUEUE.empty():
+            time.sleep(0.05)
+        super().handle_term()
 
 
 class Console(BaseApplication):  # type: ignore[misc]
@@ -43,7 +58,7 @@ class Console(BaseApplication):  # type: ignore[misc]
             "threads": self.settings.web_threads,
             "preload_app": False,
             "timeout": 60,
-            "graceful_timeout": GRACE,
+            "graceful_timeout": max(GRACE, self.settings.drain_seconds),
             "keepalive": 5,
             "logger_class": _Logs,
             "proc_name": "syncline-web",
@@ -53,6 +68,10 @@ class Console(BaseApplication):  # type: ignore[misc]
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        Master(self).run()
 
     def load(self) -> Any:
         """Return the application; in the worker process, as nothing is preloaded."""

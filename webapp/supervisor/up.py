@@ -109,7 +109,8 @@ def url(settings: Settings) -> str:
 
 def _program(command: str, settings: Settings, name: str = "") -> Program:
     arguments = (command, "--name", name) if name else (command,)
-    return _syncline(name or command, arguments, settings, grace=GRACE[command])
+    drain = 2 * settings.drain_seconds if command == "web" else 0
+    return _syncline(name or command, arguments, settings, grace=GRACE[command] + drain)
 
 
 def _syncline(
