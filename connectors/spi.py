@@ -53,8 +53,8 @@ class SettingKind(StrEnum):
 class Setting:
     """One setting of a connection; the form, the checks and the documentation come from it.
 
-    `label`, `help` and the choices' labels are English, marked with `N_` for translation. `when` shows the setting only
-    while another one has one of the given values: `("format", ("csv",))`.
+    `label`, `help` and the labels of choices are marked with `N_` for translation. `when` shows the setting only while
+    another one has one of the given values: `("format", ("csv",))`.
     """
 
     name: str
@@ -97,6 +97,8 @@ class Capabilities:
     """`read` is fed by the system's own log of changes, which names deleted records, too."""
     messages: bool = False
     """Objects hold messages, in their order: each is read until it is acknowledged, and none can be looked up."""
+    two_phase: bool = False
+    """A write can be kept ready until it is decided about elsewhere (`connectors.two_phase`)."""
 
 
 @dataclass(frozen=True)
@@ -263,8 +265,7 @@ class Page:
 class Fence:
     """Who writes: one scope has one writer at a time, the one with the highest token.
 
-    `write` refuses (`Fenced`) when the target has seen a higher token in the scope; otherwise it notes `run` and
-    `chunk` there in the same transaction as the data.
+    `write` refuses (`Fenced`) when the target has seen a higher token in the scope; else it notes run and chunk too.
     """
 
     scope: str

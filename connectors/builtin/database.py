@@ -81,15 +81,22 @@ class Database(Connector):
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - the database knows its own types
         """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
-        table = self._table(name)
-        if table.kind == QUERY:
-            raise Misconfigured(msg("'{object}' is an own query, so it can only be read.", object=name))
+        table = self._writable(name)
         fenced = fence if fence is not None and self._fences.usable(self.session) else None
         with self.transaction(name) as connection:
             if fenced is not None:
                 self._fences.claim(connection, fenced)
-            writer = Writer(self.flavor, connection, self._stored(table), table)
-            keys = tuple(writer.write(index, change) for index, change in enumerate(changes))
+            return self._written(connection, table, changes)
+
+    def _writable(self, name: str) -> Table:
+        table = self._table(name)
+        if table.kind == QUERY:
+            raise Misconfigured(msg("'{object}' is an own query, so it can only be read.", object=name))
+        return table
+
+    def _written(self, connection: sa.Connection, table: Table, changes: Sequence[Change]) -> WriteResult:
+        writer = Writer(self.flavor, connection, self._stored(table), table)
+        keys = tuple(writer.write(index, change) for index, change in enumerate(changes))
         return WriteResult(writer.failures, keys)
 
     def applied(self, fence: Fence) -> bool | None:
@@ -110,12 +117,17 @@ class Database(Connector):
 
     @contextlib.contextmanager
     def session(self, object_name: str | None = None) -> Iterator[sa.Connection]:
-        """Yield a connection; errors of the driver become errors of `connectors.errors`."""
+        """Yield a connection; its errors are those of `faults`."""
+        with self.faults(object_name), self._engine.connect() as connection:
+            if object_name in self._queries:
+                self.flavor.only_reads(connection)
+            yield connection
+
+    @contextlib.contextmanager
+    def faults(self, object_name: str | None) -> Iterator[None]:
+        """Let errors of the driver become errors of `connectors.errors`."""
         try:
-            with self._engine.connect() as connection:
-                if object_name in self._queries:
-                    self.flavor.only_reads(connection)
-                yield connection
+            yield
         except sa.exc.DBAPIError as error:
             raise self.flavor.fault(error.orig or error, object_name) from error.orig
         except self.flavor.driver_errors as error:

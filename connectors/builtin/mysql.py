@@ -27,9 +27,11 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
+from connectors.builtin.database_two_phase import TwoPhaseDatabase
 from connectors.builtin.mysql_changes import MariaDBLog, MySQLLog
 from connectors.builtin.mysql_flavor import MySQLFlavor
 from connectors.builtin.mysql_listen import Heard
+from connectors.builtin.mysql_two_phase import MySQLBranches
 from connectors.builtin.mysql_wire import Wire
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import Capture, ConnectorSpec
@@ -66,7 +68,7 @@ class _NoClearText:
         raise pymysql.OperationalError(2059, "The server asks for the password in clear text.")
 
 
-class MySQL(CapturedDatabase):
+class MySQL(CapturedDatabase, TwoPhaseDatabase):
     """Tables and views of a MySQL or MariaDB database."""
 
     spec = ConnectorSpec(
@@ -75,9 +77,10 @@ class MySQL(CapturedDatabase):
         category=CATEGORY,
         summary=N_("Tables and views of a MySQL or MariaDB database."),
         settings=(*server_settings(3306), *TLS_SETTINGS, QUERIES_SETTING, OWN_TABLE_SETTING, OPTIONS_SETTING),
-        capabilities=replace(CAPABILITIES, capture=True),
+        capabilities=replace(CAPABILITIES, capture=True, two_phase=True),
     )
     flavor = MySQLFlavor()
+    branches = MySQLBranches()
     url = "mysql+pymysql://"
     kept = True
 

@@ -26,10 +26,12 @@ from connectors.builtin.database_settings import (
     TLS_SETTINGS,
     server_settings,
 )
+from connectors.builtin.database_two_phase import TwoPhaseDatabase
 from connectors.builtin.postgresql_changes import PostgreSQLLog, publication_of
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
 from connectors.builtin.postgresql_listen import Listener
 from connectors.builtin.postgresql_probe import offers_tls
+from connectors.builtin.postgresql_two_phase import PostgreSQLBranches
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import DIGEST, Capture, ConnectorSpec, Digest, Setting
 from rules.schema import FieldType
@@ -48,7 +50,7 @@ _SESSION = {
 _KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
-class PostgreSQL(CapturedDatabase):
+class PostgreSQL(CapturedDatabase, TwoPhaseDatabase):
     """Tables and views of one schema of a PostgreSQL database."""
 
     spec = ConnectorSpec(
@@ -64,9 +66,10 @@ class PostgreSQL(CapturedDatabase):
             OWN_TABLE_SETTING,
             OPTIONS_SETTING,
         ),
-        capabilities=replace(CAPABILITIES, capture=True),
+        capabilities=replace(CAPABILITIES, capture=True, two_phase=True),
     )
     flavor = PostgreSQLFlavor()
+    branches = PostgreSQLBranches()
     url = "postgresql+psycopg://"
     kept = True
 

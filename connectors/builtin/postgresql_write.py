@@ -17,7 +17,7 @@ from connectors.builtin.postgresql_arrays import ArrayLoader, Wire, present_of
 from connectors.builtin.postgresql_each import Doubtful
 from connectors.builtin.postgresql_stage import Names, Stage, copy_in
 
-_TEMPORARY = "syncline temporary"
+TEMPORARY = "syncline temporary"
 """Noted of a connection: whether its user may make temporary tables."""
 _MAY_MAKE = sa.text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
 _MERGED_KEYS = 16
@@ -118,6 +118,6 @@ class PostgreSQLLoader(ArrayLoader):
 
     def _may_stage(self) -> bool:
         known = self.connection.info
-        if _TEMPORARY not in known:
-            known[_TEMPORARY] = bool(self.connection.execute(_MAY_MAKE).scalar())
-        return bool(known[_TEMPORARY])
+        if TEMPORARY not in known:
+            known[TEMPORARY] = bool(self.connection.execute(_MAY_MAKE).scalar())
+        return bool(known[TEMPORARY])
