@@ -81,14 +81,14 @@ class Database(Connector):
 
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002 - the database knows its own types
         """Write in one transaction; without a place for fences (see `applied`) the fence is not kept."""
-        table = self._writable(name)
+        table = self._written_table(name)
         fenced = fence if fence is not None and self._fences.usable(self.session) else None
         with self.transaction(name) as connection:
             if fenced is not None:
                 self._fences.claim(connection, fenced)
             return self._written(connection, table, changes)
 
-    def _writable(self, name: str) -> Table:
+    def _written_table(self, name: str) -> Table:
         table = self._table(name)
         if table.kind == QUERY:
             raise Misconfigured(msg("'{object}' is an own query, so it can only be read.", object=name))

@@ -59,7 +59,7 @@ class TwoPhaseDatabase(Database, TwoPhase):
     ) -> WriteResult:
         """Write in a transaction, and prepare that instead of committing it."""
         del schema  # the database knows its own types
-        table = self._writable(name)
+        table = self._written_table(name)
         if not self._fences.usable(self.session):
             raise Misconfigured(_NO_PLACE, _LET)
         with self.faults(name), self._apart() as connection:
