@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite run on either metadata database."""
     kinds = ("sqlite", "postgresql")
     parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
+    parser.addoption("--pooler", action="store_true", help="reach the PostgreSQL of such tests through PgBouncer")
     parser.addoption("--cases", choices=("some", "all"), default="all", help="of tests of runs that have many cases")
     parser.addoption("--database-tests", choices=("some", "all"), default="some", help="which tests on PostgreSQL")
 
@@ -134,8 +135,9 @@ def metadata_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """Return the URL of a fresh metadata database with its tables and roles, of the kind that `--database` asks for."""
     if request.config.getoption("--database") == "postgresql":
         server = request.getfixturevalue("postgres_server")
+        door = request.getfixturevalue("pgbouncer_server") if request.config.getoption("--pooler") else server
         with servers.postgres_database(server, request.getfixturevalue("postgres_template")) as name:
-            yield _url("postgresql+psycopg", server, name)
+            yield _url("postgresql+psycopg", door, name)
         return
     (tmp_path / "metadata.db").write_bytes(houses.prepared_file())
     yield f"sqlite:///{tmp_path / 'metadata.db'}"
@@ -154,6 +156,18 @@ def postgres_server() -> Iterator[servers.Server]:
     """Return the session's PostgreSQL."""
     with servers.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_server(postgres_server: servers.Server) -> Iterator[servers.Server]:
+    """Return a PgBouncer in transaction mode before the session's PostgreSQL; skips where it is missing, not in CI."""
+    try:
+        with servers.pgbouncer(postgres_server) as server:
+            yield server
+    except servers.NotInstalledError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
 
 
 @pytest.fixture

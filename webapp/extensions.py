@@ -97,6 +97,10 @@ _AWAY = ("08", "57P01", "57P02", "57P03", "53300")
 """States in which PostgreSQL ends a connection or takes none: broken, stopped, crashed, starting, too many of them."""
 
 
+RECYCLE = 1800
+"""Seconds after which a connection to PostgreSQL is opened anew: what stands between may have forgotten it."""
+
+
 def away(error: BaseException) -> bool:
     """Tell whether an error means that the metadata database does not answer for now, and not that it refuses."""
     if isinstance(error, sa.exc.TimeoutError):  # none of our connections has become free
@@ -112,7 +116,12 @@ def away(error: BaseException) -> bool:
 
 
 def open_database(url: str, *, pool_size: int = 10) -> Database:
-    """Return the database behind `url`; connects at first use."""
+    """Return the database behind `url`; connects at first use.
+
+    On PostgreSQL `pool_size` connections are kept at the most, and as many again are opened while all are at work.
+    Nothing is left behind in a session, so that PgBouncer may give each transaction another one: no prepared
+    statements, and settings, locks and temporary tables end with their transaction.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -121,6 +130,8 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
+            pool_recycle=RECYCLE,
+            connect_args={"prepare_threshold": None},
             json_serializer=to_json,
             hide_parameters=True,  # an error that is logged shows no values of records
         )
@@ -228,4 +239,4 @@ class House:
 
 def open_house(settings: Settings, clock: Clock = utcnow) -> House:
     """Return the house for `settings`."""
-    return House(settings, open_database(settings.database_url), clock)
+    return House(settings, open_database(settings.database_url, pool_size=settings.database_pool), clock)

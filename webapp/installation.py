@@ -31,16 +31,24 @@ class NotInitialised(ForPeople):
 
 
 def initialise(house: House) -> Initialised:
-    """Bring database, keys and folders to what this version needs; does nothing that has been done already."""
-    with house.db.begin() as tx:
-        migrations.lock(tx)
-        FAB_METADATA.create_all(tx)
-        before, after = migrations.upgrade(tx)
-        roles.sync(tx)
+    """Bring database, keys and folders to what this version needs; does nothing that has been done already.
+
+    Others may work on the database meanwhile, also those of the version before.
+    """
+    before, after = migrations.beside_others(lambda: _tables(house))
     vault.prepare(house)
     people.register(house)
     connections.prepare(house)
     return Initialised(before, after, _first_admin(house))
+
+
+def _tables(house: House) -> tuple[str | None, str]:
+    with house.db.begin() as tx:
+        migrations.lock(tx)
+        FAB_METADATA.create_all(tx)
+        revisions = migrations.upgrade(tx)
+        roles.sync(tx)
+    return revisions
 
 
 def _first_admin(house: House) -> str | None:

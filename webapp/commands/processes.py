@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 import config
 from webapp import logs
-from webapp.commands.session import json_option, print_json
-from webapp.supervisor import preflight
+from webapp.commands.session import cli_actor, json_option, print_json
+from webapp.supervisor import instance, preflight
 from webapp.supervisor.up import up as start_all
+
+if TYPE_CHECKING:
+    from webapp.backups.moving import Moved
+    from webapp.extensions import House
 
 DEMO_FOLDER = "data/demo"
 
@@ -73,8 +79,14 @@ def ready(name: str) -> config.Settings:
 
 
 @click.command()
+@click.option(
+    "--from",
+    "origin",
+    metavar="sqlite:PATH",
+    help="Move an installation from SQLite into the empty PostgreSQL database of SYNCLINE_DATABASE_URL.",
+)
 @json_option
-def init(*, as_json: bool) -> None:
+def init(origin: str | None, *, as_json: bool) -> None:
     """Prepare or upgrade the database and create the first user."""
     from webapp.extensions import open_house  # noqa: PLC0415
     from webapp.installation import initialise  # noqa: PLC0415 - loads every room's tables
@@ -84,9 +96,14 @@ def init(*, as_json: bool) -> None:
     preflight.database(settings)
     logs.configure(settings, "init")
     house = open_house(settings)
+    click.get_current_context().call_on_close(house.db.engine.dispose)
+    moved = _moved(house, origin, quiet=as_json) if origin else None
     done = initialise(house)
-    house.db.engine.dispose()
-    result = {"revision": done.after, "before": done.before, "username": done.username, "password": done.password}
+    result: dict[str, Any] = {
+        "revision": done.after, "before": done.before, "username": done.username, "password": done.password
+    }  # fmt: skip
+    if moved:
+        result |= {"tables": moved.tables, "rows": moved.rows}
     if as_json:
         print_json(result)
         return
@@ -94,3 +111,20 @@ def init(*, as_json: bool) -> None:
     if done.password:
         click.echo(f"Sign in as {done.username} with the password: {done.password}")
         click.echo("The password is shown only this once.")
+
+
+def _moved(house: House, origin: str, *, quiet: bool) -> Moved:
+    """Move an installation and say what to do with the old database."""
+    from webapp.backups import moving  # noqa: PLC0415 - loads every room's tables
+
+    path = moving.source_path(origin)
+    if instance.running(house.settings.data) or instance.running(path.parent):
+        raise moving.CannotMove("--from: Syncline runs on this data folder. Stop it and call this again.")
+    tell = (lambda _name, _rows: None) if quiet else (lambda name, rows: click.echo(f"{rows:>12,}  {name}"))
+    moved = moving.move(house, path, cli_actor(), tell)
+    if not quiet:
+        click.echo(
+            f"Moved {moved.rows:,} rows of {len(moved.tables)} tables; all are as they were, by count and digest."
+        )
+        click.echo(f"{path} is kept as it was: keep it as a backup, and start no process on it any more.")
+    return moved

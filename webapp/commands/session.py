@@ -64,7 +64,12 @@ class Session:
     @cached_property
     def actor(self) -> Actor:
         """Return who calls: the user of the operating system."""
-        return Actor("cli", _user_name(), str(os.getuid()), address=socket.gethostname())
+        return cli_actor()
+
+
+def cli_actor() -> Actor:
+    """Return who calls a command: the user of the operating system."""
+    return Actor("cli", _user_name(), str(os.getuid()), address=socket.gethostname())
 
 
 def _sqlite_exists(house: House) -> bool:

@@ -22,7 +22,7 @@ from webapp.entities.records import default_value
 def apply(tx: sa.Connection, plan: Plan, author: Author) -> None:
     """Carry out a plan that is not blocked."""
     if plan.old is None:
-        _create(tx, plan.new)
+        create(tx, plan.new)
     else:
         _Change(tx, plan.old, plan.new, author).run(plan.changes)
 
@@ -45,7 +45,8 @@ def _operations(tx: sa.Connection) -> Operations:
     return Operations(MigrationContext.configure(tx))
 
 
-def _create(tx: sa.Connection, entity: Entity) -> None:
+def create(tx: sa.Connection, entity: Entity, *, references: bool = True) -> None:
+    """Make the empty table of an entity; without `references` its records may come before those that they refer to."""
     op = _operations(tx)
     start = (tx.scalar(sa.select(entity_table.c.last_id).where(entity_table.c.name == entity.name)) or 0) + 1
     columns = [c._copy() for c in storage.build_table(entity, tx.dialect.name).columns]  # noqa: SLF001 - SQLAlchemy has no public copy
@@ -53,11 +54,17 @@ def _create(tx: sa.Connection, entity: Entity) -> None:
         if column.identity is not None:
             column.identity.start = start
     op.create_table(entity.table_name, *columns)
-    _foreign_keys(op, tx, entity, [f for f in entity.fields if f.kind is Kind.REFERENCE])
+    if references:
+        refer(tx, entity)
     for name in [n for n, _, _ in storage.index_names(entity)]:
         _create_index(op, tx, entity, name)
     if entity.searchable:
         _create_search(op, tx, entity)
+
+
+def refer(tx: sa.Connection, entity: Entity) -> None:
+    """Have the database hold an entity's references to what they refer to."""
+    _foreign_keys(_operations(tx), tx, entity, [f for f in entity.fields if f.kind is Kind.REFERENCE])
 
 
 def _create_index(op: Operations, tx: sa.Connection, entity: Entity, name: str) -> None:

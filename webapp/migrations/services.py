@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,14 +20,26 @@ from alembic.util import CommandError
 from webapp.extensions import ForPeople
 from webapp.migrations.tables import all_tables, ours
 
+Result = TypeVar("Result")
 FOLDER = Path(__file__).parent
 FIRST = "0001"
+LOCK_NOT_AVAILABLE = "55P03"
 LOCK = 7_305_826_114_593
 """Any number, as long as nobody else uses it: the key of the lock on a PostgreSQL database."""
 
 
 class NewerDatabase(ForPeople):
     """The database was upgraded by a newer version of Syncline."""
+
+
+PATIENCE = timedelta(seconds=3)
+"""How long a revision waits for a table: whoever wants to read it waits behind the revision meanwhile."""
+ATTEMPTS = 20
+"""So many times a database whose tables are in use is tried, with pauses in which the others get their turn."""
+
+
+class TablesInUse(ForPeople):
+    """A table that a revision changes is held by somebody's transaction, again and again."""
 
 
 def lock(tx: sa.Connection) -> None:
@@ -41,6 +56,8 @@ def upgrade(tx: sa.Connection) -> tuple[str | None, str]:
     """
     lock(tx)
     before, newest = current(tx), head()
+    if tx.dialect.name == "postgresql":  # ends with the transaction
+        tx.execute(sa.text(f"SET LOCAL lock_timeout = {round(PATIENCE.total_seconds() * 1000)}"))
     if before != newest:
         try:
             command.upgrade(_config(tx), "head")
@@ -50,6 +67,25 @@ def upgrade(tx: sa.Connection) -> tuple[str | None, str]:
                 "It was upgraded by a newer version: install that one, or restore a backup."
             ) from None
     return before, newest
+
+
+def beside_others(deed: Callable[[], Result], pause: Callable[[float], None] = time.sleep) -> Result:
+    """Do what upgrades in a transaction of its own, and again where others held a table for longer than `PATIENCE`.
+
+    Raises:
+        TablesInUse: they did so each time.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return deed()
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+        pause(PATIENCE.total_seconds())
+    raise TablesInUse(
+        "SYNCLINE_DATABASE_URL: a table that has to change is in use by a long transaction. Nothing was changed. "
+        "pg_stat_activity shows it by its xact_start; end it, or call this again when it has ended."
+    )
 
 
 def current(connection: sa.Connection) -> str | None:
