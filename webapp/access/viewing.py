@@ -21,6 +21,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.web.request import house
+from webapp.web.storable import natural
 
 NEEDED = ("can_update", "Roles")
 """What one has to hold oneself, at every request."""
@@ -58,11 +59,12 @@ def seen_as() -> SeenAs | None:
 def find(tx: sa.Connection, wanted: str, viewer_id: int) -> SeenAs | None:
     """Return whom a session's text names; None if there is no such role or user, or the viewer may not view as one."""
     held = services.permissions_of(tx, viewer_id)
-    kind, _, number = wanted.partition(":")
-    name = _name(tx, kind, int(number)) if number.isdecimal() else None
-    if NEEDED not in held or name is None:
+    kind, _, text = wanted.partition(":")
+    number = natural(text)
+    name = None if number is None else _name(tx, kind, number)
+    if NEEDED not in held or number is None or name is None:
         return None
-    return SeenAs(kind, int(number), name, narrowed=not _is_admin(tx, viewer_id))
+    return SeenAs(kind, number, name, narrowed=not _is_admin(tx, viewer_id))
 
 
 def permissions(tx: sa.Connection, target: SeenAs, own: Pairs) -> Pairs:

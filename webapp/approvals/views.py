@@ -22,6 +22,7 @@ from webapp.approvals.setting_views import ApprovalSettingsView
 from webapp.wake import announce
 from webapp.web.language import translated
 from webapp.web.proof import fresh
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 PAGE = 50
@@ -41,7 +42,7 @@ class ApprovalsView(RoomView):
         """Show what waits for one, one's own proposals, all that wait, or those that were decided."""
         asked = request.args.get("filter", inbox.FOR_ME)
         chosen = asked if asked in inbox.FILTERS else inbox.FOR_ME
-        after = request.args.get("after", 0, type=int)
+        after = request.args.get("after", 0, type=whole_number)
         with self.house.db.read() as tx:
             reader = self._reader(tx)
             found = inbox.listed(tx, chosen, reader, after, PAGE + 1)

@@ -12,6 +12,7 @@ from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import OPTIONS, ChoiceRefused
 from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
+from webapp.web.storable import natural
 
 CASE = {
     "type": "object",
@@ -200,9 +201,10 @@ class CasesApi(RoomApi):
 def _number(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdigit():
+    number = natural(text)
+    if number is None:
         raise ApiError(400, "`after` is the `next` of the page before.")
-    return int(text)
+    return number
 
 
 API = (CasesApi,)

@@ -24,6 +24,7 @@ from webapp.cases.services import Wanted
 from webapp.runs import pair_cases
 from webapp.runs.pair_choices import RECORD, ChoiceRefused
 from webapp.wake import announce
+from webapp.web.request import whole_number
 from webapp.web.views import expose, has_access, permission_name
 
 EXAMPLES = 3
@@ -104,10 +105,10 @@ class BulkView(CasePage):
     def _wanted(self) -> Wanted:
         """Return which cases are selected: the ticked ones, or all that the list's filter finds."""
         if request.form.get("all") != "yes":
-            return Wanted("open", cases=tuple(request.form.getlist("case", type=int)))
+            return Wanted("open", cases=tuple(request.form.getlist("case", type=whole_number)))
         asked = dict(parse_qsl(request.form.get("address", "").lstrip("?")))
         chosen = Filter.of({**asked, "before": ""}).wanted(self.actor.name, self.house.clock())
-        return replace(chosen, upto=request.form.get("upto", type=int))
+        return replace(chosen, upto=request.form.get("upto", type=whole_number))
 
     def _groups(self, tx: sa.Connection, waiting: Sequence[Waiting], *, preview: bool) -> Iterator[Group]:
         by_group: dict[tuple[str, str], list[Waiting]] = {}

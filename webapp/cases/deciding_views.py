@@ -20,6 +20,7 @@ from webapp.runs.pair_cases import AnswerRefused
 from webapp.runs.pair_choices import FIELDS, RECORD, ChoiceRefused
 from webapp.wake import announce
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import can, expose, has_access, permission_name
 
 
@@ -60,7 +61,7 @@ class DecidingView(CasePage):
         if request.method == "POST" and can("update", "Rules"):
             try:
                 found = rule_changes.refuse_nothing(proposal)
-                version = request.form.get("draft_version", 0, type=int)
+                version = request.form.get("draft_version", 0, type=whole_number)
                 rule_changes.apply(self.house, number, found, version, self.actor)
             except (RulebookError, CaseRefused) as refusal:
                 problem = translated(refusal.message)

@@ -7,6 +7,7 @@ from flask import abort, request
 from webapp.connections import services
 from webapp.connections.errors import ConnectionMissing
 from webapp.connections.store import ConnectionRow
+from webapp.web.storable import natural
 from webapp.web.views import RoomView
 
 
@@ -32,5 +33,5 @@ class ConnectionRoom(RoomView):
 
 def seen_version(row: ConnectionRow) -> int:
     """Return the version of a connection that a sent form was made from."""
-    version = request.form.get("version", "")
-    return int(version) if version.isdecimal() else row.version
+    version = natural(request.form.get("version", ""))
+    return row.version if version is None else version

@@ -19,6 +19,7 @@ from rules.text import Message, msg
 from webapp.connections.rest_answer import LiveAnswer
 from webapp.connections.rest_builder_calls import CALLS, PREFIX, call_of, put, with_results
 from webapp.connections.rest_trials import Trial
+from webapp.web.storable import natural
 
 OBJECTS = "setting.objects"
 DEED = "b-do"
@@ -55,7 +56,7 @@ class Draft:
     @property
     def number(self) -> int | None:
         """Return the place in the list, None for a new object."""
-        return int(self.at) if self.at.isdecimal() else None
+        return natural(self.at)
 
     @property
     def named(self) -> str:
@@ -95,8 +96,9 @@ def begun(builder: Builder, at: str) -> Builder:
     """Return the builder with an object opened, a new one where there is none at this place."""
     if builder.problem:
         return builder
-    if at.isdecimal() and int(at) < len(builder.objects):
-        document = builder.objects[int(at)]
+    number = natural(at)
+    if number is not None and number < len(builder.objects):
+        document = builder.objects[number]
         return replace(builder, draft=Draft(at, document, document))
     return replace(builder, draft=Draft(NEW, {}))
 
@@ -258,7 +260,8 @@ def _paging(sent: Sent, original: Any) -> dict[str, Any] | None:
     for name in _PAGING[by]:
         text = sent.get(f"{PREFIX}{name}", "").strip()
         if text:
-            found[name] = int(text) if name in _NUMBERS and text.isdecimal() else text
+            number = natural(text) if name in _NUMBERS else None
+            found[name] = text if number is None else number
     return found
 
 

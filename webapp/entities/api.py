@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from webapp.policies.who import current_who
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, operation
 from webapp.web.api import listing as page_of
 from webapp.web.language import translated
+from webapp.web.storable import read_json
 from webapp.web.views import can
 
 BULK = 1000
@@ -331,7 +331,7 @@ def _filters(text: str | None) -> tuple[Filter, ...]:
     if not text:
         return ()
     try:
-        return tuple(Filter(str(f), Operator(o), str(rest[0]) if rest else "") for f, o, *rest in json.loads(text))
+        return tuple(Filter(str(f), Operator(o), str(rest[0]) if rest else "") for f, o, *rest in read_json(text))
     except (ValueError, TypeError):
         known = ", ".join(Operator)
         raise ApiError(

@@ -15,6 +15,7 @@ from rules.schema import FieldType
 from rules.text import Message
 from webapp.entities.model import CHOICE_KINDS, FIELD_TYPES, LENGTHS, NUMBER_KINDS, TEXT_KINDS, UNINDEXED_KINDS, Kind
 from webapp.web import validation_form
+from webapp.web.storable import natural, read_json
 
 FLAGS = ("required", "unique", "indexed", "searchable", "personal")
 _TEXTS = ("name", "was", "computed", "default")
@@ -106,8 +107,8 @@ def moved(rows: Sequence[Row], deed: str) -> tuple[list[Row], int | None]:
     changed = list(rows)
     if word == "add":
         return [*changed, {"type": rest if rest in set(Kind) else Kind.TEXT.value}], len(changed)
-    number = int(rest) if rest.isdigit() else -1
-    if not 0 <= number < len(changed):
+    number = natural(rest)
+    if number is None or number >= len(changed):
         return changed, None
     row = changed.pop(number)
     if word == "remove":
@@ -183,7 +184,8 @@ def _label(key: str, en: str, zh: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> Any:
-    return int(text) if text.strip().isdigit() else text
+    number = natural(text.strip())
+    return text if number is None else number
 
 
 def _default(kind: Kind, text: str) -> Any:
@@ -193,7 +195,7 @@ def _default(kind: Kind, text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind is Kind.JSON:
         try:
-            return json.loads(text)
+            return read_json(text)
         except ValueError:
             return text
     return text

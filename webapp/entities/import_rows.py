@@ -17,6 +17,7 @@ from webapp.entities.history import Author
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.permitted import Permit
 from webapp.entities.values import BadValue, from_text
+from webapp.web.storable import natural
 
 DOING_MATCH = N_("find records")
 Row = tuple[int, dict[str, str], int]
@@ -131,7 +132,7 @@ def _values(
 
 
 def _value(target: EntityField, text: str, pointers: Mapping[str, int], zone: tzinfo) -> Any:
-    if target.kind is not Kind.REFERENCE or text.isdigit():
+    if target.kind is not Kind.REFERENCE or natural(text) is not None:
         return from_text(target, text, zone)
     if text in pointers:
         return pointers[text]
@@ -155,7 +156,7 @@ def _pointers(
         target = entity.by_name.get(name)
         if target is not None and target.kind is Kind.REFERENCE:
             texts = {row.get(column, "") for _, row, _ in rows}
-            found[name] = _called(tx, target.entity, sorted(t for t in texts if t and not t.isdigit()), permit)
+            found[name] = _called(tx, target.entity, sorted(t for t in texts if t and natural(t) is None), permit)
     return found
 
 

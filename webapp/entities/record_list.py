@@ -25,6 +25,7 @@ from webapp.entities.permitted import Permit
 from webapp.entities.records import Outcome
 from webapp.policies.errors import NotPermitted
 from webapp.web.language import number, translated
+from webapp.web.storable import natural
 from webapp.web.views import expose, has_access, permission_name
 
 PAGE = 50
@@ -233,7 +234,7 @@ class RecordListView(EntityRoom):
         if request.form.get("all") == "yes":
             wanted = asked(permit, MultiDict(_pairs(request.form.get("address", ""))), self.zone)
             return listing.ids(tx, permit.entity, wanted.query, BULK_CAP)
-        return [int(text) for text in request.form.getlist("id") if text.isdigit()][:BULK_CAP]
+        return [number for text in request.form.getlist("id") if (number := natural(text)) is not None][:BULK_CAP]
 
     def _tell(self, outcome: Outcome, sentence: str) -> None:
         refused = {r.row: r.message for r in reversed(outcome.refusals)}

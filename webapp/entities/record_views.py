@@ -22,6 +22,8 @@ from webapp.entities.permitted import Permit
 from webapp.policies.errors import NotPermitted
 from webapp.policies.who import current_who
 from webapp.web.language import translated
+from webapp.web.request import whole_number
+from webapp.web.storable import natural
 from webapp.web.views import expose, has_access, permission_name
 
 
@@ -93,7 +95,7 @@ class RecordView(EntityRoom):
         form.errors = {n: e for n, e in form.errors.items() if n not in same}
         if not form.errors:
             values = {n: v for n, v in form.values.items() if n not in same}
-            version = request.form.get("version", type=int)
+            version = request.form.get("version", type=whole_number)
             try:
                 edit = services.Edit(name, record_id, values, version)
                 services.change_record(self.house, edit, self.actor, _accepted(), permit.rights.who)
@@ -177,7 +179,7 @@ class RecordView(EntityRoom):
     def _form(self, permit: Permit, form: Form, record: Mapping[str, Any] | None, status: int = 200) -> Response:
         entity = permit.entity
         pointers = {f.name: str(form.texts.get(f.name)) for f in entity.fields if f.kind is Kind.REFERENCE}
-        wanted = {name: int(text) for name, text in pointers.items() if text.isdigit()}
+        wanted = {name: number for name, text in pointers.items() if (number := natural(text)) is not None}
         with self.house.db.read() as tx:
             titles = reference_titles(tx, entity, [{**(record or {}), **wanted}], permit.rights.who)
         fields = [f for f in forms.editable(entity) if f in permit.writable or (record and f in permit.fields)]
@@ -199,5 +201,5 @@ def _choosing(permit: Permit, text: str) -> Query:
             return Query(search=text, permit=permit)
         if Operator.STARTS in operators(title):
             return Query((Filter(title.name, Operator.STARTS, text),), permit=permit)
-    wanted = (Filter("id", Operator.IS, text),) if text.isdigit() else ()
+    wanted = (Filter("id", Operator.IS, text),) if natural(text) is not None else ()
     return Query(wanted, permit=permit)

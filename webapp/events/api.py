@@ -14,6 +14,7 @@ from webapp.rulebook import reading as rulebook
 from webapp.rulebook.errors import RuleMissing
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 from webapp.web.language import translated
+from webapp.web.storable import natural
 
 EVENT = {
     "type": "object",
@@ -232,9 +233,10 @@ def _value(value: Any) -> Any:
 def _number(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdigit():
+    number = natural(text)
+    if number is None:
         raise ApiError(400, "`after` is the `next` of the page before.")
-    return int(text)
+    return number
 
 
 API = (EventsApi, HookApi)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import flash, redirect, request
@@ -14,6 +13,8 @@ from webapp.events import intake, known, reading, services, words
 from webapp.events.intake import EventRefused
 from webapp.rulebook import reading as rulebook
 from webapp.web.language import translated
+from webapp.web.request import whole_number
+from webapp.web.storable import read_json
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -32,7 +33,7 @@ class EventsView(RoomView):
     def list(self) -> Response:
         """Show the latest events."""
         type_, text = request.args.get("type", ""), request.args.get("text", "").strip()
-        before = request.args.get("before", type=int)
+        before = request.args.get("before", type=whole_number)
         with self.house.db.read() as tx:
             found = reading.events(tx, type_=type_ or None, before=before, limit=PAGE + 1, text=text)
             types = [("", _("All types")), *((one, one) for one in reading.event_types(tx))]
@@ -53,14 +54,14 @@ class EventsView(RoomView):
         form, errors = request.form, {}
         if request.method == "POST":
             try:
-                data = json.loads(form.get("data", "").strip() or "{}")
+                data = read_json(form.get("data", "").strip() or "{}")
                 given = {"type": form.get("type", "").strip(), "data": data}
                 intake.post(self.house, [given], f"console:{self.actor.name}", self.actor)
                 flash(_("The event is stored. Rules take it in a moment."), "success")
                 return redirect("/events/")
             except EventRefused as refusal:
                 errors["type"] = translated(refusal.message)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 errors["data"] = _("This is not JSON: %(reason)s.", reason=error)
         types = known.choices(self.house)["types"]
         shown: dict[str, Any] = {"form": form or request.args, "errors": errors, "types": types}
@@ -83,7 +84,7 @@ class EventsView(RoomView):
         """Show actions, the failed ones first of all."""
         asked = request.args
         rule, state = asked.get("rule", ""), asked.get("state", "failed")
-        wanted = reading.Wanted(rule or None, state or None, None, None, asked.get("before", type=int))
+        wanted = reading.Wanted(rule or None, state or None, None, None, asked.get("before", type=whole_number))
         with self.house.db.read() as tx:
             found = reading.actions(tx, wanted, PAGE + 1)
             rules = [(row.name, row.label or row.name) for row in rulebook.list_rules(tx) if row.kind == KIND]

@@ -14,6 +14,7 @@ from rules.text import N_, msg
 from webapp.events.form_document import form_of
 from webapp.events.known import listed
 from webapp.events.pasted import Unreadable
+from webapp.web.storable import natural
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
@@ -21,7 +22,7 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms"
 def text_of(document: Mapping[str, Any], chosen: str) -> tuple[str, str]:
     """Return the events of an example as JSON lines, and until when it goes; those of the first if none is chosen."""
     tests = listed(document, "tests")
-    number = int(chosen) if chosen.isdecimal() else 0
+    number = natural(chosen) or 0
     if number >= len(tests):
         return "", ""
     one = tests[number]

@@ -12,6 +12,8 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from webapp.web.storable import natural
+
 Model = dict[str, Any]
 PARTS = ("events", "when", "then", "states", "flow")
 _DEEPEST = 12
@@ -130,9 +132,8 @@ def input_of(path: str, document: Mapping[str, Any]) -> str:
 def _below(node: Any, part: str) -> Any:
     if isinstance(node, Mapping):
         return node.get(part)
-    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
-        return node[int(part)]
-    return None
+    number = natural(part)
+    return node[number] if isinstance(node, list) and number is not None and number < len(node) else None
 
 
 _MAPS = frozenset({"events", "fields", "details"})

@@ -20,6 +20,7 @@ from webapp.policies.rights import Rights
 from webapp.rulebook.heard import QUOTED
 from webapp.runs.sight import sight_of_run
 from webapp.runs.sight_events import Hearing
+from webapp.web.storable import natural
 
 if TYPE_CHECKING:
     from webapp.events.reading import ActionRow, EventRow, MatchRow, ProcessRow
@@ -92,7 +93,7 @@ def seen_notice(tx: sa.Connection, one: Notice) -> Notice:
 
 def _line(tx: sa.Connection, line: Line) -> Line:
     room, _, number = line.path.strip("/").partition("/")
-    if room != "runs" or not number.isdigit() or "why" not in line.message.values:
+    if room != "runs" or natural(number) is None or "why" not in line.message.values:
         return line
     sight = sight_of_run(tx, int(number))
     rule = line.message.values.get("rule")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webapp.rulebook.translation import translate as _
+from webapp.web.storable import natural
 
 Choices = list[tuple[str, str]]
 
@@ -71,7 +72,8 @@ def place(path: str, document: Mapping[str, Any]) -> str:
     """Return what people call the part of a rule that a key of its document stands for."""
     head, _slash, rest = path.partition("/")
     name = rest.partition("/")[0]
-    number = int(name) + 1 if name.isdecimal() else 0
+    place = natural(name)
+    number = 0 if place is None else place + 1
     if head in ("states", "flow") and number:
         held = document[head][number - 1] if number <= len(document[head]) else {}
         return str(held.get("label") or held.get("name") or number) if isinstance(held, Mapping) else str(number)

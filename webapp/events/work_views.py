@@ -14,6 +14,7 @@ from webapp.events.editor_views import EventRulePage
 from webapp.events.examples import labels
 from webapp.events.reading import MatchRow, ProcessRow
 from webapp.rulebook import reading as rulebook
+from webapp.web.request import whole_number
 from webapp.web.views import expose, has_access, permission_name
 
 PAGE = 50
@@ -31,7 +32,7 @@ class WorkView(EventRulePage):
     def work(self, name: str) -> Response:
         """Show what is open, where, and how the rule stands."""
         rule = self.event_rule(name)
-        ended, before = request.args.get("ended") == "1", request.args.get("before", type=int)
+        ended, before = request.args.get("ended") == "1", request.args.get("before", type=whole_number)
         with self.house.db.read() as tx:
             found = reading.processes(tx, name, live=not ended, before=before, limit=PAGE + 1)
             counts = reading.state_counts(tx, name)

@@ -58,9 +58,9 @@ def _chosen(found: list[changes.State]) -> tuple[changes.State | None, changes.S
     """Return the two states that are compared: those asked for, else the last one and the one before it."""
     by_number = {state.number: state for state in found}
     last = found[0] if found else None
-    newer = by_number.get(request.args.get("to", type=int) or 0, last)
+    newer = by_number.get(request.args.get("to", type=whole_number) or 0, last)
     before = next((state for state in found if newer and state.number < newer.number), None)
-    older = by_number.get(request.args.get("from", type=int) or 0, before)
+    older = by_number.get(request.args.get("from", type=whole_number) or 0, before)
     return newer, older
 
 
@@ -80,7 +80,7 @@ class SignInView(RoomView):
     @permission_name("read")
     def sign_ins(self) -> Response:
         """Show who has signed in, who was refused, and who is signed in now."""
-        asked = request.args.get("days", type=int)
+        asked = request.args.get("days", type=whole_number)
         days = asked if asked in DAYS else 30
         kind, text = request.args.get("kind", ""), request.args.get("text", "").strip()
         before = request.args.get("before", type=whole_number)

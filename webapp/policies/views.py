@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from webapp.policies.objects import ACTIONS, DataObject
 from webapp.policies.trying import sample
 from webapp.web.language import translated
 from webapp.web.proof import fresh
+from webapp.web.storable import read_json
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 PAGE = 100
@@ -190,7 +190,7 @@ def _on(text: str) -> str:
 
 def _sent(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except ValueError:
         abort(422)
     return found if isinstance(found, dict) else abort(422)

@@ -12,6 +12,7 @@ from webapp.rulebook.ownership import NotOwned
 from webapp.rulebook.pages import problem_json
 from webapp.rulebook.services import RuleRow, VersionRow
 from webapp.web.api import ApiError, RoomApi, listed, listing, operation
+from webapp.web.storable import natural
 
 T = TypeVar("T")
 
@@ -201,7 +202,7 @@ class RulesApi(RoomApi):
         if which == "draft":
             return row.document
         with self.house.db.read() as tx:
-            found = services.version(tx, row.name, int(which)) if which.isascii() and which.isdigit() else None
+            found = services.version(tx, row.name, natural(which) or 0)
         if found is None:
             raise ApiError(404, f"The rule '{row.name}' has no version '{which}'.")
         return found.document

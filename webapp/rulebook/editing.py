@@ -13,6 +13,7 @@ from typing import Any
 from rules.schema import Field, Schema
 from webapp.rulebook.situations import ASKED, SHOWN, defaults_of
 from webapp.rulebook.suggest import ENOUGH, likeness, suggest
+from webapp.web.storable import natural
 
 Document = dict[str, Any]
 Form = Mapping[str, str]
@@ -311,7 +312,8 @@ def number_or_text(text: str, default: int) -> int | str:
     text = text.strip()
     if not text:
         return default
-    return int(text) if text.isascii() and text.isdigit() else text
+    number = natural(text)
+    return text if number is None else number
 
 
 def listed(document: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from webapp.rulebook.kind import listed
 from webapp.rulebook.situations import SHOWN
 from webapp.rulebook.translation import translate as _
 from webapp.web import validation_words
+from webapp.web.storable import natural
 
 Document = Mapping[str, Any]
 _CELLS = {"when": "inputs", "then": "outputs"}
@@ -63,11 +64,12 @@ def _members() -> dict[str, Callable[[str], str]]:
 
 
 def _member(part: str, name: str, document: Document) -> str:
-    if part == "fields" and name.isdigit():
+    if part == "fields" and natural(name) is not None:
         return _field_name(name, document)
     if part in ("inputs", "outputs", "columns"):
         return _column(listed(document, part), name)
-    return str(int(name) + 1) if name.isdigit() else name
+    number = natural(name)
+    return name if number is None else str(number + 1)
 
 
 def _field_name(part: str, document: Document) -> str:
@@ -83,7 +85,8 @@ def _column(columns: Sequence[Document], name: str) -> str:
     for number, column in enumerate(columns):
         if name in (str(number), column.get("name")):
             return str(column.get("label") or column.get("name") or number + 1)
-    return str(int(name) + 1) if name.isdigit() else name
+    place = natural(name)
+    return name if place is None else str(place + 1)
 
 
 def _words() -> dict[str, dict[str, str]]:

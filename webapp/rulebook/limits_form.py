@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.rulebook.editing import Document, Form, listed, number_or_text, part_of, set_or_drop
+from webapp.web.storable import natural
 
 METRICS = ("deletes", "creates", "updates", "blanked", "conflicts", "rejects")
 DRIFTS = {"new_field": "propose", "removed": "suspend", "type_change": "quarantine"}
@@ -56,7 +57,7 @@ def _guard(old: Any, form: Form, number: str) -> Document | None:
     if not over:
         return None
     place = form.get(f"guard_place-{number}", "")
-    guard = dict(old[int(place)]) if place.isdigit() and int(place) < len(old) else {}
+    guard = dict(old[at]) if (at := natural(place)) is not None and at < len(old) else {}
     guard |= {"metric": form[f"guard-{number}"], "over": number_or_text(over, 0)}
     set_or_drop(guard, "min", number_or_text(form.get(f"min-{number}", ""), 0), 0)
     set_or_drop(guard, "do", form.get(f"do-{number}") or "suspend", "suspend")

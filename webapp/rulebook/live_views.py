@@ -25,6 +25,7 @@ from webapp.rulebook.samples import COUNT, Samples, samples
 from webapp.rulebook.trial import Objects, Result, try_row
 from webapp.rulebook.validation_trial import Examples, examples
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import can, expose, has_access, permission_name
 
 
@@ -66,7 +67,7 @@ class LiveView(RulePage):
             for row in lines
             if row.name in typed
         ]
-        chosen = min(max(request.form.get("sample", 0, type=int), 0), max(found.records.height - 1, 0))
+        chosen = min(max(request.form.get("sample", 0, type=whole_number), 0), max(found.records.height - 1, 0))
         summary = translated(found.problem) if found.problem else _summary(shown, found.records.height)
         return self.page("rulebook/_trial.html", shown=shown, chosen=chosen, summary=summary)
 
@@ -90,7 +91,7 @@ class LiveView(RulePage):
         given = {"left": replace(decided, withheld=found["left"].withheld), "right": right}
         shown = tried_pairs(request.form, given, known, connections_of(document))
         most = max(side.records.height for side in found.values())
-        chosen = min(max(request.form.get("sample", 0, type=int), 0), max(most - 1, 0))
+        chosen = min(max(request.form.get("sample", 0, type=whole_number), 0), max(most - 1, 0))
         problem = next((side.problem for side in found.values() if side.problem), None)
         text = translated(problem) if problem else summary(shown, most, can("read", "Records"))
         return self.page("rulebook/_pair_trial.html", shown=shown, chosen=chosen, summary=text)

@@ -19,6 +19,7 @@ from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.relations import all_before
 from webapp.rulebook.services import RuleRow
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView
 
 
@@ -65,7 +66,7 @@ class RulePage(RoomView):
 
     def save(self, rule: RuleRow, document: dict[str, Any]) -> StaleDraft | None:
         """Save the draft that a form was made from; returns what to show when somebody else was faster."""
-        expected = request.form.get("draft_version", type=int)
+        expected = request.form.get("draft_version", type=whole_number)
         try:
             saved = services.save_draft(self.house, rule.name, document, self.actor, expected)
         except StaleDraft as error:
@@ -119,7 +120,7 @@ def after_saving(name: str, here: str, there: str) -> str:
 
 def _draft_version(rule: RuleRow, stale: StaleDraft | None) -> int:
     """Return the version that the shown form was made from; a stale form stays stale until it is loaded again."""
-    return request.form.get("draft_version", rule.draft_version, type=int) if stale else rule.draft_version
+    return request.form.get("draft_version", rule.draft_version, type=whole_number) if stale else rule.draft_version
 
 
 def _tabs(rule: RuleRow, active: str) -> list[tuple[str, str, bool]]:

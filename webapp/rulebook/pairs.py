@@ -23,6 +23,7 @@ from webapp.rulebook.editing import (
     set_or_drop,
 )
 from webapp.rulebook.suggest import suggest
+from webapp.web.storable import natural
 
 SIDES = ("left", "right")
 WAYS = {"right": Flow("left", "right", "to_right"), "left": Flow("right", "left", "to_left")}
@@ -124,7 +125,8 @@ def without(document: Document, place: str) -> Document:
 
 
 def _old(known: Sequence[Mapping[str, Any]], place: str) -> Mapping[str, Any]:
-    return known[int(place)] if place.isdigit() and int(place) < len(known) else {}
+    number = natural(place)
+    return known[number] if number is not None and number < len(known) else {}
 
 
 def _entry(old: Mapping[str, Any], form: Form, number: str) -> Document | None:

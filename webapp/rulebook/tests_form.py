@@ -11,6 +11,7 @@ from typing import Any
 from rules.decoding import decode
 from rules.schema import Field, FieldType, Schema
 from rules.trace import plain
+from webapp.web.storable import read_json
 
 Document = dict[str, Any]
 Form = Mapping[str, str]
@@ -58,7 +59,7 @@ def value_of(field: Field, text: str) -> Any:
     """Return what was typed as a document holds it; what does not fit its field stays text, and the test says so."""
     if field.type in (FieldType.INTEGER, FieldType.FLOAT, FieldType.BOOLEAN, FieldType.JSON):
         try:
-            found = json.loads(text)
+            found = read_json(text)
             decode(field, found)
         except (ValueError, TypeError):
             return text

@@ -24,6 +24,7 @@ from webapp.rulebook.reading import RuleRow
 from webapp.rulebook.samples import samples, shown
 from webapp.rulebook.tests_running import KINDS, Tests, Untestable, prepare
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import can, expose, has_access, permission_name
 
 Test = dict[str, Any]
@@ -97,7 +98,7 @@ class TestsView(RulePage):
     def new(self, name: str) -> Response:
         """Show the form of a new test; `sample` fills it from a record of the source."""
         rule = self._rule(name)
-        chosen, direction = request.args.get("sample", type=int), request.args.get("direction")
+        chosen, direction = request.args.get("sample", type=whole_number), request.args.get("direction")
         test = {"name": "", "given": {}, **({"direction": direction} if direction else {})}
         return self._form(rule, None, test, sample=chosen, untouched=chosen is None)
 

@@ -8,6 +8,7 @@ from typing import Any
 from rules.reconcile.correlate.presets import Preset, presets
 from webapp.rulebook.editing import Document, Form, listed, set_or_drop
 from webapp.rulebook.shares import number, share
+from webapp.web.storable import natural
 
 _SHARES = (("confidence", 1.0), ("confidence_from", None), ("threshold", 0.0), ("margin", 0.02))
 
@@ -27,7 +28,8 @@ def stepped(document: Document, do: str, form: Form) -> Document:
     """Return the document after a button of the tiers: `tier-add`, `tier-remove-0`, `match-add-0`, `preset-person`."""
     tiers = [dict(tier) for tier in listed(document, "correlate")]
     verb, _sign, number_text = do.rpartition("-")
-    place = int(number_text) if number_text.isdigit() and int(number_text) < len(tiers) else None
+    place = natural(number_text)
+    place = place if place is not None and place < len(tiers) else None
     if do == "tier-add":
         tiers.append({"match": [{}], "confidence": 0.9})
     elif do.startswith("preset-"):
@@ -89,7 +91,7 @@ def _match(old: Mapping[str, Any], form: Form, place: str) -> Document | None:
 
 def _numbers(form: Form, start: str) -> list[str]:
     found = [key.removeprefix(start) for key in form if key.startswith(start)]
-    return [number for number in found if number.isdigit()]
+    return [number for number in found if natural(number) is not None]
 
 
 def _at(known: Any, place: str) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from webapp.rulebook.translation import translate as _
+from webapp.web.storable import natural
 
 MANUAL, MINUTES, HOURLY, DAILY, WEEKLY, CRON = "manual", "minutes", "hourly", "daily", "weekly", "cron"
 STEPS = (1, 2, 3, 5, 10, 15, 20, 30)
@@ -132,4 +133,5 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _number(text: Any, default: int) -> int:
-    return int(text) if str(text or "").isascii() and str(text or "").isdigit() else default
+    number = natural(str(text or ""))
+    return default if number is None else number

@@ -29,6 +29,7 @@ from webapp.rulebook.services import RuleRow
 from webapp.web import validation_form as form
 from webapp.web import validation_words
 from webapp.web.language import translated
+from webapp.web.storable import natural
 from webapp.web.views import can, expose, has_access, permission_name
 
 
@@ -176,8 +177,8 @@ def _document(document: dict[str, Any], rows: list[form.Row], deed: str) -> dict
     word, _colon, rest = deed.partition(":")
     if word == "ask" and request.form.get("new_decision"):
         decisions.append({"table": request.form["new_decision"]})
-    if word == "forget" and rest.isdigit():
-        decisions = [decision for number, decision in enumerate(decisions) if number != int(rest)]
+    if word == "forget":
+        decisions = [decision for number, decision in enumerate(decisions) if number != natural(rest)]
     set_or_drop(new, "decisions", decisions, [])
     set_or_drop(new, "validations", form.documents_of(rows), [])
     return new

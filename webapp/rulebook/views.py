@@ -25,6 +25,7 @@ from webapp.rulebook.setup_views import SetupView
 from webapp.rulebook.tests_views import TestsView
 from webapp.rulebook.validation_views import ValidationsView
 from webapp.rulebook.version_views import VersionsView
+from webapp.web.request import whole_number
 from webapp.web.views import can, expose, has_access, permission_name
 
 
@@ -78,7 +79,7 @@ class RulesView(RulePage):
     def publish(self, name: str) -> Response:
         """Publish the draft."""
         rule = self.rule(name)
-        if request.form.get("draft_version", type=int) not in {None, rule.draft_version}:
+        if request.form.get("draft_version", type=whole_number) not in {None, rule.draft_version}:
             flash(_("The draft has changed since you looked at it. Look at the changes again."), "warning")
             return redirect(f"/rules/{name}/publish")
         try:

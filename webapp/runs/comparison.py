@@ -48,6 +48,7 @@ from webapp.runs.sight import SideSight, Sight, other, sight_of, sight_of_run
 from webapp.runs.sight_drafts import would_tell
 from webapp.runs.unsent import count_unsent
 from webapp.web.spreadsheet import safe_cell
+from webapp.web.storable import natural
 
 DRAFT = "draft"
 SHOWN = 200
@@ -367,7 +368,7 @@ def _away(rule: SyncRule, side: SideName) -> SyncRule | None:
 def _document(tx: sa.Connection, row: RuleRow, which: str) -> dict[str, Any]:
     if which == DRAFT:
         return row.document
-    found = rulebook.version(tx, row.name, int(which)) if which.isdigit() else None
+    found = rulebook.version(tx, row.name, natural(which) or 0)
     if found is None:
         raise NotComparable(msg("There is no version {number} of the rule '{rule}'.", number=which, rule=row.name))
     return found.document

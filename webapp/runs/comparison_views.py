@@ -18,6 +18,8 @@ from webapp.runs import comparison
 from webapp.runs import explanation_words as words
 from webapp.runs.comparison import DRAFT, NotComparable, Wish
 from webapp.web.language import translated
+from webapp.web.request import whole_number
+from webapp.web.storable import natural
 from webapp.web.views import expose, has_access, permission_name
 
 TESTS = "tests"
@@ -39,7 +41,7 @@ class ComparisonView(RulePage):
         versions = self._versions(rule)
         wish = self._wish(rule, versions, [row.id for row in runs])
         found, problem = None, ""
-        page = max(request.args.get("page", 1, type=int), 1)
+        page = max(request.args.get("page", 1, type=whole_number), 1)
         if wish is not None:
             try:
                 found = comparison.compared(self.house, wish, PAGE, (page - 1) * PAGE)
@@ -99,8 +101,8 @@ class ComparisonView(RulePage):
         asked = request.args.get("run", "")
         if asked == TESTS and rule.kind == decision_table.KIND:
             chosen: tuple[int, ...] = ()
-        elif asked.isdigit() and int(asked) in runs:
-            chosen = (int(asked),)
+        elif (one := natural(asked)) in runs and one is not None:
+            chosen = (one,)
         elif asked == "all":
             chosen = tuple(runs)
         else:

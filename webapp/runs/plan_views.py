@@ -19,6 +19,7 @@ from webapp.runs.requests import RunRefused
 from webapp.runs.undo_preview import NotPreviewed
 from webapp.wake import announce
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -38,7 +39,7 @@ class PlanView(RoomView):
     def plan(self, run_id: int) -> Any:
         """Show the plan of a simulation: how many records by what was found, samples, all of one kind or field."""
         wanted = Wanted(*(request.args.get(name, "") for name in ("situation", "outcome", "field")))
-        after, days = request.args.get("after", 0, type=int), self.house.settings.plan_days
+        after, days = request.args.get("after", 0, type=whole_number), self.house.settings.plan_days
         with self.house.db.read() as tx:
             row = _found(tx, run_id)
             if row.mode != "simulate":

@@ -28,6 +28,7 @@ from webapp.runs.quarantine_waiting import dependants, waits_for
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, can, expose, has_access, permission_name
 
 PAGE = 50
@@ -45,7 +46,7 @@ class QuarantineView(RoomView):
     @permission_name("read")
     def list(self) -> Response:
         """Show what is parked."""
-        asked, before = _asked(), request.args.get("before", type=int)
+        asked, before = _asked(), request.args.get("before", type=whole_number)
         rule = asked["rule"]
         with self.house.db.read() as tx:
             found = quarantine.listing(tx, **asked, before=before, limit=PAGE + 1)
@@ -139,7 +140,7 @@ class QuarantineView(RoomView):
         entry = self._entry(entry_id)
         values = _corrected(entry, request.form)
         try:
-            quarantine.edit(self.house, entry_id, values, request.form.get("version", 0, type=int), self.actor)
+            quarantine.edit(self.house, entry_id, values, request.form.get("version", 0, type=whole_number), self.actor)
             if request.form.get("then") != "replay":
                 flash(_("The correction is kept. It takes effect when the record is replayed."), "success")
                 return redirect(f"/quarantine/{entry_id}")
@@ -155,7 +156,7 @@ class QuarantineView(RoomView):
     def replay(self) -> Any:
         """Replay the chosen records of a rule, (`which=all`) all that wait or (`which=group`) those of one reason."""
         rule, which = request.form.get("rule", ""), request.form.get("which")
-        chosen = None if which in ("all", "group") else request.form.getlist("entry", type=int)
+        chosen = None if which in ("all", "group") else request.form.getlist("entry", type=whole_number)
         group = (request.form.get("stage", ""), request.form.get("field") or None) if which == "group" else None
         try:
             run_id = quarantine.replay(self.house, rule, chosen, self.actor, group)
@@ -171,7 +172,7 @@ class QuarantineView(RoomView):
     def discard(self) -> Any:
         """Give up on the chosen records."""
         try:
-            number = quarantine.discard(self.house, request.form.getlist("entry", type=int), self.actor)
+            number = quarantine.discard(self.house, request.form.getlist("entry", type=whole_number), self.actor)
         except quarantine.EntryRefused as refusal:
             flash(translated(refusal.message), "danger")
         else:
@@ -211,12 +212,12 @@ class QuarantineView(RoomView):
 def _asked() -> dict[str, Any]:
     """Return the filter of the address."""
     texts = {name: request.args.get(name) or None for name in ("rule", "side")}
-    return {**texts, "state": request.args.get("state", "open"), "run_id": request.args.get("run", type=int)}
+    return {**texts, "state": request.args.get("state", "open"), "run_id": request.args.get("run", type=whole_number)}
 
 
 def _remap(given: MultiDict[str, str]) -> Remap:
     """Return the change of a form; ids of entries limit it to these."""
-    entries = tuple(given.getlist("entry", type=int)) or None
+    entries = tuple(given.getlist("entry", type=whole_number)) or None
     only = given.get("only", "") if given.get("which") == "only" else None
     return Remap(given.get("rule", ""), given.get("field", ""), given.get("to", ""), only, entries)
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from webapp.runs import reading, shadows
 from webapp.runs.labels import choices
 from webapp.runs.shadows import Kind, Wanted
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -28,7 +29,7 @@ class ShadowView(RoomView):
     @permission_name("read")
     def shadow(self, run_id: int) -> Response:
         """Show what a shadow run would have done beside what a live run behind it did."""
-        page = max(request.args.get("page", 1, type=int), 1)
+        page = max(request.args.get("page", 1, type=whole_number), 1)
         kind = request.args.get("kind", "")
         wanted = Wanted(kind if kind in _words() else "", request.args.get("key", ""), (page - 1) * PAGE, PAGE)
         with self.house.db.read() as tx:
@@ -39,7 +40,7 @@ class ShadowView(RoomView):
             if shadows.hindrance(row) is not None:
                 abort(404)
             runs = shadows.candidates(tx, row)
-            asked = request.args.get("live", type=int)
+            asked = request.args.get("live", type=whole_number)
             live = next((one for one in runs if one.id == asked), runs[0] if runs else None)
             found = shadows.compared(tx, row, live, wanted) if live else None
             both_ways = reading.document(tx, run_id).get("direction") == "two_way"

@@ -9,6 +9,7 @@ from rules.text import Message
 from webapp.runs import reading
 from webapp.runs.requests import MODES
 from webapp.web.api import ApiError
+from webapp.web.storable import natural
 
 KINDS = ("sync", "replay", "approved", "undo", "records", "part", "verify", "rebaseline")
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
@@ -49,6 +50,7 @@ def number_of(text: str | None) -> int | None:
     """Return the number that `after` stands for; raises `ApiError`."""
     if text is None:
         return None
-    if not text.isdigit():
+    number = natural(text)
+    if number is None:
         raise ApiError(400, "`after` is the `next` of the page before.")
-    return int(text)
+    return number

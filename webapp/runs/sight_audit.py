@@ -23,6 +23,7 @@ from webapp.policies.objects import CONNECTION, DataObject
 from webapp.policies.rights import Rights
 from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.sight import Sight, Sights, known_schema
+from webapp.web.storable import natural
 
 _RECORDS = frozenset({Tag.RECORD_CREATED, Tag.RECORD_UPDATED, Tag.RECORD_DELETED})
 _SEVERAL = frozenset({Tag.RECORDS_EXPORTED, Tag.RECORDS_IMPORTED})
@@ -104,13 +105,14 @@ class _Looks:
 
     def _now(self, name: str, key: str | None) -> dict[str, Any]:
         """Return a record as it is now, which tells of the fields that an event does not hold."""
-        if key is None or not key.isdigit():
+        number = natural(key or "")
+        if number is None:
             return {}
         try:
             entity = storage.current(self._tx, name)
         except storage.NoEntity:
             return {}
-        found = to_texts(records.by_ids(self._tx, entity, [int(key)]))
+        found = to_texts(records.by_ids(self._tx, entity, [number]))
         return dict(json.loads(found[0])) if found else {}
 
     def _of_rule(self, event: Any) -> Any:

@@ -18,6 +18,8 @@ from webapp.runs.labels import labels, side_names, situations
 from webapp.runs.requests import RunRefused
 from webapp.wake import announce
 from webapp.web.language import translated
+from webapp.web.request import whole_number
+from webapp.web.storable import natural
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 FIELDS = ("how", "sample", "where", "field", "start", "end")
@@ -103,7 +105,7 @@ class VerificationView(RoomView):
     @permission_name("read")
     def comparison(self, run_id: int) -> Response:
         """Show what a comparison of both systems has found."""
-        kind, after = request.args.get("kind") or None, request.args.get("after", 0, type=int)
+        kind, after = request.args.get("kind") or None, request.args.get("after", 0, type=whole_number)
         with self.house.db.read() as tx:
             row = _found(tx, run_id)
             if row.kind != "verify":
@@ -165,8 +167,7 @@ def _start(house: House, given: dict[str, str], actor: Actor) -> int:
     rule, how = given.get("rule", ""), given.get("how", "all")
     if how == "sample":
         text = given.get("sample", "").strip()
-        number = int(text) if text.isascii() and text.isdigit() else 0
-        return verification.request(house, rule, actor, sample=number)
+        return verification.request(house, rule, actor, sample=natural(text) or 0)
     if how == "where":
         part = parts.Wanted(where=given.get("where", "").strip() or None)
         return verification.request(house, rule, actor, part=part)

@@ -32,6 +32,7 @@ from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
 from webapp.web import validation_words
 from webapp.web.language import translated
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -59,7 +60,7 @@ class RunsView(RoomView):
         rule, state = request.args.get("rule"), request.args.get("state")
         with self.house.db.read() as tx:
             found = reading.listing(
-                tx, rule=rule, state=state, before=request.args.get("before", type=int), limit=PAGE + 1
+                tx, rule=rule, state=state, before=request.args.get("before", type=whole_number), limit=PAGE + 1
             )
             rules = [(row.name, row.label or row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC]
         chosen = {"rule": rule or "", "state": state or ""}
@@ -91,7 +92,7 @@ class RunsView(RoomView):
     def show(self, run_id: int) -> Any:
         """Show one run: how far it is, its counts, what it changed."""
         outcome, key = request.args.get("outcome") or None, request.args.get("key") or None
-        after = request.args.get("after", 0, type=int)
+        after = request.args.get("after", 0, type=whole_number)
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
             if row.kind == "verify":

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from webapp.runs import reading, validations
 from webapp.web import validation_words
+from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
@@ -24,7 +25,7 @@ class WarningsView(RoomView):
     @permission_name("read")
     def warnings(self, run_id: int) -> Response:
         """Show the warnings of a run, of one validation or of all."""
-        chosen, after = request.args.get("validation", ""), request.args.get("after", 0, type=int)
+        chosen, after = request.args.get("validation", ""), request.args.get("after", 0, type=whole_number)
         with self.house.db.read() as tx:
             try:
                 run = reading.get(tx, run_id)

@@ -10,6 +10,7 @@ from rules.documents import DocumentProblem, decision_table
 from webapp.rulebook.findings import sentence
 from webapp.rulebook.key_names import key_name
 from webapp.rulebook.translation import translate as _
+from webapp.web.storable import natural
 
 _PARTS = {"when": "i", "then": "o"}
 
@@ -57,7 +58,7 @@ def cell_problems(problems: Iterable[DocumentProblem], document: Mapping[str, An
 
 def _cell_problem(problem: DocumentProblem, document: Mapping[str, Any]) -> CellProblem:
     parts = problem.path.split("/")
-    row = int(parts[1]) if parts[0] in ("rows", "entries") and len(parts) > 1 and parts[1].isdigit() else None
+    row = natural(parts[1]) if parts[0] in ("rows", "entries") and len(parts) > 1 else None
     place = _place(parts, row, document)
     severity = problem.severity.value
     return CellProblem(sentence(problem), severity, place, row, _key(parts), problem.suggestion)
@@ -80,7 +81,7 @@ def _column(parts: list[str], document: Mapping[str, Any]) -> str:
         columns, at = document.get("inputs" if parts[2] == "when" else "outputs") or [], parts[3]
     else:
         return ""
-    column = columns[int(at)] if at.isdigit() and int(at) < len(columns) else None
+    column = columns[number] if (number := natural(at)) is not None and number < len(columns) else None
     return str(column.get("label") or column.get("name") or "") if isinstance(column, Mapping) else ""
 
 

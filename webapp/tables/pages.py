@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from webapp.rulebook.pages import RulePage, refusal
 from webapp.rulebook.reading import RuleRow
 from webapp.rulebook.translation import translate as _
 from webapp.tables.editor import cell_problems, fits
+from webapp.web.storable import read_json
 
 Document = Mapping[str, Any]
 
@@ -77,8 +77,8 @@ class TablePage(RulePage):
 def posted() -> dict[str, Any]:
     """Return the document that the editor's form holds; refuses what no editor sends."""
     try:
-        found = json.loads(request.form["document"])
-    except (ValueError, RecursionError):
+        found = read_json(request.form["document"])
+    except ValueError:
         abort(422)
     if not isinstance(found, dict) or not fits(found):
         abort(422)
@@ -92,10 +92,7 @@ def asked() -> dict[str, Any]:
 
 def sent() -> dict[str, Any]:
     """Return the object that a script sends; an empty one for anything else."""
-    try:
-        found = request.get_json(silent=True)
-    except RecursionError:
-        abort(422)
+    found = request.get_json(silent=True)
     return found if isinstance(found, dict) else {}
 
 

@@ -25,6 +25,7 @@ from flask_login import current_user
 
 from webapp.extensions import Actor, House, to_json
 from webapp.web.request import actor, house
+from webapp.web.storable import LARGEST, read_json
 
 Schema = Mapping[str, Any]
 
@@ -178,17 +179,36 @@ def _converted(name: str, text: str, schema: Schema) -> Any:
 def _checked_body(described: Operation) -> Any:
     if described.body is None:
         return None
-    body = request.get_json(silent=True)
-    if body is None and request.get_data(cache=True):
-        raise ApiError(400, "The body is not valid JSON, or 'Content-Type: application/json' is missing.")
+    body = sent_json()
     _check(body if body is not None else {}, described.body, "")
     return body if body is not None else {}
 
 
+def sent_json() -> Any:
+    """Return the JSON that was sent, None if nothing was; raises `ApiError` for anything else."""
+    data = request.get_data(cache=True)
+    if not data:
+        return None
+    if not request.is_json:
+        raise ApiError(400, "The body is not valid JSON, or 'Content-Type: application/json' is missing.")
+    try:
+        return read_json(data)
+    except ValueError as error:
+        raise ApiError(400, f"The body is not valid JSON: {error}.") from None
+
+
+def _is_integer(_checker: Any, value: Any) -> bool:
+    """Tell whether a value is a whole number that a database can hold."""
+    known: bool = jsonschema.Draft202012Validator.TYPE_CHECKER.is_type(value, "integer")
+    return known and abs(value) <= LARGEST
+
+
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
+
+
 def _check(value: Any, schema: Schema, where: str) -> None:
-    problems = sorted(
-        jsonschema.Draft202012Validator(dict(schema)).iter_errors(value), key=lambda e: list(map(str, e.absolute_path))
-    )
+    problems = sorted(_Validator(dict(schema)).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
     if problems:
         errors = [
             {"at": where + "".join(f"/{part}" for part in p.absolute_path), "detail": p.message} for p in problems[:50]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, current_app, g, request
+from flask.json.provider import DefaultJSONProvider
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response
 
 from webapp.web.request import house
+from webapp.web.storable import LARGEST, read_json, storable
 
 csrf = CSRFProtect()
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -36,7 +40,6 @@ HOOK = "hooks.take"
 """Where other systems tell that something happened."""
 _POSTED_BY_OTHERS = {"SamlView.back", HOOK}
 """What other sites have browsers send here, or systems; it proves by itself that it was asked for."""
-_LARGEST = 2**63 - 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -44,14 +47,24 @@ def register(app: Flask, pace: Callable[[], None]) -> None:
     """Install the guards; `pace` refuses who asks too often, before anything costly is done."""
     app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     csrf.init_app(app)
+    app.json = _Json(app)
     app.before_request(_identify)
     app.before_request(_only_known_names)
     app.before_request(pace)
     app.before_request(_only_storable)
     app.before_request(_limit_strangers)
     app.before_request(_check_csrf)
+    app.before_request(_only_storable_forms)
     app.after_request(_headers)
     app.jinja_env.globals["nonce"] = nonce
+
+
+class _Json(DefaultJSONProvider):
+    """Reads of JSON only what a database can keep."""
+
+    def loads(self, s: str | bytes, **_options: Any) -> Any:
+        """Return what JSON says; raises `ValueError`."""
+        return read_json(s)
 
 
 def nonce() -> str:
@@ -86,10 +99,20 @@ def _only_known_names() -> None:
 
 def _only_storable() -> None:
     """Refuse addresses with what no database can look for: a NUL, a number that is too large."""
-    if any(isinstance(part, int) and part > _LARGEST for part in (request.view_args or {}).values()):
+    if any(isinstance(part, int) and part > LARGEST for part in (request.view_args or {}).values()):
         abort(404)
-    if "\0" in request.path or any("\0" in value for value in request.args.values()):
+    if not storable(request.path) or not _all_storable(request.args):
         abort(400)
+
+
+def _only_storable_forms() -> None:
+    """Refuse forms with what no database can keep; what a key or a system sends is no form."""
+    if bearer() is None and request.endpoint != HOOK and request.method in SENDING and not _all_storable(request.form):
+        abort(400)
+
+
+def _all_storable(values: MultiDict[str, str]) -> bool:
+    return all(storable(name) and storable(value) for name, value in values.items(multi=True))
 
 
 def _limit_strangers() -> None:

@@ -6,14 +6,13 @@ from flask import current_app, g, has_request_context, request
 from flask_login import current_user
 
 from webapp.extensions import SYSTEM, Actor, House
-
-_LARGEST = 2**63 - 1
+from webapp.web.storable import LARGEST
 
 
 def whole_number(text: str) -> int:
     """Return the number that a parameter of an address says; raises `ValueError` where no database can hold it."""
     found = int(text)
-    if abs(found) > _LARGEST:
+    if abs(found) > LARGEST:
         raise ValueError(text)
     return found
 

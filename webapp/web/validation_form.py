@@ -11,6 +11,8 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from webapp.web.storable import natural
+
 PREFIX = "validations"
 ASKS = ("check", "unique", "reference")
 """What a validation can ask."""
@@ -51,8 +53,8 @@ def moved(rows: Sequence[Row], deed: str) -> tuple[list[Row], int | None]:
     changed = list(rows)
     if word == "add":
         return [*changed, {"ask": rest if rest in ASKS else "check", "unique": []}], len(changed)
-    number = int(rest) if rest.isdigit() else -1
-    if not 0 <= number < len(changed):
+    number = natural(rest)
+    if number is None or number >= len(changed):
         return changed, None
     if word == "side":
         return changed, number
