@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from connectors.spi import Fence, WriteResult
 from rules.schema import Change, Schema
@@ -53,3 +54,11 @@ class TwoPhase(ABC):
     @abstractmethod
     def unfit(self) -> Message | None:
         """Return why this system cannot take part, None if it can."""
+
+
+class Within(ABC):
+    """A connector to the coordinator's own database: what it writes is part of the transaction that decides."""
+
+    @abstractmethod
+    def write_within(self, tx: Any, name: str, changes: Sequence[Change], fence: Fence) -> WriteResult:
+        """Write as `Connector.write` does, with the fence, in a transaction of the caller."""

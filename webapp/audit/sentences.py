@@ -81,6 +81,8 @@ SENTENCES: dict[str, str] = {
     Tag.RUN_UNDONE: N_("{actor} asked to undo run {run} of {subject}"),
     Tag.RUN_VERIFIED: N_("Run {run} compared both systems of {subject}"),
     Tag.RUN_DOWNLOADED: N_("{actor} downloaded results of run {run} of {subject}"),
+    Tag.TRANSACTION_UNDONE: N_("A transaction of run {run} of {subject} over several systems was undone"),
+    Tag.TRANSACTION_FORCED: N_("{actor} ended a part of a transaction of {subject} by hand in {record}"),
     Tag.LOG_KEPT: N_("A system keeps its log of changes for {subject}"),
     Tag.LOG_LET_GO: N_("A system keeps its log of changes for {subject} no longer"),
     Tag.SERVICE_LATE: N_("The rule {subject} is late"),

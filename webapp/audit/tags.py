@@ -81,6 +81,8 @@ class Tag(StrEnum):
     RUN_VERIFIED = "runs:run:verified"
     RUN_UNDONE = "runs:run:undone"
     RUN_DOWNLOADED = "runs:run:downloaded"
+    TRANSACTION_UNDONE = "runs:transaction:undone"
+    TRANSACTION_FORCED = "runs:transaction:forced"
     LOG_KEPT = "runs:log:kept"
     LOG_LET_GO = "runs:log:let_go"
     SERVICE_LATE = "runs:service:late"

@@ -5,10 +5,8 @@ Writes go through the same checks, history and numbering as the pages. A write a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import polars as pl
@@ -33,10 +31,11 @@ from connectors.spi import (
     Warned,
     WriteResult,
 )
+from connectors.two_phase import Within
 from rules.predicate import Predicate
-from rules.schema import Change, Field, FieldType, Op, Schema
+from rules.schema import Change, Op, Schema
 from rules.text import N_, Message, msg
-from webapp.entities import bulk, frames, hub_deletions, keyset, numbers, records, storage
+from webapp.entities import bulk, frames, hub_cursor, hub_deletions, keyset, numbers, records, storage
 from webapp.entities.history import Author
 from webapp.entities.hub_filter import entity_filter
 from webapp.entities.keyset import Mark
@@ -45,6 +44,7 @@ from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_fence
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
+from webapp.entities.sealed import NotComparable
 from webapp.entities.values import to_plain
 from webapp.extensions import SYSTEM, House, away
 
@@ -60,6 +60,7 @@ _CAPABILITIES = Capabilities(
     deletions=True,
     concurrent=True,
     filter=True,
+    two_phase=True,
 )
 
 
@@ -67,7 +68,7 @@ class HubAway(Unavailable):
     """The metadata database, which is where entities are kept, does not answer for now."""
 
 
-class HubConnector(Connector):
+class HubConnector(Connector, Within):
     """The entities of one house; `hub_connector` makes the class for a house."""
 
     spec: ClassVar[ConnectorSpec] = ConnectorSpec(
@@ -155,6 +156,7 @@ class HubConnector(Connector):
         with self._reading() as tx:
             entity = _entity(tx, name)
             _known(entity, [*schema.names, key])
+            _clear(entity, schema.key)
             table = storage.table(tx, entity)
             wanted = values.drop_nulls().unique().to_list()
             query = sa.select(*(table.c[n] for n in schema.names)).where(bulk.among(tx, table.c[key], wanted))
@@ -165,22 +167,28 @@ class HubConnector(Connector):
     def write(self, name: str, schema: Schema, changes: Sequence[Change], fence: Fence | None = None) -> WriteResult:  # noqa: ARG002
         """Write all good records of the call, and the fence, in one transaction."""
         with self._failing(), self.house.db.begin() as tx:
-            if fence:
-                _take(tx, fence)
-            entity = _entity(tx, name, lock=True)
-            author = Author(SYSTEM, self.house.clock(), fence.run if fence else None)
-            failures: list[Failure] = []
-            warnings: list[Warned] = []
-            keys: list[pl.Series | None] = []
-            for number, change in enumerate(changes):
-                outcome = _apply(tx, entity, change, author)
-                failures += _failures(number, outcome.refusals)
-                warnings += [
-                    Warned(number, w.row, f"{name}.{w.validation}", w.message, w.field) for w in outcome.warnings
-                ]
-                made = change.op is Op.CREATE and change.key == "id"
-                keys.append(pl.Series("id", outcome.ids, dtype=pl.Int64) if made else None)
-            return WriteResult(tuple(failures), tuple(keys), tuple(warnings))
+            return self._written(tx, name, changes, fence)
+
+    def write_within(self, tx: sa.Connection, name: str, changes: Sequence[Change], fence: Fence) -> WriteResult:
+        """Write all good records of the call, and the fence, in a transaction of the caller."""
+        with self._failing():
+            return self._written(tx, name, changes, fence)
+
+    def _written(self, tx: sa.Connection, name: str, changes: Sequence[Change], fence: Fence | None) -> WriteResult:
+        if fence:
+            _take(tx, fence)
+        entity = _entity(tx, name, lock=True)
+        author = Author(SYSTEM, self.house.clock(), fence.run if fence else None)
+        failures: list[Failure] = []
+        warnings: list[Warned] = []
+        keys: list[pl.Series | None] = []
+        for number, change in enumerate(changes):
+            outcome = _apply(tx, entity, change, author)
+            failures += _failures(number, outcome.refusals)
+            warnings += [Warned(number, w.row, f"{name}.{w.validation}", w.message, w.field) for w in outcome.warnings]
+            made = change.op is Op.CREATE and change.key == "id"
+            keys.append(pl.Series("id", outcome.ids, dtype=pl.Int64) if made else None)
+        return WriteResult(tuple(failures), tuple(keys), tuple(warnings))
 
     def applied(self, fence: Fence) -> bool | None:
         """Tell whether the chunk, or a later one of its run, is durable."""
@@ -202,6 +210,8 @@ class HubConnector(Connector):
     def _failing(self) -> Iterator[None]:
         try:
             yield
+        except NotComparable as error:
+            raise Misconfigured(error.message) from None
         except (sa.exc.DBAPIError, psycopg.Error, sa.exc.TimeoutError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             kind = HubAway if away(error) else Unavailable
@@ -225,6 +235,14 @@ def _entity(tx: sa.Connection, name: str, *, lock: bool = False) -> Entity:
         raise ObjectMissing(msg("There is no entity '{name}'.", name=name), object_name=name) from None
 
 
+def _clear(entity: Entity, names: Iterable[str]) -> None:
+    """Refuse encrypted fields as what names or orders records: links and places keep these in clear."""
+    for name in names:
+        if name in entity.encrypted:
+            text = N_("'{name}' of '{entity}' is encrypted, so it cannot be a rule's key, nor tell what has changed.")
+            raise Misconfigured(msg(text, name=name, entity=entity.name), object_name=entity.name)
+
+
 def _known(entity: Entity, names: Sequence[str]) -> None:
     for name in names:
         if name not in entity.schema:
@@ -236,16 +254,17 @@ def _page(tx: sa.Connection, request: ReadRequest, after: Position | None) -> Pa
     entity = _entity(tx, request.object)
     cursor = request.cursor or Cursor("id", "id")
     _known(entity, [*request.schema.names, cursor.field, cursor.tie])
+    _clear(entity, (*request.schema.key, cursor.field, cursor.tie))
     table = storage.table(tx, entity)
     column, tie = table.c[cursor.field], table.c[cursor.tie]
     names = request.schema.names
     query = sa.select(*(table.c[n] for n in names), column.label("_value"), tie.label("_tie"))
     if cursor.since is not None:
-        since = column >= _value(entity.schema[cursor.field], cursor.since)
+        since = column >= hub_cursor.value(entity.schema[cursor.field], cursor.since)
         query = query.where(since | column.is_(None) if column.nullable else since)
     if request.filter is not None:
         query = query.where(_filter(tx, entity, request.schema).sent(request.filter))
-    order, mark = keyset.Order(column, tie, bool(column.nullable)), _mark(entity, cursor, after)
+    order, mark = keyset.Order(column, tie, bool(column.nullable)), hub_cursor.mark(entity, cursor, after)
     rows = keyset.fetch(tx, query, order, mark, request.page_size)
     found = frames.from_rows(request.schema, [row[: len(names)] for row in rows])
     position = (
@@ -272,33 +291,10 @@ def _met(tx: sa.Connection, tie: sa.ColumnElement[Any], mark: Mark | None, rows:
     return int(tx.execute(query.where(tie <= rows[-1][-1]) if len(rows) == size else query).scalar_one())
 
 
-def _mark(entity: Entity, cursor: Cursor, after: Position | None) -> Mark | None:
-    if not after:
-        return None
-    return Mark(_value(entity.schema[cursor.field], after["value"]), _value(entity.schema[cursor.tie], after["tie"]))
-
-
-def _value(field: Field, value: Any) -> Any:
-    """Return a cursor's value, which may have been through JSON."""
-    if not isinstance(value, str):
-        return Decimal(value) if field.type is FieldType.DECIMAL and value is not None else value
-    if field.type is FieldType.DATETIME:
-        moment = datetime.fromisoformat(value)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _READERS.get(field.type, str)(value)
-
-
-_READERS: Mapping[FieldType, Any] = {
-    FieldType.INTEGER: int,
-    FieldType.DECIMAL: Decimal,
-    FieldType.DATE: date.fromisoformat,
-    FieldType.BOOLEAN: lambda text: text.lower() == "true",
-}
-
-
 def _apply(tx: sa.Connection, entity: Entity, change: Change, author: Author) -> Outcome:
     frame = change.records
     _known(entity, [change.key, *frame.columns])
+    _clear(entity, [change.key])
     if change.op is Op.CREATE:
         _writable(entity, frame.columns)
         return records.create(tx, entity, frame, author)

@@ -17,8 +17,9 @@ FOREIGN = ("ab_", "e_", "alembic_version", "sqlite_")
 
 def all_tables() -> sa.MetaData:
     """Return the metadata with every room's tables; a room has them in its `models` module."""
-    for path in sorted(Path(webapp.__file__).parent.glob("*/models.py")):
-        importlib.import_module(f"webapp.{path.parent.name}.models")
+    house = Path(webapp.__file__).parent
+    for path in sorted(house.glob("**/models.py")):
+        importlib.import_module(".".join(("webapp", *path.relative_to(house).with_suffix("").parts)))
     return metadata
 
 

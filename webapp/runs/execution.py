@@ -38,10 +38,12 @@ from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.staying import Staying, stays
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
+from webapp.runs.pipeline.together import joined
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
 from webapp.runs.systems import Reached
+from webapp.runs.transactions.recovery import settle
 
 log = logging.getLogger(__name__)
 _WORK: dict[str, type[Execution | StoredRun]] = {
@@ -116,7 +118,9 @@ def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
     work = _WORK.get(claimed.kind) or _way(house, rule, claimed)
     with Reached(house) as reached, fitting():
         systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
-        work(house, claimed, rule, wait, installation_id(house)).run(living(systems, rule))
+        worker = work(house, claimed, rule, wait, installation_id(house))
+        worker.retry(lambda: settle(house, claimed.rule_id, reached.connect))
+        worker.run(living(joined(systems, house, claimed, rule), rule))
 
 
 def _owned(house: House, claimed: Claim) -> None:

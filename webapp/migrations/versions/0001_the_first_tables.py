@@ -619,6 +619,23 @@ def upgrade() -> None:
     sa.Column('object', sa.Text(), nullable=False),
     sa.Column('key', sa.Text(), nullable=False, comment='the field by which the log names records'),
     sa.Column('name', sa.String(length=64), nullable=False, comment='under which the system keeps its log for this rule'),
+    op.create_table('global_transaction',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('chunk_no', sa.Integer(), nullable=False),
+    sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the fencing token of the worker that has begun it'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='preparing | committing | aborting | committed | aborted'),
+    sa.Column('begun_at', UtcDateTime(), nullable=False),
+    sa.Column('decided_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_global_transaction')),
+    sqlite_autoincrement=True
+    )
+    op.create_index(op.f('ix_global_transaction_ended_at'), 'global_transaction', ['ended_at'], unique=False)
+    op.create_index(op.f('ix_global_transaction_run_id'), 'global_transaction', ['run_id'], unique=False)
+    op.create_index('ix_global_transaction_state_id', 'global_transaction', ['state', 'id'], unique=False)
     sa.Column('kept_at', UtcDateTime(), nullable=False),
     sa.Column('seen_at', UtcDateTime(), nullable=True, comment='when somebody last looked how it stands'),
     sa.Column('seen', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='how it stood then: place behind seconds kept limit problem'),
@@ -928,6 +945,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_vault_secret_key_id'), 'vault_secret', ['key_id'], unique=False)
     op.create_table('approval_comment',
+    op.create_table('transaction_branch',
+    sa.Column('transaction_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('side', sa.String(length=5), nullable=False, comment='left | right'),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('records', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='how many records it writes, and so keeps locked'),
+    sa.Column('gid', sa.String(length=200), nullable=True, comment='its id in the system; null: written with the decision'),
+    sa.Column('scope', sa.String(length=200), nullable=False, comment='of the fence, which marks what was committed'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='open | prepared | committed | aborted | lost'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the system could not be told, as a Message'),
+    sa.PrimaryKeyConstraint('transaction_id', 'side', name=op.f('pk_transaction_branch'))
+    )
+    op.create_index(op.f('ix_transaction_branch_connection'), 'transaction_branch', ['connection'], unique=False)
+    op.create_index(op.f('ix_transaction_branch_gid'), 'transaction_branch', ['gid'], unique=False)
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('approval_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
@@ -974,6 +1005,9 @@ def downgrade() -> None:
     op.drop_table('run_log')
     op.drop_table('run_input')
     op.drop_table('run_difference')
+    op.drop_index(op.f('ix_transaction_branch_gid'), table_name='transaction_branch')
+    op.drop_index(op.f('ix_transaction_branch_connection'), table_name='transaction_branch')
+    op.drop_table('transaction_branch')
     op.drop_table('run_chunk')
     op.drop_index(op.f('ix_run_state'), table_name='run')
     op.drop_index(op.f('ix_run_rule_name'), table_name='run')
@@ -1017,6 +1051,10 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_event_hook_seen_at'), table_name='event_hook_seen')
     op.drop_table('event_hook_seen')
     op.drop_table('event_hook_refusal')
+    op.drop_index('ix_global_transaction_state_id', table_name='global_transaction')
+    op.drop_index(op.f('ix_global_transaction_run_id'), table_name='global_transaction')
+    op.drop_index(op.f('ix_global_transaction_ended_at'), table_name='global_transaction')
+    op.drop_table('global_transaction')
     op.drop_index('ix_event_hook_delivery_hook_id_at', table_name='event_hook_delivery')
     op.drop_table('event_hook_delivery')
     op.drop_table('event_hook')

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from connectors.spi import Failure, Fence, WriteResult
 from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.joint import End
 from webapp.runs.pipeline.pairs import Pairs
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import OTHER
@@ -40,6 +41,9 @@ class Both:
 
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+        joint = next(iter(self.targets.values())).joint
+        if joint is not None and chunk.writes and not (again and any(self._arrived(chunk, fence))):
+            return joint.together.write(chunk, list(self._ends(chunk, fence)), retry)
         failures: list[Failure] = []
         keys: list[pl.Series | None] = [None] * len(chunk.writes)
         warnings = []
@@ -59,11 +63,22 @@ class Both:
 
     def recover(self, chunk: Chunk, fence: Fence, retry: Retry) -> Chunk | None:
         """Finish a chunk that another run has begun to write; None if nothing of it has arrived."""
-        used = {chunk.side if write.own else OTHER[chunk.side] for write in chunk.writes}
-        arrived = [self.targets[s].connector.applied(replace(fence, scope=f"{fence.scope}:{s}")) for s in sorted(used)]
-        if all(found is False for found in arrived):
+        if all(found is False for found in self._arrived(chunk, fence)):
             return None
         return self.apply(chunk, fence, retry, again=True)
+
+    def _ends(self, chunk: Chunk, fence: Fence) -> Iterator[End]:
+        """Yield the sides that a chunk is written to, the one that was not read first."""
+        for own in (False, True):
+            side = chunk.side if own else OTHER[chunk.side]
+            places = [number for number, write in enumerate(chunk.writes) if write.own is own]
+            if places:
+                yield self.targets[side].end(side, places, replace(fence, scope=f"{fence.scope}:{side}"))
+
+    def _arrived(self, chunk: Chunk, fence: Fence) -> list[bool | None]:
+        """Return of each side that a chunk is written to whether it has it, None where it cannot tell."""
+        used = {chunk.side if write.own else OTHER[chunk.side] for write in chunk.writes}
+        return [self.targets[s].connector.applied(replace(fence, scope=f"{fence.scope}:{s}")) for s in sorted(used)]
 
     def finish(self) -> None:
         """Let both sides put in place what has been written."""

@@ -17,6 +17,7 @@ from rules.text import msg
 from webapp.runs.pipeline.checked import warnings_frame
 from webapp.runs.pipeline.chunk import OUTCOMES, ROW, Chunk, Write
 from webapp.runs.pipeline.codec import to_texts
+from webapp.runs.pipeline.joint import End, Joint, joint_of
 from webapp.runs.pipeline.made import Made
 from webapp.runs.pipeline.retry import Retry
 
@@ -42,14 +43,27 @@ class Target(Generic[L]):
     schema: Schema
     links: L
 
+    @property
+    def joint(self) -> Joint | None:
+        """Return what writes to all systems of the rule or to none, where the rule asks for that."""
+        return joint_of(self.connector)
+
     def pretend(self, chunk: Chunk) -> Chunk:
         """Return a chunk as it would be if the target took all of it."""
         return settled(chunk, WriteResult())
 
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+        joint = self.joint
+        if joint is not None and chunk.writes and not (again and retry(lambda: self.connector.applied(fence))):
+            return joint.together.write(chunk, [self.end(joint.side, range(len(chunk.writes)), fence)], retry)
         result = self.write(chunk, fence, retry, again=again) if chunk.writes else WriteResult()
         return settled(chunk, result)
+
+    def end(self, side: str, places: Iterable[int], fence: Fence) -> End:
+        """Return this system as one of those that are written to together, and which writes of a chunk are for it."""
+        connection = self.joint.connection if self.joint else ""
+        return End(side, connection, self.object, self.connector, tuple(places), fence)
 
     def write(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> WriteResult:
         """Write a chunk and return what became of it; `again`: an earlier worker may have written it."""
@@ -158,11 +172,11 @@ def settled(chunk: Chunk, result: WriteResult) -> Chunk:
     return replace(chunk, outcomes=whole, links=links, writes=(), **told)
 
 
-def parked(chunk: Chunk, failures: Mapping[int, Failure]) -> Chunk:
+def parked(chunk: Chunk, failures: Mapping[int, Failure], stage: str = "match") -> Chunk:
     """Return a chunk that is not written yet without records that cannot be: they wait, and keep their links."""
     lost = chunk.outcomes["left_key"][list(failures)]
     kept = ~pl.col("left_key").is_in(lost.implode())
-    outcomes = _park(chunk.outcomes, failures.items(), "match")
+    outcomes = _park(chunk.outcomes, failures.items(), stage)
     return replace(chunk, outcomes=outcomes, links=chunk.links.filter(kept), **_agreed(chunk, kept))
 
 
