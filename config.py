@@ -362,8 +362,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     values["database_url"] = values["database_url"] or f"sqlite:///{data / 'syncline.db'}"
     values["file_roots"] = values["file_roots"] or ((data,) if evaluation else ())
     values["egress_allow"] = values["egress_allow"] or (LOOPBACK_AND_PRIVATE if evaluation else ())
-    if values["secure_cookies"] is None:
-        values["secure_cookies"] = not evaluation
+    for name in ("secure_cookies", "require_second_factor"):
+        if values[name] is None:
+            values[name] = not evaluation
     if not values["trusted_hosts"] and not evaluation:
         values["trusted_hosts"] = (urlsplit(values["console_url"]).hostname or "localhost", "localhost", "127.0.0.1")
     if problem := lacking(values):

@@ -17,6 +17,8 @@ class SignIn:
     session_idle_minutes: int
     session_hours: int
     require_second_factor: bool
+    company_second_factor: str
+    company_factor_classes: tuple[str, ...]
     passkey_verification: str
     proof_minutes: int
     proof_for_exports: bool
@@ -76,9 +78,25 @@ SIGN_IN: tuple[Variable, ...] = (
     Variable("SYNCLINE_SESSION_HOURS", "12", "Hours after which everybody has to sign in again.", integer(1, 30 * 24)),
     Variable(
         "SYNCLINE_REQUIRE_SECOND_FACTOR",
-        "no",
-        "Whether everybody has to set up a second factor before anything else: `yes` or `no`.",
-        boolean,
+        "",
+        "Whether everybody has to set up a second factor before anything else: `yes` or `no`. Empty: no in evaluation, "
+        "yes in production.",
+        lambda t: None if not t else boolean(t),
+    ),
+    Variable(
+        "SYNCLINE_COMPANY_SECOND_FACTOR",
+        "told",
+        "Who asks people from an identity provider (OpenID Connect, SAML) for a second factor. `told`: Syncline, "
+        "unless the provider tells that it has (amr, acr, AuthnContext); `trusted`: the provider alone, whatever it "
+        "tells; `asked`: Syncline always.",
+        choice("told", "trusted", "asked"),
+    ),
+    Variable(
+        "SYNCLINE_COMPANY_FACTOR_CLASSES",
+        "",
+        "Values of acr or of the class of the AuthnContext by which the provider tells that it has asked for a second "
+        "factor, beside the usual ones, separated by commas; OpenID Connect providers are asked for them.",
+        names,
     ),
     Variable(
         "SYNCLINE_PASSKEY_VERIFICATION",

@@ -53,6 +53,7 @@ class SamlProvider:
             "groups": ["crm-admins"], "givenName": ["娜"], "sn": ["李"], "mail": ["li.na@example.com"], "uid": ["li.na"]
         }
     )  # fmt: skip
+    context: str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
     signs: str = "assertion"
     method: str = xmlsec.Transform.RSA_SHA256
 
@@ -123,7 +124,8 @@ class SamlProvider:
             f' NotOnOrAfter="{end}" Recipient="{self.recipient}" InResponseTo="{self.number}"/>'
             f'</a:SubjectConfirmation></a:Subject><a:Conditions NotBefore="{begin}" NotOnOrAfter="{end}">'
             f"<a:AudienceRestriction><a:Audience>{self.audience}</a:Audience></a:AudienceRestriction></a:Conditions>"
-            f'<a:AuthnStatement AuthnInstant="{self.shown:%Y-%m-%dT%H:%M:%SZ}"/>'
+            f'<a:AuthnStatement AuthnInstant="{self.shown:%Y-%m-%dT%H:%M:%SZ}"><a:AuthnContext><a:AuthnContextClassRef>'
+            f"{self.context}</a:AuthnContextClassRef></a:AuthnContext></a:AuthnStatement>"
             f"<a:AttributeStatement>{told}</a:AttributeStatement></a:Assertion></p:Response>"
         )
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import jwt
@@ -21,7 +22,7 @@ from flask.testing import FlaskClient
 
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import attributes, factors, keys, models, oidc, throttle, users
+from webapp.access import assurance, attributes, factors, keys, models, oidc, throttle, users
 from webapp.access.company import admit
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
@@ -178,6 +179,89 @@ def test_users_that_the_directory_has_brought(app: Flask, company: House, issuer
     assert come_back(client, "u-11").location == "/rules/"
     assert client.get("/rules/").status_code == 200
     assert known(company, "fei").roles == ("Auditor",)
+
+
+@pytest.mark.parametrize(
+    ("case", "asked"),
+    [
+        (({}, {}), True),
+        (({"amr": ["pwd"]}, {}), True),
+        (({"amr": ["mfa", "pwd"]}, {}), False),
+        (({"amr": ["pwd", "otp"]}, {}), False),
+        (({"amr": ["otp", "sms"]}, {}), True),  # both are something that one holds
+        (({"acr": "phr"}, {}), False),
+        (({"acr": "gold"}, {}), True),
+        (({"acr": "gold"}, {"company_factor_classes": ("gold",)}), False),
+        (({"amr": {"mfa": 1}, "acr": 7}, {}), True),
+        (({}, {"company_second_factor": "trusted"}), False),
+        (({"amr": ["mfa"]}, {"company_second_factor": "asked"}), True),
+    ],
+)
+def test_who_asks_for_the_second_factor(app: Flask, company: House, issuer: str, case: Any, asked: bool):
+    """Who has a second factor here is asked for it, unless the signed answer of the provider says that it has asked."""
+    told, settings = case
+    claims_of(issuer, "u-16", preferred_username="eve", email="eve@example.com", groups=["auditors"], **told)
+    assert come_back(app.test_client(), "u-16").location == "/rules/", "there is none to ask for"
+    key = factors.new_key()
+    factors.set_up(company, known(company, "eve").id, (None, key, pyotp.TOTP(key).at(company.clock())), SYSTEM)
+    app.extensions["syncline"] = dataclasses.replace(
+        company, settings=dataclasses.replace(company.settings, **settings)
+    )
+    client = app.test_client()
+    assert come_back(client, "u-16").location == ("/login/second?next=/rules/" if asked else "/rules/")
+    assert client.get("/rules/").status_code == (302 if asked else 200)
+
+
+def test_a_session_begins_behind_the_second_factor(app: Flask, company: House, issuer: str):
+    """Behind the code the session is that of the provider's sign-in, so that signing out leads there as well."""
+    claims_of(issuer, "u-17", preferred_username="joe", email="joe@example.com", groups=["auditors"])
+    come_back(app.test_client(), "u-17")
+    key, user_id = factors.new_key(), known(company, "joe").id
+    factors.set_up(company, user_id, (None, key, pyotp.TOTP(key).at(company.clock())), SYSTEM)
+    client = app.test_client()
+    come_back(client, "u-17")
+    with client.session_transaction() as kept:
+        assert "eyJ" not in str(dict(kept)), "no token of the provider is in the browser"
+    assert client.post("/login/second", data={"code": "000000"}).status_code == 401
+    assert client.get("/account/").status_code == 302
+    app.extensions["syncline"] = dataclasses.replace(company, clock=lambda: company.clock() + timedelta(seconds=60))
+    code = pyotp.TOTP(key).at(company.clock() + timedelta(seconds=60))
+    assert client.post("/login/second?next=/rules/", data={"code": code}).location == "/rules/"
+    assert client.get("/account/").status_code == 200
+    assert f"{issuer}" in client.post("/logout/").text
+
+
+def test_only_what_is_signed_tells_how_it_was_asked(
+    app: Flask, company: House, issuer: str, monkeypatch: pytest.MonkeyPatch
+):
+    """What the provider tells of a user beside the signed token is no word about this sign-in."""
+    monkeypatch.setattr(oidc, "_more", lambda *_given: {"amr": ["mfa"], "acr": "phr", "email": "x@example.com"})
+    claims_of(issuer, "u-19", groups=["auditors"])
+    client = app.test_client()
+    away = client.get("/login/company/").location
+    back = httpx.post(away, data={"sub": "u-19"}).headers["location"]
+    with client.session_transaction() as kept:
+        begun = kept["company"]
+    claims = oidc.finish(
+        company, begun, dict(parse_qsl(urlsplit(back).query)), "http://localhost/login/company/callback"
+    )
+    assert claims["email"]
+    assert not assurance.vouched(company.settings, claims)
+
+
+def test_where_one_is_required_the_provider_may_have_asked(app: Flask, company: House, issuer: str):
+    """Where everybody needs a second factor, who has none sets one up, unless the provider has asked for one."""
+    strict = dataclasses.replace(company, settings=dataclasses.replace(company.settings, require_second_factor=True))
+    app.extensions["syncline"] = strict
+    claims_of(issuer, "u-18", preferred_username="kim", email="kim@example.com", groups=["auditors"])
+    client = app.test_client()
+    come_back(client, "u-18")
+    assert client.get("/rules/").location == "/account/second-factor/"
+    assert client.get("/login/company/again").location.startswith(issuer), "the provider can be asked for a proof"
+    claims_of(issuer, "u-18", preferred_username="kim", email="kim@example.com", groups=["auditors"], amr=["mfa"])
+    client = app.test_client()
+    come_back(client, "u-18")
+    assert client.get("/rules/").status_code == 200
 
 
 def provisioned(house: House, name: str, external: str) -> int:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+import config
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
 from webapp.access import factors, models, recovery, throttle
 from webapp.app import create_app
@@ -265,3 +266,17 @@ def test_everybody_needs_one(app: Flask, house: House):
     set_up(client, house)
     assert client.get("/rules/").status_code == 200
     strict.extensions["syncline"].db.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("environ", "asked"),
+    [
+        ({}, False),
+        ({"SYNCLINE_PROFILE": "production"}, True),
+        ({"SYNCLINE_PROFILE": "production", "SYNCLINE_REQUIRE_SECOND_FACTOR": "no"}, False),
+        ({"SYNCLINE_REQUIRE_SECOND_FACTOR": "yes"}, True),
+    ],
+)
+def test_production_asks_for_one(environ: dict[str, str], asked: bool):
+    """Everybody needs a second factor in production, unless the operator says otherwise."""
+    assert config.from_environment(environ).require_second_factor is asked

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import factors, keys, models, throttle
+from webapp.access import factors, keys, models, sessions, throttle
 from webapp.access.keys import NewKey
 from webapp.connections.forms import PREFIX
 from webapp.extensions import SYSTEM, Actor, House
@@ -81,6 +81,23 @@ def test_what_was_sent_is_not_lost(stale: FlaskClient, house: House):
     assert events(house, "access:session:proven")[-1].after == {"by": "password"}
     assert events(house, "access:session:sign_in_failed")[-1].reason == "wrong proof, signed in"
     assert events(house, "access:request:denied") == []
+
+
+def test_a_proof_ends_the_token_of_before(app: Flask, stale: FlaskClient, house: House):
+    """Behind a proof the session has a new token; whoever holds the old one is out when requests under way are over."""
+    with stale.session_transaction() as kept:
+        old = kept["_user_id"]
+    wrong = {**USER, "roles": "Viewer", "proof_password": "wrong"}
+    assert stale.post("/users/new", data=wrong).status_code == 401
+    with stale.session_transaction() as kept:
+        assert kept["_user_id"] == old
+    assert stale.post("/users/new", data={**wrong, "proof_password": PASSWORD}).status_code == 201
+    with stale.session_transaction() as kept:
+        assert kept["_user_id"] != old
+    assert sessions.user_of(house, old) is not None, "a request was under way"
+    app.extensions["syncline"] = later = dataclasses.replace(house, clock=lambda: house.clock() + timedelta(seconds=11))
+    assert sessions.user_of(later, old) is None
+    assert stale.get("/account/").status_code == 200
 
 
 def test_a_code_is_a_proof(app: Flask, stale: FlaskClient, house: House):

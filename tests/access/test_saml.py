@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 import sqlalchemy as sa
 import xmlsec
@@ -20,9 +21,9 @@ from lxml import etree
 
 from tests.access.saml_provider import Q, SamlProvider, packed
 from tests.webapp.conftest import add_user, events, sign_in
-from webapp.access import models, saml, throttle, users
+from webapp.access import assurance, factors, models, saml, throttle, users
 from webapp.access.users import User
-from webapp.extensions import House
+from webapp.extensions import SYSTEM, House
 
 BACK = "/login/saml/back"
 PAIR = SamlProvider().pair
@@ -99,6 +100,28 @@ def test_first_sign_in_makes_the_user(app: Flask, house: House, idp: SamlProvide
     client = begun(app, idp)
     assert post(client, idp.answer()).location == "/rules/"
     assert known(house, "li.na").roles == ("Auditor",)
+
+
+def test_who_asks_for_the_second_factor(app: Flask, house: House, idp: SamlProvider):
+    """Who has one here is asked for it, unless the provider tells that it has asked, by class or by attribute."""
+    post(begun(app, idp), idp.answer())
+    user = known(house, "li.na")
+    assert user is not None
+    key = factors.new_key()
+    factors.set_up(house, user.id, (None, key, pyotp.TOTP(key).at(house.clock())), SYSTEM)
+    client = begun(app, idp)
+    assert post(client, idp.answer()).location == "/login/second?next=/rules/"
+    assert client.get("/rules/").status_code == 302, "nobody is in yet"
+    app.extensions["syncline"] = dataclasses.replace(house, clock=lambda: house.clock() + timedelta(seconds=60))
+    code = pyotp.TOTP(key).at(house.clock() + timedelta(seconds=60))
+    assert client.post("/login/second?next=/rules/", data={"code": code}).location == "/rules/"
+    assert client.get("/rules/").status_code == 200
+    app.extensions["syncline"] = house
+    idp.context = "https://refeds.org/profile/mfa"
+    assert post(begun(app, idp), idp.answer()).location == "/rules/"
+    idp.context = ""
+    idp.values[assurance.ENTRA] = ["http://schemas.microsoft.com/claims/multipleauthn"]
+    assert post(begun(app, idp), idp.answer()).location == "/rules/"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +261,11 @@ def test_signature_wrapping(
 ):
     """A forged assertion gets nobody in, wherever it is put around a signed one."""
     with house.db.begin() as tx:
-        tx.execute(sa.insert(models.access_identity).values(issuer=idp.name, subject="admin", user_id=1))
+        tx.execute(
+            sa.insert(models.access_identity).values(
+                issuer=idp.name, subject="admin", user_id=1, confirmed_at=house.clock()
+            )
+        )
     client = begun(app, idp)
     root = idp.response()
     wrap(root, _evil(idp))
@@ -249,7 +276,11 @@ def test_signature_wrapping(
 def test_a_comment_does_not_cut_a_name(app: Flask, house: House, idp: SamlProvider):
     """A comment within the signed name, which signatures do not cover, makes nobody of `adminx` an `admin`."""
     with house.db.begin() as tx:
-        tx.execute(sa.insert(models.access_identity).values(issuer=idp.name, subject="admin", user_id=1))
+        tx.execute(
+            sa.insert(models.access_identity).values(
+                issuer=idp.name, subject="admin", user_id=1, confirmed_at=house.clock()
+            )
+        )
     idp.subject = "adminx"
     client = begun(app, idp)
     text = base64.b64decode(idp.answer()).replace(b">adminx<", b">admin<!-- -->x<")

@@ -11,9 +11,10 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from rules.text import msg
-from webapp.access import company, oidc, proving, security, services, sessions, throttle
+from webapp.access import assurance, company, oidc, proving, services, sessions, throttle
 from webapp.access.identities import NotAdmitted
-from webapp.access.session_views import safe_target, sign_in_page
+from webapp.access.session_views import let_in, safe_target, sign_in_page
+from webapp.access.sessions import Entry
 from webapp.web.language import translated
 from webapp.web.protection import asked_by_another_site
 from webapp.web.views import RoomView, expose, signed_in
@@ -78,10 +79,8 @@ class CompanyView(RoomView):
             user = company.admit(self.house, claims, oidc.roles_of(self.house, claims), issuer)
         except NotAdmitted as error:
             return self._refused(error)
-        services.admitted(self.house, user.id, self.actor, "company")
-        shown_at = oidc.shown_at(claims) or sessions.NEVER
-        security.enter(user.id, by="company", id_token=claims[oidc.TOKEN], proven_at=shown_at)
-        return redirect(kept["next"])
+        shown_at, asked = oidc.shown_at(claims) or sessions.NEVER, assurance.vouched(self.house.settings, claims)
+        return let_in(self, user.id, Entry("company", claims[oidc.TOKEN], shown_at, asked), kept["next"])
 
     def _shown_again(self, kept: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         """Take what the provider says for a fresh proof; raises `NotAdmitted`."""

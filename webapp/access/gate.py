@@ -42,6 +42,11 @@ _SETTING_UP = {
     "PasskeyView.add",
     "ProofView.show",
     "ProofView.begin",
+    "ProofView.done",
+    "CompanyView.again",
+    "CompanyView.back",
+    "SamlView.again",
+    "SamlView.back",
 }
 """Where a second factor is set up."""
 

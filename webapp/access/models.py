@@ -72,6 +72,8 @@ access_session = sa.Table(
     sa.Column("agent", sa.String(300), nullable=False, comment="what the browser says of itself"),
     sa.Column("by", sa.String(16), nullable=False, comment="password, passkey, directory, company or saml"),
     sa.Column("proven_at", UtcDateTime, nullable=False, comment="when the user last showed who they are"),
+    sa.Column("vouched", sa.Boolean, nullable=False, comment="the provider has asked for a second factor"),
+    sa.Column("earlier", sa.String(64), index=True, comment="the digest before `proven_at`, for requests under way"),
     sa.Column("id_token", sa.Text, comment="of the identity provider, to end its session with"),
     sa.Column("seen_as", sa.String(32), comment="role:7 or user:7: as whom the user views the console"),
 )

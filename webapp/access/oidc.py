@@ -81,6 +81,8 @@ def begin(house: House, callback: str, *, anew: bool = False) -> Begun:
         "code_challenge": proof_of(verifier),
         "code_challenge_method": "S256",
     }
+    if house.settings.company_factor_classes:
+        asked["acr_values"] = " ".join(house.settings.company_factor_classes)
     if anew:
         asked |= {"prompt": "login", "max_age": "0"}
     address = _address(_provider(house), "authorization_endpoint")
@@ -98,7 +100,8 @@ def finish(house: House, kept: Mapping[str, str], answer: Mapping[str, str], cal
     tokens = _tokens(house, answer.get("code", ""), callback, kept["verifier"])
     token = str(tokens.get("id_token", ""))
     claims = checked(house, token, kept["nonce"])
-    return {**_more(house, str(tokens.get("access_token", "")), claims["sub"]), **claims, TOKEN: token}
+    more = _more(house, str(tokens.get("access_token", "")), claims["sub"])
+    return {**more, "amr": None, "acr": None, **claims, TOKEN: token}  # how it has asked is in what it signs
 
 
 def shown_since(claims: Mapping[str, Any], then: float) -> bool:

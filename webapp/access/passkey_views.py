@@ -16,6 +16,7 @@ from webapp.access.confirming import confirmed
 from webapp.access.errors import Missing, Refused
 from webapp.access.passkeys import Wanted
 from webapp.access.session_views import safe_target, sign_in_page
+from webapp.access.sessions import Entry
 from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, signed_in
 
@@ -124,5 +125,5 @@ class PasskeySignInView(RoomView):
                 return sign_in_page(self, 401, error=text)
             return sign_in_page(self, 401, error=_("The passkey does not let you in. Try again, or use your password."))
         services.admitted(self.house, row.id, self.actor, "passkey")
-        security.enter(row.id, by="passkey")
+        security.enter(row.id, Entry("passkey"))
         return redirect(safe_target(request.args.get("next")))

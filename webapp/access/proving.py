@@ -111,7 +111,7 @@ def _tried() -> str | None:
 
 def prove(by: str) -> None:
     """Note that who is signed in has just shown who they are."""
-    sessions.prove(house(), current_user.session_id, by, actor())
+    security.hold(sessions.prove(house(), current_user.session_id, by, actor()))
     current_user.proven_at = house().clock()
 
 

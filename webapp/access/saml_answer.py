@@ -21,7 +21,7 @@ from signxml.exceptions import SignXMLException
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from rules.text import msg
-from webapp.access import once, saml
+from webapp.access import assurance, once, saml
 from webapp.access.identities import NotAdmitted
 from webapp.access.saml import ASSERTION, NAMES, PROTOCOL, SIGNATURE, Provider, plain
 from webapp.extensions import House
@@ -199,9 +199,10 @@ def _answer(house: House, assertion: Any) -> Answer:
     found = {
         claim: next((values[one][0] for one in known if values.get(one)), "") for claim, known in _KNOWN_AS.items()
     }
+    asked = statement.find("a:AuthnContext/a:AuthnContextClassRef", NAMES)
     claims = {claim: value for claim, value in found.items() if value} | {"sub": plain(name)}
+    how = {"amr": values.get(assurance.ENTRA, []), "acr": plain(asked) if asked is not None else ""}
     if "email" not in claims and "@" in claims["sub"]:
         claims["email"] = claims["sub"]
-    return Answer(
-        claims, frozenset(values.get(house.settings.saml_groups, ())), saml.moment(statement.get("AuthnInstant"))
-    )
+    groups = frozenset(values.get(house.settings.saml_groups, ()))
+    return Answer({**claims, **how}, groups, saml.moment(statement.get("AuthnInstant")))

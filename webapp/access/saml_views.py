@@ -11,20 +11,21 @@ from werkzeug.wrappers import Response
 
 from rules.text import msg
 from webapp.access import (
+    assurance,
     company,
     identities,
     oidc,
     proving,
     saml,
     saml_answer,
-    security,
     services,
     sessions,
     throttle,
 )
 from webapp.access.identities import NotAdmitted
 from webapp.access.saml_answer import Answer
-from webapp.access.session_views import safe_target, sign_in_page
+from webapp.access.session_views import let_in, safe_target, sign_in_page
+from webapp.access.sessions import Entry
 from webapp.web.language import translated
 from webapp.web.protection import asked_by_another_site
 from webapp.web.views import RoomView, expose, signed_in
@@ -90,9 +91,8 @@ class SamlView(RoomView):
             return redirect(kept["next"])
         roles = identities.roles_of(answer.groups, self.house.settings.saml_roles)
         user = company.admit(self.house, answer.claims, roles, issuer)
-        services.admitted(self.house, user.id, self.actor, "saml")
-        security.enter(user.id, by="saml", proven_at=answer.shown_at or sessions.NEVER)
-        return redirect(kept["next"])
+        asked = assurance.vouched(self.house.settings, answer.claims)
+        return let_in(self, user.id, Entry("saml", None, answer.shown_at or sessions.NEVER, asked), kept["next"])
 
     def _shown_again(self, kept: dict[str, Any], answer: Answer, issuer: str) -> None:
         """Take what the provider says for a fresh proof; raises `NotAdmitted`."""

@@ -15,6 +15,7 @@ from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_login import LoginManager, UserMixin, current_user, login_user
 
 from webapp.access import factors, services, sessions, viewing
+from webapp.access.sessions import Entry
 from webapp.access.users import full_name
 from webapp.web.request import house
 
@@ -23,7 +24,7 @@ POLL = "X-Poll"
 TYPED = "typed"
 """Where the cookie keeps the name that somebody has signed in with, which a directory may know them by alone."""
 PROVIDERS = ("company", "saml")
-"""By what people have signed in whose second factor is the business of the company's identity provider."""
+"""By what people have signed in whom the company's identity provider has let in."""
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
@@ -38,10 +39,15 @@ class SignedIn(UserMixin):  # type: ignore[misc]
         self.signed_in_by: str = row.signed_in_by
         # whose provider knows who it is
         self.must_change_password = bool(row.must_change_password) and row.signed_in_by not in (*PROVIDERS, "directory")
-        self.second_factor = factors.asked_of(row) or row.signed_in_by in PROVIDERS
+        self.vouched = bool(row.vouched)
+        self.second_factor = factors.asked_of(row) or self.vouched
         self.has_password = not row.linked
         self.proven_at: datetime = row.proven_at
         self.seen_as: str | None = row.seen_as
+        self._token = token
+
+    def renew(self, token: str) -> None:
+        """Take the session's new token."""
         self._token = token
 
     def get_id(self) -> str:
@@ -86,14 +92,23 @@ class Security(SecurityManager):  # type: ignore[misc]
         return (permission_name, view_name) in granted()
 
 
-def enter(user_id: int, by: str = "password", id_token: str | None = None, proven_at: datetime | None = None) -> None:
-    """Begin a session for who has just shown who they are; of what lay in the cookie before, only a language stays.
+def enter(user_id: int, entry: Entry) -> None:
+    """Begin a session for who has just shown who they are.
 
-    Whom a provider lets in without asking, by a session of its own, has shown it there at another time, `proven_at`.
+    Whom a provider lets in without asking, by a session of its own, has shown it there at another time.
     """
+    take(sessions.begin(house(), user_id, _origin(), entry))
+
+
+def prepared(user_id: int, entry: Entry) -> int:
+    """Begin a session that nobody holds before `sessions.renewed` gives out its token; return its number."""
+    row = sessions.user_of(house(), sessions.begin(house(), user_id, _origin(), entry))
+    return int(row.session_id) if row else 0
+
+
+def take(token: str) -> None:
+    """Let the browser hold a session; of what lay in the cookie before, only a language stays."""
     chosen = session.get("language")
-    origin = (request.remote_addr or "", request.user_agent.string)
-    token = sessions.begin(house(), user_id, origin, by, id_token, proven_at)
     row = sessions.user_of(house(), token)
     session.clear()
     if row is None:  # disabled at this very moment
@@ -103,6 +118,16 @@ def enter(user_id: int, by: str = "password", id_token: str | None = None, prove
         session["language"] = language
     session.permanent = True
     login_user(user)
+
+
+def hold(token: str) -> None:
+    """Let the browser of who is signed in hold the new token of the session."""
+    current_user.renew(token)
+    login_user(current_user._get_current_object())  # noqa: SLF001 - the user behind the proxy
+
+
+def _origin() -> tuple[str, str]:
+    return request.remote_addr or "", request.user_agent.string
 
 
 class Builder(AppBuilder):  # type: ignore[misc]

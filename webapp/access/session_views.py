@@ -15,6 +15,7 @@ from webapp.access import (
     challenges,
     company,
     factors,
+    models,
     oidc,
     passkeys,
     recovery,
@@ -27,6 +28,7 @@ from webapp.access import (
 from webapp.access.ceremonies import WrongAnswer
 from webapp.access.errors import Refused
 from webapp.access.identities import NotAdmitted
+from webapp.access.sessions import Entry
 from webapp.web.language import translated
 from webapp.web.views import RoomView, expose
 
@@ -78,7 +80,7 @@ class SessionView(RoomView):
     @expose("/login/second", methods=["GET", "POST"])
     def second(self) -> Response:
         """Ask for the code of the second factor, behind the right password."""
-        user_id, username, since, by, typed = session.get(_WAITING) or (0, "", 0.0, "", "")
+        user_id, username, since, by, typed, *begun = session.get(_WAITING) or (0, "", 0.0, "", "")
         if self.house.clock().timestamp() - since > _PATIENCE:
             session.pop(_WAITING, None)
             return redirect(url_for("SessionView.login", next=request.args.get("next")))
@@ -90,7 +92,7 @@ class SessionView(RoomView):
         if wait:
             text = _("Too many failed attempts. Try again in %(seconds)s seconds.", seconds=wait)
             return self._second(user_id, text, 429)
-        shown = self._shown(user_id)
+        shown = self._shown(user_id, by)
         if not shown:
             for place in places:
                 throttle.failed(self.house, username, place)
@@ -99,9 +101,9 @@ class SessionView(RoomView):
             text = _("The code is wrong, or has been used. Wait for the next one.")
             return self._second(user_id, _("The passkey does not let you in.") if "pass" in what else text, 401)
         throttle.succeeded(self.house, username, "")
-        return self._admit(user_id, typed, (shown, by))
+        return self._admit(user_id, typed, (shown, by), *begun)
 
-    def _shown(self, user_id: int) -> str:
+    def _shown(self, user_id: int, by: str) -> str:
         """Return what somebody has shown beside the password; an empty text where it was wrong."""
         answer = request.form.get("answer")
         if not answer:
@@ -110,7 +112,7 @@ class SessionView(RoomView):
             passkeys.answered(self.house, user_id, challenges.kept("second"), answer)
         except WrongAnswer:
             return ""
-        return "password and passkey"
+        return f"{by} and passkey"
 
     def _second(self, user_id: int, error: str, status: int) -> Response:
         with self.house.db.read() as tx:
@@ -129,11 +131,16 @@ class SessionView(RoomView):
         except Refused as error:
             return challenges.refused(error)
 
-    def _admit(self, user_id: int, typed: str, by: tuple[str, str]) -> Response:
+    def _admit(self, user_id: int, typed: str, by: tuple[str, str], session_id: int = 0) -> Response:
         """Let a user in, who has entered a name; `by` is what was shown last, and whose password it was."""
         throttle.succeeded(self.house, typed, request.remote_addr or "")
         services.admitted(self.house, user_id, self.actor, by[0])
-        security.enter(user_id, by=by[1])
+        if session_id:  # which a provider has begun
+            with self.house.db.begin() as tx:
+                token = sessions.renewed(tx, self.house, session_id)
+            security.take(token)
+        else:
+            security.enter(user_id, Entry(by[1]))
         session[security.TYPED] = typed
         return redirect(safe_target(request.args.get("next")))
 
@@ -191,6 +198,20 @@ def sign_in_page(view: RoomView, status: int = 200, username: str = "", error: s
     with view.house.db.read() as tx:  # the button is there where it is of use
         ways["passkey"] = where is not None and request.host_url.rstrip("/") == where.origin and passkeys.exist(tx)
     return view.page("access/login.html", status, username=username, error=error, **ways)
+
+
+def let_in(view: RoomView, user_id: int, entry: Entry, onwards: str) -> Response:
+    """Let in whom a provider lets in; ask for the second factor where that does not tell that it has."""
+    house = view.house
+    with house.db.read() as tx:
+        row = tx.execute(models.users().where(models.user.c.id == user_id)).one()
+    if entry.vouched or not factors.asked_of(row):
+        services.admitted(house, user_id, view.actor, entry.by)
+        security.enter(user_id, entry)
+        return redirect(onwards)
+    begun = security.prepared(user_id, entry)
+    session[_WAITING] = [user_id, row.username, house.clock().timestamp(), entry.by, row.username, begun]
+    return redirect(url_for("SessionView.second", next=onwards))
 
 
 def safe_target(target: str | None) -> str:

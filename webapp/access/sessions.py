@@ -23,6 +23,8 @@ from webapp.extensions import Actor, House, away
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED = timedelta(minutes=1)
 """That a session is in use is written down no more often than this."""
+_UNDER_WAY = timedelta(seconds=10)
+"""For so long the token counts that a session had before its user showed again who they are."""
 _AGENT = 300
 _BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 _SYSTEMS = (
@@ -36,6 +38,23 @@ _SYSTEMS = (
 
 
 @dataclass(frozen=True)
+class Entry:
+    """How somebody has come in.
+
+    Attributes:
+        by: How they have signed in.
+        id_token: What an identity provider wants to see again when the session ends.
+        proven_at: When they have shown who they are; now, if not given.
+        vouched: Whether the identity provider has asked for a second factor.
+    """
+
+    by: str = "password"
+    id_token: str | None = None
+    proven_at: datetime | None = None
+    vouched: bool = False
+
+
+@dataclass(frozen=True)
 class Session:
     """A session as its user sees it; `device` is what the browser says of itself, or an empty text."""
 
@@ -46,31 +65,16 @@ class Session:
     device: str
 
 
-def begin(
-    house: House,
-    user_id: int,
-    origin: tuple[str, str],
-    by: str,
-    id_token: str | None = None,
-    proven_at: datetime | None = None,
-) -> str:
-    """Begin a session and return its token, which only the cookie holds.
-
-    Args:
-        house: The house.
-        user_id: Whose it is.
-        origin: An address and a browser.
-        by: How the user has signed in.
-        id_token: What an identity provider wants to see again when the session ends.
-        proven_at: When the user has shown who they are; now, if not given.
-    """
+def begin(house: House, user_id: int, origin: tuple[str, str], entry: Entry) -> str:
+    """Begin a session and return its token, which only the cookie holds; `origin` is an address and a browser."""
     token, now = secrets.token_urlsafe(32), house.clock()
     table = models.access_session
-    (address, agent), values = origin, {"digest": digest(token), "user_id": user_id, "by": by, "id_token": id_token}
-    values |= {"address": address[:64], "agent": agent[:_AGENT]}
+    (address, agent), values = origin, {"digest": digest(token), "user_id": user_id, "by": entry.by}
+    values |= {"address": address[:64], "agent": agent[:_AGENT], "id_token": entry.id_token, "vouched": entry.vouched}
+    shown = min(entry.proven_at or now, now)
     with house.db.begin() as tx:
         tx.execute(sa.delete(table).where(~_alive(house)))
-        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=min(proven_at or now, now)))
+        tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=shown))
     return token
 
 
@@ -82,9 +86,9 @@ def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
     table = models.access_session
     query = models.users().add_columns(
         table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by"), table.c.seen_as,
-        table.c.proven_at,
+        table.c.proven_at, table.c.vouched,
     )  # fmt: skip
-    query = query.join(table, table.c.user_id == models.user.c.id).where(table.c.digest == digest(token))
+    query = query.join(table, table.c.user_id == models.user.c.id).where(_held(house, token))
     with house.db.read() as tx:
         row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()
     noted = min(_NOTED, timedelta(minutes=house.settings.session_idle_minutes) / 10)
@@ -103,12 +107,27 @@ def _note(house: House, session_id: int) -> None:
             raise
 
 
-def prove(house: House, session_id: int, by: str, actor: Actor) -> None:
-    """Note that the user of a session has just shown again who they are."""
-    table, now = models.access_session, house.clock()
+def prove(house: House, session_id: int, by: str, actor: Actor) -> str:
+    """Note that the user of a session has just shown again who they are; return its new token."""
     with house.db.begin() as tx:
-        tx.execute(sa.update(table).where(table.c.id == session_id).values(proven_at=now))
-        record(tx, actor, now, Event(Tag.PROVEN, Subject("user", actor.name), after={"by": by}))
+        token = renewed(tx, house, session_id)
+        record(tx, actor, house.clock(), Event(Tag.PROVEN, Subject("user", actor.name), after={"by": by}))
+    return token
+
+
+def renewed(tx: sa.Connection, house: House, session_id: int) -> str:
+    """Return a new token of a session whose user has just shown something; the old one ends, for whoever holds it."""
+    token, table = secrets.token_urlsafe(32), models.access_session
+    mine = sa.update(table).where(table.c.id == session_id)
+    tx.execute(mine.values(digest=digest(token), earlier=table.c.digest, proven_at=house.clock()))
+    return token
+
+
+def _held(house: House, token: str) -> sa.ColumnElement[bool]:
+    """Return the condition for the session of a token; requests that were under way may still hold the one before."""
+    table, held = models.access_session, digest(token)
+    under_way = sa.and_(table.c.earlier == held, table.c.proven_at > house.clock() - _UNDER_WAY)
+    return sa.or_(table.c.digest == held, under_way)
 
 
 def id_token(house: House, session_id: int) -> str:

@@ -34,6 +34,7 @@ from webapp.access.provisioning_views import ProvisioningView
 from webapp.access.role_views import RoleView
 from webapp.access.saml_views import SamlView
 from webapp.access.service_account_views import ServiceAccountView
+from webapp.access.sessions import Entry
 from webapp.access.viewing_views import BackView, ViewingView
 from webapp.web.language import LANGUAGES, translated
 from webapp.web.proof import fresh
@@ -242,7 +243,7 @@ class AccountView(RoomView):
             confirmed(lambda current: users.change_own_password(self.house, current_user.id, current, new, self.actor))
         except Refused as error:
             return self._page({error.field: error.message}, 422)
-        security.enter(current_user.id)
+        security.enter(current_user.id, Entry(vouched=current_user.vouched))
         flash(_("The password is changed. All other sessions have ended."), "success")
         return redirect(url_for("AccountView.show"))
 

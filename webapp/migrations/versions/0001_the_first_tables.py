@@ -111,11 +111,14 @@ def upgrade() -> None:
     sa.Column('agent', sa.String(length=300), nullable=False, comment='what the browser says of itself'),
     sa.Column('by', sa.String(length=16), nullable=False, comment='password, passkey, directory, company or saml'),
     sa.Column('proven_at', UtcDateTime(), nullable=False, comment='when the user last showed who they are'),
+    sa.Column('vouched', sa.Boolean(), nullable=False, comment='the provider has asked for a second factor'),
+    sa.Column('earlier', sa.String(length=64), nullable=True, comment='the digest before `proven_at`, for requests under way'),
     sa.Column('id_token', sa.Text(), nullable=True, comment='of the identity provider, to end its session with'),
     sa.Column('seen_as', sa.String(length=32), nullable=True, comment='role:7 or user:7: as whom the user views the console'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_access_session')),
     sa.UniqueConstraint('digest', name=op.f('uq_access_session_digest'))
     )
+    op.create_index(op.f('ix_access_session_earlier'), 'access_session', ['earlier'], unique=False)
     op.create_index(op.f('ix_access_session_user_id'), 'access_session', ['user_id'], unique=False)
     op.create_table('approval',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -424,6 +427,16 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_entity_quality'))
     )
     op.create_index(op.f('ix_entity_quality_entity'), 'entity_quality', ['entity'], unique=False)
+    op.create_table('entity_sealing',
+    sa.Column('entity', sa.String(length=40), nullable=False, comment='whose values are encrypted, decrypted, or both'),
+    sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last record that is done'),
+    sa.Column('history_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last entry of the history that is done'),
+    sa.Column('done', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('total', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='about so many there were'),
+    sa.Column('begun_at', UtcDateTime(), nullable=False),
+    sa.Column('actor', sa.String(length=128), nullable=False),
+    sa.PrimaryKeyConstraint('entity', name=op.f('pk_entity_sealing'))
+    )
     op.create_table('entity_version',
     sa.Column('name', sa.String(length=40), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
@@ -606,19 +619,6 @@ def upgrade() -> None:
     sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last token given out; targets remember it, so it never falls'),
     sa.PrimaryKeyConstraint('rule_name', name=op.f('pk_fence'))
     )
-    op.create_table('installation',
-    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('uid', sa.String(length=32), nullable=False, comment="tells this installation's fences from others'"),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_installation'))
-    )
-    op.create_table('kept_log',
-    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
-    sa.Column('side', sa.String(length=8), nullable=False),
-    sa.Column('rule_name', sa.String(length=64), nullable=False),
-    sa.Column('connection', sa.String(length=64), nullable=False),
-    sa.Column('object', sa.Text(), nullable=False),
-    sa.Column('key', sa.Text(), nullable=False, comment='the field by which the log names records'),
-    sa.Column('name', sa.String(length=64), nullable=False, comment='under which the system keeps its log for this rule'),
     op.create_table('global_transaction',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -636,6 +636,19 @@ def upgrade() -> None:
     op.create_index(op.f('ix_global_transaction_ended_at'), 'global_transaction', ['ended_at'], unique=False)
     op.create_index(op.f('ix_global_transaction_run_id'), 'global_transaction', ['run_id'], unique=False)
     op.create_index('ix_global_transaction_state_id', 'global_transaction', ['state', 'id'], unique=False)
+    op.create_table('installation',
+    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('uid', sa.String(length=32), nullable=False, comment="tells this installation's fences from others'"),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_installation'))
+    )
+    op.create_table('kept_log',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('side', sa.String(length=8), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False, comment='the field by which the log names records'),
+    sa.Column('name', sa.String(length=64), nullable=False, comment='under which the system keeps its log for this rule'),
     sa.Column('kept_at', UtcDateTime(), nullable=False),
     sa.Column('seen_at', UtcDateTime(), nullable=True, comment='when somebody last looked how it stands'),
     sa.Column('seen', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='how it stood then: place behind seconds kept limit problem'),
@@ -747,6 +760,7 @@ def upgrade() -> None:
     sa.Column('published_version', sa.Integer(), nullable=True),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('owner', sa.String(length=64), nullable=True, comment="with whose rights it works; null: the installation's; empty: deleted"),
+    sa.Column('held_at', UtcDateTime(), nullable=True, comment='since when only approved plans write: an older state was put back'),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('created_by', sa.String(length=128), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
@@ -810,7 +824,8 @@ def upgrade() -> None:
     sa.Column('pause_by', sa.String(length=128), nullable=True, comment='who has asked it to stop between two chunks, until it is resumed'),
     sa.Column('schemas', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='fields of source and target, and from which chunk on they were so'),
     sa.Column('told_chunks', sa.Integer(), server_default='0', nullable=False, comment='up to which chunk people have been told what it found'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_run'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_run')),
+    sqlite_autoincrement=True
     )
     op.create_index(op.f('ix_run_rule_id'), 'run', ['rule_id'], unique=False)
     op.create_index(op.f('ix_run_rule_name'), 'run', ['rule_name'], unique=False)
@@ -930,6 +945,20 @@ def upgrade() -> None:
     sa.Column('reasons', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment='why it is not met, as Messages'),
     sa.PrimaryKeyConstraint('rule_id', name=op.f('pk_service_level'))
     )
+    op.create_table('transaction_branch',
+    sa.Column('transaction_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('side', sa.String(length=5), nullable=False, comment='left | right'),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('records', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='how many records it writes, and so keeps locked'),
+    sa.Column('gid', sa.String(length=200), nullable=True, comment='its id in the system; null: written with the decision'),
+    sa.Column('scope', sa.String(length=200), nullable=False, comment='of the fence, which marks what was committed'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='open | prepared | committed | aborted | lost'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the system could not be told, as a Message'),
+    sa.PrimaryKeyConstraint('transaction_id', 'side', name=op.f('pk_transaction_branch'))
+    )
+    op.create_index(op.f('ix_transaction_branch_connection'), 'transaction_branch', ['connection'], unique=False)
+    op.create_index(op.f('ix_transaction_branch_gid'), 'transaction_branch', ['gid'], unique=False)
     op.create_table('vault_secret',
     sa.Column('owner_kind', sa.String(length=32), nullable=False, comment='what the secret belongs to: connection, shared'),
     sa.Column('owner_name', sa.String(length=64), nullable=False),
@@ -945,20 +974,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_vault_secret_key_id'), 'vault_secret', ['key_id'], unique=False)
     op.create_table('approval_comment',
-    op.create_table('transaction_branch',
-    sa.Column('transaction_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
-    sa.Column('side', sa.String(length=5), nullable=False, comment='left | right'),
-    sa.Column('connection', sa.String(length=64), nullable=False),
-    sa.Column('object', sa.Text(), nullable=False),
-    sa.Column('records', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='how many records it writes, and so keeps locked'),
-    sa.Column('gid', sa.String(length=200), nullable=True, comment='its id in the system; null: written with the decision'),
-    sa.Column('scope', sa.String(length=200), nullable=False, comment='of the fence, which marks what was committed'),
-    sa.Column('state', sa.String(length=16), nullable=False, comment='open | prepared | committed | aborted | lost'),
-    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the system could not be told, as a Message'),
-    sa.PrimaryKeyConstraint('transaction_id', 'side', name=op.f('pk_transaction_branch'))
-    )
-    op.create_index(op.f('ix_transaction_branch_connection'), 'transaction_branch', ['connection'], unique=False)
-    op.create_index(op.f('ix_transaction_branch_gid'), 'transaction_branch', ['gid'], unique=False)
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('approval_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('at', UtcDateTime(), nullable=False),
@@ -990,6 +1005,9 @@ def downgrade() -> None:
     op.drop_table('approval_comment')
     op.drop_index(op.f('ix_vault_secret_key_id'), table_name='vault_secret')
     op.drop_table('vault_secret')
+    op.drop_index(op.f('ix_transaction_branch_gid'), table_name='transaction_branch')
+    op.drop_index(op.f('ix_transaction_branch_connection'), table_name='transaction_branch')
+    op.drop_table('transaction_branch')
     op.drop_table('service_level')
     op.drop_table('schedule_slot')
     op.drop_index('ix_run_warning_run_id_validation_id', table_name='run_warning')
@@ -1005,9 +1023,6 @@ def downgrade() -> None:
     op.drop_table('run_log')
     op.drop_table('run_input')
     op.drop_table('run_difference')
-    op.drop_index(op.f('ix_transaction_branch_gid'), table_name='transaction_branch')
-    op.drop_index(op.f('ix_transaction_branch_connection'), table_name='transaction_branch')
-    op.drop_table('transaction_branch')
     op.drop_table('run_chunk')
     op.drop_index(op.f('ix_run_state'), table_name='run')
     op.drop_index(op.f('ix_run_rule_name'), table_name='run')
@@ -1036,6 +1051,10 @@ def downgrade() -> None:
     op.drop_table('link_segment')
     op.drop_table('kept_log')
     op.drop_table('installation')
+    op.drop_index('ix_global_transaction_state_id', table_name='global_transaction')
+    op.drop_index(op.f('ix_global_transaction_run_id'), table_name='global_transaction')
+    op.drop_index(op.f('ix_global_transaction_ended_at'), table_name='global_transaction')
+    op.drop_table('global_transaction')
     op.drop_table('fence')
     op.drop_index('ix_event_timer_rule_id_version_key', table_name='event_timer')
     op.drop_index('ix_event_timer_fired_at_due_at', table_name='event_timer')
@@ -1051,10 +1070,6 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_event_hook_seen_at'), table_name='event_hook_seen')
     op.drop_table('event_hook_seen')
     op.drop_table('event_hook_refusal')
-    op.drop_index('ix_global_transaction_state_id', table_name='global_transaction')
-    op.drop_index(op.f('ix_global_transaction_run_id'), table_name='global_transaction')
-    op.drop_index(op.f('ix_global_transaction_ended_at'), table_name='global_transaction')
-    op.drop_table('global_transaction')
     op.drop_index('ix_event_hook_delivery_hook_id_at', table_name='event_hook_delivery')
     op.drop_table('event_hook_delivery')
     op.drop_table('event_hook')
@@ -1067,6 +1082,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_entity_view_entity'), table_name='entity_view')
     op.drop_table('entity_view')
     op.drop_table('entity_version')
+    op.drop_table('entity_sealing')
     op.drop_index(op.f('ix_entity_quality_entity'), table_name='entity_quality')
     op.drop_table('entity_quality')
     op.drop_index(op.f('ix_entity_import_error_import_id'), table_name='entity_import_error')
@@ -1111,6 +1127,7 @@ def downgrade() -> None:
     op.drop_index('ix_approval_state', table_name='approval')
     op.drop_table('approval')
     op.drop_index(op.f('ix_access_session_user_id'), table_name='access_session')
+    op.drop_index(op.f('ix_access_session_earlier'), table_name='access_session')
     op.drop_table('access_session')
     op.drop_table('access_scim_call')
     op.drop_table('access_role')
