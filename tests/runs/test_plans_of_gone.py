@@ -13,6 +13,7 @@ from tests.runs.test_two_way import _rule as both_ways
 from webapp.rulebook import services as rulebook
 from webapp.runs import quarantine
 from webapp.runs.pipeline.links import Links
+from webapp.runs.pipeline.pairs import Pairs
 
 GONE = {"detect": "full_scan"}
 MARK = {**GONE, "deactivate": {"right": {"field": "memo", "value": "closed"}}}
@@ -144,3 +145,45 @@ def test_what_was_to_be_deleted_by_scope_and_is_back(world: World):
     run = approved(world, plan)
     assert told(world, run.id) == {"1": "A record with the key '1' is in erp › client by now."}
     assert world.run().counts["deleted"] == 1
+
+
+def pairs(world: World) -> set[tuple[str | None, str | None]]:
+    with world.house.db.read() as tx:
+        row = rulebook.find(tx, "customers")
+        assert row is not None
+        return set(Pairs.load(tx, row.id, "").rows.select("left_key", "right_key").iter_rows())
+
+
+@pytest.mark.parametrize("action", ["case", "delete", "unlink"])
+@pytest.mark.parametrize("back", ["", "left", "right"])
+def test_two_way_plans_of_what_is_gone_on_both_sides(world: World, action: str, back: str):
+    """A pair that was gone from both sides is forgotten as planned, unless one of its records is back."""
+    both_ways(world, deletes=GONE, situations={"deleted_left": action, "deleted_right": action})
+    world.customers("Ada", "Bea")
+    world.run()
+    world.crm("DELETE FROM customer WHERE id = 1")
+    world.erp("DELETE FROM client WHERE no = 1")
+    plan = world.run("simulate").id
+    assert pairs(world) == {("1", "1"), ("2", "2")}
+    if back == "left":
+        world.customers("Ada")
+    if back == "right":
+        world.erp("INSERT INTO client VALUES (1, 'Ada', '+86 1', NULL)")
+    run = approved(world, plan)
+    assert numbers(run) == {"read": 2, "unchanged": 2}
+    assert pairs(world) == ({("1", "1"), ("2", "2")} if back else {("2", "2")})
+    left = {"left": "It is in crm › customer again.", "right": "A record with the key '1' is in erp › client by now."}
+    assert told(world, run.id) == ({"1": left[back]} if back else {})
+
+
+def test_two_way_runs_forget_what_is_gone_on_both_sides(world: World):
+    """A live run says so in its chunks; a shadow run forgets nothing."""
+    both_ways(world, deletes=GONE)
+    world.customers("Ada", "Bea")
+    world.run()
+    world.crm("DELETE FROM customer WHERE id = 1")
+    world.erp("DELETE FROM client WHERE no = 1")
+    assert (numbers(world.run("shadow")), len(pairs(world))) == ({"read": 2, "unchanged": 2}, 2)
+    assert (numbers(world.run()), pairs(world)) == ({"read": 2, "unchanged": 2}, {("2", "2")})
+    world.customers("Ann")
+    assert numbers(world.run()) == {"read": 4, "created": 1, "unchanged": 3}

@@ -33,6 +33,7 @@ from webapp.extensions import House
 from webapp.rulebook.library import library, version_numbers
 from webapp.runs import reading, unsent
 from webapp.runs.explanation_pairs import PairStory, Story
+from webapp.runs.explanation_untold import OLDER, untold, untold_pair
 from webapp.runs.models import run, run_chunk, run_record
 from webapp.runs.pipeline import inputs, made, pair_inputs
 from webapp.runs.pipeline.codec import column_text, to_texts
@@ -40,16 +41,7 @@ from webapp.runs.pipeline.sides import OTHER, Sides
 from webapp.runs.reading import RunRow
 from webapp.runs.sight_explanation import shown_explanation
 
-_KEPT_NOTHING = msg(
-    "The values of this run were not kept, because its rule says explain: false. Under Behaviour, switch on 'Keep the"
-    " values that each run reads'; records of later runs can then be explained."
-)
-_OLDER = msg("The values of this record were not kept, so only what became of it can be shown.")
-_PASSED = msg(
-    "Both sides were as the rule had left them, so the record was not read again, or its values were not kept."
-)
 _MOST = 20
-_UNREAD = msg("This record could not be read from its source, so the rule never saw its values.")
 
 
 class NotExplained(Exception):
@@ -80,6 +72,11 @@ class Result:
     side: str
     own_before: dict[str, Any]
     own_after: dict[str, Any]
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether it is the record itself that is gone, not its partner."""
+        return self.situation == f"deleted_{self.side}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
@@ -220,20 +217,12 @@ def _explained(house: House, tx: sa.Connection, row: RunRow, number: int, others
     found = inputs.of_record(tx, row.id, number)
     result = _result(tx, row.id, number, None if found is None else found[0], rule)
     if found is None:
-        return Explanation(row, rule, result, None, _untold(result, rule), (), others)
+        return Explanation(row, rule, result, None, untold(result, rule), (), others)
     schemas = inputs.schemas_of(stored.schemas, found[0])
     if schemas is None:
-        return Explanation(row, rule, result, None, _OLDER, (), others)
+        return Explanation(row, rule, result, None, OLDER, (), others)
     again = Again(rule, schemas, library(house, stored.uses, tx), version_numbers(tx, stored.uses), stored.requested_at)
     return again.explain(Explanation(row, rule, result, None, None, (), others), found[1])
-
-
-def _untold(result: Result, rule: SyncRule) -> Message:
-    """Return why the values of a record are not there."""
-    if result.stage == "read":
-        return _UNREAD
-    passed = _PASSED if result.outcome == Outcome.UNCHANGED else _OLDER
-    return passed if rule.explain else _KEPT_NOTHING
 
 
 def _explained_pair(
@@ -246,8 +235,7 @@ def _explained_pair(
     told = Explanation(row, seen_from(rule, SideName(result.side)), result, None, None, (), tuple(others))
     schemas = None if found is None else inputs.schemas_of(stored.schemas, found.chunk)
     if found is None or schemas is None:
-        untold = _UNREAD if result.stage == "read" else _OLDER if rule.explain else _KEPT_NOTHING
-        return replace(told, untold=untold)
+        return replace(told, untold=untold_pair(result, rule))
     tables, versions = library(house, stored.uses, tx), version_numbers(tx, stored.uses)
     seen = schemas if result.side == "left" else schemas[::-1]
     told = Again(told.rule, seen, tables, versions, stored.requested_at, both=True).explain(told, found.record)

@@ -58,6 +58,7 @@ _ACTIONS = {
     Action.RECREATE: N_("create it again"),
     Action.CASE: N_("ask a person"),
 }
+_TO_PARTNER = {**_ACTIONS, Action.DEACTIVATE: N_("deactivate its partner")}
 
 
 def deed(explanation: Explanation) -> Message:
@@ -76,13 +77,19 @@ def deed(explanation: Explanation) -> Message:
 def found(explanation: Explanation) -> Message | None:
     """Return what was found for the record on the other side, None where nobody looked."""
     situation = explanation.result.situation
+    if explanation.result.gone:
+        source = explanation.sides.source
+        return msg("It is gone from {place}.", place=f"{source.connection} › {source.object}")
     return None if situation is None else msg(_SITUATIONS[situation])
 
 
 def then(explanation: Explanation) -> Message | None:
     """Return what the rule says to do in the situation."""
     action = explanation.result.action
-    return None if action is None else msg("The rule says: {action}.", action=msg(_ACTIONS[Action(action)]))
+    if action is None:
+        return None
+    words = _TO_PARTNER if explanation.result.gone else _ACTIONS
+    return msg("The rule says: {action}.", action=msg(words[Action(action)]))
 
 
 def shown(value: Any) -> str | None:

@@ -7,7 +7,7 @@ taken for gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -21,6 +21,7 @@ from rules.reconcile.tombstones import told
 from rules.schema import Change, Op, Schema
 from rules.text import Message, msg
 from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Journal, Suspended
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.limits import Limits
@@ -30,6 +31,7 @@ from webapp.runs.pipeline.outcomes import outcomes_of
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.reading import Start, pages
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.switching import switched_off
 from webapp.runs.pipeline.told import Told
 
 ACTS = (Action.DELETE, Action.DEACTIVATE, Action.UNLINK)
@@ -44,6 +46,7 @@ class Absent:
     rule: SyncRule
     planner: Planner
     reader: Connector
+    target: Held
     retry: Retry
     page_size: int
     start: Start | None = None
@@ -84,7 +87,10 @@ class Absent:
         return key_text(page.records[self.planner.sides.source_key]).drop_nulls()
 
     def chunks(self, links: Links, journal: Journal, limits: Limits) -> Iterator[Chunk]:
-        """Yield what is done about the records that are gone; they are not read, so they have no number."""
+        """Yield what is done about the records that are gone; only those of the target that are read have numbers.
+
+        These begin with 1 in each chunk.
+        """
         if self.rule.deletes.detect is DeleteDetect.NONE or self.action is None:
             return
         gone = self.keys(links)
@@ -94,9 +100,10 @@ class Absent:
         stop = None if self.action is Action.UNLINK else limits.deleting(gone.len())
         if stop is not None and journal.claim.live:
             raise Suspended(stop)
-        first = journal.chunks + 1
+        first, (position, high) = journal.chunks + 1, journal.place
         for number, start in enumerate(range(0, gone.len(), self.page_size)):
-            yield self.chunk(self._still_gone(gone[start : start + self.page_size]), links, first + number)
+            chunk = self.chunk(self._still_gone(gone[start : start + self.page_size]), links, first + number)
+            yield replace(chunk, position=position, high=high)
 
     def _still_gone(self, keys: pl.Series) -> pl.Series:
         """Return the keys that no record has when each is asked for: a list may move while it is read."""
@@ -106,7 +113,7 @@ class Absent:
         return keys.filter(~keys.is_in(pl.concat(there).implode()))
 
     def chunk(self, keys: pl.Series, links: Links, no: int) -> Chunk:
-        """Return what is done about records that are said to be gone."""
+        """Return what is done about records that are said to be gone; numbers begin with 1."""
         partners = links.find(keys)
         known = partners.is_not_null()
         return self._chunk(keys.filter(known), partners.filter(known), no)
@@ -117,19 +124,22 @@ class Absent:
         side = "right" if sides.reverse else "left"
         frame = pl.DataFrame({"left_key": keys, "right_key": partners})
         outcomes = outcomes_of(frame.with_columns(situation=pl.lit(situation), side=pl.lit(side)))
-        links = unlinked(frame)
-        rows = pl.int_range(keys.len(), dtype=pl.UInt32, eager=True).alias("row")
-        writes = () if action is Action.UNLINK else (Write(self._change(partners), rows),)
-        return Chunk(no, outcomes, writes, links)
+        chunk = Chunk(no, outcomes, links=unlinked(frame))
+        if action is Action.DEACTIVATE:
+            return switched_off(chunk, self.target, self._mark)
+        return replace(chunk, writes=() if action is Action.UNLINK else (self._deletion(partners),))
 
-    def _change(self, partners: pl.Series) -> Change:
-        schema, key = self.planner.whole_target, self.planner.sides.target_key
-        values = key_values(partners, schema[key].dtype).alias(key)
-        if self.action is Action.DELETE:
-            return Change(Op.DELETE, key, values.to_frame())
-        side = "left" if self.planner.sides.reverse else "right"
-        mark = getattr(self.rule.deletes.deactivate, side)
-        value = written(mark.value, schema[mark.field])
+    def _deletion(self, partners: pl.Series) -> Write:
+        key = self.target.key
+        rows = pl.int_range(partners.len(), dtype=pl.UInt32, eager=True).alias("row")
+        values = key_values(partners, self.target.schema[key].dtype).alias(key)
+        return Write(Change(Op.DELETE, key, values.to_frame()), rows)
+
+    @property
+    def _mark(self) -> pl.Series:
+        """Return the value that is written into records of the target, under the name of its field."""
+        mark = getattr(self.rule.deletes.deactivate, "left" if self.planner.sides.reverse else "right")
+        value = written(mark.value, self.target.schema[mark.field])
         if isinstance(value, Message):
             raise Misconfigured(value)
-        return Change(Op.UPDATE, key, pl.DataFrame([values, value.new_from_index(0, values.len()).alias(mark.field)]))
+        return value.alias(mark.field)

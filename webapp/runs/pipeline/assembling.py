@@ -91,7 +91,7 @@ class Assembly:
             yield "before", holds[write.rows]
             return
         yield "after", write.change.records.select(names)
-        if write.change.op is Op.UPDATE:
+        if write.own or self.on.met.there[write.rows].all():  # else it is looked up before it is written
             yield "before", holds.select(names)[write.rows]
 
     def links(

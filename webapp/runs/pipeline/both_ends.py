@@ -78,6 +78,10 @@ class TwoWayEnds(Ends):
         """Return nothing: `agreed` says what becomes of the links, once it is known what was written."""
         return pl.DataFrame(schema=PAIRS)
 
+    def relinked(self, links: pl.DataFrame) -> pl.DataFrame:
+        """Return nothing, for the same reason."""
+        return self.unlinked(links)
+
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk to both sides."""
         return self.both.apply(chunk, fence, retry, again=again)

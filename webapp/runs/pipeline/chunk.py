@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -107,6 +107,11 @@ class Chunk:
     def read(self) -> int:
         """Return how many source records the chunk accounts for."""
         return self.outcomes["record_no"].count()
+
+
+def behind(chunk: Chunk, number: int) -> Chunk:
+    """Return a chunk whose records are numbered from 1 with numbers behind another one."""
+    return replace(chunk, outcomes=chunk.outcomes.with_columns(pl.col("record_no") + number))
 
 
 def counts(chunk: Chunk) -> dict[str, int]:

@@ -88,7 +88,7 @@ class Compensation:
         )
         missing = {name: pl.lit(None, dtype=dtype) for name, dtype in OUTCOMES.items() if name not in told.columns}
         told = told.with_columns(**missing).select(*OUTCOMES)
-        chunk = Chunk(no, told, writes, self._unlinked(done, writes), side=self.side)
+        chunk = Chunk(no, told, writes, self._links(done, writes), side=self.side)
         return imaged(chunk, lambda own: self.own if own else self.other)
 
     def _side(self, done: pl.DataFrame, *, own: bool) -> Iterator[Write]:
@@ -174,12 +174,18 @@ class Compensation:
             row.outcome = max(row.outcome, outcome, key=_WEIGHT.__getitem__)
             row.images |= {("own_" if own else "") + name: found[place] for name, found in texts.items()}
 
-    def _unlinked(self, done: pl.DataFrame, writes: Sequence[Write]) -> pl.DataFrame:
-        """Return the links that go with the records that are deleted again."""
+    def _links(self, done: pl.DataFrame, writes: Sequence[Write]) -> pl.DataFrame:
+        """Return the links that go with records that are deleted again, and those that come back with others.
+
+        What was deactivated had lost its link, as its record was gone.
+        """
+        now = self.ends.partners(self.side, done["left_key"])
         rows = [row for write in writes if write.change.op is Op.DELETE for row in write.rows]
-        gone = done[rows].filter(pl.col("left_key").is_not_null())
-        still = self.ends.partners(self.side, gone["left_key"]).eq_missing(gone["right_key"])
-        return self.ends.unlinked(gone.filter(still))
+        deleted = pl.int_range(done.height, eager=True).is_in(rows) & done["left_key"].is_not_null()
+        restored = (done["outcome"] == Outcome.UPDATED) & (done["situation"] == f"deleted_{self.side}")
+        restored &= pl.Series([row.situation == UNDONE for row in self._rows], dtype=pl.Boolean)
+        gone = self.ends.unlinked(done.filter(deleted & now.eq_missing(done["right_key"])))
+        return pl.concat([gone, self.ends.relinked(done.filter(restored & now.is_null()))])
 
 
 _IMAGES = ("before", "after", "own_before", "own_after")

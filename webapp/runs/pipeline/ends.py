@@ -88,6 +88,10 @@ class Ends(ABC):
         """Return what a chunk says of links (own key, other key) that are to go."""
 
     @abstractmethod
+    def relinked(self, links: pl.DataFrame) -> pl.DataFrame:
+        """Return what a chunk says of links (own key, other key) that are to come back, unless others have come."""
+
+    @abstractmethod
     def agreed(self, chunk: Chunk) -> Chunk:
         """Return an undone chunk with what both sides agree on from now on, where the rule keeps that."""
 
@@ -143,6 +147,11 @@ class OneWayEnds(Ends):
     def unlinked(self, links: pl.DataFrame) -> pl.DataFrame:
         """Return the links with null keys of the target."""
         return unlinked(links)
+
+    def relinked(self, links: pl.DataFrame) -> pl.DataFrame:
+        """Return the links whose target is free."""
+        free = links.filter(~self.links.taken(links["right_key"]))
+        return unlinked(free).with_columns(free["right_key"])
 
     def agreed(self, chunk: Chunk) -> Chunk:
         """Return the chunk as it is: a rule that flows one way keeps no baseline."""

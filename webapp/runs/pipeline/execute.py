@@ -22,7 +22,7 @@ from webapp.extensions import House
 from webapp.runs.pipeline import cursors, inputs, stopping
 from webapp.runs.pipeline.absent import Absent
 from webapp.runs.pipeline.checked import marks_since
-from webapp.runs.pipeline.chunk import Chunk, dump, touched
+from webapp.runs.pipeline.chunk import Chunk, behind, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.compiled import compiled
 from webapp.runs.pipeline.correlating import for_one_way
@@ -118,7 +118,7 @@ class Execution:
             self.limits = Limits(self.rule, len(links) if self.rule.guards else 0, self.journal.log)
             self._library = systems.library
             self._overlap(planner, systems, stack)
-            self._work(reader, planner, Target(writer, target.object, planner.target_schema, links))
+            self._work(reader, planner, Target(writer, target.object, planner.written, links))
 
     def _overlap(self, planner: Planner, systems: Systems, stack: contextlib.ExitStack) -> None:
         """Decide about a page while the chunk before is written, where the one cannot change the other.
@@ -308,8 +308,7 @@ class Execution:
             return False
         parked = chunk.outcomes["stage"].count()
         deletes = any(write.change.op is Op.DELETE for write in chunk.writes)
-        side = Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
-        chunk = imaged(chunk, lambda _own: side)
+        chunk = imaged(chunk, lambda _own: self._receiver(planner, target))
         self._guard(chunk)
         if self.claim.live:
             if chunk.writes:
@@ -321,6 +320,9 @@ class Execution:
             chunk = target.pretend(replace(chunk, plan=plan))
         self._check_in(chunk, planner, links)
         return deletes or chunk.outcomes["stage"].count() > parked
+
+    def _receiver(self, planner: Planner, target: Target[Links]) -> Held:
+        return Held(target.connector, self.sides.target, planner.whole_target, self.sides.target_key, self.retry)
 
     def _correlate(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
         """Find the partners of records without a link that look-ups by value do not find."""
@@ -335,11 +337,16 @@ class Execution:
         """Do what the rule says about linked records that are gone from the source, once all others are done."""
         if self.claim.kind != "sync" or self._none_gone:
             return
-        position, high = self.journal.place
-        cursor = self._cursor(reader, planner.source_schema)
-        absent = Absent(self.rule, planner, reader, self.retry, self.house.settings.page_size, cursor, self._heed)
+        size, cursor = self.house.settings.page_size, self._cursor(reader, planner.source_schema)
+        ends = (reader, self._receiver(planner, target))
+        absent = Absent(self.rule, planner, *ends, self.retry, size, cursor, self._heed)
         for chunk in absent.chunks(links, self.journal, self.limits):
-            self._finish_chunk(replace(chunk, position=position, high=high), planner, target, links)
+            self._finish_absent(chunk, planner, target, links)
+
+    def _finish_absent(self, chunk: Chunk, planner: Planner, target: Target[Links], links: Links) -> None:
+        """Do what is said about records that are gone, and number what was read for that."""
+        chunk, self.numbered = behind(chunk, self.numbered), self.numbered + chunk.read
+        self._finish_chunk(chunk, planner, target, links)
 
     def _guard(self, chunk: Chunk) -> None:
         """Stop before a chunk is written that would do more than the rule's guards allow."""

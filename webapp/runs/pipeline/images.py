@@ -1,8 +1,8 @@
 """Before-images: what a record held that is about to be deleted, so that the deletion can be undone.
 
 A record with a value that cannot be read has none, so it is not deleted: nobody could bring it back. It waits in the
-quarantine until somebody has corrected the value, or deleted the record by hand, and all others go on. Of what is gone
-already there is nothing to delete, or to switch off.
+quarantine until somebody has corrected the value, or deleted the record by hand, and all others go on. The same holds
+for one that is to be switched off. Of what is gone already there is nothing to delete, or to switch off.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import polars as pl
 from connectors.errors import RecordRejected
 from connectors.spi import Failure
 from rules.reconcile.one_way import key_text
+from rules.reconcile.situations import Outcome
 from rules.schema import Op
 from rules.text import N_, msg
 from webapp.runs.pipeline.chunk import Chunk, Write
@@ -26,6 +27,10 @@ from webapp.runs.pipeline.writing import parked
 _KEPT = N_(
     "The record '{key}' of {place} is not deleted: it holds a value that cannot be read, so nobody could bring it "
     "back. Correct the value there, or delete the record by hand. {problem}"
+)
+_ON = N_(
+    "The record '{key}' of {place} is not deactivated: it holds a value that cannot be read, so nobody could give it "
+    "back. Correct the value there. {problem}"
 )
 
 
@@ -44,17 +49,22 @@ def imaged(chunk: Chunk, held: Callable[[bool], Held]) -> Chunk:
             continue
         keys = key_text(write.change.records[write.change.key])
         images = _images(keys, side, side.schema.names if deletes else _fields(write), bad)
-        chunk = replace(chunk, outcomes=_put(chunk.outcomes, column, write.rows, images))
-        good, unread = images.is_not_null(), keys.is_in(list(bad))
-        if deletes:
-            kept |= {
-                row: _failure(key, side, bad[key]) for row, key in zip(write.rows, keys, strict=True) if key in bad
-            }
-        else:
-            good |= unread  # only its mark is written anew
+        outcomes, good = _put(chunk.outcomes, column, write.rows, images), images.is_not_null()
+        chunk = replace(chunk, outcomes=outcomes if deletes else _left_on(outcomes, write.rows.filter(~good)))
+        why = _failure if deletes else kept_on
+        kept |= {row: why(key, side, bad[key]) for row, key in zip(write.rows, keys, strict=True) if key in bad}
         writes += [_only(write, good)] if good.any() else []
     chunk = replace(chunk, writes=tuple(writes))
     return parked(chunk, kept) if kept else chunk
+
+
+def _left_on(outcomes: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """Return outcomes in which the records of some rows have not been switched off."""
+    row = pl.int_range(pl.len()).is_in(rows.implode())
+    return outcomes.with_columns(
+        outcome=pl.when(row).then(pl.lit(Outcome.SKIPPED.value)).otherwise("outcome"),
+        after=pl.when(~row).then("after"),
+    )
 
 
 def _switches_off(write: Write, before: pl.Series) -> bool:
@@ -68,6 +78,11 @@ def _fields(write: Write) -> list[str]:
 
 def _failure(key: str, side: Held, error: RecordRejected) -> Failure:
     return Failure(0, 0, msg(_KEPT, key=key, place=side.place, problem=error.message), error.field)
+
+
+def kept_on(key: str, side: Held, error: RecordRejected) -> Failure:
+    """Return why a record is not switched off: what it holds in the place of the mark could not be given back."""
+    return Failure(0, 0, msg(_ON, key=key, place=side.place, problem=error.message), error.field)
 
 
 def _only(write: Write, mask: pl.Series) -> Write:

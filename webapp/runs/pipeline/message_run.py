@@ -65,20 +65,21 @@ class MessageExecution(Execution):
         before = self.journal.place[0] or {}
         within = page if page.deleted is None else replace(page, position=before)
         super()._handle(within, self.journal.chunks + 1, high, planner, target)
-        gone = self._gone(page, planner, target.links)
+        gone = self._gone(page, planner, target)
         if gone is not None:
-            self._finish_chunk(gone, planner, target, target.links)
+            self._finish_absent(gone, planner, target, target.links)
         if self._consumes:
             self._acknowledge(page)
 
-    def _gone(self, page: Page, planner: Planner, links: Links) -> Chunk | None:
+    def _gone(self, page: Page, planner: Planner, target: Target[Links]) -> Chunk | None:
         """Return what is done about the records that a page says are gone, None where that is nothing."""
         if page.deleted is None or not told(self.rule, SideName(self.sides.source_name)):
             return None
-        absent = Absent(self.rule, planner, self._reader, self.retry, self.house.settings.page_size)
+        ends = (self._reader, self._receiver(planner, target))
+        absent = Absent(self.rule, planner, *ends, self.retry, self.house.settings.page_size)
         if absent.action is None:
             return None
-        chunk = absent.chunk(deleted_keys(page, self.sides.source_key), links, self.journal.chunks + 1)
+        chunk = absent.chunk(deleted_keys(page, self.sides.source_key), target.links, self.journal.chunks + 1)
         return replace(chunk, position=dict(page.position))
 
     def _acknowledge(self, page: Page) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from connectors.errors import RecordRejected
 from rules.documents.defaults import actions
-from rules.documents.sync import Action
+from rules.documents.sync import Action, Direction
 from rules.reconcile.one_way import key_text, key_values
 from rules.reconcile.situations import MOVED, Outcome, Situation
 from rules.schema import Op
@@ -72,6 +72,7 @@ class _Look:
         self.read = ends.read(side)
         self.matches = ends.matches(side)
         self.partners = partial(ends.partners, side)
+        self.both = ends.rule.direction is Direction.TWO_WAY
         self.taking = [name for name, action in actions(ends.rule).items() if action in _TAKING]
 
     def reasons(self, chunk: Chunk) -> Iterator[tuple[int, Moved]]:
@@ -126,16 +127,19 @@ class _Look:
                 yield row, self._gone(self.other, key)
 
     def _back(self, chunk: Chunk, some: pl.DataFrame) -> Iterator[tuple[int, Moved]]:
-        """Yield records that were gone and are there again, and those whose partner was; the former have no number."""
-        gone, read = pl.col("situation").is_in(_GONE_PARTNER), pl.col("record_no").is_not_null()
-        own = some.filter(gone & ~read)
+        """Yield records that were gone and are there again, and those whose partner was."""
+        lost = pl.col("situation") == f"deleted_{chunk.side}"
+        gone = pl.col("situation").is_in(_GONE_PARTNER) & ~lost
+        own = some.filter(lost)
         for row in own.filter(there(self.own.beside(own["left_key"], ())))[ROW]:
             yield row, Moved(msg("It is in {place} again.", place=self.own.place))
         written = [row for write in chunk.writes if not write.own for row in write.rows]
         taken = pl.col("situation").is_in(self.taking) & ~pl.col(ROW).is_in(
             pl.Series(written, dtype=pl.UInt32).implode()
         )
-        other = some.filter((gone & read) | taken)
+        taken &= pl.col("outcome").ne_missing(Outcome.UNCHANGED.value)  # deactivated already
+        neither = lost & self.both  # of a rule that works on both sides, such a record is read nowhere
+        other = some.filter(gone | taken | neither)
         for row, key in other.filter(there(self.other.beside(other["partner"], ()))).select(ROW, "partner").iter_rows():
             yield row, self._by_now(self.other, key)
 

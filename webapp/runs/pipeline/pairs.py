@@ -168,18 +168,16 @@ class Pairs:
         self._sizes[number] = delta.height
         self._index.add(delta.with_columns(segment=pl.lit(number, dtype=pl.Int64)))
 
-    def forget(self, tx: sa.Connection, run_id: int, gone: Mapping[str, KeySet]) -> None:
-        """Forget links of which both records are among those that are gone, by side."""
-        if not (gone["left"] and gone["right"]):
-            return
+    def lost(self, gone: Mapping[str, KeySet]) -> pl.DataFrame:
+        """Return what says that there are none of the pairs of which both records are among those gone, by side."""
         nothing = pl.lit(None, dtype=pl.UInt64)
-        lost = pl.concat(
+        parts = (
             pairs.filter(gone["left"].has(pairs["own"]), gone["right"].has(pairs["other"]))
             for pairs in self.linked("left")
-        ).select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
-        chunk = Chunk(0, pl.DataFrame(), links=lost.select(*PAIRS))
-        self.append(tx, run_id, chunk)
-        self.merge(chunk)
+        )
+        found = pl.concat([pl.DataFrame(schema={"own": pl.String(), "other": pl.String()}), *parts])
+        said = found.select(left_key="own", right_key="other", left_hash=nothing, right_hash=nothing, op=pl.lit(GONE))
+        return said.select(*PAIRS)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Drop segments that nothing needs any more, and put what is left of half-empty and small ones together."""

@@ -119,6 +119,14 @@ class Planner:
         outcomes = pl.concat([chunk.outcomes, unchanged(numbers, rest, self._side)])
         return replace(chunk, outcomes=outcomes, links=learnt, hits=asked.hits(in_scope))
 
+    @property
+    def written(self) -> Schema:
+        """Return the fields of the target that are written: those that are mapped, and the mark of what is gone."""
+        deactivate = self.rule.deletes.deactivate
+        mark = deactivate.left if self.sides.reverse else deactivate.right
+        names = {*self.target_schema.names, *(() if mark is None else (mark.field,))}
+        return self.whole_target.select(tuple(n for n in self.whole_target.names if n in names))
+
     def noted(self, records: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Return records without their digests, and these as they are kept beside the links."""
         plain, digests = split(records)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
@@ -26,7 +27,7 @@ from webapp.runs.pipeline.draft import Draft
 from webapp.runs.pipeline.foresight import Ground
 from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.merging import based
-from webapp.runs.pipeline.outcomes import rejected
+from webapp.runs.pipeline.outcomes import outcomes_of, rejected
 from webapp.runs.pipeline.pairs import LINK, Pairs
 from webapp.runs.pipeline.places import at
 from webapp.runs.pipeline.sides import OTHER
@@ -106,6 +107,20 @@ class TwoWayPlanner:
         self.memory.coming.clear()
         work = _Page(self, side, page, first)
         return work.chunk(no)
+
+    def taking(self) -> int:
+        """Return how many records are to go, or to be switched off, because their partners are gone."""
+        doing = (Action.DELETE.value, Action.DEACTIVATE.value)
+        return sum(len(gone) for side, gone in self.memory.absent.items() if self.actions[f"deleted_{side}"] in doing)
+
+    def forgotten(self, no: int, place: tuple[Any, Any]) -> Iterator[Chunk]:
+        """Yield the chunk that says of pairs gone from both sides that there are none."""
+        gone = self.memory.absent
+        lost = self.pairs.lost(gone) if gone["left"] and gone["right"] else pl.DataFrame()
+        if not lost.is_empty():
+            found = {"situation": pl.lit(Situation.DELETED_LEFT.value), "side": pl.lit("left")}
+            outcomes = outcomes_of(lost.select("left_key", "right_key", **found))
+            yield Chunk(no, outcomes, links=lost, position=place[0], high=place[1])
 
     def baseline(self, side: str, keys: pl.Series, segments: pl.Series) -> pl.DataFrame:
         """Return what was agreed for records, under the numbers of the field pairs."""

@@ -13,9 +13,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.spi import Fence, Page, ReadRequest
-from rules.documents.sync import Action, DetectBy, SideName
+from rules.documents.sync import DetectBy, SideName
 from rules.reconcile.agreement import looks_at_all, scans
-from rules.reconcile.situations import Situation
 from rules.reconcile.tombstones import by_events, told
 from rules.schema import Schema
 from webapp.runs.models import quarantine
@@ -114,6 +113,7 @@ class TwoWayExecution(Execution):
             self._find_partners()
             for side in OTHER:
                 self._pass(side)
+            self._forget()
         except (Suspended, Cancelled):
             self._finish()
             raise
@@ -191,11 +191,7 @@ class TwoWayExecution(Execution):
 
     def _guard_deletions(self) -> None:
         """Stop before the first deletion where there are too many: they are all known by now."""
-        acts = {"left": Situation.DELETED_LEFT, "right": Situation.DELETED_RIGHT}
-        gone = self.planner.memory.absent
-        doing = (Action.DELETE.value, Action.DEACTIVATE.value)
-        number = sum(len(gone[side]) for side in OTHER if self.planner.actions[acts[side]] in doing)
-        stop = self.limits.deleting(number)
+        stop = self.limits.deleting(self.planner.taking())
         if stop is not None and self.claim.live:
             raise Suspended(stop)
 
@@ -257,6 +253,11 @@ class TwoWayExecution(Execution):
             return
         self._no, self.numbered = chunk.no, self.numbered + chunk.read
         self._underway.begin(replace(chunk, high=dict(self._highs)), self._do, wait=own)
+
+    def _forget(self) -> None:
+        """Let go of the pairs of which neither record is left."""
+        for chunk in self.planner.forgotten(self._no + 1, self.journal.place):
+            self._take_over(self._do(chunk))
 
     def _take_over(self, chunk: Chunk) -> None:
         if self.claim.live:
@@ -383,7 +384,6 @@ class TwoWayExecution(Execution):
             if self.claim.live:
                 if self.claim.kind == "sync":
                     self._settle_sides(tx)
-                self.planner.pairs.forget(tx, self.claim.run_id, self.planner.memory.absent)
                 self.planner.pairs.compact(tx, self.claim.run_id)
             settle_entries(tx, unmet(tx, self.claim), self.house.clock())
             self.journal.end(tx, "succeeded", None)
