@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from config import Settings
 from webapp.access import approving
+from webapp.entities.resealer import Resealer
 from webapp.events.sources import register
 from webapp.evidence import jobs
 from webapp.evidence.forwarding import Forwarder
@@ -133,6 +134,8 @@ def run(settings: Settings) -> None:
     notary.start()
     forwarder = Forwarder(house)
     forwarder.start()
+    resealer = Resealer(house)
+    resealer.start()
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -144,5 +147,6 @@ def run(settings: Settings) -> None:
             heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
     listening.close()
+    resealer.close()
     forwarder.close()
     notary.close()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rules.documents.problems import DocumentError
 from tests.entities.conftest import ANN, field
 from webapp.audit.models import audit_event
-from webapp.entities import indexes, records, services, storage
+from webapp.entities import indexes, records, services, storage, versions
 from webapp.entities.model import Entity
 from webapp.entities.services import ChangeRefused
 from webapp.entities.values import from_plain, to_plain
@@ -111,7 +111,7 @@ def test_the_same_definition_again_changes_nothing(house: House, define: Define)
     for _ in range(2):
         define("item", field("a", "money"), field("b", "choice", choices=CHOICES))
     with house.db.read() as tx:
-        assert [v["version"] for v in services.versions(tx, "item")] == [1]
+        assert [v["version"] for v in versions.every(tx, "item")] == [1]
         assert tx.scalar(sa.select(sa.func.count()).select_from(audit_event)) == 1
 
 

@@ -9,6 +9,7 @@ import click
 
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.connections import approving
+from webapp.entities import resealing
 from webapp.vault import references
 from webapp.vault import services as vault
 from webapp.vault.services import Owner
@@ -66,6 +67,15 @@ def delete(name: str) -> None:
     if not gone:
         raise Failed(f"There is no shared secret '{name}'.")
     click.echo(f"Deleted vault:{name}")
+
+
+@secrets.command()
+@click.argument("entity")
+def renew(entity: str) -> None:
+    """Encrypt the encrypted fields of an entity with a new key; the scheduler does it while everything goes on."""
+    session = current()
+    resealing.renew(session.house, entity, session.actor)
+    click.echo(f"The encrypted fields of '{entity}' get a new key. The entity's page shows how far that is.")
 
 
 @secrets.command()

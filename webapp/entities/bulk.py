@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from webapp.entities import sealed
 from webapp.extensions import to_json
 
 COPY_FROM = 200
@@ -19,9 +20,10 @@ Columns = Mapping[str, Sequence[Any]]
 
 def insert(tx: sa.Connection, table: sa.Table, columns: Columns) -> None:
     """Insert rows given by columns; every column of `table` that is left out takes its default."""
-    names = list(columns)
-    if not names or not len(columns[names[0]]):
+    if not columns or not len(next(iter(columns.values()))):
         return
+    table, columns = sealed.stored(tx, table, columns)
+    names = list(columns)
     if tx.dialect.name == "postgresql":
         _copy(tx, table.name, names, zip(*(_plain(table, n, columns[n]) for n in names), strict=True))
         return
@@ -32,11 +34,13 @@ def insert(tx: sa.Connection, table: sa.Table, columns: Columns) -> None:
 
 def update(tx: sa.Connection, table: sa.Table, columns: Columns) -> None:
     """Set the given columns of the rows whose `id` is given."""
-    names = [n for n in columns if n != "id"]
-    if not names or not len(columns["id"]):
+    if set(columns) <= {"id"} or not len(columns["id"]):
         return
+    table, columns = sealed.stored(tx, table, columns)
+    names = [n for n in columns if n != "id"]
     ordered = {**{n: columns[n] for n in names}, "id": columns["id"]}
-    if tx.dialect.name == "postgresql" and len(columns["id"]) >= COPY_FROM:
+    as_text = any(isinstance(table.c[n].type, sa.JSON) for n in names)
+    if tx.dialect.name == "postgresql" and (as_text or len(columns["id"]) >= COPY_FROM):
         _update_from_copy(tx, table, ordered)
         return
     if tx.dialect.name == "postgresql":
@@ -60,6 +64,8 @@ def delete(tx: sa.Connection, table: sa.Table, ids: Sequence[int]) -> None:
 
 def among(tx: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
     """Return the condition that `column` is one of `values`, with one bound value however many there are."""
+    if isinstance(column.type, sealed.Sealed):
+        return sealed.among(tx, column, values, among)
     if tx.dialect.name == "postgresql":
         return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
     processor = column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect)

@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 
 from rules.documents.problems import DocumentError
 from webapp.access.roles import READ
-from webapp.entities import listing, references, services, storage
+from webapp.entities import listing, references, resealing, services, storage, versions
 from webapp.entities.designs import require_design
+from webapp.entities.documents import public
 from webapp.entities.listing import Query
 from webapp.entities.model import Entity
 from webapp.entities.pages import EntityRoom
@@ -37,7 +38,7 @@ class CatalogueView(EntityRoom):
         with self.house.db.read() as tx:
             entities = services.list_entities(tx)
             counts = {e.name: self._count(tx, e) for e in entities}
-            changed = {e.name: services.versions(tx, e.name)[0] for e in entities}
+            changed = {e.name: versions.every(tx, e.name)[0] for e in entities}
         return self.page("entities/catalogue.html", entities=entities, counts=counts, changed=changed)
 
     @expose("/<name>/")
@@ -47,12 +48,26 @@ class CatalogueView(EntityRoom):
         """Show a definition: its fields, who points to it, its versions."""
         with self.house.db.read() as tx:
             entity = self.entity(tx, name)
-            versions = services.versions(tx, name)
+            known = [{**version, "definition": public(version["definition"])} for version in versions.every(tx, name)]
+            sealing = resealing.progress(tx, name)
             pointing = [(other, field) for other, field in references.pointing_at(tx, name)]
             permit = permit_of(tx, current_who(), entity)
             records = listing.count(tx, entity, Query(permit=permit)).records if permit.may(READ) else 0
-        shown: dict[str, Any] = {"versions": versions, "pointing": pointing, "records": records}
+        shown: dict[str, Any] = {"versions": known, "pointing": pointing, "records": records, "sealing": sealing}
         return self.page("entities/definition.html", entity=entity, permit=permit, **shown)
+
+    @expose("/<name>/new-key", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def new_key(self, name: str) -> Any:
+        """Encrypt what is encrypted with a new key."""
+        with self.house.db.read() as tx:
+            require_design(tx, current_who(), name)
+            encrypted = self.entity(tx, name).encrypted
+        if encrypted:
+            resealing.renew(self.house, name, self.actor)
+            flash(_("The encrypted fields get a new key. This goes on in the background."), "success")
+        return redirect(f"/entities/{name}/")
 
     @expose("/<name>/delete", methods=["POST"])
     @has_access

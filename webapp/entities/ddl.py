@@ -49,7 +49,7 @@ def create(tx: sa.Connection, entity: Entity, *, references: bool = True) -> Non
     """Make the empty table of an entity; without `references` its records may come before those that they refer to."""
     op = _operations(tx)
     start = (tx.scalar(sa.select(entity_table.c.last_id).where(entity_table.c.name == entity.name)) or 0) + 1
-    columns = [c._copy() for c in storage.build_table(entity, tx.dialect.name).columns]  # noqa: SLF001 - SQLAlchemy has no public copy
+    columns = [c._copy() for c in storage.stored(tx, entity).columns]  # noqa: SLF001 - SQLAlchemy has no public copy
     for column in columns:
         if column.identity is not None:
             column.identity.start = start
@@ -57,7 +57,7 @@ def create(tx: sa.Connection, entity: Entity, *, references: bool = True) -> Non
     if references:
         refer(tx, entity)
     for name in [n for n, _, _ in storage.index_names(entity)]:
-        _create_index(op, tx, entity, name)
+        _create_index(tx, entity, name)
     if entity.searchable:
         _create_search(op, tx, entity)
 
@@ -67,9 +67,9 @@ def refer(tx: sa.Connection, entity: Entity) -> None:
     _foreign_keys(_operations(tx), tx, entity, [f for f in entity.fields if f.kind is Kind.REFERENCE])
 
 
-def _create_index(op: Operations, tx: sa.Connection, entity: Entity, name: str) -> None:
-    index = next(i for i in storage.table(tx, entity).indexes if i.name == name)
-    op.create_index(name, entity.table_name, list(index.expressions), unique=index.unique)
+def _create_index(tx: sa.Connection, entity: Entity, name: str) -> None:
+    index = next(i for i in storage.stored(tx, entity).indexes if i.name == name)
+    tx.execute(sa.schema.CreateIndex(index))
 
 
 def _create_search(op: Operations, tx: sa.Connection, entity: Entity) -> None:
@@ -142,20 +142,33 @@ class _Change:
         later = indexes.waits(self.tx, self.new)
         for name, _, unique in storage.index_names(self.new):
             if name not in have and (unique or not later):
-                _create_index(self.op, self.tx, self.new, name)
+                _create_index(self.tx, self.new, name)
 
     def _rename(self, change: FieldChange) -> None:
-        if change.renamed and change.old and change.new:
-            self._rename_column(change.old.name, change.new.name)
-            if change.old.kind is Kind.MONEY:
-                self._rename_column(change.old.currency_name, change.new.currency_name)
+        old, new = change.old, change.new
+        if old is None or new is None:
+            return
+        if change.renamed and old.kind is Kind.MONEY:
+            self._rename_column(old.currency_name, new.currency_name)
+        before, after = self._main(self.old, old), self._main(self.new, new)
+        if before[0] != after[0]:
+            self._rename_column(before[0], after[0])
+        for column in after[1:] if len(before) == 1 else ():
+            self.op.add_column(self.table, storage.stored(self.tx, self.new).c[column]._copy())  # noqa: SLF001 - as above
+        for column in before[1:] if len(after) == 1 else ():
+            self.op.drop_column(self.table, column)
+
+    def _main(self, entity: Entity, field: EntityField) -> list[str]:
+        """Return the columns that hold a field, without a currency: the one of plain values comes first."""
+        seal = storage.seal_of(entity, field.name)
+        return [field.name] if seal is None else [column.name for column in seal.columns()]
 
     def _rename_column(self, old: str, new: str) -> None:
         self.op.execute(f'ALTER TABLE "{self.table}" RENAME COLUMN "{old}" TO "{new}"')
 
     def _alter(self, change: FieldChange) -> None:
         old, new = change.old, change.new
-        if old is None or new is None:
+        if old is None or new is None or new.sealed:  # then its type stays
             return
         held = _renamed(old, new.name)
         if change.rewrites(self.tx.dialect.name):
@@ -188,12 +201,13 @@ class _Change:
             )
 
     def _drop_columns(self, old: EntityField) -> None:
-        for column in old.fields:
-            self.op.drop_column(self.table, column.name)
+        for column in (*self._main(self.old, old), *(f.name for f in old.fields[1:])):
+            self.op.drop_column(self.table, column)
 
     def _add(self, new: EntityField) -> None:
-        for column in new.fields:
-            self.op.add_column(self.table, sa.Column(column.name, column_type(column), nullable=True))
+        columns = storage.stored(self.tx, self.new).c
+        for name in (*self._main(self.new, new), *(f.name for f in new.fields[1:])):
+            self.op.add_column(self.table, sa.Column(name, columns[name].type, nullable=True))
 
     def _fill(self, changes: tuple[FieldChange, ...]) -> None:
         """Set required fields that are empty to their default; the records count as changed."""
@@ -208,6 +222,9 @@ class _Change:
             ):
                 continue
             table = storage.table(self.tx, self.new)
+            if new.sealed:
+                self._fill_sealed(table, new)
+                continue
             values: dict[str, Any] = {new.name: default_value(new, self.author.at)}
             if new.kind is Kind.MONEY:
                 values[new.currency_name] = new.currency
@@ -218,11 +235,25 @@ class _Change:
             }
             self.tx.execute(sa.update(table).where(table.c[new.name].is_(None)).values({**values, **stamps}))
 
+    def _fill_sealed(self, table: sa.Table, new: EntityField) -> None:
+        """Do the same for an encrypted field, of which each record has its own token."""
+        empty = sa.select(table.c.id, table.c.version).where(table.c[new.name].is_(None)).order_by(table.c.id)
+        while rows := self.tx.execute(empty.limit(fitting.PAGE)).all():
+            values = {new.name: default_value(new, self.author.at), "updated_at": self.author.at}
+            values |= {new.currency_name: new.currency} if new.kind is Kind.MONEY else {}
+            values["updated_by"] = self.author.actor.name[:128]
+            columns = {name: [value] * len(rows) for name, value in values.items()}
+            versions = [row.version + 1 for row in rows]
+            bulk.update(self.tx, table, {**columns, "version": versions, "id": [row.id for row in rows]})
+
     def _nullability(self, changes: tuple[FieldChange, ...]) -> None:
         """Set NOT NULL as the definition says; SQLite rebuilds the table for that (Alembic's batch mode)."""
         wanted = {c.name: bool(c.nullable) for c in storage.columns(self.new)}
         before = {c.name: bool(c.nullable) for c in storage.columns(self.old)}
-        touched = {column.name for c in changes if c.new for column in c.new.fields}
+        moved = [(self._main(self.old, c.old)[0], self._main(self.new, c.new)[0]) for c in changes if c.old and c.new]
+        before |= {new: before[old] for old, new in moved if new not in before and new not in self.new.schema}
+        touched = {name for c in changes if c.new for name in self._main(self.new, c.new)}
+        touched |= {column.name for c in changes if c.new for column in c.new.fields[1:]}
         fresh = {c.new.name for c in changes if c.new and (c.old is None or c.rewrites(self.tx.dialect.name))}
         names = [
             n for n in wanted if n in touched and wanted[n] != (True if n in fresh or n not in before else before[n])

@@ -13,11 +13,12 @@ from werkzeug.datastructures import MultiDict
 from rules.documents.problems import DocumentProblem
 from rules.schema import FieldType
 from rules.text import Message
+from webapp.entities.encryption import ENCRYPTED, INDEXED
 from webapp.entities.model import CHOICE_KINDS, FIELD_TYPES, LENGTHS, NUMBER_KINDS, TEXT_KINDS, UNINDEXED_KINDS, Kind
 from webapp.web import validation_form
 from webapp.web.storable import natural, read_json
 
-FLAGS = ("required", "unique", "indexed", "searchable", "personal")
+FLAGS = ("required", "unique", "indexed", "searchable", "personal", "encrypted", "exact")
 _TEXTS = ("name", "was", "computed", "default")
 _PREFIX = re.compile(r"^fields-(\d+)-")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
@@ -34,6 +35,8 @@ GROUPS: dict[str, frozenset[Kind]] = {
     "unique": frozenset(Kind) - UNINDEXED_KINDS - {Kind.BOOLEAN},
     "indexed": frozenset(Kind) - UNINDEXED_KINDS - {Kind.REFERENCE},
     "searchable": TEXT_KINDS,
+    "encrypted": ENCRYPTED,
+    "exact": INDEXED & ENCRYPTED,
     "default": frozenset(Kind) - {Kind.REFERENCE, Kind.FILE},
     "computed": frozenset(Kind) - {Kind.MULTI_CHOICE, Kind.REFERENCE, Kind.FILE, Kind.JSON},
 }

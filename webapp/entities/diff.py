@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webapp.entities.columns import Exact, column_type
@@ -52,12 +53,17 @@ def differences(old: Entity, new: Entity) -> tuple[FieldChange, ...]:
     taken: set[str] = set()
     changes = []
     for field in new.fields:
-        former = before.get(field.name) or (before.get(field.was) if field.was not in new.by_name else None)
-        if former:
-            taken.add(former.name)
-        if former != field:
-            changes.append(FieldChange(former, field))
+        own = former(before, new, field)
+        if own:
+            taken.add(own.name)
+        if own != field:
+            changes.append(FieldChange(own, field))
     return (*changes, *(FieldChange(f, None) for f in old.fields if f.name not in taken))
+
+
+def former(before: Mapping[str, EntityField], new: Entity, field: EntityField) -> EntityField | None:
+    """Return what a field of the new definition was before."""
+    return before.get(field.name) or (before.get(field.was) if field.was not in new.by_name else None)
 
 
 def stored_form(field: EntityField, dialect: str) -> str:

@@ -79,6 +79,8 @@ def _field() -> dict[str, Any]:
         "indexed": _flag("Lists can be sorted by it, and filters on it are fast."),
         "searchable": _flag("The search box of the list looks into it."),
         "personal": _flag("It is about a person; exports and audit treat it with care."),
+        "encrypted": _flag("Its values are encrypted in the database; lists cannot be sorted or searched by it."),
+        "exact": _flag("An encrypted field can be found by its exact value; equal values look alike in the database."),
         "default": {
             "description": "Value of new records that state none; `today` for a date, `now` for a date and time."
         },

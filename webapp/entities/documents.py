@@ -24,6 +24,8 @@ _PLAIN = (
     "indexed",
     "searchable",
     "personal",
+    "encrypted",
+    "exact",
     "default",
     "computed",
     "currency",
@@ -56,6 +58,7 @@ def build(document: Mapping[str, Any], version: int = 0) -> Entity:
         fields=tuple(_field(f) for f in document["fields"]),
         validations=tuple(build_document(RecordValidation, v) for v in document.get("validations", ())),
         version=version,
+        key=document.get("key", ""),
     )
 
 
@@ -71,6 +74,21 @@ def to_document(entity: Entity) -> dict[str, Any]:
     return document
 
 
+def stored_document(entity: Entity) -> dict[str, Any]:
+    """Return the document of an entity together with how its table keeps encrypted fields."""
+    document = to_document(entity)
+    marked = [
+        {**field, **({"sealed": own.sealed} if own.sealed else {})}
+        for field, own in zip(document["fields"], entity.fields, strict=True)
+    ]
+    return {**document, "fields": marked, **({"key": entity.key} if entity.key else {})}
+
+
+def public(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a stored one."""
+    return to_document(build(stored))
+
+
 def _field(data: Mapping[str, Any]) -> EntityField:
     validation = data.get("validation")
     return EntityField(
@@ -80,6 +98,7 @@ def _field(data: Mapping[str, Any]) -> EntityField:
         help=_label(data.get("help")),
         validation=Validation(validation["expression"], _label(validation.get("message"))) if validation else None,
         choices=tuple(Choice(c["value"], _label(c.get("label"))) for c in data.get("choices", ())),
+        sealed=data.get("sealed", ""),
         **{key: data[key] for key in (*_PLAIN, *_NUMBERS) if data.get(key) is not None},
     )
 

@@ -60,6 +60,7 @@ WITHOUT_VALUE = frozenset({Operator.EMPTY, Operator.FILLED})
 
 _STATE = (Operator.EMPTY, Operator.FILLED)
 _TEXT = (Operator.CONTAINS, Operator.STARTS, Operator.IS, Operator.IS_NOT, Operator.ANY_OF, *_STATE)
+_EXACT = (Operator.IS, Operator.IS_NOT, Operator.ANY_OF)
 _NUMBER = (
     Operator.IS,
     Operator.IS_NOT,
@@ -126,8 +127,12 @@ def filterable(entity: Entity) -> dict[str, EntityField]:
 
 
 def operators(field: EntityField) -> tuple[Operator, ...]:
-    """Return the operators that fit a field."""
-    return _BY_KIND.get(field.kind, _TEXT)
+    """Return the operators that fit a field; of an encrypted one those that its index can answer, if it has one."""
+    known = _BY_KIND.get(field.kind, _TEXT)
+    if not field.sealed:
+        return known
+    exact = _EXACT if field.encrypted and field.exact else ()
+    return tuple(one for one in known if one in (*exact, *_STATE))
 
 
 def parse(text: str) -> Filter:
@@ -242,9 +247,10 @@ def _has(field: EntityField, column: Column, item: Filter, _zone: tzinfo) -> Con
 
 
 def _state(_field: EntityField, column: Column, item: Filter, _zone: tzinfo) -> Condition:
-    text = isinstance(column.type, (sa.String, sa.Text))
-    empty = sa.or_(column.is_(None), column == "") if text else column.is_(None)
-    return empty if item.operator is Operator.EMPTY else sa.not_(empty)
+    text = isinstance(getattr(column.type, "impl", column.type), sa.String)
+    if item.operator is Operator.EMPTY:
+        return sa.or_(column.is_(None), column == "") if text else column.is_(None)
+    return sa.and_(column.is_not(None), column != "") if text else column.is_not(None)
 
 
 _MAKERS: Mapping[Operator, Callable[[EntityField, Column, Filter, tzinfo], Condition]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,15 @@ from webapp.entities import bulk, hooks
 from webapp.entities.model import SYSTEM_NAMES, Entity
 from webapp.entities.models import entity_history
 from webapp.entities.permitted import Permit
+from webapp.entities.sealed import owner_of
 from webapp.entities.values import BadValue, from_plain, to_plain
 from webapp.extensions import Actor
+from webapp.vault.at_rest import ring
 
 _PLAIN = frozenset({FieldType.TEXT, FieldType.INTEGER, FieldType.BOOLEAN})
+SIDES = ("before", "after")
+SEALED = "$sealed"
+"""Where an entry keeps what is encrypted; no field is called so."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -45,6 +51,7 @@ class Entries:
 def write(tx: sa.Connection, entity: Entity, entries: Entries, author: Author) -> None:
     """Append the entries."""
     count = len(entries.ids)
+    places = list(zip(entries.ids, entries.versions, strict=True))
     columns: dict[str, Sequence[Any]] = {
         "entity": [entity.name] * count,
         "record_id": entries.ids,
@@ -53,8 +60,7 @@ def write(tx: sa.Connection, entity: Entity, entries: Entries, author: Author) -
         "actor_kind": [author.actor.kind] * count,
         "actor": [author.actor.name] * count,
         "run_id": [author.run_id] * count,
-        "before": _texts(entries.before),
-        "after": _texts(entries.after),
+        **{side: texts(tx, entity, side, places, getattr(entries, side)) for side in SIDES},
     }
     bulk.insert(tx, entity_history, columns)
     for tell in hooks.changed:
@@ -69,15 +75,57 @@ def _changed(entity: Entity, entries: Entries, author: Author) -> hooks.Changed:
     return hooks.Changed(entity.name, deed, *values, author.actor, author.at)
 
 
-def of_record(tx: sa.Connection, name: str, record_id: int, limit: int = 200) -> list[sa.RowMapping]:
+def of_record(tx: sa.Connection, name: str, record_id: int, limit: int = 200) -> list[dict[str, Any]]:
     """Return what happened to a record, latest first; `shown` leaves out what may not be seen."""
     query = sa.select(entity_history).where(entity_history.c.entity == name, entity_history.c.record_id == record_id)
-    return list(
-        tx.execute(query.order_by(entity_history.c.version.desc(), entity_history.c.id.desc()).limit(limit)).mappings()
-    )
+    latest = query.order_by(entity_history.c.version.desc(), entity_history.c.id.desc())
+    return [opened(tx, row) for row in tx.execute(latest.limit(limit)).mappings()]
 
 
-def shown(permit: Permit, entries: Iterable[sa.RowMapping]) -> list[dict[str, Any]]:
+def opened(tx: sa.Connection, row: sa.RowMapping) -> dict[str, Any]:
+    """Return an entry, selected as it is stored, with its encrypted values in clear."""
+    found: dict[str, Any] = dict(row)
+    for side in SIDES:
+        values = found[side]
+        if values and SEALED in values:
+            token = values[SEALED]
+            place = _place(row["record_id"], row["version"], side)
+            hidden = json.loads(ring(tx.dialect).decrypt(owner_of(row["entity"]), token, place))
+            found[side] = {**{name: value for name, value in values.items() if name != SEALED}, **hidden}
+    return found
+
+
+def texts(
+    tx: sa.Connection,
+    entity: Entity,
+    side: str,
+    places: Sequence[tuple[int, int]],
+    values: Sequence[Mapping[str, Any] | None],
+) -> list[str | None]:
+    """Return one side of entries as it is stored: as JSON, with what is encrypted as one token.
+
+    `places` are the records and versions that the entries belong to. Fields that the definition does not have (any
+    more) may be encrypted ones under a former name, so they are, too, once a field of the entity is.
+    """
+    if entity.key:
+        values = [_closed(tx, entity, _place(*place, side), held) for place, held in zip(places, values, strict=True)]
+    return [None if value is None else _encoder.encode(value).decode() for value in values]
+
+
+def _closed(tx: sa.Connection, entity: Entity, place: str, values: Mapping[str, Any] | None) -> Any:
+    hidden = {name: value for name, value in (values or {}).items() if name not in entity.clear}
+    if not hidden:
+        return values
+    text = _encoder.encode(hidden).decode()
+    token = ring(tx.dialect).encrypt(owner_of(entity.name), entity.key, text, place)
+    return {**{name: value for name, value in (values or {}).items() if name in entity.clear}, SEALED: token}
+
+
+def _place(record: int, version: int, side: str) -> str:
+    return f"history/{record}/{version}/{side}"
+
+
+def shown(permit: Permit, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a record's history as far as its values may be seen; changes of which nothing is seen are left out.
 
     Of a record that is deleted the last values decide whether it may be seen at all. A field that the definition no
@@ -138,7 +186,3 @@ def whole(entity: Entity, columns: Mapping[str, Sequence[Any]]) -> list[dict[str
     return [
         {n: v for n, v in zip(names, row, strict=True) if v is not None} for row in zip(*plain.values(), strict=True)
     ]
-
-
-def _texts(values: Sequence[Mapping[str, Any] | None]) -> list[str | None]:
-    return [None if value is None else _encoder.encode(value).decode() for value in values]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from connectors.casting import cast
 from connectors.json_records import columns_of
 from connectors.spi import Page, ReadRequest
 from rules.schema import FieldType, Schema
-from webapp.entities import storage
+from webapp.entities import history, storage
 from webapp.entities.model import Entity
 from webapp.entities.models import entity_history
 
@@ -35,11 +34,13 @@ def since_of(request: ReadRequest) -> datetime | None:
 
 def page(tx: sa.Connection, entity: Entity, request: ReadRequest, after: Mapping[str, Any]) -> Page | None:
     """Return the next deletions behind a position, oldest first, None where there are no more."""
-    rows = tx.execute(_query(tx, entity, since_of(request), after.get(GONE)).limit(request.page_size)).all()
+    query = _query(tx, entity, since_of(request), after.get(GONE)).limit(request.page_size)
+    rows = tx.execute(query).mappings().all()
     if not rows:
         return None
-    position = {**after, GONE: {"at": rows[-1].at.isoformat(), "id": rows[-1].id}}
-    return Page(request.schema.empty(), position, deleted=_frame(request.schema, rows))
+    position = {**after, GONE: {"at": rows[-1]["at"].isoformat(), "id": rows[-1]["id"]}}
+    held = [_held(history.opened(tx, row)) for row in rows]
+    return Page(request.schema.empty(), position, deleted=_frame(request.schema, held))
 
 
 def _query(
@@ -52,21 +53,19 @@ def _query(
     if since is not None:
         latest = latest.where(log.at >= since)
     there = sa.select(table.c.id).where(table.c.id == log.record_id).exists()
-    query = sa.select(log.id, log.record_id, log.at, log.before).where(log.id.in_(latest), ~there)
+    query = sa.select(entity_history).where(log.id.in_(latest), ~there)
     if behind is not None:
         moment = datetime.fromisoformat(behind["at"])
         query = query.where((log.at > moment) | ((log.at == moment) & (log.id > behind["id"])))
     return query.order_by(log.at, log.id)
 
 
-def _frame(schema: Schema, rows: Any) -> pl.DataFrame:
+def _frame(schema: Schema, held: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return deleted records as rows of the schema: what they held last, and when they were deleted."""
-    held = [_held(row) for row in rows]
     as_json = [field.name for field in schema.fields if field.type is FieldType.JSON]
     raw = columns_of(held, schema.names, as_json)
     return pl.DataFrame([cast(raw[field.name], field) for field in schema.fields])
 
 
-def _held(row: Any) -> dict[str, Any]:
-    before = json.loads(row.before) if isinstance(row.before, str) else dict(row.before or {})
-    return {**before, "id": row.record_id, CHANGED: row.at.astimezone(UTC).isoformat()}
+def _held(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(entry["before"] or {}), "id": entry["record_id"], CHANGED: entry["at"].astimezone(UTC).isoformat()}

@@ -13,6 +13,7 @@ from connectors.builtin.database_types import Column, Table
 from rules.predicate import Constant, Has, Place
 from rules.schema import FieldType, Schema
 from webapp.entities.model import Entity
+from webapp.entities.sealed import Sealed
 
 _TESTED = {
     FieldType.TEXT, FieldType.INTEGER, FieldType.DECIMAL, FieldType.BOOLEAN, FieldType.DATE, FieldType.DATETIME,
@@ -28,7 +29,7 @@ class EntityTests(ColumnTests):
 
     def operand(self, column: Column, *, exact: bool) -> sa.ColumnElement[Any]:  # noqa: ARG002 - always exact
         """Return the column."""
-        if column.field.type not in _TESTED:
+        if column.field.type not in _TESTED or isinstance(self._table.c[column.name].type, Sealed):
             raise CannotTest
         return self._table.c[column.name]
 
@@ -42,7 +43,7 @@ class EntityTests(ColumnTests):
 
     def has(self, column: Column, test: Has) -> Condition:
         """Look for a text by its characters."""
-        text, part = self._table.c[column.name], sa.literal(test.text)
+        text, part = self.operand(column, exact=True), sa.literal(test.text)
         if test.place is Place.END:
             if not test.text:
                 return sa.true()
@@ -54,9 +55,10 @@ class EntityTests(ColumnTests):
 
     def odd(self, column: Column) -> Condition | None:
         """Return where a text holds a NUL, which PostgreSQL does not take."""
-        if column.field.type is not FieldType.TEXT or not self._sqlite:
+        kept = self._table.c[column.name]
+        if column.field.type is not FieldType.TEXT or not self._sqlite or isinstance(kept.type, Sealed):
             return None
-        return sa.func.instr(self._table.c[column.name], sa.literal_column("char(0)")) > 0
+        return sa.func.instr(kept, sa.literal_column("char(0)")) > 0
 
     def plain(self, column: Column) -> Condition | None:  # noqa: ARG002 - whatever it is
         """All values can be read."""

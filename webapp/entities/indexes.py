@@ -25,7 +25,7 @@ def missing(tx: sa.Connection, entity: Entity) -> list[str]:
             sa.text("SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid")
         )
     )
-    wanted = [str(i.name) for i in storage.table(tx, entity).indexes]
+    wanted = [str(i.name) for i in storage.stored(tx, entity).indexes]
     return [name for name in wanted if name not in have or name in half]
 
 
@@ -36,7 +36,7 @@ def build(house: House, name: str) -> list[str]:
     with house.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         entity = storage.current(connection, name)
         names = missing(connection, entity)
-        table = storage.build_table(entity, "postgresql")
+        table = storage.build_stored(entity, "postgresql")
         for index in [i for i in table.indexes if i.name in names]:
             connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{index.name}"')
             index.dialect_options["postgresql"]["concurrently"] = True

@@ -142,6 +142,9 @@ class EntityField:
     indexed: bool = False
     searchable: bool = False
     personal: bool = False
+    encrypted: bool = False
+    exact: bool = False
+    """An encrypted field can be found by its exact value."""
     default: Any = field(default=None, hash=False)
     validation: Validation | None = None
     computed: str = ""
@@ -155,6 +158,8 @@ class EntityField:
     on_delete: str = "restrict"
     was: str = field(default="", compare=False)
     """The field's former name; read when a definition is planned, never stored."""
+    sealed: str = ""
+    """The mark of the columns that hold its tokens, from the first value that was encrypted to the last decrypted."""
 
     @property
     def type(self) -> FieldType:
@@ -222,6 +227,8 @@ class Entity:
     validations: tuple[RecordValidation, ...] = ()
     """What records have to meet beyond what their fields say."""
     version: int = field(default=0, compare=False)
+    key: str = ""
+    """The name of the data key that encrypts; empty: nothing ever was."""
 
     @cached_property
     def by_name(self) -> dict[str, EntityField]:
@@ -249,7 +256,18 @@ class Entity:
         """Return the name of the field that names a record ("id" where there is none)."""
         if self.title:
             return self.title
-        return next((f.name for f in self.fields if f.kind in (Kind.TEXT, Kind.EMAIL, Kind.PHONE)), "id")
+        named = (f.name for f in self.fields if f.kind in (Kind.TEXT, Kind.EMAIL, Kind.PHONE) and not f.encrypted)
+        return next(named, "id")
+
+    @cached_property
+    def encrypted(self) -> frozenset[str]:
+        """Return the fields whose values are encrypted."""
+        return frozenset(f.name for f in self.fields if f.encrypted)
+
+    @cached_property
+    def clear(self) -> frozenset[str]:
+        """Return the columns whose values are not encrypted."""
+        return frozenset(self.schema.names) - self.encrypted
 
     @cached_property
     def searchable(self) -> tuple[str, ...]:
@@ -259,7 +277,7 @@ class Entity:
     @cached_property
     def sortable(self) -> tuple[str, ...]:
         """Return the columns that lists can be sorted by."""
-        return ("id", "updated_at", *(f.name for f in self.fields if f.has_index))
+        return ("id", "updated_at", *(f.name for f in self.fields if f.has_index and not f.sealed))
 
     @property
     def table_name(self) -> str:

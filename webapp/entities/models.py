@@ -50,6 +50,18 @@ entity_history = sa.Table(
     ),
 )
 
+entity_sealing = sa.Table(
+    "entity_sealing",
+    metadata,
+    sa.Column("entity", sa.String(40), primary_key=True, comment="whose values are encrypted, decrypted, or both"),
+    sa.Column("record_id", BigId, nullable=False, comment="the last record that is done"),
+    sa.Column("history_id", BigId, nullable=False, comment="the last entry of the history that is done"),
+    sa.Column("done", BigId, nullable=False),
+    sa.Column("total", BigId, nullable=False, comment="about so many there were"),
+    sa.Column("begun_at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+)
+
 entity_view = sa.Table(
     "entity_view",
     metadata,

@@ -24,6 +24,7 @@ from webapp.audit import looks
 from webapp.entities import storage
 from webapp.entities.model import SYSTEM_NAMES, Entity, EntityField, Kind
 from webapp.entities.refusals import Refusal, refuse
+from webapp.entities.sealed import is_exact
 from webapp.entities.values import Masked
 from webapp.policies import columns as batches
 from webapp.policies import services
@@ -217,7 +218,10 @@ def author_of(tx: sa.Connection, entity: Entity, author: Author, who: Who) -> Au
 
 def policy_fields(entity: Entity) -> tuple[PolicyField, ...]:
     """Return the fields that policies speak of: those of the definition, and what Syncline fills in."""
-    own = tuple(PolicyField(f.name, f.type, f.personal) for f in entity.fields)
+    own = tuple(
+        PolicyField(f.name, f.type, f.personal, encrypted=bool(f.sealed), exact=is_exact(f.sealed))
+        for f in entity.fields
+    )
     return (*own, *(PolicyField(name, entity.schema[name].type, key=name in ALWAYS) for name in SYSTEM_NAMES))
 
 

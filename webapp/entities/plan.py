@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.entities import fitting, numbers, plan_validations, storage
+from webapp.entities import encryption, fitting, numbers, plan_validations, storage
 from webapp.entities.diff import FieldChange, differences
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.plan_steps import Step, Tone
@@ -57,6 +57,7 @@ class Plan:
 
 def make(tx: sa.Connection, old: Entity | None, new: Entity) -> Plan:
     """Return the plan from `old` (as stored) to `new` (checked)."""
+    new = encryption.carried(old, new)
     if old is None:
         return Plan(
             None, new, (Step("", Tone.SAFE, msg("The entity is created with {count} fields.", count=len(new.fields))),)
@@ -75,10 +76,11 @@ def make(tx: sa.Connection, old: Entity | None, new: Entity) -> Plan:
 def _steps(tx: sa.Connection, entity: Entity, change: FieldChange, records: int) -> Iterator[Step]:
     if change.old is None and change.new is not None:
         yield _added(change.new, records)
+        yield from encryption.steps(change, records)
     elif change.new is None and change.old is not None:
         yield _dropped(tx, entity, change.old)
     elif change.old and change.new:
-        told = [*_altered(tx, entity, change)]
+        told = [*_altered(tx, entity, change), *encryption.steps(change, records)]
         yield from told or [
             Step(
                 change.new.name, Tone.SAFE, msg("Label, help, checks or display of the field change; its values stay.")

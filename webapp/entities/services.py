@@ -12,14 +12,28 @@ from rules.documents.problems import DocumentError, DocumentProblem
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
-from webapp.entities import batches, ddl, frames, history, indexes, lookups, records, references, storage, validating
+from webapp.entities import (
+    batches,
+    ddl,
+    encryption,
+    frames,
+    history,
+    indexes,
+    lookups,
+    records,
+    references,
+    resealing,
+    storage,
+    validating,
+    versions,
+)
 from webapp.entities import plan as plans
 from webapp.entities.documents import parse, to_document
 from webapp.entities.expressions import check_expressions
 from webapp.entities.history import Author
 from webapp.entities.model import Entity, Kind
 from webapp.entities.models import entity as entity_table
-from webapp.entities.models import entity_version, entity_view
+from webapp.entities.models import entity_view
 from webapp.entities.permitted import Permit, author_of
 from webapp.entities.plain import Batch
 from webapp.entities.plan import Plan
@@ -86,6 +100,7 @@ def check(tx: sa.Connection, document: Mapping[str, Any]) -> Entity:
     """Return the entity of a document that is right in itself; raises `DocumentError` with its mistakes."""
     new = parse(document)
     problems = [*check_expressions(new, lookups.tables(tx, new)), *_targets(tx, new), *validating.check(tx, new)]
+    problems += [*encryption.check(new), *encryption.pointed(tx, new), *encryption.conditions(tx, new)]
     if problems:
         raise DocumentError(problems)
     return new
@@ -106,14 +121,17 @@ def define(house: House, document: Mapping[str, Any], actor: Actor, *, confirm: 
 def define_in(tx: sa.Connection, document: Mapping[str, Any], author: Author, *, confirm: bool = False) -> Plan:
     """Do what `define` does within the caller's transaction; `indexes.build` has to follow its commit."""
     name = str(document.get("name", ""))
-    _lock(tx, name)
+    versions.lock(tx, name)
     plan = make_plan(tx, document)
     if plan.blocked or (plan.loses and not confirm):
         raise ChangeRefused(plan)
     if plan.empty:
         return plan
-    version = _store_version(tx, plan.new, author)
+    version = versions.store(tx, plan.new, author)
+    encryption.provide(tx, plan.new, author)
     ddl.apply(tx, plan, author)
+    if encryption.moves(plan.old, plan.new):
+        resealing.begin(tx, plan.new, author)
     if plan.old and _needs_computing(plan):
         recompute(tx, plan.new, author)
     before = to_document(plan.old) if plan.old else None
@@ -131,7 +149,7 @@ def delete_entity(house: House, name: str, actor: Actor) -> None:
 
 def delete_entity_in(tx: sa.Connection, name: str, author: Author) -> None:
     """Do what `delete_entity` does within the caller's transaction."""
-    _lock(tx, name)
+    versions.lock(tx, name)
     old = storage.current(tx, name)
     pointing = sorted({other.name for other in _pointing(tx, name) if other.name != name})
     if pointing:
@@ -158,12 +176,6 @@ def _pointing(tx: sa.Connection, name: str) -> Iterator[Entity]:
     for other in storage.every(tx):
         if any(v.reference is not None and v.reference.object == name for v in other.validations):
             yield other
-
-
-def versions(tx: sa.Connection, name: str) -> list[sa.RowMapping]:
-    """Return every version of a definition, latest first."""
-    query = sa.select(entity_version).where(entity_version.c.name == name)
-    return list(tx.execute(query.order_by(entity_version.c.version.desc())).mappings())
 
 
 def recompute(tx: sa.Connection, target: Entity, author: Author) -> int:
@@ -327,7 +339,7 @@ def _note(tx: sa.Connection, target: Entity, record_id: int, author: Author, tag
     """Tell the audit what the history has just noted of one record."""
     entry = history.of_record(tx, target.name, record_id, limit=1)[0]
     subject = Subject("entity", target.name, str(record_id))
-    personal = [name for name, field in target.owner_of.items() if field.personal]
+    personal = [name for name, field in target.owner_of.items() if field.personal or field.encrypted]
     told = Event(tag, subject, entry["before"], entry["after"], run_id=author.run_id, personal=personal)
     record(tx, author.actor, author.at, told)
 
@@ -345,31 +357,6 @@ def _current_or_none(tx: sa.Connection, name: str) -> Entity | None:
         return storage.current(tx, name)
     except NoEntity:
         return None
-
-
-def _lock(tx: sa.Connection, name: str) -> None:
-    """Wait for writers of the entity's records, and keep new ones out until the definition is in force."""
-    tx.execute(sa.select(entity_table.c.version).where(entity_table.c.name == name).with_for_update())
-
-
-def _store_version(tx: sa.Connection, new: Entity, author: Author) -> int:
-    last = tx.scalar(sa.select(sa.func.max(entity_version.c.version)).where(entity_version.c.name == new.name))
-    version = (last or 0) + 1
-    if last is None:
-        tx.execute(sa.insert(entity_table).values(name=new.name, version=version, state="active"))
-    else:
-        tx.execute(
-            sa.update(entity_table).where(entity_table.c.name == new.name).values(version=version, state="active")
-        )
-    values = {
-        "name": new.name,
-        "version": version,
-        "definition": to_document(new),
-        "at": author.at,
-        "actor": author.actor.name[:128],
-    }
-    tx.execute(sa.insert(entity_version).values(values))
-    return version
 
 
 def _targets(tx: sa.Connection, new: Entity) -> Iterable[DocumentProblem]:

@@ -13,12 +13,14 @@ from weakref import WeakKeyDictionary
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from rules.schema import Field
 from webapp.entities import search
 from webapp.entities.columns import column_type
 from webapp.entities.documents import build
 from webapp.entities.model import Entity, EntityField, Kind
 from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_version
+from webapp.entities.sealed import PLAIN_COLUMN, Seal, Sealed, index_column, is_exact, plain_column
 
 _MAX_NAME = 63
 _definitions: WeakKeyDictionary[sa.Pool, dict[tuple[str, int], Entity]] = WeakKeyDictionary()
@@ -73,9 +75,27 @@ def table(tx: sa.Connection, entity: Entity) -> sa.Table:
     return build_table(entity, tx.dialect.name)
 
 
+def stored(tx: sa.Connection, entity: Entity) -> sa.Table:
+    """Return that table as the database has it, for changes of the table itself."""
+    return build_stored(entity, tx.dialect.name)
+
+
 @lru_cache(maxsize=500)
 def build_table(entity: Entity, dialect: str) -> sa.Table:
-    """Return the table of an entity on a dialect, with its indexes, in a metadata of its own."""
+    """Return the table of an entity on a dialect, as it is asked: encrypted fields look like any other."""
+    physical = build_stored(entity, dialect)
+    if not any(field.sealed for field in entity.fields):
+        return physical
+    asked = [column(entity, field) for field in entity.schema.fields]
+    result = sa.Table(entity.table_name, sa.MetaData(), *asked, info={"stored": physical})
+    if search.COLUMN in physical.c:
+        result.append_column(sa.Column(search.COLUMN, postgresql.TSVECTOR()))
+    return result
+
+
+@lru_cache(maxsize=500)
+def build_stored(entity: Entity, dialect: str) -> sa.Table:
+    """Return the table of an entity as the database has it, with its indexes, in a metadata of its own."""
     result = sa.Table(entity.table_name, sa.MetaData(), *columns(entity))
     for index_name, names, unique in index_names(entity):
         make_index(result, index_name, names, unique=unique)
@@ -86,15 +106,29 @@ def build_table(entity: Entity, dialect: str) -> sa.Table:
 
 
 def columns(entity: Entity) -> list[sa.Column[Any]]:
-    """Return new columns of the entity's table."""
-    made = []
+    """Return new columns of the entity's table as the database has it."""
+    made: list[sa.Column[Any]] = []
     for field in entity.schema.fields:
-        owner = entity.owner_of.get(field.name)
-        nullable = field.nullable or (owner is not None and owner.computed != "")
-        identity = () if field.name != "id" else (sa.Identity(always=False),)
-        column = sa.Column(field.name, column_type(field), *identity, nullable=nullable, primary_key=field.name == "id")
-        made.append(column)
+        seal = seal_of(entity, field.name)
+        made += [column(entity, field)] if seal is None else seal.columns()
     return made
+
+
+def column(entity: Entity, field: Field) -> sa.Column[Any]:
+    """Return a new column for a field."""
+    owner, seal = entity.owner_of.get(field.name), seal_of(entity, field.name)
+    nullable = field.nullable or (owner is not None and owner.computed != "")
+    identity = () if field.name != "id" else (sa.Identity(always=False),)
+    kind = column_type(field) if seal is None else Sealed(seal)
+    return sa.Column(field.name, kind, *identity, nullable=nullable, primary_key=field.name == "id")
+
+
+def seal_of(entity: Entity, name: str) -> Seal | None:
+    """Return how a column is kept that is encrypted, or on the way; of money that is the amount."""
+    owner = entity.by_name.get(name)
+    if owner is None or not owner.sealed:
+        return None
+    return Seal(entity.name, owner.sealed, entity.key, owner.fields[0], owner.encrypted)
 
 
 def index_names(entity: Entity) -> list[IndexSpec]:
@@ -104,12 +138,20 @@ def index_names(entity: Entity) -> list[IndexSpec]:
         found += field_indexes(entity, field)
     for validation in entity.validations:
         if validation.unique:  # no field's name begins with an underscore
-            found.append((index_name(entity, f"_{validation.name}", unique=False), validation.unique, False))
+            found.append(
+                (
+                    index_name(entity, f"_{validation.name}", unique=False),
+                    stored_names(entity, validation.unique),
+                    False,
+                )
+            )
     return found
 
 
 def field_indexes(entity: Entity, field: EntityField) -> list[IndexSpec]:
     """Return the indexes that a field calls for."""
+    if field.sealed:
+        return _sealed_indexes(entity, field)
     found: list[IndexSpec] = []
     if field.unique:
         names = (field.name, field.currency_name) if field.kind is Kind.MONEY else (field.name,)
@@ -119,9 +161,31 @@ def field_indexes(entity: Entity, field: EntityField) -> list[IndexSpec]:
     return found
 
 
+def _sealed_indexes(entity: Entity, field: EntityField) -> list[IndexSpec]:
+    """Return those of an encrypted field; what is not encrypted (yet) is looked for, too."""
+    if not is_exact(field.sealed):
+        return []
+    more = (field.currency_name,) if field.unique and field.kind is Kind.MONEY else ()
+    names = (index_column(field.sealed), plain_column(field.sealed))
+    return [(index_name(entity, name, unique=field.unique), (name, *more), field.unique) for name in names]
+
+
+def stored_names(entity: Entity, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns by which the database finds records that have the same values in some fields."""
+    return tuple(_compared(name, seal_of(entity, name)) for name in names)
+
+
+def _compared(name: str, seal: Seal | None) -> str:
+    if seal is None:
+        return name
+    return seal.index if seal.exact else seal.plain
+
+
 def make_index(table: sa.Table, name: str, names: tuple[str, ...], *, unique: bool) -> sa.Index:
-    """Return an index on the table."""
-    return sa.Index(name, *(table.c[n] for n in names), unique=unique)
+    """Return an index on the table; of columns that are mostly empty, over the records that have a value."""
+    first = table.c[names[0]]
+    some = first.is_not(None) if names[0].startswith(PLAIN_COLUMN) else None
+    return sa.Index(name, *(table.c[n] for n in names), unique=unique, sqlite_where=some, postgresql_where=some)
 
 
 def index_name(entity: Entity, field: str, *, unique: bool) -> str:

@@ -137,6 +137,7 @@ class _Compiler:
     def _flag(self, node: Node, field: PolicyField) -> Condition:
         if field.type is not FieldType.BOOLEAN:
             raise self._refused(node, msg("Compare the field '{field}' with something.", field=field.name))
+        self._asked_exactly(node, field)
         return Flag(field)
 
     def _compared(self, node: Operator, test: Test) -> Condition:
@@ -161,6 +162,7 @@ class _Compiler:
         value = self._operand(other)
         if value is None:
             return Contrary(Filled(field)) if test is Test.EQUAL else Filled(field)
+        self._asked_exactly(node, field, ordered=test not in (Test.EQUAL, Test.DIFFERENT))
         self._fits(other, field, value)
         ordered = test not in (Test.EQUAL, Test.DIFFERENT)
         if ordered and field.type is FieldType.BOOLEAN:
@@ -178,6 +180,8 @@ class _Compiler:
         item: PolicyField | Operand = field if field is not None else self._operand(left)
         if field is None and not isinstance(item, (Asked, str)):
             raise self._refused(left, msg("Look for a field of the record, or something of the user, in a list."))
+        if field is not None:
+            self._asked_exactly(node, field)
         if self._asks(right):
             if field is not None:
                 self._fits(right, field, "")
@@ -198,9 +202,17 @@ class _Compiler:
         field = self._field(node.args[0])
         if field is None or field.type is not FieldType.TEXT:
             raise self._refused(node, msg("{name}() is asked of a text field of the record.", name=node.name))
+        self._asked_exactly(node, field, ordered=True)
         text = self._operand(node.args[1])
         self._fits(node.args[1], field, text)
         return Holding(field, _PLACES[node.name], text)
+
+    def _asked_exactly(self, node: Node, field: PolicyField, *, ordered: bool = False) -> None:
+        """Refuse what no index of an encrypted field can answer."""
+        if field.encrypted and (ordered or not field.exact):
+            text = N_("'{field}' is encrypted. A condition of rows can only ask whether it is empty.")
+            exact = N_("'{field}' is encrypted. A condition of rows can compare it by == and != only.")
+            raise self._refused(node, msg(exact if field.exact else text, field=field.name))
 
     def _fits(self, node: Node, field: PolicyField, value: Operand) -> None:
         if field.type not in COMPARED:

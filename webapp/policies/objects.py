@@ -64,9 +64,15 @@ class DataObject:
 
 @dataclass(frozen=True)
 class PolicyField:
-    """A field as permissions see it; `key`: it tells which record it is, and is read unless a line names it."""
+    """A field as permissions see it; `key`: it tells which record it is, and is read unless a line names it.
+
+    Of an encrypted field a condition of rows can ask whether it has a value, and where it can be found by its exact
+    value, which one.
+    """
 
     name: str
     type: FieldType = FieldType.TEXT
     personal: bool = False
     key: bool = False
+    encrypted: bool = False
+    exact: bool = False

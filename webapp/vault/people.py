@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.audit import hooks
 from webapp.extensions import House, to_json
+from webapp.vault import at_rest
 from webapp.vault.errors import SecretMissing, VaultError
 from webapp.vault.models import vault_secret
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
@@ -74,7 +75,8 @@ class PersonGuard:
 
 
 def register(house: House) -> None:
-    """Let the audit log of this house hide personal values."""
+    """Let the audit log of this house hide personal values, and its tables encrypt."""
+    at_rest.register(house)
     hooks.guards[house.db.engine.url] = PersonGuard(house)
 
 
