@@ -13,10 +13,10 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test soak check bench assets docs quality lock audit migration clean help
+.PHONY: run demo test soak ha-test check bench assets docs quality lock audit migration clean help
 
 help: ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/.installed assets ## install what is missing and start everything
 	@$(BIN)/syncline up
@@ -71,6 +71,10 @@ soak: .venv/.test assets ## run the tests that take minutes each
 	$(BIN)/pytest -m soak
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql --database-tests=all
+
+ha-test: .venv/.test assets ## let the machines of a cluster die in turn, in network namespaces (root; HAProxy, keepalived, nginx)
+	@tools/system-packages.sh ha
+	$(BIN)/pytest -n0 -x tests/ha
 
 check: .venv/.test assets ## style, types, import contracts, templates, translations, documentation
 	$(BIN)/ruff check

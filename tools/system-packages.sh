@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what only the tests need from Debian's packages: MariaDB, PgBouncer, Firebird, RabbitMQ, Mosquitto, Chromium
 # and a Chinese font.
+# With the argument ha also HAProxy, keepalived, nginx, curl and ip, for `make ha-test`.
 # Where apt or root is missing the tests that need them say so and are skipped; in CI that is a failure.
 set -eu
 missing=""
@@ -11,6 +12,12 @@ find /usr/lib -path '*firebird*' -name 'libEngine1*.so' 2>/dev/null | grep -q . 
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 [ -n "$(find /usr/share/fonts -iname '*notosanscjk*' -print -quit 2>/dev/null)" ] || missing="$missing fonts-noto-cjk"
+if [ "${1:-}" = ha ]; then  # the machines of a cluster
+  for program in haproxy keepalived nginx curl; do
+    command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
+  done
+  command -v ip >/dev/null || missing="$missing iproute2"
+fi
 [ -n "$missing" ] || exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   echo "Installing for the tests:$missing"
