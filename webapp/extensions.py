@@ -115,6 +115,17 @@ def away(error: BaseException) -> bool:
     return error.connection_invalidated or error.statement is None  # without a statement: it could not be opened
 
 
+ALIVE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+"""How a connection to PostgreSQL finds out in about ten seconds that the machine at the other end is gone; seconds, and
+milliseconds for the last. An address may say otherwise."""
+
+
 def open_database(url: str, *, pool_size: int = 10) -> Database:
     """Return the database behind `url`; connects at first use.
 
@@ -125,13 +136,14 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
+        alive = {name: value for name, value in ALIVE.items() if name not in parsed.query}
         engine = sa.create_engine(
             parsed,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_recycle=RECYCLE,
-            connect_args={"prepare_threshold": None},
+            connect_args={"prepare_threshold": None, **alive},
             json_serializer=to_json,
             hide_parameters=True,  # an error that is logged shows no values of records
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.servers import Server
 from webapp.extensions import open_database
 
 
@@ -45,3 +46,15 @@ def test_a_file_that_is_no_database_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(sa.exc.DatabaseError, match="not a database"), database.begin():
         pass
     database.engine.dispose()
+
+
+def test_a_machine_that_is_gone_is_noticed(postgres_server: Server) -> None:
+    """Connections to PostgreSQL ask a silent machine for a sign of life, as the address says or else within seconds."""
+    s = postgres_server
+    database = open_database(f"postgresql://{s.user}:{s.password}@{s.host}:{s.port}/postgres?keepalives_idle=30")
+    with database.read() as tx:
+        driver = tx.connection.driver_connection
+        assert driver is not None
+        found = driver.info.get_parameters()
+    database.engine.dispose()
+    assert (found["keepalives_idle"], found["keepalives_interval"], found["tcp_user_timeout"]) == ("30", "2", "10000")
