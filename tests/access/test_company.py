@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import assurance, attributes, factors, keys, models, oidc, throttle, users
+from webapp.access import assurance, attributes, factors, keys, models, oidc, removal, throttle, users
 from webapp.access.company import admit
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
@@ -463,7 +463,7 @@ def test_deleted_with_the_user(app: Flask, company: House, issuer: str):
     claims_of(issuer, "u-9", preferred_username="eve", email="eve@example.com", groups=["auditors"])
     come_back(app.test_client(), "u-9")
     before = known(company, "eve").id
-    users.delete_user(company, before, SYSTEM)
+    removal.delete_user(company, before, SYSTEM)
     with company.db.read() as tx:
         assert not tx.execute(models.access_identity.select()).all()
     come_back(app.test_client(), "u-9")

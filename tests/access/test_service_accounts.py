@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events
-from webapp.access import company, keys, models, service_accounts, users
+from webapp.access import company, keys, models, removal, service_accounts, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
@@ -108,7 +108,7 @@ def test_the_owner_goes(app: Flask, house: House, account: int, key: str):
     assert status(app, key) == 200
     with house.db.read() as tx:
         olga = tx.scalar(sa.select(models.user.c.id).where(models.user.c.username == "olga"))
-    users.delete_user(house, olga, ADMIN)
+    removal.delete_user(house, olga, ADMIN)
     assert status(app, key) == 401
     left = found(house, account)
     assert (left.owner, left.active) == ("", False)

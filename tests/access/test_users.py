@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
-from webapp.access import breached, groups, models, passwords, roles, services, users
+from webapp.access import breached, groups, models, passwords, removal, roles, services, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.group_editing import Group, save_group
 from webapp.access.users import NewUser
@@ -158,7 +158,7 @@ def test_last_administrator_stays(house: House):
     with pytest.raises(Refused, match="last active administrator"):
         users.set_active(house, admin, False, SYSTEM)
     with pytest.raises(Refused, match="last active administrator"):
-        users.delete_user(house, admin, SYSTEM)
+        removal.delete_user(house, admin, SYSTEM)
     with pytest.raises(Refused, match="last active administrator"):
         users.update_user(house, admin, NewUser("admin", "A", "", "a@localhost", ("Viewer",)), SYSTEM)
     add_user(house, "second", "Admin")
@@ -172,7 +172,7 @@ def test_nobody_disables_or_deletes_themselves(house: House):
     add_user(house, "second", "Admin")
     for deed in (
         lambda: users.set_active(house, _id(house, "admin"), False, _admin(house)),
-        lambda: users.delete_user(house, _id(house, "admin"), _admin(house)),
+        lambda: removal.delete_user(house, _id(house, "admin"), _admin(house)),
     ):
         with pytest.raises(Refused, match="yourself"):
             deed()
@@ -194,7 +194,7 @@ def test_a_manager_of_users_cannot_take_an_administrator_over(house: House, mana
     for deed in (
         lambda: users.reset_password(house, admin, manager),
         lambda: users.set_active(house, admin, False, manager),
-        lambda: users.delete_user(house, admin, manager),
+        lambda: removal.delete_user(house, admin, manager),
         lambda: users.update_user(house, admin, NewUser("admin", "A", "", "mine@evil.example", ("Admin",)), manager),
     ):
         with pytest.raises(Refused, match="do not hold yourself"):

@@ -14,13 +14,13 @@ from tests.houses import fresh_house
 from tests.webapp.conftest import add_user, admin_client, app, client, events, settings  # noqa: F401
 from webapp.access import roles
 from webapp.approvals import proposals, settings_deed
-from webapp.approvals.deeds import Deed
+from webapp.approvals.deeds import SWITCHES, Deed
 from webapp.approvals.errors import SecondPersonNeeded
 from webapp.approvals.proposals import Proposal
 from webapp.extensions import SYSTEM, Actor, House
 
 CLI = Actor("cli", "root", "0")
-ALL = ("publish_rule", "change_limits", "change_role", "change_connection", "change_retention", "approve_own_plan")
+ALL = tuple(SWITCHES)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.approvals.conftest import proposed, who
 from tests.approvals.test_deciding import ask, role, wider  # noqa: F401
-from webapp.access import factors, keys, models, role_editing, service_accounts, users
+from webapp.access import factors, keys, models, removal, role_editing, service_accounts, users
 from webapp.access.service_accounts import Wanted
 from webapp.approvals import deciding
 from webapp.approvals.errors import NotDecided
@@ -97,7 +97,7 @@ def test_an_account_made_by_a_service_account_of_ones_own(house: House, role: in
     anna = who(house, "anna")
     made = robot(house, "anna", anna)
     dora = add(house, "dora", key(house))
-    users.delete_user(house, made, anna)
+    removal.delete_user(house, made, anna)
     refused(house, ask(house, role, anna), dora)
 
 

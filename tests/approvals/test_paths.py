@@ -13,8 +13,8 @@ from flask import Flask
 from tests.approvals.conftest import ALL, CLI, ask_for, proposed, who
 from tests.connections.conftest import notebook  # noqa: F401 - a connector without a system behind it
 from tests.rulebook.conftest import add_systems, document
-from tests.webapp.conftest import app, client_of, events, settings, text  # noqa: F401
-from webapp.access import group_editing, keys, role_editing
+from tests.webapp.conftest import add_user, app, client_of, events, settings, text  # noqa: F401
+from webapp.access import company, group_editing, keys, role_editing, service_accounts, users
 from webapp.access.group_editing import Group
 from webapp.access.role_editing import Role
 from webapp.approvals import deciding, proposals, settings_deed, views
@@ -51,6 +51,8 @@ class Office:
         rulebook.publish(self.house, "customers", CLI)
         rulebook.save_draft(self.house, "customers", document(label="Three"), CLI)
         self.role = role_editing.save_role(self.house, ROLE, CLI)
+        self.dora = add_user(self.house, "dora", "Viewer")
+        self.group = group_editing.save_group(self.house, Group(None, "Sellers", "", ("Viewer",), ()), CLI)
         scopes = ("provisioning:update", "provisioning:read")
         self.key = keys.create_key(self.house, keys.NewKey("directory", scopes, 30), who(self.house, "ann"))
         ask_for(self.house, *ALL)
@@ -69,7 +71,9 @@ class Office:
             rule = rulebook.get(tx, "customers")
             rows = connections.list_connections(tx)
             roles = [(role.name, sorted(role.grants)) for role in role_editing.list_roles(tx)]
-            return rule.published_version, [(row.name, dict(row.settings)) for row in rows], roles
+            held = [(user.username, user.roles) for user in users.list_users(tx)]
+            groups = [(group.name, group.members) for group in group_editing.list_groups(tx)]
+            return rule.published_version, [(row.name, dict(row.settings)) for row in rows], roles, held, groups
 
 
 @pytest.fixture
@@ -79,6 +83,15 @@ def office(app: Flask, tmp_path: Path) -> Office:  # noqa: F811
 
 def scim_name(office: Office) -> Any:
     group = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Sellers", "members": []}
+    return office.scim("PUT", f"/Groups/{office.role}", group)
+
+
+def scim_members(office: Office, *members: int) -> Any:
+    group = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": "Sales",
+        "members": [{"value": str(member)} for member in members],
+    }
     return office.scim("PUT", f"/Groups/{office.role}", group)
 
 
@@ -118,9 +131,22 @@ ROLES: dict[str, tuple[Way, ...]] = {
         lambda o: o.scim("DELETE", f"/Groups/{o.role}"),
     ),
 }
+DORA = {"first_name": "Dora", "last_name": "Test", "email": "dora@example.com"}
+MEMBERSHIPS: dict[str, tuple[Way, ...]] = {
+    "give": (
+        lambda o: o.ann.post(f"/users/{o.dora}", data={**DORA, "roles": ["Viewer", "Sales"]}),
+        lambda o: scim_members(o, o.dora),
+    ),
+    "take": (lambda o: o.ann.post(f"/users/{o.dora}", data={**DORA, "roles": ["Viewer"]}), scim_members),
+    "bring in": (
+        lambda o: o.ann.post(f"/groups/{o.group}", data={"name": "Sellers", "roles": ["Viewer"], "members": ["dora"]}),
+    ),
+}
 
 
-@pytest.mark.parametrize("deeds", [RULES, CONNECTIONS, ROLES], ids=["rules", "connections", "roles"])
+@pytest.mark.parametrize(
+    "deeds", [RULES, CONNECTIONS, ROLES, MEMBERSHIPS], ids=["rules", "connections", "roles", "memberships"]
+)
 def test_each_way_waits_and_is_then_done(office: Office, deeds: dict[str, tuple[Way, ...]]) -> None:
     """Pages, API and SCIM say that it waits, and nothing changes; approved by another it is done."""
     for name, ways in deeds.items():
@@ -232,14 +258,44 @@ def test_rules_are_meant_by_what_they_write_to(office: Office) -> None:
     proposed(house, ann, lambda: rulebook.publish(house, "back", ann))
 
 
+def test_a_new_user_waits_for_the_roles(office: Office) -> None:
+    """Who is new signs in with nothing before a second person has approved the roles; names are saved at once."""
+    eve = {"username": "eve", "first_name": "Eve", "last_name": "", "email": "eve@example.com", "roles": ["Admin"]}
+    answer = office.ann.post("/users/new", data=eve)
+    assert answer.status_code == 201, "the password is shown"
+    (found,) = office.waiting()
+    assert f"proposal {found.id}" in answer.text
+    held = dict(office.subjects()[3])
+    assert held["eve"] == ()
+    assert office.ben.post(f"/approvals/{found.id}/approve").status_code == 302
+    assert dict(office.subjects()[3])["eve"] == ("Admin",)
+    office.ann.post(f"/users/{office.dora}", data={**DORA, "first_name": "Theodora", "roles": ["Admin"]})
+    with office.house.db.read() as tx:
+        dora = users.get_user(tx, office.dora)
+    assert (dora.first_name, dora.roles) == ("Theodora", ("Viewer",))
+    sent = {"name": "bot", "purpose": "Loads orders", "owner": "ann", "roles": ["Sales"]}
+    assert "/approvals/" in office.ann.post("/service-accounts/new", data=sent).headers["Location"]
+    with office.house.db.read() as tx:
+        (bot,) = service_accounts.list_all(tx, office.house.clock())
+    assert bot.roles == ()
+
+
+def test_whom_the_company_lets_in_gets_the_roles_of_the_groups(office: Office) -> None:
+    """What the identity provider says of groups holds at each sign-in; it has approvals of its own."""
+    claims = {"sub": "x", "preferred_username": "fay", "email": "fay@example.com"}
+    company.admit(office.house, claims, ("Viewer",), "https://id.example.com")
+    company.admit(office.house, claims, ("Sales",), "https://id.example.com")
+    assert dict(office.subjects()[3])["fay"] == ("Sales",)
+
+
 def test_groups_policies_and_shared_secrets_wait(office: Office) -> None:
     """The roles of a group, the policy of a role and a secret that connections share need a second person as well."""
     house, ann, ben = office.house, who(office.house, "ann"), who(office.house, "ben")
-    group = Group(None, "Sellers", "", ("Sales",), ("ben",))
+    group = Group(None, "Traders", "", ("Sales",), ("ben",))
     found = proposed(house, ann, lambda: group_editing.save_group(house, group, ann))
     deciding.approve(house, found.id, ben)
     with house.db.read() as tx:
-        (stored,) = group_editing.list_groups(tx)
+        stored = group_editing.list_groups(tx)[-1]
     assert (stored.roles, stored.members) == (("Sales",), ("ben",))
     found = proposed(house, ann, lambda: group_editing.delete_group(house, stored.id or 0, ann))
     deciding.approve(house, found.id, ben)

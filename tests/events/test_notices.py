@@ -21,7 +21,7 @@ from tests.runs.test_crash import Killed, dies
 from tests.runs.test_two_way import FIELDS
 from tests.webapp.conftest import add_user, admin_client, app, client, settings, sign_in, text  # noqa: F401 - fixtures
 from webapp.access import models as access
-from webapp.access import users
+from webapp.access import removal, users
 from webapp.cases import hooks as case_hooks
 from webapp.cases import pairs
 from webapp.cases import services as cases
@@ -300,7 +300,7 @@ def test_nobody_inherits_notices_with_a_name(told: World):
     _given(told, "bob", "ada")
     with told.house.db.read() as tx:
         bob = tx.scalar(sa.select(access.user.c.id).where(access.user.c.username == "bob"))
-    users.delete_user(told.house, bob, SYSTEM)
+    removal.delete_user(told.house, bob, SYSTEM)
     assert [one.username for one in _notices(told)] == ["ada"]
     with told.house.db.read() as tx:
         assert set(notices.wishes(tx)) == {"ada"}

@@ -9,7 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import N_, Message, msg
-from webapp.access import group_editing, key_hands, labels, models, role_documents, role_editing, services, users
+from webapp.access import (
+    group_editing,
+    key_hands,
+    labels,
+    memberships,
+    models,
+    role_documents,
+    role_editing,
+    services,
+    users,
+)
 from webapp.access import hooks as own_hooks
 from webapp.access.errors import Missing, Refused
 from webapp.access.group_editing import Group
@@ -143,6 +153,27 @@ def _group_title(subject: str, after: Document | None, _detail: Document) -> Mes
     return msg(text, name=subject)
 
 
+def _read_roles(tx: sa.Connection, username: str) -> Document | None:
+    user = models.user
+    number = tx.scalar(sa.select(user.c.id).where(user.c.username == username).with_for_update())
+    if number is None:
+        return None
+    return {"username": username, "roles": sorted(users.get_user(tx, number).roles)}
+
+
+def _apply_roles(order: Order) -> None:
+    number = order.tx.scalar(sa.select(models.user.c.id).where(models.user.c.username == order.subject))
+    if number is None or order.after is None:
+        raise Missing
+    old = users.get_user(order.tx, number)
+    new = users.NewUser(old.username, old.first_name, old.last_name, old.email, tuple(order.after["roles"]))
+    users.update_user_in(order.tx, old, new, order.actor, order.house.clock())
+
+
+def _roles_title(subject: str, _after: Document | None, _detail: Document) -> Message:
+    return msg("Change the roles of {name}", name=subject)
+
+
 def prepare(house: House) -> None:
     """Tell the approvals of this process who people are and what kind of installation this is."""
     if not hooks.people:
@@ -160,5 +191,11 @@ register(
     Applier(
         group_editing.KIND, N_("Group"), ("update", "Users"), _read_group, _apply_group, _group_title,
         lambda _name: "/groups/", refusals=(Refused, Missing),
+    )
+)  # fmt: skip
+register(
+    Applier(
+        memberships.KIND, N_("Roles of a user"), ("update", "Users"), _read_roles, _apply_roles, _roles_title,
+        lambda _name: "/users/", refusals=(Refused, Missing),
     )
 )  # fmt: skip

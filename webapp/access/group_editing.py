@@ -13,7 +13,7 @@ from webapp.access import models
 from webapp.access.errors import Missing, Refused
 from webapp.access.users import require_reach, require_rights
 from webapp.approvals import gate
-from webapp.approvals.deeds import ROLE, Deed
+from webapp.approvals.deeds import MEMBERSHIP, ROLE, Deed
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -35,16 +35,15 @@ class Group:
 
 def list_groups(tx: sa.Connection) -> list[Group]:
     """Return all groups by name."""
-    rows = tx.execute(sa.select(models.group).order_by(models.group.c.name)).all()
-    return [_group(tx, row) for row in rows]
+    return _groups(tx, sa.true())
 
 
 def get_group(tx: sa.Connection, group_id: int) -> Group:
     """Return a group; raises `Missing`."""
-    row = tx.execute(sa.select(models.group).where(models.group.c.id == group_id)).one_or_none()
-    if row is None:
+    found = _groups(tx, models.group.c.id == group_id)
+    if not found:
         raise Missing
-    return _group(tx, row)
+    return found[0]
 
 
 def save_group(house: House, wanted: Group, actor: Actor) -> int:
@@ -59,8 +58,10 @@ def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) 
     _check(tx, wanted)
     # who comes in gets all of its roles, and who is in gets or loses those that change
     require_rights(tx, actor, {*wanted.roles, *old.roles})
-    if {*wanted.roles} != {*old.roles}:
-        gate.require(tx, Deed(KIND, old.name or wanted.name, (ROLE,), to_document(wanted)))
+    switches: tuple[str, ...] = (ROLE,) if {*wanted.roles} != {*old.roles} else ()
+    if {*wanted.members} != {*old.members} and {*wanted.roles, *old.roles}:
+        switches += (MEMBERSHIP,)
+    gate.require(tx, Deed(KIND, old.name or wanted.name, switches, to_document(wanted)))
     values = {"name": wanted.name, "label": wanted.name, "description": wanted.description}
     if wanted.id is None:
         key = tx.execute(sa.insert(models.group).values(**values)).inserted_primary_key
@@ -104,12 +105,23 @@ def _require_reach(tx: sa.Connection, actor: Actor, names: set[str]) -> None:
         require_reach(tx, actor, user_id)
 
 
-def _group(tx: sa.Connection, row: Any) -> Group:
-    role, given, user, member = models.role, models.group_role, models.user, models.group_user
-    brought = sa.select(role.c.name).join(given, given.c.role_id == role.c.id).where(given.c.group_id == row.id)
-    inside = sa.select(user.c.username).join(member, member.c.user_id == user.c.id).where(member.c.group_id == row.id)
-    names = [tuple(sorted(tx.scalars(query))) for query in (brought, inside)]
-    return Group(row.id, row.name, row.description or "", *names)
+def _groups(tx: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[Group]:
+    group, given, member = models.group, models.group_role, models.group_user
+    rows = tx.execute(sa.select(group).where(wanted).order_by(group.c.name)).all()
+    ids = [row.id for row in rows]
+    roles = _names(tx, given.c.group_id, models.role.c.name, given.c.role_id == models.role.c.id, ids)
+    members = _names(tx, member.c.group_id, models.user.c.username, member.c.user_id == models.user.c.id, ids)
+    return [Group(row.id, row.name, row.description or "", roles[row.id], members[row.id]) for row in rows]
+
+
+def _names(
+    tx: sa.Connection, of: sa.Column[int], name: sa.Column[str], joined: sa.ColumnElement[bool], ids: list[int]
+) -> dict[int, tuple[str, ...]]:
+    """Return the sorted names of what belongs to each of some groups."""
+    found: dict[int, list[str]] = {number: [] for number in ids}
+    for number, text in tx.execute(sa.select(of, name).join_from(of.table, name.table, joined).where(of.in_(ids))):
+        found[number].append(text)
+    return {number: tuple(sorted(names)) for number, names in found.items()}
 
 
 def _check(tx: sa.Connection, wanted: Group) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask, Response, request, url_for
 
-from webapp.access import scim, scim_calls, scim_schemas, users
+from webapp.access import removal, scim, scim_calls, scim_schemas
 from webapp.access.errors import Missing, Refused
 from webapp.access.scim_errors import ScimError
 from webapp.access.scim_filter import simple, test_of, values
@@ -153,7 +153,7 @@ def remove(kind: str, resource_id: str) -> Response:
     with house().db.begin() as tx:
         before = _expected(tx, kind, resource_id)
         if kind == "User":
-            users.delete_user_in(tx, int(before["id"]), actor(), house().clock())
+            removal.delete_user_in(tx, int(before["id"]), actor(), house().clock())
         else:
             scim.delete_group(tx, house(), before, actor())
     return Response(status=204)

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from webapp.access import role_editing, service_accounts, users
+from webapp.access import removal, role_editing, service_accounts, users
 from webapp.access.errors import Missing, Refused
 from webapp.access.service_accounts import ServiceAccount, Wanted
 from webapp.web.language import translated
@@ -94,7 +94,7 @@ class ServiceAccountView(RoomView):
         """Delete an account with its keys."""
         self._find(account_id)
         try:
-            name = users.delete_user(self.house, account_id, self.actor)
+            name = removal.delete_user(self.house, account_id, self.actor)
         except Refused as error:
             flash(translated(error.message), "danger")
             return redirect(url_for("ServiceAccountView.edit", account_id=account_id))

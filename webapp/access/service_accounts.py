@@ -14,6 +14,7 @@ from webapp.access.errors import Missing, Refused
 from webapp.access.keys import Key
 from webapp.access.passwords import generate_password
 from webapp.access.users import NewUser
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -91,13 +92,13 @@ def create(house: House, wanted: Wanted, actor: Actor) -> int:
     new = NewUser(wanted.name, wanted.name, "", f"{wanted.name}@{_NOWHERE}", wanted.roles)
     with house.db.begin() as tx:
         users.check(tx, new, None)
-        users.require_rights(tx, actor, new.roles)
         owner_id = _checked(tx, wanted)
-        account_id = users.insert_user(tx, new, generate_password(), actor, house.clock())
-        users.require_reach(tx, actor, account_id)
+        account_id, waits = users.add_user_in(tx, new, generate_password(), actor, house.clock())
         _store(tx, account_id, owner_id, wanted)
         after = {"owner": wanted.owner, "purpose": wanted.purpose}
         record(tx, actor, house.clock(), Event(Tag.SERVICE_ACCOUNT_SET, Subject("user", wanted.name), after=after))
+    if waits:  # the account is there, its roles are proposed
+        raise SecondPersonNeeded(waits)
     return account_id
 
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import groups, hooks, models, owners, roles, sessions
+from webapp.access import groups, hooks, memberships, models, roles, sessions
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, fits, generate_password, hashed
+from webapp.approvals.deeds import Deed
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
-from webapp.vault import services as vault
 
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,63}")
 _EMAIL = re.compile(r"""[^@\s,;:<>\[\]()"\\]+@[^@\s,;:<>\[\]()"\\]+""")
@@ -101,15 +102,28 @@ def _roles_of(connection: sa.Connection, ids: list[int]) -> dict[int, tuple[str,
     return {user_id: tuple(names) for user_id, names in found.items()}
 
 
-def create_user(house: House, new: NewUser, actor: Actor) -> tuple[int, str]:
-    """Add a user; returns the id and the password for the first sign-in, which has to be changed then."""
+def create_user(house: House, new: NewUser, actor: Actor) -> tuple[int, str, Deed | None]:
+    """Add a user; returns the id and the password for the first sign-in, which has to be changed then.
+
+    Where a second person has to approve the roles, the user has none yet, and giving them is returned as well.
+    """
     password = generate_password()
     with house.db.begin() as tx:
         check(tx, new, None)
-        require_rights(tx, actor, new.roles)
-        user_id = insert_user(tx, new, password, actor, house.clock(), must_change=True)
-        require_reach(tx, actor, user_id)
-    return user_id, password
+        user_id, waits = add_user_in(tx, new, password, actor, house.clock(), must_change=True)
+    return user_id, password, waits
+
+
+def add_user_in(
+    tx: sa.Connection, new: NewUser, password: str, actor: Actor, at: datetime, *, must_change: bool = False
+) -> tuple[int, Deed | None]:
+    """Do what `create_user` does within the caller's transaction, with what was checked."""
+    require_rights(tx, actor, new.roles)
+    waits = memberships.waiting(tx, new.username, ((), new.roles), actor)
+    given = replace(new, roles=()) if waits else new
+    user_id = insert_user(tx, given, password, actor, at, must_change=must_change)
+    require_reach(tx, actor, user_id)
+    return user_id, waits
 
 
 def insert_user(
@@ -129,7 +143,7 @@ def insert_user(
     user_id = int(key[0]) if key else 0
     tx.execute(sa.insert(models.access_profile).values(user_id=user_id, must_change_password=must_change))
     _set_roles(tx, user_id, new.roles)
-    record(tx, actor, at, Event(Tag.USER_CREATED, Subject("user", new.username), after={**_told(new), "active": True}))
+    record(tx, actor, at, Event(Tag.USER_CREATED, Subject("user", new.username), after={**told(new), "active": True}))
     return user_id
 
 
@@ -138,20 +152,25 @@ def update_user(house: House, user_id: int, new: NewUser, actor: Actor) -> None:
     with house.db.begin() as tx:
         old = owned(tx, user_id, actor)
         check(tx, new, old)
-        update_user_in(tx, old, new, actor, house.clock())
+        require_rights(tx, actor, {*new.roles} ^ {*old.roles})
+        waits = memberships.waiting(tx, old.username, (old.roles, new.roles), actor)
+        update_user_in(tx, old, replace(new, roles=old.roles) if waits else new, actor, house.clock())
+    if waits:  # names are saved, roles are proposed
+        raise SecondPersonNeeded(waits)
 
 
 def update_user_in(tx: sa.Connection, old: User, new: NewUser, actor: Actor, at: datetime) -> None:
     """Do what `update_user` does within the caller's transaction, with what was checked."""
     require_rights(tx, actor, {*new.roles} ^ {*old.roles})
+    memberships.require(tx, old.username, (old.roles, new.roles), actor)
     changed = {**_columns(new), "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
     tx.execute(sa.update(models.user).where(models.user.c.id == old.id).values(**changed))
     _set_roles(tx, old.id, new.roles)
-    _require_administrator(tx)
-    before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
-    if before != _told(new):
+    require_administrator(tx)
+    before = told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
+    if before != told(new):
         require_reach(tx, actor, old.id)
-    _record_change(tx, actor, at, old.username, (before, _told(new)))
+    _record_change(tx, actor, at, old.username, (before, told(new)))
 
 
 def set_active(house: House, user_id: int, active: bool, actor: Actor) -> None:
@@ -168,41 +187,8 @@ def set_active_in(tx: sa.Connection, user_id: int, active: bool, actor: Actor, a
     changed = {"active": active, "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
     tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**changed))
     sessions.forget(tx, user_id)
-    _require_administrator(tx)
+    require_administrator(tx)
     _record_change(tx, actor, at, old.username, ({"active": old.active}, {"active": active}))
-
-
-def delete_user(house: House, user_id: int, actor: Actor) -> str:
-    """Remove a user with sessions and keys; the audit log keeps the name. Returns it."""
-    with house.db.begin() as tx:
-        return delete_user_in(tx, user_id, actor, house.clock())
-
-
-def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) -> str:
-    """Do what `delete_user` does within the caller's transaction."""
-    old = owned(tx, user_id, actor)
-    if own_id(tx, actor) == user_id:
-        raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
-    for table, column in (
-        (models.access_session, "user_id"),
-        (models.access_recovery, "user_id"),
-        (models.access_passkey, "user_id"),
-        (models.access_identity, "user_id"),
-        (models.access_key, "user_id"),
-        (models.access_profile, "user_id"),
-        (models.user_role, "user_id"),
-        (models.group_user, "user_id"),
-        (models.user, "id"),
-    ):
-        tx.execute(sa.delete(table).where(table.c[column] == user_id))
-    owners.orphan(tx, user_id, actor, at)
-    vault.forget(tx, vault.Owner("user", old.username), actor, at)
-    for forget in hooks.deleted:
-        forget(tx, old.username)
-    _require_administrator(tx)
-    before = _told(NewUser(old.username, old.first_name, old.last_name, old.email, old.roles))
-    record(tx, actor, at, Event(Tag.USER_DELETED, Subject("user", old.username), before=before))
-    return old.username
 
 
 def reset_password(house: House, user_id: int, actor: Actor) -> str:
@@ -356,7 +342,8 @@ def _columns(new: NewUser) -> dict[str, Any]:
     return {"first_name": new.first_name, "last_name": new.last_name, "email": new.email}
 
 
-def _told(new: NewUser) -> dict[str, Any]:
+def told(new: NewUser) -> dict[str, Any]:
+    """Return what the audit log tells of a user."""
     return {**_columns(new), "roles": sorted(new.roles)}
 
 
@@ -385,7 +372,7 @@ def _store_password(tx: sa.Connection, user_id: int, password: str, *, must_chan
     sessions.forget(tx, user_id)
 
 
-def _require_administrator(tx: sa.Connection) -> None:
+def require_administrator(tx: sa.Connection) -> None:
     """Refuse a change after which nobody could administer; the lock makes two such changes wait for each other."""
     role_id = tx.scalar(sa.select(models.role.c.id).where(models.role.c.name == roles.ADMIN).with_for_update())
     held, user = models.user_role, models.user

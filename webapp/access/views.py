@@ -16,6 +16,7 @@ from webapp.access import (
     groups,
     owners,
     passkeys,
+    removal,
     role_editing,
     security,
     services,
@@ -36,6 +37,8 @@ from webapp.access.saml_views import SamlView
 from webapp.access.service_account_views import ServiceAccountView
 from webapp.access.sessions import Entry
 from webapp.access.viewing_views import BackView, ViewingView
+from webapp.approvals.console import proposed
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.web.language import LANGUAGES, translated
 from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name, signed_in
@@ -72,9 +75,13 @@ class UserView(RoomView):
             return self._form(None, users.NewUser("", "", "", "", ()), {})
         wanted = _from_form(request.form.get("username", "").strip())
         try:
-            user_id, password = users.create_user(self.house, wanted, self.actor)
+            user_id, password, waits = users.create_user(self.house, wanted, self.actor)
         except Refused as error:
             return self._form(None, wanted, {error.field: error.message}, 422)
+        if waits:
+            number = proposed(SecondPersonNeeded(waits)).id
+            text = _("The roles wait for the approval of a second person, as proposal %(number)d.", number=number)
+            flash(text, "info")
         return self.page("access/password_once.html", 201, username=wanted.username, password=password, user_id=user_id)
 
     @expose("/<int:user_id>", methods=["GET", "POST"])
@@ -168,7 +175,7 @@ class UserView(RoomView):
         """Delete a user."""
         self._find(user_id)
         try:
-            name = users.delete_user(self.house, user_id, self.actor)
+            name = removal.delete_user(self.house, user_id, self.actor)
         except Refused as error:
             flash(translated(error.message), "danger")
             return redirect(url_for("UserView.edit", user_id=user_id))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from webapp.access import company, factors, users
 from webapp.access.identities import NotAdmitted
+from webapp.approvals.errors import SecondPersonNeeded
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.extensions import House
 
@@ -53,8 +54,10 @@ def create(username: str, *, name: str, last_name: str, email: str, roles: tuple
     """Create a user; prints the password for the first sign-in."""
     session = current()
     new = users.NewUser(username, name, last_name, email, roles)
-    _, password = users.create_user(session.house, new, session.actor)
+    _, password, waits = users.create_user(session.house, new, session.actor)
     _tell(username, password, as_json=as_json)
+    if waits:
+        raise SecondPersonNeeded(waits)
 
 
 @user.command(name="reset-password")
