@@ -86,6 +86,7 @@ class Settings(SignIn):
     checkpoints_to: tuple[str, ...]
     checkpoint_minutes: int
     audit_days: int
+    package_days: int
     record_reads: bool
 
     @property
@@ -291,6 +292,12 @@ SETTINGS: tuple[Variable, ...] = (
         "SYNCLINE_AUDIT_DAYS",
         "0",
         "Days after which audit events are removed, unless a legal hold keeps them; their seals stay. 0: never.",
+        integer(0, 36500),
+    ),
+    Variable(
+        "SYNCLINE_PACKAGE_DAYS",
+        "90",
+        "Days after which evidence packages are removed, unless a legal hold keeps an event that they hold. 0: never.",
         integer(0, 36500),
     ),
     Variable(

@@ -144,6 +144,7 @@ SENTENCES: dict[str, str] = {
     Tag.PACKAGE_ASKED: N_("{actor} asked for evidence package {subject}"),
     Tag.PACKAGE_MADE: N_("Evidence package {subject} was made"),
     Tag.PACKAGE_DOWNLOADED: N_("{actor} downloaded evidence package {subject}"),
+    Tag.PACKAGE_REMOVED: N_("Evidence package {subject} was removed, as its days were over"),
     Tag.FORWARD_SET: N_("{actor} set where the audit log is forwarded to: {subject}"),
     Tag.FORWARD_DELETED: N_("{actor} stopped forwarding the audit log to {subject}"),
     Tag.FORWARD_TESTED: N_("{actor} sent a test message to {subject}"),

@@ -144,6 +144,7 @@ class Tag(StrEnum):
     PACKAGE_ASKED = "audit:package:asked"
     PACKAGE_MADE = "audit:package:made"
     PACKAGE_DOWNLOADED = "audit:package:downloaded"
+    PACKAGE_REMOVED = "audit:package:removed"
     FORWARD_SET = "audit:forward:set"
     FORWARD_DELETED = "audit:forward:deleted"
     FORWARD_TESTED = "audit:forward:tested"

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from webapp.approvals.deciding import expire_due
 from webapp.audit.sealing import BATCH, SealBroken, seal, seal_all
-from webapp.evidence import retention
+from webapp.evidence import package_keeping, retention
 from webapp.evidence.deliveries import send_due
 from webapp.evidence.signing import signer
 from webapp.extensions import House
@@ -63,6 +63,7 @@ class Notary:
 
     def _remove(self) -> None:
         """Remove one batch; go on in the next round where there may be more."""
+        self._do(package_keeping.remove_due)
         full = self._do(retention.remove_due) == retention.BATCH
         self._removes = self._rounds + (1 if full else HOURLY)
 
