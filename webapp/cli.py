@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "logs": "logs:logs",
     "connection": "connections:connection",
     "connector": "connectors:connector",
+    "transactions": "transactions:transactions",
     "audit": "audit:audit",
     "secrets": "secrets:secrets",
     "user": "users:user",

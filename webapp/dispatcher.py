@@ -32,6 +32,7 @@ from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
+from webapp.runs.transactions.recovery import Recoverer
 from webapp.vault import people
 from webapp.wake import LIST, announce
 
@@ -136,6 +137,8 @@ def run(settings: Settings) -> None:
     forwarder.start()
     resealer = Resealer(house)
     resealer.start()
+    recoverer = Recoverer(house)
+    recoverer.start()
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -147,6 +150,7 @@ def run(settings: Settings) -> None:
             heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
     listening.close()
+    recoverer.close()
     resealer.close()
     forwarder.close()
     notary.close()

@@ -31,6 +31,7 @@ from webapp.rulebook.capturing import check_captures
 from webapp.rulebook.library import library
 from webapp.rulebook.messaging import check_messages
 from webapp.rulebook.relations import check_relations
+from webapp.rulebook.transactions import check_transaction
 
 SIDES = ("left", "right")
 _WRITES_BACK = {
@@ -75,6 +76,7 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found = [DocumentProblem(f"{side}/{s.at}", s.problem) for side, s in seen.items() if s.problem]
     found += _unable(rule, seen)
     found += check_captures(house, rule, {side: s.abilities for side, s in seen.items()}, ask=tx is None)
+    found += check_transaction(house, rule, {side: s.abilities for side, s in seen.items()}, ask=tx is None)
     found += check_messages(
         rule, {side: s.abilities for side, s in seen.items()}, {side: s.schema for side, s in seen.items()}
     )

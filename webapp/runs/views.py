@@ -27,6 +27,7 @@ from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.rebaseline_views import RebaselineView
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
 from webapp.runs.shadow_views import ShadowView
+from webapp.runs.transactions.views import TransactionsView
 from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
 from webapp.wake import announce
@@ -225,4 +226,5 @@ VIEWS = (
     ComparisonView,
     QuarantineView,
     LogsView,
+    TransactionsView,
 )
