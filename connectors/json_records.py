@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -20,7 +20,10 @@ _KINDS = {str: TEXT_KIND, bool: BOOLEAN_KIND, int: NUMBER_KIND, Decimal: NUMBER_
 
 def decode(data: bytes | str) -> Any:
     """Return a JSON value with its numbers exact; raises `msgspec.DecodeError`."""
-    return _DECODER.decode(data)
+    try:
+        return _DECODER.decode(data)
+    except InvalidOperation:  # 1e9999999999999999999
+        raise msgspec.DecodeError("A number is beyond all that can be written down") from None
 
 
 def encode(value: Any) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from rules.text import msg
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, NotImplementedError, RuntimeError)
+"""What reading an archive that is damaged, encrypted or packed in another way raises."""
 LARGEST = 1024 * 1024 * 1024
 """So large may the unpacked parts of a workbook be together."""
 
@@ -49,7 +52,7 @@ class Book:
         self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise self.broken(error) from error
         size = sum(info.file_size for info in self.zip.infolist())
         if size > LARGEST:
@@ -91,7 +94,7 @@ class Book:
                     load_dtd=False,
                     huge_tree=True,
                 )
-        except (etree.XMLSyntaxError, zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+        except (etree.XMLSyntaxError, *DAMAGED) as error:
             raise self.broken(error) from error
 
     @cached_property
@@ -152,7 +155,7 @@ class Book:
         try:
             parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
             return etree.fromstring(self.zip.read(part), parser)
-        except (etree.XMLSyntaxError, zipfile.BadZipFile) as error:
+        except (etree.XMLSyntaxError, *DAMAGED) as error:
             raise self.broken(error) from error
 
 

@@ -188,12 +188,16 @@ class Readable:
 
 def local(element: Element) -> str:
     """Return the name of an element without its namespace."""
-    return str(etree.QName(element).localname)
+    return _bare(element.tag)
+
+
+def _bare(name: str) -> str:
+    return str(name).rpartition("}")[2]  # etree.QName refuses some names that it has read, such as "a:"
 
 
 def values_of(element: Element) -> Values:
     """Return the fields of a record: texts, and JSON values where there is more than text."""
-    values: Values = {f"@{etree.QName(n).localname}": v for n, v in element.attrib.items() if n != _NIL}
+    values: Values = {f"@{_bare(n)}": v for n, v in element.attrib.items() if n != _NIL}
     repeated: dict[str, list[Any]] = {}
     for child in element:
         repeated.setdefault(local(child), []).append(_value(child))

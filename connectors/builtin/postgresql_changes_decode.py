@@ -84,8 +84,8 @@ class Decoder:
             at = end + 9
 
     def _truncated(self, message: bytes) -> bool:
-        count = int.from_bytes(message[1:5])
-        return any(message[start : start + 4] in self._relations for start in range(6, 6 + 4 * count, 4))
+        end = min(6 + 4 * int.from_bytes(message[1:5]), len(message))
+        return any(message[start : start + 4] in self._relations for start in range(6, end, 4))
 
 
 def _value(message: bytes, at: int, index: int) -> bytes | None:

@@ -102,6 +102,15 @@ def test_broken_json_documents_are_told(folder: Path, text: str, path: str, erro
         files(folder, records_path=path).schema("a.json")
 
 
+def test_numbers_beyond_all_are_rejected(folder: Path) -> None:
+    """A number that no system can hold parks its record with the reason; the others are read."""
+    (folder / "a.json").write_text('[{"id": 1}, {"id": 1e99999999999999999999}, {"id": 3}]')
+    connector = files(folder)
+    found, rejects = read(connector, "a.json", Schema((Field("id", FieldType.INTEGER),)))
+    assert [row[0] for row in found] == [1, 3]
+    assert len(rejects) == 1
+
+
 def test_broken_json_lines_are_rejected(folder: Path) -> None:
     """Each line stands alone: a broken one is told with its number and stays in the file."""
     lines = ['\ufeff{"id": 1, "s": "05", "day": "2024-01-05"}', "", '{"id": ', "[]", '{"id": "x"}', '{"id": 2}']
@@ -214,6 +223,7 @@ def test_xml_without_a_path_takes_the_children(folder: Path) -> None:
         ('<!DOCTYPE a [<!ENTITY l "ha"><!ENTITY m "&l;&l;&l;&l;">]><a><b>&m;</b></a>', Forbidden),
         ("<a><b>1</b><b>2</c></a>", Fatal),
         ("<a><b>1</b>", Fatal),
+        ("<a><b><c:>1</c:></b></a>", Fatal),
         ("no xml", Fatal),
     ],
 )
@@ -330,6 +340,24 @@ def test_excel_without_calculation_order_is_whole(folder: Path) -> None:
         assert "xl/calcChain.xml" not in after.namelist()
         assert b"calcChain" not in after.read("[Content_Types].xml")
     assert openpyxl.load_workbook(whole)["Data"]["E3"].value == 1.5
+
+
+def test_damaged_and_locked_workbooks_are_refused(folder: Path) -> None:
+    """A workbook whose directory lies, that is locked or packed in a way we do not know, is told by its name."""
+    book(folder / "a.xlsx")
+    whole = (folder / "a.xlsx").read_bytes()
+    end = whole.rindex(b"PK\x05\x06")
+    first = whole.index(b"PK\x01\x02")
+    for place, value in (
+        (end + 16, b"\xff\xff\xff\xff"),  # where the directory begins
+        (end + 12, b"\xff\xff\xff\x7f"),  # how long it is
+        (first + 8, b"\x01"),  # locked
+        (first + 10, b"\x63"),  # packed in some way
+        (first + 42, b"\xff\xff\xff\x7f"),  # where the first part is
+    ):
+        (folder / "b.xlsx").write_bytes(whole[:place] + value + whole[place + len(value) :])
+        with pytest.raises((Fatal, Misconfigured), match=r"b\.xlsx"):
+            read(files(folder), "b.xlsx", Schema((Field("a"),)))
 
 
 def test_excel_sheets_and_broken_files(folder: Path) -> None:

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from connectors.builtin import postgresql_changes
 from connectors.builtin import postgresql_changes_checks as checks
+from connectors.builtin.database_changes import Keys
 from connectors.builtin.postgresql import PostgreSQL
 from connectors.builtin.postgresql_changes import PostgreSQLLog, publication_of
+from connectors.builtin.postgresql_changes_decode import Decoder
 from connectors.builtin.postgresql_changes_stream import Stream
 from connectors.errors import Misconfigured, Unavailable
 from connectors.spi import Capture, ReadRequest
@@ -39,6 +41,18 @@ def t(postgres_url: str) -> Iterator[Captured]:
     captured = Captured(PostgreSQL, postgres_url)
     yield captured
     captured.close()
+
+
+def test_a_count_that_no_message_holds() -> None:
+    """A message that says it empties four billion tables is read as far as it goes."""
+    keys = Keys({}, 100)
+    decoder = Decoder(("public", "t"), "id", keys, until=2**62)
+    columns = b"public\0t\0d\0\1\1id\0" + bytes(8)
+    relation, emptied = b"R\0\0\0\7" + columns, b"T\xff\xff\xff\xff\0" + b"\0\0\0\5"
+    assert decoder.collect(iter((relation, emptied)))
+    assert not keys.emptied
+    assert decoder.collect(iter((emptied + b"\0\0\0\7",)))
+    assert keys.emptied
 
 
 def test_all_then_what_is_new(t: Captured) -> None:
