@@ -27,5 +27,6 @@ this table against the tests that there are.
 | many requests at once | tests/runs/test_promises.py::test_of_many_requests_at_once_one_is_taken |
 | clocks set forward and back, while runs work, wait and are due | tests/runs/test_clocks.py::test_the_clock_moves_while_a_run_works, tests/runs/test_clocks.py::test_a_run_of_a_dead_worker_is_taken_up_whatever_the_clock_says, tests/runs/test_clocks.py::test_a_schedule_goes_on_after_the_clock_was_wrong_for_a_while |
 | two-way histories of edits with all of this (thousands in the soak) | tests/runs/test_two_way_laws.py::test_histories_obey_the_laws, tests/runs/test_two_way_laws.py::test_thousands_of_histories_obey_the_laws |
+| one-way histories that go by what both sides agreed on last (thousands in the soak) | tests/runs/test_agreement_laws.py::test_histories_obey_the_laws, tests/runs/test_agreement_laws.py::test_disturbances_make_no_difference, tests/runs/test_agreement_laws.py::test_thousands_of_histories_obey_the_laws |
 | one-way histories of edits with all of this, held against a model of the rule (thousands in the soak) | tests/runs/test_one_way_laws.py::test_histories_obey_the_laws, tests/runs/test_one_way_laws.py::test_histories_that_follow_a_log_obey_the_laws, tests/runs/test_one_way_laws.py::test_thousands_of_histories_obey_the_laws |
 """  # noqa: E501 - a table has a line a row

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 REFUSED = "refused"
 """The name that the target does not take."""
+OFF = "off"
+"""The memo of a record that is deactivated."""
 BAD = "bad"
 """The name that the rule parks."""
 
@@ -24,7 +26,7 @@ class Person(NamedTuple):
 
 
 class Client(NamedTuple):
-    """A record of the target; the rule knows nothing of `memo`."""
+    """A record of the target; of `memo` the rule knows only what it writes to deactivate."""
 
     title: str | None
     tel: str | None
@@ -146,7 +148,15 @@ class Model:
 
     def _gone(self, keys: list[int]) -> None:
         action = self.asked["gone"]
-        for key in keys if action in ("delete", "unlink") else ():
+        for key in keys if action != "ignore" else ():
             if action == "delete":
                 self.counts["deleted"] += self.target.pop(key, None) is not None
+            if action == "deactivate" and key in self.target:
+                self._switch_off(key, self.target[key])
             self.linked.discard(key)
+
+    def _switch_off(self, key: int, there: Client) -> None:
+        self.counts["read"] += 1
+        self.counts["unchanged" if there.memo == OFF else "updated"] += 1
+        self.target[key] = there._replace(memo=OFF)
+        self.parked.pop(key, None)

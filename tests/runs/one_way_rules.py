@@ -10,7 +10,7 @@ import psycopg
 
 from tests.connectors.databases import settings_of
 from tests.runs.conftest import ADMIN, World
-from tests.runs.one_way_model import BAD, REFUSED
+from tests.runs.one_way_model import BAD, OFF, REFUSED
 from webapp.connections import services as connections
 
 Ask = Callable[..., list[tuple[Any, ...]]]
@@ -46,7 +46,10 @@ def customers(asked: dict[str, Any], connection: str) -> dict[str, Any]:
     said = {
         "fields": fields,
         "detect": {"left": {"by": asked["by"], **({"field": "changed"} if asked["by"] == "cursor" else {})}},
-        "deletes": {"detect": "full_scan" if asked["scan"] else "none"},
+        "deletes": {
+            "detect": "full_scan" if asked["scan"] else "none",
+            "deactivate": {"left" if asked["reverse"] else "right": {"field": "memo", "value": OFF}},
+        },
         "situations": {
             "deleted_left": asked["gone"],
             "deleted_right": asked["lost"],

@@ -28,7 +28,7 @@ from connectors.builtin.sqlite import SQLite
 from tests.connectors.databases import promptly
 from tests.runs.conftest import PHASES, open_world
 from tests.runs.one_way import History
-from tests.runs.one_way_model import BAD, REFUSED
+from tests.runs.one_way_model import BAD, OFF, REFUSED
 from tests.runs.one_way_rules import postgresql_source, sqlite_source
 from tests.runs.test_digests import digested
 from tests.runs.test_two_way_laws import POINTS
@@ -51,7 +51,7 @@ EDITS = [
     st.tuples(st.just("own"), st.integers(1, 2), st.sampled_from([None, 1, 2])),
     st.tuples(st.just("unchief"), st.integers(1, 2)),
     st.just(("alter",)),
-    st.tuples(st.just("memo"), KEYS, NAMES),
+    st.tuples(st.just("memo"), KEYS, st.one_of(NAMES, st.just(OFF))),
     st.tuples(st.just("spoil"), KEYS, st.sampled_from(["title", "tel", "boss"]), st.sampled_from([None, "7"])),
     st.tuples(st.just("lose"), KEYS),
     st.tuples(st.just("foreign"), KEYS, st.sampled_from(["x", None])),
@@ -81,7 +81,7 @@ RULES = st.fixed_dictionaries(
     {
         "by": st.sampled_from(["full", "cursor"]),
         "scan": st.booleans(),
-        "gone": st.sampled_from(["delete", "unlink", "ignore"]),
+        "gone": st.sampled_from(["delete", "deactivate", "unlink", "ignore"]),
         "lost": st.sampled_from(["recreate", "ignore"]),
         "scoped": st.booleans(),
         "leaving": st.sampled_from(["unlink", "ignore", "delete"]),
