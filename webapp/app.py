@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -80,6 +80,8 @@ RESOURCES = (
 )
 KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+TOLD, TOLD_AT_ONCE = 300, 3
+"""Characters of a sentence that the next page shows, and how many sentences it shows."""
 MAX_UPLOAD = 512 * 1024 * 1024
 
 
@@ -91,6 +93,14 @@ class Sessions(SecureCookieSessionInterface):
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
         """Tell whether the answer carries the cookie."""
         return request.endpoint != "static" and super().should_set_cookie(app, session)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store the session; what the next page tells is cut to what fits into a cookie that browsers keep."""
+        if told := session.get("_flashes"):
+            cut = [(kind, text if len(text) <= TOLD else f"{text[:TOLD]}…") for kind, text in told[-TOLD_AT_ONCE:]]
+            if cut != told:
+                session["_flashes"] = cut
+        super().save_session(app, session, response)
 
 
 def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask:

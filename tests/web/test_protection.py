@@ -56,6 +56,23 @@ def test_api_with_a_cookie_needs_the_token_for_changes(app: Flask, house: House)
     assert app.test_client().post("/api/v1/audit/export", headers=bearer, buffered=True).status_code == 200
 
 
+def test_strangers_are_told_to_send_a_key(app: Flask):
+    """A program without a key is told so for changes too, where a person's form would be called expired."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    for path in ("/api/v1/runs/", "/api/v1/audit/export", "/scim/v2/Users"):
+        answer = app.test_client().post(path, json={})
+        assert answer.status_code == 401, path
+        assert answer.headers["WWW-Authenticate"] == "Bearer", path
+
+
+def test_methods_that_an_address_takes(admin_client: FlaskClient):
+    """Whoever asks in a way that an address does not take is told which ways it takes (RFC 9110)."""
+    for path in ("/api/v1/runs/1", "/audit/", "/login/"):
+        answer = admin_client.put(path)
+        assert answer.status_code == 405, path
+        assert "GET" in answer.headers["Allow"], path
+
+
 def test_strangers_send_little(app: Flask):
     """Who has not signed in cannot fill the disk with an upload; the answer says that it is too large."""
     app.config["WTF_CSRF_ENABLED"] = True

@@ -110,3 +110,28 @@ def test_bodies_of_the_api(admin_client: FlaskClient):
 def test_places_of_the_api(admin_client: FlaskClient, room: str, after: str):
     """A place in a list that no answer has given is refused, however it is written."""
     assert admin_client.get(f"/api/v1/{room}/?after={after}").status_code in (200, 400, 422)
+
+
+def test_long_values_break_no_answer(admin_client: FlaskClient):
+    """What the next page tells of a long name fits into a cookie that browsers keep, and addresses stay short."""
+    names = "".join(chr(0x4E00 + number * 7 % 20_000) for number in range(60_000))
+    for path, form in (
+        ("/runs/start", {"rule": names}),
+        ("/audit/searches", {"name": names, "actor": names, "text": names}),
+        ("/audit/holds/release", {"name": names}),
+        ("/audit/persons/erase", {"who": f"user\t{names}", "reason": "asked"}),
+    ):
+        answer = admin_client.post(path, data=form)
+        assert answer.status_code == 302, path
+        assert len(answer.headers["Location"]) < 4000, path
+        assert all(len(line) < 4096 for line in answer.headers.get_all("Set-Cookie")), path
+
+
+@pytest.mark.parametrize(("field", "most"), [("kind", 32), ("subject", 255), ("record", 255)])
+def test_holds_have_room(admin_client: FlaskClient, field: str, most: int):
+    """A hold on more than the log can hold says so, on either database."""
+    form = {"name": "court", "reason": "asked", "kind": "rule", "subject": "a", "record": "1"}
+    answer = admin_client.post("/audit/holds", data={**form, field: "x" * (most + 1)})
+    assert answer.status_code == 422
+    assert f"is too long: {most} characters at the most" in answer.text
+    assert admin_client.post("/audit/holds", data={**form, field: "x" * most}).status_code == 302

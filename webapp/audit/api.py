@@ -79,6 +79,7 @@ class AuditApi(RoomApi):
         scope="audit:export",
         summary="Download events, the oldest first",
         query={"format": _FORMAT, **FILTER},
+        media=("application/x-ndjson", "text/csv"),
     )
     def export(self) -> Any:
         """Send events as a file."""

@@ -28,6 +28,8 @@ from webapp.web.views import RoomView, expose, has_access, permission_name
 PAGE = 50
 _FIELDS = ("actor", "tag", "kind", "subject", "record", "text")
 _DATES = ("since", "until")
+_LONGEST = 300
+"""Characters of each part of a search that is kept; its address has to fit into a request."""
 
 
 class AuditView(RoomView):
@@ -78,7 +80,9 @@ class AuditView(RoomView):
     def save_search(self) -> Response:
         """Keep the filter of the page under a name."""
         query: dict[str, Any] = {
-            name: value for name in (*_FIELDS, *_DATES, "run") if (value := request.form.get(name, "").strip())
+            name: value[:_LONGEST]
+            for name in (*_FIELDS, *_DATES, "run")
+            if (value := request.form.get(name, "").strip())
         }
         name = request.form.get("name", "").strip()[:100]
         if not name or not query:

@@ -126,13 +126,19 @@ class ConnectionApi(RoomApi):
             return listed([_shown(row) for row in services.list_connections(tx)])
 
     @operation(
-        "POST", "/", scope="connections:create", summary="Create a connection", body=DOCUMENT, response=CONNECTION
+        "POST",
+        "/",
+        scope="connections:create",
+        summary="Create a connection",
+        body=DOCUMENT,
+        response=CONNECTION,
+        status=201,
     )
     def create(self) -> Any:
         """Create a connection."""
         document = {key: value for key, value in self.body.items() if key != "version"}
         _insist(document)
-        return _shown(_asked(lambda: services.create(self.house, document, self.actor))), 201
+        return _shown(_asked(lambda: services.create(self.house, document, self.actor)))
 
     @operation("GET", "/<name>", scope="connections:read", summary="Show a connection", response=CONNECTION)
     def get(self, name: str) -> Any:

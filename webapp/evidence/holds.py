@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,12 +57,21 @@ def place(house: House, name: str, reason: str, scope: Scope, actor: Actor) -> N
     if not name.strip() or not reason.strip():
         raise Held(msg("A legal hold needs a name and a reason."))
     values = {"subject_kind": scope.kind, "subject": scope.name, "record_key": scope.record}
+    _require_room({"name": name, **values})
     with house.db.begin() as tx:
         if tx.scalar(sa.select(audit_hold.c.id).where(audit_hold.c.name == name)) is not None:
             raise Held(msg("There is a legal hold '{name}' already. Choose another name.", name=name))
         row = {"name": name, "reason": reason, **values, "placed_by": actor.name, "placed_at": at}
         tx.execute(sa.insert(audit_hold).values(row))
         record(tx, actor, at, Event(Tag.HOLD_PLACED, Subject("hold", name), after=values, reason=reason))
+
+
+def _require_room(values: Mapping[str, str | None]) -> None:
+    """Refuse what is longer than anything of the log can be, and would never hold an event."""
+    for name, value in values.items():
+        most = getattr(audit_hold.c[name].type, "length", 0)
+        if value and len(value) > most:
+            raise Held(msg("'{text}...' is too long: {count} characters at the most.", text=value[:30], count=most))
 
 
 def release(house: House, name: str, actor: Actor) -> None:

@@ -107,10 +107,18 @@ class RulesApi(RoomApi):
         with self.house.db.read() as tx:
             return listed([_rule(row) for row in services.list_rules(tx)])
 
-    @operation("POST", "/", scope="rules:create", summary="Create a rule from a document", body=DOCUMENT, response=RULE)
+    @operation(
+        "POST",
+        "/",
+        scope="rules:create",
+        summary="Create a rule from a document",
+        body=DOCUMENT,
+        response=RULE,
+        status=201,
+    )
     def create(self) -> Any:
         """Store a new rule as a draft."""
-        return _rule(_asked(lambda: services.create(self.house, self.body, self.actor))), 201
+        return _rule(_asked(lambda: services.create(self.house, self.body, self.actor)))
 
     @operation("POST", "/check", scope="rules:read", summary="Check a document", body=DOCUMENT, response=CHECKED)
     def check(self) -> Any:

@@ -102,7 +102,7 @@ class RunsApi(RoomApi):
         shown = rows[: query["limit"]]
         return listed([run_json(row) for row in shown], shown[-1].id if len(rows) > len(shown) else None)
 
-    @operation("POST", "/", scope="runs:run", summary="Start a run", body=START, response=RUN)
+    @operation("POST", "/", scope="runs:run", summary="Start a run", body=START, response=RUN, status=201)
     def start(self) -> Any:
         """Start a run."""
         body = self.body
@@ -111,7 +111,7 @@ class RunsApi(RoomApi):
         except RunRefused as refusal:
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
-        return self._found(run_id), 201
+        return self._found(run_id)
 
     def _start(self, body: dict[str, Any]) -> int:
         name, mode = body["rule"], body.get("mode", "live")
@@ -282,7 +282,15 @@ class QuarantineApi(RoomApi):
         except EntryRefused as refusal:
             raise ApiError(409, refusal.message) from None
 
-    @operation("POST", "/replay", scope="quarantine:run", summary="Replay parked records", body=REPLAY)
+    @operation(
+        "POST",
+        "/replay",
+        scope="quarantine:run",
+        summary="Replay parked records",
+        body=REPLAY,
+        response={"type": "object", "properties": {"run": {"type": "integer"}}, "required": ["run"]},
+        status=201,
+    )
     def replay(self) -> Any:
         """Replay the given records of a rule, or all that wait."""
         try:
@@ -290,7 +298,7 @@ class QuarantineApi(RoomApi):
         except (EntryRefused, RunRefused) as refusal:
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
-        return {"run": run_id}, 201
+        return {"run": run_id}
 
     @operation("POST", "/change", scope="quarantine:update", summary="Set a field of many parked records", body=CHANGE)
     def change(self) -> Any:

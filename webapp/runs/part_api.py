@@ -70,6 +70,7 @@ class PartApi(RoomApi):
         summary="Run a rule now for single records, as their source holds them",
         body=RECORDS,
         response=RUN,
+        status=201,
     )
     def records(self) -> Any:
         """Start a run over named records."""
@@ -82,6 +83,7 @@ class PartApi(RoomApi):
         summary="Run a rule over a part of a side; cursors stay where they are, nothing is deleted",
         body=PART,
         response=RUN,
+        status=201,
     )
     def part(self) -> Any:
         """Start a run over the records that meet a condition or lie in a range."""
@@ -96,6 +98,7 @@ class PartApi(RoomApi):
         summary="Simulate that both sides of a two-way rule count as they are now; approving the plan makes it so",
         body=REBASELINE,
         response=RUN,
+        status=201,
     )
     def rebaseline(self) -> Any:
         """Start the simulation of a re-baseline."""
@@ -119,4 +122,4 @@ class PartApi(RoomApi):
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
         with self.house.db.read() as tx:
-            return run_json(reading.get(tx, run_id)), 201
+            return run_json(reading.get(tx, run_id))

@@ -57,7 +57,15 @@ class VerificationApi(RoomApi):
 
     route_base = "/api/v1/runs"
 
-    @operation("POST", "/verify", scope="runs:run", summary="Compare both systems of a rule", body=VERIFY, response=RUN)
+    @operation(
+        "POST",
+        "/verify",
+        scope="runs:run",
+        summary="Compare both systems of a rule",
+        body=VERIFY,
+        response=RUN,
+        status=201,
+    )
     def verify(self) -> Any:
         """Request a comparison of all records, of a part of them, or of a sample."""
         body = self.body
@@ -88,7 +96,7 @@ class VerificationApi(RoomApi):
             raise ApiError(409, refusal.message) from None
         announce(self.house.settings)
         with self.house.db.read() as tx:
-            return run_json(reading.get(tx, run_id)), 201
+            return run_json(reading.get(tx, run_id))
 
     @operation(
         "GET",

@@ -57,6 +57,8 @@ class Operation:
     body: Schema | None = None
     response: Schema | None = None
     status: int = 200
+    media: tuple[str, ...] = ()
+    """The types of the files that it may send instead."""
 
     @property
     def action(self) -> str:
@@ -106,7 +108,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Callable[...,
         method: the HTTP method.
         path: the path below the class's `route_base`, with Flask's converters.
         options: `scope` ("connections:read"), `summary`, and if there are any `query` (JSON schema by name),
-            `body` and `response` (JSON schemas); `status` of a success, if it is not 200 (or 204 for None).
+            `body` and `response` (JSON schemas), or `media` for files; `status` of a success, if it is not 200 (or 204 for None).
     """
     described = Operation(method, path, **options)
 

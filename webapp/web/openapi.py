@@ -117,11 +117,13 @@ def describe(operation: Operation, name: str, parameters: list[dict[str, Any]]) 
         {"name": key, "in": "query", "required": False, "schema": dict(schema)}
         for key, schema in operation.query.items()
     ]
-    empty = operation.response is None
+    empty = operation.response is None and not operation.media
     code = 204 if empty and operation.status == HTTPStatus.OK else operation.status
     success: dict[str, Any] = {"description": HTTPStatus(code).phrase}
     if operation.response is not None:
         success["content"] = {"application/json": {"schema": dict(operation.response)}}
+    if operation.media:
+        success["content"] = {media: {"schema": {"type": "string"}} for media in operation.media}
     wrong = {
         "description": "A problem.",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

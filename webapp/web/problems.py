@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, SecurityError, TooManyRequests
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError, TooManyRequests
 
 from rules.text import Message
 from webapp.web.api import ApiError
@@ -94,6 +94,8 @@ def _http_error(error: HTTPException) -> Any:
     said = getattr(error, "message", None)  # of a refusal that tells what and why
     text = translated(said) if isinstance(said, Message) else _text(error.code, error)
     answer = make_response(shown(error.code, text))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     if isinstance(error, TooManyRequests) and error.retry_after:
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer

@@ -40,6 +40,8 @@ HOOK = "hooks.take"
 """Where other systems tell that something happened."""
 _POSTED_BY_OTHERS = {"SamlView.back", HOOK}
 """What other sites have browsers send here, or systems; it proves by itself that it was asked for."""
+_FOR_PROGRAMS = ("/api/v1/", "/scim/")
+_LONGEST_ADDRESS = 3500
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -124,14 +126,27 @@ def _limit_strangers() -> None:
 
 
 def _check_csrf() -> None:
-    # A request with a key is never taken for its cookie, so no other site can make a browser send it.
-    if bearer() is None and request.endpoint not in _POSTED_BY_OTHERS and current_app.config["WTF_CSRF_ENABLED"]:
+    # A request with a key is never taken for its cookie, so no other site can make a browser send it; and to the API a
+    # stranger is nobody, whom it tells to send a key.
+    told = request.path.startswith(_FOR_PROGRAMS) and not current_user.is_authenticated
+    free = told or bearer() is not None or request.endpoint in _POSTED_BY_OTHERS
+    if not free and current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
+
+
+def _short(place: str) -> str:
+    """Return where a browser is sent, without what makes an address of ours longer than servers take."""
+    if len(place) <= _LONGEST_ADDRESS or not place.startswith("/"):
+        return place
+    path = place.partition("?")[0]
+    return path if len(path) <= _LONGEST_ADDRESS else "/"
 
 
 def _headers(response: Response) -> Response:
     policy = "; ".join((*_POLICY, f"script-src 'self' 'nonce-{nonce()}'"))
     response.headers["Content-Security-Policy"] = policy
+    if "Location" in response.headers:
+        response.headers["Location"] = _short(response.headers["Location"])
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Referrer-Policy"] = "same-origin"
