@@ -26,6 +26,7 @@ from webapp.rulebook.editing import (
 )
 from webapp.rulebook.errors import BadName
 from webapp.rulebook.findings import Findings
+from webapp.rulebook.guarantee import with_transaction
 from webapp.rulebook.language_help import functions
 from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
@@ -127,7 +128,7 @@ class BehaviourView(RulePage):
             return save_two_way(self, rule)
         plan = timetable.plan_from_form(request.form, request.form.getlist("schedule_days"))
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
-        document = with_promises(with_limits(document, request.form), request.form)
+        document = with_transaction(with_promises(with_limits(document, request.form), request.form), request.form)
         document = with_deletes(document, request.form, schemas_of(self, document))
         document = with_direction(with_after(document), request.form)
         if stale := self.save(rule, document):

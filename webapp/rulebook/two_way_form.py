@@ -16,6 +16,7 @@ from webapp.rulebook.editing import (
     set_or_drop,
     set_schedule,
 )
+from webapp.rulebook.guarantee import with_transaction
 from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pairs import SIDES
 from webapp.rulebook.promises_form import with_promises
@@ -36,7 +37,7 @@ def with_two_way(document: Document, form: Form, cron: str | None, schemas: Sche
     _set_situations(new, form)
     _set_conflict(new, form)
     set_deletes(new, form, schemas)
-    new = with_promises(with_limits(with_tiers(new, form, keep=keep), form), form)
+    new = with_transaction(with_promises(with_limits(with_tiers(new, form, keep=keep), form), form), form)
     set_or_drop(new, "auto_link", share(form.get("auto_link", ""), new.get("auto_link"), 0.95), 0.95)
     set_or_drop(new, "review", share(form.get("review", ""), new.get("review"), 0.6), 0.6)
     set_errors(new, form)

@@ -17,6 +17,7 @@ from webapp.rulebook.editor_views import BehaviourView, FieldsView, SourceView
 from webapp.rulebook.errors import NotPublishable, RulebookError
 from webapp.rulebook.expression_views import ExpressionView
 from webapp.rulebook.findings import Findings
+from webapp.rulebook.guarantee import guarantee
 from webapp.rulebook.kinds import KINDS, kind_of
 from webapp.rulebook.live_views import LiveView
 from webapp.rulebook.pages import RulePage, home, refusal
@@ -59,11 +60,12 @@ class RulesView(RulePage):
             history = hooks.history_of(tx, name, rule.id, self.house.clock())
             problem = ownership.refusal(tx, name, rule.published or rule.document, rule.owner)
             owners = ownership.candidates(tx) if can("read", "Users") else [self.actor.name]
+            context: dict[str, Any] = {"owners": owners, "guarantee": guarantee(tx, rule.document)}
         schedule = part_of(rule.published or {}, "schedule")
         active = rule.published_version is not None and rule.state == ACTIVE
         zone = str(schedule.get("timezone", "UTC"))
         next_times = timetable.upcoming(str(schedule.get("cron", "")), zone, self.house.clock()) if active else []
-        context = {"run": run, "next_times": next_times, "history": history, "owners": owners, "not_owned": problem}
+        context |= {"run": run, "next_times": next_times, "history": history, "not_owned": problem}
         return self.frame("rulebook/overview.html", rule, "overview", **context)
 
     @expose("/<name>/publish")
