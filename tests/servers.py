@@ -93,6 +93,35 @@ def postgres(*, on_disk: bool = False, **more: str) -> Iterator[Server]:
             yield Server(port, "postgres", password, folder / f".s.PGSQL.{port}", process, in_memory=bool(memory))
 
 
+def postgres_base(server: Server, target: Path) -> None:
+    """Take a base backup of a PostgreSQL, which archives its log, into a new folder."""
+    folder = server.socket.parent
+    where = (f"--host={folder}", f"--port={server.port}", "--username=postgres")
+    _own(target.parent)
+    _run(
+        _postgres_programs(folder) / "pg_basebackup", *where, f"--pgdata={target}", "--wal-method=none",
+        "--checkpoint=fast", folder=folder,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def postgres_recovered(base: Path, **more: str) -> Iterator[Server]:
+    """Run PostgreSQL on a base backup, which it brings to where `more`, settings of its recovery, say."""
+    with _folder("pr") as folder:
+        programs, port = _postgres_programs(folder), free_port()
+        _own(folder)
+        (base / "recovery.signal").touch()
+        shutil.chown(base / "recovery.signal", _user()) if _user() else None
+        settings = {
+            "listen_addresses": LOOPBACK, "port": port, "unix_socket_directories": folder, "max_connections": 200,
+            "max_prepared_transactions": 20, "wal_level": "logical", **more,
+        }  # fmt: skip
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with _process([str(programs / "postgres"), "-D", str(base), *arguments], folder, signal.SIGQUIT) as process:
+            _wait(process, folder, lambda: psycopg.connect(host=str(folder), port=port, user="postgres").close())
+            yield Server(port, "postgres", "", folder / f".s.PGSQL.{port}", process)
+
+
 @contextlib.contextmanager
 def pgbouncer(server: Server, *, connections: int = 5) -> Iterator[Server]:
     """Run PgBouncer in transaction mode before a PostgreSQL, whose databases it offers with few connections each."""

@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "worker": "processes:worker",
     "scheduler": "processes:scheduler",
     "init": "processes:init",
+    "backup": "backups:backup",
+    "restore": "backups:restore",
     "apply": "configuration:apply",
     "export": "configuration:export",
     "run": "runs:run",

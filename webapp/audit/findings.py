@@ -28,6 +28,7 @@ class Kind(StrEnum):
     FORGED = "forged"
     KEYS = "keys"
     BACKDATED = "backdated"
+    RESTORED = "restored"
     RUN_CHANGED = "run_changed"
     RUN_MISSING = "run_missing"
 
@@ -67,8 +68,11 @@ class Report:
 
     @property
     def intact(self) -> bool:
-        """Tell whether nothing was done to the log; a clock that was behind is told of, but is no proof of a deed."""
-        return not any(kind is not Kind.BACKDATED for kind in self.counts)
+        """Tell whether nothing was done to the log behind its own back.
+
+        A clock that was behind, and a backup that was put back, as the log itself says, are told of.
+        """
+        return set(self.counts) <= {Kind.BACKDATED, Kind.RESTORED}
 
     def add(self, kind: Kind, message: Message) -> None:
         """Note a finding."""

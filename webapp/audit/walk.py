@@ -57,6 +57,10 @@ class Walk:
         self.allowed: list[tuple[int, int]] = []
         self.holes: list[tuple[int, int]] = []
         self.late: list[int] = []
+        self.restores: list[tuple[int, str]] = []
+        """From which size on events of before are not in this log, and when the log was put back."""
+        self.strange: list[Checkpoint] = []
+        """Checkpoints kept elsewhere that say otherwise of what is here."""
         self._look()
 
     def take(self, entry: Entry) -> None:
@@ -77,9 +81,25 @@ class Walk:
         self._tell_altered()
         self._tell_gone()
         self._tell_end(claimed)
+        self._tell_restores()
+        for one in self.strange:
+            if not self._dropped(one):
+                text = "A checkpoint kept elsewhere says otherwise of the first {size} events: this is another log."
+                report.add(Kind.FORKED, msg(text, size=one.size))
         for size in sorted(size for size in self.kept if size > self.count):
-            text = "A checkpoint kept elsewhere speaks of {said} events, and the log has {size}: it was put back."
-            report.add(Kind.ROLLED_BACK, msg(text, said=size, size=self.count))
+            if not all(map(self._dropped, self.kept[size])):
+                text = "A checkpoint kept elsewhere speaks of {said} events, and the log has {size}: it was put back."
+                report.add(Kind.ROLLED_BACK, msg(text, said=size, size=self.count))
+
+    def _tell_restores(self) -> None:
+        """Tell of backups that were put back, as the log itself says."""
+        for size, at in self.restores:
+            text = "A backup with {size} sealed events was put back on {at}: what came after it is not in this log."
+            self.report.add(Kind.RESTORED, msg(text, size=size, at=at))
+
+    def _dropped(self, kept: Checkpoint) -> bool:
+        """Tell whether a checkpoint is of what was in the log between a backup and the day when it was put back."""
+        return any(size < kept.size and kept.at <= _time(at, kept) for size, at in self.restores)
 
     def _strayed(self, seq: int) -> None:
         """Note places that are passed over, or that come too late."""
@@ -99,6 +119,9 @@ class Walk:
             return
         if entry.event.get("tag") == Tag.AUDIT_REMOVED:
             self._allow(entry, entry.event)
+        if entry.event.get("tag") == Tag.INSTALLATION_RESTORED:
+            said = entry.event.get("after") or {}
+            self.restores.append((int(said.get("sealed") or 0), str(entry.event.get("at", ""))))
         self._look_back(entry)
 
     def _allow(self, entry: Entry, event: Mapping[str, Any]) -> None:
@@ -133,8 +156,7 @@ class Walk:
         for kept in self.kept.get(size, ()):
             forked = said is not None and said.root != kept.root
             if forked or (kept.root != root and not self.broken):
-                text = "A checkpoint kept elsewhere says otherwise of the first {size} events: this is another log."
-                self.report.add(Kind.FORKED, msg(text, size=size))
+                self.strange.append(kept)
 
     def _tell_root(self, said: Checkpoint) -> None:
         start, leaves = self.since

@@ -71,9 +71,14 @@ def fill(tx: sa.Connection, source: Source, last_ids: Mapping[str, int], tell: T
             found[stored.name] = _table(tx, stored, source, tell)
     for entity in entities:
         ddl.refer(tx, entity)
-    _count(tx, last_ids)
-    _move_sequences(tx, last_ids)
+    pass_over(tx, last_ids)
     return found
+
+
+def pass_over(tx: sa.Connection, last: Mapping[str, int]) -> None:
+    """Give out no id up to these, table by table, nor one that a row has."""
+    _count(tx, last)
+    _move_sequences(tx, last)
 
 
 def _table(tx: sa.Connection, stored: Stored, source: Source, tell: Tell) -> Digest:
@@ -117,8 +122,8 @@ def last_ids(tx: sa.Connection) -> dict[str, int]:
     """Return the highest id that each table has given out, whether its row is still there or not."""
     entities = tx.execute(sa.select(entity_table.c.name, entity_table.c.last_id)).all()
     found = {f"e_{name}": int(last) for name, last in entities if last}
-    if tx.dialect.name != "postgresql":
-        return found
+    if tx.dialect.name == "sqlite":
+        return found | {name: int(last) for name, last in tx.execute(sa.text("SELECT name, seq FROM sqlite_sequence"))}
     for stored in (*tables.rooms(), *tables.of_entities(tx)):
         sequence = _sequence(tx, stored.table)
         if sequence:
@@ -128,10 +133,21 @@ def last_ids(tx: sa.Connection) -> dict[str, int]:
     return found
 
 
+def _pass_over(tx: sa.Connection, last: Mapping[str, int]) -> None:
+    """Let SQLite give no id of these tables again."""
+    for stored in tables.rooms():
+        if stored.table.dialect_options["sqlite"]["autoincrement"] and stored.name in last:
+            mine = {"name": stored.name, "last": last[stored.name]}
+            moved = tx.execute(sa.text("UPDATE sqlite_sequence SET seq = max(seq, :last) WHERE name = :name"), mine)
+            if not moved.rowcount:
+                tx.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), mine)
+
+
 def _count(tx: sa.Connection, last: Mapping[str, int]) -> None:
-    """Note how many records each entity has and their highest id, which SQLite keeps in its row."""
+    """Note how many records each entity has and their highest id, which SQLite keeps in its row, and other last ids."""
     if tx.dialect.name != "sqlite":
         return
+    _pass_over(tx, last)
     for stored in tables.of_entities(tx):
         records, highest = tx.execute(sa.select(sa.func.count(), sa.func.max(stored.table.c.id))).one()
         values = {"records": records, "last_id": max(highest or 0, last.get(stored.name, 0))}

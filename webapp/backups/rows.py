@@ -72,7 +72,7 @@ def write(tx: sa.Connection, stored: Stored, batch: pa.RecordBatch) -> None:
     texts = list(zip(*(values[name] for name in entity.searchable), strict=True)) if entity else []
     if entity and entity.searchable and tx.dialect.name == "postgresql":
         values[search.COLUMN] = [search.vector(row) for row in texts]
-    bulk.insert(tx, stored.table, values)
+    bulk.insert(tx, stored.plain, values)
     if entity and entity.searchable and tx.dialect.name == "sqlite":
         search.store(tx, entity, values["id"], texts)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 
 from webapp.access.models import FAB_METADATA
 from webapp.entities import search, storage
+from webapp.entities.columns import Exact
 from webapp.entities.model import Entity
+from webapp.extensions import UtcDateTime
 from webapp.migrations.tables import all_tables
 
 
@@ -24,10 +28,22 @@ class Stored:
         """Return the table's name."""
         return self.table.name
 
+    @cached_property
+    def plain(self) -> sa.Table:
+        """Return the table as the database has it: what our types encrypt stays encrypted."""
+        return sa.Table(self.name, sa.MetaData(), *(_plain(column) for column in self.table.columns))
+
     @property
-    def columns(self) -> list[sa.Column[object]]:
+    def columns(self) -> list[sa.Column[Any]]:
         """Return the columns that are kept; what a search needs is made anew."""
-        return [column for column in self.table.columns if column.name != search.COLUMN]
+        return [column for column in self.plain.columns if column.name != search.COLUMN]
+
+
+def _plain(column: sa.Column[Any]) -> sa.Column[Any]:
+    kind: Any = column.type
+    if isinstance(kind, sa.types.TypeDecorator) and not isinstance(kind, (UtcDateTime, Exact)):
+        kind = kind.impl_instance
+    return sa.Column(column.name, kind, primary_key=column.primary_key)
 
 
 def rooms() -> list[Stored]:

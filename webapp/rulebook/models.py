@@ -18,6 +18,7 @@ rule = sa.Table(
     sa.Column("published_version", sa.Integer),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("owner", sa.String(64), comment="with whose rights it works; null: the installation's; empty: deleted"),
+    sa.Column("held_at", UtcDateTime, comment="since when only approved plans write: an older state was put back"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),

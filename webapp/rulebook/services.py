@@ -254,7 +254,8 @@ def _set_state(
         old = get(own, name)
         if old.state == state:
             return old
-        _update(own, old, house.clock(), actor, state=state)
+        let_go = {"held_at": None} if state == ACTIVE else {}
+        _update(own, old, house.clock(), actor, state=state, **let_go)
         record(own, actor, house.clock(), Event(tag, Subject("rule", name), {"state": old.state}, {"state": state}))
         return get(own, name)
 

@@ -51,6 +51,7 @@ run = sa.Table(
         server_default="0",
         comment="up to which chunk people have been told what it found",
     ),
+    sqlite_autoincrement=True,  # systems remember numbers of runs, so that none is given again
 )
 
 run_wait = sa.Table(

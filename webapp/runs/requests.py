@@ -17,6 +17,7 @@ from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.library import pins
+from webapp.rulebook.models import rule
 from webapp.runs import endings, ordering
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_chunk, run_log
@@ -133,6 +134,8 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
         raise RunRefused(
             msg("The rule cannot be executed: {problem}", problem=str(error.problems[0].message))
         ) from error
+    if values["mode"] == "live" and values["kind"] != "approved":
+        refuse_while_held(tx, values["rule_id"], values["rule_name"])
     now = house.clock()
     common = {
         "state": "queued",
@@ -213,6 +216,16 @@ def _not_to_pause(row: RunRow) -> Message | None:
     if row.cancel_requested or row.pause_by:
         return msg("Run {run} is stopping already.", run=row.id)
     return None
+
+
+def refuse_while_held(tx: sa.Connection, rule_id: int, name: str) -> None:
+    """Raise `RunRefused` where an older state was put back, and nobody has looked yet what the rule would do now."""
+    if tx.scalar(sa.select(rule.c.held_at).where(rule.c.id == rule_id)) is not None:
+        text = N_(
+            "A backup was put back, which knows nothing of what '{name}' has written since. Simulate it, approve its "
+            "plan if that is right, and resume the rule."
+        )
+        raise RunRefused(msg(text, name=name))
 
 
 def refuse_while_paused(tx: sa.Connection, rule_id: int, name: str) -> None:
