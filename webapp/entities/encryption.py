@@ -23,7 +23,8 @@ from webapp.entities.sealed import index_key, is_exact, owner_of
 from webapp.policies.conditions import compiled, mentioned
 from webapp.policies.objects import DataObject, PolicyField
 from webapp.policies.services import roles_said
-from webapp.vault.at_rest import ring
+from webapp.vault.at_rest import JOURNAL, ring
+from webapp.vault.services import names as vault_names
 
 INDEXED = frozenset(Kind) - UNINDEXED_KINDS - {Kind.BOOLEAN, Kind.REFERENCE}
 """Kinds that can be found by their exact value when they are encrypted."""
@@ -139,12 +140,17 @@ def fresh_key() -> str:
     return f"data-{secrets.token_hex(4)}"
 
 
-def provide(tx: sa.Connection, entity: Entity, author: Author) -> None:
-    """Make the keys that an entity needs and does not have yet."""
+def provide(tx: sa.Connection, entity: Entity, author: Author) -> bool:
+    """Make the keys that an entity needs and does not have yet; tell whether its field is the first of all."""
     marks = [field.sealed for field in entity.fields if field.encrypted]
     names = [entity.key, *(index_key(mark) for mark in marks if is_exact(mark))] if marks else []
+    keys = ring(tx.dialect)
     for name in names:
-        ring(tx.dialect).provide(tx, owner_of(entity.name), name, author.actor, author.at)
+        keys.provide(tx, owner_of(entity.name), name, author.actor, author.at)
+    first = bool(names) and not vault_names(tx, JOURNAL)
+    if first:
+        keys.provide(tx, JOURNAL, fresh_key(), author.actor, author.at)
+    return first
 
 
 def steps(change: FieldChange, records: int) -> Iterator[Step]:

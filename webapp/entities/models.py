@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.vault.journal import JsonAtRest
 
 entity = sa.Table(
     "entity",
@@ -70,7 +71,7 @@ entity_view = sa.Table(
     sa.Column("name", sa.String(100), nullable=False),
     sa.Column("owner", sa.String(128), nullable=False),
     sa.Column("shared", sa.Boolean, nullable=False),
-    sa.Column("query", Json, nullable=False, comment="filters, search, sort and columns"),
+    sa.Column("query", JsonAtRest("entity_view.query"), nullable=False, comment="filters, search, sort and columns"),
     sa.UniqueConstraint("entity", "owner", "name"),
 )
 
@@ -106,8 +107,8 @@ entity_import_error = sa.Table(
     sa.Column("line", sa.Integer, nullable=False),
     sa.Column("severity", sa.String(16), nullable=False, comment="reject | quarantine: refused; warn: imported"),
     sa.Column("field", sa.String(64)),
-    sa.Column("message", Json, nullable=False),
-    sa.Column("row", Json, nullable=False),
+    sa.Column("message", JsonAtRest("entity_import_error.message"), nullable=False),
+    sa.Column("row", JsonAtRest("entity_import_error.row"), nullable=False),
 )
 
 entity_quality = sa.Table(
@@ -121,7 +122,12 @@ entity_quality = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("records", BigId, nullable=False),
     sa.Column("score", sa.Float, comment="0 to 100; null: nothing can be said"),
-    sa.Column("result", Json, nullable=False, comment="fields, validations, and the first records that fail"),
+    sa.Column(
+        "result",
+        JsonAtRest("entity_quality.result"),
+        nullable=False,
+        comment="fields, validations, and the first records that fail",
+    ),
 )
 
 entity_fence = sa.Table(

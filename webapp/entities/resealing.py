@@ -9,7 +9,7 @@ so that behind a batch nobody writes an older form.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,9 +24,15 @@ from webapp.entities.models import entity_history, entity_sealing
 from webapp.entities.plan import Plan
 from webapp.entities.sealed import index_key, owner_of
 from webapp.extensions import Actor, ForPeople, House
+from webapp.vault.at_rest import LATE
+from webapp.vault.journal import sweep
 from webapp.vault.services import delete, names, overwrite
 
 BATCH = 1000
+JOURNAL = "$journal"
+"""What stands for runs, cases, events and imports in the place of an entity."""
+SETTLED = 2 * LATE
+"""After so many seconds no process writes these without encrypting."""
 
 
 class NothingEncrypted(ForPeople):
@@ -52,11 +58,20 @@ class Progress:
 
 def begin(tx: sa.Connection, entity: Entity, author: Author) -> None:
     """Note that what is stored of an entity has to get the form of its definition, from the beginning."""
-    tx.execute(sa.delete(entity_sealing).where(entity_sealing.c.entity == entity.name))
     entries = sa.select(sa.func.count()).select_from(entity_history).where(entity_history.c.entity == entity.name)
     total = numbers.records(tx, entity)[0] + (tx.scalar(entries) or 0)
+    _wait(tx, entity.name, total, author)
+
+
+def begin_journal(tx: sa.Connection, author: Author) -> None:
+    """Note that what runs, cases, events and imports have kept so far is to be encrypted."""
+    _wait(tx, JOURNAL, 0, author)
+
+
+def _wait(tx: sa.Connection, name: str, total: int, author: Author) -> None:
+    tx.execute(sa.delete(entity_sealing).where(entity_sealing.c.entity == name))
     values = {"record_id": 0, "history_id": 0, "done": 0, "total": total, "begun_at": author.at}
-    tx.execute(sa.insert(entity_sealing).values(entity=entity.name, actor=author.actor.name[:128], **values))
+    tx.execute(sa.insert(entity_sealing).values(entity=name, actor=author.actor.name[:128], **values))
 
 
 def progress(tx: sa.Connection, name: str) -> Progress | None:
@@ -67,10 +82,17 @@ def progress(tx: sa.Connection, name: str) -> Progress | None:
 
 def work(house: House, batch: int = BATCH) -> bool:
     """Do one batch of the work that waits; tell whether there was any."""
+    settled = house.clock() - timedelta(seconds=SETTLED)
+    due = sa.or_(entity_sealing.c.entity != JOURNAL, entity_sealing.c.begun_at <= settled)
     with house.db.read() as tx:
-        name = tx.scalar(sa.select(entity_sealing.c.entity).order_by(entity_sealing.c.begun_at).limit(1))
+        name = tx.scalar(sa.select(entity_sealing.c.entity).where(due).order_by(entity_sealing.c.begun_at).limit(1))
     if name is None:
         return False
+    if name == JOURNAL:
+        sweep(house)
+        with house.db.begin() as tx:
+            tx.execute(sa.delete(entity_sealing).where(entity_sealing.c.entity == JOURNAL))
+        return True
     with house.db.begin() as tx:
         entity = _entity(tx, name)
         row = _waiting(tx, name)

@@ -128,7 +128,8 @@ def define_in(tx: sa.Connection, document: Mapping[str, Any], author: Author, *,
     if plan.empty:
         return plan
     version = versions.store(tx, plan.new, author)
-    encryption.provide(tx, plan.new, author)
+    if encryption.provide(tx, plan.new, author):
+        resealing.begin_journal(tx, author)
     ddl.apply(tx, plan, author)
     if encryption.moves(plan.old, plan.new):
         resealing.begin(tx, plan.new, author)

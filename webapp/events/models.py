@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
+from webapp.vault.journal import JsonAtRest, NullableJsonAtRest
 
 event = sa.Table(
     "event",
@@ -17,11 +18,11 @@ event = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False, comment="when it happened, as its source says"),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Column("source", sa.String(200), nullable=False, comment="api:KEY, cli:NAME, entity:NAME, run"),
-    sa.Column("data", Json, nullable=False),
+    sa.Column("data", JsonAtRest("event.data"), nullable=False),
     sa.Column("depth", sa.Integer, nullable=False, comment="how many actions of event rules stand behind it"),
     sa.Column("position", BigId, unique=True, comment="its place in the order of all that were taken; null: it waits"),
     sa.Column("taken_at", UtcDateTime, comment="the moment at which rules saw it; never falls with position"),
-    sa.Column("notes", NullableJson, comment="why rules left it aside, as messages"),
+    sa.Column("notes", NullableJsonAtRest("event.notes"), comment="why rules left it aside, as messages"),
     sa.Index("ix_event_type_id", "type", "id"),
     sa.Index("ix_event_received_at", "received_at"),
 )
@@ -109,7 +110,7 @@ event_action = sa.Table(
     sa.Column("key", sa.String(200), nullable=False),
     sa.Column("path", sa.String(100), nullable=False, comment="where in the rule"),
     sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("args", Json, nullable=False),
+    sa.Column("args", JsonAtRest("event_action.args"), nullable=False),
     sa.Column("retry", Json, nullable=False),
     sa.Column("lane", sa.String(200), comment="of those in one lane, one is carried out after the other"),
     sa.Column("state", sa.String(16), nullable=False, comment="pending | running | done | failed"),
@@ -119,8 +120,8 @@ event_action = sa.Table(
     sa.Column("lease_until", UtcDateTime),
     sa.Column("worker", sa.String(128)),
     sa.Column("depth", sa.Integer, nullable=False),
-    sa.Column("result", NullableJson),
-    sa.Column("problem", NullableJson, comment="why it failed or waits, as a Message"),
+    sa.Column("result", NullableJsonAtRest("event_action.result")),
+    sa.Column("problem", NullableJsonAtRest("event_action.problem"), comment="why it failed or waits, as a Message"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
     sa.UniqueConstraint("match_id", "number"),
@@ -153,7 +154,12 @@ notice = sa.Table(
     sa.Column("id", BigId, primary_key=True, autoincrement=True),
     sa.Column("uid", sa.String(200), nullable=False, unique=True, comment="names what it tells of"),
     sa.Column("username", sa.String(128), nullable=False, index=True),
-    sa.Column("lines", Json, nullable=False, comment="what it tells, as messages with the pages where that stands"),
+    sa.Column(
+        "lines",
+        JsonAtRest("notice.lines"),
+        nullable=False,
+        comment="what it tells, as messages with the pages where that stands",
+    ),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False, comment="not tried before"),
     sa.Column("attempts", sa.Integer, nullable=False),

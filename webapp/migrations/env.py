@@ -10,12 +10,15 @@ from alembic.autogenerate.api import AutogenContext
 
 from webapp.extensions import UtcDateTime
 from webapp.migrations.tables import all_tables, ours
+from webapp.vault.journal import stored_type
 
 _TRUTH: dict[str, str | Literal[False]] = {"true": "sa.true()", "false": "sa.false()"}
 
 
 def render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
     """Write our own types and truth values so that a revision means the same on every database."""
+    if kind == "type" and (kept := stored_type(item)) is not item:
+        return render(kind, kept, autogen) or f"sa.{type(kept).__name__}()"
     if kind == "type" and isinstance(item, UtcDateTime):
         autogen.imports.add("from webapp.extensions import UtcDateTime")
         return "UtcDateTime()"

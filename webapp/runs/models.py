@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
+from webapp.vault.journal import BlobAtRest, JsonAtRest, NullableJsonAtRest, TextAtRest
 
 run = sa.Table(
     "run",
@@ -21,7 +22,7 @@ run = sa.Table(
     sa.Column("parameters", NullableJson, comment="what a run other than a sync is about, such as the run it undoes"),
     sa.Column("selection", Json, comment="replay: ids of quarantined records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("message", Json, comment="why it ended so, as a Message"),
+    sa.Column("message", JsonAtRest("run.message"), comment="why it ended so, as a Message"),
     sa.Column("counts", Json, nullable=False),
     sa.Column("uses", NullableJson, comment="the tables it asks: kind -> name -> id of the version"),
     sa.Column("hits", NullableJson, comment="decision table -> how many records each of its rows decided"),
@@ -78,8 +79,10 @@ run_chunk = sa.Table(
     sa.Column("no", sa.Integer, primary_key=True),
     sa.Column("state", sa.String(16), nullable=False, comment="planned: about to be written | done"),
     sa.Column("token", BigId, nullable=False),
-    sa.Column("plan", sa.LargeBinary, comment="the writes and outcomes of a planned chunk, compressed Arrow"),
-    sa.Column("outcomes", sa.LargeBinary, comment="what became of every record, compressed Arrow"),
+    sa.Column(
+        "plan", BlobAtRest("run_chunk.plan"), comment="the writes and outcomes of a planned chunk, compressed Arrow"
+    ),
+    sa.Column("outcomes", BlobAtRest("run_chunk.outcomes"), comment="what became of every record, compressed Arrow"),
     sa.Column("digest", sa.String(64), comment="SHA-256 of outcomes"),
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("counts", Json, nullable=False),
@@ -93,7 +96,9 @@ run_input = sa.Table(
     sa.Column("no", sa.Integer, primary_key=True, comment="the chunk"),
     sa.Column("first", BigId, nullable=False, comment="number of the first record in the run"),
     sa.Column("records", sa.Integer, nullable=False),
-    sa.Column("blob", sa.LargeBinary, nullable=False, comment="the values that the rule read, compressed Arrow"),
+    sa.Column(
+        "blob", BlobAtRest("run_input.blob"), nullable=False, comment="the values that the rule read, compressed Arrow"
+    ),
     sa.Column("digest", sa.String(64), nullable=False, comment="SHA-256 of blob"),
 )
 
@@ -108,13 +113,21 @@ run_record = sa.Table(
     sa.Column("right_key", sa.String(255)),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("situation", sa.String(24)),
-    sa.Column("before", sa.Text, comment="JSON of the changed fields"),
-    sa.Column("after", sa.Text, comment="JSON of the changed fields"),
+    sa.Column("before", TextAtRest("run_record.before"), comment="JSON of the changed fields"),
+    sa.Column("after", TextAtRest("run_record.after"), comment="JSON of the changed fields"),
     sa.Column("side", sa.String(5), comment="left | right: where it was read; before and after tell of the other"),
-    sa.Column("own_before", sa.Text, comment="JSON of the fields changed on the side where the record was read"),
-    sa.Column("own_after", sa.Text, comment="JSON of the fields changed on the side where the record was read"),
+    sa.Column(
+        "own_before",
+        TextAtRest("run_record.own_before"),
+        comment="JSON of the fields changed on the side where the record was read",
+    ),
+    sa.Column(
+        "own_after",
+        TextAtRest("run_record.own_after"),
+        comment="JSON of the fields changed on the side where the record was read",
+    ),
     sa.Column("field", sa.String(255)),
-    sa.Column("reason", Json),
+    sa.Column("reason", JsonAtRest("run_record.reason")),
     sa.Index("ix_run_record_run_id_outcome_id", "run_id", "outcome", "id"),
     sa.Index("ix_run_record_rule_name_left_key", "rule_name", "left_key"),
 )
@@ -140,7 +153,7 @@ run_warning = sa.Table(
     sa.Column("record_no", BigId, nullable=False, comment="1-based place in the run"),
     sa.Column("left_key", sa.String(255)),
     sa.Column("field", sa.String(255)),
-    sa.Column("reason", Json),
+    sa.Column("reason", JsonAtRest("run_warning.reason")),
     sa.Index("ix_run_warning_run_id_validation_id", "run_id", "validation", "id"),
 )
 
@@ -151,7 +164,7 @@ run_log = sa.Table(
     sa.Column("run_id", BigId, nullable=False, index=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("level", sa.String(8), nullable=False),
-    sa.Column("message", Json, nullable=False),
+    sa.Column("message", JsonAtRest("run_log.message"), nullable=False),
 )
 
 run_verification = sa.Table(
@@ -177,7 +190,12 @@ run_difference = sa.Table(
     sa.Column("left_key", sa.String(255)),
     sa.Column("right_key", sa.String(255)),
     sa.Column("waits", sa.String(16), comment="case | quarantine: who has it; null: nobody"),
-    sa.Column("details", Json, nullable=False, comment="fields with both values, or the record that has no partner"),
+    sa.Column(
+        "details",
+        JsonAtRest("run_difference.details"),
+        nullable=False,
+        comment="fields with both values, or the record that has no partner",
+    ),
 )
 
 service_level = sa.Table(
@@ -199,12 +217,14 @@ quarantine = sa.Table(
     sa.Column("side", sa.String(5), nullable=False, default="left", server_default="left", comment="where it was read"),
     sa.Column("left_key", sa.String(255), nullable=False, comment="its key on that side"),
     sa.Column("place", sa.String(255), nullable=False, comment="where in the source: record 17, line 18"),
-    sa.Column("record", sa.Text, comment="the source record as JSON; null where it could not be read"),
-    sa.Column("raw", sa.Text, comment="the text of a record that could not be read"),
-    sa.Column("edited", sa.Text, comment="the record as a person corrected it"),
+    sa.Column(
+        "record", TextAtRest("quarantine.record"), comment="the source record as JSON; null where it could not be read"
+    ),
+    sa.Column("raw", TextAtRest("quarantine.raw"), comment="the text of a record that could not be read"),
+    sa.Column("edited", TextAtRest("quarantine.edited"), comment="the record as a person corrected it"),
     sa.Column("stage", sa.String(16), nullable=False, comment="read scope validate map match repeated write"),
     sa.Column("field", sa.String(255)),
-    sa.Column("reason", Json, nullable=False),
+    sa.Column("reason", JsonAtRest("quarantine.reason"), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, comment="open | resolved | discarded"),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer, nullable=False, default=1),
@@ -238,10 +258,20 @@ pair_case = sa.Table(
     sa.Column("left_key", sa.String(255)),
     sa.Column("right_key", sa.String(255)),
     sa.Column("situation", sa.String(24), nullable=False),
-    sa.Column("details", Json, nullable=False, comment="the fields in question: both sides' values, the baseline"),
-    sa.Column("seen", sa.String(64), nullable=False, comment="digest of the values; an answer holds only for these"),
+    sa.Column(
+        "details",
+        JsonAtRest("pair_case.details"),
+        nullable=False,
+        comment="the fields in question: both sides' values, the baseline",
+    ),
+    sa.Column(
+        "seen",
+        TextAtRest("pair_case.seen"),
+        nullable=False,
+        comment="digest of the values; an answer holds only for these",
+    ),
     sa.Column("state", sa.String(16), nullable=False, comment="open | answered | settled"),
-    sa.Column("answer", NullableJson, comment="what a person has chosen"),
+    sa.Column("answer", NullableJsonAtRest("pair_case.answer"), comment="what a person has chosen"),
     sa.Column("answered_by", sa.String(128)),
     sa.Column("answered_at", UtcDateTime),
     sa.Column("first_at", UtcDateTime, nullable=False),
@@ -264,8 +294,17 @@ link_segment = sa.Table(
     sa.Column("run_id", BigId, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("bits", sa.LargeBinary, comment="one way: which keys are not in the blob; without them any may be"),
-    sa.Column("blob", sa.LargeBinary, nullable=False, comment="left_key, right_key (null: unlinked), compressed Arrow"),
-    sa.Column("baseline", sa.LargeBinary, comment="two-way: what both sides had agreed on, a row per link of the blob"),
+    sa.Column(
+        "blob",
+        BlobAtRest("link_segment.blob"),
+        nullable=False,
+        comment="left_key, right_key (null: unlinked), compressed Arrow",
+    ),
+    sa.Column(
+        "baseline",
+        BlobAtRest("link_segment.baseline"),
+        comment="two-way: what both sides had agreed on, a row per link of the blob",
+    ),
     sa.Column("scheme", sa.String(64), comment="how the baseline was made; of another scheme it is read anew"),
 )
 

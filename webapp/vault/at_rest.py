@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from base64 import b64decode, b64encode
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -25,6 +26,11 @@ from webapp.vault.errors import SecretDamaged, VaultError
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES
 from webapp.vault.sealing import Owner
 
+JOURNAL = Owner("journal", "values")
+"""Whose key encrypts what runs, cases, events and imports keep of records."""
+LATE = 1.0
+"""After so many seconds every process knows that the first field was encrypted."""
+_SURE = 60.0
 _PAD = 32
 _END = b"\x80"
 _DIGEST = 16
@@ -38,6 +44,8 @@ class KeyRing:
         self._house = house
         self._known: dict[tuple[Owner, str], bytes] = {}
         self._ciphers: dict[tuple[Owner, str], AESGCM] = {}
+        self._journal: str | None = None
+        self._look = 0.0
 
     def provide(self, tx: sa.Connection, owner: Owner, name: str, actor: Actor, at: datetime) -> None:
         """Make a data key unless there is one of that name."""
@@ -45,6 +53,19 @@ class KeyRing:
             key = secrets.token_bytes(KEY_BYTES)
             services.put(tx, services.keyring(self._house), owner, name, b64encode(key).decode(), actor, at)
             self._known[owner, name] = key  # not to be read by others before the transaction has ended
+
+    @property
+    def journal(self) -> str | None:
+        """Return the name of the key for what is kept about records elsewhere; None while no field is encrypted.
+
+        Only what is committed counts, so that nothing is encrypted under a key that is taken back.
+        """
+        now = time.monotonic()
+        if now >= self._look:
+            with self._house.db.read() as tx:
+                self._journal = next(iter(services.names(tx, JOURNAL)), None)
+            self._look = now + (_SURE if self._journal else LATE)
+        return self._journal
 
     def digest(self, owner: Owner, name: str, value: str) -> str:
         """Return what stands for a value in an index: the same for the same value, under this key only."""
@@ -54,23 +75,29 @@ class KeyRing:
     def encrypt(self, owner: Owner, name: str, value: str, place: str) -> str:
         """Return the token of a value at a place; its length tells that of the value in steps of 32 bytes only."""
         text = value.encode("utf-8", "surrogatepass") + _END
+        sealed = self.encrypt_bytes(owner, name, text + bytes(-len(text) % _PAD), place)
+        return f"{name}.{b64encode(sealed).decode()}"
+
+    def encrypt_bytes(self, owner: Owner, name: str, data: bytes, place: str) -> bytes:
+        """Return what is kept of bytes."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        padded = text + bytes(-len(text) % _PAD)
-        sealed = self._cipher(owner, name).encrypt(nonce, padded, _bound(owner, place))
-        return f"{name}.{b64encode(nonce + sealed).decode()}"
+        return nonce + self._cipher(owner, name).encrypt(nonce, data, _bound(owner, place))
 
     def decrypt(self, owner: Owner, token: str, place: str) -> str:
         """Return the value of a token; raises `SecretDamaged` where it does not belong to the place."""
         name, _, body = token.partition(".")
         try:
-            raw = b64decode(body)
-            text = self._cipher(owner, name).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(owner, place))
+            text = self.decrypt_bytes(owner, name, b64decode(body), place)
             return text[: text.rindex(_END)].decode("utf-8", "surrogatepass")
+        except ValueError:
+            raise _damaged(place) from None
+
+    def decrypt_bytes(self, owner: Owner, name: str, raw: bytes, place: str) -> bytes:
+        """Return the bytes; raises `SecretDamaged` where they do not belong to the place."""
+        try:
+            return self._cipher(owner, name).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(owner, place))
         except (InvalidTag, ValueError):
-            raise SecretDamaged(
-                msg("A value of {place} does not fit its encryption: it was altered or moved.", place=place),
-                msg("Find out who changed the database, and take the value from a backup."),
-            ) from None
+            raise _damaged(place) from None
 
     def _cipher(self, owner: Owner, name: str) -> AESGCM:
         found = self._ciphers.get((owner, name))
@@ -103,6 +130,19 @@ def ring(dialect: sa.Dialect) -> KeyRing:
             msg("This process has not opened the keys of encrypted fields."), msg("Call at_rest.register first.")
         )
     return found
+
+
+def salted(tx: sa.Connection, blob: bytes) -> bytes:
+    """Return what is kept of a blob whose digest is told elsewhere: the digest is to tell nothing of its values."""
+    keys = _rings.get(tx.dialect)
+    return blob if keys is None or keys.journal is None else blob + secrets.token_bytes(_DIGEST)
+
+
+def _damaged(place: str) -> SecretDamaged:
+    return SecretDamaged(
+        msg("A value of {place} does not fit its encryption: it was altered or moved.", place=place),
+        msg("Find out who changed the database, and take the value from a backup."),
+    )
 
 
 def _bound(owner: Owner, place: str) -> bytes:

@@ -697,7 +697,7 @@ def upgrade() -> None:
     sa.Column('right_key', sa.String(length=255), nullable=True),
     sa.Column('situation', sa.String(length=24), nullable=False),
     sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment="the fields in question: both sides' values, the baseline"),
-    sa.Column('seen', sa.String(length=64), nullable=False, comment='digest of the values; an answer holds only for these'),
+    sa.Column('seen', sa.Text(), nullable=False, comment='digest of the values; an answer holds only for these'),
     sa.Column('state', sa.String(length=16), nullable=False, comment='open | answered | settled'),
     sa.Column('answer', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what a person has chosen'),
     sa.Column('answered_by', sa.String(length=128), nullable=True),

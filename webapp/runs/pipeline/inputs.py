@@ -14,6 +14,7 @@ from rules.schema import Schema
 from webapp.runs.models import run_input
 from webapp.runs.pipeline.codec import bodies_of, digest, pack, unpack
 from webapp.runs.pipeline.packing import NOTHING, Bodies, Packed
+from webapp.vault.at_rest import salted
 
 SIDE = "side"
 
@@ -76,7 +77,8 @@ def completed(records: pl.DataFrame, numbers: pl.Series, kept: Stored) -> pl.Dat
 def store(tx: sa.Connection, run_id: int, no: int, inputs: Inputs) -> None:
     """Write the values of a chunk in place of what is stored for it."""
     forget(tx, run_id, no)
-    values = {"first": inputs.first, "records": inputs.records, "blob": inputs.blob, "digest": digest(inputs.blob)}
+    blob = salted(tx, inputs.blob)
+    values = {"first": inputs.first, "records": inputs.records, "blob": blob, "digest": digest(blob)}
     tx.execute(sa.insert(run_input).values(run_id=run_id, no=no, **values))
 
 

@@ -29,6 +29,7 @@ from webapp.runs.pipeline.codec import column_texts, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
 from webapp.runs.pipeline.packing import NOTHING, Packed
 from webapp.runs.pipeline.parking import note_dependants, park, settle
+from webapp.vault.at_rest import salted
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
 _SHOWN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.QUARANTINED)
@@ -212,6 +213,7 @@ class Journal:
             place = {"position": chunk.position, "high": chunk.high}
             self.guard(tx, counts=total, hits=decided or None, chunks=chunk.no, **place)
             tx.execute(sa.delete(run_chunk).where(run_chunk.c.run_id == self.claim.run_id, run_chunk.c.no == chunk.no))
+            blob = salted(tx, blob)
             kept = {**self._head(chunk), "counts": own, "plan": chunk.plan, "outcomes": blob, "digest": digest(blob)}
             tx.execute(sa.insert(run_chunk).values(state="done", **kept))
             if chunk.inputs:
