@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, current_app, g, request
-from flask.json.provider import DefaultJSONProvider
+from flask import Flask, Request, abort, current_app, g, json, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
@@ -49,7 +47,7 @@ def register(app: Flask, pace: Callable[[], None]) -> None:
     """Install the guards; `pace` refuses who asks too often, before anything costly is done."""
     app.config.update(WTF_CSRF_ENABLED=True, WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     csrf.init_app(app)
-    app.json = _Json(app)
+    app.request_class = _Request
     app.before_request(_identify)
     app.before_request(_only_known_names)
     app.before_request(pace)
@@ -61,12 +59,17 @@ def register(app: Flask, pace: Callable[[], None]) -> None:
     app.jinja_env.globals["nonce"] = nonce
 
 
-class _Json(DefaultJSONProvider):
-    """Reads of JSON only what a database can keep."""
+class _Json:
+    """Reads of the JSON that is sent here only what a database can keep; our own cookies may hold more."""
 
-    def loads(self, s: str | bytes, **_options: Any) -> Any:
-        """Return what JSON says; raises `ValueError`."""
-        return read_json(s)
+    loads = staticmethod(read_json)
+    dumps = staticmethod(json.dumps)
+
+
+class _Request(Request):
+    """A request whose body is read in that way."""
+
+    json_module = _Json
 
 
 def nonce() -> str:
