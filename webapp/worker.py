@@ -12,6 +12,7 @@ import random
 import signal
 import socket
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from rq import Worker
@@ -24,6 +25,8 @@ from config import Settings, from_environment
 from connectors.builtin.database_idle import KEPT
 from rules.documents.shape import json_schema
 from rules.documents.sync import SyncRule
+from rules.language.nodes import Literal
+from rules.language.runtime import ensure_depth
 from webapp.cases import pairs
 from webapp.connections.catalogue import connector_class
 from webapp.connections.store import list_connections
@@ -160,6 +163,13 @@ def warm_up() -> None:
         log.exception("the worker could not make itself ready")
 
 
+def prepare() -> None:
+    """Load before the first fork what each child would load in its first run, and work out the types of documents."""
+    json_schema(SyncRule)
+    ensure_depth(Literal(0, value=True))
+    import_module("numpy.ma")
+
+
 def run(settings: Settings, name: str) -> None:
     """Work until SIGTERM or SIGINT."""
     connection = open_redis(settings.redis)
@@ -171,5 +181,5 @@ def run(settings: Settings, name: str) -> None:
         log_job_description=False,
     )
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    json_schema(SyncRule)  # the types of documents are worked out once, for all children
+    prepare()
     worker.work(with_scheduler=False, logging_level="WARNING")

@@ -21,6 +21,7 @@ from tests.runs.conftest import ADMIN, RULE, World, numbers, open_world
 from tests.runs.linked import CUSTOMERS, Shop
 from tests.runs.test_crash import Killed, dies
 from tests.runs.test_filtering import Story, told
+from tests.runs.test_partners import BY_PHONE
 from tests.runs.test_steady import DELETING, spoil
 from webapp.connections import services as connections
 from webapp.runs.explanation import explain
@@ -208,6 +209,28 @@ def test_postgresql_compares_by_its_own_digests(
         assert (found["deleted"], found["read"]) == (1, 599)
         both = "SELECT l.id FROM customer l JOIN client r ON l.id = r.no WHERE l.name = r.title AND l.extra = r.more"
         assert len(sql.execute(both.encode()).fetchall()) == 599
+
+
+@pytest.mark.usefixtures("digesting")
+@pytest.mark.parametrize("taken", [4, 8])
+def test_a_record_whose_partner_another_one_takes_first(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, read: list[int], taken: int
+) -> None:
+    """A new record that finds the partner of a later one makes that one wait, though nothing has changed of either."""
+    ends = []
+    for least in (1, NEVER):
+        monkeypatch.setattr(steady, "LEAST", least)
+        with open_world(tmp_path / str(least)) as world:
+            world.customers(*(f"Name {number}" for number in range(1, 11)))
+            world.crm("UPDATE customer SET phone = 'P ' || id")
+            world.rule(**BY_PHONE)
+            for _ in range(3):
+                world.run()
+            world.crm(f"INSERT INTO customer (id, name, phone) VALUES (0, 'New', 'P {taken}')")
+            ends.append(plain(told(world, world.pages_of(3).run().id)))
+    assert read
+    assert ends[0][1] == {"read": 11, "updated": 1, "unchanged": 9, "quarantined": 1}
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.usefixtures("digesting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -92,3 +93,31 @@ def test_what_is_called_for_is_made_meanwhile_and_all_else_when_it_is_wanted():
     items.call()
     items.close()
     assert made[-3:] == [0, 1, -1]
+
+
+@pytest.mark.timeout(10)
+def test_several_items_are_made_before_one_is_taken():
+    """As many as were allowed are made ahead, no more, and those that nobody has begun are not made behind the end."""
+    made: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        for number in range(9):
+            made.append(number)
+            yield number
+            if number == 2:
+                begun.set()
+                go_on.wait()
+
+    items = OnCall(source(), 3)
+    items.call()
+    items._pool.submit(int).result()
+    assert made == [0, 1, 2]
+    assert next(items) == 0
+    items.call()
+    next(items)
+    items.call()
+    begun.wait()
+    threading.Timer(0.1, go_on.set).start()
+    items.close()
+    assert made == [0, 1, 2, 3]

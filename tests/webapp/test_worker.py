@@ -197,3 +197,23 @@ def test_a_killed_worker_takes_its_child_with_it(mortal: Stable) -> None:
     child = mortal.child()
     mortal.process.kill()
     wait_for(lambda: not psutil.pid_exists(child), PATIENCE, "the child's end")
+
+
+FIRST_RUN = """
+import sys
+from webapp.worker import prepare
+prepare()
+known = set(sys.modules)
+import numpy, polars
+from rules.language.program import compile_expression
+from rules.schema import Field, FieldType, Schema
+compile_expression("name.trim() + 'x'", Schema((Field("name", FieldType.TEXT),), ()))
+polars.Series(numpy.zeros(3))
+print(sorted(set(sys.modules) - known))
+"""
+
+
+def test_a_child_finds_loaded_what_its_first_run_needs() -> None:
+    """Neither an expression nor a column of numbers loads a module once a worker has made itself ready to fork."""
+    done = subprocess.run([sys.executable, "-c", FIRST_RUN], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

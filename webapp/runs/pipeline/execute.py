@@ -16,7 +16,7 @@ from connectors.spi import Capture, Connector, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
 from rules.language.library import EMPTY, Library
 from rules.schema import Op, Schema
-from rules.text import N_, Message, msg
+from rules.text import N_, msg
 from webapp.connections.references import References
 from webapp.extensions import House
 from webapp.runs.pipeline import cursors, inputs, stopping
@@ -26,7 +26,7 @@ from webapp.runs.pipeline.chunk import Chunk, behind, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.compiled import compiled
 from webapp.runs.pipeline.correlating import for_one_way
-from webapp.runs.pipeline.digests import digests, sent_pages
+from webapp.runs.pipeline.digests import Light, digests, sent_pages
 from webapp.runs.pipeline.filtering import again, filtered, unseen
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
@@ -111,7 +111,8 @@ class Execution:
             planner.validating = validating
             self._keep(schemas, planner)
             planner.digests = digests(planner, reader) if self.full and self.claim.kind == "sync" else None
-            self._scanner = stack.enter_context(systems.connect(source.connection)) if planner.digests else reader
+            scanner = stack.enter_context(systems.connect(source.connection)) if planner.digests else reader
+            self._light = stack.enter_context(Light(scanner, partial(self._whole_source, planner), self.retry))
             scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
             asked = (self.house.db.read, self.claim.rule_id, scheme, planner.digested)
             links = (Links.whole if self.full else Links.lazy)(*asked, reverse=self.sides.reverse)
@@ -160,7 +161,7 @@ class Execution:
             self._correlate(reader, planner, target, links)
             if self.claim.kind == "sync":
                 planner.expected = self.journal.read_before() if self.full and planner.digests else None
-                planner.steady = known_as_left(planner, links, self.retry, full=self.full)
+                planner.steady = known_as_left(planner, links, self.retry, full=self.full, light=self._light)
             cursor = self._exhaust(reader, planner, target)
         except (Suspended, Cancelled):
             self._place(target)  # what is counted as written shall be there
@@ -202,20 +203,21 @@ class Execution:
         return int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
 
     def _pages(self, reader: Connector, planner: Planner, links: Links, cursor: Start | None) -> Iterator[Page]:
-        size, schema = self.house.settings.page_size, planner.source_schema
+        size, schema, position = self.house.settings.page_size, planner.source_schema, self._position or {}
         if self.claim.kind == "replay":
-            return replayed(
-                self.house.db, self.claim.selection, schema, size, (self._position or {}).get("replayed", 0)
-            )
+            return replayed(self.house.db, self.claim.selection, schema, size, position.get("replayed", 0))
         if self.claim.kind == "records":
             return self._named(self._lookup(reader, planner))
-        request = ReadRequest(self.sides.source.object, schema, after=self._position or None, page_size=size)
-        request = begun(request, cursor)
+        request = begun(self._whole_source(planner), cursor)
         if self.claim.kind == "part":
             return Part(self.claim.parameters or {}, schema, self._library).pages(
                 reader, request, self.retry, self._tell_unclear
             )
         return self._sent(reader, self._filtered(reader, request, planner, links), planner, links)
+
+    def _whole_source(self, planner: Planner) -> ReadRequest:
+        size, after = self.house.settings.page_size, self._position or None
+        return ReadRequest(self.sides.source.object, planner.source_schema, after=after, page_size=size)
 
     def _lookup(self, reader: Connector, planner: Planner) -> Lookup:
         thing = (self.sides.source.object, planner.source_schema, self.sides.source_key)
@@ -234,9 +236,8 @@ class Execution:
         self.journal.log("warning", msg(text, count=number))
 
     def _tell_missing(self, lookup: Lookup, texts: pl.Series, found: pl.DataFrame) -> None:
-        if missing := ", ".join(lookup.missing(texts, found)):
-            text = msg("{object} has no record with the key {keys}.", object=lookup.object, keys=missing)
-            self.journal.log("warning", text)
+        if missing := lookup.words(texts, found):
+            self.journal.log("warning", missing)
 
     def _filtered(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> ReadRequest:
         if not self.filters:
@@ -249,8 +250,8 @@ class Execution:
 
     def _sent(self, reader: Connector, request: ReadRequest, planner: Planner, links: Links) -> Iterator[Page]:
         """Yield what the source sends, then the linked records that it has left out."""
-        systems, position = (self._scanner, reader), self._position or {}
-        for page in sent_pages(systems, request, planner, links, self.retry):
+        position = self._position or {}
+        for page in sent_pages((self._light, reader), request, planner, links, self.retry):
             yield page
             position = page.position
         self._behind.wait()  # the following goes by what the run has met
@@ -394,7 +395,5 @@ class Execution:
             self.journal.end(tx, "succeeded", None)
 
     def _tell(self, error: Retriable, attempt: int, seconds: float) -> None:
-        text = N_("{error} Trying again in {seconds} s (attempt {attempt} of {times}).")
-        values = {"error": str(error), "seconds": round(seconds, 1), "attempt": attempt, "times": self.retry.times}
-        self.journal.log("warning", Message(text, values))
+        self.journal.log("warning", self.retry.words(error, attempt, seconds))
         self.journal.note()

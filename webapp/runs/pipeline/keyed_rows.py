@@ -117,7 +117,7 @@ class KeyedRows:
         """Return how many keys there are, as their hashes tell."""
         with self._lock:
             parts = [*(run.rows for run in self._runs), *self._added]
-        return len(np.unique(np.concatenate([part[self._key].hash().to_numpy() for part in parts]))) if parts else 0
+        return pl.concat([part[self._key].hash() for part in parts]).n_unique() if parts else 0
 
     def _sort(self, *, whole: bool = False) -> None:
         """Make a run of what was added, together with those that are no larger, or with all."""

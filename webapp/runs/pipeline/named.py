@@ -16,6 +16,7 @@ from connectors.spi import Connector, Page
 from rules.documents.sync import DetectBy, SideName
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
+from rules.text import Message, msg
 from webapp.runs.models import quarantine
 from webapp.runs.pipeline.codec import column_text
 from webapp.runs.pipeline.journal import Claim
@@ -74,6 +75,11 @@ class Lookup:
         """Return the keys that no record has; one that cannot be read is there."""
         there = set(key_text(found[self.key]).drop_nulls().to_list()) | set(self._bad)
         return [key for key in texts if key not in there]
+
+    def words(self, texts: pl.Series, found: pl.DataFrame) -> Message | None:
+        """Return what to say of the keys that no record has, None where there are none."""
+        missing = ", ".join(self.missing(texts, found))
+        return msg("{object} has no record with the key {keys}.", object=self.object, keys=missing) if missing else None
 
     def _found(self, values: pl.Series) -> pl.DataFrame:
         if values.is_empty():

@@ -6,6 +6,7 @@ to read the next page and to decide about it while a chunk is written.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,12 +26,16 @@ def ahead(items: Iterator[T]) -> Generator[T]:
 
 
 class OnCall(Generic[T]):
-    """Items of an iterator; the next is made in a thread from when the caller says so, else when it is wanted."""
+    """Items of an iterator; the next ones are made in a thread from when the caller says so, else when one is wanted.
 
-    def __init__(self, items: Iterator[T]) -> None:
+    `most` are made before one is taken.
+    """
+
+    def __init__(self, items: Iterator[T], most: int = 1) -> None:
         self._items = items
+        self._most = most
         self._pool = ThreadPoolExecutor(1, "read-ahead")
-        self._coming: Future[T | object] | None = None
+        self._coming: deque[Future[T | object]] = deque()
 
     def __iter__(self) -> Self:
         """Return itself."""
@@ -39,20 +44,20 @@ class OnCall(Generic[T]):
     def __next__(self) -> T:
         """Return the next item; raises what making it has raised."""
         self.call()
-        coming, self._coming = self._coming, None
-        assert coming is not None  # noqa: S101 - it was called for
-        item = coming.result()
+        item = self._coming.popleft().result()
         if item is _END:
             raise StopIteration
         return item  # type: ignore[return-value]
 
     def call(self) -> None:
-        """Begin with the next item, unless that has been done."""
-        if self._coming is None:
-            self._coming = self._pool.submit(next, self._items, _END)
+        """Begin with the next items, unless that has been done."""
+        while len(self._coming) < self._most:
+            self._coming.append(self._pool.submit(next, self._items, _END))
 
     def close(self) -> None:
         """Let the item at hand end, and close what makes them."""
+        for behind in list(self._coming)[1:]:
+            behind.cancel()
         self._pool.shutdown()
         if isinstance(self._items, Generator):
             self._items.close()

@@ -132,19 +132,15 @@ class Planner:
         plain, digests = split(records)
         return plain, digests if self.hashing is None else self.hashing.digest(digests, plain)
 
-    def passes(self, known: pl.DataFrame) -> pl.Series:
-        """Return a mask of the links both of whose records need not be read: see `Steady.same`."""
-        assert self.steady is not None  # noqa: S101 - who asks has compared
-        return self.steady.same(known) & ~self._taken(known["right_key"])
-
     def _still(self, looked: _Looked, records: pl.DataFrame) -> pl.Series:
         """Return a mask of the records that are as the rule has left them, and whose partner nobody else has taken."""
         steady = self.steady or self._as_sent
         if steady is None:
             return pl.repeat(value=False, n=records.height, dtype=pl.Boolean, eager=True)
-        return steady.mask(records, looked.found) & looked.draft.usable & ~self._taken(looked.found["right_key"])
+        return steady.mask(records, looked.found) & looked.draft.usable & ~self.taken(looked.found["right_key"])
 
-    def _taken(self, partner: pl.Series) -> pl.Series:
+    def taken(self, partner: pl.Series) -> pl.Series:
+        """Return a mask of the partners that the run has met."""
         return self._coming[1].has(partner) | self.met.has(partner)
 
     def _decided(self, looked: _Looked, steady: pl.Series, links: Links, place: tuple[int, Page]) -> Chunk:

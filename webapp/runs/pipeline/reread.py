@@ -14,6 +14,7 @@ import polars as pl
 
 from connectors.errors import RecordRejected
 from rules.reconcile.one_way import key_text, key_values
+from webapp.runs.pipeline.digests import Light
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.steady import Steady, steady
@@ -55,9 +56,11 @@ class Reread(Steady):
         return same & found["held"].eq_missing(known["right_hash"]) & found["held"].is_not_null()
 
 
-def known_as_left(planner: Planner, links: Links, retry: Retry, *, full: bool) -> Steady | None:
+def known_as_left(
+    planner: Planner, links: Links, retry: Retry, *, full: bool, light: Light | None = None
+) -> Steady | None:
     """Return what tells records that are as the rule has left them, None where nothing does."""
-    return steady(planner, links, retry) if full else reread(planner)
+    return steady(planner, links, retry, light) if full else reread(planner)
 
 
 def reread(planner: Planner) -> Reread | None:

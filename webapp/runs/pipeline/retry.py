@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from connectors.errors import RateLimited, Retriable
-from rules.text import Message
+from rules.text import N_, Message
 
 T = TypeVar("T")
 LONGEST = 60.0
@@ -62,6 +62,12 @@ class Retry:
         seconds = self._seconds(error, attempt)
         self.tell(error, attempt, seconds)
         self.wait(seconds)
+
+    def words(self, error: Retriable, attempt: int, seconds: float) -> Message:
+        """Return what to say of a failed attempt."""
+        text = N_("{error} Trying again in {seconds} s (attempt {attempt} of {times}).")
+        values = {"error": str(error), "seconds": round(seconds, 1), "attempt": attempt, "times": self.times}
+        return Message(text, values)
 
     def _seconds(self, error: Retriable, attempt: int) -> float:
         if isinstance(error, RateLimited):

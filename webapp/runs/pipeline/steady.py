@@ -15,7 +15,7 @@ from connectors.spi import ReadRequest
 from rules.reconcile.baseline import row_hash
 from rules.reconcile.one_way import Batch, Decision, TargetField, key_text
 from rules.reconcile.situations import Outcome, Situation
-from webapp.runs.pipeline.digests import beside, split
+from webapp.runs.pipeline.digests import Light, beside, split
 from webapp.runs.pipeline.keyset import MetKeys
 from webapp.runs.pipeline.links import SCHEMA, Links
 from webapp.runs.pipeline.outcomes import outcomes_of
@@ -116,15 +116,21 @@ def hashing(planner: Planner) -> Hashing | None:
     return Hashing(planner.read, written, mapping.refers, mapping.referred)
 
 
-def steady(planner: Planner, links: Links, retry: Retry) -> Steady | None:
-    """Return what the target holds, if most of what is read from a whole source will be as it was."""
+def steady(planner: Planner, links: Links, retry: Retry, light: Light | None = None) -> Steady | None:
+    """Return what the target holds, if most of what is read from a whole source will be as it was.
+
+    Where digests are known of most records, those of the source begin to be read by `light`.
+    """
     if planner.hashing is None or links.hashed < LEAST or not planner.target.spec.capabilities.concurrent:
         return None
     if planner.whole_target.key != (planner.sides.target_key,):
         return None  # two records of the target may have one key, which only a look-up tells
     if planner.sides.source.where is not None and not _few_alone(planner, links):
         planner.digests = None  # rather let the source leave out what is out of scope
-    return _scanned(planner, planner.hashing, links, retry)
+    known = planner.digests is not None and links.digested * 2 >= links.hashed
+    if known and light is not None:
+        light.begin(planner)
+    return _scanned(planner, (planner.hashing, known), links, retry)
 
 
 def _few_alone(planner: Planner, links: Links) -> bool:
@@ -181,10 +187,10 @@ def _after(
     return pl.DataFrame(columns)
 
 
-def _scanned(planner: Planner, how: Hashing, links: Links, retry: Retry) -> Steady | None:
+def _scanned(planner: Planner, way: tuple[Hashing, bool], links: Links, retry: Retry) -> Steady | None:
     """Return what the target holds; None where that is twice what is linked, or some of it cannot be read."""
     key, made, most = planner.sides.target_key, planner.digests, 2 * links.hashed
-    known = made is not None and links.digested * 2 >= links.hashed
+    how, known = way
     read = planner.target_schema.select((key,)) if known else planner.target_schema
     schema = read if made is None else beside(read, made.target)
     there = None if known else MetKeys(pl.UInt64())
