@@ -59,13 +59,14 @@ def open_redis(url: str, **options: Any) -> redis.Redis:
     if not scheme.endswith(SENTINEL):
         return redis.Redis.from_url(url, **kept)
     found = sentinels(url)
-    server = dict(parse_url(found.server))
+    server = dict(parse_url(found.server))  # type: ignore[no-untyped-call]
     server.pop("host")
     encrypted = {name: value for name, value in server.items() if name.startswith("ssl_")}
     if server.pop("connection_class", None):
         server["ssl"] = encrypted["ssl"] = True
     asking = {"socket_timeout": CONNECT, "socket_connect_timeout": CONNECT, "retry": ONCE, **encrypted, **found.sign_in}
-    client: redis.Redis = Sentinel(found.hosts, sentinel_kwargs=asking).master_for(found.name, **server, **kept)
+    asked = Sentinel(found.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    client: redis.Redis = asked.master_for(found.name, **server, **kept)  # type: ignore[no-untyped-call]
     return client
 
 

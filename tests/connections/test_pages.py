@@ -203,7 +203,7 @@ def test_deleting(page: FlaskClient, house: House, monkeypatch: pytest.MonkeyPat
     """A used connection stays, with the reason; an unused one goes."""
     services.create(house, document(), ANN)
     used = [services.User("orders", "/rules/orders/")]
-    monkeypatch.setattr(services, "usage_checks", [lambda _tx, _name: used])
+    monkeypatch.setattr(services, "usage_checks", [lambda _tx: [("erp", user) for user in used]])
     assert "used by orders" in page.post("/connections/erp/delete", follow_redirects=True).text
     link = '<a class="chip" href="/rules/orders/">orders</a>'
     assert link in page.get("/connections/").text

@@ -246,7 +246,7 @@ def test_usage_refuses_deletion(house: House, monkeypatch: pytest.MonkeyPatch) -
     services.create(house, document(password=CANARY), ANN)
     services.objects(house, "erp")
     used = [services.User("orders", "/rules/orders/")]
-    monkeypatch.setattr(services, "usage_checks", [lambda _tx, name: used if name == "erp" else []])
+    monkeypatch.setattr(services, "usage_checks", [lambda _tx: [("erp", user) for user in used]])
     with pytest.raises(ConnectionInUse, match="used by orders"):
         services.delete(house, "erp", ANN)
     used.clear()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,8 +99,8 @@ class User(NamedTuple):
     url: str
 
 
-usage_checks: list[Callable[[sa.Connection, str], list[User]]] = []
-"""Rooms above say here what uses a connection: each returns names for a person ("the rule orders")."""
+usage_checks: list[Callable[[sa.Connection], Iterable[tuple[str, User]]]] = []
+"""Rooms above say here what uses connections: each returns all pairs of a connection and what uses it."""
 
 
 def prepare(house: House) -> None:
@@ -172,7 +173,7 @@ def delete(house: House, name: str, actor: Actor, version: int | None = None) ->
 def remove(tx: sa.Connection, house: House, name: str, actor: Actor, version: int | None = None) -> None:
     """Delete a connection in the caller's transaction."""
     row = _changeable(tx, name, version)
-    found = users(tx, name)
+    found = users(tx).get(name)
     if found:
         raise ConnectionInUse(name, [user.said for user in found])
     approving.require_removal(tx, name)
@@ -182,9 +183,13 @@ def remove(tx: sa.Connection, house: House, name: str, actor: Actor, version: in
     record(tx, actor, at, Event(Tag.CONNECTION_DELETED, Subject(KIND, name), before=to_document(tx, row)))
 
 
-def users(tx: sa.Connection, name: str) -> list[User]:
-    """Return what uses a connection, by the names that a person knows."""
-    return sorted({user for ask in usage_checks for user in ask(tx, name)})
+def users(tx: sa.Connection) -> dict[str, list[User]]:
+    """Return what uses each connection, by the names that a person knows; nothing for one that is not used."""
+    found: defaultdict[str, set[User]] = defaultdict(set)
+    for ask in usage_checks:
+        for name, user in ask(tx):
+            found[name].add(user)
+    return {name: sorted(those) for name, those in found.items()}
 
 
 def _accepted(document: Mapping[str, Any]) -> Clean:

@@ -46,7 +46,7 @@ class ConnectionView(ConnectionRoom):
         """Show all connections."""
         with self.house.db.read() as tx:
             rows = services.list_connections(tx)
-            users = {row.name: services.users(tx, row.name) for row in rows}
+            users = services.users(tx)
         specs = {row.connector: spec_of(row) for row in rows}
         presets = {row.name: made_with(row) for row in rows}
         context: dict[str, Any] = {"specs": specs, "presets": presets, "language": language()}
@@ -59,7 +59,7 @@ class ConnectionView(ConnectionRoom):
         """Show one connection."""
         row = self.row(name)
         with self.house.db.read() as tx:
-            users = services.users(tx, name)
+            users = services.users(tx).get(name, [])
         known = row.discovered_at is not None
         context: dict[str, Any] = self._objects(row) if known else {"found": None}
         folder = {"endings": uploads.endings(row), "largest": uploads.LARGEST // 1024**2} if takes_files(row) else None

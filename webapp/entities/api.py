@@ -96,13 +96,13 @@ class EntitiesApi(RoomApi):
     def list(self) -> Any:
         """Return all definitions."""
         with self.house.db.read() as tx:
-            return listed([_described(tx, entity) for entity in services.list_entities(tx)])
+            return listed(_described(tx, services.list_entities(tx)))
 
     @operation("GET", "/<name>", scope="entities:read", summary="Read an entity", response=_ENTITY)
     def get(self, name: str) -> Any:
         """Return a definition."""
         with self.house.db.read() as tx:
-            return _described(tx, _entity(tx, name))
+            return _described(tx, [_entity(tx, name)])[0]
 
     @operation(
         "PUT",
@@ -321,10 +321,13 @@ def _permit(tx: sa.Connection, entity: Entity) -> Permit:
     return permit
 
 
-def _described(tx: sa.Connection, entity: Entity) -> dict[str, Any]:
-    permit = permit_of(tx, current_who(), entity)
-    records = listing.count(tx, entity, Query(permit=permit)).records if permit.may(READ) else None
-    return {"name": entity.name, "version": entity.version, "records": records, "definition": to_document(entity)}
+def _described(tx: sa.Connection, entities: Sequence[Entity]) -> list[dict[str, Any]]:
+    counts = listing.counts(tx, {entity: permit_of(tx, current_who(), entity) for entity in entities})
+    found = ((entity, counts.get(entity.name)) for entity in entities)
+    return [
+        {"name": e.name, "version": e.version, "records": count and count.records, "definition": to_document(e)}
+        for e, count in found
+    ]
 
 
 def _filters(text: str | None) -> tuple[Filter, ...]:

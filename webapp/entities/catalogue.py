@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
 from flask import flash, redirect
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -15,7 +14,6 @@ from webapp.entities import listing, references, resealing, services, storage, v
 from webapp.entities.designs import require_design
 from webapp.entities.documents import public
 from webapp.entities.listing import Query
-from webapp.entities.model import Entity
 from webapp.entities.pages import EntityRoom
 from webapp.entities.permitted import permit_of
 from webapp.policies.who import current_who
@@ -37,8 +35,8 @@ class CatalogueView(EntityRoom):
         """Show all entities."""
         with self.house.db.read() as tx:
             entities = services.list_entities(tx)
-            counts = {e.name: self._count(tx, e) for e in entities}
-            changed = {e.name: versions.every(tx, e.name)[0] for e in entities}
+            counts = listing.counts(tx, {e: permit_of(tx, current_who(), e) for e in entities})
+            changed = versions.changed(tx)
         return self.page("entities/catalogue.html", entities=entities, counts=counts, changed=changed)
 
     @expose("/<name>/")
@@ -85,8 +83,3 @@ class CatalogueView(EntityRoom):
             return redirect("/entities/")
         flash(_("The entity and its records are deleted."), "success")
         return redirect("/entities/")
-
-    def _count(self, tx: sa.Connection, entity: Entity) -> listing.Count | None:
-        """Return how many records the reader may see, None where they may see none at all."""
-        permit = permit_of(tx, current_who(), entity)
-        return listing.count(tx, entity, Query(permit=permit)) if permit.may(READ) else None

@@ -5,10 +5,15 @@ PostgreSQL: the table's identity sequence. SQLite: two counters in the entity's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from webapp.entities.model import Entity
 from webapp.entities.models import entity as entity_table
+
+ESTIMATED = 20_000
+"""PostgreSQL's own estimate is told of tables with more records than this; smaller ones are counted."""
 
 
 def take(tx: sa.Connection, entity: Entity, count: int) -> list[int]:
@@ -37,11 +42,26 @@ def returned(tx: sa.Connection, entity: Entity, count: int) -> None:
 
 def records(tx: sa.Connection, entity: Entity) -> tuple[int, bool]:
     """Return how many records there are, and whether that is exact (PostgreSQL: its own estimate where large)."""
+    return every(tx, [entity]).get(entity.name, (0, True))
+
+
+def every(tx: sa.Connection, entities: Sequence[Entity]) -> dict[str, tuple[int, bool]]:
+    """Return the same of many entities, by their names."""
+    names = [entity.name for entity in entities]
     if tx.dialect.name == "sqlite":
-        return tx.scalar(sa.select(entity_table.c.records).where(entity_table.c.name == entity.name)) or 0, True
-    estimate = tx.scalar(
-        sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:name)"), {"name": entity.table_name}
-    )
-    if estimate is not None and estimate > 20_000:
-        return estimate, False
-    return tx.scalar(sa.select(sa.func.count()).select_from(sa.table(entity.table_name))) or 0, True
+        found = tx.execute(sa.select(entity_table.c.name, entity_table.c.records).where(entity_table.c.name.in_(names)))
+        return {row.name: (row.records, True) for row in found}
+    some = "SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) name"
+    asked = sa.text(f"SELECT relname, reltuples::bigint FROM pg_class WHERE oid IN ({some})")  # noqa: S608 - of our own words
+    tables = {entity.table_name: entity.name for entity in entities}
+    estimates = {tables[name]: number for name, number in tx.execute(asked, {"names": [*tables]}).tuples()}
+    large = {name: (number, False) for name, number in estimates.items() if number > ESTIMATED}
+    return large | _counted(tx, [entity for entity in entities if entity.name not in large])
+
+
+def _counted(tx: sa.Connection, entities: Sequence[Entity]) -> dict[str, tuple[int, bool]]:
+    if not entities:
+        return {}
+    number = sa.func.count().label("number")
+    parts = [sa.select(sa.literal(e.name).label("name"), number).select_from(sa.table(e.table_name)) for e in entities]
+    return {row.name: (row.number, True) for row in tx.execute(sa.union_all(*parts))}

@@ -17,6 +17,14 @@ def every(tx: sa.Connection, name: str) -> list[sa.RowMapping]:
     return list(tx.execute(query.order_by(entity_version.c.version.desc())).mappings())
 
 
+def changed(tx: sa.Connection) -> dict[str, sa.RowMapping]:
+    """Return when and by whom the definition in force of each entity was made."""
+    columns = (entity_version.c.name, entity_version.c.at, entity_version.c.actor)
+    same = sa.and_(entity_version.c.name == entity_table.c.name, entity_version.c.version == entity_table.c.version)
+    rows = tx.execute(sa.select(*columns).join_from(entity_version, entity_table, same)).mappings()
+    return {row["name"]: row for row in rows}
+
+
 def lock(tx: sa.Connection, name: str) -> None:
     """Wait for writers of the entity's records, and keep new ones out until the definition is in force."""
     tx.execute(sa.select(entity_table.c.version).where(entity_table.c.name == name).with_for_update())

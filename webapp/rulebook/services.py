@@ -45,7 +45,6 @@ from webapp.rulebook.reading import (
     published,
     scheduled,
     to_document,
-    using_connection,
     using_object,
     version,
     versions,
@@ -72,13 +71,12 @@ __all__ = [
     "save_draft",
     "scheduled",
     "to_document",
-    "using_connection",
     "using_object",
     "version",
     "versions",
 ]
 
-connections.usage_checks.append(usage.rules_of_connection)
+connections.usage_checks.append(usage.rules_of_connections)
 entities.usage_checks.append(usage.rules_of_entity)
 quality.mapped_fields.append(usage.mapped_fields)
 hooks.deletion.append(entity_lookups.asked_by_entities)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +19,14 @@ from webapp.connections.services import User
 from webapp.extensions import House
 from webapp.rulebook.kind import listed
 from webapp.rulebook.library import library
-from webapp.rulebook.reading import list_rules, using_connection, using_object
+from webapp.rulebook.reading import list_rules, using_connections, using_object
 from webapp.rulebook.translation import translate as _
 
 
-def rules_of_connection(tx: sa.Connection, connection: str) -> list[User]:
-    """Return the rules that use a connection, as a person knows them."""
-    return [User(_("the rule %(name)s", name=name), f"/rules/{name}/") for name in using_connection(tx, connection)]
+def rules_of_connections(tx: sa.Connection) -> Iterator[tuple[str, User]]:
+    """Yield each connection that a rule uses with the rule, as a person knows it."""
+    for connection, name in using_connections(tx):
+        yield connection, User(_("the rule %(name)s", name=name), f"/rules/{name}/")
 
 
 def rules_of_entity(tx: sa.Connection, entity: str) -> list[str]:

@@ -25,8 +25,8 @@ from webapp.vault import at_rest
 from webapp.vault.errors import SecretMissing, VaultError
 from webapp.vault.models import vault_secret
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
-from webapp.vault.sealing import Owner, seal
-from webapp.vault.services import get, keyring, lock, overwrite
+from webapp.vault.sealing import Owner, Sealed, seal, unseal
+from webapp.vault.services import get, keyring, lock, overwrite, sealed_of
 
 PERSON = "person"
 _OWNER = hashlib.sha256().digest_size
@@ -52,24 +52,21 @@ class PersonGuard:
     def show(self, tx: sa.Connection, hidden: list[str]) -> dict[str, Any]:
         """Return the values that can still be read; a key that is gone, or another one, shows none."""
         found: dict[str, Any] = {}
-        ciphers: dict[str, AESGCM | str | None] = {}
-        for text in hidden:
-            name, body = _parts(text)
-            if name not in ciphers:
-                ciphers[name] = self._cipher(tx, name)
-            cipher = ciphers[name]
+        parts = {text: _parts(text) for text in hidden}
+        sealed = sealed_of(tx, PERSON, {name for name, _ in parts.values()}, _KEY)
+        ciphers = {name: self._cipher(name, one) for name, one in sealed.items()}
+        for text, (name, body) in parts.items():
+            cipher = ciphers.get(name)
             if isinstance(cipher, AESGCM):
                 found |= _decrypted(cipher, name, text, body)
             elif cipher is not None:
                 found[text] = {UNREADABLE: cipher}
         return found
 
-    def _cipher(self, tx: sa.Connection, name: str) -> AESGCM | str | None:
-        """Return what decrypts a person's values: None where the key was destroyed, or why it cannot be had now."""
+    def _cipher(self, name: str, sealed: Sealed) -> AESGCM | str:
+        """Return what decrypts a person's values, or why it cannot be had now."""
         try:
-            return AESGCM(base64.b64decode(get(tx, keyring(self._house), Owner(PERSON, name), _KEY)))
-        except SecretMissing:
-            return None
+            return AESGCM(base64.b64decode(unseal(keyring(self._house), Owner(PERSON, name).path(_KEY), sealed)))
         except VaultError as error:  # the log has to be readable also where the vault is not
             return str(error.message)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -90,6 +91,14 @@ def get(tx: sa.Connection, keys: KeyProvider, owner: Owner, name: str) -> str:
             msg("The secret {secret} is not in the vault.", secret=owner.path(name)), msg("Enter it again.")
         )
     return unseal(keys, owner.path(name), _sealed(row))
+
+
+def sealed_of(tx: sa.Connection, kind: str, owners: Collection[str], name: str) -> dict[str, Sealed]:
+    """Return the secret of this name of each of some owners of a kind, as it is stored; those without are left out."""
+    query = sa.select(vault_secret).where(
+        vault_secret.c.owner_kind == kind, vault_secret.c.owner_name.in_(owners), vault_secret.c.name == name
+    )
+    return {row.owner_name: _sealed(row) for row in tx.execute(query)}
 
 
 def delete(tx: sa.Connection, owner: Owner, name: str, actor: Actor, at: datetime) -> bool:
