@@ -42,6 +42,7 @@ SENTENCES: dict[str, str] = {
     Tag.KEYS_ROTATED: N_("{actor} replaced the encryption key of the secrets"),
     Tag.CONNECTION_CREATED: N_("{actor} added the connection {subject}"),
     Tag.CONNECTION_UPDATED: N_("{actor} changed the connection {subject}"),
+    Tag.PERSONAL_MARKED: N_("{actor} said which fields of {subject} are about a person"),
     Tag.CONNECTION_DELETED: N_("{actor} deleted the connection {subject}"),
     Tag.CONNECTION_TESTED: N_("{actor} tested the connection {subject}"),
     Tag.CONNECTION_TRIED: N_("{actor} sent a trial batch to the service of the connection {subject}"),

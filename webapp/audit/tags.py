@@ -42,6 +42,7 @@ class Tag(StrEnum):
     KEYS_ROTATED = "vault:keys:rotated"
     CONNECTION_CREATED = "connections:connection:created"
     CONNECTION_UPDATED = "connections:connection:updated"
+    PERSONAL_MARKED = "connections:object:personal_marked"
     CONNECTION_DELETED = "connections:connection:deleted"
     FILE_UPLOADED = "connections:file:uploaded"
     CONNECTION_TESTED = "connections:connection:tested"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from connectors.errors import ConnectorError, Misconfigured, ObjectMissing, Retriable
 from connectors.spi import Step
 from rules.schema import FieldType
-from webapp.connections import services
+from webapp.connections import permitted, personal_marks, services
 from webapp.connections.documents import checked
 from webapp.connections.errors import (
     ConnectionBuiltIn,
@@ -47,6 +47,18 @@ DOCUMENT: dict[str, Any] = {
         "version": {
             "type": "integer",
             "description": "The version that a change was made from; answers 409 if it is old.",
+        },
+    },
+}
+PERSONAL: dict[str, Any] = {
+    "type": "object",
+    "required": ["object", "fields"],
+    "additionalProperties": False,
+    "properties": {
+        "object": {"type": "string", "minLength": 1, "maxLength": personal_marks.LONGEST_NAME},
+        "fields": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": personal_marks.LONGEST_NAME},
         },
     },
 }
@@ -213,6 +225,40 @@ class ConnectionApi(RoomApi):
             for r in found.rejects
         ]
         return {"schema": found.schema.to_json(), "records": _records(found), "rejects": rejects}
+
+    @operation(
+        "GET",
+        "/<name>/personal",
+        scope="connections:read",
+        summary="Show which fields of an object are marked as personal",
+        query=_NAME,
+        response=PERSONAL,
+    )
+    def personal(self, name: str) -> Any:
+        """Return the marks of an object."""
+        return self._marks(self._row(name).name, self._object())
+
+    @operation(
+        "PUT",
+        "/<name>/personal",
+        scope="connections:update",
+        summary="Say which fields of an object are personal, and that no others are",
+        body=PERSONAL,
+        response=PERSONAL,
+    )
+    def mark(self, name: str) -> Any:
+        """Mark fields of an object."""
+        if self._row(name).builtin:
+            raise ApiError(409, "Fields of entities are marked in the entity.")
+        place, fields = (name, self.body["object"]), self.body["fields"]
+        with self.house.db.read() as tx:
+            withheld = permitted.withholds_personal(tx)
+        personal_marks.mark(self.house, place, fields, self.actor, withheld=withheld)
+        return self._marks(*place)
+
+    def _marks(self, name: str, object_name: str) -> dict[str, Any]:
+        with self.house.db.read() as tx:
+            return {"object": object_name, "fields": sorted(personal_marks.marked(tx, name, object_name))}
 
     def _object(self) -> str:
         name = self.query["object"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from rules.schema import Schema
-from webapp.connections import store
+from webapp.connections import personal_marks, store
 from webapp.connections.models import connection_object
 from webapp.connections.permitted import data_object
 from webapp.policies import catalogue, hooks
@@ -50,4 +50,6 @@ def _fields(tx: sa.Connection, data: DataObject) -> Sequence[PolicyField] | None
     if known is None:
         return None
     schema = Schema.from_json(known)
-    return [PolicyField(field.name, field.type, key=field.name in schema.key) for field in schema.fields]
+    marks = personal_marks.marked(tx, connection, name)
+    keys = {*schema.key} - marks
+    return [PolicyField(one.name, one.type, one.name in marks, one.name in keys) for one in schema.fields]

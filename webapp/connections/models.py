@@ -39,3 +39,11 @@ connection_object = sa.Table(
     sa.Column("schema", Json),
     sa.Column("discovered_at", UtcDateTime, nullable=False),
 )
+
+connection_personal = sa.Table(
+    "connection_personal",
+    metadata,
+    sa.Column("connection", sa.String(64), primary_key=True, comment="its name; marks outlive it"),
+    sa.Column("object", sa.String(500), primary_key=True),
+    sa.Column("field", sa.String(500), primary_key=True, comment="about a person"),
+)

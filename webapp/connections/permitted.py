@@ -19,6 +19,7 @@ from connectors.spi import Reject
 from rules.schema import Field, Schema
 from rules.text import N_, msg
 from webapp.audit import looks
+from webapp.connections import personal_marks
 from webapp.connections.catalogue import HUB
 from webapp.connections.store import known_objects
 from webapp.policies import hooks, services
@@ -87,8 +88,11 @@ def rights_to(tx: sa.Connection, connection: str, object_name: str, schema: Sche
         return rights_of(tx, who, data, ())
     told = hooks.known_fields(tx, data) if connection == HUB else None
     asked = {field.name: field for field in told or ()}
-    for field in (*schema.fields, *map(Field, more)):
-        asked.setdefault(field.name, PolicyField(field.name, field.type, key=field.name in schema.key))
+    marks = frozenset() if connection == HUB else personal_marks.marked(tx, connection, object_name)
+    for field in (*schema.fields, *map(Field, more), *map(Field, sorted(marks))):
+        personal = field.name in marks
+        key = field.name in schema.key and not personal
+        asked.setdefault(field.name, PolicyField(field.name, field.type, personal, key))
     found = _rights(tx, who, data, tuple(asked.values()))
     unknown = sorted(_named(found) - {*asked})  # of an object whose fields nobody has looked up
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import abort, flash, redirect, request, url_for
 from flask_babel import gettext as _
@@ -10,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from connectors.spi import ConnectorSpec, ObjectInfo
-from webapp.connections import consent, services, uploads
+from webapp.connections import consent, permitted, personal_marks, services, uploads
 from webapp.connections.catalogue import connector_class
 from webapp.connections.catalogue_views import ConnectorCatalogueView, language
 from webapp.connections.cells import cells, is_number
@@ -18,6 +19,7 @@ from webapp.connections.consent_views import ConsentView
 from webapp.connections.errors import ConnectionProblem, sentence
 from webapp.connections.form_views import ConnectionFormView
 from webapp.connections.pages import ConnectionRoom
+from webapp.connections.personal_marks import LONGEST_NAME
 from webapp.connections.preset_views import PresetView
 from webapp.connections.preset_words import own_words
 from webapp.connections.presets import made_with, newer
@@ -95,10 +97,30 @@ class ConnectionView(ConnectionRoom):
             context["schema"] = services.object_schema(self.house, name, object_name, refresh="refresh" in request.args)
         except ConnectorError as error:
             context["error"] = sentence(error)
+        with self.house.db.read() as tx:
+            context["marks"] = personal_marks.marked(tx, name, object_name)
+            context["may_mark"] = (
+                can("update", "Connections") and not row.builtin and not permitted.withholds_personal(tx)
+            )
         may_preview = can("read", "Records")
         if may_preview and "preview" in request.args:
             context |= self._preview(name, object_name)
         return self.page("connections/object.html", may_preview=may_preview, **context)
+
+    @expose("/<name>/personal", methods=["POST"])
+    @has_access
+    @permission_name("update")
+    def personal(self, name: str) -> Response:
+        """Say which fields of an object are about a person."""
+        object_name = request.form.get("name", "")
+        if self.row(name).builtin or len(object_name) > LONGEST_NAME:
+            abort(404)
+        with self.house.db.read() as tx:
+            withheld = permitted.withholds_personal(tx)
+        fields = request.form.getlist("personal")
+        personal_marks.mark(self.house, (name, object_name), fields, self.actor, withheld=withheld)
+        flash(_("Saved. Roles that withhold personal data withhold these fields."), "success")
+        return redirect(f"/connections/{name}/object?{urlencode({'name': object_name})}")
 
     @expose("/<name>/preview")
     @has_access

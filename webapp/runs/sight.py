@@ -24,6 +24,7 @@ from webapp.audit.looks import looked
 from webapp.connections.catalogue import HUB
 from webapp.connections.models import connection, connection_object
 from webapp.connections.permitted import asking, free, rights_to, sees_all
+from webapp.connections.personal_marks import marked
 from webapp.entities import storage
 from webapp.policies.errors import NotPermitted
 from webapp.policies.levels import HIDE, MASKED, WRITE, Access, Level, least
@@ -280,8 +281,9 @@ def sight_of_run(tx: sa.Connection, run_id: int, rule_name: str | None = None, *
     document = dict(tx.scalar(sa.select(run.c.document).where(run.c.id == run_id)) or {})
     if not document and rule_name is not None:
         document = rulebook.draft(tx, rule_name) or {}
-    connected = all(_place(document, side)[0] != HUB for side in SIDES)  # of entities it is told who looks at persons
-    if connected and not doing and free(tx):
+    places = (_place(document, side) for side in SIDES)
+    untold = not any(place[0] == HUB or marked(tx, *place) for place in places)  # or it is told who looks at persons
+    if untold and not doing and free(tx):
         return _whole(tx)
     return sight_of(tx, document, schemas=schemas_of(tx, run_id, document) if document else None)
 

@@ -346,6 +346,12 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_connection')),
     sa.UniqueConstraint('name', name=op.f('uq_connection_name'))
     )
+    op.create_table('connection_personal',
+    sa.Column('connection', sa.String(length=64), nullable=False, comment='its name; marks outlive it'),
+    sa.Column('object', sa.String(length=500), nullable=False),
+    sa.Column('field', sa.String(length=500), nullable=False, comment='about a person'),
+    sa.PrimaryKeyConstraint('connection', 'object', 'field', name=op.f('pk_connection_personal'))
+    )
     op.create_table('dependants_due',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='it ended well, and records wait for others'),
     sa.Column('looked_at', UtcDateTime(), nullable=False, comment='when somebody last saw which of them can go on'),
@@ -1097,6 +1103,7 @@ def downgrade() -> None:
     op.drop_table('entity_fence')
     op.drop_table('entity')
     op.drop_table('dependants_due')
+    op.drop_table('connection_personal')
     op.drop_table('connection')
     op.drop_index('ix_case_item_state_id', table_name='case_item')
     op.drop_index(op.f('ix_case_item_rule_name'), table_name='case_item')

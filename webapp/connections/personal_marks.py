@@ -1,0 +1,57 @@
+"""Which fields of the objects of connections are about a person, as admins mark them.
+
+Marks count by the names of connection and object, and stay when the connection is deleted: runs, cases and the log
+still show records of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from rules.text import msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.connections.models import connection_personal
+from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
+
+LONGEST_NAME = 500
+
+
+def marked(tx: sa.Connection, connection: str, object_name: str) -> frozenset[str]:
+    """Return the fields of an object that are marked as personal."""
+    table = connection_personal
+    mine = (table.c.connection == connection, table.c.object == object_name)
+    return frozenset(tx.scalars(sa.select(table.c.field).where(*mine)))
+
+
+def mark(house: House, place: tuple[str, str], fields: Collection[str], actor: Actor, *, withheld: bool) -> None:
+    """Say which fields of an object are personal, and that no others are.
+
+    Args:
+        house: The house.
+        place: A connection and an object.
+        fields: The personal ones.
+        actor: Who says so.
+        withheld: Whether a role withholds personal data from who says so.
+
+    Raises:
+        NotPermitted: It does; whoever takes a mark away would see what it withholds.
+    """
+    table, (connection, object_name) = connection_personal, place
+    wanted = {name for name in fields if 0 < len(name) <= LONGEST_NAME}
+    with house.db.begin() as tx:
+        before = marked(tx, connection, object_name)
+        if wanted == before:
+            return
+        if withheld:
+            raise NotPermitted(msg("A role of yours withholds personal data, so you cannot say what is personal."))
+        mine = (table.c.connection == connection, table.c.object == object_name)
+        tx.execute(sa.delete(table).where(*mine))
+        for name in sorted(wanted):
+            tx.execute(sa.insert(table).values(connection=connection, object=object_name, field=name))
+        old, new = ({"object": object_name, "personal": sorted(names)} for names in (before, wanted))
+        event = Event(Tag.PERSONAL_MARKED, Subject("connection", connection), old, new)
+        record(tx, actor, house.clock(), event)
