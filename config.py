@@ -31,6 +31,7 @@ from webapp.setting_values import (
 )
 
 MASTER_KEY = "SYNCLINE_MASTER_KEY"
+METRICS_TOKEN = "SYNCLINE_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 KEY_LOGIN = "SYNCLINE_KEY_LOGIN"
 OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 LDAP_PASSWORD = "SYNCLINE_LDAP_PASSWORD"  # noqa: S105 - the name of a variable
@@ -347,6 +348,11 @@ def ldap_password() -> str:
 def smtp_password() -> str:
     """Return the password for the mail server; kept out of `Settings`, which is shown and passed on."""
     return os.environ.get(SMTP_PASSWORD, "")
+
+
+def metrics_token() -> str:
+    """Return what who reads the metrics has to know; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(METRICS_TOKEN, "").strip()
 
 
 def key_login() -> str:

@@ -6,6 +6,7 @@ Any number of dispatchers may run: a slot fires once by its unique row, a run is
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -34,7 +35,7 @@ from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
 from webapp.runs.transactions.recovery import Recoverer
 from webapp.vault import people
-from webapp.wake import LIST, announce
+from webapp.wake import LIST, announce, beat
 
 POLL = 1.0
 """Seconds between two looks into the database when nobody rings."""
@@ -80,6 +81,7 @@ def announce_jobs(house: House, connection: redis.Redis) -> None:
 def turn(house: House, connection: redis.Redis) -> None:
     """Do one round of work; a database or Redis that does not answer is told of and tried again."""
     try:
+        beat(connection, "scheduler", f"{os.uname().nodename}:{os.getpid()}", house.clock())
         fire_due(house)
         expire_due(house)
         ordering.call_off(house)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from functools import lru_cache
 
 import redis
@@ -12,6 +13,9 @@ from webapp.redis_client import open_redis
 
 LIST = "syncline:wake"
 KEEP = 100
+ALIVE = "syncline:alive:"
+FORGOTTEN = 300
+"""Seconds after which a process that is not heard of is not told of any more."""
 TIMEOUT = 1.0
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,26 @@ def wake(settings: Settings, channel: str) -> bool:
         )
         return False
     return True
+
+
+def beat(connection: redis.Redis, kind: str, name: str, now: datetime) -> None:
+    """Leave a sign of life of a process, which is forgotten after some minutes."""
+    connection.set(f"{ALIVE}{kind}:{name}", now.isoformat(), ex=FORGOTTEN)
+
+
+def heard(settings: Settings, now: datetime) -> dict[tuple[str, str], float]:
+    """Return processes by kind and name, and how many seconds ago they were heard of; raises `redis.RedisError`."""
+    client = connect(settings.redis)
+    found: dict[tuple[str, str], float] = {}
+    for key in client.scan_iter(f"{ALIVE}*", count=500):
+        if at := client.get(key):
+            kind, _, name = str(key).removeprefix(ALIVE).partition(":")
+            found[kind, name] = max((now - datetime.fromisoformat(str(at))).total_seconds(), 0.0)
+    for key in client.smembers("rq:workers"):
+        if at := client.hget(str(key), "last_heartbeat"):
+            then = datetime.fromisoformat(str(at).replace("Z", "+00:00"))
+            found["worker", str(key).rpartition(":")[2]] = max((now - then).total_seconds(), 0.0)
+    return found
 
 
 def announce(settings: Settings) -> bool:

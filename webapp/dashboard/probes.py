@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import resource
@@ -11,8 +12,9 @@ import time
 import sqlalchemy as sa
 from flask import Response, request
 
+from config import metrics_token
 from webapp import draining, wake
-from webapp.dashboard import services
+from webapp.dashboard import measures, services
 from webapp.evidence import gauges
 from webapp.extensions import House
 from webapp.runs import log_lags
@@ -53,7 +55,10 @@ class ProbeView(RoomView):
 
     @expose("/metrics")
     def metrics(self) -> Response:
-        """Return the numbers in Prometheus' text format."""
+        """Return the numbers in Prometheus' text format, to who knows the token where one is set."""
+        token, given = metrics_token(), request.authorization
+        if token and not (given and given.type == "bearer" and hmac.compare_digest(given.token or "", token)):
+            return Response("", 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain")
         with self.house.db.read() as tx:
             states, quarantined = services.states(tx), services.quarantined(tx)
             logs = list(log_lags.metrics(tx))
@@ -68,7 +73,7 @@ class ProbeView(RoomView):
             *gauges.metrics(self.house),
             *_process(),
         ]
-        return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
+        return Response("\n".join(lines) + "\n" + measures.text(self.house), mimetype="text/plain; version=0.0.4")
 
 
 def database_answers(house: House) -> bool:
