@@ -57,7 +57,7 @@ webapp/static/dist/manifest.json: node_modules/.installed $(SOURCES)
 	@$(BIN)/python -m webapp.translations compile >/dev/null
 	@touch $@
 
-FAST := -m "not kill and not browser and not soak"
+FAST := -m "not kill and not browser and not soak and not attack"
 SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
@@ -65,6 +65,10 @@ test: .venv/.test assets ## install what the tests need and run all of them, on 
 	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite --connector-quality-check=connectors/quality.json
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
 	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
+
+attack: .venv/.test assets ## attack a console of its own: make attack ARGS="-k race"; docs/security/attack.md says with what
+	@rm -rf build/attack/results
+	@$(BIN)/pytest -n 2 --dist loadfile -m attack -rA --tb=short tests/attack $(ARGS); ended=$$?; $(BIN)/python -m tests.attack.results; exit $$ended
 
 soak: .venv/.test assets ## run the tests that take minutes each
 	@tools/system-packages.sh

@@ -6,6 +6,7 @@ Nothing of it becomes a part of Syncline.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import venv
 from pathlib import Path
@@ -26,24 +27,27 @@ class NotInstallableError(RuntimeError):
     """An environment cannot be made here; the text is the last line that pip says."""
 
 
-def environment(name: str) -> Path:
+def environment(name: str, packages: tuple[str, ...] = (), below: Path = FOLDER) -> Path:
     """Return the folder of the programs of an environment, which is made where it is missing."""
-    folder, wanted = FOLDER / name, "\n".join(PACKAGES[name])
+    packages = packages or PACKAGES[name]
+    folder, wanted = below / name, "\n".join(packages)
     mark = folder / ".complete"
     if not mark.exists() or mark.read_text() != wanted:
-        print(f"  Installing {', '.join(PACKAGES[name])} into {folder}.", flush=True)
+        print(f"  Installing {', '.join(packages)} into {folder}.", flush=True)
         venv.create(folder, with_pip=True, clear=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        done = subprocess.run([*pip, *PACKAGES[name]], capture_output=True, text=True, check=False)
+        done = subprocess.run([*pip, *packages], capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotInstallableError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
         mark.write_text(wanted)
     return folder / "bin"
 
 
-def versions(name: str) -> str:
+def versions(name: str, packages: tuple[str, ...] = (), below: Path = FOLDER) -> str:
     """Return the first package of an environment with its version."""
-    first = PACKAGES[name][0].split("[")[0].split("=")[0]
+    packages = packages or PACKAGES[name]
+    first = re.split(r"[\[<>=]", packages[0])[0]
     asked = f"import importlib.metadata as m; print(m.version({first!r}))"
-    done = subprocess.run([str(environment(name) / "python"), "-c", asked], capture_output=True, text=True, check=True)
+    program = str(environment(name, packages, below) / "python")
+    done = subprocess.run([program, "-c", asked], capture_output=True, text=True, check=True)
     return f"{first} {done.stdout.strip()}"
