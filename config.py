@@ -320,6 +320,13 @@ def is_set(name: str) -> bool:
     return bool(os.environ.get(name, "").strip())
 
 
+def unknown_variables() -> list[str]:
+    """Return variables of the environment that look like settings and are none: they are misspelt, or of long ago."""
+    known = {v.name for v in SETTINGS} | {MASTER_KEY, KEY_LOGIN, METRICS_TOKEN}
+    known |= {OIDC_SECRET, LDAP_PASSWORD, SMTP_PASSWORD}
+    return sorted(name for name in os.environ if name.startswith("SYNCLINE_") and name not in known)
+
+
 def environment_secret(name: str) -> str | None:
     """Return the variable that a connection's secret refers to as `env:NAME`, or None if it is not set.
 

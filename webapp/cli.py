@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "init": "processes:init",
     "backup": "backups:backup",
     "restore": "backups:restore",
+    "doctor": "doctor:doctor",
     "apply": "configuration:apply",
     "export": "configuration:export",
     "run": "runs:run",

@@ -54,7 +54,7 @@ class _Installation(Collector):
         yield from _alive(self._house)
 
 
-def _gauge(name: str, told: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+def _gauge(name: str, told: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"syncline_{name}", told, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(key, value)
