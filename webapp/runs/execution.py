@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import sqlalchemy as sa
+import structlog
 
 import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Fenced, Forbidden
@@ -67,7 +68,7 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
     claimed = claim(house, run_id, worker)
     if claimed is None:
         return False
-    with given_back(house, claimed, wait):
+    with structlog.contextvars.bound_contextvars(run=run_id), given_back(house, claimed, wait):
         with contextlib.suppress(Fenced), held(house, claimed):
             ending = _carry_out(house, claimed, _rest(house, claimed, wait))
             if ending is not None:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import structlog
 from flask import Flask, Request, abort, current_app, g, json, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
@@ -93,6 +94,8 @@ def bearer() -> str | None:
 def _identify() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    structlog.contextvars.clear_contextvars()  # of the request before, in the same thread
+    structlog.contextvars.bind_contextvars(request=g.request_id)
 
 
 def _only_known_names() -> None:
