@@ -22,7 +22,7 @@ from webapp.vault import at_rest
 from webapp.vault.journal import raw
 
 CANARY = "139canary"
-FIELDS: list[dict[str, Any]] = PERSON["fields"]
+FIELDS: Any = PERSON["fields"]
 HIDDEN = {
     **PERSON,
     "fields": [*FIELDS[:2], {**FIELDS[2], "length": 20, "encrypted": True, "exact": True, "personal": True}],
@@ -52,7 +52,8 @@ def told(world: World) -> list[str]:
         for table in metadata.sorted_tables:
             kept = [column for column in table.columns if hasattr(column.type, "is_closed")]
             for row in tx.execute(sa.select(raw(table))).mappings() if kept else ():
-                found += [f"{c}" for c in kept if row[c.name] is not None and not c.type.is_closed(row[c.name])]
+                kinds: list[tuple[str, Any]] = [(column.name, column.type) for column in kept]
+                found += [n for n, kind in kinds if row[n] is not None and not kind.is_closed(row[n])]
     if house.db.is_sqlite:
         files = house.settings.data.glob("metadata.db*")
         found += [path.name for path in files if CANARY.encode() in path.read_bytes()]

@@ -10,6 +10,7 @@ import click
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
 from webapp.connections import approving
 from webapp.entities import resealing
+from webapp.entities.storage import NoEntity
 from webapp.vault import references
 from webapp.vault import services as vault
 from webapp.vault.services import Owner
@@ -74,7 +75,10 @@ def delete(name: str) -> None:
 def renew(entity: str) -> None:
     """Encrypt the encrypted fields of an entity with a new key; the scheduler does it while everything goes on."""
     session = current()
-    resealing.renew(session.house, entity, session.actor)
+    try:
+        resealing.renew(session.house, entity, session.actor)
+    except NoEntity as error:
+        raise Failed(str(error)) from None
     click.echo(f"The encrypted fields of '{entity}' get a new key. The entity's page shows how far that is.")
 
 

@@ -55,8 +55,10 @@ def note(house: House, export: Export, actor: Actor) -> None:
     }
     if export.query.permit is not None:
         export.query.permit.require(EXPORT)
+    asked = {f.field for f in export.query.filters} & export.entity.encrypted
     with house.db.begin() as tx:
-        event = Event(Tag.RECORDS_EXPORTED, Subject("entity", export.entity.name), None, what)
+        subject = Subject("entity", export.entity.name)
+        event = Event(Tag.RECORDS_EXPORTED, subject, None, what, personal={"filters"} if asked else ())
         record(tx, actor, house.clock(), event)
 
 
