@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from webapp.setting_audit import AUDIT_LOG, AuditLog
 from webapp.setting_sign_in import SIGN_IN, SignIn, lacking
 from webapp.setting_values import (
     Variable,
@@ -25,7 +26,6 @@ from webapp.setting_values import (
     paths,
     seconds,
     several,
-    targets,
     timezone,
     url,
 )
@@ -49,7 +49,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings(SignIn):
+class Settings(AuditLog, SignIn):
     """The settings of one process; `from_environment` builds them."""
 
     data: Path
@@ -61,6 +61,7 @@ class Settings(SignIn):
     profile: str
     file_roots: tuple[Path, ...]
     egress_allow: tuple[str, ...]
+    egress_public: bool
     workers: int
     web_threads: int
     drain_seconds: int
@@ -84,11 +85,6 @@ class Settings(SignIn):
     event_days: int
     hook_bytes: int
     plan_days: int
-    checkpoints_to: tuple[str, ...]
-    checkpoint_minutes: int
-    audit_days: int
-    package_days: int
-    record_reads: bool
 
     @property
     def embedded_redis(self) -> bool:
@@ -160,6 +156,13 @@ SETTINGS: tuple[Variable, ...] = (
         "Networks beside the public ones that connections may reach, separated by commas. "
         "Empty: loopback and private ones in evaluation, none in production.",
         networks,
+    ),
+    Variable(
+        "SYNCLINE_EGRESS_PUBLIC",
+        "yes",
+        "Whether public addresses may be reached without being on that list: `yes` or `no`. With `no` also those of "
+        "identity providers, key services, mail and log servers have to be on it.",
+        boolean,
     ),
     Variable("SYNCLINE_WORKERS", "2", "Worker processes that `syncline up` starts.", integer(1, 64)),
     Variable("SYNCLINE_WEB_THREADS", "8", "Threads of the console.", integer(1, 128)),
@@ -275,38 +278,7 @@ SETTINGS: tuple[Variable, ...] = (
         "Days after which the plan of a simulation can no longer be approved and is forgotten.",
         integer(1, 365),
     ),
-    Variable(
-        "SYNCLINE_CHECKPOINTS_TO",
-        "",
-        "Where signed checkpoints of the audit log are sent, separated by blanks: file:/path, syslog://host:514 (UDP), "
-        "syslog+tcp://host:601, syslog+tls://host:6514, mailto:name@example.com, https://host/path. "
-        "Empty: they stay in the database, where who can change it can change them too.",
-        targets,
-    ),
-    Variable(
-        "SYNCLINE_CHECKPOINT_MINUTES",
-        "15",
-        "Minutes between two checkpoints that are sent, if there are new events.",
-        integer(1, 1440),
-    ),
-    Variable(
-        "SYNCLINE_AUDIT_DAYS",
-        "0",
-        "Days after which audit events are removed, unless a legal hold keeps them; their seals stay. 0: never.",
-        integer(0, 36500),
-    ),
-    Variable(
-        "SYNCLINE_PACKAGE_DAYS",
-        "90",
-        "Days after which evidence packages are removed, unless a legal hold keeps an event that they hold. 0: never.",
-        integer(0, 36500),
-    ),
-    Variable(
-        "SYNCLINE_RECORD_READS",
-        "yes",
-        "Whether the audit log tells who has looked at values of fields that are marked as personal: `yes` or `no`.",
-        boolean,
-    ),
+    *AUDIT_LOG,
 )
 
 
@@ -322,8 +294,14 @@ def is_set(name: str) -> bool:
 
 def unknown_variables() -> list[str]:
     """Return variables of the environment that look like settings and are none: they are misspelt, or of long ago."""
-    known = {v.name for v in SETTINGS} | {MASTER_KEY, KEY_LOGIN, METRICS_TOKEN}
-    known |= {OIDC_SECRET, LDAP_PASSWORD, SMTP_PASSWORD}
+    known = {v.name for v in SETTINGS} | {
+        MASTER_KEY,
+        KEY_LOGIN,
+        METRICS_TOKEN,
+        OIDC_SECRET,
+        LDAP_PASSWORD,
+        SMTP_PASSWORD,
+    }
     return sorted(name for name in os.environ if name.startswith("SYNCLINE_") and name not in known)
 
 
@@ -382,6 +360,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     values["database_url"] = values["database_url"] or f"sqlite:///{data / 'syncline.db'}"
     values["file_roots"] = values["file_roots"] or ((data,) if evaluation else ())
     values["egress_allow"] = values["egress_allow"] or (LOOPBACK_AND_PRIVATE if evaluation else ())
+    if not values["egress_public"]:
+        values["egress_allow"] += ("only",)  # `connectors.egress.ONLY`
     for name in ("secure_cookies", "require_second_factor"):
         if values[name] is None:
             values[name] = not evaluation

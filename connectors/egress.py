@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 
 from connectors.errors import Forbidden, Misconfigured, Unavailable
-from rules.text import msg
+from rules.text import N_, msg
 
 SETTING = "SYNCLINE_EGRESS_ALLOW"
 
@@ -39,13 +39,17 @@ METADATA: frozenset[Address] = frozenset(
 """Cloud services that hand out credentials: reachable only where that very address is allowed."""
 
 
+ONLY = "only"
+"""Among the networks: nothing else may be reached, public or not."""
+
+
 def check_host(host: str, port: int, allow: tuple[str, ...]) -> str:
     """Return the address to connect to for `host`, after every address it stands for was found permitted.
 
     Args:
         host: A name or an address.
         port: The port, for the message.
-        allow: Networks (CIDR) that may be reached beside the public ones.
+        allow: Networks (CIDR) that may be reached beside the public ones; with `ONLY` among them no others at all.
 
     Raises:
         Forbidden: An address of the host lies in a network that is not allowed.
@@ -56,13 +60,15 @@ def check_host(host: str, port: int, allow: tuple[str, ...]) -> str:
 
 def addresses(host: str, port: int, allow: tuple[str, ...]) -> tuple[str, ...]:
     """Return all addresses of `host`, IPv4 first, after each was found permitted; raises as `check_host`."""
-    networks = _networks(allow)
+    networks, public = _networks(allow), ONLY not in allow
     found = _resolve(host)
     for address in found:
-        if not permitted(address, networks):
+        if not permitted(address, networks, public=public):
+            why = N_("{host} (port {port}) must not be reached: its address {address} is not public.")
+            other = N_("{host} (port {port}) must not be reached: its address {address} is not on the operator's list.")
             raise Forbidden(
                 msg(
-                    "{host} (port {port}) must not be reached: its address {address} is not public.",
+                    why if public else other,
                     host=host,
                     port=port,
                     address=str(address),
@@ -72,13 +78,13 @@ def addresses(host: str, port: int, allow: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(address) for address in sorted(found, key=lambda a: a.version))
 
 
-def permitted(address: Address, networks: Iterable[Network]) -> bool:
-    """Tell whether an address is public or lies in one of the networks."""
+def permitted(address: Address, networks: Iterable[Network], *, public: bool = True) -> bool:
+    """Tell whether an address is public, where these may be reached, or lies in one of the networks."""
     inner = _unwrapped(address)
     allowing = [n for n in networks for a in (address, inner) if a.version == n.version and a in n]
     if inner in METADATA:
         return any(n.num_addresses == 1 for n in allowing)
-    return bool(allowing) or _public(inner)
+    return bool(allowing) or (public and _public(inner))
 
 
 def _public(address: Address) -> bool:
@@ -100,7 +106,7 @@ def _unwrapped(address: Address) -> Address:
 
 def _networks(allow: Iterable[str]) -> list[Network]:
     try:
-        return [ipaddress.ip_network(text.strip(), strict=False) for text in allow if text.strip()]
+        return [ipaddress.ip_network(text.strip(), strict=False) for text in allow if text.strip() not in {"", ONLY}]
     except ValueError as error:
         raise Misconfigured(
             msg("{setting} is not a list of networks: {problem}.", setting=SETTING, problem=str(error)),

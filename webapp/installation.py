@@ -18,12 +18,12 @@ from webapp.vault import services as vault
 
 @dataclass(frozen=True)
 class Initialised:
-    """What was done: the revisions before and after, and the password of the user `admin` if it was made now."""
+    """What was done: the revisions before and after, and the first administrator's name and password if made now."""
 
     before: str | None
     after: str
     password: str | None
-    username: str = "admin"
+    username: str
 
 
 class NotInitialised(ForPeople):
@@ -39,7 +39,7 @@ def initialise(house: House) -> Initialised:
     vault.prepare(house)
     people.register(house)
     connections.prepare(house)
-    return Initialised(before, after, _first_admin(house))
+    return Initialised(before, after, _first_admin(house), house.settings.admin_name)
 
 
 def _tables(house: House) -> tuple[str | None, str]:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from webapp.setting_values import Variable, boolean, choice, integer, issuer, names, pairs
+from webapp.setting_values import Variable, boolean, choice, integer, issuer, matching, names, pairs
 
 
 @dataclass(frozen=True)
 class SignIn:
     """The part of the settings that says how people sign in."""
 
+    admin_name: str
+    require_https: bool
     session_idle_minutes: int
     session_hours: int
     require_second_factor: bool
@@ -69,6 +71,19 @@ def metadata(text: str) -> str:
 
 
 SIGN_IN: tuple[Variable, ...] = (
+    Variable(
+        "SYNCLINE_ADMIN_NAME",
+        "admin",
+        "User name of the first administrator, who is made where there is no user yet.",
+        matching(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,63}", "2 to 64 letters, digits, dots, dashes or underscores"),
+    ),
+    Variable(
+        "SYNCLINE_REQUIRE_HTTPS",
+        "no",
+        "Whether requests that did not come by HTTPS are refused, but for /healthz, /readyz and /metrics: `yes`, `no`. "
+        "The proxy has to say how they came (X-Forwarded-Proto) and to be counted in SYNCLINE_TRUSTED_PROXIES.",
+        boolean,
+    ),
     Variable(
         "SYNCLINE_SESSION_IDLE_MINUTES",
         "120",

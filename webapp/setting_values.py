@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,17 @@ def choice(*values: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
             raise ValueError(f"'{text}' is not one of {', '.join(values)}.")
+        return text
+
+    return parse
+
+
+def matching(pattern: str, said: str) -> Callable[[str], str]:
+    """Return what reads a text that fits a pattern."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"'{text}' is not {said}.")
         return text
 
     return parse

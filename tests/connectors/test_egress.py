@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from connectors.egress import addresses, check_host, permitted
+from connectors.egress import ONLY, addresses, check_host, permitted
 from connectors.errors import Forbidden, Misconfigured, Unavailable
 
 REFUSED = [
@@ -88,6 +88,15 @@ def test_an_allowed_network_is_reached() -> None:
     assert check_host("::ffff:10.1.1.1", 80, (" 10.0.0.0/8 ", ""))
     with pytest.raises(Forbidden):
         check_host("10.0.0.1", 80, ("127.0.0.0/8",))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_only_the_operators_list(address: str) -> None:
+    """Where public addresses may not be reached either, those on the list may."""
+    with pytest.raises(Forbidden, match="SYNCLINE_EGRESS_ALLOW") as caught:
+        check_host(address, 443, ("10.0.0.0/8", ONLY))
+    assert "not on the operator's list" in str(caught.value.message)
+    assert check_host(address, 443, ("0.0.0.0/0", "::/0", ONLY)) == str(ipaddress.ip_address(address))
 
 
 def test_metadata_services_need_their_own_entry() -> None:

@@ -105,6 +105,18 @@ def test_production_asks_for_https(settings: config.Settings, app: Flask):
     secure.extensions["syncline"].db.engine.dispose()
 
 
+def test_only_https_where_the_settings_say_so(settings: config.Settings, app: Flask):
+    """What did not come by HTTPS, as the proxy tells, is refused before anything is read; probes are answered."""
+    strict = create_app(dataclasses.replace(settings, require_https=True, trusted_proxies=1))
+    client, secure = strict.test_client(), {"X-Forwarded-Proto": "https"}
+    assert client.get("/login/").status_code == 403
+    assert client.post("/login/", data={"username": "admin"}).status_code == 403
+    assert client.get("/api/v1/rules/", headers={"Authorization": "Bearer syn_x"}).status_code == 403
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/login/", headers=secure).status_code == 200
+    strict.extensions["syncline"].db.engine.dispose()
+
+
 def test_nonce_changes_with_every_page(client: FlaskClient):
     """Each page has a word of its own for its scripts, the same in page and policy."""
     words = set()

@@ -21,12 +21,12 @@ def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[s
 
 
 def ensure_admin(house: House, password: str | None = None) -> str | None:
-    """Create the user `admin` where there is no user at all; returns the password that was generated or given, once."""
+    """Create the first administrator where there is no user; returns the password that was generated or given, once."""
     with house.db.begin() as tx:
         if tx.scalar(sa.select(sa.func.count()).select_from(models.user)):
             return None
         password = password or generate_password()
-        new = NewUser("admin", "Administrator", "", "admin@localhost", (roles.ADMIN,))
+        new = NewUser(house.settings.admin_name, "Administrator", "", "admin@localhost", (roles.ADMIN,))
         insert_user(tx, new, password, SYSTEM, house.clock())
     return password
 

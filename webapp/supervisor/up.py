@@ -75,7 +75,7 @@ def _start(watch: Watch, settings: Settings, say: Say, prepare: tuple[str, ...])
     finally:  # it is made once, so it is shown even if the start fails later
         if first.get("password"):
             say(f"Sign in as {first['username']} with the password: {first['password']}")
-            say("It is shown only this once. 'syncline user reset-password admin' makes a new one.")
+            say(f"It is shown only this once. 'syncline user reset-password {first['username']}' makes a new one.")
     say(f"Ctrl-C stops everything. Logs are in {folder}.\n")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Request, abort, current_app, g, json, request
+from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
@@ -51,6 +52,7 @@ def register(app: Flask, pace: Callable[[], None]) -> None:
     app.request_class = _Request
     app.before_request(_identify)
     app.before_request(_only_known_names)
+    app.before_request(_only_encrypted)
     app.before_request(pace)
     app.before_request(_only_storable)
     app.before_request(_limit_strangers)
@@ -103,6 +105,12 @@ def _only_known_names() -> None:
     known = house().settings.trusted_hosts
     if known and request.path not in PROBES and (urlsplit(f"//{request.host}").hostname or "") not in known:
         raise SecurityError
+
+
+def _only_encrypted() -> None:
+    """Refuse what did not come by HTTPS, where the settings say so; probes ask from within."""
+    if house().settings.require_https and not request.is_secure and request.path not in PROBES:
+        abort(403, _("This console is reached by https only."))
 
 
 def _only_storable() -> None:
