@@ -54,7 +54,7 @@ def every(tx: sa.Connection, entities: Sequence[Entity]) -> dict[str, tuple[int,
     some = "SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) name"
     asked = sa.text(f"SELECT relname, reltuples::bigint FROM pg_class WHERE oid IN ({some})")  # noqa: S608 - of our own words
     tables = {entity.table_name: entity.name for entity in entities}
-    estimates = {tables[name]: number for name, number in tx.execute(asked, {"names": [*tables]}).tuples()}
+    estimates = {tables[name]: number for name, number in tx.execute(asked, {"names": [*tables]})}
     large = {name: (number, False) for name, number in estimates.items() if number > ESTIMATED}
     return large | _counted(tx, [entity for entity in entities if entity.name not in large])
 
