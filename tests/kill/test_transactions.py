@@ -94,6 +94,7 @@ class Door:
             if server is None:
                 client.close()
                 continue
+            server.settimeout(None)
             self.pairs = [*self.pairs[-40:], (client, server)]
             for ends in ((client, server), (server, client)):
                 threading.Thread(target=_pump, args=ends, daemon=True).start()

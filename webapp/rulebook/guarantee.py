@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.rulebook.editing import Document, Form, part_of, set_or_drop
@@ -30,7 +30,9 @@ def guarantee(tx: sa.Connection, document: Mapping[str, Any]) -> Message | None:
     if weak is not None:
         return _alone(weak, able[weak])
     if len(set(names)) > 1:
-        text = "Each change arrives exactly once in {one} and in {other}; for a moment only one of them may have it."
+        text = N_(
+            "Each change arrives exactly once in {one} and in {other}; for a moment only one of them may have it."
+        )
         return msg(text, one=names[0], other=names[1])
     return msg("Each change arrives in {name} exactly once, also after a crash.", name=names[0])
 
@@ -41,7 +43,7 @@ def _way(document: Mapping[str, Any]) -> str:
 
 def _together(names: list[str]) -> Message:
     if len(names) > 1:
-        text = "What is written together arrives exactly once in {one} and in {other}, or in neither of them."
+        text = N_("What is written together arrives exactly once in {one} and in {other}, or in neither of them.")
         return msg(text, one=names[0], other=names[1])
     return msg("Each change arrives in {name} exactly once, decided by Syncline, also after a crash.", name=names[0])
 

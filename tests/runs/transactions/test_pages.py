@@ -53,6 +53,13 @@ def test_what_is_in_doubt_is_shown_with_what_is_in_the_way(admin_client, house):
     assert "Nothing listens on this port" in answer.text
 
 
+def test_a_connection_that_a_transaction_needs_is_not_deleted(admin_client, house):  # noqa: F811
+    """Without it nobody could tell the system what was decided; the refusal names the transaction."""
+    with pytest.raises(connections.ConnectionInUse) as found:
+        connections.delete(house, "shop", ADMIN)
+    assert "transaction 1" in str(found.value)
+
+
 def test_a_part_taken_for_done_leaves_its_reason_in_the_audit_log(admin_client, house):  # noqa: F811
     """Without a reason nothing is done; with one the transaction ends, and the log has who, what and why."""
     (open_one,) = reading.listing(house)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from connectors.errors import ConnectorError, Unavailable
 from connectors.spi import Connector
 from connectors.two_phase import TwoPhase
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.extensions import House
 from webapp.runs.transactions.deciding import Branch, Transaction, conclude, load, note
 from webapp.runs.transactions.models import global_transaction
@@ -37,7 +37,9 @@ def finish(house: House, number: int, connect: Connect) -> None:
     problems = [_tell(house, found, branch, connect) for branch in found.branches if _waits(branch)]
     if conclude(house, number) in ENDED:
         told = next((problem for problem in problems if problem is not None), msg("It is tried again."))
-        text = "Transaction {transaction} of run {run} is decided, but not all systems have carried it out. {problem}"
+        text = N_(
+            "Transaction {transaction} of run {run} is decided, but not all systems have carried it out. {problem}"
+        )
         raise Unfinished(Message(text, {"transaction": number, "run": found.run_id, "problem": told}))
 
 

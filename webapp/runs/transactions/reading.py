@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,9 +10,10 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.two_phase import InDoubt, TwoPhase
-from rules.text import Message
+from rules.text import Message, msg
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection
+from webapp.connections.services import User
 from webapp.extensions import House
 from webapp.runs.models import installation
 from webapp.runs.systems import Reached
@@ -134,3 +136,13 @@ def strays(house: House, asked: Asked) -> list[Stray]:
         for one in found
         if known.get(one.gid) not in OPEN_STATES
     ]
+
+
+def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
+    """Yield each connection that an open transaction needs, with what a person can do about it."""
+    b, t = transaction_branch.c, global_transaction.c
+    needed = sa.select(b.connection, t.id).where(
+        b.transaction_id == t.id, b.gid.is_not(None), t.state.in_([state.value for state in OPEN_STATES])
+    )
+    for name, number in tx.execute(needed):
+        yield name, User(str(msg("transaction {number}", number=number)), "/runs/transactions/")

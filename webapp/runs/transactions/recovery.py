@@ -28,6 +28,8 @@ PATIENCE = timedelta(seconds=5)
 """So long a decided transaction is left to the worker that has decided it, while that is alive."""
 LOOK_BACK = timedelta(days=7)
 """So long after the last transaction of a connection it is asked for branches that nobody has asked for."""
+KEPT = timedelta(days=30)
+"""So long what is stored of a transaction is kept behind its end."""
 SWEEP = 60.0
 """Seconds between two looks at what systems show."""
 
@@ -82,6 +84,7 @@ def _alive(tx: sa.Connection, house: House, transaction: Transaction) -> bool:
 
 def sweep(house: House) -> int:
     """End what systems show of transactions that have ended; return how many branches were ended."""
+    _forget_old(house)
     with house.db.read() as tx:
         uid = tx.scalar(sa.select(installation.c.uid))
         since = house.clock() - LOOK_BACK
@@ -90,6 +93,17 @@ def sweep(house: House) -> int:
         asked = sa.select(transaction_branch.c.connection).distinct().where(joined, late)
         names = tx.scalars(asked.where(transaction_branch.c.gid.is_not(None))).all()
     return 0 if uid is None else sum(_swept(house, name, prefix_of(uid)) for name in sorted(names))
+
+
+def _forget_old(house: House) -> None:
+    """Delete what is stored of transactions that ended long ago."""
+    old = sa.select(global_transaction.c.id).where(global_transaction.c.ended_at < house.clock() - KEPT)
+    with house.db.read() as tx:
+        if tx.scalar(old.limit(1)) is None:
+            return
+    with house.db.begin() as tx:
+        tx.execute(sa.delete(transaction_branch).where(transaction_branch.c.transaction_id.in_(old)))
+        tx.execute(sa.delete(global_transaction).where(global_transaction.c.id.in_(old)))
 
 
 def _swept(house: House, name: str, prefix: str) -> int:
