@@ -98,7 +98,7 @@ def rotate_key(house: House, key_id: int, overlap: timedelta, actor: Actor) -> t
     """
     key, now = models.access_key, house.clock()
     with house.db.begin() as tx:
-        row = tx.execute(sa.select(key).where(key.c.id == key_id)).one_or_none()
+        row = tx.execute(sa.select(key).where(key.c.id == key_id).with_for_update()).one_or_none()  # one at a time
         if row is None:
             raise Missing
         if row.revoked_at or (row.expires_at and row.expires_at <= now):

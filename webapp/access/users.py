@@ -220,6 +220,7 @@ def end_sessions(house: House, user_id: int, actor: Actor) -> int:
 def change_own_password(house: House, user_id: int, current: str | None, new: str, actor: Actor) -> None:
     """Change one's own password; ends all sessions, also this one."""
     with house.db.begin() as tx:
+        tx.execute(sa.select(models.user.c.id).where(models.user.c.id == user_id).with_for_update())  # one at a time
         row = proven(tx, user_id, current)
         if current == new:
             raise Refused("password", msg("The new password is the current one. Choose another."))
