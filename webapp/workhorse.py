@@ -8,6 +8,7 @@ and the next one is forked while the worker has nothing to do.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -43,11 +44,15 @@ class Horse:
 
     @classmethod
     def born(cls, live: Callable[[socket.socket], None]) -> Horse:
-        """Fork a child that lives by `live`, which is given its end of the channel."""
+        """Fork a child that lives by `live`, which is given its end of the channel.
+
+        What its parent holds stays for good: the child's collector of garbage need not look at it, nor copy its pages.
+        """
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:  # pragma: no cover - the child
             try:
+                gc.freeze()
                 ours.close()
                 os.setpgrp()
                 live(theirs)

@@ -16,7 +16,8 @@ from connectors.builtin.database_cells import PADDING, Cells, NotPlainError, tex
 from connectors.builtin.database_flavor import Fetched
 from connectors.builtin.database_types import Column, Decoded
 from connectors.builtin.postgresql_pack import HEAD, TAIL
-from connectors.builtin.postgresql_unpack import column_of_cells, held, is_read_as_number, unpack
+from connectors.builtin.postgresql_unpack import JSONB, column_of_cells, held, is_read_as_number, unpack
+from connectors.builtin.postgresql_wire import remember
 from rules.schema import FieldType
 
 _PLACES = {"bigint", "integer", "smallint"}
@@ -43,13 +44,17 @@ def copied(
         return None
     selected = list(statement.selected_columns)
     wanted = [_selected(*pair) for pair in zip(columns, selected, strict=False)]
+    apart = [place for place in places if not _is_sent(place, columns)]
+    behind = (s for s, place in zip(selected[len(columns) :], places, strict=True) if place in apart)
     try:
-        raw, sizes = _received(connection, statement.with_only_columns(*wanted, *selected[len(columns) :]))
+        raw, sizes = _received(connection, statement.with_only_columns(*wanted, *behind))
         if not sizes:
             return Fetched(tuple(Decoded(pl.Series(c.name, [], c.field.dtype)) for c in columns), 0)
-        cells = unpack(raw, sizes, [held(column) for column in (*columns, *places)])
+        sent = [*columns, *apart]
+        cells = unpack(raw, sizes, [held(column) for column in sent])
         typed = tuple(Decoded(column_of_cells(*pair)) for pair in zip(cells, columns, strict=False))
-        last = [_last(cell, column) for cell, column in zip(cells[len(columns) :], places, strict=True)]
+        last = [_last(cells[sent.index(p, len(columns) if p in apart else 0)], p) for p in places]
+        remember(memoryview(raw)[len(HEAD) : -len(PADDING)], sent, [column.values for column in typed])
     except NotPlainError:
         return None
     except (errors.FeatureNotSupported, errors.SyntaxError):
@@ -64,7 +69,7 @@ def _selected(column: Column, wire: sa.ColumnElement[Any]) -> sa.ColumnElement[A
     if column.made is not None:
         return wire
     own: sa.ColumnElement[Any] = sa.column(column.name)
-    if is_read_as_number(column):
+    if is_read_as_number(column) or column.native == JSONB:
         return own.label(wire.key)
     if column.field.type is FieldType.INTEGER:
         return sa.cast(own, sa.BigInteger).label(wire.key)
@@ -112,6 +117,11 @@ def _broken(driver: psycopg.Connection) -> psycopg.Error:
         pass
     assert result is not None  # noqa: S101 - what ends a COPY has a result
     return errors.error_from_result(result)
+
+
+def _is_sent(place: Column, columns: Sequence[Column]) -> bool:
+    """Tell whether a place is one of the columns as well, and has the same form as one of these."""
+    return place.native in _PLACES and place in columns
 
 
 def _is_place(column: Column) -> bool:

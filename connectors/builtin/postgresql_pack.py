@@ -27,6 +27,7 @@ EPOCH_DAYS, EPOCH_MICROS = 10_957, 946_684_800_000_000
 GROUP = 10_000
 """The base of the digits of a `numeric`."""
 NEGATIVE = 0x4000
+JSONB_VERSION = 1
 
 _ROWS, _BYTES = 25_000, 16 * 2**20
 _NULL = 0xFFFF_FFFF
@@ -36,7 +37,6 @@ _SAME = 64
 """Texts of one length, if it is no longer, are packed as numbers are."""
 _MOST_SCALE = 18  # a fraction fits into 64 bits
 _MOST_WHOLE = 10**18
-_JSONB_VERSION = 1
 
 Array = np.ndarray[Any, Any]
 
@@ -143,7 +143,7 @@ def _lengthy(values: pl.Series, *, versioned: bool = False) -> tuple[_Cell, pa.A
     head = np.empty(len(sizes), dtype=[("size", ">u4"), ("version", "u1")][: 1 + versioned])
     head["size"] = sizes + versioned
     if versioned:
-        head["version"] = _JSONB_VERSION
+        head["version"] = JSONB_VERSION
     return _cell(head, nulls), body
 
 

@@ -17,6 +17,7 @@ from psycopg import sql
 from connectors.builtin.database_types import Column, Table
 from connectors.builtin.postgresql_literals import to_text_values
 from connectors.builtin.postgresql_pack import HEAD, TAIL, packable, packed
+from connectors.builtin.postgresql_wire import copied
 from rules.schema import Field, FieldType
 
 PACKED = 200
@@ -39,12 +40,14 @@ def copy_in(driver: psycopg.Connection, records: pl.DataFrame, table: Table, int
         table: What is known of the columns.
         into: The name of the table.
     """
-    names = sql.SQL(", ").join(map(sql.Identifier, records.columns))
+    binary = records.height >= PACKED and packable(records, table)
+    came = copied(records, table) if binary else None
+    names = sql.SQL(", ").join(map(sql.Identifier, records.columns if came is None else came.names))
     place = sql.SQL("COPY {} ({}) FROM STDIN ").format(into, names)
-    if records.height >= PACKED and packable(records, table):
+    if binary:
         with driver.cursor() as cursor, cursor.copy(place + sql.SQL("(FORMAT binary)")) as copy:
             copy.write(HEAD)
-            for part in packed(records, table):
+            for part in packed(records, table) if came is None else [came.rows]:
                 copy.write(part)
             copy.write(TAIL)
         return

@@ -30,9 +30,10 @@ from connectors.builtin.database_cells import (
     text,
 )
 from connectors.builtin.database_types import Column, Decoded, parse
-from connectors.builtin.postgresql_pack import EPOCH_DAYS, EPOCH_MICROS, GROUP, HEAD, NEGATIVE
+from connectors.builtin.postgresql_pack import EPOCH_DAYS, EPOCH_MICROS, GROUP, HEAD, JSONB_VERSION, NEGATIVE
 from rules.schema import FREE_SCALE, Field, FieldType
 
+JSONB = "jsonb"
 _LENGTH = 4
 _DIGITS = 4
 _MOST_SCALE = 18
@@ -78,7 +79,7 @@ def held(column: Column) -> int:
     """Return how many of the first bytes of a column's fields are wanted at once."""
     if column.native == "numeric" and is_read_as_number(column):
         return _NUMERIC_HEAD + 2 * _MOST_GROUPS
-    return SHORT
+    return SHORT + 1 if column.native == JSONB else SHORT
 
 
 def column_of_cells(cells: Cells, column: Column) -> pl.Series:
@@ -93,8 +94,16 @@ def column_of_cells(cells: Cells, column: Column) -> pl.Series:
     elif field.type is FieldType.BINARY:
         values = binary(cells)
     else:
-        return _parsed(text(cells), field)
+        return _parsed(text(_without_version(cells) if column.native == JSONB else cells), field)
     return values.alias(field.name).cast(field.dtype)
+
+
+def _without_version(cells: Cells) -> Cells:
+    """Return the texts of a `jsonb`, which begins with the number of its form."""
+    there = cells.size >= 0
+    if (cells.numbers("u1")[there] != JSONB_VERSION).any():
+        raise NotPlainError
+    return Cells(cells.raw, cells.at + 1, cells.size - there, cells.held, cells.lead + 1)
 
 
 def is_read_as_number(column: Column) -> bool:

@@ -15,6 +15,7 @@ from rules.language.columns.value import Value
 from rules.language.program import Program
 from rules.language.types import Kind
 from rules.mapping.convert import converted, lossless
+from rules.mapping.limits import within
 from rules.mapping.results import Cause, FieldError, Mapped, merged
 from rules.mapping.steps import Step, causes
 from rules.schema import Schema
@@ -29,6 +30,7 @@ class MappingPlan:
     def __init__(self, steps: Sequence[Step], source: Schema) -> None:
         self._steps = tuple(steps)
         self._places: dict[int, int] = {}
+        self._copied = frozenset(number for number, step in enumerate(self._steps) if _is_copy(step))
         self._plan = ColumnPlan(tuple(self._roots()), source, self._outputs)
 
     @property
@@ -76,6 +78,8 @@ class MappingPlan:
         """Return for each step its values, where there is a problem with them, and where they apply."""
         outputs: dict[str, pl.Expr] = {}
         for number, step in enumerate(self._steps):
+            if number in self._copied:
+                continue
             value = None if step.reference else self._value(step.program, step.source.name, values)
             when = None if step.when is None else self._value(step.when, str(step.when.copies), values)
             if value is not None and (step.when is None or when is not None):
@@ -92,6 +96,9 @@ class MappingPlan:
         self, number: int, step: Step, batch: pl.DataFrame, found: pl.DataFrame
     ) -> tuple[pl.Series, Failures, pl.Series | None, Failures]:
         """Return a step's values, the records without one, where it applies, and where that cannot be said."""
+        if number in self._copied:
+            values = batch[step.source.name]
+            return (values, {}, None, {}) if within(values, step.target) else _record_by_record(step, batch)
         if f"{number}:value" not in found.columns:
             return _record_by_record(step, batch)
         values = found[f"{number}:value"]
@@ -102,6 +109,12 @@ class MappingPlan:
         if step.when is None or mask is None or unsure is None or not unsure.any():
             return values, failures, mask, {}
         return _record_by_record(step, batch)  # the condition may be known for some after all
+
+
+def _is_copy(step: Step) -> bool:
+    """Tell whether a step gives a field as it is, always and to a field of the same kind."""
+    same = step.source.type is step.target.type and step.source.dtype == step.target.dtype
+    return same and step.reference is None and step.when is None and step.program is None
 
 
 def _column(found: pl.DataFrame, name: str) -> pl.Series | None:

@@ -107,6 +107,13 @@ def meet(partner: pl.Series, partners: pl.DataFrame) -> pl.DataFrame:
     `partner` is the text under which it is sought, `partners` holds the records found and that text as `PARTNER`. The
     columns `FOUND` and `TIMES` tell whether there is one, and how often it occurs.
     """
+    if partners.is_empty():
+        nobody = {FOUND: pl.lit(value=False), TIMES: pl.lit(None, dtype=pl.UInt32)}
+        return (
+            partners.clear(partner.len())
+            .with_columns(partner.alias(PARTNER), **nobody)
+            .select(PARTNER, pl.exclude(PARTNER))
+        )
     there = partners.with_columns(pl.lit(value=True).alias(FOUND))
     times = there.group_by(PARTNER).len(TIMES)
     one_each = there.unique(PARTNER, keep="first", maintain_order=True)
