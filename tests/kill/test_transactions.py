@@ -335,8 +335,8 @@ def storm(scene: Scene, kills: int) -> None:
 @pytest.mark.kill
 @pytest.mark.timeout(600)
 def test_some_kills_leave_nothing_half_done(scene: Scene):
-    """A few dozen kills: every decided transaction is applied everywhere, no other one anywhere, none is in doubt."""
-    storm(scene, 30)
+    """Two dozen kills: every decided transaction is applied everywhere, no other one anywhere, none is in doubt."""
+    storm(scene, 24)
 
 
 @pytest.mark.soak
