@@ -353,12 +353,14 @@ def test_talking_and_an_emergency_on_the_pages(office: Office) -> None:
 
 def test_the_settings_page_proposes_what_it_changes(office: Office) -> None:
     """Once anything needs a second person, the page's change waits and is applied as it was sent."""
-    sent = {"publish_rule": "true", "connections-publish_rule": "erp, crm", "only-publish_rule": "", "days": "3"}
+    sent = {"publish_rule": "true", "connections-publish_rule": ["erp", "crm"], "only-publish_rule": "", "days": "3"}
     assert office.ann.post("/approvals/settings/", data={**sent, "banner_days": "0"}).status_code == 422
     answer = office.ann.post("/approvals/settings/", data={**sent, "banner_days": "2"})
     assert office.ben.post(f"{answer.headers['Location']}/approve").status_code == 302
     page = text(office.ben, "/approvals/settings/")
-    assert "crm, erp" in page
+    assert '<option value="crm" selected>' in page
+    assert '<option value="erp" selected>' in page
+    assert '<option value="notes">notes</option>' in page
     (event,) = [one for one in events(office.house, "approvals:settings:changed") if one.actor_name == "ann"]
     assert event.after["days"] == 3
 

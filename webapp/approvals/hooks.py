@@ -62,6 +62,9 @@ class Told:
 people: list[People] = []
 """The first is asked."""
 
+connections: list[Callable[[sa.Connection], list[str]]] = []
+"""Each returns the names of connections that deeds can be limited to."""
+
 told: list[Callable[[sa.Connection, Told], None]] = []
 """Each is called in the transaction of what it tells."""
 

@@ -52,8 +52,10 @@ class ApprovalSettingsView(RoomView):
         with self.house.db.read() as tx:
             people = hooks.the_people().holders(tx, (APPROVE,))
             waits = bool(settings.current(tx).rules)
+            known = {name for each in hooks.connections for name in each(tx)}
         context: dict[str, Any] = {"waits": waits, "error": error, "approvers": people}
-        context |= {"switches": SWITCHES, "limited": LIMITED}
+        named = {name for deed in document["deeds"].values() for name in deed.get("connections", ())}
+        context |= {"switches": SWITCHES, "limited": LIMITED, "known": [(name, name) for name in sorted(known | named)]}
         profiles = [("", _("In every installation")), *((one, _profiles()[one]) for one in PROFILES)]
         return self.page("approvals/settings.html", status, document=document, profiles=profiles, **context)
 
@@ -68,8 +70,7 @@ def _sent() -> dict[str, Any]:
     deeds: dict[str, Any] = {}
     for switch in SWITCHES:
         if form.get(switch):
-            names = [name.strip() for name in form.get(f"connections-{switch}", "").split(",")]
-            limits = {"connections": list(dict.fromkeys(filter(None, names))), "only": form.get(f"only-{switch}", "")}
+            limits = {"connections": form.getlist(f"connections-{switch}"), "only": form.get(f"only-{switch}", "")}
             deeds[switch] = {name: value for name, value in limits.items() if value}
     document: dict[str, Any] = {"kind": settings.KIND, "name": settings.NAME, "deeds": deeds}
     for name in ("days", "banner_days"):

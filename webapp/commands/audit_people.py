@@ -54,7 +54,7 @@ def place_hold(name: str, *, reason: str, kind: str | None, subject: str | None,
     """Place a legal hold; without further options it keeps everything."""
     session = current()
     holds.place(session.house, name, reason, holds.Scope(kind, subject, key), session.actor)
-    click.echo(f"The legal hold {name} counts from now on.")
+    click.echo(f"The legal hold {name} is in force.")
 
 
 @hold.command(name="release")

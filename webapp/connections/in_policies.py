@@ -1,4 +1,4 @@
-"""What pages of permissions ask about connections: the objects that are known of them, and their fields."""
+"""What pages of permissions and approvals ask about connections: their names, the objects known of them, the fields."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from rules.schema import Schema
+from webapp.approvals import hooks as approvals
 from webapp.connections import personal_marks, store
 from webapp.connections.models import connection_object
 from webapp.connections.permitted import data_object
@@ -24,6 +25,12 @@ def register() -> None:
         catalogue.named.append(_named)
     if _fields not in hooks.fields_of:
         hooks.fields_of.append(_fields)
+    if _names not in approvals.connections:
+        approvals.connections.append(_names)
+
+
+def _names(tx: sa.Connection) -> list[str]:
+    return [row.name for row in store.list_connections(tx)]
 
 
 def _named(tx: sa.Connection) -> Sequence[Named]:

@@ -123,7 +123,7 @@ class HookView(RoomView):
             made = hooks.add_key(self.house, name, key, self.actor)
         except HookRefused as error:
             return self.page("events/hook_key.html", 422, hook=hook, scheme=SCHEMES[hook.scheme], error=error.message)
-        flash(_("The key counts from now on."), "success")
+        flash(_("The key is in force."), "success")
         return self._shown_once(name, "" if key else made)
 
     @expose("/<name>/keys/switch", methods=["POST"])

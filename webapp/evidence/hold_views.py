@@ -48,7 +48,7 @@ class HoldView(RoomView):
             holds.place(self.house, asked["name"][:64], asked["reason"], scope, self.actor)
         except Held as refused:
             return self._page(asked, translated(refused.message), 422)
-        flash(_("The legal hold '%(name)s' counts from now on.", name=asked["name"]), "success")
+        flash(_("The legal hold '%(name)s' is in force.", name=asked["name"]), "success")
         return redirect("/audit/holds")
 
     @expose("/holds/release", methods=["POST"])
