@@ -43,7 +43,7 @@ def array_literal(texts: pl.Series) -> str:
     """Return a column of texts as one array literal."""
     escaped = texts.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
     quoted = ('"' + escaped + '"').fill_null("NULL")
-    return "{" + ",".join(quoted) + "}"
+    return "{" + str(quoted.str.join(",").item()) + "}"
 
 
 def cast(text: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:

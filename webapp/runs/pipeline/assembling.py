@@ -141,12 +141,12 @@ class Assembly:
     def waiting(self) -> pl.DataFrame:
         """Return the pairs that wait for a person, with the left key left."""
         partner = key_text(self.on.met.partners[self.on.other.key])
-        linked = self.on.met.linked
+        linked, usable = self.on.met.linked, self.on.draft.usable
         asked_already = self.on.planner.memory.waits[self.on.view.name].has(self.on.keys)
         listed = []
         for row, (text, seen) in self.on.details.items():
             matching = self.on.situation[row] in (REVIEW, Situation.DISPUTED)
-            if not self.on.draft.usable[row] or (matching and asked_already[row]):
+            if not usable[row] or (matching and asked_already[row]):
                 continue
             found = (
                 self.on.known["partner"][row]

@@ -95,8 +95,8 @@ class Merging:
         records = {"left": self.left[rows], "right": self.right[rows], "base": self.base[rows]}
         plain = {name: waiting.records_of(frame) for name, frame in records.items()}
         found: dict[int, tuple[str, str]] = {}
-        for at, row in enumerate(rows.to_list()):
-            names = [name for name in open_.columns if open_[name][row]]
+        for at, (row, asked) in enumerate(zip(rows.to_list(), open_[rows].iter_rows(), strict=True)):
+            names = [name for name, is_open in zip(open_.columns, asked, strict=True) if is_open]
             values = {name: part[at] for name, part in plain.items()}
             values["base"] = values["base"] if self.known[row] else {}  # nothing was agreed on, not even emptiness
             text = waiting.text(waiting.conflict(self.view.rule, self.fields, names, values))
