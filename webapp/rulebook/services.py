@@ -151,6 +151,7 @@ def publish(house: House, name: str, actor: Actor, note: str = "", tx: sa.Connec
     if problems:
         raise NotPublishable(name, problems)
     with _writing(house, tx) as own:
+        own.execute(sa.select(rule.c.id).where(rule.c.name == name).with_for_update())  # one at a time
         old = get(own, name)
         if old.draft_version != checked.draft_version:
             raise StaleDraft(name, old.updated_by, old.draft_version)
