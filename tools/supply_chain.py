@@ -42,6 +42,8 @@ WORDS = {
     "Apache 2": "Apache-2.0", "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "MIT license": "MIT",
 }  # fmt: skip
 """How packages without an expression of SPDX call their licences."""
+READ = {"pyrage": "MIT"}
+"""Licences of packages that bring the text of theirs and do not name it; read by a person."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def licence_of(told: Any) -> str:
     if said in FITS:
         return said
     known = [WORDS[word] for word in (*words, said) if word in WORDS]
-    return " OR ".join(dict.fromkeys(known))
+    return " OR ".join(dict.fromkeys(known)) or READ.get(str(told["Name"]), "")
 
 
 def front_end_parts(lock: Mapping[str, Any]) -> Iterator[Part]:
