@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from rules.decoding import decode
+from rules.documents.example import Ending
 from rules.schema import Field, FieldType, Schema
 from rules.trace import plain
 from webapp.web.storable import read_json
@@ -82,6 +83,7 @@ def read_form(form: Form, source: Schema, target: Schema, written: tuple[str, ..
     }
     test: Document = {"name": form.get("name", "").strip(), "given": given}
     ending, error = form.get("ending", "mapped"), form.get("error", "").strip()
+    ending = ending if ending in {*Ending, "error"} else "mapped"
     if table:
         test |= {"error": error} if ending == "error" else {"expect": expect}
         return {**test, **({"day": form["day"]} if form.get("day") else {})}
