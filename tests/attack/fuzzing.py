@@ -189,7 +189,8 @@ def _saml() -> Parser:
     folder = Path(tempfile.mkdtemp())
     provider = SamlProvider()
     (folder / "idp.xml").write_text(provider.metadata)
-    more = {"SYNCLINE_SAML_METADATA": str(folder / "idp.xml"), "SYNCLINE_CONSOLE_URL": "http://localhost"}
+    more = {"SYNCLINE_SAML_METADATA": str(folder / "idp.xml"), "SYNCLINE_SAML_ROLES": "*=Viewer"}
+    more["SYNCLINE_CONSOLE_URL"] = "http://localhost"
     house = _OPEN.enter_context(fresh_house(folder / "data", **more))
 
     def read(data: bytes) -> None:

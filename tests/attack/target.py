@@ -39,6 +39,8 @@ class Target:
     house: House
     keys: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
+    told: int = 0
+    """So much of the log was looked at."""
 
     @property
     def url(self) -> str:
@@ -51,8 +53,10 @@ class Target:
         return self.installation.data / "logs" / "web.log"
 
     def failures(self) -> list[str]:
-        """Return what went wrong inside, as the log tells it: the line and the last one of its traceback."""
-        return failures(self.log.read_text(errors="replace"))
+        """Return what went wrong inside since the last look, as the log tells it."""
+        text, begins = self.log.read_text(errors="replace"), self.told
+        self.told = len(text)
+        return failures(text[begins:])
 
     def new_user(self, role: str, username: str) -> int:
         """Add a user of a role; returns the id."""

@@ -27,7 +27,7 @@ HARMLESS = {
     # the console speaks plain HTTP on loopback; a proxy of the operator's encrypts
     "HTTP Strict Transport Security (HSTS)", "Unencrypted Channels",
 }  # fmt: skip
-SCAN, MODULE, SQLMAP = 150, 25, 200
+SCAN, MODULE, SQLMAP = 150, 25, 90
 """Seconds that a scan, one module of it, and sqlmap may take."""
 
 
@@ -71,7 +71,8 @@ def test_wapiti(target: Target, tmp_path: Path):
             tmp_path / "session", "--store-config", tmp_path / "config", "-v", "1", "-t", 20, "--flush-session",
         ]  # fmt: skip
         done = subprocess.run([str(c) for c in command], cwd=tmp_path, capture_output=True, text=True, check=False)
-        attack.found += [f"the console has fetched {path}" for path in heard]
+        # wapiti itself asks its listener what has come
+        attack.found += [f"the console has fetched {path}" for path in heard if not path.startswith("/get_")]
     assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
     told = json.loads(report.read_text())
     attack.tried = int(told["infos"].get("crawled_pages_nbr") or 1)

@@ -31,7 +31,7 @@ VALUES = (
 MORE = (VERY_LONG, "[" * 100_000, "kind: x\na: &a [*a]", '"\\ud800": 1', "a: \u0085b")
 COOKIE = 4096
 """Bytes of a cookie that browsers keep."""
-_TIME = 150.0
+_TIME = 120.0
 _PER_FIELD = 5
 
 
