@@ -100,6 +100,19 @@ def test_a_proof_ends_the_token_of_before(app: Flask, stale: FlaskClient, house:
     assert stale.get("/account/").status_code == 200
 
 
+def test_the_token_of_before_has_proven_nothing(app: Flask, stale: FlaskClient, house: House):
+    """Whoever has the cookie of before may finish what was under way, but does nothing that wants a fresh proof."""
+    thief = app.test_client()
+    with stale.session_transaction() as kept, thief.session_transaction() as stolen:
+        stolen.update(kept)
+    user = {**USER, "roles": "Viewer"}
+    assert stale.post("/users/new", data={**user, "proof_password": PASSWORD}).status_code == 201
+    assert thief.get("/account/").status_code == 200
+    answer = thief.post("/users/new", data={**user, "username": "eve", "email": "eve@example.com"})
+    assert answer.status_code == 401
+    assert "eve" not in names(house)
+
+
 def test_a_code_is_a_proof(app: Flask, stale: FlaskClient, house: House):
     """The second factor proves it as well as the password; a code counts once."""
     key = factors.new_key()

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.approvals.conftest import proposed, who
+from tests.approvals.conftest import ask_for, needed, proposed, who
 from tests.approvals.test_deciding import ask, role, wider  # noqa: F401
-from webapp.access import factors, keys, models, removal, role_editing, service_accounts, users
+from webapp.access import factors, group_editing, keys, models, removal, role_editing, service_accounts, users
+from webapp.access.group_editing import Group
 from webapp.access.service_accounts import Wanted
 from webapp.approvals import deciding
 from webapp.approvals.errors import NotDecided
@@ -110,3 +111,23 @@ def test_a_passkey_that_was_taken_away(house: House, role: int) -> None:  # noqa
         tx.execute(sa.insert(models.access_passkey).values(user_id=int(carl.id or 0), **values, **flags))
     factors.take_away(house, int(carl.id or 0), anna)
     refused(house, ask(house, role, anna), carl)
+
+
+def test_roles_come_and_go_by_a_group_in_no_order_alone(house: House) -> None:
+    """Members of a group get or lose its roles by a second person, whichever of the two is written first."""
+    ask_for(house, "change_membership")
+    anna = who(house, "anna")
+
+    def save(roles: tuple[str, ...], members: tuple[str, ...]) -> int:
+        return group_editing.save_group(house, Group(number, "Team", "", roles, members), anna)
+
+    number: int | None = None
+    number = save((), ("carl",))
+    needed(lambda: save(("Viewer",), ("carl",)))
+    save((), ())
+    save(("Viewer",), ())
+    asked = proposed(house, anna, lambda: save(("Viewer",), ("carl",)))
+    deciding.approve(house, asked.id, who(house, "ben"))
+    needed(lambda: save((), ("carl",)))
+    needed(lambda: save(("Viewer",), ()))
+    needed(lambda: group_editing.delete_group(house, number or 0, anna))

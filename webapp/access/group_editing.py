@@ -59,7 +59,7 @@ def save_group_in(tx: sa.Connection, wanted: Group, actor: Actor, at: datetime) 
     # who comes in gets all of its roles, and who is in gets or loses those that change
     require_rights(tx, actor, {*wanted.roles, *old.roles})
     switches: tuple[str, ...] = (ROLE,) if {*wanted.roles} != {*old.roles} else ()
-    if {*wanted.members} != {*old.members} and {*wanted.roles, *old.roles}:
+    if _given(wanted) != _given(old):
         switches += (MEMBERSHIP,)
     gate.require(tx, Deed(KIND, old.name or wanted.name, switches, to_document(wanted)))
     values = {"name": wanted.name, "label": wanted.name, "description": wanted.description}
@@ -90,12 +90,17 @@ def delete_group_in(tx: sa.Connection, group_id: int, actor: Actor, at: datetime
     old = get_group(tx, group_id)
     require_rights(tx, actor, old.roles)
     if old.roles:
-        gate.require(tx, Deed(KIND, old.name, (ROLE,), None))
+        gate.require(tx, Deed(KIND, old.name, (ROLE, MEMBERSHIP) if old.members else (ROLE,), None))
     for table, column in ((models.group_user, "group_id"), (models.group_role, "group_id"), (models.group, "id")):
         tx.execute(sa.delete(table).where(table.c[column] == group_id))
     _require_reach(tx, actor, {*old.members} if old.roles else set())
     record(tx, actor, at, Event(Tag.GROUP_DELETED, Subject("group", old.name), before=to_document(old)))
     return old.name
+
+
+def _given(group: Group) -> set[tuple[str, str]]:
+    """Return which members a group gives which roles."""
+    return {(member, role) for member in group.members for role in group.roles}
 
 
 def _require_reach(tx: sa.Connection, actor: Actor, names: set[str]) -> None:

@@ -81,12 +81,16 @@ def begin(house: House, user_id: int, origin: tuple[str, str], entry: Entry) -> 
 def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
     """Return the user's row of a session, with its number as `session_id`; None if it is over or the user disabled.
 
-    Unless it is `in_use`, the request does not count against its end.
+    Unless it is `in_use`, the request does not count against its end. A proof counts for the token that it has made:
+    whoever still holds the one before has shown nothing.
     """
     table = models.access_session
+    shown = sa.case(
+        (table.c.digest == digest(token), table.c.proven_at), else_=sa.literal(NEVER, table.c.proven_at.type)
+    )
     query = models.users().add_columns(
         table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by"), table.c.seen_as,
-        table.c.proven_at, table.c.vouched,
+        shown.label("proven_at"), table.c.vouched,
     )  # fmt: skip
     query = query.join(table, table.c.user_id == models.user.c.id).where(_held(house, token))
     with house.db.read() as tx:
