@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from rules.documents import DocumentError
 from rules.events.engine import DurablePatterns
 from rules.events.interface import EngineFailed
 from tests.events.conftest import ADMIN, ONBOARDING, START, UNPAID, World
 from webapp.cases import services as cases
+from webapp.entities import services as entities
 from webapp.events import lease, reading, results, services
 from webapp.events.keeper import Keeper
 from webapp.events.models import event, event_kept, event_timer
 from webapp.rulebook import services as rulebook
+from webapp.rulebook.errors import NotPublishable
 
 
 def titles(world: World) -> list[str]:
@@ -231,3 +234,35 @@ def test_a_rule_at_which_the_engine_fails_is_stopped(world: World, monkeypatch) 
     world.post("order.created", customer=2, id="o2")
     world.work()
     assert [p.key for p in world.processes()] == ["2"]
+
+
+def test_the_log_of_the_process_quotes_no_event(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """What could not be worked out is told of with its rule, but without the key and the values of events."""
+    caplog.set_level("INFO")
+    world.rule(ONBOARDING)
+    world.post("customer.signed_up", no="canary-1")
+    world.post("credit.checked", no="canary-1", limit="canary-2")
+    world.work()
+    assert "event rule onboarding: " in caplog.text
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_events_have_no_encrypted_field_in_common(world: World, *, own: bool) -> None:
+    """What brings events together is kept in clear: encrypting it is refused, and so is publishing such a rule."""
+    fields = [{"name": "no", "type": "text"}, {"name": "name", "type": "text"}]
+    person = {"kind": "entity", "name": "person", "fields": fields}
+    hidden = {**person, "fields": [{**fields[0], "encrypted": True}, fields[1]]}
+    entities.define(world.house, person, ADMIN)
+    heard = {"type": "record.person.created", **({"by": "order.no"} if own else {})}
+    unpaid = {**UNPAID, "events": {"order": heard}, "when": {"all": ["order"]}, **({} if own else {"by": "no"})}
+    unpaid["then"] = [{"case": {"title": "New"}}]
+    if own:
+        del unpaid["by"]
+    world.rule(unpaid)
+    with pytest.raises(DocumentError, match="The rule 'unpaid' would stop working"):
+        entities.define(world.house, hidden, ADMIN)
+    rulebook.delete(world.house, "unpaid", ADMIN)
+    entities.define(world.house, hidden, ADMIN)
+    with pytest.raises(NotPublishable, match="cannot be what events have in common"):
+        world.rule(unpaid)

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.spi import Context, ReadRequest
+from rules.documents import DocumentError
 from rules.language.sql.simplify import every
 from rules.predicate import EVERYTHING, Compare, Test
 from tests.runs.conftest import ADMIN, World, numbers
@@ -16,8 +17,8 @@ from webapp.entities import resealing
 from webapp.entities import services as entities
 from webapp.entities.hub import hub_connector, register
 from webapp.extensions import metadata
+from webapp.rulebook.errors import NotPublishable
 from webapp.runs.proof import recount
-from webapp.runs.reading import get
 from webapp.runs.requests import start
 from webapp.vault import at_rest
 from webapp.vault.journal import raw
@@ -115,13 +116,29 @@ def test_records_are_found_by_a_value(hubbed: World) -> None:
     assert hub.filterable(request) in (None, EVERYTHING)  # tested where the values are plain
 
 
-def test_it_cannot_be_a_key(hubbed: World) -> None:
-    """A rule that would keep encrypted values as keys of its links is refused, and says why."""
-    hubbed.customers("Ann")
-    keyed = {**INTO, "key": {"left": "phone", "right": "phone"}, "deletes": {"detect": "none"}}
-    rule(hubbed, keyed)
-    run_id = start(hubbed.house, "into", "live", ADMIN)
-    assert hubbed.work(run_id)
-    with hubbed.house.db.read() as tx:
-        ended = get(tx, run_id)
-    assert (ended.state, "encrypted" in str(ended.message)) == ("failed", True)
+KEYED: dict[str, Any] = {
+    "key": {**INTO, "key": {"left": "phone", "right": "phone"}, "deletes": {"detect": "none"}},
+    "cursor": {**OUT, "detect": {"left": {"by": "cursor", "field": "phone"}}},
+}
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_it_cannot_be_a_key(hubbed: World, name: str) -> None:
+    """A rule that would keep encrypted values as keys or places is not published, and the sentence says why."""
+    with pytest.raises(NotPublishable) as refused:
+        rule(hubbed, KEYED[name])
+    assert [problem.path for problem in refused.value.problems] == [
+        {"key": "key/right", "cursor": "detect/left/field"}[name]
+    ]
+    assert "is encrypted" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_key_cannot_be_encrypted(world: World, name: str) -> None:
+    """A field by which a published rule names or orders records is not encrypted under it."""
+    register(world.house)
+    fields = [*FIELDS[:2], {**FIELDS[2], "required": True, "unique": True, "indexed": True}]
+    entities.define(world.house, {**PERSON, "fields": fields}, ADMIN)
+    rule(world, KEYED[name])
+    with pytest.raises(DocumentError, match=f"The rule '{KEYED[name]['name']}' would stop working"):
+        entities.define(world.house, HIDDEN, ADMIN)

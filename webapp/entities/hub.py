@@ -44,7 +44,7 @@ from webapp.entities.models import entity as entity_table
 from webapp.entities.models import entity_fence
 from webapp.entities.records import Outcome
 from webapp.entities.refusals import Refusal
-from webapp.entities.sealed import NotComparable
+from webapp.entities.sealed import NotComparable, unfit
 from webapp.entities.values import to_plain
 from webapp.extensions import SYSTEM, House, away
 
@@ -239,8 +239,7 @@ def _clear(entity: Entity, names: Iterable[str]) -> None:
     """Refuse encrypted fields as what names or orders records: links and places keep these in clear."""
     for name in names:
         if name in entity.encrypted:
-            text = N_("'{name}' of '{entity}' is encrypted, so it cannot be a rule's key, nor tell what has changed.")
-            raise Misconfigured(msg(text, name=name, entity=entity.name), object_name=entity.name)
+            raise Misconfigured(unfit(entity.name, name), object_name=entity.name)
 
 
 def _known(entity: Entity, names: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ BATCH = 1000
 JOURNAL = "$journal"
 """What stands for runs, cases, events and imports in the place of an entity."""
 SETTLED = 2 * LATE
-"""After so many seconds no process writes these without encrypting."""
+"""Seconds between two looks at whether anybody still writes these without encrypting."""
 
 
 class NothingEncrypted(ForPeople):
@@ -89,9 +89,7 @@ def work(house: House, batch: int = BATCH) -> bool:
     if name is None:
         return False
     if name == JOURNAL:
-        sweep(house)
-        with house.db.begin() as tx:
-            tx.execute(sa.delete(entity_sealing).where(entity_sealing.c.entity == JOURNAL))
+        _journal(house)
         return True
     with house.db.begin() as tx:
         entity = _entity(tx, name)
@@ -106,6 +104,36 @@ def work(house: House, batch: int = BATCH) -> bool:
     if not moved:
         _end(house, name, row.begun_at)
     return True
+
+
+def _journal(house: House) -> None:
+    """Encrypt what runs and the like have kept, behind everybody who may not have known that they have to.
+
+    Counted from when the work is seen, since the definition may have taken long to come into force. Every process knows
+    at the second look; at the third one all transactions of before that have ended, or it is looked again.
+    """
+    with house.db.begin() as tx:
+        row = _waiting(tx, JOURNAL)
+        if row is None:
+            return
+        oldest, newest = _transactions(tx)
+        if not row.history_id or oldest < row.history_id:
+            step = {"history_id": row.history_id or newest} if row.done else {"done": 1}
+            mine = sa.update(entity_sealing).where(entity_sealing.c.entity == JOURNAL)
+            tx.execute(mine.values(begun_at=house.clock(), **step))
+            return
+    sweep(house)
+    with house.db.begin() as tx:
+        tx.execute(sa.delete(entity_sealing).where(entity_sealing.c.entity == JOURNAL))
+
+
+def _transactions(tx: sa.Connection) -> tuple[int, int]:
+    """Return the oldest transaction that writes, and the next one to come; on SQLite there is only this one."""
+    if tx.dialect.name == "sqlite":
+        return 1, 1
+    query = "SELECT txid_snapshot_xmin(now.it), txid_snapshot_xmax(now.it) FROM (SELECT txid_current_snapshot() it) now"
+    row = tx.exec_driver_sql(query).one()
+    return int(row[0]), int(row[1])
 
 
 def _waiting(tx: sa.Connection, name: str) -> Any:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import operators
 
 from rules.schema import Field, FieldType
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.entities.columns import Exact, column_type, scaled_integer
 from webapp.vault.at_rest import KeyRing, ring
 from webapp.vault.sealing import Owner
@@ -41,6 +41,12 @@ class NotComparable(ValueError):
             "'{field}' is encrypted, so records cannot be compared, sorted or looked up by it in this way.", field=field
         )
         super().__init__(str(self.message))
+
+
+def unfit(entity: str, field: str) -> Message:
+    """Say why an encrypted field cannot name or order records: links and places keep these in clear."""
+    text = N_("'{name}' of '{entity}' is encrypted, so it cannot be a rule's key, nor tell what has changed.")
+    return msg(text, name=field, entity=entity)
 
 
 @dataclass(frozen=True)

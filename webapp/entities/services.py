@@ -45,6 +45,9 @@ from webapp.policies.who import SYSTEM_WHO, Who
 usage_checks: list[Callable[[sa.Connection, str], list[str]]] = []
 """Rooms above say here what uses an entity: each returns names for a person ("the rule orders")."""
 
+encryption_checks: list[Callable[[sa.Connection, Entity], Iterable[DocumentProblem]]] = []
+"""Rooms above say here what the encrypted fields of a definition would keep from working."""
+
 NoEntity = storage.NoEntity
 entity = storage.current
 
@@ -101,6 +104,7 @@ def check(tx: sa.Connection, document: Mapping[str, Any]) -> Entity:
     new = parse(document)
     problems = [*check_expressions(new, lookups.tables(tx, new)), *_targets(tx, new), *validating.check(tx, new)]
     problems += [*encryption.check(new), *encryption.pointed(tx, new), *encryption.conditions(tx, new)]
+    problems += [problem for ask in encryption_checks for problem in ask(tx, new)]
     if problems:
         raise DocumentError(problems)
     return new

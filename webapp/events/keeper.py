@@ -132,7 +132,7 @@ class Keeper:
             works = tuple(runner.ready.works(step))
             turn.done.append(Done(runner, step, works, depth if step.cause.startswith(own) else 0))
         for note in runner.ready.engine.notes:
-            log.info("event rule %s, %s: %s", runner.who.name, note.key, note.message)
+            log.info("event rule %s: %s", runner.who.name, note.message.template)  # keys are values of records
         runner.ready.engine.notes.clear()
         turn.changed[runner.who.rule_id, runner.who.version] = runner
 

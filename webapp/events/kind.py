@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 
 import sqlalchemy as sa
 
@@ -22,6 +23,7 @@ from webapp.events import simulating
 from webapp.extensions import House
 from webapp.rulebook import kinds
 from webapp.rulebook import reading as rulebook
+from webapp.rulebook.encrypted import check_heard
 from webapp.rulebook.kind import Document, RuleKind
 from webapp.rulebook.library import library
 
@@ -49,6 +51,8 @@ def check_form(house: House, document: Document, tx: sa.Connection | None = None
     except DocumentError as error:
         return list(error.problems)
     found = check_event_rule(rule, library(house, tx=tx))
+    with house.db.read() if tx is None else nullcontext(tx) as reading:
+        found += check_heard(reading, document)
     for path, act in acts_of(rule):
         found += _surroundings(house, path, act, tx)
     return found

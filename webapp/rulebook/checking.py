@@ -28,6 +28,7 @@ from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection_object
 from webapp.extensions import House
 from webapp.rulebook.capturing import check_captures
+from webapp.rulebook.encrypted import check_encrypted
 from webapp.rulebook.library import library
 from webapp.rulebook.messaging import check_messages
 from webapp.rulebook.relations import check_relations
@@ -86,6 +87,7 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
     with house.db.read() if tx is None else nullcontext(tx) as reading:
         found += [problem for problem in check_relations(reading, document) if problem not in found]
+        found += check_encrypted(reading, rule)
     if rule.tests and left is not None and right is not None and not errors(found):
         found += SyncTests(rule, left, right, known, house.clock()).run().problems()
     return found

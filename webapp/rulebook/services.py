@@ -25,7 +25,7 @@ from webapp.connections import services as connections
 from webapp.entities import quality
 from webapp.entities import services as entities
 from webapp.extensions import Actor, House
-from webapp.rulebook import approving, entity_lookups, hooks, ownership, relations, usage
+from webapp.rulebook import approving, encrypted, entity_lookups, hooks, ownership, relations, usage
 from webapp.rulebook.errors import BadKind, BadName, NotPublishable, RuleBusy, RuleMissing, StaleDraft
 from webapp.rulebook.fitting import check, check_askers
 from webapp.rulebook.kinds import KINDS, SYNC
@@ -78,6 +78,7 @@ __all__ = [
 
 connections.usage_checks.append(usage.rules_of_connections)
 entities.usage_checks.append(usage.rules_of_entity)
+entities.encryption_checks.append(encrypted.check_rules)
 quality.mapped_fields.append(usage.mapped_fields)
 hooks.deletion.append(entity_lookups.asked_by_entities)
 object_quality.uses_of.append(usage.uses_of_object)

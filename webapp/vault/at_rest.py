@@ -67,6 +67,10 @@ class KeyRing:
             self._look = now + (_SURE if self._journal else LATE)
         return self._journal
 
+    def look(self) -> None:
+        """Ask the database again which key that is, however lately it was asked."""
+        self._look = 0.0
+
     def digest(self, owner: Owner, name: str, value: str) -> str:
         """Return what stands for a value in an index: the same for the same value, under this key only."""
         found = hmac.digest(self._key(owner, name), value.encode("utf-8", "surrogatepass"), hashlib.sha256)

@@ -134,7 +134,9 @@ def stored_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 def sweep(house: House) -> int:
     """Encrypt what was kept before the first field was encrypted; return how many rows that were."""
-    if ring(house.db.engine.dialect).journal is None:
+    keys = ring(house.db.engine.dialect)
+    keys.look()  # this process may not know yet that there is a key
+    if keys.journal is None:
         return 0
     return sum(count for table in metadata.sorted_tables for count in _swept(house, table))
 
