@@ -110,8 +110,8 @@ class Folder:
 
     def _inside(self, name: str) -> Path | None:
         """Return where a name leads, or None if it cannot be the name of an object."""
-        parts = PurePosixPath(name).parts
-        if not parts or "\0" in name or os.path.isabs(name) or any(part.startswith(".") for part in parts):
+        parts = name.split("/")  # one name only for each file: permissions and marks go by it
+        if "\0" in name or any(part == "" or part.startswith(".") for part in parts):
             return None
         path = (self.path / name).resolve()
         if not path.is_relative_to(self.path):

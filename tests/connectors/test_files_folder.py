@@ -95,6 +95,17 @@ def test_names_do_not_lead_out(folder: Path, name: str) -> None:
         files(folder).write(name, Schema(()), [])
 
 
+@pytest.mark.parametrize("name", ["./a.csv", "sub//b.csv", "sub/./b.csv", "a.csv/", "sub/../a.csv"])
+def test_a_file_has_one_name(folder: Path, name: str) -> None:
+    """Permissions and marks of personal fields go by names, so no other spelling leads to a file."""
+    (folder / "sub").mkdir()
+    for path in (folder / "a.csv", folder / "sub" / "b.csv"):
+        path.write_text(ROW)
+    assert rows(files(folder, pattern="**/*.csv", format="csv"), "sub/b.csv") == [(1, "a")]
+    with pytest.raises(ObjectMissing):
+        files(folder).schema(name)
+
+
 def test_links_do_not_lead_out(folder: Path, tmp_path: Path) -> None:
     """A link to a file outside is not listed and not read, one inside is; a linked folder counts by its target."""
     (folder / "a.csv").write_text(ROW)
