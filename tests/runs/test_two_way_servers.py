@@ -115,6 +115,18 @@ def test_values_of_all_types_arrive_on_both_sides(two: Two):
     assert not {"created", "updated", "cases", "quarantined"} & set(numbers(two.world.run()))
 
 
+def test_a_pair_that_both_sides_refuse_waits_once(two: Two):
+    """It is parked with what the first one says, and neither doubles its outcome nor stops the run."""
+    two.put("pg", *ROWS)
+    two.world.run()
+    two.sql("my", "ALTER TABLE partner ADD CONSTRAINT fine CHECK (title <> 'bad')")
+    two.sql("pg", "ALTER TABLE person ADD CONSTRAINT fine CHECK (limit_ <> 5)")
+    two.sql("pg", "UPDATE person SET name = 'bad' WHERE tax = 'T1'")
+    two.sql("my", "UPDATE partner SET amount = 5 WHERE vat = 'T1'")
+    run = two.world.run()
+    assert (run.state, numbers(run)) == ("succeeded", {"read": 6, "unchanged": 4, "quarantined": 2}), str(run.message)
+
+
 POINTS = [(Journal, "plan"), (PostgreSQL, "write"), (MySQL, "write"), (Journal, "check_in"), (Journal, "end")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -81,6 +82,26 @@ def test_a_record_that_one_side_refuses_is_written_to_neither(two: Two):
     assert two.sql("my", "SELECT count(*) FROM partner WHERE title = 'good'") == [(2,)]
     assert "aborted" in states(two.world)
     assert in_doubt(two) == []
+
+
+def test_a_refused_pair_is_not_half_written_when_the_worker_dies(two: Two):
+    """Who finds that one side has taken the chunk does not write what the other one was spared."""
+    two.put("pg", *ROWS)
+    two.world.run()
+    two.sql("my", "ALTER TABLE partner ADD CONSTRAINT fine CHECK (title <> 'bad')")
+    two.sql("pg", "UPDATE person SET name = CASE WHEN tax = 'T1' THEN 'bad' ELSE 'good' END")
+    two.sql("my", "UPDATE partner SET amount = 5 WHERE vat = 'T1'")
+    run_id = two.world.request()
+    with pytest.MonkeyPatch.context() as patch:
+        dies(patch, Journal, "check_in", 1, before=True)
+        with pytest.raises(Killed):
+            two.world.work(run_id)
+    two.world.shift += timedelta(seconds=two.world.house.settings.lease_seconds + 1)
+    assert two.world.work(run_id, "w2")
+    run = two.world.look(run_id)
+    assert (run.state, run.counts["quarantined"]) == ("succeeded", 2)
+    assert two.sql("pg", "SELECT limit_ = 5 FROM person WHERE tax = 'T1'") == [(False,)]
+    assert two.sql("my", "SELECT count(*) FROM partner WHERE title = 'good'") == [(2,)]
 
 
 POINTS = [
@@ -277,3 +298,21 @@ def test_a_decision_against_which_somebody_has_acted_stays_in_sight(two: Two):
     assert two.world.look(run_id).state == "failed"
     forcing.forget(house, shown.id, "right", "put in order by hand", ADMIN)
     assert reading.listing(house) == []
+
+
+def test_recovery_goes_on_behind_an_error_that_nobody_has_foreseen(world: World, monkeypatch: pytest.MonkeyPatch):
+    """What is in doubt would stay locked for good if the thread that recovers it ended."""
+    again, rounds = threading.Event(), list[int]()
+
+    def recover(_: Any) -> int:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise sa.exc.TimeoutError
+        again.set()
+        return 0
+
+    monkeypatch.setattr(recovery, "recover", recover)
+    recoverer = recovery.Recoverer(world.house, 0.01)
+    recoverer.start()
+    assert again.wait(30)
+    recoverer.close()

@@ -68,7 +68,7 @@ class TwoPhaseCommit:
 
     def _attempt(self, chunk: Chunk, ends: Sequence[End]) -> tuple[int, WriteResult]:
         """Return the number of a transaction that is decided and what became of the records; else it is undone."""
-        ends = [replace(end, system=system_of(end.system)) for end in ends if end.records(chunk)]
+        ends = [replace(end, system=system_of(end.system)) for end in ends]  # the fence also of one that lost all
         self._check(ends)
         self._clear(ends)
         number, gids = self._begin(chunk, ends)

@@ -256,7 +256,7 @@ def _park(outcomes: pl.DataFrame, failed: Iterable[tuple[int, Failure]], stage: 
     if not rows:
         return outcomes
     schema = {"row": pl.UInt32(), **{n: OUTCOMES[n] for n in ("outcome", "stage", "field", "reason", "place")}}
-    patch = pl.DataFrame(rows, schema=schema)
+    patch = pl.DataFrame(rows, schema=schema).unique("row", keep="first", maintain_order=True)  # both sides may refuse
     numbered = outcomes.with_row_index("row")
     return numbered.update(patch, on="row", how="left").drop("row")
 

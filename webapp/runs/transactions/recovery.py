@@ -7,7 +7,6 @@ ended the same way.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from datetime import timedelta
@@ -152,10 +151,14 @@ class Recoverer:
     def _work(self) -> None:
         rounds = 0
         while True:
-            with contextlib.suppress(sa.exc.OperationalError):
+            try:
                 recover(self._house)
                 if rounds % max(1, round(SWEEP / self._every)) == 0:
                     sweep(self._house)
+            except sa.exc.OperationalError as error:
+                log.warning("Transactions will be looked at again: %s", error)
+            except Exception:
+                log.exception("Transactions will be looked at again.")
             rounds += 1
             if self._stop.wait(self._every):
                 return
