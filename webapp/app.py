@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import secrets
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,11 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from sqlalchemy.orm import scoped_session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config import SettingError, Settings
+from config import Settings
 from webapp.access import approving, gate, proving, roles, scim_views
 from webapp.access import views as access
 from webapp.access.security import Builder, Security
+from webapp.access.session_key import session_key
 from webapp.approvals import api as approvals_api
 from webapp.approvals import console as approvals_console
 from webapp.approvals import views as approvals
@@ -78,7 +76,6 @@ RESOURCES = (
     cases_api,
     events_api,
 )
-KEY_LENGTH = 64
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 TOLD, TOLD_AT_ONCE = 300, 3
 """Characters of a sentence that the next page shows, and how many sentences it shows."""
@@ -172,32 +169,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "BABEL_TRANSLATION_DIRECTORIES": str(language.TRANSLATIONS),
         "LANGUAGES": {code: {"name": name} for code, name in language.LANGUAGES.items()},
     }
-
-
-def session_key(settings: Settings) -> str:
-    """Return the key that signs sessions; made at the first start, readable by its owner only."""
-    path = settings.data / "keys" / "session.key"
-    if not path.exists():
-        _make_key(path)
-    key = path.read_text().strip()
-    if len(key) < KEY_LENGTH:
-        raise SettingError(
-            "SYNCLINE_DATA", f"{path} holds no key. Delete the file; all users will have to sign in again."
-        )
-    return key
-
-
-def _make_key(path: Path) -> None:
-    """Write a key that appears as a whole, so that no other process reads half of it; the first one wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(secrets.token_hex(KEY_LENGTH // 2))
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
 
 
 def _fab_session(app: Flask, house: House) -> Any:

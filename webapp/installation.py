@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from webapp.access import roles
 from webapp.access.models import FAB_METADATA
 from webapp.access.services import ensure_admin
+from webapp.access.session_key import session_key
 from webapp.connections import services as connections
 from webapp.extensions import ForPeople, House
 from webapp.migrations import services as migrations
@@ -37,6 +38,7 @@ def initialise(house: House) -> Initialised:
     """
     before, after = migrations.beside_others(lambda: _tables(house))
     vault.prepare(house)
+    session_key(house.settings)
     people.register(house)
     connections.prepare(house)
     return Initialised(before, after, _first_admin(house), house.settings.admin_name)

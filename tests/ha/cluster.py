@@ -50,7 +50,8 @@ class Cluster:
         return self.machines[name]
 
     def start(self, name: str) -> None:
-        """Start all programs of a machine."""
+        """Plug a machine in and start all its programs."""
+        self[name].mend()
         {"lb": self._balancer, "ap": self._console, "wo": self._work, "re": self._redis}.get(name[:2], self._database)(
             self[name]
         )
@@ -69,6 +70,7 @@ class Cluster:
             self.sql("systems", table, "ALTER TABLE orders OWNER TO sync", database=name)
         wait_for(self.master, "a master of Redis")
         self.environ = self._environ()
+        (self.folder / "syncline.pem").write_text("".join(path.read_text() for path in certify(self.folder)))
         made: dict[str, str] = json.loads(self.syncline("work1", "init", "--json"))
         given: dict[str, str] = json.loads(
             self["work1"].call([sys.executable, "-m", "tests.ha.prepare", SYSTEMS], self.of("work1"))
@@ -151,9 +153,7 @@ class Cluster:
         }
 
     def _balancer(self, machine: Machine) -> None:
-        certificate, key = certify(machine.folder)
-        pem = machine.folder / "syncline.pem"
-        pem.write_text(certificate.read_text() + key.read_text())
+        pem = self.folder / "syncline.pem"
         config = _filled("haproxy/haproxy.cfg", machine.folder, {"/etc/haproxy/syncline.pem": str(pem)})
         machine.start("haproxy", ["haproxy", "-W", "-f", str(config)])
         other = "10.77.0.12" if machine.name == "lb1" else "10.77.0.11"

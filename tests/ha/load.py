@@ -6,6 +6,7 @@ Requests are sent once: what fails is noted as failed.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -40,9 +41,7 @@ class Load:
 
     def client(self, *, key: bool) -> httpx.Client:
         head = {"Authorization": f"Bearer {self.login['key']}"} if key else {}
-        return httpx.Client(
-            base_url=self.url, verify=self.context, headers=head, timeout=PATIENCE
-        )
+        return httpx.Client(base_url=self.url, verify=self.context, headers=head, timeout=PATIENCE)
 
     def signed_in(self) -> httpx.Client:
         """Return a browser that has signed in."""
@@ -71,7 +70,7 @@ class Load:
         self.stop.wait(PAUSE)
 
     def pages(self) -> None:
-        with self.signed_in() as client:
+        with contextlib.closing(self.signed_in()) as client:
             for path in itertools.cycle(PAGES):
                 if self.stop.is_set():
                     return

@@ -95,17 +95,27 @@ class Machine:
     def pids(self) -> list[int]:
         return [int(word) for word in ip("netns", "pids", self.space, check=False).split()]
 
-    def kill(self, *names: str) -> None:
-        """Kill programs, or all processes of the machine at once, as a power failure does."""
-        for name in names:
-            self.programs[name].kill()
-        while not names and (pids := self.pids()):
+    def kill(self, name: str) -> None:
+        """Kill one program."""
+        self.programs[name].kill()
+        self.programs.pop(name).wait()
+
+    def crash(self) -> None:
+        """Kill all processes of the machine at once; its kernel goes on, and says that nobody listens."""
+        while pids := self.pids():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
-        for name in names or tuple(self.programs):
+        for name in tuple(self.programs):
             self.programs.pop(name).wait()
+
+    def power_off(self) -> None:
+        """Let the machine go as a whole, with the addresses that it had taken."""
+        self.cut()
+        self.crash()
+        ip("-n", self.space, "addr", "flush", "dev", "eth0", "scope", "global")
+        ip("-n", self.space, "addr", "add", f"{self.address}/24", "dev", "eth0")
 
     def stop(self, name: str) -> None:
         """Tell a program to stop, and wait for it."""
@@ -140,17 +150,18 @@ def clear() -> None:
 def network(folder: Path, machines: Mapping[str, int]) -> Iterator[dict[str, Machine]]:
     """Connect machines of these names and last parts of their addresses; all is gone afterwards."""
     clear()
+    found: dict[str, Machine] = {}
     try:
         ip("netns", "add", SWITCH)
         ip("-n", SWITCH, "link", "add", "br0", "type", "bridge")
         ip("-n", SWITCH, "link", "set", "br0", "up")
-        found = {name: Machine(name, number, folder / name) for name, number in machines.items()}
+        found |= {name: Machine(name, number, folder / name) for name, number in machines.items()}
         for machine in found.values():
             machine.folder.mkdir(parents=True)
             machine.folder.chmod(0o755)
             machine.plug_in()
         yield found
-        for machine in found.values():
-            machine.kill()
     finally:
+        for machine in found.values():
+            machine.crash()
         clear()

@@ -11,6 +11,7 @@ from webapp.connections import services as connections
 from webapp.entities import services as entities
 from webapp.extensions import Actor, open_house
 from webapp.rulebook import services as rulebook
+from webapp.vault import people
 
 RULE = {
     "kind": "sync", "name": "orders", "direction": "left_to_right", "key": {"left": "id", "right": "no"},
@@ -27,6 +28,7 @@ SCOPES = ("runs:run", "runs:read", "rules:read", "records:create", "records:read
 def main(host: str) -> None:
     """Prepare the installation."""
     house = open_house(config.from_environment())
+    people.register(house)
     admin = Actor("user", "admin", id="1")
     for name in ("crm", "erp"):
         settings = {"host": host, "database": name, "user": "sync", "password": "sync", "tls": "disable"}

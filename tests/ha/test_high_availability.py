@@ -54,7 +54,7 @@ def test_everybody_is_served(scene: Scene) -> None:
 def test_the_processes_of_a_console_die(scene: Scene) -> None:
     """All processes of the first console are killed at once: no page and no read of the API fails."""
     with scene.watched("console killed") as noticed:
-        scene.cluster["app1"].kill()
+        scene.cluster["app1"].crash()
         time.sleep(3)
     assert noticed.failed("page", "read") == []
     scene.cluster.start("app1")
@@ -86,7 +86,7 @@ def test_consoles_are_exchanged_one_after_the_other(scene: Scene) -> None:
 def test_workers_die(scene: Scene) -> None:
     """A whole group of workers with its scheduler is killed, then the other loses its cable; runs go on."""
     with scene.watched("workers killed") as noticed:
-        scene.cluster["work1"].kill()
+        scene.cluster["work1"].crash()
         noticed.took = scene.until_runs_go_on()
     assert noticed.failed() == []
     scene.cluster.start("work1")
@@ -105,7 +105,7 @@ def test_the_virtual_address_moves(scene: Scene) -> None:
         machine = scene.cluster[holder]
         with scene.watched(f"load balancer {what}") as noticed:
             if how == "kill":
-                machine.kill()
+                machine.power_off()
             elif how == "haproxy":
                 machine.kill("haproxy")
             else:
@@ -116,7 +116,7 @@ def test_the_virtual_address_moves(scene: Scene) -> None:
             machine.mend()
         else:
             if how == "haproxy":
-                machine.kill()
+                machine.power_off()
             scene.cluster.start(holder)
         wait_for(lambda: len([n for n in ("lb1", "lb2") if scene.cluster[n].has(VIRTUAL)]) == 1, "one holder", 30)
         time.sleep(4)
@@ -128,7 +128,7 @@ def test_redis_fails_over(scene: Scene) -> None:
         wait_for(lambda: scene.cluster.followers() == 2, "two replicas")
         old = scene.cluster.master()
         with scene.watched(f"Redis {what}") as noticed:
-            scene.cluster[old].kill() if what == "killed" else scene.cluster[old].cut()
+            scene.cluster[old].crash() if what == "killed" else scene.cluster[old].cut()
             began = time.monotonic()
             wait_for(lambda old=old: scene.cluster.master() not in ("", old), "another master", 30)
             noticed.took = time.monotonic() - began
@@ -141,7 +141,7 @@ def test_redis_fails_over(scene: Scene) -> None:
 def test_the_database_dies(scene: Scene) -> None:
     """PostgreSQL is killed and comes back: what was confirmed is there, and everything goes on by itself."""
     with scene.watched("PostgreSQL killed, back after 3 s", settle=8) as noticed:
-        scene.cluster["pg"].kill()
+        scene.cluster["pg"].crash()
         time.sleep(3)
         scene.cluster.start("pg")
         wait_for(lambda: scene.cluster.answers("pg"), "PostgreSQL")

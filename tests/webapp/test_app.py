@@ -11,7 +11,7 @@ from config import SettingError
 from tests.webapp.conftest import client_of, events
 from webapp import wake
 from webapp.access.roles import PERMISSIONS
-from webapp.app import session_key
+from webapp.access.session_key import session_key
 
 FREE = {
     "static",
