@@ -70,6 +70,14 @@ def test_lost_keys_are_named(world: World) -> None:
     assert not (world.folder / "keys" / "master.key").exists()
 
 
+def test_a_key_service_without_a_name_is_told_of(world: World) -> None:
+    """Settings that do not say enough to reach the key are a finding, and keep nothing else from being told."""
+    world.house = replace(world.house, settings=replace(world.house.settings, key_provider=("aws",), key_name=""))
+    found = services.examine(world.house)
+    assert "SYNCLINE_KEY_NAME is not set" in next(one.said for one in found if one.check == "keys")
+    assert found[-1].check == "time zones"
+
+
 def test_what_is_stuck_is_named(world: World) -> None:
     """Runs that nobody takes up, rules that are held, events that are not sealed, and processes that are silent."""
     waits = world.request("simulate")

@@ -245,6 +245,9 @@ def _checked(path: Path, folder: Path) -> dict[str, Any]:
     for name, said in members.items():
         if not (folder / name).is_file() or file_digest(folder / name) != said:
             raise BadArchive(f"{path} is damaged: {name} is not what the manifest says.")
+    there = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()}
+    if more := sorted(there - {MANIFEST, *members}):
+        raise BadArchive(f"{path} was altered: its manifest knows nothing of {more[0]}.")
     return manifest
 
 

@@ -121,7 +121,7 @@ def _without_references(tx: sa.Connection) -> Iterator[None]:
 def last_ids(tx: sa.Connection) -> dict[str, int]:
     """Return the highest id that each table has given out, whether its row is still there or not."""
     entities = tx.execute(sa.select(entity_table.c.name, entity_table.c.last_id)).all()
-    found = {f"e_{name}": int(last) for name, last in entities if last}
+    found = {f"e_{name}": int(last or 0) for name, last in entities}
     if tx.dialect.name == "sqlite":
         return found | {name: int(last) for name, last in tx.execute(sa.text("SELECT name, seq FROM sqlite_sequence"))}
     for stored in (*tables.rooms(), *tables.of_entities(tx)):

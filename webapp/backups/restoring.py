@@ -82,8 +82,9 @@ def restore(house: House, backup: Opened, actor: Actor, tell: Tell) -> Restored:
     """
     _of_this_version(backup.about)
     _no_other_files(house.settings.data, backup.folder / "files")
-    placed = _place(backup.folder / "files", house.settings.data)
+    placed: list[Path] = []
     try:
+        _place(backup.folder / "files", house.settings.data, placed)
         with house.db.begin() as tx:
             filling.require_empty(tx, "The database")
             found = filling.fill(
@@ -139,17 +140,20 @@ def _no_other_files(data: Path, files: Path) -> None:
             raise CannotRestore(f"{place} exists already and is another file. Name an empty data folder.")
 
 
-def _place(files: Path, data: Path) -> list[Path]:
-    """Copy files to where they were; return those that were not there."""
-    made = []
+def _place(files: Path, data: Path, made: list[Path]) -> None:
+    """Copy files to where they were, and note those that were not there."""
     for path in sorted(p for p in files.rglob("*") if p.is_file()):
         place = data / path.relative_to(files)
-        if not place.exists():
+        if place.exists():
+            continue
+        try:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made.append(place)
             shutil.copyfile(path, place)
             place.chmod(0o600)
-            made.append(place)
-    return made
+        except OSError as error:
+            why = (error.strerror or type(error).__name__).lower()
+            raise CannotRestore(f"{place} cannot be written: {why}. Nothing was changed.") from None
 
 
 def _compare(backup: Opened, found: dict[str, Any]) -> None:

@@ -22,10 +22,16 @@ from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook import services as rules
 from webapp.rulebook.models import rule
-from webapp.runs.models import fence, kept_log, rule_cursor, run
+from webapp.runs import plans
+from webapp.runs.claims import EVERY_RULE
+from webapp.runs.models import fence, kept_log, rule_cursor, run, run_chunk
+from webapp.runs.transactions.models import global_transaction, transaction_branch
+from webapp.runs.transactions.states import State
 
 GAP = 1_000_000
 """So many ids are passed over: more than runs and records were made since the backup."""
+REMEMBERED = ("run", "global_transaction", "event_action", "notice")
+"""Tables whose ids other systems were told, beside those of entities."""
 ALIVE = ("queued", "running", "suspended")
 
 
@@ -50,6 +56,7 @@ class Settled:
     logs: tuple[str, ...]
     sessions: int
     actions: int
+    transactions: int
 
     def to_json(self) -> dict[str, Any]:
         """Return what the audit log keeps of it."""
@@ -59,13 +66,14 @@ class Settled:
             "read_anew": list(self.logs),
             "sessions_ended": self.sessions,
             "actions_not_done": self.actions,
+            "transactions_undecided": self.transactions,
         }
 
 
 def beyond(last_ids: Mapping[str, int]) -> dict[str, int]:
     """Return the last ids of a backup with a gap behind those that other systems may know."""
-    known = {name: last + GAP for name, last in last_ids.items() if name == "run" or name.startswith("e_")}
-    return {**last_ids, **known}
+    known = {*REMEMBERED, *(name for name in last_ids if name.startswith("e_"))}
+    return {**last_ids, **{name: last_ids.get(name, 0) + GAP for name in known}}
 
 
 def settle(house: House, tx: sa.Connection, actor: Actor, *, ids: bool = True) -> Settled:
@@ -74,12 +82,14 @@ def settle(house: House, tx: sa.Connection, actor: Actor, *, ids: bool = True) -
     _raise_tokens(tx, now)
     if ids:
         filling.pass_over(tx, beyond(filling.last_ids(tx)))
+    plans.forget(tx, now, 0)  # they may have been carried out since
     return Settled(
         held=_hold(house, tx, actor, now),
         runs=_cancel(tx, now),
         logs=_read_anew(tx),
         sessions=tx.execute(sa.delete(access_session)).rowcount,
         actions=_leave(tx, now),
+        transactions=_let_go(tx),
     )
 
 
@@ -87,6 +97,8 @@ def _raise_tokens(tx: sa.Connection, now: datetime) -> None:
     """Let tokens be higher than any that was given out since: they grow by one a run, and this by one a millisecond."""
     floor = int(now.timestamp() * 1000)
     tx.execute(sa.update(fence).where(fence.c.token < floor).values(token=floor))
+    if tx.scalar(sa.select(fence.c.token).where(fence.c.rule_name == EVERY_RULE)) is None:
+        tx.execute(sa.insert(fence).values(rule_name=EVERY_RULE, token=floor))
 
 
 def _hold(house: House, tx: sa.Connection, actor: Actor, now: datetime) -> tuple[Held, ...]:
@@ -112,8 +124,10 @@ def finds_again(document: Mapping[str, Any]) -> bool:
 
 
 def _cancel(tx: sa.Connection, now: datetime) -> tuple[int, ...]:
-    """End what waited or worked; its plan is of another day."""
-    ids = tuple(tx.scalars(sa.select(run.c.id).where(run.c.state.in_(ALIVE)).order_by(run.c.id)))
+    """End what waited, worked or had failed half-way through a chunk; its plan is of another day."""
+    half = sa.exists().where(run_chunk.c.run_id == run.c.id, run_chunk.c.state == "planned")
+    ended = sa.or_(run.c.state.in_(ALIVE), sa.and_(run.c.state == "failed", half))
+    ids = tuple(tx.scalars(sa.select(run.c.id).where(ended).order_by(run.c.id)))
     why = msg("The run ended when a backup was put back.").to_json()
     values = {"state": "cancelled", "ended_at": now, "message": why, "pause_by": None, "lease_until": None}
     tx.execute(sa.update(run).where(run.c.id.in_(ids)).values(values))
@@ -134,3 +148,11 @@ def _leave(tx: sa.Connection, now: datetime) -> int:
     values = {"state": "failed", "problem": why, "ended_at": now, "lease_until": None, "worker": None, "ticket": None}
     tx.execute(sa.delete(event_lease))
     return tx.execute(sa.update(event_action).where(waits).values(values)).rowcount
+
+
+def _let_go(tx: sa.Connection) -> int:
+    """Forget transactions that were undecided: they may have been committed since, so that none is undone unasked."""
+    undecided = global_transaction.c.state == State.PREPARING.value
+    ids = sa.select(global_transaction.c.id).where(undecided)
+    tx.execute(sa.delete(transaction_branch).where(transaction_branch.c.transaction_id.in_(ids)))
+    return tx.execute(sa.delete(global_transaction).where(undecided)).rowcount

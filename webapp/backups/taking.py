@@ -11,6 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from webapp.audit import keys as audit_keys
+from webapp.audit import marks
 from webapp.audit.models import audit_checkpoint
 from webapp.audit.sealing import head
 from webapp.audit.services import Event, Subject, record
@@ -76,7 +77,7 @@ def take(house: House, path: Path, lock: Lock, actor: Actor, tell: Tell, *, with
         for stored in (*tables.rooms(), *tables.of_entities(tx)):
             found[stored.name] = _table(tx, stored, out)
             tell(stored.name, found[stored.name].rows)
-        files = _files(house.settings.data, (*FOLDERS, *(SECRET_FOLDERS if with_keys else ())), out)
+        files = _files(house, (*FOLDERS, *(SECRET_FOLDERS if with_keys else ())), out)
         out.finish({name: digest.to_json() for name, digest in found.items()})
     taken = Taken(path, archive.file_digest(path), {n: d.rows for n, d in found.items()}, files, about)
     with house.db.begin() as tx:
@@ -123,10 +124,11 @@ def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
         yield waiting
 
 
-def _files(data: Path, folders: tuple[str, ...], out: Writer) -> int:
-    """Add files; one that goes away meanwhile was none that the database knows."""
-    count = 0
-    for path in sorted(p for name in folders for p in (data / name).rglob("*") if p.is_file() and not p.is_symlink()):
+def _files(house: House, folders: tuple[str, ...], out: Writer) -> int:
+    """Add files; one that goes away meanwhile was none that the database knows, and a mark is of its machine."""
+    count, data, mark = 0, house.settings.data, marks.place(house)
+    found = (p for name in folders for p in (data / name).rglob("*") if p.is_file() and not p.is_symlink())
+    for path in sorted(p for p in found if p != mark):
         try:
             with path.open("rb") as file:
                 out.add_stream(f"files/{path.relative_to(data)}", file, path.stat().st_size)

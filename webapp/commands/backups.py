@@ -166,6 +166,8 @@ def _consequences(settled: Settled) -> Iterator[str]:
         yield f"Logs of changes were let go; all records are compared once: {', '.join(settled.logs)}."
     if settled.actions:
         yield f"{settled.actions} actions of event rules wait for you: they may have been done since."
+    if settled.transactions:
+        yield f"{settled.transactions} transactions were undecided and may have been committed since: see Transactions."
     yield f"{settled.sessions} sessions were ended. Users, roles and API keys are as they were then:"
     yield "  take back once more what was taken back since."
     yield "Messages that queues have handed over since, and files that were moved away, do not come back."

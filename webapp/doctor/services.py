@@ -107,13 +107,18 @@ def _processes(heard: dict[tuple[str, str], float]) -> Iterator[Finding]:
 def _keys(house: House) -> Iterator[Finding]:
     with house.db.read() as tx:
         named = tx.execute(sa.select(vault_secret.c.owner_kind, vault_secret.c.owner_name, vault_secret.c.name)).all()
-        if named and not vault.keyring(house).exists():
+        try:
+            ring = vault.keyring(house)
+        except VaultError as error:
+            yield bad("keys", str(error.message), str(error.remedy))
+            return
+        if named and not ring.exists():
             yield bad("keys", "The key that protects the secrets is missing.", "Put it back from where it is kept.")
             return
         found = []
         for kind, owner, name in named:
             try:
-                vault.get(tx, vault.keyring(house), Owner(kind, owner), name)
+                vault.get(tx, ring, Owner(kind, owner), name)
             except VaultError as error:
                 found.append(bad("keys", f"{kind} {owner}, {name}: {error.message}", str(error.remedy)))
     yield from unless(found, "keys", f"All {len(named)} secrets open.")

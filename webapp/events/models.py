@@ -127,6 +127,7 @@ event_action = sa.Table(
     sa.UniqueConstraint("match_id", "number"),
     sa.Index("ix_event_action_state_due_at", "state", "due_at"),
     sa.Index("ix_event_action_rule_name_id", "rule_name", "id"),
+    sqlite_autoincrement=True,  # receivers know an action again by its number
 )
 
 event_lease = sa.Table(
@@ -166,6 +167,7 @@ notice = sa.Table(
     sa.Column("sent_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime, index=True, comment="sent or given up"),
     sa.Column("problem", NullableJson, comment="why the last attempt failed, as a Message"),
+    sqlite_autoincrement=True,  # mail servers know a notice again by its number
 )
 
 event_hook = sa.Table(

@@ -20,6 +20,9 @@ from webapp.runs import ordering
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
 
+EVERY_RULE = ""
+"""In place of a rule: the token behind which rules go on that had none when a backup was put back."""
+
 log = logging.getLogger(__name__)
 
 
@@ -78,7 +81,8 @@ def _next_token(tx: sa.Connection, run_id: int) -> int:
     name = tx.scalar(sa.select(run.c.rule_name).where(run.c.id == run_id))
     mine = fence.c.rule_name == name
     if tx.execute(sa.update(fence).where(mine).values(token=fence.c.token + 1)).rowcount == 0:
-        tx.execute(sa.insert(fence).values(rule_name=name, token=1))
+        floor = tx.scalar(sa.select(fence.c.token).where(fence.c.rule_name == EVERY_RULE)) or 0
+        tx.execute(sa.insert(fence).values(rule_name=name, token=floor + 1))
     return int(tx.scalar(sa.select(fence.c.token).where(mine)) or 0)
 
 

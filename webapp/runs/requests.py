@@ -257,6 +257,8 @@ def resume(house: House, run_id: int, actor: Actor) -> None:
             )
         if row.mode == "live":
             refuse_while_at_work(tx, row.rule_id, row.rule_name)
+            if row.kind != "approved":
+                refuse_while_held(tx, row.rule_id, row.rule_name)
         values = {"state": "queued", "announced_at": None, "message": None, "ended_at": None, "cancel_requested": False}
         values |= {"pause_by": None}
         tx.execute(sa.update(run).where(run.c.id == run_id).values(values))

@@ -504,7 +504,8 @@ def upgrade() -> None:
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_event_action')),
-    sa.UniqueConstraint('match_id', 'number', name=op.f('uq_event_action_match_id_number'))
+    sa.UniqueConstraint('match_id', 'number', name=op.f('uq_event_action_match_id_number')),
+    sqlite_autoincrement=True
     )
     op.create_index('ix_event_action_rule_name_id', 'event_action', ['rule_name', 'id'], unique=False)
     op.create_index('ix_event_action_state_due_at', 'event_action', ['state', 'due_at'], unique=False)
@@ -684,7 +685,8 @@ def upgrade() -> None:
     sa.Column('ended_at', UtcDateTime(), nullable=True, comment='sent or given up'),
     sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the last attempt failed, as a Message'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_notice')),
-    sa.UniqueConstraint('uid', name=op.f('uq_notice_uid'))
+    sa.UniqueConstraint('uid', name=op.f('uq_notice_uid')),
+    sqlite_autoincrement=True
     )
     op.create_index(op.f('ix_notice_ended_at'), 'notice', ['ended_at'], unique=False)
     op.create_index(op.f('ix_notice_username'), 'notice', ['username'], unique=False)
