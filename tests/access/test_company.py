@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 from tests.servers import free_port
 from tests.webapp.conftest import PASSWORD, add_user, events, sign_in
-from webapp.access import assurance, attributes, factors, keys, models, oidc, removal, throttle, users
+from webapp.access import assurance, attributes, factors, keys, models, oidc, removal, services, throttle, users
 from webapp.access.company import admit
 from webapp.access.identities import NotAdmitted
 from webapp.access.keys import NewKey
@@ -293,6 +293,21 @@ def test_a_directorys_names_are_those_of_one_provider(
     claims_of(issuer, "u-13", preferred_username="other", email="fei@example.com", groups=["auditors"])
     assert come_back(app.test_client(), "u-13").status_code == (302 if links else 401)
     assert known(company, "fei").roles == (("Auditor",) if links else ("Viewer",))
+
+
+def test_whom_a_directory_has_brought_is_alone(company: House):
+    """Who had a password, an app or a key of a provisioned user before that one came has no way in any more."""
+    user_id = provisioned(company, "fei", "u-20")
+    admin = Actor("user", "fei", str(user_id))
+    app_key = factors.new_key()
+    factors.set_up(company, user_id, (PASSWORD, app_key, pyotp.TOTP(app_key).at(company.clock())), admin)
+    token = keys.create_key(company, NewKey("mine", ("rules:read",), 30), admin)
+    assert keys.find(company, token) is not None
+    admit(company, {**CLAIMS, "sub": "u-20"}, ("Viewer",), company.settings.oidc_issuer)
+    assert services.known(company, "fei", PASSWORD) is None
+    assert keys.find(company, token) is None
+    with company.db.read() as tx:
+        assert not factors.any_of(tx, user_id)
 
 
 def test_a_directorys_name_brings_no_second_identity(company: House):

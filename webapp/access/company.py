@@ -86,6 +86,7 @@ def _found(tx: sa.Connection, house: House, claims: Mapping[str, Any], issuer: s
         return users.get_user(tx, user_id)
     user = _provisioned(tx, house, claims, issuer)
     if user is not None:
+        _end_what_was(tx, house, user)
         link(tx, user, (issuer, subject_of(claims)), SYSTEM, house.clock())
         return user
     email = str(claims.get("email") or "")
