@@ -41,7 +41,8 @@ COPIED = tuple(name for name in FIELDS if name not in {"free", "tags"})
 OWN = """, own bigint GENERATED ALWAYS AS IDENTITY, twice numeric GENERATED ALWAYS AS (price * 2) STORED,
   state text NOT NULL DEFAULT 'new'"""
 OTHER = {
-    "code": "varchar(6)", "name": "char(20)", "note": "varchar(80)", "mail": "text UNIQUE", "kind": "text", "price": "numeric(14,2)",
+    "code": "varchar(6)", "name": "char(20)", "note": "varchar(80)", "mail": "text UNIQUE", "kind": "text",
+    "price": "numeric(14,2)",
 }  # fmt: skip
 DIFFER = {
     "price": "numeric(12,4)", "small": "bigint", "extra": "json", "at": "timestamptz(0)", "local": "timestamp(1)",

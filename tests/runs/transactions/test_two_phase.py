@@ -213,6 +213,19 @@ def test_the_hub_is_written_with_the_decision(hubbed: Two, point: tuple[Any, str
     assert members(hubbed) == [("T1", "Ann!", 5.0), ("T2", "Bea!", 5.0)]
 
 
+def test_a_pair_that_postgresql_refuses_is_not_written_to_the_hub(hubbed: Two):
+    """The hub has nothing left to write then, and takes part all the same; the other pair arrives."""
+    hubbed.put("pg", ("T1", "Ann", "1", None, True, 1.0), ("T2", "Bea", "2", None, True, 1.0))
+    hubbed.world.run()
+    hubbed.sql("pg", "ALTER TABLE person ADD CONSTRAINT fine CHECK (limit_ <> 5 OR tax <> 'T1')")
+    edit(hubbed)
+    hubbed.sql("pg", "UPDATE person SET name = 'Bea' WHERE tax = 'T2'")
+    run = hubbed.world.run()
+    assert (run.state, run.counts["quarantined"]) == ("succeeded", 2), str(run.message)
+    assert hubbed.sql("pg", "SELECT tax, limit_ = 5 FROM person ORDER BY tax") == [("T1", False), ("T2", True)]
+    assert [name for _, name, _ in members(hubbed)] == ["Ann", "Bea"]
+
+
 def test_a_rule_whose_system_cannot_take_part_is_not_published(two: Two):
     """A file or SQLite cannot; the message says which connection and what can."""
     document = {**RULE, "transaction": "two_phase", "right": {"connection": "erp", "object": "client"}}
@@ -298,6 +311,33 @@ def test_a_decision_against_which_somebody_has_acted_stays_in_sight(two: Two):
     assert two.world.look(run_id).state == "failed"
     forcing.forget(house, shown.id, "right", "put in order by hand", ADMIN)
     assert reading.listing(house) == []
+
+
+def test_what_was_put_in_order_by_hand_is_not_written_over(two: Two):
+    """A part that is taken for done is looked at and not written again: what differs waits for the next comparison."""
+    two.put("pg", ("T1", "Ann", "1", None, True, 1.0))
+    two.world.run()
+    two.sql("pg", "UPDATE person SET name = 'Anna'")
+    two.sql("my", "UPDATE partner SET amount = 5")
+    house, run_id = two.world.house, two.world.request()
+    with pytest.MonkeyPatch.context() as patch:
+        dies(patch, MySQL, "commit_prepared", 1, before=True)
+        with pytest.raises(Killed):
+            two.world.work(run_id)
+    with MySQL(settings_of(two, "my"), Context()) as system:
+        assert system.rollback_prepared(system.in_doubt("syncline:")[0].gid)
+    two.sql("my", "UPDATE partner SET title = 'Anne'")
+    two.world.shift += timedelta(seconds=house.settings.lease_seconds + 1)
+    assert recovery.recover(house) == 1
+    forcing.forget(house, reading.listing(house)[0].id, "right", "put in order by hand", ADMIN)
+    with pytest.MonkeyPatch.context() as patch:
+        written: list[Any] = []
+        patch.setattr(MySQL, "write", lambda *_: written.append(1))
+        dies(patch, Journal, "check_in", 1, before=False)
+        with pytest.raises(Killed):
+            two.world.work(run_id, "w2")
+    assert written == []
+    assert two.sql("my", "SELECT title FROM partner") == [("Anne",)]
 
 
 def test_recovery_goes_on_behind_an_error_that_nobody_has_foreseen(world: World, monkeypatch: pytest.MonkeyPatch):

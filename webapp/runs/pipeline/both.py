@@ -44,6 +44,7 @@ class Both:
         joint = next(iter(self.targets.values())).joint
         if joint is not None and chunk.writes and not (again and any(self._arrived(chunk, fence))):
             return joint.together.write(chunk, list(self._ends(chunk, fence)), retry)
+        ended = joint is not None and joint.together.ended(fence)
         failures: list[Failure] = []
         keys: list[pl.Series | None] = [None] * len(chunk.writes)
         warnings = []
@@ -54,7 +55,7 @@ class Both:
             side = chunk.side if own else OTHER[chunk.side]
             part = replace(chunk, writes=tuple(chunk.writes[number] for number in places))
             mine = replace(fence, scope=f"{fence.scope}:{side}")
-            result = self.targets[side].write(part, mine, retry, again=again)
+            result = self.targets[side].write(part, mine, retry, again=again, ended=ended)
             failures += [replace(f, change=places[f.change]) for f in result.failures]
             warnings += [replace(w, change=places[w.change]) for w in result.warnings]
             for number, made in zip(places, result.keys, strict=False):

@@ -40,6 +40,9 @@ class Together(Protocol):
     def write(self, chunk: Chunk, ends: Sequence[End], retry: Retry, /) -> Chunk:
         """Write a chunk and return it with its true outcomes."""
 
+    def ended(self, fence: Fence, /) -> bool:
+        """Tell whether a chunk of a run was decided to be written, and is, or was taken for that, everywhere."""
+
 
 @dataclass(frozen=True)
 class Joint:

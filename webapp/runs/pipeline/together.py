@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.errors import ConnectorError, Misconfigured, Unavailable
-from connectors.spi import Connector, Failure, WriteResult
+from connectors.spi import Connector, Failure, Fence, WriteResult
 from connectors.two_phase import TwoPhase, Within
 from rules.documents.sync import SyncRule, Transaction
 from rules.text import msg
@@ -31,7 +31,8 @@ from webapp.runs.pipeline.writing import parked, settled
 from webapp.runs.transactions import deciding
 from webapp.runs.transactions.deciding import Part
 from webapp.runs.transactions.finishing import finish
-from webapp.runs.transactions.states import BranchState
+from webapp.runs.transactions.models import global_transaction
+from webapp.runs.transactions.states import BranchState, State
 
 _EARLIER = msg("An earlier transaction of this rule is not finished yet.")
 _OTHER_KIND = msg("Choose another kind of transaction for the rule, or another connection.")
@@ -65,6 +66,12 @@ class TwoPhaseCommit:
                 return settled(chunk, WriteResult())
             retry(partial(finish, self.house, number, _lent(ends)))
             return settled(chunk, result)
+
+    def ended(self, fence: Fence) -> bool:
+        """Tell whether a chunk of a run was decided to be written, and is, or was taken for that, everywhere."""
+        mine = (global_transaction.c.run_id == fence.run, global_transaction.c.chunk_no == fence.chunk)
+        with self.house.db.read() as tx:
+            return bool(deciding.load(tx, *mine, global_transaction.c.state == State.COMMITTED.value))
 
     def _attempt(self, chunk: Chunk, ends: Sequence[End]) -> tuple[int, WriteResult]:
         """Return the number of a transaction that is decided and what became of the records; else it is undone."""
