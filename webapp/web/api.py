@@ -108,7 +108,8 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Callable[...,
         method: the HTTP method.
         path: the path below the class's `route_base`, with Flask's converters.
         options: `scope` ("connections:read"), `summary`, and if there are any `query` (JSON schema by name),
-            `body` and `response` (JSON schemas), or `media` for files; `status` of a success, if it is not 200 (or 204 for None).
+            `body` and `response` (JSON schemas), or `media` for files; `status` of a success, if it is not 200 (or 204
+            for None).
     """
     described = Operation(method, path, **options)
 
