@@ -160,7 +160,10 @@ class Cluster:
         swapped = {"10.77.0.11": machine.address, "10.77.0.12": other} if machine.name == "lb2" else {}
         places = {**swapped, "priority 100": f"priority {110 - 10 * int(machine.name[-1])}"}
         config = _filled("keepalived/keepalived.conf", machine.folder, places)
-        pids = [f"--{kind}={machine.folder / kind}" for kind in ("pid", "vrrp_pid", "checkers_pid")]
+        files = {kind: machine.folder / kind for kind in ("pid", "vrrp_pid", "checkers_pid")}
+        for file in files.values():
+            file.unlink(missing_ok=True)  # as a machine that starts does: they are in memory there
+        pids = [f"--{kind}={file}" for kind, file in files.items()]
         machine.start("keepalived", ["keepalived", "--dont-fork", "--log-console", "-f", str(config), *pids])
 
     def _console(self, machine: Machine) -> None:

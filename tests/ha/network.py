@@ -123,12 +123,12 @@ class Machine:
         self.programs.pop(name).wait()
 
     def cut(self) -> None:
-        """Pull the cable: nobody is told, packets just stay out."""
-        ip("-n", SWITCH, "link", "set", self.cable, "down")
+        """Pull the cable at the switch: nobody is told, not even the machine; packets just stay out."""
+        ip("-n", SWITCH, "link", "set", self.cable, "nomaster")
 
     def mend(self) -> None:
         """Plug the cable in again."""
-        ip("-n", SWITCH, "link", "set", self.cable, "up")
+        ip("-n", SWITCH, "link", "set", self.cable, "master", "br0")
 
     def has(self, address: str) -> bool:
         """Tell whether the machine holds an address."""
