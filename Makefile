@@ -62,8 +62,8 @@ SLOW := -m "kill or browser"
 
 test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
-	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite --connector-quality-check=connectors/quality.json
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
+	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite --connector-quality-check=connectors/quality.json
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
 	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
 
 attack: .venv/.test assets ## attack a console of its own: make attack ARGS="-k race"; docs/security/attack.md says with what

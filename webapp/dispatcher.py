@@ -81,13 +81,13 @@ def announce_jobs(house: House, connection: redis.Redis) -> None:
 def turn(house: House, connection: redis.Redis) -> None:
     """Do one round of work; a database or Redis that does not answer is told of and tried again."""
     try:
-        beat(connection, "scheduler", f"{os.uname().nodename}:{os.getpid()}", house.clock())
         fire_due(house)
         expire_due(house)
         ordering.call_off(house)
         retry_forgotten(house)
         announce_waiting(house, connection)
         announce_jobs(house, connection)
+        beat(connection, "scheduler", f"{os.uname().nodename}:{os.getpid()}", house.clock())
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)
 

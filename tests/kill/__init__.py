@@ -12,6 +12,7 @@ this table against the tests that there are.
 | kill -9 and restart of our own database, with or without the systems; a database that takes no connections for a while, at named points | tests/kill/test_servers.py::test_our_own_database_is_killed, tests/runs/test_outages.py::test_the_run_goes_on_by_itself, tests/runs/test_outages.py::test_it_stays_away_for_longer_than_the_lease |
 | a worker that dies between the end of a run and the retry of what waits for its records | tests/runs/test_dependants.py::test_a_worker_that_dies_behind_the_end_of_its_run |
 | random kills of all of them, seeded (soak) | tests/kill/test_random.py::test_random_kills |
+| kill -9 of the worker in a transaction over several systems, of the databases, and of the network between them (a thousand in the soak) | tests/kill/test_transactions.py::test_some_kills_leave_nothing_half_done, tests/kill/test_transactions.py::test_a_thousand_kills_leave_nothing_half_done |
 | kill -9 of the process that works on events, and of everything | tests/kill/test_events.py::test_the_process_is_killed_again_and_again, tests/kill/test_events.py::test_the_whole_installation_is_killed |
 | a restart of the installation | tests/kill/test_runs.py::test_a_stopped_installation_goes_on_where_it_was |
 | a worker paused past its lease and resumed | tests/kill/test_runs.py::test_a_worker_that_is_paused_past_its_lease_writes_no_more, tests/runs/test_two_way_laws.py::test_disturbances_and_the_order_of_records_make_no_difference |

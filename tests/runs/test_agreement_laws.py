@@ -87,7 +87,7 @@ class Agreeing(History):
 
     def kept(self, side: str, before: Any, after: Any) -> bool:
         marks = "deactivate" in (self.asked["gone"], self.asked["leaving"])
-        marked = after == "closed" and side == self.target and marks
+        marked = after == ("closed",) and side == self.target and marks
         return marked or bool(before == after)
 
     def ends(self, state: tuple[Side, Side]) -> tuple[Side, Side]:

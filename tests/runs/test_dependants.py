@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 import sqlalchemy as sa
 
 from tests.runs.conftest import ADMIN, World, numbers
@@ -24,6 +25,7 @@ SALES = [(10, 101, 5), (11, 102, 6)]
 def shop(world: World, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Return two orders that wait for their customers, which nobody has linked yet."""
     monkeypatch.setattr(dispatcher, "queue", lambda _: None)
+    monkeypatch.setattr(dispatcher, "beat", lambda *_: None)
     monkeypatch.setattr(dispatcher, "enqueue", lambda *_: None)
     shop = Shop(world)
     shop.people((1, "a@x", "Ann"), (2, "b@x", "Bob"))
@@ -123,3 +125,17 @@ def test_an_error_in_one_retry_stops_no_dispatcher(
     assert "could not be retried" in caplog.text
     _later(shop)
     assert _settled(shop) == [("orders", "records")]
+
+
+def test_a_redis_that_is_away_stops_no_round(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the database alone tells is done while signs of life cannot be left."""
+    done: list[str] = []
+
+    def gone(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(dispatcher, "fire_due", lambda _: done.append("fired"))
+    monkeypatch.setattr(dispatcher, "queue", gone)
+    monkeypatch.setattr(dispatcher, "beat", gone)
+    dispatcher.turn(world.house, None)  # type: ignore[arg-type] - nothing is sent
+    assert done == ["fired"]

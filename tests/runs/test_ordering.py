@@ -176,6 +176,7 @@ def test_the_dispatcher_announces_a_run_once_nothing_is_before_it(shop: Shop, mo
     """A run that waits is not put into the queue; when the runs before it have ended well it is."""
     announced: list[int] = []
     monkeypatch.setattr(dispatcher, "queue", lambda _: None)
+    monkeypatch.setattr(dispatcher, "beat", lambda *_: None)
     monkeypatch.setattr(dispatcher, "enqueue", lambda _, run_id: announced.append(run_id))
     customers, orders = start_in_order(shop.world.house, "orders", "live", ADMIN)
     dispatcher.turn(shop.world.house, None)  # type: ignore[arg-type] - nothing is sent

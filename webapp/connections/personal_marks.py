@@ -7,6 +7,7 @@ still show records of it.
 from __future__ import annotations
 
 from collections.abc import Collection
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
@@ -20,8 +21,21 @@ from webapp.policies.errors import NotPermitted
 LONGEST_NAME = 500
 
 
+_seen: WeakKeyDictionary[sa.Connection, dict[tuple[str, str], frozenset[str]]] = WeakKeyDictionary()
+"""What a reading transaction has asked for: a page of events asks for the same objects again and again."""
+
+
 def marked(tx: sa.Connection, connection: str, object_name: str) -> frozenset[str]:
     """Return the fields of an object that are marked as personal."""
+    if tx.get_execution_options().get("syncline_write"):
+        return _marked(tx, connection, object_name)
+    seen, place = _seen.setdefault(tx, {}), (connection, object_name)
+    if place not in seen:
+        seen[place] = _marked(tx, *place)
+    return seen[place]
+
+
+def _marked(tx: sa.Connection, connection: str, object_name: str) -> frozenset[str]:
     table = connection_personal
     mine = (table.c.connection == connection, table.c.object == object_name)
     return frozenset(tx.scalars(sa.select(table.c.field).where(*mine)))

@@ -70,9 +70,16 @@ class _Json:
 
 
 class _Request(Request):
-    """A request whose body is read in that way."""
+    """A request whose body is read in that way, whatever Flask sets for each request."""
 
-    json_module = _Json
+    @property  # type: ignore[override]
+    def json_module(self) -> type[_Json]:
+        """Return what reads the body."""
+        return _Json
+
+    @json_module.setter
+    def json_module(self, _: object) -> None:
+        return
 
 
 def nonce() -> str:
