@@ -64,7 +64,14 @@ class Load:
             error = "" if status in fine else answer.text[:200] or str(answer.headers)
         except httpx.HTTPError as problem:
             error = f"{type(problem).__name__}: {problem}"
-        line = {"at": began, "took": time.time() - began, "kind": kind, "status": status, "number": number}
+        line = {
+            "who": threading.current_thread().name,
+            "at": began,
+            "took": time.time() - began,
+            "kind": kind,
+            "status": status,
+            "number": number,
+        }
         with self.lock:
             print(json.dumps({**line, "error": error}), file=self.out, flush=True)
         self.stop.wait(PAUSE)

@@ -105,6 +105,10 @@ class Scene:
         noticed, since = Noticed([]), time.time()
         yield noticed
         time.sleep(settle)
+        settled = time.time()
+        everybody = {line["who"] for line in self.lines()}
+        # nobody may still wait for an answer to what was asked before
+        wait_for(lambda: {line["who"] for line in self.lines() if line["at"] >= settled} == everybody, "all answers")
         noticed.lines = [line for line in self.lines() if line["at"] >= since]
         figures = {
             "requests": len(noticed.lines),

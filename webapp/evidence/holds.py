@@ -125,7 +125,8 @@ def held(tx: sa.Connection) -> sa.ColumnElement[bool]:
 
 
 def refuse_held(tx: sa.Connection, scope: Scope) -> None:
-    """Raise `Held` where a hold covers a subject."""
+    """Raise `Held` where a hold covers a subject, or where nothing of the log can be about it."""
+    _require_room({"subject_kind": scope.kind, "subject": scope.name, "record_key": scope.record})
     for hold in listing(tx):
         wanted = (hold.scope.kind, hold.scope.name, hold.scope.record)
         own = (scope.kind, scope.name, scope.record)
