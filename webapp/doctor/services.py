@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from webapp import wake
 from webapp.audit import marks
 from webapp.audit.marks import SealBroken
-from webapp.audit.models import audit_event, audit_head
+from webapp.audit.models import audit_event, audit_head, audit_leaf
 from webapp.audit.sealing import head
 from webapp.doctor import machine
 from webapp.doctor.findings import Finding, bad, ok, unless, warning
@@ -128,7 +128,8 @@ def _seal(house: House) -> Iterator[Finding]:
     with house.db.read() as tx:
         size = head(tx).size
         settled = tx.scalar(sa.select(audit_head.c.settled)) or 0
-        oldest = tx.scalar(sa.select(sa.func.min(audit_event.c.at)).where(audit_event.c.id > settled))
+        sealed = sa.exists().where(audit_leaf.c.event_id == audit_event.c.id)  # some are, behind a number that is open
+        oldest = tx.scalar(sa.select(sa.func.min(audit_event.c.at)).where(audit_event.c.id > settled, ~sealed))
     try:
         mark = marks.read(marks.place(house))
     except SealBroken as error:
