@@ -44,8 +44,9 @@ def test_every_command_has_help(path: tuple[str, ...], syncline: CommandLine) ->
 def test_the_commands_are_those_of_the_contract() -> None:
     """The names are fixed; scripts rely on them."""
     names = (
-        "up web worker scheduler init backup restore doctor apply export run runs explain rules simulate verify backfill rebaseline approve "
-        "approval cases events hook quarantine logs transactions connection connector audit secrets user bench"
+        "up web worker scheduler init backup restore doctor apply export run runs explain rules "
+        "simulate verify backfill rebaseline approve approval cases events hook quarantine logs "
+        "transactions connection connector audit secrets user bench"
     )
     assert [name for name in cli.COMMANDS if name != "demo"] == names.split()
 
