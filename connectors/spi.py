@@ -28,6 +28,7 @@ from connectors.budgets import Budget
 from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
 from connectors.lookups import whole
+from connectors.ranges import KeyRange
 from rules.predicate import Predicate
 from rules.schema import Change, Field, Schema
 from rules.text import Message
@@ -53,8 +54,7 @@ class SettingKind(StrEnum):
 class Setting:
     """One setting of a connection; the form, the checks and the documentation come from it.
 
-    `label`, `help` and the labels of choices are marked with `N_` for translation. `when` shows the setting only while
-    another one has one of the given values: `("format", ("csv",))`.
+    Texts are marked with `N_`. `when` shows it only while another one has a given value: `("format", ("csv",))`.
     """
 
     name: str
@@ -99,6 +99,8 @@ class Capabilities:
     """Objects hold messages, in their order: each is read until it is acknowledged, and none can be looked up."""
     two_phase: bool = False
     """A write can be kept ready until it is decided about elsewhere (`connectors.two_phase`)."""
+    ranges: bool = False
+    """`read` reads one range of keys without the others, and it says where those can be cut (`connectors.ranges`)."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,7 @@ DIGEST = "__digest"
 class Digest(Field):
     """A field that no object has: what the system itself makes of some fields of a record, a number of 64 bits.
 
-    Records with equal values of the fields `of` have equal digests, and others have different ones but for chance.
-    `how` names the way they are made: digests that were made in another way cannot be compared.
+    Records with equal values of the fields `of` have equal digests, others most likely not; `how` names the way.
     """
 
     of: tuple[str, ...] = ()
@@ -212,7 +213,7 @@ class ReadRequest:
 
     object: str
     schema: Schema
-    """The object's fields as discovered or confirmed earlier; only these are read, with these types."""
+    """The object's fields as discovered; only these are read, with these types."""
     cursor: Cursor | None = None
     after: Position | None = None
     page_size: int = DEFAULT_PAGE
@@ -222,6 +223,8 @@ class ReadRequest:
     """Instead of a cursor: be fed by the system's log of changes."""
     consume: bool = False
     """Messages: what is read will be acknowledged; without it they are only looked at, and others may take them."""
+    within: KeyRange | None = None
+    """Only records of a range (`Capabilities.ranges`); the others are as if they were not there."""
 
 
 @dataclass(frozen=True)
@@ -242,8 +245,7 @@ class Page:
     `left_out` counts the records that the request's filter left out between the page before and the place behind this.
     `deleted` names records that are gone (`Capabilities.deletions`): rows of the request's schema whose key is there,
     and whose other fields are null where they are not known. What a later page says of a key holds; one page names a
-    key either here or among its records. A page of messages holds the last word of each key; the messages that it
-    takes the place of count as left out.
+    key either here or among its records. A page of messages holds the last word of each key; others are left out.
 
     Of a read by capture, `captured` is where a later one goes on once all up to this page is durable (a first read may
     know it only with its last page), and `emptied` says that all records were deleted at once, not which.
@@ -263,10 +265,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Fence:
-    """Who writes: one scope has one writer at a time, the one with the highest token.
-
-    `write` refuses (`Fenced`) when the target has seen a higher token in the scope; else it notes run and chunk too.
-    """
+    """Who writes: `write` refuses (`Fenced`) where the target has seen a higher token in the scope, else notes it."""
 
     scope: str
     token: int
@@ -297,10 +296,9 @@ class Warned:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What became of a write.
+    """What became of a write: `failures` are the refused records, `warnings` tell of written ones.
 
-    `failures` are the refused records, `warnings` tell of written ones. `keys` has an entry per change: the keys of its
-    created records where the system made them (a Series as long as the change, null where refused), else None.
+    `keys` has the keys of each change's created records where the system made them (null where refused), else None.
     """
 
     failures: tuple[Failure, ...] = ()
@@ -348,15 +346,14 @@ class Connector(ABC):
     def acknowledge(self, name: str, position: Position) -> None:  # noqa: B027 - only messages are acknowledged
         """Give up the messages of the pages up to this position: what became of them is durable.
 
-        Called behind each page, by the thread that reads. Where the acknowledgement gets lost (`Retriable`), the
-        messages are read once more.
+        Called behind each page, by the thread that reads; where it gets lost (`Retriable`), they are read once more.
         """
 
     def filterable(self, request: ReadRequest) -> Predicate | None:  # noqa: ARG002 - for systems that filter
         """Return what of the request's filter the system does itself (a wider one), None for nothing.
 
-        A read with that filter leaves out only records that do not meet it, that can be represented exactly, and whose
-        key is unique in the object; it counts each of them in one page.
+        A read with it leaves out only records that do not meet it, can be represented exactly and have a key of their
+        own; it counts each of them in one page.
         """
         return None
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import pytest
 
-_PARTS = ("sample", "read", "changes", "deletions", "filter", "messages", "write")
+_PARTS = ("sample", "read", "changes", "deletions", "filter", "ranges", "messages", "write")
 pytest.register_assert_rewrite(*(f"connectors.testing_{part}" for part in _PARTS))
 
 from connectors.testing_changes import CaptureLaws  # noqa: E402 - after the registration
@@ -28,6 +28,7 @@ from connectors.testing_deletions import DeletionLaws  # noqa: E402
 from connectors.testing_filter import FilterLaws  # noqa: E402
 from connectors.testing_messages import MessageLaws  # noqa: E402
 from connectors.testing_quality import add_options, configure  # noqa: E402
+from connectors.testing_ranges import RangeLaws  # noqa: E402
 from connectors.testing_read import CursorLaws, SpecLaws  # noqa: E402
 from connectors.testing_sample import EXTREMES, KEY, TITLE, VERSION, Settings, name_of  # noqa: E402
 from connectors.testing_write import FenceLaws  # noqa: E402
@@ -45,5 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     configure(config)
 
 
-class ConnectorConformance(SpecLaws, CursorLaws, CaptureLaws, DeletionLaws, FilterLaws, MessageLaws, FenceLaws):
+class ConnectorConformance(
+    SpecLaws, CursorLaws, CaptureLaws, DeletionLaws, FilterLaws, RangeLaws, MessageLaws, FenceLaws
+):
     """Every promise of a connector as a test; inherit it and fill in the hooks."""

@@ -15,10 +15,12 @@ from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.database_flavor import Flavor
 from connectors.builtin.database_idle import KEPT, key_of
 from connectors.builtin.database_queries import QUERY, Query, queries
+from connectors.builtin.database_ranges import cuts
 from connectors.builtin.database_read import Reader
 from connectors.builtin.database_types import Table
 from connectors.builtin.database_write import Writer
 from connectors.errors import Misconfigured, ObjectMissing
+from connectors.ranges import Cuts
 from connectors.spi import Connector, Fence, ObjectInfo, Page, ReadRequest, WriteResult
 from rules.predicate import Predicate
 from rules.schema import Change, Schema
@@ -72,6 +74,11 @@ class Database(Connector):
     def left_out(self, request: ReadRequest, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
         return self._reader(request).left_out(lambda: self.session(request.object), request, key, values)
+
+    def cuts(self, name: str, key: str, parts: int) -> Cuts:
+        """Return where a table can be cut by its one key, as the database counts its records."""
+        table = self._table(name)
+        return cuts(self.flavor, lambda: self.session(name), table, self._source(table), (key, parts))
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose `key` field is among `values`, compared exactly."""

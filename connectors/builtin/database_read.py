@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from connectors.builtin.database_filter import TableFilter
 from connectors.builtin.database_flavor import Fetched, Flavor
 from connectors.builtin.database_keyless import Place, begun, cells, sorted_by
+from connectors.builtin.database_ranges import within
 from connectors.builtin.database_types import Column, Table, convert, position_value, since_value, wire_value
 from connectors.errors import Misconfigured, ObjectMissing, RecordRejected
 from connectors.spi import Cursor, Digest, Page, Position, ReadRequest, Reject
@@ -160,13 +161,15 @@ class Reader:
         Both statements see the same moment.
         """
         statement, size = self._page(phase, behind, request.page_size), request.page_size
+        bounds = [] if request.within is None else within(self._flavor, self._table, request.within)
+        statement = statement.where(*bounds)
         if request.filter is None:
             return self._fetch(connection, statement, phase.order, size), 0
         if self._flavor.snapshot:
             connection = connection.execution_options(isolation_level=self._flavor.snapshot)
         wanted = statement.where(self._filter.sent(request.filter))
         found = self._fetch(connection, wanted, phase.order, size)
-        counted = sa.select(sa.func.count()).select_from(self._source)
+        counted = sa.select(sa.func.count()).select_from(self._source).where(*bounds)
         if behind:
             counted = counted.where(self._behind(phase, behind))
         if found.height == size:

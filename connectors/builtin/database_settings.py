@@ -17,6 +17,7 @@ CAPABILITIES = Capabilities(
     generates_keys=True,
     concurrent=True,
     filter=True,
+    ranges=True,
 )
 
 OWN_TABLE_SETTING = Setting(

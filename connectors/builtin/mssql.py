@@ -46,7 +46,7 @@ class MSSQL(DialectDatabase, ServerDatabase):
             VERIFIED_TLS_SETTING,
             *SERVER_SETTINGS,
         ),
-        capabilities=replace(CAPABILITIES, filter=False),
+        capabilities=replace(CAPABILITIES, filter=False, ranges=False),
     )
     flavor = MSSQLFlavor()
     url = "mssql+pytds://"

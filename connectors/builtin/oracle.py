@@ -46,7 +46,7 @@ class Oracle(DialectDatabase, ServerDatabase):
             replace(VERIFIED_TLS_SETTING, default="disable"),
             *SERVER_SETTINGS,
         ),
-        capabilities=replace(CAPABILITIES, filter=False),
+        capabilities=replace(CAPABILITIES, filter=False, ranges=False),
     )
     flavor = OracleFlavor()
     url = "oracle+oracledb://"
