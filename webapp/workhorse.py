@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import resource
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,14 +26,14 @@ MOST = 1_000
 """So many runs at the most, whatever they leave behind."""
 STAYS, LEAVES = b"+", b"-"
 
-Ended = tuple[int, int, resource.struct_rusage]
+log = logging.getLogger(__name__)
 
 
 class Order(NamedTuple):
-    """What the child is to do: the identity of a job and of its execution in Redis."""
+    """What the child is to do: a function by its full name, and what it is given."""
 
-    job: str
-    execution: str
+    function: str
+    arguments: Sequence[object]
 
 
 @dataclass
@@ -68,18 +69,12 @@ class Horse:
         except OSError:  # it has died
             return
 
-    def wait(self) -> tuple[int, int, resource.struct_rusage | None]:
-        """Wait until the child has carried out its order or has died; return how it ended, as `os.wait4` says it.
+    def answered(self, seconds: float) -> bool:
+        """Wait for so long at the most; tell whether the child has carried out its order or has died.
 
         The answer stays where it is until `settle` takes it, so that a wait may be broken off at any moment.
         """
-        try:
-            select.select([self.channel], [], [])
-            if self.channel.recv(1, socket.MSG_PEEK):
-                return self.pid, os.EX_OK, None
-        except ConnectionResetError:  # it has died with an order unread
-            pass
-        return os.wait4(self.pid, 0)
+        return bool(select.select([self.channel], [], [], seconds)[0])
 
     def settle(self) -> bool:
         """Take the answer; return whether the child stays for another order."""
@@ -90,7 +85,8 @@ class Horse:
         if not stays:
             self.close()
             with contextlib.suppress(ChildProcessError):  # it has been waited for
-                os.waitpid(self.pid, 0)
+                if status := os.waitpid(self.pid, 0)[1]:
+                    log.warning("the process of a run ended by %s", os.waitstatus_to_exitcode(status))
         return stays
 
     def alive(self) -> bool:
