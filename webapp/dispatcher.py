@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import redis
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from webapp.evidence.notary import Notary
 from webapp.extensions import House, open_house
 from webapp.redis_client import open_redis
 from webapp.runs import ordering, service_levels
+from webapp.runs.admission import waiting
 from webapp.runs.caretaking import Caretaker
 from webapp.runs.claims import lapsed
 from webapp.runs.dependencies import retry_forgotten
@@ -45,24 +46,19 @@ HEAR = 2.0
 """Seconds between two looks at which systems to listen to."""
 AGAIN = timedelta(seconds=15)
 """After this time a run that nobody has claimed is announced once more."""
+AT_ONCE = 100
+"""So many runs are announced at a time: a worker that was woken up goes on with what comes next."""
 
 log = logging.getLogger(__name__)
 
 
 def announce_waiting(house: House, connection: redis.Redis) -> int:
-    """Announce runs that wait or whose lease has expired; return how many."""
+    """Announce runs that may begin, in the order of their turns, or whose lease has expired; return how many."""
     now = house.clock()
-    told, until = run_table.c.announced_at, run_table.c.lease_until
-    # what was announced later than now was announced before the clock was set back
-    long_ago = sa.or_(told.is_(None), told < now - AGAIN, told > now + AGAIN)
-    waiting = sa.and_(run_table.c.state == "queued", long_ago, ordering.free())
-    left_behind = sa.and_(
-        run_table.c.state == "running",
-        lapsed(until, now, house.settings.lease_seconds),
-        sa.or_(long_ago, told < until),
-    )
     with house.db.read() as tx:
-        ids = tx.scalars(sa.select(run_table.c.id).where(sa.or_(waiting, left_behind)).order_by(run_table.c.id)).all()
+        left = tx.scalars(sa.select(run_table.c.id).where(*_left_behind(house, now)).order_by(run_table.c.id)).all()
+        begin = [one.run_id for one in waiting(tx, now) if _long_ago(one.announced_at, now)]
+    ids = [*left, *begin][:AT_ONCE]
     runs = queue(connection)
     for run_id in ids:
         enqueue(runs, run_id)
@@ -70,6 +66,18 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
         with house.db.begin() as tx:
             tx.execute(sa.update(run_table).where(run_table.c.id.in_(ids)).values(announced_at=now))
     return len(ids)
+
+
+def _left_behind(house: House, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    told, until = run_table.c.announced_at, run_table.c.lease_until
+    long_ago = sa.or_(told.is_(None), told < now - AGAIN, told > now + AGAIN)
+    left = lapsed(until, now, house.settings.lease_seconds)
+    return (run_table.c.state == "running", left, sa.or_(long_ago, told < until))
+
+
+def _long_ago(told: datetime | None, now: datetime) -> bool:
+    """Tell whether a run has to be announced; who did it later than now did it before the clock was set back."""
+    return told is None or abs(now - told) > AGAIN
 
 
 def announce_jobs(house: House, connection: redis.Redis) -> None:

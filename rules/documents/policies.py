@@ -69,6 +69,14 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
+class Priority(StrEnum):
+    """How soon work gets its turn while other work waits as well."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BACKGROUND = "background"
+
+
 @dataclass(frozen=True)
 class Guard:
     """A limit that stops a run which is about to do too much."""

@@ -19,6 +19,7 @@ from rules.documents.policies import (
     DriftPolicy,
     ErrorPolicy,
     Guard,
+    Priority,
     Schedule,
     ServiceLevel,
     duration,
@@ -386,3 +387,7 @@ class SyncRule:
     service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
     explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
     tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())
+    priority: Priority = entry(
+        "How soon its runs get a worker while others wait; whoever waits for long goes first in the end.",
+        Priority.NORMAL,
+    )

@@ -73,6 +73,7 @@ SENTENCES: dict[str, str] = {
     Tag.RULE_DELETED: N_("{actor} deleted the rule {subject}"),
     Tag.RUN_REQUESTED: N_("{actor} asked for run {run} of {subject}"),
     Tag.RUN_STARTED: N_("Run {run} of {subject} started"),
+    Tag.RUN_PRIORITISED: N_("{actor} changed the priority of run {run} of {subject}"),
     Tag.RUN_PAUSED: N_("{actor} paused run {run} of {subject}"),
     Tag.RUN_RESUMED: N_("Run {run} of {subject} went on"),
     Tag.RUN_CHUNK: N_("Run {run} of {subject} wrote a batch of records"),

@@ -74,6 +74,7 @@ class Tag(StrEnum):
     RUN_REQUESTED = "runs:run:requested"
     RUN_STARTED = "runs:run:started"
     RUN_PAUSED = "runs:run:paused"
+    RUN_PRIORITISED = "runs:run:prioritised"
     RUN_RESUMED = "runs:run:resumed"
     RUN_CHUNK = "runs:run:chunk_applied"
     RUN_ENDED = "runs:run:ended"

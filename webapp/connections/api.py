@@ -19,6 +19,7 @@ from webapp.connections.errors import (
     ConnectionProblem,
     sentence,
 )
+from webapp.connections.schema import LIMITS_SCHEMA
 from webapp.connections.store import ConnectionRow
 from webapp.web import proof
 from webapp.web.api import ApiError, RoomApi, listed, listing, operation
@@ -43,6 +44,7 @@ DOCUMENT: dict[str, Any] = {
             "type": "string",
             "description": "Its preset (name@version); without a connector, the settings are the answers.",
         },
+        "limits": LIMITS_SCHEMA,
         "settings": {"type": "object", "description": "Secrets as values or references; answered as references only."},
         "version": {
             "type": "integer",

@@ -26,7 +26,13 @@ from webapp.vault.services import Owner
 
 KIND, SHARED = "connection", "shared_secret"
 _TARGET = ("connector", "settings", "granted_roots")
-_NAMES = {"label": N_("Name"), "note": N_("Note"), "preset": N_("Preset"), "connector": N_("Connector")}
+_NAMES = {
+    "label": N_("Name"),
+    "note": N_("Note"),
+    "preset": N_("Preset"),
+    "connector": N_("Connector"),
+    "limits": N_("Limits"),
+}
 
 Write = Callable[[Order, Mapping[str, Any]], None]
 Remove = Callable[[sa.Connection, House, str, Actor], None]
@@ -73,7 +79,7 @@ def _read(tx: sa.Connection, name: str) -> dict[str, Any] | None:
     row = store.find_connection(tx, name)
     if row is None:
         return None
-    own = {key: getattr(row, key) for key in ("connector", "label", "note", "preset", "version")}
+    own = {key: getattr(row, key) for key in ("connector", "label", "note", "preset", "limits", "version")}
     return {**own, "settings": dict(row.settings), "granted_roots": [str(path) for path in row.granted_roots]}
 
 

@@ -24,7 +24,10 @@ from webapp.vault.services import LARGEST, Owner
 KIND = "connection"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RESERVED = frozenset({HUB, "new"})
-_KEYS = ("kind", "name", "connector", "settings", "label", "note", "preset")
+_KEYS = ("kind", "name", "connector", "settings", "label", "note", "preset", "limits")
+LIMITS = ("runs", "per_rule")
+"""What may be limited: work of all rules together, and of one rule."""
+LARGEST_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Clean:
     settings: Mapping[str, Any]
     values: Mapping[str, str]
     preset: str = ""
+    limits: Mapping[str, int] | None = None
 
     def __repr__(self) -> str:
         return f"Clean({self.name!r}, {self.connector!r})"
@@ -62,6 +66,8 @@ def to_document(tx: sa.Connection | None, row: ConnectionRow) -> dict[str, Any]:
         document["note"] = row.note
     if row.preset:
         document["preset"] = row.preset
+    if row.limits:
+        document["limits"] = dict(row.limits)
     return document
 
 
@@ -81,10 +87,8 @@ def problems(document: Mapping[str, Any]) -> list[Problem]:
 def canonical(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as it would be stored and written again, so that two can be compared."""
     clean, _ = checked(document)
-    row = ConnectionRow(
-        0, clean.name, clean.label, clean.connector, clean.settings, note=clean.note, preset=clean.preset
-    )
-    return to_document(None, row)
+    head = (clean.name, clean.label, clean.connector, clean.settings)
+    return to_document(None, ConnectionRow(0, *head, note=clean.note, preset=clean.preset, limits=clean.limits))
 
 
 def checked(document: Mapping[str, Any]) -> tuple[Clean, list[Problem]]:
@@ -112,7 +116,24 @@ def checked(document: Mapping[str, Any]) -> tuple[Clean, list[Problem]]:
         mistakes: list[Problem] = []
         settings, values = _settings(spec, name, made.get("settings"), mistakes)
         found += [Problem((p.path[0], *(asked_by(document, n) for n in p.path[1:])), p.message) for p in mistakes]
-    return Clean(name, spec.name if spec else "", label, note, settings, values, made.get("preset", "")), found
+    limits, connector = _limits(document.get("limits"), found), spec.name if spec else ""
+    return Clean(name, connector, label, note, settings, values, made.get("preset", ""), limits), found
+
+
+def _limits(given: Any, found: list[Problem]) -> dict[str, int] | None:
+    """Return the limits that are given, None where there are none."""
+    if given is not None and not isinstance(given, Mapping):
+        found.append(Problem(("limits",), msg("This has to be a mapping of settings.")))
+        return None
+    limits = {str(key): value for key, value in (given or {}).items()}
+    for key, value in limits.items():
+        if key not in LIMITS:
+            text = msg("There is no such key. Known keys: {known}.", known=", ".join(LIMITS))
+            found.append(Problem(("limits", key), text))
+        elif type(value) is not int or not 1 <= value <= LARGEST_LIMIT:
+            text = msg("Enter a whole number from {low} to {high}.", low=1, high=LARGEST_LIMIT)
+            found.append(Problem(("limits", key), text))
+    return limits or None
 
 
 def name_problem(name: str) -> Message | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from connectors.spi import ConnectorSpec, Setting, SettingKind
 from rules.text import Message, msg
-from webapp.connections.documents import KIND
+from webapp.connections.documents import KIND, LIMITS
 from webapp.connections.errors import Problem
 from webapp.connections.store import ConnectionRow
 from webapp.connections.uploads import FOLDERS
@@ -19,6 +19,7 @@ from webapp.connections.validation import shown
 from webapp.vault import references
 
 PREFIX = "setting."
+LIMIT = "limit."
 REMOVE = "remove."
 
 
@@ -74,6 +75,7 @@ class ConnectionForm:
     fields: tuple[FormField, ...]
     errors: Mapping[str, Message]
     make_folder: bool = True
+    limits: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def plain(self) -> list[FormField]:
@@ -104,7 +106,8 @@ def blank(spec: ConnectorSpec, name: str, values: Mapping[str, Any]) -> Connecti
 def of_row(spec: ConnectorSpec, row: ConnectionRow) -> ConnectionForm:
     """Return the form of a stored connection."""
     fields = _fields(spec, row.settings, {}, row.settings)
-    return ConnectionForm(spec, row.name, row.label, row.note, row.version, fields, {})
+    limits = {name: str(value) for name, value in (row.limits or {}).items()}
+    return ConnectionForm(spec, row.name, row.label, row.note, row.version, fields, {}, limits=limits)
 
 
 def of_request(
@@ -124,8 +127,9 @@ def of_request(
         sent.get("note", ""),
         row.version if row else 0,
         _fields(spec, values, errors, row.settings if row else {}),
-        {p.path[0]: p.message for p in problems if p.path[0] != "settings"},
+        {".".join(p.path): p.message for p in problems if p.path[0] != "settings"},
         "make_folder" in sent,
+        {name: sent.get(LIMIT + name, "") for name in LIMITS},
     )
 
 
@@ -135,6 +139,8 @@ def document_of(spec: ConnectorSpec, sent: Mapping[str, str], row: ConnectionRow
     settings = {s.name: value for s in spec.settings if (value := _stated(s, sent, row)) not in (None, "")}
     document = {"kind": KIND, "name": name, "connector": spec.name, "settings": settings}
     kept = {"preset": row.preset} if row and row.preset else {}
+    if limits := {name: text for name in LIMITS if (text := sent.get(LIMIT + name, "").strip())}:
+        kept["limits"] = {name: int(text) if text.isdecimal() else text for name, text in limits.items()}
     return document | kept | {key: sent[key].strip() for key in ("label", "note") if sent.get(key, "").strip()}
 
 

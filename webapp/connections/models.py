@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from webapp.extensions import BigId, Json, UtcDateTime, metadata
+from webapp.extensions import BigId, Json, NullableJson, UtcDateTime, metadata
 
 connection = sa.Table(
     "connection",
@@ -17,6 +17,7 @@ connection = sa.Table(
     sa.Column("granted_roots", Json, nullable=False, comment="folders granted by an operator's configuration file"),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("preset", sa.String(80), nullable=False, comment="name@version of the preset that it was made from"),
+    sa.Column("limits", NullableJson, comment="runs, per_rule: how much may be under way on it at a time"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),

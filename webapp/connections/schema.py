@@ -15,7 +15,7 @@ from connectors import registry
 from connectors.presets import Asked, Preset, all_presets
 from connectors.presets.document import LANGUAGE
 from connectors.spi import ConnectorSpec, Setting, SettingKind
-from webapp.connections.documents import KIND, NAME
+from webapp.connections.documents import KIND, LARGEST_LIMIT, NAME
 
 REFERENCE = r"^(env|file|vault):.+"
 _TYPES: dict[SettingKind, dict[str, Any]] = {
@@ -24,6 +24,18 @@ _TYPES: dict[SettingKind, dict[str, Any]] = {
     SettingKind.JSON: {},
     SettingKind.URL: {"type": "string", "format": "uri", "pattern": "^https?://"},
     SettingKind.SECRET: {"type": "string", "pattern": REFERENCE},
+}
+
+
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT}
+LIMITS_SCHEMA: dict[str, Any] = {
+    "description": "How much may be under way on it at a time, over all workers; any number where it is left out.",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "runs": {**_LIMIT, "description": "Runs, and parts of runs, of all rules together."},
+        "per_rule": {**_LIMIT, "description": "Parts of runs of one rule."},
+    },
 }
 
 
@@ -51,6 +63,7 @@ def document_schema(specs: Iterable[ConnectorSpec]) -> dict[str, Any]:
                 "description": "The preset that it is made from. Without a connector, the settings answer the preset.",
             },
             "settings": {"type": "object"},
+            "limits": LIMITS_SCHEMA,
         },
         "allOf": [*(_branch(spec) for spec in specs), *map(_answered, all_presets())],
     }

@@ -264,6 +264,7 @@ def _values(of: ConnectionRow | Clean) -> dict[str, Any]:
         "note": of.note,
         "preset": of.preset,
         "settings": dict(of.settings),
+        "limits": dict(of.limits) if of.limits else None,
     }
 
 

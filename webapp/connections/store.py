@@ -29,6 +29,7 @@ class ConnectionRow:
     granted_roots: tuple[Path, ...] = ()
     note: str = ""
     preset: str = ""
+    limits: Mapping[str, int] | None = None
     version: int = 0
     created_at: datetime | None = None
     created_by: str = ""

@@ -17,6 +17,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
 from webapp.runs import ordering
+from webapp.runs.admission import admitted, used
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
 
@@ -29,36 +30,42 @@ log = logging.getLogger(__name__)
 def claim(house: House, run_id: int, worker: str) -> Claim | None:
     """Return the run if it is free to be worked on, else None."""
     now = house.clock()
-    until = now + timedelta(seconds=house.settings.lease_seconds)
+    taken = {
+        "state": "running",
+        "attempts": run.c.attempts + 1,
+        "worker": worker,
+        "lease_until": now + timedelta(seconds=house.settings.lease_seconds),
+        "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
+        "ended_at": None,
+    }
     with house.db.begin() as tx:
-        one_at_a_time(tx, tx.scalar(sa.select(run.c.rule_id).where(run.c.id == run_id)))
-        other = run.alias()
-        busy = sa.exists().where(
-            other.c.rule_id == run.c.rule_id,
-            other.c.id != run.c.id,
-            other.c.state
-            == "running",  # one that was left behind goes first: its chunk may be half-way into the target
-        )
-        left = lapsed(run.c.lease_until, now, house.settings.lease_seconds)
-        waiting = sa.and_(run.c.state == "queued", ordering.free())
-        free = sa.or_(waiting, sa.and_(run.c.state == "running", left))
-        taken = {
-            "state": "running",
-            "attempts": run.c.attempts + 1,
-            "worker": worker,
-            "lease_until": until,
-            "started_at": sa.func.coalesce(run.c.started_at, sa.literal(now, run.c.started_at.type)),
-            "ended_at": None,
-        }
-        allowed = (run.c.id == run_id, free, ~busy)
-        if tx.execute(sa.update(run).where(*allowed).values(taken)).rowcount != 1:
+        allowed = _allowed(tx, run_id, lapsed(run.c.lease_until, now, house.settings.lease_seconds))
+        if tx.execute(sa.update(run).where(run.c.id == run_id, *allowed).values(taken)).rowcount != 1:
             return None
-        tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id)))
+        tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id, now)))
         row = tx.execute(sa.select(run).where(run.c.id == run_id)).one()
         tag = Tag.RUN_STARTED if row.attempts == 1 else Tag.RUN_RESUMED
         after = {"worker": worker, "token": row.token, "mode": row.mode}
         record(tx, SYSTEM, now, Event(tag, Subject("rule", row.rule_name), None, after, run_id=run_id))
     return Claim.of(row)
+
+
+def _allowed(tx: sa.Connection, run_id: int, left: sa.ColumnElement[bool]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what has to hold of a run that a worker may have; locks what others could change of it meanwhile."""
+    columns = (run.c.rule_id, run.c.state, run.c.left_connection, run.c.right_connection)
+    row = tx.execute(sa.select(*columns).where(run.c.id == run_id)).one_or_none()
+    if row is None:
+        return (sa.false(),)
+    one_at_a_time(tx, row.rule_id)
+    other = run.alias()
+    mine = (other.c.rule_id == run.c.rule_id, other.c.id != run.c.id)
+    # one that was left behind goes first: its chunk may be half-way into the target; and it holds its place
+    busy = sa.exists().where(*mine, other.c.state == "running")
+    if row.state == "running":
+        return (run.c.state == "running", left, ~busy)
+    if not admitted(tx, row.rule_id, used(row)):
+        return (sa.false(),)
+    return (run.c.state == "queued", ordering.free(), ~busy)
 
 
 def lapsed(until: sa.ColumnElement[datetime], now: datetime, seconds: float) -> sa.ColumnElement[bool]:
@@ -76,13 +83,13 @@ def one_at_a_time(tx: sa.Connection, rule_id: int | None) -> None:
         tx.execute(sa.text("SELECT pg_advisory_xact_lock(7301, CAST(:rule AS integer))"), {"rule": rule_id})
 
 
-def _next_token(tx: sa.Connection, run_id: int) -> int:
-    """Return a token that is higher than any before it of the rule."""
+def _next_token(tx: sa.Connection, run_id: int, now: datetime) -> int:
+    """Return a token that is higher than any before it of the rule, which has its turn now."""
     name = tx.scalar(sa.select(run.c.rule_name).where(run.c.id == run_id))
     mine = fence.c.rule_name == name
-    if tx.execute(sa.update(fence).where(mine).values(token=fence.c.token + 1)).rowcount == 0:
+    if tx.execute(sa.update(fence).where(mine).values(token=fence.c.token + 1, claimed_at=now)).rowcount == 0:
         floor = tx.scalar(sa.select(fence.c.token).where(fence.c.rule_name == EVERY_RULE)) or 0
-        tx.execute(sa.insert(fence).values(rule_name=name, token=floor + 1))
+        tx.execute(sa.insert(fence).values(rule_name=name, token=floor + 1, claimed_at=now))
     return int(tx.scalar(sa.select(fence.c.token).where(mine)) or 0)
 
 

@@ -34,6 +34,10 @@ run = sa.Table(
     sa.Column("read_complete", sa.Boolean, nullable=False, default=False),
     sa.Column("requested_by", sa.String(128), nullable=False),
     sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("priority", sa.String(16), nullable=False, default="normal", server_default="normal"),
+    sa.Column("turn_at", UtcDateTime, comment="as if asked for then: later for what lets others go first"),
+    sa.Column("left_connection", sa.String(64)),
+    sa.Column("right_connection", sa.String(64)),
     sa.Column("started_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
     sa.Column("announced_at", UtcDateTime),
@@ -350,6 +354,7 @@ fence = sa.Table(
     ),
 )
 
+    sa.Column("claimed_at", UtcDateTime, comment="when a run of the rule last got its turn"),
 installation = sa.Table(
     "installation",
     metadata,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.documents import DocumentError, digest, parse_sync
+from rules.documents.policies import Priority
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.text import N_, Message, msg
@@ -18,7 +20,7 @@ from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import kind_of
 from webapp.rulebook.library import pins
 from webapp.rulebook.models import rule
-from webapp.runs import endings, ordering
+from webapp.runs import endings, ordering, turns
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run, run_chunk, run_log
 from webapp.runs.pipeline.chunk import add_counts
@@ -147,6 +149,7 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
         "requested_at": now,
         "uses": pins(tx),
     }
+        **_turn(values, actor, now),
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
     after |= _about(values.get("parameters") or {})
@@ -156,6 +159,28 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
 
 def _about(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the audit log keeps of what a run is for; keys may tell of people, so only their digest."""
+def _turn(values: Mapping[str, Any], actor: Actor, now: datetime) -> dict[str, Any]:
+    """Return what says when a run gets its turn, and which systems it keeps busy."""
+    document = values["document"]
+    priority = document.get("priority", Priority.NORMAL)
+    sides = {f"{side}_connection": document[side]["connection"] for side in SIDES}
+    return {"priority": priority, "turn_at": turns.turn_at(now, priority, values["kind"], actor.kind), **sides}
+
+
+def prioritise(tx: sa.Connection, house: House, run_id: int, priority: str, actor: Actor) -> None:
+    """Give a run that waits another priority than its rule's, in the caller's transaction; raises `RunRefused`."""
+    row = get(tx, run_id)
+    if priority not in set(Priority):
+        raise RunRefused(msg("'{priority}' is no priority; use {known}.", priority=priority, known=", ".join(Priority)))
+    turn = turns.turn_at(row.requested_at, priority, row.kind, actor.kind)
+    waits = (run.c.id == run_id, run.c.state == "queued")
+    values = {"priority": priority, "turn_at": turn}
+    if tx.execute(sa.update(run).where(*waits).values(values)).rowcount != 1:
+        raise RunRefused(msg("Run {run} does not wait any more.", run=run_id))
+    event = Event(Tag.RUN_PRIORITISED, Subject("rule", row.rule_name), None, {"priority": priority}, run_id=run_id)
+    record(tx, actor, house.clock(), event)
+
+
     told = {name: parameters[name] for name in _TOLD if parameters.get(name) is not None}
     if chosen := parameters.get("records"):
         told |= {"records": len(chosen), "records_digest": digest({"records": chosen})}

@@ -335,6 +335,7 @@ def upgrade() -> None:
     sa.Column('granted_roots', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False, comment="folders granted by an operator's configuration file"),
     sa.Column('note', sa.Text(), nullable=False),
     sa.Column('preset', sa.String(length=80), nullable=False, comment='name@version of the preset that it was made from'),
+    sa.Column('limits', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='runs, per_rule: how much may be under way on it at a time'),
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('created_by', sa.String(length=128), nullable=False),
@@ -624,6 +625,7 @@ def upgrade() -> None:
     op.create_table('fence',
     sa.Column('rule_name', sa.String(length=64), nullable=False),
     sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last token given out; targets remember it, so it never falls'),
+    sa.Column('claimed_at', UtcDateTime(), nullable=True, comment='when a run of the rule last got its turn'),
     sa.PrimaryKeyConstraint('rule_name', name=op.f('pk_fence'))
     )
     op.create_table('global_transaction',
@@ -821,6 +823,10 @@ def upgrade() -> None:
     sa.Column('read_complete', sa.Boolean(), nullable=False),
     sa.Column('requested_by', sa.String(length=128), nullable=False),
     sa.Column('requested_at', UtcDateTime(), nullable=False),
+    sa.Column('priority', sa.String(length=16), server_default='normal', nullable=False),
+    sa.Column('turn_at', UtcDateTime(), nullable=True, comment='as if asked for then: later for what lets others go first'),
+    sa.Column('left_connection', sa.String(length=64), nullable=True),
+    sa.Column('right_connection', sa.String(length=64), nullable=True),
     sa.Column('started_at', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('announced_at', UtcDateTime(), nullable=True),
