@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import zlib
@@ -26,6 +27,8 @@ settings.register_profile("few", settings.get_profile("syncline"), max_examples=
 MANY = 5
 SOAK = 4 * 3600
 """So many seconds a test of the soak may take, on a busy machine too."""
+GARBAGE = 20_000
+"""So many new objects make Python look for garbage: a console is many objects, of which none is garbage yet."""
 _STORED = {"metadata_url", "empty_metadata_url"}
 _LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers|races")
 _SURFACES = re.compile(r"pages|views|console|designer|form|home|test_api|command|cli/")
@@ -41,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try fewer examples of a law where only some cases are tried."""
+    """Try fewer examples of a law where only some cases are tried, and look for no garbage while tests are found."""
+    gc.disable()
     if config.getoption("--cases") == "some":
         settings.load_profile("few")
 
@@ -70,6 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = {id(item) for item in wanted}
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = wanted
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, and not again and again among thousands of tests and what they import."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    gc.enable()
 
 
 def _tried(name: str) -> bool:
