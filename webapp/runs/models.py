@@ -352,9 +352,9 @@ fence = sa.Table(
     sa.Column(
         "token", BigId, nullable=False, comment="the last token given out; targets remember it, so it never falls"
     ),
+    sa.Column("claimed_at", UtcDateTime, comment="when a run of the rule last got its turn"),
 )
 
-    sa.Column("claimed_at", UtcDateTime, comment="when a run of the rule last got its turn"),
 installation = sa.Table(
     "installation",
     metadata,

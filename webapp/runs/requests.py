@@ -148,8 +148,8 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
         "requested_by": actor.name,
         "requested_at": now,
         "uses": pins(tx),
-    }
         **_turn(values, actor, now),
+    }
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]
     after = {k: values[k] for k in ("mode", "kind", "rule_version")} | {"document_digest": digest(values["document"])}
     after |= _about(values.get("parameters") or {})
@@ -157,8 +157,6 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
     return run_id
 
 
-def _about(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the audit log keeps of what a run is for; keys may tell of people, so only their digest."""
 def _turn(values: Mapping[str, Any], actor: Actor, now: datetime) -> dict[str, Any]:
     """Return what says when a run gets its turn, and which systems it keeps busy."""
     document = values["document"]
@@ -181,6 +179,8 @@ def prioritise(tx: sa.Connection, house: House, run_id: int, priority: str, acto
     record(tx, actor, house.clock(), event)
 
 
+def _about(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit log keeps of what a run is for; keys may tell of people, so only their digest."""
     told = {name: parameters[name] for name in _TOLD if parameters.get(name) is not None}
     if chosen := parameters.get("records"):
         told |= {"records": len(chosen), "records_digest": digest({"records": chosen})}
