@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rules.documents.check_asked import check_asked, check_decisions, check_validated
 from rules.documents.check_correlation import check_correlation
 from rules.documents.check_deletes import check_deletes
+from rules.documents.check_saga import check_saga
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
 from rules.documents.flows import Flow, connections, flows, object_name
@@ -38,10 +39,10 @@ def check_sync(
     """Return what keeps the rule from running, and what to look at (warnings).
 
     A side whose fields are not known (None) is not checked; what needs both sides is checked only if both are known.
-    `others` gives the fields of the objects that validations refer to, as far as they are known.
+    `others` gives the fields of the objects that validations refer to and steps write, as far as they are known.
     """
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
-    found = [*unsupported(rule), *check_asked(rule)]
+    found = [*unsupported(rule), *check_asked(rule), *check_saga(rule, schemas, library, others)]
     rule = executed(rule)
     found += [*check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
     found += check_deletes(rule, schemas, library)

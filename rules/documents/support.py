@@ -41,8 +41,8 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
 
 
 def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
-    if rule.transaction not in (Transaction.NONE, Transaction.TWO_PHASE):
-        text = N_("'{kind}' is not available yet in this version. Use none or two_phase.")
+    if rule.transaction not in (Transaction.NONE, Transaction.TWO_PHASE, Transaction.SAGA):
+        text = N_("'{kind}' is not available yet in this version. Use none, two_phase or saga.")
         yield _not_yet("transaction", msg(text, kind=rule.transaction.value))
 
 

@@ -24,6 +24,7 @@ from rules.documents.policies import (
     ServiceLevel,
     duration,
 )
+from rules.documents.saga import Saga
 from rules.documents.shape import NAME, entry
 from rules.documents.validation import Validation
 
@@ -380,6 +381,7 @@ class SyncRule:
     drift: DriftPolicy = entry("What to do when fields have changed.", DriftPolicy())
     errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
     transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
+    saga: Saga | None = entry("transaction: saga: what is done for each record behind its write.", None)
     after: tuple[str, ...] = entry(
         "Sync rules that run before this one, those that fields refer to besides.", (), maxItems=50, uniqueItems=True
     )

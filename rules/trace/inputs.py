@@ -51,7 +51,7 @@ def _texts(rule: SyncRule, source: SideName) -> Iterator[str]:
     decided = [text for decision in rule.decisions for text in (decision.inputs or {}).values()]
     asked = [text for validation in rule.validations for text in (validation.check, validation.when) if text]
     yield from (*where, *(e.expression for e in entries if e.expression), *(e.when for e in entries if e.when))
-    yield from (*decided, *asked)
+    yield from (*decided, *asked, *(rule.saga.texts if rule.saga is not None else ()))
 
 
 def _named(validation: Validation) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from webapp.rulebook.encrypted import check_encrypted
 from webapp.rulebook.library import library
 from webapp.rulebook.messaging import check_messages
 from webapp.rulebook.relations import check_relations
+from webapp.rulebook.saga_steps import check_steps, places_of
 from webapp.rulebook.transactions import check_transaction
 
 SIDES = ("left", "right")
@@ -83,6 +84,7 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     )
     others = _others(house, rule, tx)
     found += _outages(rule, others)
+    found += check_steps(rule, others)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
     with house.db.read() if tx is None else nullcontext(tx) as reading:
@@ -105,8 +107,9 @@ def fits(house: House, document: Mapping[str, Any], tx: sa.Connection, known: Li
 
 
 def _others(house: House, rule: SyncRule, tx: sa.Connection | None) -> dict[tuple[str, str], Seen]:
-    """Return what is known of the objects that validations refer to."""
+    """Return what is known of the objects that validations refer to and steps write."""
     places = {(reference.connection, reference.object) for reference in _references(rule).values()}
+    places |= places_of(rule)
     return {place: look_at(house, *place, tx) for place in places}
 
 

@@ -43,6 +43,7 @@ from webapp.runs.pipeline.together import joined
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
+from webapp.runs.sagas.writing import stepped
 from webapp.runs.systems import Reached
 from webapp.runs.transactions.recovery import settle
 
@@ -117,11 +118,12 @@ def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
     rule = executed(parse_sync(claimed.document))
     _owned(house, claimed)
     work = _WORK.get(claimed.kind) or _way(house, rule, claimed)
-    with Reached(house) as reached, fitting():
+    with Reached(house) as reached, fitting(), contextlib.ExitStack() as stack:
         systems = Systems(reached.connect, reached.schema, library(house, claimed.uses))
         worker = work(house, claimed, rule, wait, installation_id(house))
         worker.retry(lambda: settle(house, claimed.rule_id, reached.connect))
-        worker.run(living(joined(systems, house, claimed, rule), rule))
+        systems = stepped(joined(systems, house, claimed, rule), house, claimed, rule, stack)
+        worker.run(living(systems, rule))
 
 
 def _owned(house: House, claimed: Claim) -> None:

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from webapp.extensions import Actor
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -68,3 +70,21 @@ pairs: list[Callable[[sa.Connection, PairsMoved], None]] = []
 
 levels: list[Callable[[sa.Connection, LevelMoved], None]] = []
 """Each is called in the transaction that notes that a rule is late, failing, or meets its service level again."""
+
+
+@dataclass(frozen=True)
+class SagaMoved:
+    """A saga that cannot be taken back (`stuck`) at a step, and waits for a person; or that waits no more."""
+
+    saga: int
+    rule_name: str
+    run_id: int
+    step: str
+    place: str
+    stuck: bool
+    by: Actor
+    at: datetime
+
+
+sagas: list[Callable[[sa.Connection, SagaMoved], None]] = []
+"""Each is called in the transaction that notes that a saga is stuck, or that it has ended."""

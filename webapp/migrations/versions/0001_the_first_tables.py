@@ -945,6 +945,46 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run_warning'))
     )
     op.create_index('ix_run_warning_run_id_validation_id', 'run_warning', ['run_id', 'validation', 'id'], unique=False)
+    op.create_table('saga',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('chunk_no', sa.Integer(), nullable=False),
+    sa.Column('row', sa.Integer(), nullable=False, comment="of the chunk's outcomes"),
+    sa.Column('side', sa.String(length=5), nullable=False, comment='left | right: where the record was read'),
+    sa.Column('record_key', sa.String(length=255), nullable=False, comment='its key on that side'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='working | compensating | done | compensated | stuck | given_up'),
+    sa.Column('step', sa.String(length=64), nullable=True, comment='the step that was refused'),
+    sa.Column('field', sa.String(length=255), nullable=True),
+    sa.Column('reason', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why it was taken back, as a Message'),
+    sa.Column('begun_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_saga')),
+    sqlite_autoincrement=True
+    )
+    op.create_index(op.f('ix_saga_ended_at'), 'saga', ['ended_at'], unique=False)
+    op.create_index('ix_saga_run_id_chunk_no', 'saga', ['run_id', 'chunk_no'], unique=False)
+    op.create_index('ix_saga_state_id', 'saga', ['state', 'id'], unique=False)
+    op.create_table('saga_step',
+    sa.Column('saga_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('no', sa.Integer(), autoincrement=False, nullable=False, comment="0: the rule's own record"),
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('key_field', sa.Text(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=True, comment='the key of its record; null while it is not known'),
+    sa.Column('match_field', sa.Text(), nullable=True, comment='the field by which its record is found; null: by its key'),
+    sa.Column('match', sa.Text(), nullable=True),
+    sa.Column('op', sa.String(length=8), nullable=False, comment='create | update | same'),
+    sa.Column('way', sa.String(length=8), nullable=False, comment='back: delete | restore | update | none | ask'),
+    sa.Column('after', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what it wrote'),
+    sa.Column('undo', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what is written to take it back'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='intent | confirmed | compensated | kept | stuck | taken'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why it could not be taken back'),
+    sa.PrimaryKeyConstraint('saga_id', 'no', name=op.f('pk_saga_step'))
+    )
+    op.create_index(op.f('ix_saga_step_connection'), 'saga_step', ['connection'], unique=False)
     op.create_table('schedule_slot',
     sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('slot', UtcDateTime(), nullable=False),
@@ -1024,6 +1064,12 @@ def downgrade() -> None:
     op.drop_table('transaction_branch')
     op.drop_table('service_level')
     op.drop_table('schedule_slot')
+    op.drop_index(op.f('ix_saga_step_connection'), table_name='saga_step')
+    op.drop_table('saga_step')
+    op.drop_index('ix_saga_state_id', table_name='saga')
+    op.drop_index('ix_saga_run_id_chunk_no', table_name='saga')
+    op.drop_index(op.f('ix_saga_ended_at'), table_name='saga')
+    op.drop_table('saga')
     op.drop_index('ix_run_warning_run_id_validation_id', table_name='run_warning')
     op.drop_table('run_warning')
     op.drop_index(op.f('ix_run_wait_for_run'), table_name='run_wait')

@@ -20,14 +20,14 @@ from connectors.two_phase import TwoPhase, Within
 from rules.documents.sync import SyncRule, Transaction
 from rules.text import msg
 from webapp.extensions import House
-from webapp.runs.pipeline.chunk import Chunk, Write
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.joint import End, Joint, join
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.living import Living
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import OTHER, Sides
-from webapp.runs.pipeline.writing import parked, settled
+from webapp.runs.pipeline.writing import settled, without
 from webapp.runs.transactions import deciding
 from webapp.runs.transactions.deciding import Part
 from webapp.runs.transactions.finishing import finish
@@ -60,7 +60,7 @@ class TwoPhaseCommit:
             try:
                 number, result = retry(partial(self._attempt, chunk, ends))
             except _TornError as error:
-                chunk = _without(chunk, error.rows)
+                chunk = without(chunk, error.rows)
                 if any(write.rows.len() for write in chunk.writes):
                     continue
                 return settled(chunk, WriteResult())
@@ -205,18 +205,6 @@ def _heed(chunk: Chunk, ends: Sequence[End], results: Mapping[str, WriteResult])
     torn = {row: failure for row, failure in refused.items() if len(writing[row]) > 1}
     if torn:
         raise _TornError(torn)
-
-
-def _without(chunk: Chunk, rows: Mapping[int, Failure]) -> Chunk:
-    """Return a chunk that writes nothing of some records: they are parked."""
-    left = parked(chunk, rows, "write")
-    return replace(left, writes=tuple(_rest(write, list(rows)) for write in left.writes))
-
-
-def _rest(write: Write, rows: list[int]) -> Write:
-    keep = ~write.rows.is_in(pl.Series(rows, dtype=write.rows.dtype).implode())
-    change = replace(write.change, records=write.change.records.filter(keep))
-    return replace(write, change=change, rows=write.rows.filter(keep))
 
 
 def _merged(chunk: Chunk, ends: Sequence[End], results: Mapping[str, WriteResult]) -> WriteResult:

@@ -20,6 +20,7 @@ from webapp.runs.pipeline.codec import to_texts
 from webapp.runs.pipeline.joint import End, Joint, joint_of
 from webapp.runs.pipeline.made import Made
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.through import through_of
 
 _LOST = msg("The target refused this record just before the worker stopped. Replay it to see the reason.")
 
@@ -54,6 +55,9 @@ class Target(Generic[L]):
 
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+        through = through_of(self.connector)
+        if through is not None:
+            return through.write(self, chunk, fence, retry, again=again)
         joint = self.joint
         if joint is not None and chunk.writes and not (again and retry(lambda: self.connector.applied(fence))):
             return joint.together.write(chunk, [self.end(joint.side, range(len(chunk.writes)), fence)], retry)
@@ -185,6 +189,18 @@ def parked(chunk: Chunk, failures: Mapping[int, Failure], stage: str = "match") 
     kept = ~pl.col("left_key").is_in(lost.implode())
     outcomes = _park(chunk.outcomes, failures.items(), stage)
     return replace(chunk, outcomes=outcomes, links=chunk.links.filter(kept), **_agreed(chunk, kept))
+
+
+def without(chunk: Chunk, rows: Mapping[int, Failure]) -> Chunk:
+    """Return a chunk that writes nothing of some records: they are parked."""
+    left = parked(chunk, rows, "write")
+    return replace(left, writes=tuple(_rest(write, list(rows)) for write in left.writes))
+
+
+def _rest(write: Write, rows: list[int]) -> Write:
+    keep = ~write.rows.is_in(pl.Series(rows, dtype=write.rows.dtype).implode())
+    change = replace(write.change, records=write.change.records.filter(keep))
+    return replace(write, change=change, rows=write.rows.filter(keep))
 
 
 def _with_records(outcomes: pl.DataFrame, records: pl.DataFrame | None) -> pl.DataFrame:

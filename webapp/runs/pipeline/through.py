@@ -1,0 +1,32 @@
+"""What does more than to write a chunk to its target, for rules whose records go on from there to other systems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from connectors.spi import Connector, Fence
+from webapp.runs.pipeline.chunk import Chunk
+from webapp.runs.pipeline.retry import Retry
+
+if TYPE_CHECKING:
+    from webapp.runs.pipeline.writing import Target
+
+_THROUGH = "through of the run"
+
+
+class Through(Protocol):
+    """Writes a chunk to its target, and what belongs to it elsewhere."""
+
+    def write(self, target: Target[Any], chunk: Chunk, fence: Fence, retry: Retry, /, *, again: bool) -> Chunk:
+        """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
+
+
+def go_through(connector: Connector, through: Through) -> None:
+    """Let what is written to a connector go through something else."""
+    vars(connector)[_THROUGH] = through
+
+
+def through_of(connector: Connector) -> Through | None:
+    """Return what the writes to a connector, or to the one behind a view of it, go through."""
+    found: Through | None = getattr(connector, _THROUGH, None)
+    return found
