@@ -47,6 +47,7 @@ from webapp.runs.pipeline.stopping import request_stop, requested
 from webapp.runs.queue import queue
 from webapp.runs.taking import take_turns
 from webapp.vault import people
+from webapp.wake import ping
 from webapp.workhorse import Horse, Order, orders
 
 PAUSE = 1.0
@@ -252,22 +253,17 @@ def prepare() -> None:
     import_module("numpy.ma")
 
 
-def until_there(connection: redis.Redis) -> None:
+def until_there(settings: Settings) -> None:
     """Wait for a Redis that answers: machines start in any order."""
-    while True:
-        try:
-            connection.ping()
-        except redis.RedisError as error:
-            log.warning("Redis does not answer, and is asked again: %s", error)
-            time.sleep(PAUSE)
-        else:
-            return
+    while not ping(settings):
+        log.warning("Redis does not answer, and is asked again.")
+        time.sleep(PAUSE)
 
 
 def run(settings: Settings, name: str) -> None:
     """Work until SIGTERM or SIGINT."""
+    until_there(settings)
     connection = open_redis(settings.redis)
-    until_there(connection)
     worker = RunWorker(
         [queue(connection)],
         name=f"{name}-{os.uname().nodename}-{os.getpid()}",

@@ -57,6 +57,8 @@ class Horse:
                 ours.close()
                 os.setpgrp()
                 live(theirs)
+            except Exception:
+                log.exception("the process of runs ends")
             finally:
                 os._exit(1)
         theirs.close()

@@ -135,6 +135,17 @@ def test_a_worker_at_rest_waits_for_the_next_redis_and_is_known_there(bell: Bell
     assert bell.connection.scard("rq:workers") == 1
 
 
+def test_a_worker_at_rest_waits_in_one_go(bell: Bell) -> None:
+    """Who breaks off and asks anew every few seconds loses the run that is handed to him at that moment."""
+    bell.start()
+    bell.employ()
+
+    def waits() -> bool:
+        return any(one["cmd"] == "blmove" and int(one["idle"]) > 6 for one in bell.connection.client_list())
+
+    wait_for(waits, PATIENCE, "a wait that is longer than the time limit of other commands")
+
+
 def test_a_master_that_is_replaced_in_order_does_not_end_the_worker(bell: Bell) -> None:
     """A master that becomes a replica breaks off what waits at it with an error of its own."""
     bell.start()
