@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from rules.documents import DocumentError, parse_sync
 from rules.documents.defaults import actions
 from rules.documents.flows import flows
+from rules.documents.saga import CreatedBack
 from rules.documents.sync import Action, SideName, SyncRule
 from rules.predicate import EVERYTHING
 from rules.text import N_, Message, msg
@@ -178,7 +179,8 @@ def _sides(tx: sa.Connection, who: Who, parsed: SyncRule, words: frozenset[str])
         rights = rights_of(tx, who, data, known_fields(tx, data) or ())
         written = {entry.target for flow in flows(parsed) if flow.target is side for entry in flow.entries}
         targets = any(flow.target is side for flow in flows(parsed))
-        deeds = (READ, *(deed for deed, wanted in writing if targets and wanted))
+        written |= {one.field for one in parsed.saga.compensate.fields} if parsed.saga and targets else set()
+        deeds = (READ, *(deed for deed, wanted in writing if targets and (wanted or deed in _taking_back(parsed))))
         named = {getattr(pair, side.value) for pair in parsed.fields} | {getattr(parsed.key, side.value)}
         matched = {getattr(match, side.value) for tier in parsed.correlate for match in tier.match}
         read = {name for name in {*named, *matched} if name} | _in_words(rights, words)
@@ -188,6 +190,17 @@ def _sides(tx: sa.Connection, who: Who, parsed: SyncRule, words: frozenset[str])
             data = data_object(asked.connection, asked.object)
             rights = rights_of(tx, who, data, known_fields(tx, data) or ())
             yield _Side(rights, frozenset({asked.key}), frozenset(), (READ,))
+    for step in parsed.saga.steps if parsed.saga else ():
+        data = data_object(step.connection, step.object)
+        rights = rights_of(tx, who, data, known_fields(tx, data) or ())
+        fields = {one.field for one in (*step.fields, *step.compensate.fields)}
+        deeds = (READ, CREATE, UPDATE, *((DELETE,) if step.compensate.created is CreatedBack.DELETE else ()))
+        yield _Side(rights, frozenset({step.match, *fields}), frozenset(fields), deeds)
+
+
+def _taking_back(parsed: SyncRule) -> tuple[str, ...]:
+    """Return what a saga does besides to the rule's own records, where it takes them back."""
+    return (DELETE,) if parsed.saga and parsed.saga.compensate.created is CreatedBack.DELETE else ()
 
 
 def _in_words(rights: Rights, words: frozenset[str]) -> set[str]:

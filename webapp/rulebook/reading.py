@@ -210,7 +210,9 @@ def _sides(row: RuleRow) -> set[tuple[str, str]]:
     documents = [document for document in (row.draft, row.published) if document]
     sides = [document.get(side) for document in documents for side in ("left", "right")]
     pointed = [part.get("reference") for document in documents for part in _dicts(document.get("validations"))]
-    places = [*_dicts(sides), *({"connection": "hub", **reference} for reference in _dicts(pointed))]
+    sagas = [saga for document in documents if isinstance(saga := document.get("saga"), dict)]
+    steps = [step for saga in sagas for step in _dicts(saga.get("steps"))]
+    places = [*_dicts(sides), *steps, *({"connection": "hub", **reference} for reference in _dicts(pointed))]
     return {(str(place.get("connection")), str(place.get("object"))) for place in places}
 
 

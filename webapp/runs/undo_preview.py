@@ -30,6 +30,7 @@ from webapp.runs.pipeline.opening import living, opened
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
 from webapp.runs.reading import RunRow, in_a_line
+from webapp.runs.sagas.reading import not_undone
 from webapp.runs.sight import sight_of_run
 from webapp.runs.sight_records import Shown
 
@@ -107,6 +108,8 @@ def preview(house: House, row: RunRow) -> Preview:
     )
     try:
         rule = executed(parse_sync(kept.document))
+        if (hindrance := not_undone(kept.document, row.id)) is not None:
+            raise NotPreviewed(hindrance)
         with contextlib.ExitStack() as stack:
             ends = opened(stack, house, rule, Run(row.rule_id, kept.document, kept.uses), living(systems, rule))
             for number in numbers:

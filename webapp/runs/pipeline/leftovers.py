@@ -25,6 +25,7 @@ from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.through import through_of
 from webapp.runs.pipeline.writing import Target
 
 
@@ -41,7 +42,8 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
             or (there.connection, there.object) != (side.connection, side.object)
         ):
             continue  # of another target a resume takes care: its fence stays where it is
-        found = target.recover(chunk, Fence(scope, claim.token, other.run_id, chunk.no))
+        fence, through = Fence(scope, claim.token, other.run_id, chunk.no), through_of(target.connector)
+        found = target.recover(chunk, fence) if through is None else through.abandoned(target, chunk, fence, journal)
         if found is None:
             journal.drop_plan()
         else:

@@ -56,7 +56,7 @@ class Target(Generic[L]):
     def apply(self, chunk: Chunk, fence: Fence, retry: Retry, *, again: bool = False) -> Chunk:
         """Write a chunk and return it with its true outcomes; `again`: an earlier worker may have written it."""
         through = through_of(self.connector)
-        if through is not None:
+        if through is not None and through.writes:
             return through.write(self, chunk, fence, retry, again=again)
         joint = self.joint
         if joint is not None and chunk.writes and not (again and retry(lambda: self.connector.applied(fence))):

@@ -79,6 +79,12 @@ def held_keys(tx: sa.Connection, rule_id: int, run_id: int, chunk_no: int) -> se
     return set(tx.scalars(sa.select(saga.c.record_key).where(*mine, elsewhere)))
 
 
+def are_left(tx: sa.Connection, rule_id: int) -> bool:
+    """Tell whether there are sagas of a rule that a run has to go on with, or to take back."""
+    left = saga.c.state.in_([State.WORKING.value, State.COMPENSATING.value])
+    return bool(tx.scalar(sa.select(sa.exists().where(saga.c.rule_id == rule_id, left))))
+
+
 def begin(
     tx: sa.Connection, head: Mapping[str, Any], rows: Sequence[tuple[int, str]], first: Mapping[int, Mapping[str, Any]]
 ) -> None:

@@ -7,44 +7,29 @@ Whatever the worker dies of, the next one finds in the ledger where it was.
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from connectors.errors import ConnectorError, Fenced
-from connectors.spi import Connector, Failure, Fence, WriteResult
+from connectors.errors import ConnectorError
+from connectors.spi import Connector, Fence
 from rules.documents.problems import DocumentError, errors
-from rules.documents.saga import KEY, RECORD
 from rules.documents.sync import SyncRule, Transaction
-from rules.mapping.saga import SagaPlan, StepPlan, compile_saga, values_of
-from rules.reconcile.one_way import key_text, key_values
-from rules.schema import Op as Writes
-from rules.text import Message, msg
+from rules.mapping.saga import SagaPlan, compile_saga
 from webapp.extensions import House
-from webapp.runs.pipeline.chunk import ROW, Chunk, Write
-from webapp.runs.pipeline.codec import column_text
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.through import go_through
-from webapp.runs.pipeline.writing import Target, settled, without
+from webapp.runs.pipeline.writing import Target
 from webapp.runs.sagas import ledger
-from webapp.runs.sagas.ledger import Saga
-from webapp.runs.sagas.looking import plain
-from webapp.runs.sagas.settling import settle, unsettled
-from webapp.runs.sagas.states import Op, State, Way
-from webapp.runs.sagas.stepping import StepWork, refusal, waits
-from webapp.runs.sagas.taking_back import TakingBack
+from webapp.runs.sagas.chunks import Work
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.systems import Systems
-
-_HELD = msg("What was done earlier for this record in several systems waits for a person. See to that first.")
 
 
 @dataclass
@@ -56,6 +41,7 @@ class SagaWriter:
     rule: SyncRule
     systems: Systems
     stack: ExitStack
+    journal: Journal
     _stop: ConnectorError | None = None
     _open: dict[str, Connector] = field(default_factory=dict)
 
@@ -63,9 +49,17 @@ class SagaWriter:
         """Write a chunk and return it with its true outcomes; raises what has stopped a step of the chunk before."""
         if self._stop is not None:
             raise self._stop
-        if not chunk.writes:
-            return settled(chunk, WriteResult())
-        return _Work(self, target, chunk, fence, retry).done(again=again)
+        return Work(self, target, chunk, fence, retry).done(again=again)
+
+    def abandoned(self, target: Target[Any], half: Chunk, fence: Fence, journal: Journal, /) -> Chunk | None:
+        """Return a chunk that a stopped run had begun as it is once that is taken back; None: nothing was written."""
+        once = Retry(0, exponential=False, wait=lambda _seconds: None, tell=lambda _error, _attempt, _seconds: None)
+        return Work(replace(self, journal=journal), target, half, fence, once).abandoned()
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether the rule has steps now; where it had them, there may still be something to take back."""
+        return self.rule.transaction is Transaction.SAGA
 
     @cached_property
     def plan(self) -> SagaPlan:
@@ -83,241 +77,19 @@ class SagaWriter:
             self._open[name] = self.stack.enter_context(self.systems.connect(name))
         return self._open[name]
 
-    @property
-    def stopped(self) -> bool:
-        """Tell whether a system of the steps does not do its work."""
-        return self._stop is not None
-
     def stop(self, error: ConnectorError) -> None:
         """Let nothing more be written: a system of the steps does not do its work."""
         self._stop = error
 
 
-class _Work:
-    """One chunk of such a rule."""
-
-    def __init__(self, writer: SagaWriter, target: Target[Any], chunk: Chunk, fence: Fence, retry: Retry) -> None:
-        self.writer, self.target, self.chunk, self.fence, self.retry = writer, target, chunk, fence, retry
-        self.house, self.plan = writer.house, writer.plan
-        self.guard = Journal(writer.house, writer.claim).guard
-
-    def done(self, *, again: bool) -> Chunk:
-        """Do what is left to be done, and return the chunk with what became of its records."""
-        known = self._sagas()
-        rows = {saga.row for saga in known} if known else self._begin()
-        held = Failure(0, 0, _HELD)
-        self.chunk = without(self.chunk, dict.fromkeys(sorted(set(_sought(self.chunk)) - rows), held))
-        result = self._first(again=again or bool(known))
-        for no, step in enumerate(self.plan.steps, 1):
-            self._step(no, step)
-        self._take_back()
-        return self._settled(result)
-
-    def _sagas(self) -> list[Saga]:
-        with self.house.db.read() as tx:
-            return ledger.of_chunk(tx, self.fence.run, self.fence.chunk)
-
-    def _begin(self) -> set[int]:
-        """Note the records of the chunk that no saga is open for, before anything is written; return their rows."""
-        claim, keys = self.writer.claim, self.chunk.outcomes["left_key"]
-        sought = {row: str(column_text(keys[row])) for row in _sought(self.chunk)}
-        first = dict(self._notes())
-        with self.house.db.begin() as tx:
-            self.guard(tx)
-            ledger.forget_done(tx, claim.rule_id)  # their chunks are checked in
-            held = ledger.held_keys(tx, claim.rule_id, self.fence.run, self.fence.chunk)
-            rows = [(row, key) for row, key in sought.items() if key not in held]
-            rule = {"rule_id": claim.rule_id, "rule_name": claim.rule_name}
-            place = {"run_id": self.fence.run, "chunk_no": self.fence.chunk}
-            head = {**rule, **place, "side": Sides.of(self.writer.rule).source_name, "begun_at": self.house.clock()}
-            ledger.begin(tx, head, rows, first)
-        return {row for row, _ in rows}
-
-    def _notes(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what the ledger notes of the first step: the write of the rule's own record."""
-        sides, said = Sides.of(self.writer.rule), self.plan.compensation
-        place = {"name": RECORD, "connection": sides.target.connection, "object": sides.target.object}
-        for write in _writes(self.chunk):
-            create, key = write.change.op is Writes.CREATE, write.change.key
-            keys = key_text(write.change.records[key]) if key in write.change.records.columns else None
-            after = plain(write.change.records if create else write.change.records.drop(key))
-            way = Way(said.created.value if create else said.updated.value)
-            undo = self._undo(write, way)
-            for place_, row in enumerate(write.rows.to_list()):
-                op = {"op": (Op.CREATE if create else Op.UPDATE).value, "way": way.value}
-                found = {"key_field": key, "key": None if keys is None else keys[place_], "match_field": None}
-                yield row, {**place, **op, **found, "match": None, "after": after[place_], "undo": undo[place_]}
-
-    def _undo(self, write: Write, way: Way) -> list[dict[str, Any]]:
-        """Return what is written to take records back."""
-        if way is Way.UPDATE:
-            batch = self._records(write.rows.to_list())
-            return plain(values_of(self.plan.undo, batch)[0])
-        texts = self.chunk.outcomes["before"][write.rows]
-        return [json.loads(text) if text and way is Way.RESTORE else {} for text in texts]
-
-    def _first(self, *, again: bool) -> WriteResult:
-        """Write the rule's own records, unless that is done already, and note their keys."""
-        sagas = self._sagas()
-        if not unsettled(sagas, 0):
-            rest = without(self.chunk, dict.fromkeys((saga.row for saga in sagas), Failure(0, 0, _HELD)))
-            left = any(write.rows.len() for write in rest.writes)
-            result = self.target.write(rest, self.fence, self.retry, again=True) if left else WriteResult()
-            return WriteResult(tuple(_moved(result.failures, rest, self.chunk)), self._keys(sagas))
-        result = self.target.write(self.chunk, self.fence, self.retry, again=again)
-        refused = {self.chunk.writes[f.change].rows[f.row]: f for f in result.failures}
-        keys = dict(_keys_of(self.chunk, result))
-        with self.house.db.begin() as tx:
-            self.guard(tx)
-            for saga in sagas:
-                if saga.row in refused:
-                    failure = refused[saga.row]
-                    ledger.drop(tx, 0, [saga.id])
-                    ledger.refuse(tx, saga.id, RECORD, (failure.field, failure.message))
-            ledger.confirm(tx, 0, {saga.id: keys.get(saga.row) for saga in sagas if saga.row not in refused})
-        return result
-
-    def _keys(self, sagas: Sequence[Saga]) -> tuple[pl.Series | None, ...]:
-        """Return the keys that the target had given to created records, as the ledger has them."""
-        known = {saga.row: saga.steps[0].key for saga in sagas if 0 in saga.steps}
-        keys: list[pl.Series | None] = []
-        for write in self.chunk.writes:
-            if write.change.op is not Writes.CREATE or write.change.key in write.change.records.columns:
-                keys.append(None)
-                continue
-            texts = pl.Series([known.get(row) for row in write.rows], dtype=pl.String)
-            keys.append(key_values(texts, self.target.schema[write.change.key].dtype))
-        return tuple(keys)
-
-    def _step(self, no: int, step: StepPlan) -> None:
-        """Do one step for all records that have come so far."""
-        sagas = [saga for saga in self._sagas() if waits(saga, no)]
-        if not sagas or self.writer.stopped:
-            return
-        try:
-            connector = self.writer.opened(step.step.connection)
-            fence = self._fence(no)
-            work = StepWork(self.house, step, no, connector, fence, self.guard)
-            wanted = work.wanted(sagas, self._batch(sagas, no))
-            self.retry(partial(work.attempt, wanted))
-        except Fenced:
-            raise
-        except ConnectorError as error:
-            self._give_up(no, step, error)
-
-    def _give_up(self, no: int, step: StepPlan, error: ConnectorError) -> None:
-        """Take back the records that a step could not be done for; raises `error` while it is not known for which."""
-        try:
-            connector = self.writer.opened(step.step.connection)
-            sent = unsettled(self._sagas(), no)
-            self.retry(partial(settle, self.house, self.guard, connector, no, sent))
-        except Fenced:
-            raise
-        except ConnectorError:
-            raise error from None
-        why = (None, refusal(step, error.advice))
-        with self.house.db.begin() as tx:
-            self.guard(tx)
-            for saga in ledger.of_chunk(tx, self.fence.run, self.fence.chunk):
-                if saga.state is State.WORKING:
-                    ledger.refuse(tx, saga.id, step.step.name, why)
-        self.writer.stop(error)
-
-    def _take_back(self) -> None:
-        sagas = [saga for saga in self._sagas() if saga.state is State.COMPENSATING]
-        back = TakingBack(self.house, self._lent, self.retry, self._fence, self.guard)
-        back(sagas)
-        with self.house.db.begin() as tx:
-            self.guard(tx)
-            done = [saga.id for saga in ledger.of_chunk(tx, self.fence.run, self.fence.chunk)]
-            ledger.move(tx, done, State.WORKING, State.DONE, self.house.clock())
-
-    def _lent(self, name: str) -> AbstractContextManager[Connector]:
-        return contextlib.nullcontext(self.writer.opened(name))
-
-    def _fence(self, no: int) -> Fence:
-        """Return the fence of a step: a worker that was replaced writes nothing over what its successor did."""
-        return self.fence if no == 0 else replace(self.fence, scope=f"{self.fence.scope}:{no}")
-
-    def _records(self, rows: Sequence[int]) -> pl.DataFrame:
-        records = self.chunk.records
-        assert records is not None  # noqa: S101 - only such rows have a saga
-        places = {row: place for place, row in enumerate(records[ROW].to_list())}
-        return records[[places[row] for row in rows]]
-
-    def _batch(self, sagas: Sequence[Saga], no: int) -> pl.DataFrame:
-        """Return the source records of sagas with the keys of the steps before."""
-        batch = self._records([saga.row for saga in sagas])
-        kinds = [
-            self.target.schema[Sides.of(self.writer.rule).target_key].dtype,
-            *(s.schema[s.key].dtype for s in self.plan.steps),
-        ]
-        names = [f"{RECORD}{KEY}", *(step.key_name for step in self.plan.steps)]
-        for before in range(no):
-            texts = pl.Series([saga.steps[before].key for saga in sagas], dtype=pl.String)
-            batch = batch.with_columns(key_values(texts, kinds[before]).alias(names[before]))
-        return batch
-
-    def _settled(self, result: WriteResult) -> Chunk:
-        """Return the chunk as it came out: what was taken back is parked with what was in the way."""
-        places = {row: (n, at) for n, write in enumerate(self.chunk.writes) for at, row in enumerate(write.rows)}
-        failed = [saga for saga in self._sagas() if saga.state is not State.DONE]
-        gone = {saga.row for saga in failed}
-        mine = [Failure(*places[saga.row], _told(saga), saga.field_name) for saga in failed]
-        others = [f for f in result.failures if self.chunk.writes[f.change].rows[f.row] not in gone]
-        keys = tuple(_cleared(made, write, gone) for write, made in zip(self.chunk.writes, result.keys, strict=False))
-        return settled(self.chunk, replace(result, failures=(*others, *mine), keys=keys))
-
-
-def _told(saga: Saga) -> Message:
-    """Return why a record is parked."""
-    return saga.reason or _HELD
-
-
-def _cleared(made: pl.Series | None, write: Write, gone: set[int]) -> pl.Series | None:
-    """Return the keys of created records without those that were taken back."""
-    if made is None:
-        return None
-    rows = [place for place, row in enumerate(write.rows) if row in gone]
-    return made.scatter(rows, None) if rows else made
-
-
-def _writes(chunk: Chunk) -> Iterator[Write]:
-    """Yield the writes of records that go on to the steps: those that were read, and are created or updated."""
-    if chunk.records is None:
-        return
-    known = set(chunk.records[ROW])
-    for write in chunk.writes:
-        if write.change.op is not Writes.DELETE and set(write.rows) <= known:
-            yield write
-
-
-def _sought(chunk: Chunk) -> list[int]:
-    return [row for write in _writes(chunk) for row in write.rows]
-
-
-def _keys_of(chunk: Chunk, result: WriteResult) -> Iterator[tuple[int, str | None]]:
-    """Yield the row of each written record with its key."""
-    for number, write in enumerate(chunk.writes):
-        key, made = write.change.key, result.keys[number] if number < len(result.keys) else None
-        values = made if made is not None else write.change.records.get_column(key, default=None)
-        if values is not None:
-            yield from zip(write.rows, key_text(values), strict=True)
-
-
-def _moved(failures: Sequence[Failure], part: Chunk, whole: Chunk) -> Iterator[Failure]:
-    """Yield the failures of a part of a chunk's writes as those of the whole."""
-    places = {row: (n, at) for n, write in enumerate(whole.writes) for at, row in enumerate(write.rows)}
-    for failure in failures:
-        change, row = places[part.writes[failure.change].rows[failure.row]]
-        yield replace(failure, change=change, row=row)
-
-
 def stepped(systems: Systems, house: House, claim: Claim, rule: SyncRule, stack: ExitStack) -> Systems:
     """Return the systems of a run so that what is written to its target goes on to the steps of its saga."""
-    if rule.transaction is not Transaction.SAGA or not claim.live or claim.kind == "undo":
+    if not claim.live or claim.kind == "undo" or (rule.transaction is not Transaction.SAGA and not _left(house, claim)):
         return systems
-    target, writer = Sides.of(rule).target.connection, SagaWriter(house, claim, rule, systems, stack)
+    target, writer = (
+        Sides.of(rule).target.connection,
+        SagaWriter(house, claim, rule, systems, stack, Journal(house, claim)),
+    )
 
     @contextlib.contextmanager
     def connect(name: str) -> Iterator[Connector]:
@@ -327,3 +99,9 @@ def stepped(systems: Systems, house: House, claim: Claim, rule: SyncRule, stack:
             yield connector
 
     return replace(systems, connect=connect)
+
+
+def _left(house: House, claim: Claim) -> bool:
+    """Tell whether stopped runs of a rule have left sagas that are neither done nor taken back."""
+    with house.db.read() as tx:
+        return ledger.are_left(tx, claim.rule_id)

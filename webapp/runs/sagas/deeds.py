@@ -1,0 +1,89 @@
+"""What a person may do about a record whose steps could not be taken back; each deed is in the audit log."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from rules.text import Message, msg
+from webapp.audit.services import Event, Subject, record
+from webapp.audit.tags import Tag
+from webapp.extensions import Actor, House
+from webapp.runs import hooks
+from webapp.runs.pipeline.retry import at_once
+from webapp.runs.sagas import ledger
+from webapp.runs.sagas.ledger import Done, Saga
+from webapp.runs.sagas.states import State, StepState
+from webapp.runs.sagas.taking_back import TakingBack
+from webapp.runs.systems import Reached
+
+
+class NotDone(Exception):
+    """The deed is not possible, and why."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
+
+
+def again(house: House, number: int, actor: Actor) -> bool:
+    """Try once more to take a record's steps back; return whether all of them are."""
+    with house.db.begin() as tx:
+        found, stuck = _stuck(tx, number)
+        ledger.mark(tx, stuck.no, [number], StepState.CONFIRMED)
+        ledger.move(tx, [number], State.STUCK, State.COMPENSATING, None)
+        _note(tx, house, found, stuck, (actor, "tried again", None))
+    return _go_on(house, number, actor)
+
+
+def take_for_done(house: House, number: int, reason: str, actor: Actor) -> bool:
+    """Take a step for taken back, as a person has put it in order; return whether all others are taken back."""
+    reason = _reason(reason)
+    with house.db.begin() as tx:
+        found, stuck = _stuck(tx, number)
+        ledger.mark(tx, stuck.no, [number], StepState.TAKEN)
+        ledger.move(tx, [number], State.STUCK, State.COMPENSATING, None)
+        _note(tx, house, found, stuck, (actor, "taken for done", reason))
+    return _go_on(house, number, actor)
+
+
+def give_up(house: House, number: int, reason: str, actor: Actor) -> None:
+    """Leave a record's steps as they are."""
+    reason = _reason(reason)
+    with house.db.begin() as tx:
+        found, stuck = _stuck(tx, number)
+        ledger.move(tx, [number], State.STUCK, State.GIVEN_UP, house.clock())
+        _note(tx, house, found, stuck, (actor, "given up", reason))
+        place = (found.rule_name, found.run_id, "", "")
+        for tell in hooks.sagas:
+            tell(tx, hooks.SagaMoved(number, *place, stuck=False, by=actor, at=house.clock()))
+
+
+def _stuck(tx: sa.Connection, number: int) -> tuple[Saga, Done]:
+    found = next(iter(ledger.of_ids(tx, [number])), None)
+    stuck = next((step for step in found.steps.values() if step.state is StepState.STUCK), None) if found else None
+    if found is None or stuck is None:
+        raise NotDone(msg("This record waits for nobody any more."))
+    return found, stuck
+
+
+def _go_on(house: House, number: int, actor: Actor) -> bool:
+    """Take the other steps back, as far as that is possible."""
+    with house.db.read() as tx:
+        found = ledger.of_ids(tx, [number])
+    with Reached(house) as reached:
+        TakingBack(house, reached.connect, at_once, lambda _no: None, actor=actor)(found)
+    with house.db.read() as tx:
+        return ledger.of_ids(tx, [number])[0].state is State.COMPENSATED
+
+
+def _note(tx: sa.Connection, house: House, found: Saga, stuck: Done, told: tuple[Actor, str, str | None]) -> None:
+    actor, deed, reason = told
+    after = {"saga": found.id, "step": stuck.name, "connection": stuck.connection, "deed": deed}
+    subject = Subject("rule", found.rule_name, str(found.id))
+    record(tx, actor, house.clock(), Event(Tag.SAGA_FORCED, subject, None, after, reason, found.run_id))
+
+
+def _reason(reason: str) -> str:
+    if not reason.strip():
+        raise NotDone(msg("Say why: the reason is kept in the audit log."))
+    return reason.strip()

@@ -1,0 +1,79 @@
+"""What people see of sagas: those in work, and those that could not be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from rules.documents.sync import Transaction
+from rules.text import N_, Message, msg
+from webapp.connections.services import User
+from webapp.extensions import House
+from webapp.runs.models import run
+from webapp.runs.sagas import ledger
+from webapp.runs.sagas.ledger import Done, Saga
+from webapp.runs.sagas.models import saga, saga_step
+from webapp.runs.sagas.states import LEFT, OPEN, State, StepState
+
+AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class ShownSaga(Saga):
+    """The saga of one record; `active` tells whether its run is at work."""
+
+    age: timedelta = timedelta()
+    active: bool = False
+
+    @property
+    def stuck(self) -> Done | None:
+        """Return the step that could not be taken back."""
+        return next((step for step in self.steps.values() if step.state is StepState.STUCK), None)
+
+    @property
+    def left(self) -> list[Done]:
+        """Return the steps of which something is left, the last one first."""
+        return [step for _, step in sorted(self.steps.items(), reverse=True) if step.state in LEFT]
+
+
+def listing(house: House, before: int | None = None) -> list[ShownSaga]:
+    """Return the sagas that are open, those that wait for a person first; `before` goes on behind one."""
+    with house.db.read() as tx:
+        open_ = saga.c.state.in_([state.value for state in OPEN])
+        numbers = sa.select(saga.c.id).where(open_, *(() if before is None else (saga.c.id > before,)))
+        stuck_first = sa.case((saga.c.state == State.STUCK.value, 0), else_=1)
+        ids = tx.scalars(numbers.order_by(stuck_first, saga.c.id).limit(AT_ONCE)).all()
+        found = sorted(ledger.of_ids(tx, ids), key=lambda one: ids.index(one.id))
+        asked = sa.select(run.c.id).where(run.c.id.in_({one.run_id for one in found}), run.c.state == "running")
+        active = set(tx.scalars(asked))
+    now = house.clock()
+    return [ShownSaga(**vars(one), age=now - one.begun_at, active=one.run_id in active) for one in found]
+
+
+def counts(tx: sa.Connection) -> dict[State, int]:
+    """Return how many sagas are open, by how far they are."""
+    asked = sa.select(saga.c.state, sa.func.count()).where(saga.c.state.in_([state.value for state in OPEN]))
+    return {State(state): int(number) for state, number in tx.execute(asked.group_by(saga.c.state)).all()}
+
+
+def not_undone(document: Mapping[str, Any], run_id: int) -> Message | None:
+    """Say why a run whose records went on to other systems cannot be undone, None of another one."""
+    if document.get("transaction") != Transaction.SAGA:
+        return None
+    text = N_(
+        "Run {run} went on to other systems with each record, which an undo would not take back. Correct the records in"
+        " their source instead."
+    )
+    return msg(text, run=run_id)
+
+
+def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
+    """Yield each connection that an open saga needs, with what a person can do about it."""
+    open_ = saga.c.state.in_([state.value for state in OPEN])
+    needed = sa.select(saga_step.c.connection, sa.func.min(saga.c.id)).where(saga.c.id == saga_step.c.saga_id, open_)
+    for name, number in tx.execute(needed.group_by(saga_step.c.connection)):
+        yield name, User(str(msg("the steps of record {number}", number=number)), "/runs/transactions/")
