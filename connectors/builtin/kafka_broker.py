@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -23,6 +24,7 @@ from connectors.spi import Context, ObjectInfo
 from rules.text import N_, msg
 from rules.text import Message as Text
 
+T = TypeVar("T")
 _LISTENED = 0.5
 _BEGINNING, _DAY = 0, 86_400_000
 _FETCHED = BATCH_BYTES // 2
@@ -35,6 +37,19 @@ _NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaE
 
 class TopicObject(QueueObject, frozen=True):
     """A topic."""
+
+
+@contextmanager
+def lent(made: Callable[[dict[str, Any]], T], configuration: dict[str, Any]) -> Iterator[list[T]]:
+    """Lend a client, as the only item of a list, and let it end in a thread of its own.
+
+    At its end librdkafka waits for its own threads. With encryption that has been seen to last for ever.
+    """
+    held = [made(configuration)]
+    try:
+        yield held
+    finally:
+        threading.Thread(target=held.clear, name="kafka-end", daemon=True).start()
 
 
 class KafkaBroker(Broker[TopicObject]):
@@ -182,15 +197,15 @@ class KafkaBroker(Broker[TopicObject]):
 
     def _topics(self) -> dict[str, list[int]]:
         """Return the partitions of each topic, after the brokers that lead them were found permitted."""
-        with self.told():
-            found = self._metadata()
+        with self.told(), lent(AdminClient, self.configuration()) as admin:
+            found = self._metadata(admin[0])
         for broker in found.brokers.values():
             check_host(str(broker.host), int(broker.port or 0), self.place.context.egress_allow)
         return {n: sorted(t.partitions) for n, t in found.topics.items() if t.error is None and not n.startswith("__")}
 
-    def _metadata(self) -> Any:
+    def _metadata(self, admin: AdminClient) -> Any:
         """Return what the cluster says of itself; a refusal is told only to one who listens in between."""
-        admin, until = AdminClient(self.configuration()), time.monotonic() + self.place.context.timeout
+        until = time.monotonic() + self.place.context.timeout
         while True:
             try:
                 return admin.list_topics(timeout=min(_LISTENED, max(until - time.monotonic(), 0)))
