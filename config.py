@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from webapp.setting_audit import AUDIT_LOG, AuditLog
 from webapp.setting_sign_in import SIGN_IN, SignIn, lacking
+from webapp.setting_traces import TRACES, Traces
 from webapp.setting_values import (
     Variable,
     boolean,
@@ -36,6 +37,7 @@ KEY_LOGIN = "SYNCLINE_KEY_LOGIN"
 OIDC_SECRET = "SYNCLINE_OIDC_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 LDAP_PASSWORD = "SYNCLINE_LDAP_PASSWORD"  # noqa: S105 - the name of a variable
 SMTP_PASSWORD = "SYNCLINE_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
+OTLP_HEADERS = "SYNCLINE_OTLP_HEADERS"
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux, 103 on macOS
 LOOPBACK_AND_PRIVATE = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
@@ -49,7 +51,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings(AuditLog, SignIn):
+class Settings(AuditLog, SignIn, Traces):
     """The settings of one process; `from_environment` builds them."""
 
     data: Path
@@ -279,6 +281,7 @@ SETTINGS: tuple[Variable, ...] = (
         integer(1, 365),
     ),
     *AUDIT_LOG,
+    *TRACES,
 )
 
 
@@ -301,6 +304,7 @@ def unknown_variables() -> list[str]:
         OIDC_SECRET,
         LDAP_PASSWORD,
         SMTP_PASSWORD,
+        OTLP_HEADERS,
     }
     return sorted(name for name in os.environ if name.startswith("SYNCLINE_") and name not in known)
 
@@ -333,6 +337,11 @@ def ldap_password() -> str:
 def smtp_password() -> str:
     """Return the password for the mail server; kept out of `Settings`, which is shown and passed on."""
     return os.environ.get(SMTP_PASSWORD, "")
+
+
+def otlp_headers() -> str:
+    """Return what the receiver of traces wants to know; kept out of `Settings`, which is shown and passed on."""
+    return os.environ.get(OTLP_HEADERS, "").strip()
 
 
 def metrics_token() -> str:

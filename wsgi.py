@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import config
+from webapp import tracing
 from webapp.app import create_app
 
-app = create_app(config.from_environment())
+settings = config.from_environment()
+tracing.begin(settings, "web")
+app = create_app(settings)

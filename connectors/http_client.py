@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import httpcore
 import httpx
 
+from connectors.calls import HEADERS, Calls
 from connectors.egress import addresses
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, Unavailable
 from connectors.spi import Context
@@ -60,6 +61,7 @@ def client(
         Transport(wire, trust or trust_store()),
         limits or Limits(),
         frozenset(n.lower() for n in private),
+        context.calls,
         headers=headers,
         auth=auth,
         timeout=context.timeout,
@@ -163,11 +165,18 @@ class Client(httpx.Client):
     """A client whose `send` follows the egress rules; see the module."""
 
     def __init__(
-        self, wire: Wire, transport: Transport, limits: Limits, private: frozenset[str], **options: Any
+        self,
+        wire: Wire,
+        transport: Transport,
+        limits: Limits,
+        private: frozenset[str],
+        calls: Calls | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(transport=transport, **options)
         self._wire = wire
         self._limits = limits
+        self._calls = calls
         self._target: tuple[BinaryIO, int] | None = None
         self._private = private | {"authorization", "cookie", "proxy-authorization"}
 
@@ -203,7 +212,7 @@ class Client(httpx.Client):
         self._wire.deadline = time.monotonic() + self._limits.seconds
         origin = request.url
         for _ in range(self._limits.redirects + 1):
-            response = self._exchange(request, auth)
+            response = self._told(request, auth) if self._calls else self._exchange(request, auth)
             onward = response.next_request
             if onward is None or request.method not in SAFE_METHODS:
                 return response
@@ -221,6 +230,21 @@ class Client(httpx.Client):
             return self.send(request)
         finally:
             self._target = None
+
+    def _told(self, request: httpx.Request, auth: Any) -> httpx.Response:
+        """Make an exchange of which somebody is told."""
+        assert self._calls is not None  # noqa: S101 - whoever calls this has looked
+        url, status = request.url, None
+        call = self._calls.begin(request.method, url.host, url.port or {"http": 80}.get(url.scheme, 443))
+        for name in HEADERS:
+            request.headers.pop(name, None)  # of the address before a redirect
+        request.headers.update(call.headers)
+        try:
+            response = self._exchange(request, auth)
+            status = response.status_code
+            return response
+        finally:
+            call.end(status)
 
     def _exchange(self, request: httpx.Request, auth: Any) -> httpx.Response:
         try:

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pycurl
 
+from connectors.calls import HEADERS, Call
 from connectors.egress import addresses
 from connectors.errors import ConnectorError, Fatal, Forbidden, Misconfigured, Unavailable
 from connectors.http_client import SAFE_METHODS, Limits, same_origin, shown, trust_store, unsendable, web_address
@@ -67,8 +68,14 @@ class _Flight:
         self.size = 0
         self.head: list[bytes] = []
         self.problem: ConnectorError | None = None
+        self.call: Call | None = None
         self._seen = (0, 0)
         self._still = time.monotonic()
+
+    def ended(self, status: int | None) -> None:
+        """Tell that it has ended, where somebody wants to know."""
+        if self.call is not None:
+            self.call.end(status)
 
     def still_since(self, now: float) -> float:
         """Return since when nothing has come, as far as it was asked before."""
@@ -104,7 +111,7 @@ class Flights:
 
     def start(self, sent: Sent, job: int, redirects: int = 0) -> None:
         """Begin an exchange; raises `ConnectorError` for what cannot be sent."""
-        flight = _Flight(sent, job, redirects)
+        flight = self._flight(sent, job, redirects)
         idle = self._idle[sent.read]
         easy = idle.pop() if idle else self._new()
         try:
@@ -112,11 +119,20 @@ class Flights:
             self._multi.add_handle(easy)
         except BaseException:
             self._end(easy)
+            flight.ended(None)
             raise
         self._under_way[easy] = flight
         self._begun += 1
         if self._begun == _AT_ONCE:
             self.push()
+
+    def _flight(self, sent: Sent, job: int, redirects: int) -> _Flight:
+        if self._context.calls is None:
+            return _Flight(sent, job, redirects)
+        call = self._context.calls.begin(sent.method, *_host(sent.url))
+        flight = _Flight(replace(sent, headers={**sent.headers, **call.headers}), job, redirects)
+        flight.call = call
+        return flight
 
     def landed(self, wait: float) -> Iterator[tuple[int, Reply | ConnectorError]]:
         """Wait for exchanges to end and yield their jobs' numbers and replies; redirected ones go on."""
@@ -159,13 +175,15 @@ class Flights:
                 del self._under_way[easy]
                 self._multi.remove_handle(easy)
                 self._end(easy)
+                flight.ended(None)
                 yield flight.job, self._problem(flight.sent, pycurl.E_OPERATION_TIMEDOUT, "")
 
     def drop(self) -> None:
         """Give up what is under way."""
-        for easy in list(self._under_way):
+        for easy, flight in list(self._under_way.items()):
             self._multi.remove_handle(easy)
             self._end(easy)
+            flight.ended(None)
         self._under_way.clear()
 
     def _ended(self, easy: Any, failure: tuple[int, str] | None) -> Iterator[tuple[int, Reply | ConnectorError]]:
@@ -173,6 +191,7 @@ class Flights:
         self._multi.remove_handle(easy)
         status = easy.getinfo(pycurl.RESPONSE_CODE)
         self._idle[flight.sent.read].append(easy)
+        flight.ended(None if failure else status)
         try:
             if failure is not None:
                 raise flight.problem or self._problem(flight.sent, *failure)
@@ -199,7 +218,9 @@ class Flights:
                 msg("Check the address of the connection."),
             )
         mine = same_origin(here, target)
-        kept = {name: value for name, value in sent.headers.items() if mine or name == "Accept"}
+        kept = {
+            name: value for name, value in sent.headers.items() if (mine or name == "Accept") and name not in HEADERS
+        }
         return replace(sent, url=str(target), headers=kept)
 
     def _new(self) -> Any:

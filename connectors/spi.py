@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Protocol, Self
 import polars as pl
 
 from connectors.budgets import Budget
+from connectors.calls import Calls
 from connectors.changes import ChangeLog
 from connectors.errors import RecordRejected
 from connectors.lookups import whole
@@ -132,7 +133,7 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What the house allows a connector: folders, networks, time, and the folder of installed `programs`."""
+    """What the house allows a connector: folders, networks, time, `programs`; and who is told of its `calls`."""
 
     file_roots: tuple[Path, ...] = ()
     egress_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -144,6 +145,7 @@ class Context:
     """Where a secret that the system has changed is kept; None where nothing can be kept (a draft)."""
     budget: Budget | None = field(default=None, repr=False, compare=False)
     """What may be asked of the system by all processes together; None: each process counts for itself."""
+    calls: Calls | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ WORDS = {
     "Python Software Foundation License": "PSF-2.0", "The Unlicense (Unlicense)": "Unlicense",
     "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.1-or-later",
     "Apache 2": "Apache-2.0", "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "MIT license": "MIT",
+    "3-Clause BSD License": "BSD-3-Clause",
 }  # fmt: skip
 """How packages without an expression of SPDX call their licences."""
 READ = {"pyrage": "MIT"}

@@ -48,7 +48,7 @@ from webapp.runs import api as runs_api
 from webapp.runs import views as runs
 from webapp.tables import views as tables
 from webapp.vault import people
-from webapp.web import assets, language, menu, openapi, problems, protection
+from webapp.web import assets, language, menu, openapi, problems, protection, traces
 
 PAGES = (
     access,
@@ -115,6 +115,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.session_interface = Sessions()
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    traces.register(app)
     protection.register(app, gate.keep_the_pace)
     menu.register(app)
     openapi.register(app)

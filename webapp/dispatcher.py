@@ -16,6 +16,7 @@ import redis
 import sqlalchemy as sa
 
 from config import Settings
+from webapp import tracing
 from webapp.access import approving
 from webapp.entities.resealer import Resealer
 from webapp.events.sources import register
@@ -34,6 +35,7 @@ from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
+from webapp.runs.traces import traces_of
 from webapp.runs.transactions.recovery import Recoverer
 from webapp.vault import people
 from webapp.wake import LIST, announce, beat
@@ -59,9 +61,10 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
         left = tx.scalars(sa.select(run_table.c.id).where(*_left_behind(house, now)).order_by(run_table.c.id)).all()
         begin = [one.run_id for one in waiting(tx, now) if _long_ago(one.announced_at, now)]
     ids = [*left, *begin][:AT_ONCE]
-    runs = queue(connection)
+    runs, traces = queue(connection), traces_of(house, ids)
     for run_id in ids:
-        enqueue(runs, run_id)
+        with tracing.span("announce run", {"syncline.run.id": run_id}, kind="producer", parent=traces.get(run_id)):
+            enqueue(runs, run_id)
     if ids:
         with house.db.begin() as tx:
             tx.execute(sa.update(run_table).where(run_table.c.id.in_(ids)).values(announced_at=now))
@@ -149,6 +152,7 @@ def run(settings: Settings) -> None:
     resealer.start()
     recoverer = Recoverer(house)
     recoverer.start()
+    tracing.begin(settings, "scheduler")
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -159,6 +163,7 @@ def run(settings: Settings) -> None:
             listen(listening)
             heard = time.monotonic() + HEAR
         wait_for_ring(connection, stop)
+    tracing.end()
     listening.close()
     recoverer.close()
     resealer.close()

@@ -16,12 +16,22 @@ from typing import Any
 import structlog
 
 from config import Settings
+from webapp import tracing
 
 LARGEST_FILE = 10 * 1024 * 1024
 KEPT_FILES = 5
 SECRET_WORDS = ("password", "secret", "token", "authorization", "api_key")
+
+
+def name_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the ids of the trace and the span that the line is of."""
+    event.update(tracing.ids())
+    return event
+
+
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
+    name_trace,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -51,6 +61,7 @@ def configure(settings: Settings, process: str, *, terminal: bool = True) -> Non
         handler.close()
     root.setLevel(settings.log_level.upper())
     root.addHandler(_file(settings, process))
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells whole addresses, and queries can hold secrets
     if terminal:
         root.addHandler(_terminal(process))
     logging.raiseExceptions = False  # a closed terminal must not stop the process

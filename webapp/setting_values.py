@@ -73,6 +73,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Return a share of a whole."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise ValueError(f"'{text}' is not a number from 0 to 1.")
+    return value
+
+
 def boolean(text: str) -> bool:
     """Return yes or no."""
     values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

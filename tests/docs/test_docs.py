@@ -57,6 +57,7 @@ def test_no_setting_is_invented() -> None:
         "SYNCLINE_OIDC_CLIENT_SECRET",
         "SYNCLINE_LDAP_PASSWORD",
         "SYNCLINE_METRICS_TOKEN",
+        "SYNCLINE_OTLP_HEADERS",
     }
     for page in PAGES:
         named = set(re.findall(r"SYNCLINE_[A-Z_]+[A-Z]", page.read_text("utf-8")))

@@ -17,7 +17,7 @@ import click
 import sqlalchemy as sa
 
 import config
-from webapp import logs
+from webapp import logs, tracing
 from webapp.extensions import Actor, House, open_house, to_json
 
 
@@ -53,6 +53,7 @@ class Session:
                 "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
             )
         logs.configure(self.settings, "cli", terminal=False)
+        tracing.begin(self.settings, "cli")
         require(house)
         hub.register(house)
         sources.register()

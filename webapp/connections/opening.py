@@ -20,6 +20,7 @@ from webapp.connections.errors import ConnectionMissing
 from webapp.connections.kept import KeptSecrets
 from webapp.connections.shared_budget import SharedBudget
 from webapp.connections.store import ConnectionRow, get_connection
+from webapp.connections.traced import calls, traced
 from webapp.connections.validation import with_defaults
 from webapp.extensions import House
 from webapp.vault import references
@@ -57,7 +58,7 @@ def opened(row: ConnectionRow, settings: Mapping[str, Any], allowed: Context) ->
     cls = connector_class(row.connector)
     secrets = secret_values(cls.spec, settings)
     try:
-        with cls(with_defaults(cls.spec, settings), allowed) as connector:
+        with traced(cls, row.name)(with_defaults(cls.spec, settings), allowed) as connector:
             yield connector
     except ConnectorError as error:
         error.message = redacted(error.message, secrets)
@@ -83,6 +84,7 @@ def context(house: House, row: ConnectionRow, timeout: float = Context.timeout) 
     return Context(
         roots(house, row), house.settings.egress_allow, timeout, house.settings.data / "singer",
         secrets=KeptSecrets(house, row.name), budget=SharedBudget(house.settings.redis, row.name),
+        calls=calls(),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import threading
 import sqlalchemy as sa
 
 from config import Settings
+from webapp import tracing
 from webapp.entities import hub
 from webapp.events import retention, sources
 from webapp.events.doers import Doers
@@ -37,7 +38,9 @@ def run(settings: Settings) -> None:
     hub.register(house)
     sources.register()
     people.register(house)
+    tracing.begin(settings, "events")
     work(house, stop)
+    tracing.end()
     house.db.engine.dispose()
 
 

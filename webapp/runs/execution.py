@@ -18,6 +18,7 @@ from rules.documents import DocumentError, parse_sync
 from rules.documents.sync import Direction, SideName, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
+from webapp import tracing
 from webapp.connections.probing import holds_messages
 from webapp.entities.hub import HubAway
 from webapp.extensions import House
@@ -45,6 +46,7 @@ from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
 from webapp.runs.sagas.writing import stepped
 from webapp.runs.systems import Reached
+from webapp.runs.traces import traced
 from webapp.runs.transactions.recovery import settle
 
 log = logging.getLogger(__name__)
@@ -66,14 +68,16 @@ class Ending(NamedTuple):
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
     """Carry out a run that waits or was left behind; return False where it was not free."""
+    since = time.time_ns()
     claimed = claim(house, run_id, worker)
     if claimed is None:
         return False
-    with structlog.contextvars.bound_contextvars(run=run_id), given_back(house, claimed, wait):
+    with structlog.contextvars.bound_contextvars(run=run_id), traced(claimed, since), given_back(house, claimed, wait):
         with contextlib.suppress(Fenced), held(house, claimed):
             ending = _carry_out(house, claimed, _rest(house, claimed, wait))
             if ending is not None:
                 state, message, paused = ending
+                tracing.tell({"syncline.run.state": state})
                 with house.db.begin() as tx:
                     Journal(house, claimed).end(tx, state, message, paused=paused)
         retry_dependants(house, run_id)

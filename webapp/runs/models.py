@@ -34,6 +34,7 @@ run = sa.Table(
     sa.Column("read_complete", sa.Boolean, nullable=False, default=False),
     sa.Column("requested_by", sa.String(128), nullable=False),
     sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("traceparent", sa.String(55), comment="the trace of who has asked for it, in W3C's form"),
     sa.Column("priority", sa.String(16), nullable=False, default="normal", server_default="normal"),
     sa.Column("turn_at", UtcDateTime, comment="as if asked for then: later for what lets others go first"),
     sa.Column("left_connection", sa.String(64)),

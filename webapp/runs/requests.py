@@ -13,6 +13,7 @@ from rules.documents.policies import Priority
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.text import N_, Message, msg
+from webapp import tracing
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
@@ -148,6 +149,7 @@ def insert(house: House, tx: sa.Connection, values: dict[str, Any], actor: Actor
         "requested_by": actor.name,
         "requested_at": now,
         "uses": pins(tx),
+        "traceparent": tracing.stamp("request run"),
         **_turn(values, actor, now),
     }
     run_id = int(tx.execute(sa.insert(run).values({**common, **values})).inserted_primary_key[0])  # type: ignore[index]

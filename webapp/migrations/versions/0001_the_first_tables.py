@@ -823,6 +823,7 @@ def upgrade() -> None:
     sa.Column('read_complete', sa.Boolean(), nullable=False),
     sa.Column('requested_by', sa.String(length=128), nullable=False),
     sa.Column('requested_at', UtcDateTime(), nullable=False),
+    sa.Column('traceparent', sa.String(length=55), nullable=True, comment="the trace of who has asked for it, in W3C's form"),
     sa.Column('priority', sa.String(length=16), server_default='normal', nullable=False),
     sa.Column('turn_at', UtcDateTime(), nullable=True, comment='as if asked for then: later for what lets others go first'),
     sa.Column('left_connection', sa.String(length=64), nullable=True),

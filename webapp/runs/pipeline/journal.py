@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from connectors.errors import Fenced
 from rules.reconcile.situations import MOVED, REFUSED, REJECTED, Outcome
 from rules.text import Message, msg
+from webapp import tracing
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House, insert_rows
@@ -91,6 +92,7 @@ class Claim:
     parameters: Mapping[str, Any] | None = None
     requested_at: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
     requested_by: str = ""
+    traceparent: str | None = None
 
     @classmethod
     def of(cls, row: sa.Row[Any]) -> Claim:
@@ -110,7 +112,14 @@ class Claim:
         return self.mode != "simulate"
 
 
-_LATER = ("since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at", "requested_by")
+_LATER = (
+    "since", "high", "read_complete", "schemas", "uses", "hits", "parameters", "requested_at", "requested_by",
+    "traceparent",
+)  # fmt: skip
+
+
+def _told(_journal: Journal, chunk: Chunk, *_: object) -> tracing.About:
+    return {"syncline.chunk": chunk.no, "syncline.records": chunk.read}
 
 
 class Journal:
@@ -148,6 +157,7 @@ class Journal:
         if pause_by is not None:
             raise Suspended(paused_by(pause_by), paused=True)
 
+    @tracing.step("keep the plan", _told)
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
         self._share(chunk)
@@ -203,6 +213,7 @@ class Journal:
             counts = tx.scalar(query.order_by(run.c.id.desc()).limit(1))
         return None if counts is None else int(counts["read"])
 
+    @tracing.step("check in", _told)
     def check_in(self, chunk: Chunk, links: Links) -> None:
         """Commit a chunk: its outcomes, links, parked records, counts and the place to read on from."""
         own = chunks.counts(chunk)

@@ -1,7 +1,8 @@
 """Reading, deciding and writing at the same time: each in a thread of its own, one page or chunk apart.
 
 The work on columns, on sockets and on files leaves the interpreter to the other threads, so two processors are enough
-to read the next page and to decide about it while a chunk is written.
+to read the next page and to decide about it while a chunk is written. What a thread logs names the run, as it works in
+the context of who has asked for it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 _END = object()
 
 
+def _begun(pool: ThreadPoolExecutor, work: Callable[[], T]) -> Future[T]:
+    return pool.submit(copy_context().run, work)
+
+
 def ahead(items: Iterator[T]) -> Generator[T]:
     """Yield what an iterator yields; the next item is made in a thread while the caller works on one."""
     with ThreadPoolExecutor(1, "read-ahead") as pool:
-        coming = pool.submit(next, items, _END)
+        coming = _begun(pool, partial(next, items, _END))
         while (item := coming.result()) is not _END:
-            coming = pool.submit(next, items, _END)
-            yield item  # type: ignore[misc]
+            coming = _begun(pool, partial(next, items, _END))
+            yield item
 
 
 class OnCall(Generic[T]):
@@ -52,7 +59,7 @@ class OnCall(Generic[T]):
     def call(self) -> None:
         """Begin with the next items, unless that has been done."""
         while len(self._coming) < self._most:
-            self._coming.append(self._pool.submit(next, self._items, _END))
+            self._coming.append(_begun(self._pool, partial(next, self._items, _END)))
 
     def close(self) -> None:
         """Let the item at hand end, and close what makes them."""
@@ -91,7 +98,7 @@ class Behind(Generic[T]):
     def start(self, work: Callable[[], T]) -> None:
         """Begin a piece of work; the one before must have been waited for."""
         if self._pool is not None:
-            self._coming = self._pool.submit(work)
+            self._coming = _begun(self._pool, work)
             return
         done: Future[T] = Future()
         done.set_result(work())

@@ -20,6 +20,7 @@ from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Schema
 from rules.text import Message, msg
 from rules.trace import read_fields
+from webapp import tracing
 from webapp.runs.pipeline import sent
 from webapp.runs.pipeline.checked import of_verdicts
 from webapp.runs.pipeline.chunk import Chunk
@@ -95,6 +96,7 @@ class Planner:
         self.validating: Validating | None = None
         self.at = datetime.fromtimestamp(0, UTC)
 
+    @tracing.step("map", lambda _planner, page, no, *_: {"syncline.chunk": no, "syncline.records": page.records.height})
     def plan(self, page: Page, no: int, first: int, links: Links) -> Chunk:
         """Return the chunk of a page whose first record has the run-wide number `first`."""
         behind = first + page.records.height

@@ -19,6 +19,7 @@ from rules.reconcile.one_way import key_text
 from rules.reconcile.resolve import compile_resolvers
 from rules.reconcile.situations import Outcome, Situation
 from rules.schema import Field, Schema
+from webapp import tracing
 from webapp.runs.pipeline import pair_inputs
 from webapp.runs.pipeline.chunk import PAIRS, ROW, Chunk, Write
 from webapp.runs.pipeline.correlating import Found
@@ -99,6 +100,14 @@ class TwoWayPlanner:
         found += [(item.name, view.schema[own]) for item, own in kept if own is not None]
         return Schema(tuple(Field(name, f.type, scale=f.scale) for name, f in found))
 
+    @tracing.step(
+        "map",
+        lambda _, side, page, no, *__: {
+            "syncline.chunk": no,
+            "syncline.side": side,
+            "syncline.records": page.records.height,
+        },
+    )
     def plan(self, side: str, page: Page, no: int, first: int) -> Chunk:
         """Return the chunk of a page of a side whose first record has the run-wide number `first`.
 
