@@ -58,13 +58,14 @@ webapp/static/dist/manifest.json: node_modules/.installed $(SOURCES)
 	@touch $@
 
 FAST := -m "not kill and not browser and not soak and not attack"
-SLOW := -m "kill or browser"
+FILES := --dist loadfile --no-loadscope-reorder
+# one thread each: several processes share the machine
+TEST := POLARS_MAX_THREADS=1 $(BIN)/pytest -n 4 $(FILES) --cases=some --durations=30 --durations-min=5
 
-test: .venv/.test assets ## install what the tests need and run all of them, on SQLite and on PostgreSQL
+test: .venv/.test assets ## install what the tests need and run all but those of `make check`, on SQLite and on PostgreSQL
 	@tools/system-packages.sh
-	POLARS_MAX_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FAST) --cases=some --database=sqlite --connector-quality-check=connectors/quality.json
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql
-	$(BIN)/pytest -n 2 --dist loadfile $(SLOW)
+	$(TEST) -m "not soak and not attack" --ignore=tests/house --ignore=tests/docs --connector-quality-check=connectors/quality.json
+	$(TEST) $(FAST) --database=postgresql --ignore=tests/rules --ignore=tests/connectors --ignore=tests/house --ignore=tests/docs
 
 attack: .venv/.test assets ## attack a console of its own: make attack ARGS="-k race"; docs/security/attack.md says with what
 	@rm -rf build/attack/results
@@ -73,8 +74,8 @@ attack: .venv/.test assets ## attack a console of its own: make attack ARGS="-k 
 soak: .venv/.test assets ## run the tests that take minutes each
 	@tools/system-packages.sh
 	$(BIN)/pytest -m soak
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=sqlite
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FAST) --database=postgresql --database-tests=all
+	$(BIN)/pytest -n 2 $(FILES) $(FAST) --database=sqlite
+	$(BIN)/pytest -n 2 $(FILES) $(FAST) --database=postgresql --database-tests=all
 
 ha-test: .venv/.test assets ## let the machines of a cluster die in turn, in network namespaces (root; HAProxy, keepalived, nginx)
 	@tools/system-packages.sh ha

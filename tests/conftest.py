@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +13,17 @@ from hypothesis import settings
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
-from tests import houses, servers
+from tests import choosing, houses, servers
 from webapp.access import passwords
 
 # how long an example takes says more about the machine than about the code
 # what is submitted is judged by the same examples each time; everyone else, and the soak, tries new ones
 settings.register_profile("syncline", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("syncline")
-settings.register_profile("few", settings.get_profile("syncline"), max_examples=40)
-MANY = 5
 SOAK = 4 * 3600
 """So many seconds a test of the soak may take, on a busy machine too."""
 GARBAGE = 20_000
 """So many new objects make Python look for garbage: a console is many objects, of which none is garbage yet."""
-_STORED = {"metadata_url", "empty_metadata_url"}
-_LOCKS = re.compile(r"crash|dispatchers|claims|clocks|migrations|postgresql|servers|races")
-_SURFACES = re.compile(r"pages|views|console|designer|form|home|test_api|command|cli/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,38 +31,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     kinds = ("sqlite", "postgresql")
     parser.addoption("--database", choices=kinds, default="sqlite", help="metadata database of the tests that need one")
     parser.addoption("--pooler", action="store_true", help="reach the PostgreSQL of such tests through PgBouncer")
-    parser.addoption("--cases", choices=("some", "all"), default="all", help="of tests of runs that have many cases")
+    parser.addoption(
+        "--cases", choices=("some", "all"), default="all", help="of what is tried with many cases or examples"
+    )
     parser.addoption("--database-tests", choices=("some", "all"), default="some", help="which tests on PostgreSQL")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Try fewer examples of a law where only some cases are tried, and look for no garbage while tests are found."""
+def pytest_configure() -> None:
+    """Look for no garbage while tests are found."""
     gc.disable()
-    if config.getoption("--cases") == "some":
-        settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose what `make test` runs, by the tests' names, so that a new test changes nothing for the others.
-
-    Tests of runs try a death or a direction at every point there is: with `--cases=some` one case in three is tried of
-    those that have five or more, and one in two of those of connectors outside the conformance suite. On PostgreSQL,
-    run only the tests that use a metadata database. What the two databases do alike is shown on SQLite, so a part is
-    enough: one test in three, all of those about locks, deaths and revisions, one in eight of a test's cases, one in
-    sixteen of the tests of pages, commands and the API, which ask the same services that their room's other tests ask.
-    `--database-tests=all` runs all, as `make soak` does.
-    """
+    """Choose what the options ask for, and the order. `make soak` runs what `make test` leaves out."""
     for item in items:
         if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SOAK))
-    wanted = items
-    if config.getoption("--cases") == "some":
-        cases = Counter(item.nodeid.partition("[")[0] for item in items)
-        wanted = [item for item in wanted if cases[item.nodeid.partition("[")[0]] < MANY or _tried(item.nodeid)]
+    wanted, some = choosing.in_order(items), config.getoption("--cases") == "some"
+    if some:
+        choosing.some_examples(wanted)
     if config.getoption("--database") == "postgresql":
-        every = config.getoption("--database-tests") == "all"
-        stored = [item for item in wanted if _STORED & set(getattr(item, "fixturenames", ()))]
-        wanted = [item for item in stored if every or _drawn(item.nodeid)]
+        wanted = choosing.stored(wanted)
+        wanted = wanted if config.getoption("--database-tests") == "all" else choosing.drawn(wanted)
+    elif some:
+        wanted = choosing.some_cases(wanted)
     kept = {id(item) for item in wanted}
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = wanted
@@ -82,27 +66,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE)
     gc.enable()
-
-
-def _tried(name: str) -> bool:
-    if name.startswith("tests/runs/"):
-        one_in = 3
-    elif name.startswith("tests/connectors/") and "::Test" not in name:
-        one_in = 2
-    else:
-        one_in = 1
-    return zlib.crc32(name.encode()) % one_in == 0
-
-
-def _drawn(name: str) -> bool:
-    module = name.partition("::")[0]
-    if _SURFACES.search(module):
-        one_in = 16
-    elif "[" in name:
-        one_in = 8
-    else:
-        one_in = 1 if _LOCKS.search(module) else 3
-    return zlib.crc32(name.encode()) % one_in == 0
 
 
 @pytest.fixture(scope="session", autouse=True)

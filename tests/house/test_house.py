@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,23 +53,28 @@ def test_the_front_ends_lock_names_no_address() -> None:
     assert "://" not in re.sub(r'"(url|funding|homepage)": "[^"]*"', "", (ROOT / "package-lock.json").read_text())
 
 
-def _named(path: Path) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what a module imports, calls or reads, by its whole name."""
+@functools.cache
+def _named(path: Path) -> frozenset[str]:
+    """Return the whole names of what a module imports, calls or reads."""
+    return frozenset(_names(path))
+
+
+def _names(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{node.module}.{alias.name}", node) for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield f"{node.func.id}()", node
+            yield f"{node.func.id}()"
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield f"{node.value.id}.{node.attr}", node
+            yield f"{node.value.id}.{node.attr}"
 
 
 def _who(pattern: str) -> set[str]:
     """Return the modules that use what the pattern names."""
     wanted = re.compile(pattern)
-    return {n for n, p in zip(NAMES, MODULES, strict=True) if any(wanted.fullmatch(used) for used, _ in _named(p))}
+    return {n for n, p in zip(NAMES, MODULES, strict=True) if any(wanted.fullmatch(used) for used in _named(p))}
 
 
 def test_no_text_becomes_code() -> None:
