@@ -11,7 +11,7 @@ case_item = sa.Table(
     "case_item",
     metadata,
     sa.Column("id", BigId, primary_key=True, autoincrement=True),
-    sa.Column("kind", sa.String(32), nullable=False, comment="who asks: event_rule, sync, manual"),
+    sa.Column("kind", sa.String(32), nullable=False, comment="who asks: event_rule, sync, saga, manual"),
     sa.Column("title", sa.String(500), nullable=False),
     sa.Column("subject", sa.String(500), nullable=False, server_default="", comment="the record or thing it concerns"),
     sa.Column("details", JsonAtRest("case_item.details"), nullable=False),

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import Message, msg
-from webapp.cases import history, words
+from webapp.cases import history, sagas, words
 from webapp.cases.history import Deed
 from webapp.cases.models import case_item
 from webapp.cases.words import SideNames
@@ -25,6 +25,7 @@ def register() -> None:
     """Hang this room in where pairs begin and end to wait; done once in every process that may do either."""
     if pairs_moved not in hooks.pairs:
         hooks.pairs.append(pairs_moved)
+    sagas.register()
 
 
 def pairs_moved(tx: sa.Connection, moved: PairsMoved) -> None:

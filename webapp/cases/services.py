@@ -15,6 +15,7 @@ from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.cases import history, hooks, seen
 from webapp.cases.models import case_comment, case_item
+from webapp.cases.sagas import KIND as SAGA
 from webapp.extensions import Actor, House
 from webapp.rulebook import reading as rulebook
 from webapp.runs.models import pair_case
@@ -295,6 +296,8 @@ def _open(tx: sa.Connection, case_id: int) -> Case:
 
 def _closable(tx: sa.Connection, case: Case) -> None:
     """Raise `CaseRefused` where a record waits for a decision; one of a rule that is gone waits for nothing."""
+    if case.kind == SAGA:
+        raise CaseRefused(msg("See to the record under Runs › Transactions; the case closes with that."))
     if case.pair_id is None:
         return
     if rulebook.find(tx, case.rule_name or "") is not None:

@@ -8,6 +8,9 @@ import click
 
 from connectors.errors import ConnectorError
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.runs.sagas import deeds
+from webapp.runs.sagas import reading as saga_reading
+from webapp.runs.sagas.reading import ShownSaga
 from webapp.runs.transactions import forcing, reading, recovery
 from webapp.runs.transactions.reading import ShownBranch, ShownTransaction
 
@@ -83,6 +86,56 @@ def forget(number: int, side: str, *, reason: str) -> None:
     except forcing.NotForced as error:
         raise Failed(str(error)) from error
     click.echo("Done; the audit log has the reason.")
+
+
+@transactions.command()
+@json_option
+def sagas(*, as_json: bool) -> None:
+    """List the records that are between the steps of a saga, those that wait for a person first."""
+    rows = [_between(one) for one in saga_reading.listing(current().house)]
+    if as_json:
+        print_json(rows)
+        return
+    names = ("saga", "rule", "run", "record", "state", "age", "step", "connection", "problem")
+    print_rows(rows, [(name, name.upper()) for name in names], nothing="No record is between its steps.")
+
+
+def _between(one: ShownSaga) -> dict[str, Any]:
+    step = one.stuck or next(iter(one.left), None)
+    return {
+        "saga": one.id,
+        "rule": one.rule_name,
+        "run": one.run_id,
+        "record": one.record_key,
+        "state": one.state.value,
+        "age": round(one.age.total_seconds()),
+        "step": "" if step is None else step.name,
+        "connection": "" if step is None else step.connection,
+        "problem": str((step.problem if step else None) or one.reason or ""),
+    }
+
+
+@transactions.command("take-back")
+@click.argument("number", type=int, metavar="SAGA")
+@click.option("--taken-for-done", "deed", flag_value="done", help="The step was put in order by hand.")
+@click.option("--give-up", "deed", flag_value="give_up", help="Leave all that is left as it is.")
+@click.option("--reason", default="", help="Why; needed for both of these, and kept in the audit log.")
+def take_back(number: int, *, deed: str | None, reason: str) -> None:
+    """Try once more to take a record's steps back, or end that by hand."""
+    session = current()
+    try:
+        if deed == "give_up":
+            deeds.give_up(session.house, number, reason, session.actor)
+            ended = True
+        elif deed == "done":
+            ended = deeds.take_for_done(session.house, number, reason, session.actor)
+        else:
+            ended = deeds.again(session.house, number, session.actor)
+    except deeds.NotDone as error:
+        raise Failed(str(error)) from error
+    if not ended:
+        raise Failed("Not all steps could be taken back; 'syncline transactions sagas' says why.")
+    click.echo("Done.")
 
 
 @transactions.command()

@@ -12,9 +12,9 @@ from connectors.spi import Capabilities
 from rules.text import N_, Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
-from webapp.rulebook.editing import Document, Form, part_of, set_or_drop
+from webapp.rulebook.editing import Document, Form, listed, part_of, set_or_drop
 
-KINDS = ("none", "two_phase")
+KINDS = ("none", "two_phase", "saga")
 _WRITTEN = {"left_to_right": ("right",), "right_to_left": ("left",), "two_way": ("left", "right")}
 
 
@@ -27,6 +27,8 @@ def guarantee(tx: sa.Connection, document: Mapping[str, Any]) -> Message | None:
     weak = next((name for name, found in able.items() if found is not None and not found.transactions), None)
     if document.get("transaction") == "two_phase":
         return _together(names)
+    if document.get("transaction") == "saga":
+        return _stepwise(document, names[0])
     if weak is not None:
         return _alone(weak, able[weak])
     if len(set(names)) > 1:
@@ -46,6 +48,15 @@ def _together(names: list[str]) -> Message:
         text = N_("What is written together arrives exactly once in {one} and in {other}, or in neither of them.")
         return msg(text, one=names[0], other=names[1])
     return msg("Each change arrives in {name} exactly once, decided by Syncline, also after a crash.", name=names[0])
+
+
+def _stepwise(document: Mapping[str, Any], target: str) -> Message:
+    steps = [str(step.get("connection", "")) for step in listed(part_of(document, "saga"), "steps")]
+    text = N_(
+        "Each record arrives in {one} and then in {others}, or is taken back from those that it had come to; what"
+        " cannot be taken back waits for a person."
+    )
+    return msg(text, one=target, others=", ".join(dict.fromkeys(steps)))
 
 
 def _alone(name: str, able: Capabilities | None) -> Message:

@@ -12,6 +12,7 @@ from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.quarantine_remap import Remap, remap
 from webapp.runs.requests import MODES, RunRefused, cancel, pause, resume, start
+from webapp.runs.sagas.api import SagasApi
 from webapp.runs.shadow_api import ShadowApi
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
 from webapp.runs.verification_api import VerificationApi
@@ -325,4 +326,4 @@ def _warning(row: validations.RunWarning) -> dict[str, Any]:
     return {**told, "reason": str(row.message)}
 
 
-API = (RunsApi, PartApi, PlanApi, ShadowApi, VerificationApi, QuarantineApi)
+API = (RunsApi, PartApi, PlanApi, ShadowApi, VerificationApi, QuarantineApi, SagasApi)

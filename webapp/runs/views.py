@@ -26,6 +26,7 @@ from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.rebaseline_views import RebaselineView
 from webapp.runs.requests import RunRefused, cancel, pause, resume, start
+from webapp.runs.sagas.views import SagasView
 from webapp.runs.shadow_views import ShadowView
 from webapp.runs.transactions.views import TransactionsView
 from webapp.runs.verification_views import VerificationView
@@ -227,4 +228,5 @@ VIEWS = (
     QuarantineView,
     LogsView,
     TransactionsView,
+    SagasView,
 )

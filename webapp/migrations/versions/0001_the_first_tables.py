@@ -305,7 +305,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_case_event_case_id'), 'case_event', ['case_id'], unique=False)
     op.create_table('case_item',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
-    sa.Column('kind', sa.String(length=32), nullable=False, comment='who asks: event_rule, sync, manual'),
+    sa.Column('kind', sa.String(length=32), nullable=False, comment='who asks: event_rule, sync, saga, manual'),
     sa.Column('title', sa.String(length=500), nullable=False),
     sa.Column('subject', sa.String(length=500), server_default='', nullable=False, comment='the record or thing it concerns'),
     sa.Column('details', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +13,16 @@ from rules.documents.sync import Transaction
 from rules.text import N_, Message, msg
 from webapp.connections.services import User
 from webapp.extensions import House
+from webapp.policies.masks import DOTS
 from webapp.runs.models import run
 from webapp.runs.sagas import ledger
 from webapp.runs.sagas.ledger import Done, Saga
 from webapp.runs.sagas.models import saga, saga_step
 from webapp.runs.sagas.states import LEFT, OPEN, State, StepState
+from webapp.runs.sight import Sights
 
 AT_ONCE = 100
+_HIDDEN = msg("{dots}", dots=DOTS)
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,16 @@ def listing(house: House, before: int | None = None) -> list[ShownSaga]:
         found = sorted(ledger.of_ids(tx, ids), key=lambda one: ids.index(one.id))
         asked = sa.select(run.c.id).where(run.c.id.in_({one.run_id for one in found}), run.c.state == "running")
         active = set(tx.scalars(asked))
+        sights = Sights(tx)
+        seen = [one if sights.of_run(one.run_id, one.rule_name).everything else _unseen(one) for one in found]
     now = house.clock()
-    return [ShownSaga(**vars(one), age=now - one.begun_at, active=one.run_id in active) for one in found]
+    return [ShownSaga(**vars(one), age=now - one.begun_at, active=one.run_id in active) for one in seen]
+
+
+def _unseen(one: Saga) -> Saga:
+    """Return a saga for somebody who may not see all of its record: what is in the way may quote values."""
+    steps = {no: replace(step, key=None, problem=step.problem and _HIDDEN) for no, step in one.steps.items()}
+    return replace(one, record_key=DOTS, reason=one.reason and _HIDDEN, steps=steps)
 
 
 def counts(tx: sa.Connection) -> dict[State, int]:

@@ -11,12 +11,14 @@ from werkzeug.wrappers import Response
 from connectors.errors import ConnectorError
 from rules.text import Message
 from webapp.connections.services import usage_checks
+from webapp.runs.sagas import reading as sagas
 from webapp.runs.transactions import forcing, reading, recovery
 from webapp.web.language import translated
 from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 usage_checks.append(reading.in_use)
+usage_checks.append(sagas.in_use)
 
 
 class TransactionsView(RoomView):
@@ -37,6 +39,7 @@ class TransactionsView(RoomView):
             strays=[] if asked is None else reading.strays(self.house, asked),
             problems={} if asked is None else asked.problems,
             asked=asked is not None,
+            sagas=sagas.listing(self.house),
         )
 
     @expose("/finish", methods=["POST"])

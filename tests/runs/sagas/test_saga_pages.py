@@ -1,0 +1,87 @@
+"""What people see of sagas, and what they can do about those that wait: page, case, API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.runs.conftest import ADMIN
+from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
+from webapp.audit.models import audit_event
+from webapp.cases import sagas as cases
+from webapp.cases.models import case_item
+from webapp.connections import services as connections
+from webapp.runs import hooks
+from webapp.runs.hooks import SagaMoved
+from webapp.runs.sagas import ledger, reading
+from webapp.runs.sagas.models import saga
+from webapp.runs.sagas.states import State, StepState
+from webapp.runs.sagas.views import SagasView
+
+
+@pytest.fixture
+def house(app: Any) -> Any:  # noqa: F811
+    """Return a house with a record whose account could not be taken back, as its system is away."""
+    house = app.extensions["syncline"]
+    away = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u"}
+    connections.create(
+        house, {"kind": "connection", "name": "shop", "connector": "postgresql", "settings": away}, ADMIN
+    )
+    now = house.clock()
+    place = {"connection": "shop", "object": "client", "key_field": "id", "match_field": None, "match": None}
+    note = {**place, "key": "7", "op": "create", "way": "delete", "after": {"name": "Ada"}, "undo": {}}
+    head = {"rule_id": 1, "rule_name": "customers", "run_id": 3, "chunk_no": 1, "side": "left", "begun_at": now}
+    with house.db.begin() as tx:
+        ledger.begin(tx, head, [(0, "42")], {0: {**note, "name": "record"}})
+        (one,) = ledger.of_chunk(tx, 3, 1)
+        ledger.confirm(tx, 0, {one.id: "7"})
+        tx.execute(sa.update(saga).values(state=State.STUCK.value))
+        ledger.mark(tx, 0, [one.id], StepState.STUCK)
+        for tell in hooks.sagas:
+            tell(tx, SagaMoved(one.id, "customers", 3, "record", "shop › client", stuck=True, by=ADMIN, at=now))
+    return house
+
+
+def test_a_record_that_waits_is_shown_and_tried_again(admin_client: Any, house: Any):  # noqa: F811
+    """The page names record, step and system; tried again, it says what is in the way."""
+    page = admin_client.get("/runs/transactions/").text
+    for told in ("Record 42", "Waits for a person", "Cannot be taken back", "shop", "Give up"):
+        assert told in page, told
+    (one,) = reading.listing(house)
+    answer = admin_client.post(f"/runs/sagas/{one.id}/again", follow_redirects=True)
+    assert "Not all steps could be taken back" in answer.text
+    assert "Nothing listens on this port" in answer.text
+
+
+def test_it_is_a_case_until_somebody_has_seen_to_it(admin_client: Any, house: Any):  # noqa: F811
+    """The case leads to the record and closes with it; the audit log has the reason."""
+    assert cases.saga_moved in hooks.sagas
+    with house.db.read() as tx:
+        case = tx.execute(sa.select(case_item).where(case_item.c.kind == "saga")).one()
+    assert f"/runs/transactions/#saga-{case.origin.removeprefix('saga:')}" in admin_client.get(f"/cases/{case.id}").text
+    refused = admin_client.post(f"/cases/{case.id}/close", data={"resolution": "no"}, follow_redirects=True)
+    assert "See to the record" in refused.text
+    (one,) = reading.listing(house)
+    place = f"/runs/sagas/{one.id}/end"
+    assert "Say why" in admin_client.post(place, data={"reason": " "}, follow_redirects=True).text
+    ended = admin_client.post(place, data={"reason": "deleted by hand", "deed": "done"}, follow_redirects=True)
+    assert "Done." in ended.text
+    assert reading.listing(house) == []
+    with house.db.read() as tx:
+        assert tx.scalar(sa.select(case_item.c.state).where(case_item.c.id == case.id)) == "closed"
+        event = tx.execute(sa.select(audit_event).where(audit_event.c.tag == "runs:saga:forced")).one()
+    assert (event.reason, event.actor_name) == ("deleted by hand", "admin")
+
+
+def test_a_connection_that_a_record_waits_for_is_not_deleted(admin_client: Any, house: Any):  # noqa: F811
+    """Without it nobody could take the step back."""
+    with pytest.raises(connections.ConnectionInUse) as found:
+        connections.delete(house, "shop", ADMIN)
+    assert "the steps of record" in str(found.value)
+
+
+def test_forced_deeds_need_a_fresh_proof():
+    """What is ended by hand is ended only by who has just shown who they are."""
+    assert SagasView.end.needs_proof

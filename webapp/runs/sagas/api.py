@@ -1,0 +1,74 @@
+"""The API of records between the steps of a saga."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from webapp.runs.sagas import deeds, reading
+from webapp.runs.sagas.reading import ShownSaga
+from webapp.web.api import ApiError, RoomApi, listed, listing, operation
+
+_SAGA = {"type": "object"}
+_ENDED = {"type": "object", "properties": {"ended": {"type": "boolean"}}, "required": ["ended"]}
+_END = {
+    "type": "object",
+    "required": ["deed", "reason"],
+    "additionalProperties": False,
+    "properties": {"deed": {"enum": ["done", "give_up"]}, "reason": {"type": "string", "minLength": 1}},
+}
+
+
+class SagasApi(RoomApi):
+    """Records that are between their steps, or could not be taken back."""
+
+    route_base = "/api/v1/sagas"
+
+    @operation("GET", "/", scope="runs:read", summary="List records between their steps", response=listing(_SAGA))
+    def list(self) -> Any:
+        """Return the records that are between their steps, those that wait for a person first."""
+        return listed([_plain(one) for one in reading.listing(self.house)])
+
+    @operation(
+        "POST", "/<int:number>/again", scope="runs:run", summary="Take a record's steps back once more", response=_ENDED
+    )
+    def again(self, number: int) -> Any:
+        """Try once more to take a record's steps back."""
+        return self._done(lambda: deeds.again(self.house, number, self.actor))
+
+    @operation(
+        "POST",
+        "/<int:number>/end",
+        scope="runs:approve",
+        summary="Take a step for taken back, or leave all as it is",
+        body=_END,
+        response=_ENDED,
+    )
+    def end(self, number: int) -> Any:
+        """Take a step for taken back, or leave all as it is."""
+        reason = self.body["reason"]
+        if self.body["deed"] == "give_up":
+            return self._done(lambda: deeds.give_up(self.house, number, reason, self.actor))
+        return self._done(lambda: deeds.take_for_done(self.house, number, reason, self.actor))
+
+    def _done(self, deed: Callable[[], bool | None]) -> dict[str, bool]:
+        try:
+            return {"ended": deed() is not False}
+        except deeds.NotDone as error:
+            raise ApiError(409, error.message) from None
+
+
+def _plain(one: ShownSaga) -> dict[str, Any]:
+    steps = [
+        {
+            "step": step.name,
+            "connection": step.connection,
+            "object": step.object,
+            "key": step.key,
+            "state": step.state.value,
+            "problem": str(step.problem) if step.problem else None,
+        }
+        for step in one.steps.values()
+    ]
+    head = {"id": one.id, "rule": one.rule_name, "run": one.run_id, "record": one.record_key, "state": one.state.value}
+    return {**head, "begun_at": one.begun_at.isoformat(), "reason": str(one.reason or ""), "steps": steps}
