@@ -386,10 +386,10 @@ class SyncRule:
         "Sync rules that run before this one, those that fields refer to besides.", (), maxItems=50, uniqueItems=True
     )
     schedule: Schedule | None = entry("When the rule runs by itself; only by hand if left out.", None)
-    service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
-    explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
-    tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())
     priority: Priority = entry(
         "How soon its runs get a worker while others wait; whoever waits for long goes first in the end.",
         Priority.NORMAL,
     )
+    service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
+    explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
+    tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())

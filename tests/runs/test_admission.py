@@ -141,8 +141,7 @@ def test_who_waits_is_carried_out_by_priority(world: World):
     rules(world, "first", priority="urgent")
     numbers = {name: start(world.house, name, "live", SCHEDULE) for name in ("late", "usual", "hurry", "first")}
     numbers["clicked"] = start(world.house, "clicked", "live", ADMIN)
-    with world.house.db.begin() as tx:
-        prioritise(tx, world.house, numbers["hurry"], "urgent", ADMIN)
+    prioritise(world.house, numbers["hurry"], "urgent", ADMIN)
     wanted = [numbers[name] for name in ("hurry", "first", "clicked", "usual", "late")]
     assert order(world) == wanted
     done: list[int] = []
@@ -163,11 +162,11 @@ def test_priorities_are_for_runs_that_wait(world: World):
     """One that has begun has its turn already, and a word that is no priority is refused."""
     rules(world, "one")
     run_id = start(world.house, "one", "live", ADMIN)
-    with world.house.db.begin() as tx, pytest.raises(RunRefused, match="urgent, normal, background"):
-        prioritise(tx, world.house, run_id, "at once", ADMIN)
+    with pytest.raises(RunRefused, match="urgent, normal, background"):
+        prioritise(world.house, run_id, "at once", ADMIN)
     assert claim(world.house, run_id, "w1")
-    with world.house.db.begin() as tx, pytest.raises(RunRefused, match="does not wait"):
-        prioritise(tx, world.house, run_id, "urgent", ADMIN)
+    with pytest.raises(RunRefused, match="does not wait"):
+        prioritise(world.house, run_id, "urgent", ADMIN)
 
 
 def test_only_what_may_begin_is_announced(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rules.documents.policies import Priority
 from rules.text import Message
 from webapp.commands import running
 from webapp.commands.session import Failed, Session, as_option, current, json_option, print_json, print_rows
@@ -147,6 +148,17 @@ def cancel(run_id: int) -> None:
     session = current()
     requests.cancel(session.house, run_id, session.actor)
     click.echo(f"Run {run_id} is cancelled.")
+
+
+@runs.command()
+@click.argument("run_id", metavar="RUN", type=int)
+@click.argument("priority", type=click.Choice([str(one) for one in Priority]))
+def priority(run_id: int, *, priority: str) -> None:
+    """Change how soon a run that waits gets a worker."""
+    session = current()
+    requests.prioritise(session.house, run_id, priority, session.actor)
+    running.announce(session)
+    click.echo(f"Run {run_id} is {priority}.")
 
 
 @runs.command()

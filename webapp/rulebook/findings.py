@@ -63,5 +63,5 @@ def tab_of(problem: DocumentProblem, home: str = "") -> str:
         return "tests"
     if head in {"validations", "decisions"}:
         return "validations"
-    shown = {"situations", "detect", "errors", "schedule", "after", "direction", *_TWO_WAY}
+    shown = {"situations", "detect", "errors", "schedule", "after", "direction", "priority", *_TWO_WAY}
     return "behaviour" if head in shown or problem.path.endswith("/where") else "source"

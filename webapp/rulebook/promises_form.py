@@ -18,10 +18,11 @@ def promises(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def with_promises(document: Document, form: Form) -> Document:
-    """Return the document with the submitted service level; without one if all is empty."""
+    """Return the document with the submitted priority and service level; without a level if all is empty."""
     if not form.get("service_asked"):
         return document
     new, service = dict(document), part_of(document, "service")
+    set_or_drop(new, "priority", form.get("priority") or new.get("priority", "normal"), "normal")
     for name in TIMES:
         set_or_drop(service, name, form.get(f"service_{name}", "").replace(" ", ""), "")
     for name in NUMBERS:

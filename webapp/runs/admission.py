@@ -71,6 +71,16 @@ def admitted(tx: sa.Connection, rule_id: int, names: tuple[str, ...]) -> bool:
     return _fits(rule_id, names, given, _counted(under_way(tx)))
 
 
+def full(tx: sa.Connection, run_id: int) -> list[str]:
+    """Return the connections that a run waits for, since as much is under way on them as they allow."""
+    columns = (run.c.rule_id, run.c.left_connection, run.c.right_connection)
+    row = tx.execute(sa.select(*columns).where(run.c.id == run_id, run.c.state == "queued")).one_or_none()
+    if row is None or not (given := limits(tx, used(row))):
+        return []
+    counts = _counted(under_way(tx))
+    return [name for name in used(row) if not _fits(row.rule_id, [name], given, counts)]
+
+
 def waiting(tx: sa.Connection, now: datetime) -> list[Waiting]:
     """Return of each rule that has none under way the run that comes first, in the order in which they may begin."""
     work, given = under_way(tx), limits(tx)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rules.documents.policies import Priority
 from webapp.runs import explanation, ordering, quarantine, reading, validations
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.explanation import NotExplained
@@ -11,7 +12,7 @@ from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
 from webapp.runs.quarantine_remap import Remap, remap
-from webapp.runs.requests import MODES, RunRefused, cancel, pause, resume, start
+from webapp.runs.requests import MODES, RunRefused, cancel, pause, prioritise, resume, start
 from webapp.runs.sagas.api import SagasApi
 from webapp.runs.shadow_api import ShadowApi
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
@@ -19,6 +20,7 @@ from webapp.runs.verification_api import VerificationApi
 from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
+PRIORITIES = [str(one) for one in Priority]
 START = {
     "type": "object",
     "required": ["rule"],
@@ -28,7 +30,14 @@ START = {
         "mode": {"enum": list(MODES), "default": "live"},
         "draft": {"type": "boolean"},
         "with_dependencies": {"type": "boolean", "description": "First run the rules that come before it."},
+        "priority": {"enum": PRIORITIES, "description": "How soon it gets a worker; that of the rule if left out."},
     },
+}
+PRIORITY = {
+    "type": "object",
+    "required": ["priority"],
+    "additionalProperties": False,
+    "properties": {"priority": {"enum": PRIORITIES}},
 }
 REPLAY = {
     "type": "object",
@@ -117,8 +126,12 @@ class RunsApi(RoomApi):
     def _start(self, body: dict[str, Any]) -> int:
         name, mode = body["rule"], body.get("mode", "live")
         if body.get("with_dependencies"):
-            return start_in_order(self.house, name, mode, self.actor)[-1]
-        return start(self.house, name, mode, self.actor, draft=body.get("draft", False))
+            run_id = start_in_order(self.house, name, mode, self.actor)[-1]
+        else:
+            run_id = start(self.house, name, mode, self.actor, draft=body.get("draft", False))
+        if "priority" in body:
+            prioritise(self.house, run_id, body["priority"], self.actor)
+        return run_id
 
     @operation("GET", "/<int:run_id>", scope="runs:read", summary="Get a run", response=RUN)
     def get(self, run_id: int) -> Any:
@@ -203,6 +216,19 @@ class RunsApi(RoomApi):
     def pause(self, run_id: int) -> Any:
         """Let a run stop and keep its place."""
         return self._do(pause, run_id)
+
+    @operation(
+        "POST",
+        "/<int:run_id>/priority",
+        scope="runs:run",
+        summary="Change how soon a run that waits gets a worker",
+        body=PRIORITY,
+        response=RUN,
+    )
+    def prioritise(self, run_id: int) -> Any:
+        """Give a run that waits another priority than its rule's."""
+        priority = self.body["priority"]
+        return self._do(lambda house, number, actor: prioritise(house, number, priority, actor), run_id)
 
     @operation(
         "POST", "/<int:run_id>/resume", scope="runs:run", summary="Resume a failed or suspended run", response=RUN

@@ -62,6 +62,7 @@ class RunRow:
     cancel_requested: bool
     pause_by: str | None
     parameters: dict[str, Any] | None = None
+    priority: str = "normal"
 
     @property
     def active(self) -> bool:

@@ -167,18 +167,18 @@ def _turn(values: Mapping[str, Any], actor: Actor, now: datetime) -> dict[str, A
     return {"priority": priority, "turn_at": turns.turn_at(now, priority, values["kind"], actor.kind), **sides}
 
 
-def prioritise(tx: sa.Connection, house: House, run_id: int, priority: str, actor: Actor) -> None:
-    """Give a run that waits another priority than its rule's, in the caller's transaction; raises `RunRefused`."""
-    row = get(tx, run_id)
+def prioritise(house: House, run_id: int, priority: str, actor: Actor) -> None:
+    """Give a run that waits another priority than its rule's; raises `RunRefused`."""
     if priority not in set(Priority):
         raise RunRefused(msg("'{priority}' is no priority; use {known}.", priority=priority, known=", ".join(Priority)))
-    turn = turns.turn_at(row.requested_at, priority, row.kind, actor.kind)
-    waits = (run.c.id == run_id, run.c.state == "queued")
-    values = {"priority": priority, "turn_at": turn}
-    if tx.execute(sa.update(run).where(*waits).values(values)).rowcount != 1:
-        raise RunRefused(msg("Run {run} does not wait any more.", run=run_id))
-    event = Event(Tag.RUN_PRIORITISED, Subject("rule", row.rule_name), None, {"priority": priority}, run_id=run_id)
-    record(tx, actor, house.clock(), event)
+    with house.db.begin() as tx:
+        row = get(tx, run_id)
+        turn = turns.turn_at(row.requested_at, priority, row.kind, actor.kind)
+        waits = (run.c.id == run_id, run.c.state == "queued")
+        if tx.execute(sa.update(run).where(*waits).values(priority=priority, turn_at=turn)).rowcount != 1:
+            raise RunRefused(msg("Run {run} does not wait any more.", run=run_id))
+        event = Event(Tag.RUN_PRIORITISED, Subject("rule", row.rule_name), None, {"priority": priority}, run_id=run_id)
+        record(tx, actor, house.clock(), event)
 
 
 def _about(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rules.documents.policies import Priority
 from rules.text import Message
 from webapp.runs import reading
 from webapp.runs.requests import MODES
@@ -23,6 +24,7 @@ RUN = {
         "of": {"type": ["integer", "null"], "description": "The run whose plan it carries out, or which it undoes."},
         "state": {"enum": list(reading.STATES)},
         "counts": COUNTS,
+        "priority": {"enum": [str(one) for one in Priority]},
         "waits_for": {"type": "array", "items": {"type": "integer"}, "description": "Runs that have to end first."},
         "message": {"type": ["string", "null"]},
     },
@@ -34,7 +36,7 @@ def run_json(row: reading.RunRow) -> dict[str, Any]:
     """Return a run with all that the API tells of it."""
     times = {name: getattr(row, name) for name in ("requested_at", "started_at", "ended_at")}
     head = {**row.to_json(), "message": str(row.message) if row.message else None, "requested_by": row.requested_by}
-    return {**head, "kind": row.kind, "of": row.of, "rule_version": row.rule_version, **times}
+    return {**head, "kind": row.kind, "of": row.of, "rule_version": row.rule_version, "priority": row.priority, **times}
 
 
 def record_json(row: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import abort, flash, redirect, request
@@ -9,10 +10,11 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.documents import dump_document
+from rules.documents.policies import Priority
 from webapp.rulebook import hooks
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
-from webapp.runs import followups, ordering, plans, reading, sight_audit, trends, validations
+from webapp.runs import admission, followups, ordering, plans, reading, sight_audit, trends, validations
 from webapp.runs.comparison_views import ComparisonView
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.downloads import failed_lines, outcome_lines
@@ -25,7 +27,7 @@ from webapp.runs.pipeline.journal import LISTED
 from webapp.runs.plan_views import PlanView
 from webapp.runs.quarantine_views import QuarantineView
 from webapp.runs.rebaseline_views import RebaselineView
-from webapp.runs.requests import RunRefused, cancel, pause, resume, start
+from webapp.runs.requests import RunRefused, cancel, pause, prioritise, resume, start
 from webapp.runs.sagas.views import SagasView
 from webapp.runs.shadow_views import ShadowView
 from webapp.runs.transactions.views import TransactionsView
@@ -101,7 +103,7 @@ class RunsView(RoomView):
                 return redirect(f"/runs/{run_id}/comparison")
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
-            waits = ordering.awaited(tx, run_id)
+            waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
@@ -118,6 +120,7 @@ class RunsView(RoomView):
             after=after,
             tallies=tallies,
             waits=waits,
+            full=full,
             about=about,
             left=left,
             repeats=repeats,
@@ -132,8 +135,8 @@ class RunsView(RoomView):
         """Return the moving part of a run's page; the whole page is loaded again once the run has ended."""
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
-            waits = ordering.awaited(tx, run_id)
-        answer = self.page("runs/progress.html", run=row, waits=waits)
+            waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
+        answer = self.page("runs/progress.html", run=row, waits=waits, full=full)
         if not row.active:
             answer.headers["HX-Refresh"] = "true"
         return answer
@@ -169,6 +172,14 @@ class RunsView(RoomView):
         """Let a run stop and keep its place."""
         return self._done(run_id, pause, _("The run stops behind the records it has at hand, and keeps its place."))
 
+    @expose("/<int:run_id>/first", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def first(self, run_id: int) -> Any:
+        """Let a run that waits go before others."""
+        hurry = partial(prioritise, priority=Priority.URGENT)
+        return self._done(run_id, hurry, _("The run gets the next worker that is free."))
+
     @expose("/<int:run_id>/resume", methods=["POST"])
     @has_access
     @permission_name("run")
@@ -192,7 +203,7 @@ class RunsView(RoomView):
 
     def _done(self, run_id: int, deed: Any, text: str) -> Any:
         try:
-            deed(self.house, run_id, self.actor)
+            deed(self.house, run_id, actor=self.actor)
         except (RunRefused, reading.RunMissing) as refusal:
             flash(translated(refusal.message), "danger")
         else:
