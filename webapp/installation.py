@@ -50,7 +50,26 @@ def _tables(house: House) -> tuple[str | None, str]:
         FAB_METADATA.create_all(tx)
         revisions = migrations.upgrade(tx)
         roles.sync(tx)
+        notice_the_gone(tx)
     return revisions
+
+
+GONE = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""How PostgreSQL finds out in ten seconds that one of our machines is gone; seconds, and milliseconds for the last."""
+
+
+def notice_the_gone(tx: sa.Connection) -> None:
+    """Let PostgreSQL end our sessions whose machine is gone: they hold locks, by default for more than two hours.
+
+    It is a setting of our user in our database, so that it holds behind a pooler, too. What somebody has set stays.
+    """
+    if tx.dialect.name != "postgresql":
+        return
+    ours = sa.text("SELECT name FROM pg_settings WHERE source = 'default' AND name = ANY(:names)")
+    free = set(tx.scalars(ours, {"names": list(GONE)}))
+    place = tx.dialect.identifier_preparer.quote_identifier(str(tx.scalar(sa.text("SELECT current_database()"))))
+    for name in sorted(free):
+        tx.exec_driver_sql(f"ALTER ROLE CURRENT_USER IN DATABASE {place} SET {name} = {GONE[name]}")
 
 
 def _first_admin(house: House) -> str | None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests import houses
 from tests.runs.conftest import World, numbers, open_world
-from webapp.installation import initialise
+from webapp.installation import GONE, initialise, notice_the_gone
 from webapp.migrations import services
 from webapp.runs.models import run
 
@@ -109,3 +109,18 @@ def test_a_transaction_that_never_ends_is_told_of(old: World, newer: None, monke
             services.beside_others(upgrade, lambda _seconds: None)
     with old.house.db.read() as tx:
         assert services.current(tx) == "0001"
+
+
+def test_the_locks_of_a_machine_that_is_gone_are_given_up_soon(old: World, postgres_url: str) -> None:
+    """PostgreSQL asks for a sign of life; what an operator has set for our user stays."""
+    name = sa.make_url(postgres_url).database
+    with old.house.db.begin() as tx:
+        tx.exec_driver_sql(f'ALTER ROLE CURRENT_USER IN DATABASE "{name}" SET tcp_keepalives_interval = 4')
+    old.house.db.engine.dispose()
+    with old.house.db.begin() as tx:
+        notice_the_gone(tx)
+    old.house.db.engine.dispose()
+    with old.house.db.read() as tx:
+        query = "SELECT name, reset_val FROM pg_settings WHERE name LIKE 'tcp\\_%'"
+        found = {row.name: row.reset_val for row in tx.execute(sa.text(query))}
+    assert found == {name: str(value) for name, value in GONE.items()} | {"tcp_keepalives_interval": "4"}
