@@ -22,11 +22,11 @@ class KeyRange:
 class Ranged(Protocol):
     """A connector with `Capabilities.ranges`."""
 
-    def cuts(self, name: str, key: str, parts: int) -> Cuts:
-        """Return where an object can be cut into about so many ranges of equally many records.
+    def cuts(self, name: str, key: str, every: int) -> Cuts:
+        """Return where an object can be cut into ranges of so many records each; the last one may have fewer.
 
-        Nothing where it cannot be cut by this key. Each record lies in one of the ranges between the cuts, also when
-        records come and go while they are read.
+        Nothing where it has no more than that, or cannot be cut by this key. Each record lies in one of the ranges
+        between the cuts, also when records come and go while they are read.
         """
 
 

@@ -35,6 +35,7 @@ from webapp.runs.models import run as run_table
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
+from webapp.runs.slices import leases as slices
 from webapp.runs.traces import traces_of
 from webapp.runs.transactions.recovery import Recoverer
 from webapp.vault import people
@@ -55,12 +56,16 @@ log = logging.getLogger(__name__)
 
 
 def announce_waiting(house: House, connection: redis.Redis) -> int:
-    """Announce runs that may begin, in the order of their turns, or whose lease has expired; return how many."""
+    """Announce runs that may begin, in the order of their turns, or whose lease has expired; return how many.
+
+    Of a run that is split, slices that are free are announced one by one, so that more workers join.
+    """
     now = house.clock()
     with house.db.read() as tx:
         left = tx.scalars(sa.select(run_table.c.id).where(*_left_behind(house, now)).order_by(run_table.c.id)).all()
         begin = [one.run_id for one in waiting(tx, now) if _long_ago(one.announced_at, now)]
-    ids = [*left, *begin][:AT_ONCE]
+        parts = slices.to_announce(tx, now, house.settings.lease_seconds, AGAIN)
+    ids = [*left, *parts, *begin][:AT_ONCE]
     runs, traces = queue(connection), traces_of(house, ids)
     for run_id in ids:
         with tracing.span("announce run", {"syncline.run.id": run_id}, kind="producer", parent=traces.get(run_id)):
@@ -68,6 +73,7 @@ def announce_waiting(house: House, connection: redis.Redis) -> int:
     if ids:
         with house.db.begin() as tx:
             tx.execute(sa.update(run_table).where(run_table.c.id.in_(ids)).values(announced_at=now))
+            slices.announced(tx, parts, now)
     return len(ids)
 
 

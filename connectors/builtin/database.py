@@ -75,10 +75,10 @@ class Database(Connector):
         """Return the records that the request's filter leaves out and whose `key` field is among `values`."""
         return self._reader(request).left_out(lambda: self.session(request.object), request, key, values)
 
-    def cuts(self, name: str, key: str, parts: int) -> Cuts:
+    def cuts(self, name: str, key: str, every: int) -> Cuts:
         """Return where a table can be cut by its one key, as the database counts its records."""
         table = self._table(name)
-        return cuts(self.flavor, lambda: self.session(name), table, self._source(table), (key, parts))
+        return cuts(self.flavor, lambda: self.session(name), table, self._source(table), (key, every))
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose `key` field is among `values`, compared exactly."""

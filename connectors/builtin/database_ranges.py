@@ -35,23 +35,20 @@ def within(flavor: Flavor, table: Table, wanted: KeyRange) -> list[sa.ColumnElem
 
 
 def cuts(flavor: Flavor, session: Session, table: Table, source: sa.FromClause, wanted: tuple[str, int]) -> Cuts:
-    """Return the keys by which a table falls into about so many ranges; nothing where it cannot be cut by this key.
+    """Return the keys by which a table falls into ranges of so many records; nothing where it cannot be cut.
 
     Each is found by the index of the key, from the one before it on: all in all it is gone through once.
     """
-    key, parts = wanted
-    column = table.by_name.get(key)
+    key, every = wanted
+    column, found = table.by_name.get(key), list[Any]()
     if column is None or table.key != (key,) or not _sorts(table, column):
-        return []
+        return found
     with session() as connection:
-        step = -(-connection.execute(sa.select(sa.func.count()).select_from(source)).scalar_one() // parts)
-        found: list[Any] = []
-        while step and len(found) < parts - 1:
-            cut = connection.execute(_next(flavor, source, column, (found[-1:], step))).scalar()
+        while True:
+            cut = connection.execute(_next(flavor, source, column, (found[-1:], every))).scalar()
             if cut is None:
-                break
+                return found
             found.append(cut)
-    return found
 
 
 def _sorts(table: Table, column: Column) -> bool:
@@ -59,7 +56,7 @@ def _sorts(table: Table, column: Column) -> bool:
 
 
 def _next(flavor: Flavor, source: sa.FromClause, column: Column, place: tuple[list[Any], int]) -> sa.Select[Any]:
-    behind, step = place
+    behind, every = place
     order = flavor.order(column)
-    statement = sa.select(flavor.wire(column)).select_from(source).order_by(order).offset(step).limit(1)
+    statement = sa.select(flavor.wire(column)).select_from(source).order_by(order).offset(every).limit(1)
     return statement.where(*(order >= flavor.parameter(column, cut) for cut in behind))

@@ -137,6 +137,14 @@ class ErrorPolicy:
 
 
 @dataclass(frozen=True)
+class Split:
+    """From when on a run is split into slices, on which many workers can work at a time."""
+
+    over: int = entry("Split a run over a source with at least so many records.", 500_000, minimum=2)
+    every: int = entry("So many records make a slice.", 250_000, minimum=1)
+
+
+@dataclass(frozen=True)
 class Schedule:
     """When the rule runs by itself."""
 

@@ -22,6 +22,7 @@ from rules.documents.policies import (
     Priority,
     Schedule,
     ServiceLevel,
+    Split,
     duration,
 )
 from rules.documents.saga import Saga
@@ -390,6 +391,7 @@ class SyncRule:
         "How soon its runs get a worker while others wait; whoever waits for long goes first in the end.",
         Priority.NORMAL,
     )
+    split: Split | None = entry("When runs are split, to be worked on by many workers; never if left out.", None)
     service: ServiceLevel | None = entry("What people may expect of the rule; nobody is told if left out.", None)
     explain: bool = entry("Keep the values that each run has read, so that every record can be explained later.", True)
     tests: tuple[RuleTest, ...] = entry("Examples that have to come out as stated before the rule is published.", ())

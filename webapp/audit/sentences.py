@@ -76,6 +76,8 @@ SENTENCES: dict[str, str] = {
     Tag.RUN_PRIORITISED: N_("{actor} changed the priority of run {run} of {subject}"),
     Tag.RUN_PAUSED: N_("{actor} paused run {run} of {subject}"),
     Tag.RUN_RESUMED: N_("Run {run} of {subject} went on"),
+    Tag.RUN_SPLIT: N_("Run {run} of {subject} was split into slices"),
+    Tag.RUN_SLICE: N_("Run {run} of {subject} has done a slice"),
     Tag.RUN_CHUNK: N_("Run {run} of {subject} wrote a batch of records"),
     Tag.RUN_ENDED: N_("Run {run} of {subject} ended"),
     Tag.RUN_CANCELLED: N_("{actor} cancelled run {run} of {subject}"),

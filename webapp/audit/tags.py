@@ -76,6 +76,8 @@ class Tag(StrEnum):
     RUN_PAUSED = "runs:run:paused"
     RUN_PRIORITISED = "runs:run:prioritised"
     RUN_RESUMED = "runs:run:resumed"
+    RUN_SPLIT = "runs:run:split"
+    RUN_SLICE = "runs:run:slice_done"
     RUN_CHUNK = "runs:run:chunk_applied"
     RUN_ENDED = "runs:run:ended"
     RUN_CANCELLED = "runs:run:cancelled"

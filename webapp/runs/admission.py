@@ -17,6 +17,7 @@ from webapp.connections.catalogue import HUB
 from webapp.connections.models import connection
 from webapp.runs import ordering
 from webapp.runs.models import fence, run
+from webapp.runs.slices.models import run_slice
 from webapp.runs.turns import Waiting, in_turn
 
 
@@ -39,8 +40,17 @@ class UnderWay(NamedTuple):
 def under_way(tx: sa.Connection) -> list[UnderWay]:
     """Return all work that workers have, also what was left behind: it goes on in its place."""
     columns = (run.c.id, run.c.rule_id, run.c.left_connection, run.c.right_connection)
-    found = tx.execute(sa.select(*columns).where(run.c.state == "running"))
-    return [UnderWay(row.id, row.rule_id, used(row)) for row in found]
+    found = tx.execute(sa.select(*columns).where(run.c.state == "running")).all()
+    parts = _slices(tx)
+    return [UnderWay(row.id, row.rule_id, used(row)) for row in found for _ in range(parts.get(row.id, 1))]
+
+
+def _slices(tx: sa.Connection) -> dict[int, int]:
+    """Return of each run with slices that are not done how many of them are worked on: so many pieces of work it is."""
+    running = sa.func.sum(sa.case((run_slice.c.state == "running", 1), else_=0))
+    mine = run_slice.join(run, sa.and_(run.c.id == run_slice.c.run_id, run.c.state == "running"))
+    query = sa.select(run_slice.c.run_id, running).select_from(mine).where(run_slice.c.state != "done")
+    return {run_id: int(number) for run_id, number in tx.execute(query.group_by(run_slice.c.run_id))}
 
 
 def used(row: Any) -> tuple[str, ...]:
@@ -88,6 +98,18 @@ def waiting(tx: sa.Connection, now: datetime) -> list[Waiting]:
     heads = [_waiting(row, now) for row in tx.execute(_heads())]
     fitting = [one for one in heads if _fits(one.rule_id, one.connections, given, counts)]
     return in_turn(fitting, counts.on)
+
+
+def together(tx: sa.Connection, now: datetime) -> list[Waiting]:
+    """Return of the waiting runs those that could begin all at once, had they as many workers."""
+    given, counts = limits(tx), _counted(under_way(tx))
+    begin = []
+    for one in waiting(tx, now):
+        if _fits(one.rule_id, one.connections, given, counts):
+            begin.append(one)
+            counts.on.update(one.connections)
+            counts.of_rule.update((name, one.rule_id) for name in one.connections)
+    return begin
 
 
 class _Counts(NamedTuple):

@@ -20,6 +20,7 @@ from webapp.runs import ordering
 from webapp.runs.admission import admitted, used
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
+from webapp.runs.slices.leases import renew
 
 EVERY_RULE = ""
 """In place of a rule: the token behind which rules go on that had none when a backup was put back."""
@@ -115,7 +116,11 @@ def _keep(house: House, claimed: Claim, done: threading.Event, every: float) -> 
         until = house.clock() + timedelta(seconds=house.settings.lease_seconds)
         try:
             with house.db.begin() as tx:
-                if tx.execute(sa.update(run).where(*mine).values(lease_until=until)).rowcount != 1:
-                    return
+                if claimed.slice is not None:
+                    kept = renew(tx, claimed, until)
+                else:
+                    kept = tx.execute(sa.update(run).where(*mine).values(lease_until=until)).rowcount == 1
+            if not kept:
+                return
         except sa.exc.SQLAlchemyError as error:
             log.warning("run %s: the lease could not be renewed: %s", claimed.run_id, error)

@@ -15,7 +15,7 @@ import structlog
 import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
-from rules.documents.sync import Direction, SideName, SyncRule
+from rules.documents.sync import DetectBy, Direction, SideName, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
 from webapp import tracing
@@ -30,13 +30,16 @@ from webapp.runs.dependencies import retry_dependants
 from webapp.runs.models import installation
 from webapp.runs.outages import given_back, is_outage
 from webapp.runs.pipeline.approved import Approval
+from webapp.runs.pipeline.dividing import Dividing
 from webapp.runs.pipeline.execute import Execution, Systems
-from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
+from webapp.runs.pipeline.journal import Cancelled, Claim, Suspended
 from webapp.runs.pipeline.limits import fitting, lost_fields
 from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
 from webapp.runs.pipeline.rebaselining import Rebaselining
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.slice_journal import journal_of
+from webapp.runs.pipeline.slice_run import Closing, SliceExecution
 from webapp.runs.pipeline.staying import Staying, stays
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
@@ -45,6 +48,7 @@ from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
 from webapp.runs.pipeline.verifying import Verifying
 from webapp.runs.sagas.writing import stepped
+from webapp.runs.slices import leases as slices
 from webapp.runs.systems import Reached
 from webapp.runs.traces import traced
 from webapp.runs.transactions.recovery import settle
@@ -67,21 +71,40 @@ class Ending(NamedTuple):
 
 
 def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None] = time.sleep) -> bool:
-    """Carry out a run that waits or was left behind; return False where it was not free."""
-    since = time.time_ns()
-    claimed = claim(house, run_id, worker)
-    if claimed is None:
-        return False
-    with structlog.contextvars.bound_contextvars(run=run_id), traced(claimed, since), given_back(house, claimed, wait):
-        with contextlib.suppress(Fenced), held(house, claimed):
-            ending = _carry_out(house, claimed, _rest(house, claimed, wait))
-            if ending is not None:
-                state, message, paused = ending
-                tracing.tell({"syncline.run.state": state})
-                with house.db.begin() as tx:
-                    Journal(house, claimed).end(tx, state, message, paused=paused)
+    """Carry out a run that waits or was left behind, or what is free of one that is split; False: nothing was free."""
+    done, goes_on = False, True
+    while goes_on:
+        since = time.time_ns()
+        claimed = slices.claim(house, run_id, worker) or claim(house, run_id, worker)
+        if claimed is None:
+            break
+        goes_on = _carried(house, claimed, since, wait) and not slices.leave(house, run_id)
+        done = True
+    if done:
         retry_dependants(house, run_id)
-    return True
+    return done
+
+
+def _carried(house: House, claimed: Claim, since: int, wait: Callable[[float], None]) -> bool:
+    """Carry out what was claimed; return whether more of the run may be free behind it, as slices are."""
+    run_id = claimed.run_id
+    if claimed.slice is None and slices.are_left(house, run_id):
+        return True
+    told = structlog.contextvars.bound_contextvars(run=run_id)
+    with (
+        told,
+        traced(claimed, since),
+        given_back(house, claimed, wait),
+        contextlib.suppress(Fenced),
+        held(house, claimed),
+    ):
+        ending = _carry_out(house, claimed, _rest(house, claimed, wait))
+        if ending is not None:
+            state, message, paused = ending
+            tracing.tell({"syncline.run.state": state})
+            with house.db.begin() as tx:
+                journal_of(house, claimed).end(tx, state, message, paused=paused)
+    return claimed.slice is not None or slices.are_left(house, run_id)
 
 
 def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callable[[float], None]:
@@ -89,7 +112,7 @@ def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callab
 
     def rest(seconds: float) -> None:
         wait(seconds)
-        Journal(house, claimed).note()
+        journal_of(house, claimed).note()
 
     return rest
 
@@ -103,7 +126,7 @@ def _carry_out(house: House, claimed: Claim, wait: Callable[[float], None]) -> E
     except Cancelled:
         return Ending("cancelled")
     except Stopped:
-        Journal(house, claimed).release()
+        journal_of(house, claimed).release()
     except (Suspended, AuthFailed, Forbidden) as error:
         return Ending("suspended", _sentence(error), paused=getattr(error, "paused", False))
     except (ConnectorError, DocumentError) as error:
@@ -152,11 +175,16 @@ def _lost(house: House, claimed: Claim) -> Message | None:
 
 def _way(house: House, rule: SyncRule, claimed: Claim) -> type[Execution]:
     """Return how the records of a rule are read."""
+    sides = Sides.of(rule)
+    if claimed.slice is not None:
+        return SliceExecution
     if rule.direction is Direction.TWO_WAY:
         return TwoWayExecution
     if stays(rule, claimed):
         return Staying
-    return MessageExecution if holds_messages(house, Sides.of(rule).source.connection) else Execution
+    if rule.split is not None and claimed.kind == "sync" and claimed.live and sides.detect.by is DetectBy.FULL:
+        return Closing if slices.are_done(house, claimed.run_id) else Dividing
+    return MessageExecution if holds_messages(house, sides.source.connection) else Execution
 
 
 def _unexpected(error: Exception, run_id: int) -> Message:

@@ -82,6 +82,7 @@ run_chunk = sa.Table(
     metadata,
     sa.Column("run_id", BigId, primary_key=True),
     sa.Column("no", sa.Integer, primary_key=True),
+    sa.Column("slice", sa.Integer, comment="of a split run: the slice that it belongs to"),
     sa.Column("state", sa.String(16), nullable=False, comment="planned: about to be written | done"),
     sa.Column("token", BigId, nullable=False),
     sa.Column(

@@ -19,7 +19,8 @@ from rules.text import N_, msg
 from webapp.entities.hub import HubAway
 from webapp.extensions import House, away
 from webapp.runs.pipeline import stopping
-from webapp.runs.pipeline.journal import Claim, Journal
+from webapp.runs.pipeline.journal import Claim
+from webapp.runs.pipeline.slice_journal import journal_of
 
 PAUSE = 1.0
 """Seconds between two attempts to reach the database."""
@@ -49,7 +50,7 @@ def _give_back(house: House, claimed: Claim, wait: Callable[[float], None]) -> N
     left = house.settings.lease_seconds
     while True:
         try:
-            Journal(house, claimed).release(msg(text))
+            journal_of(house, claimed).release(msg(text))
         except Fenced:
             return  # it has ended after all, or another worker has it
         except sa.exc.SQLAlchemyError as error:

@@ -848,6 +848,7 @@ def upgrade() -> None:
     op.create_table('run_chunk',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('no', sa.Integer(), nullable=False),
+    sa.Column('slice', sa.Integer(), nullable=True, comment='of a split run: the slice that it belongs to'),
     sa.Column('state', sa.String(length=16), nullable=False, comment='planned: about to be written | done'),
     sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('plan', sa.LargeBinary(), nullable=True, comment='the writes and outcomes of a planned chunk, compressed Arrow'),
@@ -906,6 +907,37 @@ def upgrade() -> None:
     )
     op.create_index('ix_run_record_rule_name_left_key', 'run_record', ['rule_name', 'left_key'], unique=False)
     op.create_index('ix_run_record_run_id_outcome_id', 'run_record', ['run_id', 'outcome', 'id'], unique=False)
+    op.create_table('run_slice',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('start', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='its first key; null: from the first of all'),
+    sa.Column('end', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='the first key behind it; null: up to the last of all'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='queued | running | done'),
+    sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='fencing token; grows over all runs of the rule'),
+    sa.Column('worker', sa.String(length=128), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('announced_at', UtcDateTime(), nullable=True),
+    sa.Column('started_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('counts', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=False),
+    sa.Column('hits', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='decision table -> how many records each of its rows decided'),
+    sa.Column('chunks', sa.Integer(), nullable=False, comment='the number of its last chunk'),
+    sa.Column('position', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='where the source is read on'),
+    sa.Column('high', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True),
+    sa.Column('guarded', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what the guards count, with the chunk at hand: metric -> number'),
+    sa.Column('missed', sa.LargeBinary(), nullable=True, comment='linked keys that it has not met; null: it cannot tell'),
+    sa.PrimaryKeyConstraint('run_id', 'no', name=op.f('pk_run_slice'))
+    )
+    op.create_table('run_split',
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('key', sa.String(length=255), nullable=False, comment='the field of the source that it is cut by'),
+    sa.Column('slices', sa.Integer(), nullable=False),
+    sa.Column('chunks', sa.Integer(), nullable=False, comment='the last number given to a chunk'),
+    sa.Column('records', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='the last number given to a record'),
+    sa.Column('stop', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='how the run is about to end: state message paused'),
+    sa.PrimaryKeyConstraint('run_id', name=op.f('pk_run_split'))
+    )
     op.create_table('run_validation',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('validation', sa.String(length=255), nullable=False),
@@ -1077,6 +1109,8 @@ def downgrade() -> None:
     op.drop_table('run_wait')
     op.drop_table('run_verification')
     op.drop_table('run_validation')
+    op.drop_table('run_split')
+    op.drop_table('run_slice')
     op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
     op.drop_index('ix_run_record_rule_name_left_key', table_name='run_record')
     op.drop_table('run_record')

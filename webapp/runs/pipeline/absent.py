@@ -52,6 +52,8 @@ class Absent:
     start: Start | None = None
     heed: Callable[[], None] = lambda: None
     """Stops the run behind a page of keys where someone has asked for it."""
+    missed: pl.Series | None = None
+    """Linked keys that none of the slices of a split run has met, where all of them can tell."""
 
     @property
     def action(self) -> Action | None:
@@ -68,6 +70,8 @@ class Absent:
             if gone is not None:
                 return gone
         linked = links.keys
+        if self.missed is not None:
+            return linked.filter(linked.is_in(self.missed.implode()))
         if self.planner.met_all:
             return linked.filter(~self.planner.seen.has(linked))
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)

@@ -30,6 +30,7 @@ from webapp.runs.pipeline.codec import column_texts, digest, reason_of, unpack
 from webapp.runs.pipeline.made import filled
 from webapp.runs.pipeline.packing import NOTHING, Packed
 from webapp.runs.pipeline.parking import note_dependants, park, settle
+from webapp.runs.pipeline.slice import Slice
 from webapp.vault.at_rest import salted
 
 _CHANGES = ("side", "before", "after", "own_before", "own_after")
@@ -92,6 +93,8 @@ class Claim:
     parameters: Mapping[str, Any] | None = None
     requested_at: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
     requested_by: str = ""
+    slice: Slice | None = None
+    """The part of a split run that is claimed: its own are token, chunks, counts, hits and position."""
     traceparent: str | None = None
 
     @classmethod
@@ -141,12 +144,19 @@ class Journal:
 
     def guard(self, tx: sa.Connection, **values: Any) -> None:
         """Renew the lease under our token, setting `values` of the run; raises `Fenced`."""
-        until = self.house.clock() + timedelta(seconds=self.house.settings.lease_seconds)
         held = (run.c.id == self.holder.run_id, run.c.token == self.holder.token, run.c.state == "running")
-        if tx.execute(sa.update(run).where(*held).values(lease_until=until)).rowcount != 1:
+        if tx.execute(sa.update(run).where(*held).values(lease_until=self._until())).rowcount != 1:
             raise Fenced
         if values:
             tx.execute(sa.update(run).where(run.c.id == self.claim.run_id).values(values))
+
+    @property
+    def whole(self) -> Mapping[str, int]:
+        """Return the counts of the run, also where this is the book of a part of it."""
+        return self.counts
+
+    def _until(self) -> datetime:
+        return self.house.clock() + timedelta(seconds=self.house.settings.lease_seconds)
 
     def heed(self, tx: sa.Connection) -> None:
         """Raise `Cancelled` or `Suspended` if someone has asked for it; only where no chunk is half-way there."""
@@ -180,8 +190,7 @@ class Journal:
     def planned(self) -> Chunk | None:
         """Return the chunk that an earlier worker was about to write, if it did not check it in."""
         with self.house.db.read() as tx:
-            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
-            found = tx.execute(sa.select(run_chunk).where(*mine)).one_or_none()
+            found = tx.execute(sa.select(run_chunk).where(*self._chunks("planned"))).one_or_none()
             if found is None:
                 return None
             kept = inputs.of_chunk(tx, self.claim.run_id, found.no)
@@ -200,7 +209,7 @@ class Journal:
         """Forget the chunk that was planned and has not reached the target; it is decided anew."""
         with self.house.db.begin() as tx:
             self.guard(tx)
-            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "planned")
+            mine = self._chunks("planned")
             for number in tx.scalars(sa.select(run_chunk.c.no).where(*mine)).all():
                 inputs.forget(tx, self.claim.run_id, number)
             tx.execute(sa.delete(run_chunk).where(*mine))
@@ -230,6 +239,7 @@ class Journal:
             if chunk.inputs:
                 inputs.store(tx, self.claim.run_id, chunk.no, chunk.inputs)
             self._show(tx, chunk)
+            self._add_up(tx)
             checked.store(tx, self.claim.run_id, chunk.checked)
             if self.claim.live:
                 self._keep(tx, chunk, links)
@@ -252,12 +262,20 @@ class Journal:
     def handled(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """Yield outcomes and unique values of the chunks that are done, one at a time: all may not fit into memory."""
         with self.house.db.read() as tx:
-            mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == "done")
+            mine = self._chunks("done")
             numbers = tx.scalars(sa.select(run_chunk.c.no).where(*mine).order_by(run_chunk.c.no)).all()
             for number in numbers:
                 blob = tx.scalar(sa.select(run_chunk.c.outcomes).where(*mine, run_chunk.c.no == number))
                 found = unpack(blob or b"")
                 yield found["outcomes"], checked.take(found).marks
+
+    def _chunks(self, state: str) -> tuple[sa.ColumnElement[bool], ...]:
+        own = None if self.claim.slice is None else self.claim.slice.no
+        mine = (run_chunk.c.run_id == self.claim.run_id, run_chunk.c.state == state)
+        return (*mine, run_chunk.c.slice.is_(None) if own is None else run_chunk.c.slice == own)
+
+    def _add_up(self, tx: sa.Connection) -> None:
+        """Count the chunk for the run as well, where this is the book of a part of it."""
 
     def note(self, **values: Any) -> None:
         """Set columns of the run, under the token."""
@@ -286,11 +304,10 @@ class Journal:
         Unless it has `paused`, a pause that was asked for has come too late and counts no more.
         """
         now = self.house.clock()
-        mine = (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
         told = message.to_json() if message else None
         values = {"state": state, "ended_at": now, "lease_until": None, "message": told}
         values |= {} if paused else {"pause_by": None}
-        if tx.execute(sa.update(run).where(*mine).values(values)).rowcount != 1:
+        if tx.execute(sa.update(run).where(*self._ours()).values(values)).rowcount != 1:
             raise Fenced
         stored = tx.scalar(sa.select(run.c.counts).where(run.c.id == self.claim.run_id)) or {}
         counts = chunks.add_counts([stored])  # those of the journal may be older, where another one has counted
@@ -304,10 +321,14 @@ class Journal:
             tell(tx, told_of)
         tx.execute(sa.update(run).where(run.c.id == claim.run_id).values(told_chunks=run.c.chunks))
 
+    def _ours(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (run.c.id == self.claim.run_id, run.c.token == self.claim.token, run.c.state == "running")
+
     def _head(self, chunk: Chunk) -> dict[str, Any]:
         return {
             "run_id": self.claim.run_id,
             "no": chunk.no,
+            "slice": None if self.claim.slice is None else self.claim.slice.no,
             "token": self.claim.token,
             "records": chunk.read,
             "counts": {"position": chunk.position, "high": chunk.high, "left_out": chunk.left_out, "side": chunk.side},
@@ -321,7 +342,7 @@ class Journal:
             [REJECTED, MOVED, REFUSED]
         )
         created = pl.col("outcome") == Outcome.CREATED
-        room = max(0, LISTED - self.counts[Outcome.CREATED])
+        room = max(0, LISTED - self.whole[Outcome.CREATED])
         shown = chunk.outcomes.filter(asked).filter(~created | (created.cum_sum() <= room)).select(columns)
         if shown.is_empty():
             return

@@ -25,6 +25,8 @@ from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.slice import scope_of
+from webapp.runs.pipeline.slice_journal import journal_of, with_plans
 from webapp.runs.pipeline.through import through_of
 from webapp.runs.pipeline.writing import Target
 
@@ -34,7 +36,7 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
     for other in stopped(house, claim):
         rule = executed(parse_sync(other.document))
         there = Sides.of(rule).target
-        journal = Journal(house, other, holder=claim)
+        journal = journal_of(house, other, holder=claim)
         chunk = journal.planned()
         if (
             chunk is None
@@ -42,9 +44,12 @@ def settle_leftovers(house: House, claim: Claim, side: Side, target: Target[Link
             or (there.connection, there.object) != (side.connection, side.object)
         ):
             continue  # of another target a resume takes care: its fence stays where it is
-        fence, through = Fence(scope, claim.token, other.run_id, chunk.no), through_of(target.connector)
+        fence = Fence(scope_of(scope, other.slice), claim.token, other.run_id, chunk.no)
+        through = through_of(target.connector)
         found = target.recover(chunk, fence) if through is None else through.abandoned(target, chunk, fence, journal)
         if found is None:
+            if other.slice is not None:  # nobody else writes in its scope, so that its worker may come back even later
+                target.connector.write(target.object, target.schema, [], fence)
             journal.drop_plan()
         else:
             journal.check_in(_without_hashes(found), target.links)
@@ -85,4 +90,5 @@ def stopped(house: House, claim: Claim) -> Iterator[Claim]:
     mine = (run.c.rule_id == claim.rule_id, run.c.id != claim.run_id, run.c.state.in_(states), planned)
     with house.db.read() as tx:
         rows = tx.execute(sa.select(run).where(*mine).order_by(run.c.id)).all()
-    yield from map(Claim.of, rows)
+        found = [one for row in rows for one in with_plans(tx, Claim.of(row))]
+    yield from found

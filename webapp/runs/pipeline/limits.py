@@ -39,12 +39,15 @@ class Limits:
         self.rule, self.total, self.tell = rule, total, tell
         self._blanked = 0
         self._told: set[int] = set()
+        self.share: Callable[[Mapping[str, int], int], tuple[Mapping[str, int], int]] | None = None
+        """Adds what other slices of the run come to, to what is counted and to the number of records read."""
 
     def passed(self, chunk: Chunk, done: Mapping[str, int]) -> Message | None:
         """Return why a run has to stop before it writes a chunk, None if it may go on; `done` are its counts so far."""
         if not self.rule.guards:
             return None
-        return self._passed(self._with(chunk, done), done["read"] + chunk.read)
+        numbers, read = self._with(chunk, done), done["read"] + chunk.read
+        return self._passed(*((numbers, read) if self.share is None else self.share(numbers, read)))
 
     def deleting(self, number: int) -> Message | None:
         """Return why a run has to stop before it deletes so many records, None if it may go on."""

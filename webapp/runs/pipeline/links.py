@@ -7,7 +7,7 @@ for few of them reads only the segments that may hold them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 import sqlalchemy as sa
@@ -37,6 +37,8 @@ class Links:
         self._all = None if frame is None else KeyedRows(frame, "left_key")
         self._added: list[pl.DataFrame] = []
         self._asked = 0
+        self.mine: Callable[[pl.Series], pl.Series] | None = None
+        """Tells which left keys are those of a slice, where a run works on one only."""
 
     @classmethod
     def load(
@@ -116,8 +118,9 @@ class Links:
 
     @property
     def keys(self) -> pl.Series:
-        """Return the left keys that have a link."""
-        return self.rows["left_key"]
+        """Return the left keys that have a link, and are among those that are worked on."""
+        keys = self.rows["left_key"]
+        return keys if self.mine is None else keys.filter(self.mine(keys))
 
     def taken(self, right_keys: pl.Series) -> pl.Series:
         """Return a mask of the right keys that have a link."""

@@ -10,6 +10,7 @@ from functools import cached_property
 import polars as pl
 
 from connectors.errors import RecordRejected
+from connectors.ranges import KeyRange
 from connectors.spi import Connector, Page
 from rules.decisions.asking import Asked
 from rules.documents.defaults import actions
@@ -89,6 +90,8 @@ class Planner:
         self.retry: Callable[[Callable[[], pl.DataFrame]], pl.DataFrame] = at_once
         self.expected: int | None = None
         """How many records the source is expected to hold, as far as that is known."""
+        self.within: KeyRange | None = None
+        """The only keys, on either side, that the run works on."""
         self.replaying = False
         self.partial = False
         """The run does not meet the keys of all records: some cannot be read, or the source leaves them out."""

@@ -6,7 +6,7 @@ They are neither mapped nor looked up. What is left goes the long way, where all
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -195,7 +195,8 @@ def _scanned(planner: Planner, way: tuple[Hashing, bool], links: Links, retry: R
     schema = read if made is None else beside(read, made.target)
     there = None if known else MetKeys(pl.UInt64())
     digests = None if made is None else MetKeys(pl.Int64())
-    request = ReadRequest(planner.sides.target.object, schema, page_size=50_000)
+    within = planner.within and replace(planner.within, key=key)
+    request = ReadRequest(planner.sides.target.object, schema, page_size=50_000, within=within)
     with closed(ahead(pages(planner.target, request, retry))) as scan:
         for page in scan:
             records, told = split(page.records)
