@@ -18,10 +18,13 @@ from tests import servers
 from tests.runs.conftest import World, open_world
 from webapp.app import create_app
 from webapp.dashboard import measures
+from webapp.runs.claims import claim
+from webapp.runs.demand import Shortage, shortage
 from webapp.runs.models import run
 from webapp.wake import beat, connect
 
-GRAFANA = Path(__file__).resolve().parents[2] / "deploy" / "grafana"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+GRAFANA = DEPLOY / "grafana"
 NAME = re.compile(r"\b(?:syncline|process)_[a-z_]+\b")
 
 
@@ -67,6 +70,34 @@ def test_operators_see_how_it_goes(world: World) -> None:
     assert found["syncline_processes", "scheduler"] == 1
 
 
+def test_an_autoscaler_learns_how_many_workers_would_find_something_to_do(world: World) -> None:
+    """What is under way, and what could begin: one run of each rule, as far as its connections allow."""
+    found = values(measures.text(world.house))
+    assert (found["syncline_runs_ready",], found["syncline_workers_needed",]) == (1, 1)
+    world.request("simulate")
+    world.shift = timedelta(minutes=5)
+    found = values(measures.text(world.house))
+    assert found["syncline_runs_waiting", "normal"] == 2
+    assert found["syncline_runs_waiting_seconds", "normal"] >= 300
+    assert found["syncline_workers_needed",] == 1, "of one rule one run works at a time"
+    assert claim(world.house, 3, "w1")
+    found = values(measures.text(world.house))
+    assert (found["syncline_runs_ready",], found["syncline_workers_needed",]) == (0, 1)
+
+
+def test_few_workers_are_told_of(world: World) -> None:
+    """Where runs that could begin have waited for minutes, and fewer workers live than would have something to do."""
+    with world.house.db.read() as tx:
+        assert shortage(world.house, tx) is None, "they have not waited for long"
+        world.shift = timedelta(minutes=5)
+        assert shortage(world.house, tx) == Shortage(1, 5, 0, 1)
+        redis = connect(world.house.settings.redis)
+        redis.sadd("rq:workers", "rq:worker:w1")
+        redis.hset("rq:worker:w1", "last_heartbeat", world.now().isoformat())
+        assert shortage(world.house, tx) is None, "there is a worker for it"
+        redis.delete("rq:workers")
+
+
 def test_a_run_that_was_left_is_counted(world: World) -> None:
     """A lease that has expired shows until somebody takes the run up."""
     with world.house.db.begin() as tx:
@@ -92,13 +123,14 @@ def test_whoever_does_not_know_the_token_reads_nothing(client: FlaskClient, monk
 
 
 def test_the_dashboard_and_the_alerts_ask_for_what_there_is(world: World, client: FlaskClient) -> None:
-    """Each metric that Grafana or an alert names is one that /metrics offers."""
+    """Each metric that Grafana, an alert or the autoscaler names is one that /metrics offers."""
     beat(connect(world.house.settings.redis), "scheduler", "here:1", world.house.clock())
     offered = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     offered |= {f"{name}_total" for name in offered}
     panels = json.loads((GRAFANA / "dashboard.json").read_text())["panels"]
     alerts = yaml.safe_load((GRAFANA / "alerts.yaml").read_text())["groups"][0]["rules"]
     asked = [target["expr"] for panel in panels for target in panel["targets"]] + [rule["expr"] for rule in alerts]
+    asked += re.findall(r"(?m)^ +query: (.+)$", (DEPLOY / "helm/syncline/templates/autoscaling.yaml").read_text())
     named = {name for expression in asked for name in NAME.findall(expression)}
     assert len(named) > 12
     assert named <= offered

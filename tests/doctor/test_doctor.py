@@ -92,6 +92,14 @@ def test_what_is_stuck_is_named(world: World) -> None:
     assert all(one.todo for one in found)
 
 
+def test_too_few_workers_are_named(world: World) -> None:
+    """Runs that could begin and wait for long, with how many workers would find something to do."""
+    world.request("simulate")
+    world.shift = timedelta(minutes=5)
+    assert "1 runs wait" in wrong(world.house)["workers"].said
+    assert "1 workers would find something to do, 0 are there" in wrong(world.house)["workers"].said
+
+
 def test_an_old_log_is_named(world: World) -> None:
     """A database that was wound back is told of, since this machine has sealed more."""
     with world.house.db.begin() as tx:

@@ -13,10 +13,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from rules.documents.policies import Priority
 from webapp import wake
 from webapp.audit.models import audit_checkpoint, audit_event, audit_head
 from webapp.extensions import House
 from webapp.rulebook.models import rule
+from webapp.runs.demand import demand
 from webapp.runs.models import run
 
 DAY = timedelta(days=1)
@@ -65,6 +67,13 @@ def _queue(tx: sa.Connection, now: datetime) -> Iterator[GaugeMetricFamily]:
     oldest = tx.scalar(sa.select(sa.func.min(run.c.requested_at)).where(run.c.state == "queued"))
     age = max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
     yield _gauge("queue_oldest_seconds", "Age of the run that has waited longest for a worker.", (), {(): age})
+    asked = demand(tx, now)
+    waiting = {(name,): asked.waiting.get(name, 0) for name in Priority}
+    ages = {(name,): asked.oldest.get(name, 0.0) for name in Priority}
+    yield _gauge("runs_waiting", "Runs that wait, by priority.", ("priority",), waiting)
+    yield _gauge("runs_waiting_seconds", "Age of the oldest run that waits, by priority.", ("priority",), ages)
+    yield _gauge("runs_ready", "Runs that could begin at once, had they a worker.", (), {(): asked.ready})
+    yield _gauge("workers_needed", "Workers that would find something to do now.", (), {(): asked.workers})
     late = sa.select(sa.func.count()).where(run.c.state == "running", run.c.lease_until < now)
     text = "Runs whose worker has let its lease expire and that nobody has taken up yet."
     yield _gauge("runs_lease_expired", text, (), {(): tx.scalar(late) or 0})

@@ -14,6 +14,7 @@ from webapp.dashboard import services
 from webapp.dashboard.probes import PROBES
 from webapp.extensions import Actor
 from webapp.runs import service_levels
+from webapp.runs.demand import shortage
 from webapp.web.views import RoomView, can, expose, signed_in
 
 
@@ -33,6 +34,7 @@ class HomeView(RoomView):
             shown = {
                 **_runs(tx),
                 **_attention(tx, self.actor.name, self.house.clock()),
+                "short": shortage(self.house, tx) if can("read", "Runs") else None,
                 "week": services.week(tx, self.house.clock()),
                 "overrides": overridden(tx, self.house.clock()) if can("read", "Approvals") else [],
                 "approvals": _approvals(tx, self.actor, self.house.clock()),

@@ -20,6 +20,7 @@ from webapp.extensions import House
 from webapp.migrations import services as migrations
 from webapp.rulebook.models import rule
 from webapp.rulebook.reading import list_rules
+from webapp.runs.demand import shortage
 from webapp.runs.models import run
 from webapp.vault import services as vault
 from webapp.vault.errors import VaultError
@@ -162,6 +163,20 @@ def _runs(house: House) -> Iterator[Finding]:
     yield from unless(found, "runs", "No run is stuck.")
 
 
+def _workers(house: House) -> Iterator[Finding]:
+    with house.db.read() as tx:
+        short = shortage(house, tx)
+    if short is None:
+        yield ok("workers", "There are enough workers for the runs that wait.")
+        return
+    said = (
+        f"{short.waiting} runs wait, those that could begin for {short.minutes} min; "
+        f"{short.needed} workers would find something to do, {short.workers} are there."
+    )
+    todo = "Start more workers (SYNCLINE_WORKERS, or 'syncline worker' on more machines), or let less be urgent."
+    yield warning("workers", said, todo)
+
+
 def _time_zones(house: House) -> Iterator[Finding]:
     with house.db.read() as tx:
         documents = [row.published or {} for row in list_rules(tx)]
@@ -169,5 +184,5 @@ def _time_zones(house: House) -> Iterator[Finding]:
     yield from machine.time_zones({house.settings.timezone, *named})
 
 
-STORED: tuple[Callable[[House], Iterator[Finding]], ...] = (_keys, _seal, _runs, _time_zones)
+STORED: tuple[Callable[[House], Iterator[Finding]], ...] = (_keys, _seal, _runs, _workers, _time_zones)
 """Checks that need the database."""
