@@ -63,7 +63,7 @@ class SagaStep:
     connection: str = entry("The connection that is written to.", minLength=1)
     object: str = entry("The object that is written to.", minLength=1)
     match: str = entry(
-        "The field by which the step's record is found: updated where it is there, else created. One of `fields`",
+        "The field by which the step's record is found: updated where it is there, else created. One of `fields`.",
         minLength=1,
     )
     fields: tuple[SetField, ...] = entry("What the step writes.", minItems=1, maxItems=200)

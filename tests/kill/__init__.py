@@ -13,6 +13,8 @@ this table against the tests that there are.
 | a worker that dies between the end of a run and the retry of what waits for its records | tests/runs/test_dependants.py::test_a_worker_that_dies_behind_the_end_of_its_run |
 | random kills of all of them, seeded (soak) | tests/kill/test_random.py::test_random_kills |
 | kill -9 of the worker in a transaction over several systems, of the databases, and of the network between them (a thousand in the soak) | tests/kill/test_transactions.py::test_some_kills_leave_nothing_half_done, tests/kill/test_transactions.py::test_a_thousand_kills_leave_nothing_half_done |
+| kill -9 of the worker between the steps of a saga, and of the systems that it writes to, of which one loses answers (hundreds in the soak) | tests/kill/test_sagas.py::test_some_kills_leave_nothing_between_its_steps, tests/kill/test_sagas.py::test_many_kills_leave_nothing_between_its_steps |
+| a worker that dies at a named point of a saga | tests/runs/sagas/test_saga_kills.py::test_a_killed_run_ends_like_an_undisturbed_one |
 | kill -9 of the process that works on events, and of everything | tests/kill/test_events.py::test_the_process_is_killed_again_and_again, tests/kill/test_events.py::test_the_whole_installation_is_killed |
 | a restart of the installation | tests/kill/test_runs.py::test_a_stopped_installation_goes_on_where_it_was |
 | a worker paused past its lease and resumed | tests/kill/test_runs.py::test_a_worker_that_is_paused_past_its_lease_writes_no_more, tests/runs/test_two_way_laws.py::test_disturbances_and_the_order_of_records_make_no_difference |
