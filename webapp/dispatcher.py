@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from config import Settings
 from webapp import tracing
 from webapp.access import approving
+from webapp.entities import hub
 from webapp.entities.resealer import Resealer
 from webapp.events.sources import register
 from webapp.evidence import jobs
@@ -32,6 +33,7 @@ from webapp.runs.claims import lapsed
 from webapp.runs.dependencies import retry_forgotten
 from webapp.runs.listening import Listening
 from webapp.runs.models import run as run_table
+from webapp.runs.outbox.deliverer import Deliverer
 from webapp.runs.quarantine_expiry import expire_due
 from webapp.runs.queue import enqueue, enqueue_audit, queue
 from webapp.runs.schedules import fire_due
@@ -146,6 +148,7 @@ def run(settings: Settings) -> None:
     house = open_house(settings)
     connection = open_redis(settings.redis, socket_timeout=POLL + 4)
     register()
+    hub.register(house)
     people.register(house)
     approving.prepare(house)
     caretaker = Caretaker(house)
@@ -159,6 +162,8 @@ def run(settings: Settings) -> None:
     recoverer = Recoverer(house)
     recoverer.start()
     tracing.begin(settings, "scheduler")
+    deliverer = Deliverer(house)
+    deliverer.start()
     due = heard = time.monotonic()
     while not stop.is_set():
         turn(house, connection)
@@ -171,6 +176,7 @@ def run(settings: Settings) -> None:
         wait_for_ring(connection, stop)
     tracing.end()
     listening.close()
+    deliverer.close()
     recoverer.close()
     resealer.close()
     forwarder.close()

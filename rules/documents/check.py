@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rules.documents.check_asked import check_asked, check_decisions, check_validated
 from rules.documents.check_correlation import check_correlation
 from rules.documents.check_deletes import check_deletes
+from rules.documents.check_outbox import check_outbox
 from rules.documents.check_saga import check_saga
 from rules.documents.check_two_way import check_deactivation, check_two_way
 from rules.documents.defaults import actions
@@ -42,7 +43,7 @@ def check_sync(
     `others` gives the fields of the objects that validations refer to and steps write, as far as they are known.
     """
     schemas = {side: schema for side, schema in ((SideName.LEFT, left), (SideName.RIGHT, right)) if schema is not None}
-    found = [*unsupported(rule), *check_asked(rule), *check_saga(rule, schemas, library, others)]
+    found = [*unsupported(rule), *check_asked(rule), *check_saga(rule, schemas, library, others), *check_outbox(rule)]
     rule = executed(rule)
     found += [*check_two_way(rule, schemas, library), *check_deactivation(rule, schemas)]
     found += check_deletes(rule, schemas, library)

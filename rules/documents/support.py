@@ -12,7 +12,6 @@ from rules.documents.sync import (
     Direction,
     Situations,
     SyncRule,
-    Transaction,
 )
 from rules.text import N_, Message, msg
 
@@ -40,15 +39,8 @@ def _situations(rule: SyncRule) -> Iterator[DocumentProblem]:
         yield _not_yet("situations/linked_unchanged", msg(text, **values))
 
 
-def _transaction(rule: SyncRule) -> Iterator[DocumentProblem]:
-    if rule.transaction not in (Transaction.NONE, Transaction.TWO_PHASE, Transaction.SAGA):
-        text = N_("'{kind}' is not available yet in this version. Use none, two_phase or saga.")
-        yield _not_yet("transaction", msg(text, kind=rule.transaction.value))
-
-
 _CHECKS: tuple[Callable[[SyncRule], Iterator[DocumentProblem]], ...] = (
     _detection,
     _situations,
-    _transaction,
 )
 SITUATIONS = tuple(item.name for item in fields(Situations))

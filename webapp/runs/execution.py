@@ -29,9 +29,10 @@ from webapp.runs.claims import claim, held
 from webapp.runs.dependencies import retry_dependants
 from webapp.runs.models import installation
 from webapp.runs.outages import given_back, is_outage
+from webapp.runs.outbox.standing_in import posting
 from webapp.runs.pipeline.approved import Approval
 from webapp.runs.pipeline.dividing import Dividing
-from webapp.runs.pipeline.execute import Execution, Systems
+from webapp.runs.pipeline.execute import Execution
 from webapp.runs.pipeline.journal import Cancelled, Claim, Suspended
 from webapp.runs.pipeline.limits import fitting, lost_fields
 from webapp.runs.pipeline.message_run import MessageExecution
@@ -43,6 +44,7 @@ from webapp.runs.pipeline.slice_run import Closing, SliceExecution
 from webapp.runs.pipeline.staying import Staying, stays
 from webapp.runs.pipeline.stopping import Stopped
 from webapp.runs.pipeline.stored import StoredRun
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.together import joined
 from webapp.runs.pipeline.two_way_run import TwoWayExecution
 from webapp.runs.pipeline.undoing import Undoing
@@ -150,7 +152,7 @@ def _work(house: House, claimed: Claim, wait: Callable[[float], None]) -> None:
         worker = work(house, claimed, rule, wait, installation_id(house))
         worker.retry(lambda: settle(house, claimed.rule_id, reached.connect))
         systems = stepped(joined(systems, house, claimed, rule), house, claimed, rule, stack)
-        worker.run(living(systems, rule))
+        worker.run(living(posting(systems, house, claimed, rule), rule))
 
 
 def _owned(house: House, claimed: Claim) -> None:

@@ -19,6 +19,7 @@ from webapp.rulebook import services as rules
 from webapp.runs import approving, plans
 from webapp.runs.claims import one_at_a_time
 from webapp.runs.models import run
+from webapp.runs.outbox.reading import not_undone as not_undelivered
 from webapp.runs.pipeline.compensation import CHANGES
 from webapp.runs.reading import RunRow, document, get
 from webapp.runs.requests import RunRefused, insert, refuse_while_at_work, refuse_while_paused
@@ -56,7 +57,8 @@ def undo(house: House, run_id: int, actor: Actor) -> int:
     with house.db.begin() as tx:
         row = get(tx, run_id)
         one_at_a_time(tx, row.rule_id)
-        _refuse(undo_hindrance(row) or not_undone(document(tx, run_id), run_id))
+        told = document(tx, run_id)
+        _refuse(undo_hindrance(row) or not_undone(told, run_id) or not_undelivered(told, run_id))
         refuse_while_at_work(tx, row.rule_id, row.rule_name)
         refuse_while_paused(tx, row.rule_id, row.rule_name)
         new = _follow(house, tx, row, "undo", actor)

@@ -25,8 +25,8 @@ from webapp.runs.models import run
 from webapp.runs.pipeline.chunk import OUTCOMES
 from webapp.runs.pipeline.compensation import CHANGES, Compensation
 from webapp.runs.pipeline.ends import Run
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.opening import living, opened
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.undoing import changed_chunks, changes
 from webapp.runs.pipeline.writing import settled
 from webapp.runs.reading import RunRow, in_a_line

@@ -353,6 +353,54 @@ def upgrade() -> None:
     sa.Column('field', sa.String(length=500), nullable=False, comment='about a person'),
     sa.PrimaryKeyConstraint('connection', 'object', 'field', name=op.f('pk_connection_personal'))
     )
+    op.create_table('delivery',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('rule_name', sa.String(length=64), nullable=False),
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('chunk_no', sa.Integer(), nullable=False),
+    sa.Column('record_no', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True, comment='1-based place in the run; null: it was not read'),
+    sa.Column('lane', sa.Integer(), nullable=False, comment='all deliveries of a key are in one lane'),
+    sa.Column('side', sa.String(length=5), nullable=False, comment='left | right: where the record was read'),
+    sa.Column('key', sa.String(length=255), nullable=False, comment='its key on that side'),
+    sa.Column('target_key', sa.String(length=255), nullable=False, comment='its key in the target'),
+    sa.Column('connection', sa.String(length=64), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('op', sa.String(length=8), nullable=False, comment='create | update | delete | link | unlink'),
+    sa.Column('whole', sa.Boolean(), nullable=False, comment='all that the rule maps, so that it can be made anew'),
+    sa.Column('fields', sa.Text(), nullable=True, comment='JSON of what is written; null once it has ended'),
+    sa.Column('record', sa.Text(), nullable=True, comment='JSON of the source record; null once it has ended'),
+    sa.Column('hash', sa.String(length=16), nullable=True, comment='of what the rule read, in hexadecimal; see `steady`'),
+    sa.Column('scheme', sa.String(length=64), nullable=False, comment='how that hash was made'),
+    sa.Column('state', sa.String(length=16), nullable=False, comment='waiting | sending | delivered | failed | dropped'),
+    sa.Column('attempts', sa.Integer(), nullable=False, comment='how often it was sent'),
+    sa.Column('failures', sa.Integer(), nullable=False, comment='how often while others got through'),
+    sa.Column('did', sa.String(length=16), nullable=True, comment='what it came to: created updated deleted unchanged linked unlinked'),
+    sa.Column('answer', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='what the target said besides, as Messages'),
+    sa.Column('problem', sa.JSON().with_variant(postgresql.JSONB(), 'postgresql'), nullable=True, comment='why the last attempt failed, as a Message'),
+    sa.Column('queued_at', UtcDateTime(), nullable=False),
+    sa.Column('due_at', UtcDateTime(), nullable=False),
+    sa.Column('sent_at', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_delivery')),
+    sqlite_autoincrement=True
+    )
+    op.create_index(op.f('ix_delivery_connection'), 'delivery', ['connection'], unique=False)
+    op.create_index(op.f('ix_delivery_ended_at'), 'delivery', ['ended_at'], unique=False)
+    op.create_index('ix_delivery_rule_id_key_state_id', 'delivery', ['rule_id', 'key', 'state', 'id'], unique=False)
+    op.create_index('ix_delivery_rule_name_key', 'delivery', ['rule_name', 'key'], unique=False)
+    op.create_index('ix_delivery_run_id_state', 'delivery', ['run_id', 'state'], unique=False)
+    op.create_index('ix_delivery_state_rule_id_lane_id', 'delivery', ['state', 'rule_id', 'lane', 'id'], unique=False)
+    op.create_table('delivery_lane',
+    sa.Column('rule_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('lane', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('token', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False, comment='fencing token of who sends; grows'),
+    sa.Column('worker', sa.String(length=128), nullable=True),
+    sa.Column('lease_until', UtcDateTime(), nullable=True, comment='null: nobody sends'),
+    sa.Column('due_at', UtcDateTime(), nullable=False, comment='not before: its target was away'),
+    sa.Column('failures', sa.Integer(), nullable=False, comment='how often in a row nothing got through'),
+    sa.PrimaryKeyConstraint('rule_id', 'lane', name=op.f('pk_delivery_lane'))
+    )
     op.create_table('dependants_due',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False, comment='it ended well, and records wait for others'),
     sa.Column('looked_at', UtcDateTime(), nullable=False, comment='when somebody last saw which of them can go on'),
@@ -1192,6 +1240,14 @@ def downgrade() -> None:
     op.drop_table('entity_fence')
     op.drop_table('entity')
     op.drop_table('dependants_due')
+    op.drop_table('delivery_lane')
+    op.drop_index('ix_delivery_state_rule_id_lane_id', table_name='delivery')
+    op.drop_index('ix_delivery_run_id_state', table_name='delivery')
+    op.drop_index('ix_delivery_rule_name_key', table_name='delivery')
+    op.drop_index('ix_delivery_rule_id_key_state_id', table_name='delivery')
+    op.drop_index(op.f('ix_delivery_ended_at'), table_name='delivery')
+    op.drop_index(op.f('ix_delivery_connection'), table_name='delivery')
+    op.drop_table('delivery')
     op.drop_table('connection_personal')
     op.drop_table('connection')
     op.drop_index('ix_case_item_state_id', table_name='case_item')

@@ -24,7 +24,6 @@ from webapp.runs.pipeline.both import Both, SideTaken
 from webapp.runs.pipeline.chunk import PAIRS, Chunk
 from webapp.runs.pipeline.cursors import field_of, name_of
 from webapp.runs.pipeline.ends import CursorEnd, Ends, Run
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.held import Held, there
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.leftovers import settle_both
@@ -34,6 +33,7 @@ from webapp.runs.pipeline.pairs import APART, GONE, LINK, Pairs
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import OTHER
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views
 from webapp.runs.pipeline.writing import Target

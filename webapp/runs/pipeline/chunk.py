@@ -102,6 +102,8 @@ class Chunk:
     """What was created, once it is written."""
     plan: bytes | None = None
     """Of a simulation: the chunk as it would be written (`dump`), for a person to approve."""
+    posted: pl.DataFrame | None = None
+    """Of a rule with an outbox: what is to be delivered, in the columns `webapp.runs.outbox.keeping.POSTED`."""
 
     @property
     def read(self) -> int:

@@ -19,7 +19,6 @@ from rules.trace import read_fields
 from webapp.extensions import House
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.cursors import field_of, name_of
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.journal import Links as Book
@@ -28,6 +27,7 @@ from webapp.runs.pipeline.limits import complete
 from webapp.runs.pipeline.links import Links, unlinked
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.writing import Target
 
 
@@ -181,12 +181,23 @@ def opened_one_way(stack: contextlib.ExitStack, house: House, rule: SyncRule, ru
     """Return the ends of a rule that flows one way; their connections close with the stack."""
     flow = Sides.of(rule)
     schemas = [systems.schema(side.connection, side.object) for side in (flow.source, flow.target)]
-    reader, writer = (stack.enter_context(systems.connect(s.connection)) for s in (flow.source, flow.target))
+    reader = stack.enter_context(systems.connect(flow.source.connection))
+    writer = stack.enter_context(systems.receiver(flow.target.connection))
     own = Held(reader, flow.source, schemas[0], flow.source_key)
     other = Held(writer, flow.target, schemas[1], flow.target_key)
+    return OneWayEnds(
+        rule,
+        (own, other),
+        _links(house, run, systems, reverse=flow.reverse),
+        _fields(rule, schemas, systems, reverse=flow.reverse),
+    )
+
+
+def _links(house: House, run: Run, systems: Systems, *, reverse: bool) -> Links:
+    if systems.posted is not None:
+        return systems.posted.links(house.db.read, ("", ""))
     with house.db.read() as tx:
-        links = Links.load(tx, run.rule_id, reverse=flow.reverse)
-    return OneWayEnds(rule, (own, other), links, _fields(rule, schemas, systems, reverse=flow.reverse))
+        return Links.load(tx, run.rule_id, reverse=reverse)
 
 
 def _fields(rule: SyncRule, schemas: list[Schema], systems: Systems, *, reverse: bool) -> tuple[str, ...]:

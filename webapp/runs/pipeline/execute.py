@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ import polars as pl
 from connectors.errors import Retriable
 from connectors.spi import Capture, Connector, Fence, Page, ReadRequest
 from rules.documents.sync import DetectBy, SideName, SyncRule
-from rules.language.library import EMPTY, Library
+from rules.language.library import EMPTY
 from rules.schema import Op, Schema
 from rules.text import N_, msg
 from webapp.connections.references import References
@@ -39,6 +38,7 @@ from webapp.runs.pipeline.overlap import Behind, closed
 from webapp.runs.pipeline.parking import parked_first, settle_entries, settle_rest
 from webapp.runs.pipeline.part import Part
 from webapp.runs.pipeline.planning import Planner, without_deletes
+from webapp.runs.pipeline.posting import in_full
 from webapp.runs.pipeline.reading import Start, begun, high_of, highest, replayed
 from webapp.runs.pipeline.refusals import stop_behind
 from webapp.runs.pipeline.reread import known_as_left
@@ -46,21 +46,10 @@ from webapp.runs.pipeline.retry import Notes, Retry
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.starting import Starts
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.told import note_high
 from webapp.runs.pipeline.validating import Validating
 from webapp.runs.pipeline.writing import Target
-
-
-@dataclass(frozen=True)
-class Systems:
-    """How a run reaches the connected systems: by connection name, and their schemas by connection and object.
-
-    `library` has the tables that its rule asks, in the versions that the run has pinned.
-    """
-
-    connect: Callable[[str], AbstractContextManager[Connector]]
-    schema: Callable[[str, str], Schema]
-    library: Library = EMPTY
 
 
 class Execution:
@@ -96,12 +85,13 @@ class Execution:
         schemas = (systems.schema(source.connection, source.object), systems.schema(target.connection, target.object))
         with contextlib.ExitStack() as stack:
             reader = stack.enter_context(systems.connect(source.connection))
-            writer = stack.enter_context(systems.connect(target.connection))
+            writer = stack.enter_context(systems.receiver(target.connection))
             ordered = schemas[::-1] if self.sides.reverse else schemas
             with heeding_drift(self.house, self.journal, self.rule, dict(zip(SideName, ordered, strict=True))):
                 mapping = compiled(self.rule, *ordered, systems.library)
                 validating = self._validating(systems, mapping.source, stack)
             planner = Planner(self.rule, mapping, writer, schemas)
+            planner.fields = planner.fields if systems.posted is None else in_full(planner.fields)
             planner.retry = self.retry
             planner.replaying = self.claim.kind in ("replay", "records")
             planner.asks_links = self.claim.kind != "sync"
@@ -114,12 +104,17 @@ class Execution:
             scanner = stack.enter_context(systems.connect(source.connection)) if planner.digests else reader
             self._light = stack.enter_context(Light(scanner, partial(self._whole_source, planner), self.retry))
             scheme = scheme_of(self.claim.document, self.claim.uses, dict(zip(SideName, ordered, strict=True)))
-            asked = (self.house.db.read, self.claim.rule_id, scheme, planner.digested)
-            links = (Links.whole if self.full else Links.lazy)(*asked, reverse=self.sides.reverse)
+            links = self._links(systems, scheme, planner.digested)
             self.limits = Limits(self.rule, len(links) if self.rule.guards else 0, self.journal.log)
             self._library = systems.library
             self._overlap(planner, systems, stack)
             self._work(reader, planner, Target(writer, target.object, planner.written, links))
+
+    def _links(self, systems: Systems, *schemes: str) -> Links:
+        if systems.posted is not None:
+            return systems.posted.links(self.house.db.read, (schemes[0], schemes[1]))
+        way = Links.whole if self.full else Links.lazy
+        return way(self.house.db.read, self.claim.rule_id, *schemes, reverse=self.sides.reverse)
 
     def _overlap(self, planner: Planner, systems: Systems, stack: contextlib.ExitStack) -> None:
         """Decide about a page while the chunk before is written, where the one cannot change the other.
@@ -129,7 +124,7 @@ class Execution:
         """
         if self.claim.kind != "sync" or not self.full or not planner.apart:
             return  # by cursor a record that changes meanwhile comes again, maybe on the next page
-        planner.target = stack.enter_context(systems.connect(self.sides.target.connection))
+        planner.target = stack.enter_context(systems.receiver(self.sides.target.connection))
         self._behind = Behind()
         stack.callback(self._behind.close)
 

@@ -253,9 +253,9 @@ class Journal:
     def _keep(self, tx: sa.Connection, chunk: Chunk, links: Links) -> None:
         """Keep what later runs go by: parked records, links, pairs that wait for people."""
         claim, now = self.claim, self.house.clock()
+        links.append(tx, claim.run_id, chunk, self._packed)  # first: what waits to be delivered has not passed yet
         settle(tx, claim, chunk.outcomes, now)
         park(tx, claim, chunk.outcomes, now)
-        links.append(tx, claim.run_id, chunk, self._packed)
         pair_cases.wait(tx, claim.rule_id, claim.rule_name, claim.run_id, chunk.waiting, now)
         pair_cases.settle(tx, claim.rule_id, chunk.answered, claim.run_id, now, SYSTEM.name)
 

@@ -14,9 +14,9 @@ from rules.trace import named_fields
 from webapp.extensions import House
 from webapp.runs.pipeline.both_ends import opened_both
 from webapp.runs.pipeline.ends import Ends, Run, opened_one_way
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.living import Living, Marked
 from webapp.runs.pipeline.part import Part
+from webapp.runs.pipeline.systems import Systems
 
 
 def opened(stack: contextlib.ExitStack, house: House, rule: SyncRule, run: Run, systems: Systems) -> Ends:

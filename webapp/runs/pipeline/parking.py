@@ -12,11 +12,16 @@ import sqlalchemy as sa
 from rules.mapping.references import STAGE
 from rules.reconcile.situations import MOVED, Outcome
 from webapp.runs.models import dependants_due, quarantine, run
+from webapp.runs.outbox.keeping import AT_DELIVERY
+from webapp.runs.outbox.models import delivery
+from webapp.runs.outbox.states import OPEN
 from webapp.runs.pipeline.codec import column_text, reason_of
 
 if TYPE_CHECKING:
     from webapp.runs.pipeline.journal import Claim
 
+_SOME = 500
+"""So many keys are named in one statement."""
 _WAITS = {"rule": 64, "side": 5, "key": 255}
 
 
@@ -66,20 +71,27 @@ def settle(tx: sa.Connection, claim: Claim, outcomes: pl.DataFrame, now: datetim
             else []
         )
     if ids:
-        _resolve(tx, quarantine.c.id.in_(ids), now)
+        _resolve(tx, sa.and_(quarantine.c.id.in_(ids), ~_undelivered(claim)), now)
 
 
 def settle_rest(tx: sa.Connection, claim: Claim, now: datetime, side: str | None = None) -> None:
     """After a complete scan (of a side): what this run has not parked again is repaired or gone from the source."""
     others = sa.and_(quarantine.c.rule_id == claim.rule_id, quarantine.c.run_id != claim.run_id)
     others = others if side is None else sa.and_(others, quarantine.c.side == side)
-    _resolve(tx, sa.and_(others, ~_is_later(claim)), now)
+    _resolve(tx, sa.and_(others, ~_is_later(claim), ~_undelivered(claim)), now)
 
 
 def settle_entries(tx: sa.Connection, entries: Sequence[int], now: datetime) -> None:
     """Settle entries of which nothing is left to be written."""
     if entries:
         _resolve(tx, quarantine.c.id.in_(entries), now)
+
+
+def settle_delivered(tx: sa.Connection, claim: Claim, side: str, keys: Sequence[str], now: datetime) -> None:
+    """Settle entries of records whose delivery had failed and that have arrived since."""
+    mine = (quarantine.c.rule_id == claim.rule_id, quarantine.c.side == side, quarantine.c.stage == AT_DELIVERY)
+    for start in range(0, len(keys), _SOME):
+        _resolve(tx, sa.and_(*mine, quarantine.c.left_key.in_(keys[start : start + _SOME])), now)
 
 
 def note_dependants(tx: sa.Connection, claim: Claim, now: datetime) -> None:
@@ -97,6 +109,13 @@ def note_dependants(tx: sa.Connection, claim: Claim, now: datetime) -> None:
 def _resolve(tx: sa.Connection, which: sa.ColumnElement[bool], now: datetime) -> None:
     values = {"state": "resolved", "last_at": now, "resolved_by": "run", "version": quarantine.c.version + 1}
     tx.execute(sa.update(quarantine).where(quarantine.c.state == "open", which).values(values))
+
+
+def _undelivered(claim: Claim) -> sa.ColumnElement[bool]:
+    """Tell of entries whose delivery has failed since the run was asked for, or is under way again."""
+    mine = (delivery.c.rule_id == quarantine.c.rule_id, delivery.c.key == quarantine.c.left_key)
+    coming = sa.exists().where(*mine, delivery.c.state.in_(OPEN))
+    return sa.and_(quarantine.c.stage == AT_DELIVERY, sa.or_(coming, quarantine.c.last_at >= claim.requested_at))
 
 
 def _side(claim: Claim, outcomes: pl.DataFrame) -> str:

@@ -23,10 +23,10 @@ from webapp.runs.models import run
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.ends import Ends, Run
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.journal import Cancelled, Claim, Journal, Suspended
 from webapp.runs.pipeline.opening import opened
 from webapp.runs.pipeline.retry import Retry
+from webapp.runs.pipeline.systems import Systems
 
 
 class StoredRun(ABC):

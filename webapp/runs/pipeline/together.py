@@ -21,12 +21,12 @@ from rules.documents.sync import SyncRule, Transaction
 from rules.text import msg
 from webapp.extensions import House
 from webapp.runs.pipeline.chunk import Chunk
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.joint import End, Joint, join
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.pipeline.living import Living
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import OTHER, Sides
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.writing import settled, without
 from webapp.runs.transactions import deciding
 from webapp.runs.transactions.deciding import Part

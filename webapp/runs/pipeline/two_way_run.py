@@ -25,7 +25,7 @@ from webapp.runs.pipeline.chunk import Chunk, dump, touched
 from webapp.runs.pipeline.codec import plain_value
 from webapp.runs.pipeline.correlating import End, correlate
 from webapp.runs.pipeline.deciding import asked_of
-from webapp.runs.pipeline.execute import Execution, Systems
+from webapp.runs.pipeline.execute import Execution
 from webapp.runs.pipeline.foresight import Appending, Underway, look_aside
 from webapp.runs.pipeline.held import Held
 from webapp.runs.pipeline.images import imaged
@@ -42,6 +42,7 @@ from webapp.runs.pipeline.planning import without_deletes
 from webapp.runs.pipeline.reading import Start, begun, high_of, highest, pages, replayed, whole
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import OTHER
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.told import Notices, Told
 from webapp.runs.pipeline.two_way import TwoWayPlanner
 from webapp.runs.pipeline.views import View, views

@@ -26,11 +26,12 @@ from webapp.runs.models import pair_case, quarantine, run_difference, run_verifi
 from webapp.runs.pipeline import stopping
 from webapp.runs.pipeline.chunk import add_counts
 from webapp.runs.pipeline.codec import column_text, to_texts
-from webapp.runs.pipeline.execute import Execution, Systems
+from webapp.runs.pipeline.execute import Execution
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.pairs import Pairs
 from webapp.runs.pipeline.schemes import scheme_of
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.verifying_ends import Book, End, OneWayBook, TwoWayBook, opened
 from webapp.runs.pipeline.verifying_fields import Sum
 from webapp.runs.pipeline.verifying_pages import Compared, Comparer, Found, Result, Waiting

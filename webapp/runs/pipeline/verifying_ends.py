@@ -16,7 +16,6 @@ from rules.mapping import Mapping as FieldMapping
 from rules.mapping import compile_mapping
 from rules.reconcile.one_way import key_text, key_values
 from rules.schema import Schema
-from webapp.runs.pipeline.execute import Systems
 from webapp.runs.pipeline.limits import complete
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.meeting import linked
@@ -24,6 +23,7 @@ from webapp.runs.pipeline.pairs import APART, Pairs
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.pipeline.retry import Retry
 from webapp.runs.pipeline.sides import Sides
+from webapp.runs.pipeline.systems import Systems
 from webapp.runs.pipeline.views import views
 
 _AGAINST = {
