@@ -20,6 +20,7 @@ Form = Mapping[str, str]
 EXPRESSION = "="
 BOTH = "both"
 PARK = "quarantine"
+SPLIT = {"over": 500_000, "every": 250_000}
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,7 @@ def with_behaviour(document: Document, form: Form, cron: str | None) -> Document
     _set_situations(new, form)
     set_errors(new, form)
     set_schedule(new, form, cron)
+    set_split(new, form)
     if form.get("explain_asked"):
         set_or_drop(new, "explain", bool(form.get("explain")), True)
     return new
@@ -291,6 +293,16 @@ def set_schedule(document: Document, form: Form, cron: str | None) -> None:
     set_or_drop(schedule, "timezone", form.get("timezone", "").strip() or "UTC", "UTC")
     set_or_drop(schedule, "misfire", form.get("misfire") or "once", "once")
     document["schedule"] = schedule
+
+
+def set_split(document: Document, form: Form) -> None:
+    """Note whether runs are split."""
+    if not form.get("split_asked"):
+        return
+    split = part_of(document, "split")
+    for name, default in SPLIT.items():
+        set_or_drop(split, name, number_or_text(form.get(f"split_{name}", ""), default), default)
+    set_or_drop(document, "split", split if form.get("split") else None, None)
 
 
 def part_of(document: Mapping[str, Any], name: str) -> Document:

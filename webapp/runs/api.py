@@ -16,6 +16,7 @@ from webapp.runs.requests import MODES, RunRefused, cancel, pause, prioritise, r
 from webapp.runs.sagas.api import SagasApi
 from webapp.runs.shadow_api import ShadowApi
 from webapp.runs.shapes import RECORD, RUN, number_of, record_json, run_json
+from webapp.runs.slices import leases
 from webapp.runs.verification_api import VerificationApi
 from webapp.wake import announce
 from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
@@ -250,7 +251,8 @@ class RunsApi(RoomApi):
         try:
             with self.house.db.read() as tx:
                 waits = [number for number, _rule, _state in ordering.awaited(tx, run_id)]
-                return {**run_json(reading.get(tx, run_id)), "waits_for": waits}
+                parts = [one.to_json() for one in leases.of_run(tx, run_id)]
+                return {**run_json(reading.get(tx, run_id)), "waits_for": waits, "slices": parts}
         except reading.RunMissing as missing:
             raise ApiError(404, missing.message) from None
 

@@ -14,6 +14,16 @@ from webapp.web.storable import natural
 
 KINDS = ("sync", "replay", "approved", "undo", "records", "part", "verify", "rebaseline")
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
+SLICE = {
+    "type": "object",
+    "properties": {
+        "slice": {"type": "integer"},
+        "state": {"enum": ["queued", "running", "done"]},
+        "worker": {"type": ["string", "null"]},
+        "attempts": {"type": "integer"},
+        "counts": COUNTS,
+    },
+}
 RUN = {
     "type": "object",
     "properties": {
@@ -27,6 +37,7 @@ RUN = {
         "priority": {"enum": [str(one) for one in Priority]},
         "waits_for": {"type": "array", "items": {"type": "integer"}, "description": "Runs that have to end first."},
         "message": {"type": ["string", "null"]},
+        "slices": {"type": "array", "items": SLICE, "description": "The parts of a run that is split."},
     },
 }
 RECORD = {"type": "object", "additionalProperties": True}

@@ -30,6 +30,7 @@ from webapp.runs.rebaseline_views import RebaselineView
 from webapp.runs.requests import RunRefused, cancel, pause, prioritise, resume, start
 from webapp.runs.sagas.views import SagasView
 from webapp.runs.shadow_views import ShadowView
+from webapp.runs.slices import leases
 from webapp.runs.transactions.views import TransactionsView
 from webapp.runs.verification_views import VerificationView
 from webapp.runs.warning_views import WarningsView
@@ -104,6 +105,7 @@ class RunsView(RoomView):
             found = reading.records(tx, run_id, outcome=outcome, key=key, after=after, limit=PAGE + 1)
             tallies = validations.tallies(tx, run_id)
             waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
+            slices = leases.of_run(tx, run_id)
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
@@ -121,6 +123,7 @@ class RunsView(RoomView):
             tallies=tallies,
             waits=waits,
             full=full,
+            slices=slices,
             about=about,
             left=left,
             repeats=repeats,
@@ -136,7 +139,8 @@ class RunsView(RoomView):
         with self.house.db.read() as tx:
             row = self._run(tx, run_id)
             waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
-        answer = self.page("runs/progress.html", run=row, waits=waits, full=full)
+            slices = leases.of_run(tx, run_id)
+        answer = self.page("runs/progress.html", run=row, waits=waits, full=full, slices=slices)
         if not row.active:
             answer.headers["HX-Refresh"] = "true"
         return answer

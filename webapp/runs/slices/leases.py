@@ -144,6 +144,11 @@ class SliceRow:
     started_at: datetime | None
     ended_at: datetime | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the slice as the API shows it, without the keys between which it lies."""
+        names = ("state", "worker", "attempts", "counts")
+        return {"slice": self.no, **{name: getattr(self, name) for name in names}}
+
 
 def of_run(tx: sa.Connection, run_id: int) -> Sequence[SliceRow]:
     """Return the slices of a run, none where it is not split."""
