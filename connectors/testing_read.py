@@ -190,8 +190,8 @@ class CursorLaws(ReadLaws):
         name = name_of(kind)
         for value in seeded[name].drop_nulls().unique():
             keys = [
-                set(joined(self.pages(source, sample, Cursor(name, KEY, since), size=4))[KEY])
-                for since in (value, str(value))
+                set(joined(self.pages(source, sample, Cursor(name, KEY, since), size=size))[KEY])
+                for since, size in ((value, 4), (str(value), 1000))
             ]
             expected = {key for key, found in seeded.select(KEY, name).rows() if found is None or found >= value}
             if kind is FieldType.TEXT:  # how texts compare is the system's own business

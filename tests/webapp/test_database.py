@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from tests.houses import fresh_house
 from tests.servers import Server
+from webapp.audit import hooks
 from webapp.extensions import open_database
 
 
@@ -58,3 +62,14 @@ def test_a_machine_that_is_gone_is_noticed(postgres_server: Server) -> None:
         found = driver.info.get_parameters()
     database.engine.dispose()
     assert (found["keepalives_idle"], found["keepalives_interval"], found["tcp_user_timeout"]) == ("30", "2", "10000")
+
+
+def test_a_house_that_is_let_go_takes_its_database_along(tmp_path: Path) -> None:
+    """What this process knows of a house by its database, its keys among it, keeps neither: they do not pile up."""
+    with fresh_house(tmp_path) as house:
+        with house.db.begin() as tx:
+            assert hooks.guard(tx) is not None
+        engine = weakref.ref(house.db.engine)
+    del house, tx
+    gc.collect()
+    assert engine() is None

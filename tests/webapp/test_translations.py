@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 import pytest
@@ -13,17 +14,21 @@ from rules.text import msg
 from webapp.translations import catalogs
 from webapp.web import language
 
+texts = functools.cache(catalogs.extract)
+"""What code and templates say: looking takes seconds, and one look is enough."""
+
 
 @pytest.mark.parametrize("code", catalogs.LANGUAGES)
-def test_every_text_is_translated(code: str):
+def test_every_text_is_translated(code: str, monkeypatch: pytest.MonkeyPatch):
     """Each language has every text, with the same places for values."""
+    monkeypatch.setattr(catalogs, "extract", texts)
     found = list(catalogs.problems(code))
     assert not found, "\n".join(found[:20])
 
 
 def test_extraction_finds_templates_and_messages():
     """Texts are found in templates, views and messages."""
-    found = {str(message.id) for message in catalogs.extract()}
+    found = {str(message.id) for message in texts()}
     assert {
         "Skip to the content",
         "You are signed out.",

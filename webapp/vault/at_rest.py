@@ -13,7 +13,6 @@ import secrets
 import time
 from base64 import b64decode, b64encode
 from datetime import datetime
-from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
@@ -118,17 +117,18 @@ class KeyRing:
         return found
 
 
-_rings: WeakKeyDictionary[sa.Dialect, KeyRing] = WeakKeyDictionary()
+_RING = "syncline_keys"
+"""Where a dialect has its keys: with it, so that they go when the database is let go."""
 
 
 def register(house: House) -> None:
     """Let column types of this house's database encrypt and decrypt; once a process."""
-    _rings[house.db.engine.dialect] = KeyRing(house)
+    vars(house.db.engine.dialect)[_RING] = KeyRing(house)
 
 
 def ring(dialect: sa.Dialect) -> KeyRing:
     """Return the data keys of the database that speaks this dialect."""
-    found = _rings.get(dialect)
+    found = _ring(dialect)
     if found is None:
         raise VaultError(
             msg("This process has not opened the keys of encrypted fields."), msg("Call at_rest.register first.")
@@ -136,9 +136,14 @@ def ring(dialect: sa.Dialect) -> KeyRing:
     return found
 
 
+def _ring(dialect: sa.Dialect) -> KeyRing | None:
+    found: KeyRing | None = vars(dialect).get(_RING)
+    return found
+
+
 def salted(tx: sa.Connection, blob: bytes) -> bytes:
     """Return what is kept of a blob whose digest is told elsewhere: the digest is to tell nothing of its values."""
-    keys = _rings.get(tx.dialect)
+    keys = _ring(tx.dialect)
     return blob if keys is None or keys.journal is None else blob + secrets.token_bytes(_DIGEST)
 
 

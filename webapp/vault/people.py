@@ -19,14 +19,16 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql, sqlite
 
+from config import Settings
 from webapp.audit import hooks
-from webapp.extensions import House, to_json
+from webapp.extensions import Clock, House, to_json
 from webapp.vault import at_rest
 from webapp.vault.errors import SecretMissing, VaultError
 from webapp.vault.models import vault_secret
+from webapp.vault.places import open_provider
 from webapp.vault.providers import KEY_BYTES, NONCE_BYTES, KeyProvider
 from webapp.vault.sealing import Owner, Sealed, seal, unseal
-from webapp.vault.services import get, keyring, lock, overwrite, sealed_of
+from webapp.vault.services import get, lock, overwrite, sealed_of
 
 PERSON = "person"
 _OWNER = hashlib.sha256().digest_size
@@ -38,15 +40,15 @@ UNREADABLE = "$unreadable"
 
 
 class PersonGuard:
-    """Hides values of people in events under AES-256-GCM."""
+    """Hides values of people in events under AES-256-GCM; holds on to no database: each call brings its own."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
 
     def hide(self, tx: sa.Connection, person: str, values: dict[str, Any]) -> dict[str, str]:
         """Return each value as a text, under the person's key, which is made at first use."""
         owner = _owner(person)
-        key = AESGCM(_made(tx, keyring(self._house), owner, self._house.clock()))
+        key = AESGCM(_made(tx, open_provider(self._settings), owner, self._clock()))
         return {name: _encrypted(key, owner, value) for name, value in values.items()}
 
     def show(self, tx: sa.Connection, hidden: list[str]) -> dict[str, Any]:
@@ -66,7 +68,8 @@ class PersonGuard:
     def _cipher(self, name: str, sealed: Sealed) -> AESGCM | str:
         """Return what decrypts a person's values, or why it cannot be had now."""
         try:
-            return AESGCM(base64.b64decode(unseal(keyring(self._house), Owner(PERSON, name).path(_KEY), sealed)))
+            keys = open_provider(self._settings)
+            return AESGCM(base64.b64decode(unseal(keys, Owner(PERSON, name).path(_KEY), sealed)))
         except VaultError as error:  # the log has to be readable also where the vault is not
             return str(error.message)
 
@@ -74,7 +77,7 @@ class PersonGuard:
 def register(house: House) -> None:
     """Let the audit log of this house hide personal values, and its tables encrypt."""
     at_rest.register(house)
-    hooks.guards[house.db.engine.url] = PersonGuard(house)
+    hooks.guards[house.db.engine.url] = PersonGuard(house.settings, house.clock)
 
 
 def destroy(tx: sa.Connection, person: str) -> bool:
