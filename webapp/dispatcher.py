@@ -52,7 +52,7 @@ HEAR = 2.0
 AGAIN = timedelta(seconds=15)
 """After this time a run that nobody has claimed is announced once more."""
 AT_ONCE = 100
-"""So many runs are announced at a time: a worker that was woken up goes on with what comes next."""
+"""So many runs are announced, and schedules fired, at a time: what is asked for meanwhile does not wait for all."""
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,14 @@ def announce_jobs(house: House, connection: redis.Redis) -> None:
         enqueue_audit(queue(connection), number)
 
 
-def turn(house: House, connection: redis.Redis) -> None:
-    """Do one round of work; a database or Redis that does not answer is told of and tried again."""
+def turn(house: House, connection: redis.Redis) -> bool:
+    """Do one round of work, and tell whether more schedules are due.
+
+    A database or Redis that does not answer is told of and tried again.
+    """
+    fired: list[int] = []
     try:
-        fire_due(house)
+        fired = fire_due(house, AT_ONCE)
         expire_due(house)
         ordering.call_off(house)
         retry_forgotten(house)
@@ -109,6 +113,7 @@ def turn(house: House, connection: redis.Redis) -> None:
         beat(connection, "scheduler", f"{os.uname().nodename}:{os.getpid()}", house.clock())
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)
+    return len(fired) == AT_ONCE
 
 
 def look_after(house: House, caretaker: Caretaker) -> None:
@@ -166,14 +171,15 @@ def run(settings: Settings) -> None:
     deliverer.start()
     due = heard = time.monotonic()
     while not stop.is_set():
-        turn(house, connection)
+        more = turn(house, connection)
         if time.monotonic() >= due:
             look_after(house, caretaker)
             due = time.monotonic() + LOOK
         if time.monotonic() >= heard:
             listen(listening)
             heard = time.monotonic() + HEAR
-        wait_for_ring(connection, stop)
+        if not more:
+            wait_for_ring(connection, stop)
     tracing.end()
     listening.close()
     deliverer.close()

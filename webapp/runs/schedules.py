@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -40,8 +41,8 @@ def due(rule: ScheduledRule, last: datetime, now: datetime) -> list[datetime]:
     return slots
 
 
-def fire_due(house: House) -> list[int]:
-    """Start the runs whose time has come; return their numbers."""
+def fire_due(house: House, most: int | None = None) -> list[int]:
+    """Start the runs whose time has come, or the first of them, and return their numbers; the others stay due."""
     now = house.clock()
     with house.db.read() as tx:
         rules = scheduled(tx)
@@ -51,8 +52,8 @@ def fire_due(house: House) -> list[int]:
         last = {row.rule_id: row.last for row in tx.execute(fired)}
     by_name = {rule.name: rule for rule in rules}
     ordered = in_turn(list(by_name), {rule.name: rule.before for rule in rules})  # what comes after waits for what runs
-    started = [_fire(house, by_name[name], last.get(by_name[name].rule_id), now) for name in ordered if name in by_name]
-    return [run_id for run_id in started if run_id is not None]
+    each = (_fire(house, by_name[name], last.get(by_name[name].rule_id), now) for name in ordered if name in by_name)
+    return list(islice((run_id for run_id in each if run_id is not None), most))
 
 
 def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetime) -> int | None:
@@ -93,13 +94,15 @@ def _start(house: House, tx: sa.Connection, name: str) -> int | None:
 
 def _told(tx: sa.Connection, name: str) -> bool:
     """Tell whether the owner of a rule may not do what it does, and its last run says so already."""
+    live = (run.c.rule_name == name, run.c.mode == "live")
+    last = sa.select(run.c.state).where(*live).order_by(run.c.id.desc()).limit(1)
+    if tx.scalar(last) != "suspended":  # asked first: what the owner may do takes a dozen questions
+        return False
     row = find(tx, name)
     problem = None if row is None else refusal(tx, name, row.published or {}, row.owner)
-    if row is None or problem is None:
-        return False
-    last = sa.select(run.c.state).where(run.c.rule_id == row.id, run.c.mode == "live").order_by(run.c.id.desc())
-    log.info("rule %s: not started on schedule: %s", name, problem)
-    return tx.scalar(last.limit(1)) in ("queued", "suspended")
+    if problem is not None:
+        log.info("rule %s: not started on schedule: %s", name, problem)
+    return problem is not None
 
 
 def _begin(house: House, rule: ScheduledRule, now: datetime) -> None:
