@@ -48,8 +48,8 @@ def test_a_healthy_installation_has_nothing_to_fix(world: World) -> None:
     assert wrong(world.house) == {}
     said = {one.check for one in services.examine(world.house)}
     assert said == {
-        "settings", "files", "disk", "egress", "database", "clock", "redis", "processes", "keys", "audit seal", "runs", "workers",
-        "time zones",
+        "settings", "files", "disk", "egress", "database", "clock", "redis", "processes", "keys", "audit seal", "runs",
+        "workers", "time zones",
     }  # fmt: skip
 
 
