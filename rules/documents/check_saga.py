@@ -44,6 +44,10 @@ def _one_way(rule: SyncRule) -> Iterator[DocumentProblem]:
             "A saga asks nobody and lets nothing flow back. Choose what opens no cases, and fields that flow one way."
         )
         yield DocumentProblem("transaction", msg(text))
+    if rule.split is not None:
+        yield DocumentProblem(
+            "split", msg("A run whose records go through steps is not split. Remove the slices, or the steps.")
+        )
 
 
 def _names(rule: SyncRule) -> Iterator[DocumentProblem]:

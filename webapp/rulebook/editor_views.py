@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from rules.documents import Located
 from rules.schema import Schema
+from webapp.connections import services as connections
 from webapp.rulebook import services, source, timetable, wording
 from webapp.rulebook.checking import look
 from webapp.rulebook.deletions_form import with_deletes
@@ -32,6 +33,7 @@ from webapp.rulebook.limits_form import with_limits
 from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
 from webapp.rulebook.pairs_views import save_pairs, show_pairs
 from webapp.rulebook.promises_form import with_promises
+from webapp.rulebook.saga_form import own_back, saga_rows, with_saga
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
@@ -130,10 +132,16 @@ class BehaviourView(RulePage):
         document = with_behaviour(rule.document, request.form, timetable.cron_of(plan))
         document = with_transaction(with_promises(with_limits(document, request.form), request.form), request.form)
         document = with_deletes(document, request.form, schemas_of(self, document))
-        document = with_direction(with_after(document), request.form)
+        document = with_saga(with_direction(with_after(document), request.form), request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
         return redirect(after_saving(name, "behaviour", ""))
+
+    def _saga(self, document: dict[str, Any]) -> dict[str, Any]:
+        with self.house.db.read() as tx:
+            names = [row.name for row in connections.list_connections(tx)]
+        choices = [("", _("– choose –")), *((name, name) for name in names)]
+        return {"saga_rows": saga_rows(document), "saga_back": own_back(document), "saga_connections": choices}
 
     def _form(self, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None) -> Response:
         flow = Flow.of(document)
@@ -151,6 +159,7 @@ class BehaviourView(RulePage):
             "functions": functions(),
             "scope": scope_address(document, flow.source),
             "stale": stale,
+            **self._saga(document),
         }
         return self.frame("rulebook/behaviour.html", rule, "behaviour", status, document=document, **shown)
 

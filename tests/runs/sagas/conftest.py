@@ -28,7 +28,7 @@ STEPS: list[dict[str, Any]] = [
         "object": "line",
         "match": "code",
         "fields": [{"field": "code", "value": "'L' + string(id)"}, {"field": "account", "value": "account_key"}],
-        "compensate": {"created": "update", "updated": "restore", "fields": [{"field": "note", "value": "'void'"}]},
+        "compensate": {"created": "update", "fields": [{"field": "note", "value": "'void'"}]},
     },
 ]
 SAGA: dict[str, Any] = {"transaction": "saga", "saga": {"steps": STEPS}}

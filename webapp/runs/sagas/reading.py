@@ -22,7 +22,7 @@ from webapp.runs.sagas.states import LEFT, OPEN, State, StepState
 from webapp.runs.sight import Sights
 
 AT_ONCE = 100
-_HIDDEN = msg("{dots}", dots=DOTS)
+_HIDDEN = Message("{dots}", {"dots": DOTS})
 
 
 @dataclass(frozen=True)
