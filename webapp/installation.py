@@ -28,7 +28,7 @@ class Initialised:
 
 
 class NotInitialised(ForPeople):
-    """The database has not been prepared, or not for this version."""
+    """The database has not been prepared."""
 
 
 def initialise(house: House) -> Initialised:
@@ -80,16 +80,11 @@ def _first_admin(house: House) -> str | None:
 
 
 def require(house: House) -> None:
-    """Check that the database has been prepared for this version; raises `NotInitialised`."""
+    """Check that this version may work on the database; raises `NotInitialised`, or what `migrations` raises."""
     with house.db.read() as connection:
-        found = migrations.current(connection)
-    if found is None:
-        raise NotInitialised(
-            f"SYNCLINE_DATA: there is no installation in {house.settings.data}. "
-            "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
-        )
-    if found != migrations.head():
-        raise NotInitialised(
-            f"The database has revision {found} and this version needs {migrations.head()}. "
-            "Run 'syncline init' to upgrade it."
-        )
+        if migrations.current(connection) is None:
+            raise NotInitialised(
+                f"SYNCLINE_DATA: there is no installation in {house.settings.data}. "
+                "Run 'syncline init' or 'syncline up' first, or set SYNCLINE_DATA to the data folder of one."
+            )
+        migrations.require(connection)

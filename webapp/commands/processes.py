@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 import config
 from webapp import logs
@@ -46,6 +48,8 @@ def web() -> None:
     preflight.port(settings)
     preflight.assets()
     logs.configure(settings, "web")
+    with contextlib.suppress(SQLAlchemyError):  # pages say so until the database answers
+        fits(settings)
     serve(settings)
 
 
@@ -75,7 +79,21 @@ def ready(name: str) -> config.Settings:
     preflight.database(settings)
     preflight.redis_answers(settings)
     logs.configure(settings, name)
+    fits(settings)
     return settings
+
+
+def fits(settings: config.Settings) -> None:
+    """Check that this version may work on the database."""
+    from webapp.extensions import open_database  # noqa: PLC0415
+    from webapp.migrations.services import require  # noqa: PLC0415 - loads Alembic
+
+    db = open_database(settings.database_url)
+    try:
+        with db.read() as connection:
+            require(connection)
+    finally:
+        db.engine.dispose()
 
 
 @click.command()

@@ -15,9 +15,10 @@ def main() -> None:
 @main.command()
 @click.argument("message")
 @click.option("--initial", is_flag=True, help="Write the first revision anew, in place of all others.")
-def revision(message: str, *, initial: bool) -> None:
+@click.option("--removes", is_flag=True, help="It takes away what only versions before the newest revision use.")
+def revision(message: str, *, initial: bool, removes: bool) -> None:
     """Write a revision that leads to the rooms' models as they are now."""
-    for path in revise(message, initial=initial):
+    for path in revise(message, initial=initial, removes=removes):
         click.echo(path)
 
 

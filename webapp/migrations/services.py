@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,8 +30,19 @@ LOCK = 7_305_826_114_593
 """Any number, as long as nobody else uses it: the key of the lock on a PostgreSQL database."""
 
 
+_NAME = re.compile(r"(?P<number>\d+)(?:_needs_(?P<needs>\d+))?")
+"""A revision's name. `0007` only adds what versions before do not mind; `0009_needs_0007` takes away what versions that
+know 0007 use no more, and so do all that follow it."""
+
+log = logging.getLogger(__name__)
+
+
 class NewerDatabase(ForPeople):
     """The database was upgraded by a newer version of Syncline."""
+
+
+class OlderDatabase(ForPeople):
+    """The database was not prepared for this version yet."""
 
 
 PATIENCE = timedelta(seconds=3)
@@ -67,6 +80,40 @@ def upgrade(tx: sa.Connection) -> tuple[str | None, str]:
                 "It was upgraded by a newer version: install that one, or restore a backup."
             ) from None
     return before, newest
+
+
+def require(connection: sa.Connection) -> None:
+    """Check that this version may work on the database: it is at its revision, or a newer one leaves it what it uses.
+
+    Raises:
+        OlderDatabase: `syncline init` has to be called first.
+        NewerDatabase: the database has lost what this version uses.
+    """
+    found, mine = current(connection), head()
+    if found == mine:
+        return
+    if found is None or _number(found) <= _number(mine):
+        raise OlderDatabase(
+            f"SYNCLINE_DATABASE_URL: the database has {f'revision {found}' if found else 'no revision'} and this "
+            f"version needs {mine}. Run 'syncline init' to bring it there."
+        )
+    if _needs(found) > _number(mine):
+        raise NewerDatabase(
+            f"SYNCLINE_DATABASE_URL: the database has revision {found}, and this version knows {mine}. A newer version "
+            "has removed what this one uses: install the newer one, or restore a backup."
+        )
+    log.warning("The database has revision %s of a newer version; this one goes on until it is replaced.", found)
+
+
+def _number(revision: str) -> int:
+    found = _NAME.fullmatch(revision)
+    return int(found["number"]) if found else 0
+
+
+def _needs(revision: str) -> int:
+    """Return the lowest revision that a version has to know to work beside this one."""
+    found = _NAME.fullmatch(revision)
+    return int((found and found["needs"]) or FIRST)
 
 
 def beside_others(deed: Callable[[], Result], pause: Callable[[float], None] = time.sleep) -> Result:
@@ -108,20 +155,31 @@ def differences(connection: sa.Connection) -> list[Any]:
     return found
 
 
-def revise(message: str, *, initial: bool = False) -> list[Path]:
-    """Write a revision that leads from the newest one to all rooms' models, or with `initial` the first one anew."""
+def revise(message: str, *, initial: bool = False, removes: bool = False) -> list[Path]:
+    """Write a revision that leads from the newest one to all rooms' models, or with `initial` the first one anew.
+
+    Args:
+        message: What it does.
+        initial: Write the first revision, in place of all others.
+        removes: It takes away what only versions before the newest revision use.
+    """
     if initial:
         for path in (FOLDER / "versions").glob("*.py"):
             path.unlink()
     scripts = ScriptDirectory(str(FOLDER))
-    number = f"{len(list(scripts.walk_revisions())) + 1:04d}"
+    name = _next_name(len(list(scripts.walk_revisions())), removes=removes)
     engine = sa.create_engine("sqlite://")
     with engine.begin() as tx:
         if not initial:
             command.upgrade(_config(tx), "head")
-        made = command.revision(_config(tx, batch=not initial), message, autogenerate=True, rev_id=number)
+        made = command.revision(_config(tx, batch=not initial), message, autogenerate=True, rev_id=name)
     engine.dispose()
     return [Path(script.path) for script in (made if isinstance(made, list) else [made]) if script]
+
+
+def _next_name(known: int, *, removes: bool) -> str:
+    needs = known if removes else _needs(head()) if known else int(FIRST)
+    return f"{known + 1:04d}" + (f"_needs_{needs:04d}" if needs > int(FIRST) else "")
 
 
 def _config(tx: sa.Connection, *, batch: bool = True) -> Config:
