@@ -6,6 +6,7 @@ this table against the tests that there are.
 | fault | where it is shown |
 |---|---|
 | kill -9 of the worker, of its working child, of the dispatcher, of Valkey, of the console | tests/kill/test_runs.py::test_a_killed_process_loses_nothing, tests/kill/test_runs.py::test_the_working_child_may_be_killed_again_and_again |
+| kill -9 of the workers of a split run, one after the other; a worker that dies at a named point of a slice | tests/kill/test_slices.py::test_workers_of_a_split_run_are_killed, tests/kill/test_slices.py::test_a_slice_is_taken_up_within_two_leases, tests/runs/test_slices.py::test_a_slice_of_a_dead_worker_is_taken_up |
 | a worker that dies at a named point | tests/runs/test_crash.py::test_a_killed_run_ends_like_an_undisturbed_one, tests/runs/test_two_way_crash.py::test_a_killed_two_way_run_ends_like_an_undisturbed_one, tests/runs/test_two_way_servers.py::test_a_worker_that_dies_doubles_nothing |
 | Valkey emptied and killed | tests/kill/test_runs.py::test_what_valkey_holds_is_lost |
 | kill -9 and restart of source and target at a named point | tests/kill/test_servers.py::test_the_database_is_killed |

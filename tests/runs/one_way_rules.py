@@ -57,6 +57,7 @@ def customers(asked: dict[str, Any], connection: str) -> dict[str, Any]:
         },
         "validations": [{"name": "good", "check": f"name != '{BAD}'"}] if asked["checked"] else [],
     }
+    said |= {"split": {"over": 2, "every": asked["split"]}} if asked.get("split") else {}
     where = {"where": "status != 'off'"} if asked["scoped"] else {}
     return _written("customers", asked, (connection, "people", "clients"), said, where)
 

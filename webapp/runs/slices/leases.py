@@ -139,10 +139,6 @@ class SliceRow:
     worker: str | None
     attempts: int
     counts: dict[str, int]
-    start: Any
-    end: Any
-    started_at: datetime | None
-    ended_at: datetime | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the slice as the API shows it, without the keys between which it lies."""
@@ -152,6 +148,6 @@ class SliceRow:
 
 def of_run(tx: sa.Connection, run_id: int) -> Sequence[SliceRow]:
     """Return the slices of a run, none where it is not split."""
-    names = ("no", "state", "worker", "attempts", "counts", "start", "end", "started_at", "ended_at")
+    names = ("no", "state", "worker", "attempts", "counts")
     query = sa.select(*(run_slice.c[name] for name in names)).where(run_slice.c.run_id == run_id)
     return [SliceRow(*row) for row in tx.execute(query.order_by(run_slice.c.no))]
