@@ -108,12 +108,10 @@ def meet(partner: pl.Series, partners: pl.DataFrame) -> pl.DataFrame:
     columns `FOUND` and `TIMES` tell whether there is one, and how often it occurs.
     """
     if partners.is_empty():
+        rest = [(name, kind) for name, kind in partners.schema.items() if name != PARTNER]
         nobody = {FOUND: pl.lit(value=False), TIMES: pl.lit(None, dtype=pl.UInt32)}
-        return (
-            partners.clear(partner.len())
-            .with_columns(partner.alias(PARTNER), **nobody)
-            .select(PARTNER, pl.exclude(PARTNER))
-        )
+        nothing = {name: pl.lit(None, dtype=kind) for name, kind in rest}
+        return partner.alias(PARTNER).to_frame().with_columns(**nothing, **nobody)
     there = partners.with_columns(pl.lit(value=True).alias(FOUND))
     times = there.group_by(PARTNER).len(TIMES)
     one_each = there.unique(PARTNER, keep="first", maintain_order=True)
