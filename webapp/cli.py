@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "quarantine": "quarantine:quarantine",
     "logs": "logs:logs",
     "transactions": "transactions:transactions",
+    "deliveries": "deliveries:deliveries",
     "connection": "connections:connection",
     "connector": "connectors:connector",
     "audit": "audit:audit",

@@ -20,6 +20,7 @@ from webapp.extensions import House
 from webapp.rulebook.models import rule
 from webapp.runs.demand import demand
 from webapp.runs.models import run
+from webapp.runs.outbox import reading as outbox
 
 DAY = timedelta(days=1)
 MOST_RUNS = 5_000
@@ -52,6 +53,7 @@ class _Installation(Collector):
             yield from _day(tx, now)
             yield _freshness(tx, now)
             yield _seal(tx, now)
+            yield from _outbox(tx, now)
         yield from _pool(self._house)
         yield from _alive(self._house)
 
@@ -117,6 +119,13 @@ def _seal(tx: sa.Connection, now: datetime) -> GaugeMetricFamily:
     since = max(filter(None, (waits, last)), default=now) if waits else now
     told = "For how long events have waited for the seal of the audit log."
     return _gauge("audit_seal_age_seconds", told, (), {(): max((now - since).total_seconds(), 0.0)})
+
+
+def _outbox(tx: sa.Connection, now: datetime) -> Iterator[GaugeMetricFamily]:
+    waiting = {(name,): number for name, number in outbox.waiting(tx).items()}
+    yield _gauge("deliveries_waiting", "Deliveries under way to a connection.", ("connection",), waiting)
+    told = "For how long the oldest delivery has been under way."
+    yield _gauge("delivery_oldest_seconds", told, (), {(): outbox.oldest(tx, now).total_seconds()})
 
 
 def _pool(house: House) -> Iterator[GaugeMetricFamily]:

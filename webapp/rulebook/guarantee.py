@@ -14,7 +14,7 @@ from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
 from webapp.rulebook.editing import Document, Form, listed, part_of, set_or_drop
 
-KINDS = ("none", "two_phase", "saga")
+KINDS = ("none", "two_phase", "saga", "outbox")
 _WRITTEN = {"left_to_right": ("right",), "right_to_left": ("left",), "two_way": ("left", "right")}
 
 
@@ -29,8 +29,12 @@ def guarantee(tx: sa.Connection, document: Mapping[str, Any]) -> Message | None:
         return _together(names)
     if document.get("transaction") == "saga":
         return _stepwise(document, names[0])
-    if weak is not None:
-        return _alone(weak, able[weak])
+    if document.get("transaction") == "outbox":
+        return _later(names[0], able[names[0]])
+    return _alone(weak, able[weak]) if weak is not None else _apart(names)
+
+
+def _apart(names: list[str]) -> Message:
     if len(set(names)) > 1:
         text = N_(
             "Each change arrives exactly once in {one} and in {other}; for a moment only one of them may have it."
@@ -48,6 +52,26 @@ def _together(names: list[str]) -> Message:
         text = N_("What is written together arrives exactly once in {one} and in {other}, or in neither of them.")
         return msg(text, one=names[0], other=names[1])
     return msg("Each change arrives in {name} exactly once, decided by Syncline, also after a crash.", name=names[0])
+
+
+def _later(target: str, able: Capabilities | None) -> Message:
+    """Return what an outbox guarantees: exactly once wherever the target can tell what it holds."""
+    if able is not None and able.messages:
+        text = N_(
+            "Each change is kept with the run and sent to {name} afterwards, in order for each record, at least once:"
+            " after a crash one may arrive twice."
+        )
+    elif able is not None and able.transactions:
+        text = N_(
+            "Each change is kept with the run and arrives in {name} afterwards, in order for each record, exactly once,"
+            " also after a crash."
+        )
+    else:
+        text = N_(
+            "Each change is kept with the run and sent to {name} afterwards, in order for each record, at least once:"
+            " before it is sent, the record is looked up by its key, and what is there already is not sent again."
+        )
+    return msg(text, name=target)
 
 
 def _stepwise(document: Mapping[str, Any], target: str) -> Message:

@@ -22,6 +22,8 @@ from webapp.runs.explanation_views import ExplanationView
 from webapp.runs.labels import choices
 from webapp.runs.links import hindrance, last_runs, table_hits
 from webapp.runs.log_views import LogsView
+from webapp.runs.outbox.reading import of_run
+from webapp.runs.outbox.views import DeliveriesView
 from webapp.runs.part_views import PartView
 from webapp.runs.pipeline.journal import LISTED
 from webapp.runs.plan_views import PlanView
@@ -106,6 +108,7 @@ class RunsView(RoomView):
             tallies = validations.tallies(tx, run_id)
             waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
             slices = leases.of_run(tx, run_id)
+            outbox = of_run(tx, run_id)
             about = {kind: plans.about(tx, row, kind) for kind in ("approved", "undo")}
             left = {name: plans.count(tx, run_id, plans.Wanted(name)) for name in ("moved", "refused")}
             repeats = row.kind == "undo" and followups.repeats(reading.document(tx, run_id))
@@ -124,6 +127,7 @@ class RunsView(RoomView):
             waits=waits,
             full=full,
             slices=slices,
+            outbox=outbox,
             about=about,
             left=left,
             repeats=repeats,
@@ -243,5 +247,6 @@ VIEWS = (
     QuarantineView,
     LogsView,
     TransactionsView,
+    DeliveriesView,
     SagasView,
 )

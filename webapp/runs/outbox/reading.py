@@ -104,9 +104,14 @@ def shown(sights: Sights, one: Delivery) -> Delivery | None:
     if not own.all_rows and not (one.record and own.sees(json.loads(one.record))):
         return None
     known = [one.key, one.target_key]
-    keys = {"key": str(own.key_text(one.key)), "target_key": str(there.key_text(one.target_key))}
-    told = tuple(sight.message(answer, known) for answer in one.answer)
-    return replace(one, **keys, answer=told, problem=one.problem and sight.message(one.problem, known), record=None)
+    return replace(
+        one,
+        key=str(own.key_text(one.key)),
+        target_key=str(there.key_text(one.target_key)),
+        answer=tuple(sight.message(answer, known) for answer in one.answer),
+        problem=one.problem and sight.message(one.problem, known),
+        record=None,
+    )
 
 
 def counts(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, int]:
@@ -120,6 +125,13 @@ def of_run(tx: sa.Connection, run_id: int) -> dict[str, int] | None:
     """Return how many deliveries of a run are in each state, None where it has none."""
     found = counts(tx, delivery.c.run_id == run_id)
     return found if any(found.values()) else None
+
+
+def waiting(tx: sa.Connection) -> dict[str, int]:
+    """Return how many deliveries are under way to each connection."""
+    open_ = delivery.c.state.in_(OPEN)
+    query = sa.select(delivery.c.connection, sa.func.count()).where(open_).group_by(delivery.c.connection)
+    return {str(name): int(number) for name, number in tx.execute(query)}
 
 
 def oldest(tx: sa.Connection, now: datetime) -> timedelta:
@@ -141,7 +153,5 @@ def not_undone(document: Mapping[str, Any], run_id: int) -> Message | None:
 
 def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     """Yield each connection that a delivery needs, with what a person can do about it."""
-    open_ = delivery.c.state.in_(OPEN)
-    query = sa.select(delivery.c.connection, sa.func.count()).where(open_).group_by(delivery.c.connection)
-    for name, number in tx.execute(query):
+    for name, number in waiting(tx).items():
         yield name, User(str(msg("{count} deliveries", count=number)), f"/runs/deliveries/?connection={name}")

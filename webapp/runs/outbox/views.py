@@ -1,0 +1,71 @@
+"""The page of deliveries, and what can be done about those that wait."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, request
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from werkzeug.wrappers import Response
+
+from webapp.connections.services import usage_checks
+from webapp.runs.outbox import deeds, reading
+from webapp.web.language import translated
+from webapp.web.proof import fresh
+from webapp.web.request import whole_number
+from webapp.web.views import RoomView, expose, has_access, permission_name
+
+PAGE = 50
+usage_checks.append(reading.in_use)
+
+
+class DeliveriesView(RoomView):
+    """What waits to be delivered, what has been, and what has failed."""
+
+    route_base = "/runs/deliveries"
+    class_permission_name = "Runs"
+
+    @expose("/")
+    @has_access
+    @permission_name("read")
+    def index(self) -> Response:
+        """List deliveries, filtered by rule, state, connection, run or key."""
+        names = ("rule", "state", "connection", "key", "run")
+        chosen = {name: request.args.get(name, "") for name in names}
+        filters: dict[str, str | int | None] = {
+            "rule_name": chosen["rule"],
+            "state": None if chosen["state"] == "all" else chosen["state"] or "open",
+            "connection": chosen["connection"],
+            "key": chosen["key"],
+            "run_id": request.args.get("run", 0, type=whole_number),
+        }
+        with self.house.db.read() as tx:
+            before = request.args.get("before", 0, type=whole_number) or None
+            rows = reading.listing(tx, filters, before=before, limit=PAGE + 1)
+            counts, oldest = reading.counts(tx), reading.oldest(tx, self.house.clock())
+        more = rows[PAGE - 1].id if len(rows) > PAGE else None
+        return self.page(
+            "runs/deliveries.html", rows=rows[:PAGE], more=more, chosen=chosen, counts=counts, oldest=oldest
+        )
+
+    @expose("/retry", methods=["POST"])
+    @has_access
+    @permission_name("run")
+    def retry(self) -> Response:
+        """Let what waits be tried at once."""
+        number = deeds.retry(self.house, request.form.get("rule") or None, self.actor)
+        flash(ngettext("%(num)d delivery is tried now.", "%(num)d deliveries are tried now.", number), "success")
+        return redirect("/runs/deliveries/")
+
+    @expose("/<int:number>/drop", methods=["POST"])
+    @has_access
+    @permission_name("approve")
+    @fresh
+    def drop(self, number: int) -> Response:
+        """Take a delivery out of the outbox unsent."""
+        try:
+            deeds.drop(self.house, [number], request.form.get("reason", ""), self.actor)
+        except deeds.NotDone as error:
+            flash(translated(error.message), "danger")
+        else:
+            flash(_("Dropped; the audit log has the reason."), "success")
+        return redirect("/runs/deliveries/")
