@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +17,13 @@ from webapp.extensions import SYSTEM, Actor, House
 
 def permissions_of(connection: sa.Connection, user_id: int) -> frozenset[tuple[str, str]]:
     """Return the ("can_read", "Connections") pairs that a user's roles grant, held or brought by groups."""
-    query = models.granted().where(models.role_permission.c.role_id.in_(groups.role_ids_of(user_id)))
-    return frozenset((row[0], row[1]) for row in connection.execute(query))
+    return frozenset((row[0], row[1]) for row in connection.execute(_permissions(), {"user_id": user_id}))
+
+
+@cache
+def _permissions() -> sa.Select[str, str]:
+    mine = groups.role_ids_of(sa.bindparam("user_id"))
+    return models.granted().where(models.role_permission.c.role_id.in_(mine))
 
 
 def ensure_admin(house: House, password: str | None = None) -> str | None:

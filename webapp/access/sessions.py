@@ -10,6 +10,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,7 +74,7 @@ def begin(house: House, user_id: int, origin: tuple[str, str], entry: Entry) -> 
     values |= {"address": address[:64], "agent": agent[:_AGENT], "id_token": entry.id_token, "vouched": entry.vouched}
     shown = min(entry.proven_at or now, now)
     with house.db.begin() as tx:
-        tx.execute(sa.delete(table).where(~_alive(house)))
+        tx.execute(sa.delete(table).where(~_alive(*_since(house))))
         tx.execute(sa.insert(table).values(**values, created_at=now, seen_at=now, proven_at=shown))
     return token
 
@@ -84,21 +85,33 @@ def user_of(house: House, token: str, *, in_use: bool = True) -> Any:
     Unless it is `in_use`, the request does not count against its end. A proof counts for the token that it has made:
     whoever still holds the one before has shown nothing.
     """
-    table = models.access_session
-    shown = sa.case(
-        (table.c.digest == digest(token), table.c.proven_at), else_=sa.literal(NEVER, table.c.proven_at.type)
-    )
-    query = models.users().add_columns(
-        table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by"), table.c.seen_as,
-        shown.label("proven_at"), table.c.vouched,
-    )  # fmt: skip
-    query = query.join(table, table.c.user_id == models.user.c.id).where(_held(house, token))
+    seen, begun = _since(house)
+    times = {"seen": seen, "begun": begun, "under_way": house.clock() - _UNDER_WAY}
     with house.db.read() as tx:
-        row = tx.execute(query.where(_alive(house), models.user.c.active)).one_or_none()
+        row = tx.execute(_of_token(), {"held": digest(token), **times}).one_or_none()
     noted = min(_NOTED, timedelta(minutes=house.settings.session_idle_minutes) / 10)
     if row is not None and in_use and row.seen_at < house.clock() - noted:
         _note(house, row.session_id)
     return row
+
+
+@cache
+def _of_token() -> sa.Select[*tuple[Any, ...]]:
+    """Return what asks for the user of a session by the digest of its token, `held`; made once, it is asked each time.
+
+    Requests that were `under_way` may still hold the token before.
+    """
+    table = models.access_session
+    held = sa.bindparam("held", type_=table.c.digest.type)
+    shown = sa.case((table.c.digest == held, table.c.proven_at), else_=sa.literal(NEVER, table.c.proven_at.type))
+    query = models.users().add_columns(
+        table.c.id.label("session_id"), table.c.seen_at, table.c.by.label("signed_in_by"), table.c.seen_as,
+        shown.label("proven_at"), table.c.vouched,
+    )  # fmt: skip
+    before = sa.and_(table.c.earlier == held, table.c.proven_at > sa.bindparam("under_way"))
+    alive = _alive(sa.bindparam("seen"), sa.bindparam("begun"))
+    query = query.join(table, table.c.user_id == models.user.c.id).where(sa.or_(table.c.digest == held, before))
+    return query.where(alive, models.user.c.active)
 
 
 def _note(house: House, session_id: int) -> None:
@@ -127,13 +140,6 @@ def renewed(tx: sa.Connection, house: House, session_id: int) -> str:
     return token
 
 
-def _held(house: House, token: str) -> sa.ColumnElement[bool]:
-    """Return the condition for the session of a token; requests that were under way may still hold the one before."""
-    table, held = models.access_session, digest(token)
-    under_way = sa.and_(table.c.earlier == held, table.c.proven_at > house.clock() - _UNDER_WAY)
-    return sa.or_(table.c.digest == held, under_way)
-
-
 def id_token(house: House, session_id: int) -> str:
     """Return what the identity provider of a session wants to see when it ends, or an empty text."""
     table = models.access_session
@@ -144,7 +150,7 @@ def id_token(house: House, session_id: int) -> str:
 def of_user(house: House, tx: sa.Connection, user_id: int) -> list[Session]:
     """Return the sessions of a user that are not over, the one used last first."""
     table = models.access_session
-    query = sa.select(table).where(table.c.user_id == user_id, _alive(house)).order_by(table.c.seen_at.desc())
+    query = sa.select(table).where(table.c.user_id == user_id, _alive(*_since(house))).order_by(table.c.seen_at.desc())
     return [Session(r.id, r.created_at, r.seen_at, r.address, device(r.agent)) for r in tx.execute(query)]
 
 
@@ -184,7 +190,12 @@ def _ended(tx: sa.Connection, house: House, user_id: int, which: sa.ColumnElemen
     return count
 
 
-def _alive(house: House) -> sa.ColumnElement[bool]:
-    table, now, settings = models.access_session, house.clock(), house.settings
-    idle, longest = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
-    return sa.and_(table.c.seen_at > now - idle, table.c.created_at > now - longest)
+def _since(house: House) -> tuple[datetime, datetime]:
+    """Return behind which times a session has to have been seen, and to have begun."""
+    now, settings = house.clock(), house.settings
+    return now - timedelta(minutes=settings.session_idle_minutes), now - timedelta(hours=settings.session_hours)
+
+
+def _alive(seen: Any, begun: Any) -> sa.ColumnElement[bool]:
+    table = models.access_session
+    return sa.and_(table.c.seen_at > seen, table.c.created_at > begun)

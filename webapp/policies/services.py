@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,18 +76,30 @@ def _said(tx: sa.Connection, names: tuple[str, ...]) -> list[tuple[str, Rooms, P
 
 def roles_said(tx: sa.Connection, names: Sequence[str]) -> list[tuple[str, Rooms, Policy]]:
     """Return name, permissions for rooms and policy of roles."""
-    role = access.role
-    rows = tx.execute(sa.select(role.c.id, role.c.name).where(role.c.name.in_(names)).order_by(role.c.name)).all()
-    ids = [row.id for row in rows]
-    query = access.granted().add_columns(access.role_permission.c.role_id)
+    roles_, granted_, policies = _queries()
+    rows = tx.execute(roles_, {"names": list(names)}).all()
+    ids: dict[str, Any] = {"ids": [row.id for row in rows]}
     granted: dict[int, set[tuple[str, str]]] = {}
-    for action, room, role_id in tx.execute(query.where(access.role_permission.c.role_id.in_(ids))):
+    for action, room, role_id in tx.execute(granted_, ids):
         granted.setdefault(role_id, set()).add((room, action.removeprefix("can_")))
-    stored = dict(tx.execute(sa.select(policy.c.role_id, policy.c.document).where(policy.c.role_id.in_(ids))).all())
+    stored = dict(tx.execute(policies, ids).all())
     return [
         (row.name, frozenset(granted.get(row.id, ())), _built(json.dumps(_stated(row.name, stored.get(row.id)))))
         for row in rows
     ]
+
+
+@cache
+def _queries() -> tuple[sa.Select[Any, Any], sa.Select[Any, Any, Any], sa.Select[Any, Any]]:
+    """Return what asks for roles by `names`, and for permissions and policies of roles by `ids`."""
+    role, ids = access.role, sa.bindparam("ids", expanding=True)
+    named = sa.select(role.c.id, role.c.name).where(role.c.name.in_(sa.bindparam("names", expanding=True)))
+    granted = access.granted().add_columns(access.role_permission.c.role_id)
+    return (
+        named.order_by(role.c.name),
+        granted.where(access.role_permission.c.role_id.in_(ids)),
+        sa.select(policy.c.role_id, policy.c.document).where(policy.c.role_id.in_(ids)),
+    )
 
 
 def _stated(role: str, stored: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,19 +56,28 @@ NOBODY = Who(None, "")
 
 def who_of(tx: sa.Connection, user_id: int) -> Who:
     """Return a user with all roles, held or brought by groups; `NOBODY` where there is no such active user."""
-    return _user(tx, user_id, models.user.c.active)
+    return _user(tx, user_id, _active())
 
 
 def known(tx: sa.Connection, user_id: int) -> Who:
     """Return a user as `who_of` does, also one who is disabled."""
-    return _user(tx, user_id)
+    return _user(tx, user_id, _users())
 
 
-def _user(tx: sa.Connection, user_id: int, *wanted: sa.ColumnElement[bool]) -> Who:
+@cache
+def _users() -> sa.Select[*tuple[Any, ...]]:
     columns = (models.user, models.access_profile.c.attributes)
     source = models.user.outerjoin(models.access_profile, models.access_profile.c.user_id == models.user.c.id)
-    mine = sa.select(*columns).select_from(source).where(models.user.c.id == user_id, *wanted)
-    row = tx.execute(mine).one_or_none()
+    return sa.select(*columns).select_from(source).where(models.user.c.id == sa.bindparam("user_id"))
+
+
+@cache
+def _active() -> sa.Select[*tuple[Any, ...]]:
+    return _users().where(models.user.c.active)
+
+
+def _user(tx: sa.Connection, user_id: int, query: sa.Select[*tuple[Any, ...]]) -> Who:
+    row = tx.execute(query, {"user_id": user_id}).one_or_none()
     if row is None:
         return NOBODY
     direct, brought = groups.roles_of(tx, user_id)

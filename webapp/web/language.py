@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, has_request_context, request, session
-from flask_babel import format_datetime, format_decimal, get_locale, gettext
+from flask_babel import format_datetime, format_decimal, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -69,8 +69,11 @@ def exact(value: datetime | None) -> str:
 
 
 def short_time(value: datetime | None) -> str:
-    """Return a time as a list shows it."""
-    return format_datetime(value, "yyyy-MM-dd HH:mm:ss") if value else "–"
+    """Return a time as a list shows it: the same in all languages, so that nobody has to look up how to write it."""
+    if not value:
+        return "–"
+    there = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(get_timezone())
+    return there.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def html_language() -> str:
