@@ -137,21 +137,25 @@ def test_a_system_that_is_away_stops_the_run(office: Office, monkeypatch: pytest
     assert numbers(world.run()) == {"read": 4, "unchanged": 2, "created": 2}
 
 
+def _breaks_at(number: int) -> Any:
+    """Return a way to confirm that breaks when it is called for the n-th time."""
+    confirm, calls = ledger.confirm, iter(range(1, 100))
+
+    def breaks(*args: Any) -> None:
+        if next(calls) == number:
+            raise RuntimeError
+        confirm(*args)
+
+    return breaks
+
+
 def test_what_a_stopped_run_has_begun_is_taken_back_first(office: Office, monkeypatch: pytest.MonkeyPatch):
     """A run that nobody resumes leaves nothing half-done behind the next run, also where the rule has no steps now."""
     world = office.world
     world.customers("Ada", "Bea")
     run_id = world.request()
-    calls = iter((False, True))
-
-    def breaks(*args: Any) -> None:
-        if next(calls):
-            raise RuntimeError
-        confirm(*args)
-
-    confirm = ledger.confirm
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "confirm", breaks)
+        patch.setattr(ledger, "confirm", _breaks_at(2))
         world.work(run_id)
     assert world.look(run_id).state == "failed"
     assert len(office.state()["accounts"]) == 2
@@ -159,3 +163,27 @@ def test_what_a_stopped_run_has_begun_is_taken_back_first(office: Office, monkey
     run = world.run()
     assert (run.state, numbers(run)) == ("succeeded", {"read": 2, "created": 2}), str(run.message)
     assert office.state()["accounts"] == []
+
+
+def test_a_person_takes_back_what_a_stopped_run_has_begun(office: Office, monkeypatch: pytest.MonkeyPatch):
+    """While its run is at work nobody can; once it has stopped, each record comes back, and its run parks it."""
+    world = office.world
+    world.customers("Ada")
+    run_id = world.request()
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "confirm", _breaks_at(2))
+        world.work(run_id)
+    (one,) = reading.listing(world.house)
+    assert (one.state, one.active) == (State.WORKING, False)
+    resume(world.house, run_id, ADMIN)
+    with pytest.raises(deeds.NotDone, match="at work"):
+        deeds.again(world.house, one.id, ADMIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "of_chunk", _breaks_at(1))
+        world.work(run_id)
+    assert deeds.again(world.house, one.id, ADMIN)
+    assert office.state() == {"clients": [], "accounts": [], "lines": []}
+    resume(world.house, run_id, ADMIN)
+    assert world.work(run_id)
+    assert numbers(world.look(run_id)) == {"read": 1, "quarantined": 1}
+    assert numbers(world.run()) == {"read": 1, "created": 1}

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from connectors.errors import ConnectorError
+from rules.documents.saga import RECORD
 from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
 from webapp.runs import hooks
+from webapp.runs.models import run
 from webapp.runs.pipeline.retry import at_once
 from webapp.runs.sagas import ledger
 from webapp.runs.sagas.ledger import Done, Saga
+from webapp.runs.sagas.settling import settle, unsettled
 from webapp.runs.sagas.states import State, StepState
 from webapp.runs.sagas.taking_back import TakingBack
 from webapp.runs.systems import Reached
+
+_AT_WORK = ("queued", "running")
+_NO_KEY = msg("It is not known under which key the record itself has arrived. Resume its run, or run the rule.")
 
 
 class NotDone(Exception):
@@ -26,7 +33,9 @@ class NotDone(Exception):
 
 
 def again(house: House, number: int, actor: Actor) -> bool:
-    """Try once more to take a record's steps back; return whether all of them are."""
+    """Take a record's steps back, once more or as its run has stopped for good; return whether all of them are."""
+    if _halted(house, number):
+        return _stop(house, number, actor)
     with house.db.begin() as tx:
         found, stuck = _stuck(tx, number)
         ledger.mark(tx, stuck.no, [number], StepState.CONFIRMED)
@@ -56,6 +65,46 @@ def give_up(house: House, number: int, reason: str, actor: Actor) -> None:
         place = (found.rule_name, found.run_id, "", "")
         for tell in hooks.sagas:
             tell(tx, hooks.SagaMoved(number, *place, stuck=False, by=actor, at=house.clock()))
+
+
+def _halted(house: House, number: int) -> bool:
+    """Tell whether nobody works on a record any more, although its steps are neither done nor taken back."""
+    with house.db.read() as tx:
+        found = next(iter(ledger.of_ids(tx, [number])), None)
+        state = None if found is None else tx.scalar(sa.select(run.c.state).where(run.c.id == found.run_id))
+    halted = found is not None and found.state in (State.WORKING, State.COMPENSATING)
+    if halted and state in _AT_WORK:
+        raise NotDone(msg("Its run is at work on it. Look again once that has ended."))
+    return halted
+
+
+def _stop(house: House, number: int, actor: Actor) -> bool:
+    """Take back what was begun for a record whose run nobody resumes."""
+    with house.db.read() as tx:
+        (found,) = ledger.of_ids(tx, [number])
+    try:
+        with Reached(house) as reached:
+            for no in sorted({step.no for step in found.steps.values() if step.no}):
+                for saga in unsettled([found], no):
+                    with reached.connect(saga.steps[no].connection) as connector:
+                        settle(house, _nobody, connector, no, [saga])
+    except ConnectorError as error:
+        raise NotDone(error.advice) from error
+    with house.db.begin() as tx:
+        own = found.steps.get(0)
+        if own is not None and own.state is StepState.INTENT:  # by its key it is seen whether it has arrived
+            if own.key is None:
+                raise NotDone(_NO_KEY)
+            ledger.confirm(tx, 0, {number: own.key})
+        ledger.refuse(tx, number, RECORD, (None, msg("A person has taken it back, as its run had stopped.")))
+        after = {"saga": number, "deed": "taken back"}
+        event = Event(Tag.SAGA_FORCED, Subject("rule", found.rule_name, str(number)), None, after, None, found.run_id)
+        record(tx, actor, house.clock(), event)
+    return _go_on(house, number, actor)
+
+
+def _nobody(_tx: sa.Connection) -> None:
+    return
 
 
 def _stuck(tx: sa.Connection, number: int) -> tuple[Saga, Done]:

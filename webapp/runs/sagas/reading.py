@@ -51,7 +51,9 @@ def listing(house: House, before: int | None = None) -> list[ShownSaga]:
         stuck_first = sa.case((saga.c.state == State.STUCK.value, 0), else_=1)
         ids = tx.scalars(numbers.order_by(stuck_first, saga.c.id).limit(AT_ONCE)).all()
         found = sorted(ledger.of_ids(tx, ids), key=lambda one: ids.index(one.id))
-        asked = sa.select(run.c.id).where(run.c.id.in_({one.run_id for one in found}), run.c.state == "running")
+        asked = sa.select(run.c.id).where(
+            run.c.id.in_({one.run_id for one in found}), run.c.state.in_(("queued", "running"))
+        )
         active = set(tx.scalars(asked))
         sights = Sights(tx)
         seen = [one if sights.of_run(one.run_id, one.rule_name).everything else _unseen(one) for one in found]
