@@ -19,6 +19,7 @@ from tests.runs.test_steady import DELETING, spoil
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.runs import followups
+from webapp.runs.execution import execute
 from webapp.runs.models import run_chunk
 from webapp.runs.pipeline import inputs, steady
 from webapp.runs.pipeline.journal import Cancelled, Suspended
@@ -26,6 +27,7 @@ from webapp.runs.pipeline.slice_journal import SliceJournal
 from webapp.runs.proof import proof, recount
 from webapp.runs.requests import cancel, pause, resume
 from webapp.runs.slices import leases
+from webapp.runs.taking import take_turns
 
 SPLIT = {"over": 4, "every": 5}
 WIDE = {"left": {"connection": "crm", "object": "customer", "where": "status != 'draft'"}}
@@ -214,6 +216,15 @@ def test_workers_share_nothing(world, monkeypatch):
     claimed = [one for one in got if one is not None]
     assert sorted(one.slice.no for one in claimed) == [1, 2, 3, 4]
     assert len({one.token for one in claimed}) == 4
+
+
+def test_workers_that_are_free_join(world, monkeypatch):
+    """A worker that was woken up takes a slice of a run that others work on, too."""
+    run_id = begun(world, monkeypatch)
+    assert leases.claim(world.house, run_id, "w1").slice.no == 1
+    assert take_turns(world.house, "w2", lambda *asked: execute(*asked, lambda _: None)) == 3
+    assert [one.worker for one in slices(world, run_id)] == ["w1", "w2", "w2", "w2"]
+    assert [one.state for one in slices(world, run_id)] == ["running", "done", "done", "done"]
 
 
 def test_a_split_run_can_be_undone(world, monkeypatch):

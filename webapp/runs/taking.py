@@ -13,6 +13,7 @@ from webapp.runs.claims import lapsed
 from webapp.runs.execution import execute
 from webapp.runs.models import run
 from webapp.runs.pipeline import stopping
+from webapp.runs.slices import leases as slices
 
 TRIES = 8
 """So many runs are tried: others may be quicker."""
@@ -43,12 +44,16 @@ def _take(house: House, worker: str, work: Callable[[House, int, str], bool]) ->
 
 
 def _next(house: House) -> list[int]:
-    """Return the runs whose turn it is: those that were left behind first, a chunk of theirs may be half-done."""
+    """Return the runs whose turn it is: those that were left behind first, a chunk of theirs may be half-done.
+
+    A run that is split keeps one worker, as any run does; others join where no run waits.
+    """
     now = house.clock()
     left = sa.and_(run.c.state == "running", lapsed(run.c.lease_until, now, house.settings.lease_seconds))
     with house.db.read() as tx:
         behind = tx.scalars(sa.select(run.c.id).where(left).order_by(run.c.id).limit(TRIES)).all()
-        return [*behind, *(one.run_id for one in waiting(tx, now))][:TRIES]
+        abandoned, more = slices.joinable(tx, now, house.settings.lease_seconds)
+        return [*behind, *abandoned, *(one.run_id for one in waiting(tx, now)), *more][:TRIES]
 
 
 def _hand_on(house: House) -> None:

@@ -115,6 +115,15 @@ def _renew_run(tx: sa.Connection, run_id: int, until: datetime) -> None:
     tx.execute(sa.update(run).where(run.c.id == run_id, run.c.state == "running").values(lease_until=until))
 
 
+def joinable(tx: sa.Connection, now: datetime, seconds: float) -> tuple[list[int], list[int]]:
+    """Return the runs with free slices: those on which nobody works at the moment, and the others."""
+    asked = sa.select(run_slice.c.run_id).distinct().order_by(run_slice.c.run_id)
+    found = tx.scalars(asked.where(free(now, seconds))).all()
+    held = sa.and_(run_slice.c.state == "running", run_slice.c.lease_until >= now)
+    busy = set(tx.scalars(asked.where(held, run_slice.c.run_id.in_(found))))
+    return [one for one in found if one not in busy], [one for one in found if one in busy]
+
+
 def to_announce(tx: sa.Connection, now: datetime, seconds: float, again: timedelta) -> dict[int, int]:
     """Return of each run at work the first free slice that was not announced lately: one more worker can begin."""
     told = run_slice.c.announced_at
