@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -55,6 +56,7 @@ class WebPlace(Place):
         """Write the bytes of a file to `target`."""
         request = self.request("GET", name, {"Accept-Encoding": "identity"})
         most = self.options.largest * MEGABYTE
+        self._take_turn()
         self.judged(self.client.download(request, target, most), name)
 
     def request(self, method: str, name: str, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Request:
@@ -65,8 +67,14 @@ class WebPlace(Place):
         self, method: str, name: str, headers: Headers | None = None, *, good: tuple[int, ...] = (), **more: Any
     ) -> httpx.Response:
         """Send a request and return its answer, which is a success or has one of the `good` codes."""
+        self._take_turn()
         answer = self.client.send(self.request(method, name, headers, **more))
         return answer if answer.status_code in good else self.judged(answer, name)
+
+    def _take_turn(self) -> None:
+        """Wait while the service has asked somebody who works with the connection to leave it alone."""
+        if self.context.budget is not None:
+            time.sleep(self.context.budget.turn(0))
 
     def upload(self, name: str, source: Path, headers: Mapping[str, str], *, good: tuple[int, ...]) -> httpx.Response:
         """Send a local file as the bytes of a file."""
@@ -83,6 +91,8 @@ class WebPlace(Place):
         if code in (401, 403, 405):
             raise self._denied(answer, name)
         if code == 429:
+            if self.context.budget is not None:
+                self.context.budget.asked_to_wait(_seconds(answer))
             raise RateLimited(msg("{url} asks to wait.", url=shown(answer.url)), after=_seconds(answer))
         reason = f"{code} {answer.reason_phrase}{self.told(answer)}"
         if code in _BUSY:

@@ -14,6 +14,8 @@ from rules.text import msg
 
 _AUTH = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "ACCESS_DENIED", "UNAUTHORIZED"})
 _BUSY = frozenset({"THROTTLED", "RATE_LIMITED", "TOO_MANY_REQUESTS", "MAX_COST_EXCEEDED"})
+_SHORTLY = 10.0
+"""Seconds to wait where a service does not say for how long."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ class GraphCalls:
                     object_name=name,
                 )
             if error.code in _BUSY:
-                raise RateLimited(
-                    msg("The service asks to wait: {said}", said=error.said), after=10.0, object_name=name
-                )
+                self.calls.asked_to_wait(_SHORTLY)
+                said = msg("The service asks to wait: {said}", said=error.said)
+                raise RateLimited(said, after=_SHORTLY, object_name=name)
 
 
 def failed(errors: Sequence[GraphError], name: str) -> ConnectorError:

@@ -114,6 +114,10 @@ class Calls:
     def _alone(self, flights: Flights) -> Crew[Answer]:
         return Crew(flights, 1, self._turn, self._room)
 
+    def asked_to_wait(self, seconds: float) -> None:
+        """Tell all who work with the connection what the service has asked for in its own words."""
+        self._budget.asked_to_wait(seconds)
+
     def _turn(self) -> float:
         return self._budget.turn(self.options.rate)
 

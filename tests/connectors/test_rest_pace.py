@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from connectors.builtin.files_options import Options
+from connectors.builtin.files_remote import place_of
 from connectors.errors import AuthFailed, RateLimited
-from connectors.spi import ReadRequest
-from rules.schema import Change, Op
+from connectors.spi import Context, ReadRequest
+from rules.schema import Change, Field, Op, Schema
 from rules.text import msg
 from tests.connectors.rest_service import PEOPLE, ids, people, service
+from tests.connectors.test_graphql import service as graphql
 
 PAGING = {"by": "page", "parameter": "page", "size_parameter": "size", "size": 2, "ends": "short"}
 
@@ -108,3 +113,34 @@ def test_a_wait_is_told_to_all(web: Any, reply: Any) -> None:
         with pytest.raises(RateLimited, match="Wait"):
             ids(rest)
     assert len(web.received) == 1
+
+
+@pytest.mark.parametrize("kind", ["http", "webdav", "s3"])
+def test_places_of_files_tell_all_to_wait(web: Any, reply: Any, kind: str) -> None:
+    """A web server that asks to wait is left alone by all who work with the connection, also for small waits."""
+    answers = iter([reply(429, headers={"Retry-After": "7"}), *[reply(200, b"x")] * 2])
+    web.answer = lambda _: next(answers)
+    budget = Scripted([4])
+    settings = {"place": kind, "url": f"{web.url}/in/", "endpoint": web.url, "bucket": "b", "access_key": "k",
+                "secret_key": "s"}  # fmt: skip
+    with closing(place_of(Options.of(settings), Context(timeout=2, budget=budget))) as place:
+        with pytest.raises(RateLimited):
+            place.fetch("a.csv", io.BytesIO())
+        assert budget.told == [7]
+        place.fetch("a.csv", io.BytesIO())
+        budget.told = [30]
+        with pytest.raises(RateLimited, match="Wait"):
+            place.fetch("a.csv", io.BytesIO())
+    assert len(web.received) == 2
+
+
+def test_what_graphql_asks_in_words_is_told_to_all(web: Any, reply: Any) -> None:
+    """A limit that is told in the body of an answer holds for all workers, too."""
+    told = {"errors": [{"message": "slow down", "extensions": {"code": "THROTTLED"}}]}
+    web.answer = lambda _: reply(body=told)
+    budget = Scripted([4])
+    with graphql(web) as connector:
+        connector.context = replace(connector.context, budget=budget)
+        with pytest.raises(RateLimited, match="slow down"):
+            list(connector.read(ReadRequest("people", Schema((Field("id"),)))))
+    assert budget.told == [10]

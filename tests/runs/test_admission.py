@@ -28,6 +28,7 @@ from webapp.runs.models import run
 from webapp.runs.pipeline.journal import Claim, Journal
 from webapp.runs.requests import RunRefused, prioritise, start
 from webapp.runs.schedules import SCHEDULE
+from webapp.runs.slices.models import run_slice
 from webapp.runs.taking import take_turns
 
 CLAIMERS = 4
@@ -186,3 +187,16 @@ def test_only_what_may_begin_is_announced(world: World, monkeypatch: pytest.Monk
     connections.update(world.house, crm, ADMIN)
     dispatcher.announce_waiting(world.house, None)
     assert len(told) == 1, "of the other rule; this one is at work"
+
+
+def test_slices_that_wait_could_have_workers_of_their_own(houses: list[House]):
+    """Each slice under way counts against the limit, and those that wait are counted as far as it allows."""
+    house = houses[0]
+    (split,) = stored(house, {"a": {"runs": 3}}, [(1, "a", "b")])
+    assert claim(house, split, "w0") is not None
+    rows = [
+        {"run_id": split, "no": no, "state": "running" if no == 1 else "queued", "counts": {}} for no in range(1, 8)
+    ]
+    with house.db.begin() as tx:
+        tx.execute(sa.insert(run_slice), rows)
+        assert (len(admission.under_way(tx)), admission.joining(tx)) == (1, 2)

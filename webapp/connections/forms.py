@@ -138,7 +138,7 @@ def document_of(spec: ConnectorSpec, sent: Mapping[str, str], row: ConnectionRow
     name = row.name if row else sent.get("name", "").strip()
     settings = {s.name: value for s in spec.settings if (value := _stated(s, sent, row)) not in (None, "")}
     document = {"kind": KIND, "name": name, "connector": spec.name, "settings": settings}
-    kept = {"preset": row.preset} if row and row.preset else {}
+    kept: dict[str, Any] = {"preset": row.preset} if row and row.preset else {}
     if limits := {name: text for name in LIMITS if (text := sent.get(LIMIT + name, "").strip())}:
         kept["limits"] = {name: int(text) if text.isdecimal() else text for name, text in limits.items()}
     return document | kept | {key: sent[key].strip() for key in ("label", "note") if sent.get(key, "").strip()}

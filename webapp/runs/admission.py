@@ -112,6 +112,20 @@ def together(tx: sa.Connection, now: datetime) -> list[Waiting]:
     return begin
 
 
+def joining(tx: sa.Connection) -> int:
+    """Return how many slices of runs at work could be taken up as well, had they as many workers."""
+    given, counts = limits(tx), _counted(under_way(tx))
+    columns = (run.c.id, run.c.rule_id, run.c.left_connection, run.c.right_connection)
+    waits = sa.and_(run_slice.c.run_id == run.c.id, run_slice.c.state == "queued")
+    found = 0
+    for row in tx.execute(sa.select(*columns).join(run_slice, waits).where(run.c.state == "running")):
+        if _fits(row.rule_id, used(row), given, counts):
+            found += 1
+            counts.on.update(used(row))
+            counts.of_rule.update((name, row.rule_id) for name in used(row))
+    return found
+
+
 class _Counts(NamedTuple):
     on: Counter[str]
     of_rule: Counter[tuple[str, int]]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from webapp import wake
 from webapp.extensions import House
-from webapp.runs.admission import together, under_way
+from webapp.runs.admission import joining, together, under_way
 from webapp.runs.models import run
 
 LONG = timedelta(minutes=2)
@@ -26,7 +26,7 @@ class Demand:
 
     under_way: int
     ready: int
-    """Runs that could begin at once, as far as limits of connections and the order of rules allow."""
+    """Runs, and slices of runs, that could begin at once, as far as limits and the order of rules allow."""
     waiting: Mapping[str, int]
     """Priority -> how many runs wait."""
     oldest: Mapping[str, float]
@@ -49,7 +49,7 @@ def demand(tx: sa.Connection, now: datetime) -> Demand:
     since = min((one.requested_at for one in ready), default=now)
     return Demand(
         len(under_way(tx)),
-        len(ready),
+        len(ready) + joining(tx),
         {row[0]: row[1] for row in found},
         {row[0]: max((now - row[2]).total_seconds(), 0.0) for row in found},
         max((now - since).total_seconds(), 0.0),
