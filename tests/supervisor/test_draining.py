@@ -25,6 +25,7 @@ def test_a_console_serves_on_until_load_balancers_have_noticed(installation: Ins
     told = time.monotonic()
     console.terminate()
     wait_for(lambda: installation.page("/readyz") == 503, DRAIN, "the console to say that it is not ready")
+    assert installation.page("/readyz?stopping=404") == 404
     assert (installation.page("/healthz"), installation.page("/login/")) == (200, 200)
     console.wait(30)
     assert time.monotonic() - told >= DRAIN

@@ -39,10 +39,11 @@ class ProbeView(RoomView):
     def readyz(self) -> Response:
         """Tell whether database and Redis answer, and the console is not about to stop.
 
-        Without Redis all pages work, so a load balancer that asks with `?without=redis` keeps all consoles.
+        Without Redis all pages work, so a load balancer that asks with `?without=redis` keeps all consoles. One that
+        breaks off what a dead console has begun tells a stopping one by `?stopping=404`, which ends what it has begun.
         """
         if draining.begun():
-            return _json({"status": "stopping"}, 503)
+            return _json({"status": "stopping"}, 404 if request.args.get("stopping") == "404" else 503)
         parts = {"database": database_answers(self.house)}
         if "redis" not in request.args.getlist("without"):
             parts["redis"] = wake.ping(self.house.settings)
