@@ -86,6 +86,11 @@ class TableFilter:
         return sa.not_(sa.func.coalesce(self.sent(predicate), sa.literal_column("FALSE")))
 
     @property
+    def readable(self) -> Condition:
+        """Return where a record can be read for certain, never null; raises `CannotTest`."""
+        return sa.and_(sa.true(), *(sa.not_(condition) for condition in self._unreadable()))
+
+    @property
     def _certain(self) -> bool:
         """Tell whether it can be said of each record whether it can be read."""
         try:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from connectors.builtin.database_captured import CapturedDatabase
 from connectors.builtin.database_changes import WindowLog
+from connectors.builtin.database_pushing import PushingDatabase
 from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import (
     CAPABILITIES,
@@ -29,6 +30,7 @@ from connectors.builtin.database_settings import (
 from connectors.builtin.database_two_phase import TwoPhaseDatabase
 from connectors.builtin.postgresql_changes import PostgreSQLLog, publication_of
 from connectors.builtin.postgresql_flavor import PostgreSQLFlavor
+from connectors.builtin.postgresql_formula import PostgreSQLWords
 from connectors.builtin.postgresql_listen import Listener
 from connectors.builtin.postgresql_probe import offers_tls
 from connectors.builtin.postgresql_two_phase import PostgreSQLBranches
@@ -38,6 +40,7 @@ from rules.schema import FieldType
 from rules.text import N_, msg
 
 _TLS = {"prefer": "prefer", "require": "require", "verify": "verify-full", "disable": "disable"}
+_PLACE = sa.text("SELECT current_database(), pg_postmaster_start_time()::text, inet_server_port()")
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 # texts of dates, floats and bytes are parsed by us, so their form must not depend on the server's settings
 _SESSION = {
@@ -50,7 +53,7 @@ _SESSION = {
 _KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
-class PostgreSQL(CapturedDatabase, TwoPhaseDatabase):
+class PostgreSQL(CapturedDatabase, TwoPhaseDatabase, PushingDatabase):
     """Tables and views of one schema of a PostgreSQL database."""
 
     spec = ConnectorSpec(
@@ -70,6 +73,7 @@ class PostgreSQL(CapturedDatabase, TwoPhaseDatabase):
     )
     flavor = PostgreSQLFlavor()
     branches = PostgreSQLBranches()
+    words = PostgreSQLWords()
     url = "postgresql+psycopg://"
     kept = True
 
@@ -77,6 +81,11 @@ class PostgreSQL(CapturedDatabase, TwoPhaseDatabase):
     def namespace(self) -> str:
         """Return the schema."""
         return str(self.settings.get("schema") or "public")
+
+    def place(self) -> tuple[Any, ...]:
+        """Return the database and when its server was started, which no two servers share."""
+        with self.session() as connection:
+            return tuple(connection.execute(_PLACE).one())
 
     def engine_options(self) -> dict[str, Any]:
         """Leave out what asks the server about types that we read as text anyway."""

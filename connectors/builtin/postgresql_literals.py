@@ -16,7 +16,7 @@ from connectors.builtin import postgresql_catalog
 from connectors.builtin.database_types import Column, to_text
 
 
-class _Named(sa.types.UserDefinedType[Any]):
+class Named(sa.types.UserDefinedType[Any]):
     """A type by the name that the catalogue gives it."""
 
     cache_ok = True
@@ -49,7 +49,7 @@ def array_literal(texts: pl.Series) -> str:
 def cast(text: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
     """Return a text as a value of the column's type."""
     number = sa.cast(text, sa.Numeric) if column.native == postgresql_catalog.MONEY else text
-    return sa.cast(number, _Named(column.cast))
+    return sa.cast(number, Named(column.cast))
 
 
 def rows_of(*columns: pl.Series) -> list[sa.ColumnElement[Any]]:
@@ -67,7 +67,7 @@ def any_of(column: Column, texts: pl.Series) -> sa.ColumnElement[bool]:
     found: sa.ColumnElement[Any] = sa.literal(array_literal(texts), sa.types.NullType())
     if column.native == postgresql_catalog.MONEY:
         found = sa.cast(found, ARRAY(sa.Numeric))
-    return own == sa.func.any(sa.cast(found, _Named(column.cast + "[]")))
+    return own == sa.func.any(sa.cast(found, Named(column.cast + "[]")))
 
 
 def _array_text(text: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.builtin import sqlite_flavor, sqlite_stage
-from connectors.builtin.database import WRITES, Database
+from connectors.builtin.database import WRITES
+from connectors.builtin.database_pushing import PushingDatabase
 from connectors.builtin.database_queries import QUERIES_SETTING
 from connectors.builtin.database_settings import CAPABILITIES, CATEGORY, OWN_TABLE_SETTING
 from connectors.builtin.sqlite_flavor import SQLiteFlavor
+from connectors.builtin.sqlite_formula import SQLiteWords
 from connectors.errors import Forbidden, Misconfigured
 from connectors.spi import ConnectorSpec, Setting, SettingKind, Step
 from connectors.steps import stepwise
@@ -22,7 +24,7 @@ from rules.text import N_, Message, msg
 _ROOTS = "SYNCLINE_FILE_ROOTS"
 
 
-class SQLite(Database):
+class SQLite(PushingDatabase):
     """Tables and views of a SQLite file."""
 
     spec = ConnectorSpec(
@@ -45,6 +47,7 @@ class SQLite(Database):
         capabilities=CAPABILITIES,
     )
     flavor = SQLiteFlavor()
+    words = SQLiteWords()
     url = "sqlite://"
 
     @property
@@ -66,6 +69,10 @@ class SQLite(Database):
                 msg("There is no file {path}.", path=str(path)), msg("Check the path of the connection.")
             )
         return path
+
+    def place(self) -> Path:
+        """Return the file."""
+        return self.path
 
     def open(self) -> sqlite3.Connection:
         """Return a new connection to the file, which must exist."""

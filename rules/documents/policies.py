@@ -77,6 +77,13 @@ class Priority(StrEnum):
     BACKGROUND = "background"
 
 
+class Execute(StrEnum):
+    """Where a rule's mapping is worked out."""
+
+    WORKER = "worker"
+    PUSHDOWN = "pushdown"
+
+
 @dataclass(frozen=True)
 class Guard:
     """A limit that stops a run which is about to do too much."""

@@ -31,6 +31,7 @@ from webapp.rulebook.capturing import check_captures
 from webapp.rulebook.encrypted import check_encrypted
 from webapp.rulebook.library import library
 from webapp.rulebook.messaging import check_messages
+from webapp.rulebook.pushdown import check_pushdown
 from webapp.rulebook.relations import check_relations
 from webapp.rulebook.saga_steps import check_steps, places_of
 from webapp.rulebook.transactions import check_transaction
@@ -87,6 +88,8 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     found += check_steps(rule, others)
     left, right, known = seen["left"].schema, seen["right"].schema, library(house, tx=tx)
     found += check_sync(rule, left, right, library=known, others=lambda *place: others[place].schema)
+    if not errors(found):
+        found += check_pushdown(house, rule, {side: s.schema for side, s in seen.items()}, known, ask=tx is None)
     with house.db.read() if tx is None else nullcontext(tx) as reading:
         found += [problem for problem in check_relations(reading, document) if problem not in found]
         found += check_encrypted(reading, rule)

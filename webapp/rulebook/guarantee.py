@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.spi import Capabilities
+from rules.documents.policies import Execute
 from rules.text import N_, Message, msg
 from webapp.connections import services as connections
 from webapp.connections.catalogue import connector_class
@@ -31,10 +32,16 @@ def guarantee(tx: sa.Connection, document: Mapping[str, Any]) -> Message | None:
         return _stepwise(document, names[0])
     if document.get("transaction") == "outbox":
         return _later(names[0], able[names[0]])
-    return _alone(weak, able[weak]) if weak is not None else _apart(names)
+    return _alone(weak, able[weak]) if weak is not None else _once(document, names)
 
 
-def _apart(names: list[str]) -> Message:
+def _once(document: Mapping[str, Any], names: list[str]) -> Message:
+    if document.get("execute") == Execute.PUSHDOWN:
+        text = N_(
+            "The database {name} carries the rule out itself, range by range, each exactly once, also after a crash; of"
+            " a record its keys and what became of it are kept, and what an update changed."
+        )
+        return msg(text, name=names[0])
     if len(set(names)) > 1:
         text = N_(
             "Each change arrives exactly once in {one} and in {other}; for a moment only one of them may have it."
@@ -105,8 +112,13 @@ def _abilities(tx: sa.Connection, name: str) -> Capabilities | None:
 
 
 def with_transaction(document: Document, form: Form) -> Document:
-    """Return the document with the chosen kind of transaction; one that the page does not offer stays."""
+    """Return the document with the chosen kind of transaction, and place where the rule is carried out.
+
+    A kind that the page does not offer stays.
+    """
     new = dict(document)
     if form.get("transaction") in KINDS:
         set_or_drop(new, "transaction", form["transaction"], "none")
+    if form.get("execute") in set(Execute):
+        set_or_drop(new, "execute", form["execute"], Execute.WORKER.value)
     return new

@@ -15,6 +15,7 @@ import structlog
 import webapp.runs.pipeline.referencing  # noqa: F401 - rules ask it through the library
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Fenced, Forbidden
 from rules.documents import DocumentError, parse_sync
+from rules.documents.policies import Execute
 from rules.documents.sync import DetectBy, Direction, SideName, SyncRule
 from rules.reconcile.agreement import executed
 from rules.text import N_, Message, msg
@@ -37,6 +38,7 @@ from webapp.runs.pipeline.journal import Cancelled, Claim, Suspended
 from webapp.runs.pipeline.limits import fitting, lost_fields
 from webapp.runs.pipeline.message_run import MessageExecution
 from webapp.runs.pipeline.opening import living
+from webapp.runs.pipeline.pushing import PushedExecution
 from webapp.runs.pipeline.rebaselining import Rebaselining
 from webapp.runs.pipeline.sides import Sides
 from webapp.runs.pipeline.slice_journal import journal_of
@@ -184,6 +186,8 @@ def _way(house: House, rule: SyncRule, claimed: Claim) -> type[Execution]:
         return TwoWayExecution
     if stays(rule, claimed):
         return Staying
+    if rule.execute is Execute.PUSHDOWN:
+        return PushedExecution
     if rule.split is not None and claimed.kind == "sync" and claimed.live and sides.detect.by is DetectBy.FULL:
         return Closing if slices.are_done(house, claimed.run_id) else Dividing
     return MessageExecution if holds_messages(house, sides.source.connection) else Execution

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rules.documents.policies import Execute
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
 from rules.reconcile.situations import Outcome
@@ -65,6 +66,11 @@ def hindrance(tx: sa.Connection, row: RunRow, now: datetime, days: int) -> Messa
         return msg("Run {run} is not a simulation, so it has no plan.", run=row.id)
     if row.state != "succeeded":
         return msg("The simulation has not ended well, so its plan is not complete. Simulate the rule again.")
+    if _pushed(tx, row):
+        return msg(
+            "The database of both sides carries this rule out itself, so the plan says what would be done but holds no"
+            " values. Run the rule instead."
+        )
     approvals = about(tx, row, "approved")
     if approvals:
         return msg("This plan was approved already; run {run} carries it out.", run=approvals[0])
@@ -72,6 +78,11 @@ def hindrance(tx: sa.Connection, row: RunRow, now: datetime, days: int) -> Messa
         text = N_("This plan is older than {days} days and can no longer be approved. Simulate the rule again.")
         return msg(text, days=days)
     return _republished(tx, row) or _other_tables(tx, row)
+
+
+def _pushed(tx: sa.Connection, row: RunRow) -> bool:
+    document = tx.scalar(sa.select(run.c.document).where(run.c.id == row.id)) or {}
+    return row.kind == "sync" and document.get("execute") == Execute.PUSHDOWN
 
 
 def _republished(tx: sa.Connection, row: RunRow) -> Message | None:

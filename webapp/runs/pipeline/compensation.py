@@ -24,6 +24,7 @@ from webapp.runs.pipeline.held import Held, differing, there
 from webapp.runs.pipeline.images import imaged
 from webapp.runs.pipeline.unreadable import Bad
 
+_UNTOLD = msg("The database has worked out itself what it got, which is not kept, so it stays.")
 CHANGES = (Outcome.CREATED.value, Outcome.UPDATED.value, Outcome.DELETED.value)
 
 
@@ -69,6 +70,11 @@ class Compensation:
         self.side = str(self.done["side"].drop_nulls().first() or "left")
         self.own, self.other = ends.sides(self.side)
         self._rows = [_Row() for _ in range(self.done.height)]
+        untold = (
+            (self.done["outcome"] == Outcome.CREATED) & self.done["after"].is_null() & self.done["own_after"].is_null()
+        )
+        for row in untold.arg_true():
+            self._rows[row].keep(_UNTOLD)
 
     def chunk(self, no: int, first: int) -> Chunk:
         """Return the chunk that undoes the changes; its first record gets the number `first`."""
