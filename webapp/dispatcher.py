@@ -113,7 +113,7 @@ def turn(house: House, connection: redis.Redis) -> bool:
         beat(connection, "scheduler", f"{os.uname().nodename}:{os.getpid()}", house.clock())
     except (redis.RedisError, sa.exc.OperationalError) as error:
         log.warning("The dispatcher will try again: %s", error)
-    return len(fired) == AT_ONCE
+    return len(fired) >= AT_ONCE
 
 
 def look_after(house: House, caretaker: Caretaker) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,6 +22,9 @@ SCHEDULE = Actor("system", "Schedule")
 LATE = timedelta(seconds=60)
 """A slot that is older was missed: nobody was there to fire it."""
 LOOK_BACK = timedelta(days=7)
+TOGETHER = 25
+"""So many slots fire in one transaction of SQLite, where each one would wait anew for workers that write; on PostgreSQL
+nobody waits, and no transaction holds the locks of many rules."""
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +54,20 @@ def fire_due(house: House, most: int | None = None) -> list[int]:
         last = {row.rule_id: row.last for row in tx.execute(fired)}
     by_name = {rule.name: rule for rule in rules}
     ordered = in_turn(list(by_name), {rule.name: rule.before for rule in rules})  # what comes after waits for what runs
-    each = (_fire(house, by_name[name], last.get(by_name[name].rule_id), now) for name in ordered if name in by_name)
-    return list(islice((run_id for run_id in each if run_id is not None), most))
+    each = ((by_name[name], last.get(by_name[name].rule_id)) for name in ordered if name in by_name)
+    found = [(rule, slot) for rule, fired_last in each if (slot := _slot(house, rule, fired_last, now)) is not None]
+    size, started = TOGETHER if house.db.is_sqlite else 1, list[int]()
+    for place in range(0, len(found), size):
+        if most is not None and len(started) >= most:
+            break
+        with house.db.begin() as tx:
+            fired_now = [_fire(house, tx, rule, slot, now) for rule, slot in found[place : place + size]]
+        started += [run_id for run_id in fired_now if run_id is not None]
+    return started
 
 
-def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetime) -> int | None:
+def _slot(house: House, rule: ScheduledRule, last: datetime | None, now: datetime) -> datetime | None:
+    """Return the slot that is due, the last one where there are several."""
     if last is None:
         _begin(house, rule, now)
         return None
@@ -65,18 +76,19 @@ def _fire(house: House, rule: ScheduledRule, last: datetime | None, now: datetim
     except (CronSimError, LookupError, ValueError) as error:  # also a zone that this machine does not know
         log.warning("rule %s: its schedule cannot be read: %s", rule.name, error)
         return None
-    if not slots:
-        return None
-    skip = rule.misfire == "skip" and now - slots[-1] > LATE
+    return slots[-1] if slots else None
+
+
+def _fire(house: House, tx: sa.Connection, rule: ScheduledRule, slot: datetime, now: datetime) -> int | None:
+    skip = rule.misfire == "skip" and now - slot > LATE
     try:
-        with house.db.begin() as tx:
-            values = {"rule_id": rule.rule_id, "slot": slots[-1], "fired_at": now}
-            tx.execute(sa.insert(schedule_slot).values(values))
-            run_id = None if skip else _start(house, tx, rule.name)
-            mine = (schedule_slot.c.rule_id == rule.rule_id, schedule_slot.c.slot == slots[-1])
-            tx.execute(sa.update(schedule_slot).where(*mine).values(run_id=run_id))
+        with tx.begin_nested():
+            tx.execute(sa.insert(schedule_slot).values(rule_id=rule.rule_id, slot=slot, fired_at=now))
     except sa.exc.IntegrityError:
         return None  # another dispatcher was quicker
+    run_id = None if skip else _start(house, tx, rule.name)
+    mine = (schedule_slot.c.rule_id == rule.rule_id, schedule_slot.c.slot == slot)
+    tx.execute(sa.update(schedule_slot).where(*mine).values(run_id=run_id))
     return run_id
 
 
