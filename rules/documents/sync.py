@@ -383,7 +383,7 @@ class SyncRule:
     drift: DriftPolicy = entry("What to do when fields have changed.", DriftPolicy())
     errors: ErrorPolicy = entry("What to do about errors.", ErrorPolicy())
     transaction: Transaction = entry("How a write is kept together over systems.", Transaction.NONE)
-    execute: Execute = entry("worker: Syncline carries it out; pushdown: the database of both sides does.", Execute.WORKER)
+    execute: Execute = entry("worker: Syncline carries it out; pushdown: the database of both sides.", Execute.WORKER)
     saga: Saga | None = entry("transaction: saga: what is done for each record behind its write.", None)
     after: tuple[str, ...] = entry(
         "Sync rules that run before this one, those that fields refer to besides.", (), maxItems=50, uniqueItems=True
