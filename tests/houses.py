@@ -10,6 +10,8 @@ import functools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import config
@@ -18,6 +20,19 @@ from webapp.access.models import FAB_METADATA
 from webapp.extensions import House, open_database, open_house
 from webapp.migrations import services as migrations
 from webapp.vault import people
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves on."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
 
 
 def prepare(url: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.houses import fresh_house
+from tests.houses import Clock, fresh_house
 from tests.webapp.conftest import add_user, admin_client, app, client, events, settings  # noqa: F401
 from webapp.access import roles
 from webapp.approvals import proposals, settings_deed
@@ -23,19 +21,6 @@ CLI = Actor("cli", "root", "0")
 ALL = tuple(SWITCHES)
 
 
-@dataclass
-class Clock:
-    """A clock that a test moves on."""
-
-    now: datetime = field(default_factory=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -45,8 +30,6 @@ def clock() -> Clock:
 def house(tmp_path: Path, metadata_url: str, clock: Clock) -> Iterator[House]:
     with fresh_house(tmp_path / "data", metadata_url) as opened:
         house = House(opened.settings, opened.db, clock)
-        with house.db.begin() as tx:
-            roles.sync(tx)
         clock.forward(days=-30)
         for name in ("anna", "ben", "carl"):
             add_user(house, name, roles.ADMIN)

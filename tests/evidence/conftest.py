@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.houses import fresh_house
+from tests.houses import Clock, fresh_house
 from webapp.audit.sealing import seal_all
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -17,19 +15,6 @@ from webapp.evidence.signing import signer
 from webapp.extensions import Actor, House
 
 WHO = Actor("user", "wei", "7", "10.0.0.7", "req-1")
-
-
-@dataclass
-class Clock:
-    """A clock that a test moves on."""
-
-    now: datetime = field(default_factory=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ def test_some_agree() -> None:
     assert report.different == [], str(report)
 
 
-@pytest.mark.parametrize(("seed", "count"), [(2_974_953_881, 900), (77, 300), (3, 500)])
+@pytest.mark.parametrize(("seed", "count"), [(2_974_953_881, 300), (77, 150), (3, 150)])
 def test_more_agree(seed: int, count: int) -> None:
-    """Two thousand random expressions, the same at each run, agree over 60 records each."""
+    """Hundreds more, of other kinds, agree too; `test_many_agree` goes on from them."""
     report = compare(seed, count)
     assert report.different == [], str(report)
 
