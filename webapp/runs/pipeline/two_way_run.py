@@ -61,8 +61,7 @@ class TwoWayExecution(Execution):
         schemas = {name: systems.schema(side.connection, side.object) for name, side in sides.items()}
         with contextlib.ExitStack() as stack:
             connectors = {n: stack.enter_context(systems.connect(side.connection)) for n, side in sides.items()}
-            named = {SideName(name): schema for name, schema in schemas.items()}
-            with heeding_drift(self.house, self.journal, self.rule, named):
+            with heeding_drift(self.house, self.journal, self.rule, {SideName(n): s for n, s in schemas.items()}):
                 both = views(self.rule, schemas, connectors, systems.library)
                 for view in both.values():
                     view.planner.validating = self._validating(systems, view.mapping.source, stack, view.planner.rule)
