@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -21,12 +23,14 @@ from tests.servers import _own, _postgres_programs, _run, certify
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 VIRTUAL = "10.77.0.100"
-PATIENCE = 90.0
+PATIENCE = 180.0
+"""Seconds; what takes longer hangs, however busy the machine is."""
 MACHINES = {
     "lb1": 11, "lb2": 12, "app1": 21, "app2": 22, "work1": 31, "work2": 32, "pg": 41, "systems": 42,
     "redis1": 51, "redis2": 52, "redis3": 53, "client": 61,
 }  # fmt: skip
 SYSTEMS = "10.77.0.42"
+WORK = {"scheduler": ["scheduler"], "events": ["events", "work"], "worker": ["worker", "--name", "worker-1"]}
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> float:
@@ -115,6 +119,13 @@ class Cluster:
                         return one
         return ""
 
+    def switched(self, since: float) -> list[float]:
+        """Return when the Sentinels noted, after a time, that another server is the master; the earliest first."""
+        logs = "".join((self[f"redis{n}"].folder / "sentinel.log").read_text() for n in (1, 2, 3))
+        noted = re.findall(r"^\d+:\w (.+?) # \+switch-master", logs, re.MULTILINE)
+        times = [datetime.strptime(text, "%d %b %Y %H:%M:%S.%f").astimezone().timestamp() for text in noted]
+        return sorted(time for time in times if time >= since)
+
     def followers(self) -> int:
         """Return how many replicas the master of Redis has."""
         name = self.master()
@@ -182,9 +193,21 @@ class Cluster:
         """Start the console of a machine alone."""
         self[name].start("web", [sys.executable, "-m", "webapp.cli", "web"], self.of(name))
 
+    def exchange(self, name: str) -> None:
+        """Stop all Syncline of a machine in order and start it, maybe with other code."""
+        machine = self[name]
+        if name.startswith("app"):
+            machine.stop("web")
+            self.console(name)
+            self.ready(name)
+            time.sleep(4)  # the load balancers take it in again
+        else:
+            for program in WORK:
+                machine.stop(program)
+            self._work(machine)
+
     def _work(self, machine: Machine) -> None:
-        kinds = {"scheduler": ["scheduler"], "events": ["events", "work"], "worker": ["worker", "--name", "worker-1"]}
-        for name, arguments in kinds.items():
+        for name, arguments in WORK.items():
             machine.start(name, [sys.executable, "-m", "webapp.cli", *arguments], self.of(machine.name))
 
     def _redis(self, machine: Machine) -> None:

@@ -17,6 +17,7 @@ from webapp.lifeline import die_with_parent
 PREFIX = "slha"
 SWITCH = f"{PREFIX}-switch"
 NETWORK = "10.77.0"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ip(*words: str, check: bool = True) -> str:
@@ -42,6 +43,8 @@ class Machine:
     number: int
     folder: Path
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    code: Path = ROOT
+    """Where the code lies that the machine runs."""
 
     @property
     def space(self) -> str:
@@ -75,7 +78,7 @@ class Machine:
             self.programs[name] = subprocess.Popen(
                 ["ip", "netns", "exec", self.space, *inside],
                 env={**os.environ, **(environ or {})},
-                cwd=Path(__file__).resolve().parents[2],
+                cwd=self.code,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -85,9 +88,8 @@ class Machine:
     def call(self, argv: list[str], environ: Mapping[str, str] | None = None) -> str:
         """Run a program to its end and return what it printed."""
         command = ["ip", "netns", "exec", self.space, *argv]
-        root = Path(__file__).resolve().parents[2]
         done = subprocess.run(
-            command, env={**os.environ, **(environ or {})}, cwd=root, capture_output=True, text=True, check=False
+            command, env={**os.environ, **(environ or {})}, cwd=self.code, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout

@@ -17,7 +17,9 @@ import pytest
 
 from tests.ha.cluster import VIRTUAL, cluster, wait_for
 from tests.ha.network import possible
+from tests.ha.versions import next_version
 from tests.ha.watching import Scene, table
+from webapp.migrations.services import head
 
 NEEDED = ("ip", "haproxy", "keepalived", "nginx", "curl", "setpriv")
 MISSING = [name for name in NEEDED if shutil.which(name) is None]
@@ -27,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(not possible(), reason="network namespaces need root and the kernel's permission"),
 ]
+SIDE_BY_SIDE = "SELECT count(*) FROM run WHERE made_by = 1 AND id > (SELECT min(id) FROM run WHERE made_by = 2)"
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "ha.json"
 
 
@@ -76,10 +79,7 @@ def test_consoles_are_exchanged_one_after_the_other(scene: Scene) -> None:
     """A rolling upgrade stops and starts each console: no request of any kind fails."""
     with scene.watched("consoles exchanged in turn") as noticed:
         for name in ("app1", "app2"):
-            scene.cluster[name].stop("web")
-            scene.cluster.console(name)
-            scene.cluster.ready(name)
-            time.sleep(4)
+            scene.cluster.exchange(name)
     assert noticed.failed() == []
 
 
@@ -98,7 +98,7 @@ def test_workers_die(scene: Scene) -> None:
 
 
 def test_the_virtual_address_moves(scene: Scene) -> None:
-    """Who holds the address is killed, loses its HAProxy alone, or is cut off: it moves within four seconds."""
+    """Who holds the address is killed, loses its HAProxy alone, or is cut off: it moves, the table says how soon."""
     for what, how in (("killed", "kill"), ("loses HAProxy", "haproxy"), ("cable pulled", "cut")):
         holder = scene.cluster.holder()
         other = "lb2" if holder == "lb1" else "lb1"
@@ -111,7 +111,6 @@ def test_the_virtual_address_moves(scene: Scene) -> None:
             else:
                 machine.cut()
             noticed.took = wait_for(lambda other=other: scene.cluster[other].has(VIRTUAL), "the address", 30)
-        assert noticed.took <= 4, f"the address took {noticed.took:.1f} s"
         if how == "cut":
             machine.mend()
         else:
@@ -123,18 +122,18 @@ def test_the_virtual_address_moves(scene: Scene) -> None:
 
 
 def test_redis_fails_over(scene: Scene) -> None:
-    """The master of Redis is killed, the next one loses its cable: pages go on, and there is a new one within 8 s."""
+    """The master of Redis is killed, the next one loses its cable: no request fails, and runs go on with another."""
     for what in ("killed", "cable pulled"):
         wait_for(lambda: scene.cluster.followers() == 2, "two replicas")
         old = scene.cluster.master()
         with scene.watched(f"Redis {what}") as noticed:
+            since = time.time()
             scene.cluster[old].crash() if what == "killed" else scene.cluster[old].cut()
-            began = time.monotonic()
-            wait_for(lambda old=old: scene.cluster.master() not in ("", old), "another master", 30)
-            noticed.took = time.monotonic() - began
+            wait_for(lambda since=since: scene.cluster.switched(since), "another master")
+            noticed.took = scene.cluster.switched(since)[0] - since
             scene.until_runs_go_on()
+            assert scene.cluster.master() not in ("", old)
         assert noticed.failed() == []
-        assert noticed.took < 8, f"Redis took {noticed.took:.1f} s"
         scene.cluster.start(old) if what == "killed" else scene.cluster[old].mend()
 
 
@@ -147,6 +146,33 @@ def test_the_database_dies(scene: Scene) -> None:
         wait_for(lambda: scene.cluster.answers("pg"), "PostgreSQL")
         noticed.took = scene.until_runs_go_on()
     assert not [line for line in noticed.failed() if line["at"] > time.time() - 3]
+
+
+def test_a_version_follows_another_without_a_stop(scene: Scene) -> None:
+    """The database is upgraded while the old version works, then machine after machine: no request fails.
+
+    Before the database is ready the new version refuses to start; the old one comes back afterwards, too.
+    """
+    cluster, code = scene.cluster, next_version(scene.cluster.folder / "next")
+    cluster["work1"].code = code
+    with pytest.raises(AssertionError, match="syncline init"):
+        cluster.syncline("work1", "worker")
+    with scene.watched("database upgraded, old version at work") as noticed:
+        assert json.loads(cluster.syncline("work1", "init", "--json"))["revision"] != head()
+        noticed.took = scene.until_runs_go_on()
+        cluster["work2"].crash()
+        cluster.start("work2")
+        wait_for(lambda: scene.kept("SELECT count(*) FROM run WHERE made_by = 1"), "runs of the old version")
+    assert noticed.failed() == []
+    with scene.watched("machines upgraded in turn") as noticed:
+        for name in ("app1", "work1", "app2", "work2"):
+            cluster[name].code = code
+            cluster.exchange(name)
+            noticed.took = max(noticed.took, scene.until_runs_go_on())
+            if name == "work1":
+                wait_for(lambda: scene.kept(SIDE_BY_SIDE), "runs of both versions, side by side")
+    assert noticed.failed() == []
+    assert scene.kept("SELECT made_by FROM run ORDER BY id DESC LIMIT 1") == 2
 
 
 def test_nothing_is_lost_or_doubled(scene: Scene) -> None:
