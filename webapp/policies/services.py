@@ -92,7 +92,8 @@ def roles_said(tx: sa.Connection, names: Sequence[str]) -> list[tuple[str, Rooms
 @cache
 def _queries() -> tuple[sa.Select[Any, Any], sa.Select[Any, Any, Any], sa.Select[Any, Any]]:
     """Return what asks for roles by `names`, and for permissions and policies of roles by `ids`."""
-    role, ids = access.role, sa.bindparam("ids", expanding=True)
+    role = access.role
+    ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
     named = sa.select(role.c.id, role.c.name).where(role.c.name.in_(sa.bindparam("names", expanding=True)))
     granted = access.granted().add_columns(access.role_permission.c.role_id)
     return (
