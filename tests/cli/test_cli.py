@@ -46,7 +46,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     names = (
         "up web worker scheduler init backup restore doctor apply export run runs explain rules "
         "simulate verify backfill rebaseline approve approval cases events hook quarantine logs "
-        "transactions connection connector audit secrets user bench"
+        "transactions deliveries connection connector audit secrets user bench"
     )
     assert [name for name in cli.COMMANDS if name != "demo"] == names.split()
 
