@@ -134,7 +134,7 @@ def test_a_redis_that_is_away_stops_no_round(world: World, monkeypatch: pytest.M
     def gone(*_: object) -> None:
         raise redis.ConnectionError
 
-    monkeypatch.setattr(dispatcher, "fire_due", lambda _: done.append("fired"))
+    monkeypatch.setattr(dispatcher, "fire_due", lambda *_: done.append("fired") or [])
     monkeypatch.setattr(dispatcher, "queue", gone)
     monkeypatch.setattr(dispatcher, "beat", gone)
     dispatcher.turn(world.house, None)  # type: ignore[arg-type] - nothing is sent
