@@ -14,7 +14,7 @@ from tests.runs.conftest import ADMIN, RULE
 from tests.runs.sagas.conftest import SAGA
 from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
 from webapp.rulebook import services as rulebook
-from webapp.rulebook.saga_form import own_back, saga_rows, with_saga
+from webapp.rulebook.saga_form import anchor, own_back, own_undo, saga_rows, with_saga
 
 DOCUMENT: dict[str, Any] = {**RULE, **SAGA}
 
@@ -52,6 +52,9 @@ def test_a_form_that_nobody_has_changed_changes_nothing():
         ("step-drop-0", ["line"]),
         ("step-add", ["account", "line", "step_3"]),
         ("step-drop-9", ["account", "line"]),
+        ("step-drop-" + "9" * 5000, ["account", "line"]),
+        ("step-stay-1", ["account", "line"]),
+        ("step-own", ["account", "line"]),
         ("save", ["account", "line"]),
     ],
 )
@@ -105,3 +108,48 @@ def test_the_form_is_shown_saved_and_added_to(admin_client: Any, app: Any):  # n
         draft = rulebook.draft(tx, "customers") or {}
     assert names(draft) == ["account", "line", "step_3"]
     assert "Step 3" in admin_client.get("/rules/customers/behaviour").text
+
+
+@pytest.mark.parametrize(
+    ("deed", "steps", "place"),
+    [
+        ("save", 2, ""),
+        ("step-add", 3, "#step-2"),
+        ("step-up-1", 2, "#step-0"),
+        ("step-down-0", 2, "#step-1"),
+        ("step-stay-1", 2, "#step-1"),
+        ("step-drop-1", 1, "#step-0"),
+        ("step-drop-0", 0, "#saga"),
+        ("step-own", 2, "#saga"),
+        ("step-up-" + "9" * 5000, 2, "#step-1"),
+    ],
+)
+def test_the_page_goes_on_where_the_button_was(deed: str, steps: int, place: str):
+    """Whoever works on a step is not sent to the top of a long form."""
+    assert anchor(deed, steps) == place
+
+
+def test_the_rules_own_record_is_taken_back_by_fields_too():
+    """Where "write the fields below" is chosen for it there are fields below."""
+    asked = {"own-created": "update", "own-undo-field-0": "note", "own-undo-value-0": "'void'"}
+    document = with_saga(DOCUMENT, submitted(DOCUMENT, **asked))
+    assert document["saga"]["compensate"] == {"created": "update", "fields": [{"field": "note", "value": "'void'"}]}
+    assert own_undo(document)[0] == {"field": "note", "value": "'void'"}
+
+
+def test_steps_are_offered_and_never_out_of_reach(admin_client: Any, app: Any):  # noqa: F811
+    """A rule without steps offers them, while it is set up as well; one whose transaction ignores them shows them."""
+    house = app.extensions["syncline"]
+    rulebook.create(house, RULE, ADMIN)
+    page = admin_client.get("/rules/customers/behaviour?setup=1").text
+    assert "own-undo-field-0" in page
+    version = re.search(r'name="draft_version" value="([^"]*)"', page)
+    assert version is not None
+    form = {"saga_asked": "1", "transaction": "saga", "do": "step-add", "setup": "1", "draft_version": version.group(1)}
+    answer = admin_client.post("/rules/customers/behaviour", data=form)
+    assert answer.headers["Location"] == "/rules/customers/behaviour?setup=1#step-0"
+    ignored = {**DOCUMENT, "name": "others", "transaction": "none"}
+    rulebook.create(house, ignored, ADMIN)
+    page = admin_client.get("/rules/others/behaviour").text
+    assert "The steps are not done" in page
+    assert "Remove the step" in page

@@ -30,10 +30,10 @@ from webapp.rulebook.findings import Findings
 from webapp.rulebook.guarantee import with_transaction
 from webapp.rulebook.language_help import functions
 from webapp.rulebook.limits_form import with_limits
-from webapp.rulebook.pages import RulePage, after_saving, outages, refusal
+from webapp.rulebook.pages import RulePage, after_saving, in_setup, outages, refusal
 from webapp.rulebook.pairs_views import save_pairs, show_pairs
 from webapp.rulebook.promises_form import with_promises
-from webapp.rulebook.saga_form import own_back, saga_rows, with_saga
+from webapp.rulebook.saga_form import anchor, own_back, own_undo, saga_rows, with_saga
 from webapp.rulebook.scopes import scope_address
 from webapp.rulebook.services import RuleRow
 from webapp.rulebook.situations import choices, defaults_of
@@ -135,13 +135,16 @@ class BehaviourView(RulePage):
         document = with_saga(with_direction(with_after(document), request.form), request.form)
         if stale := self.save(rule, document):
             return self._form(rule, document, 409, stale)
+        if place := anchor(request.form.get("do", ""), len(saga_rows(document))):
+            return redirect(f"/rules/{name}/behaviour" + ("?setup=1" if in_setup() else "") + place)
         return redirect(after_saving(name, "behaviour", ""))
 
     def _saga(self, document: dict[str, Any]) -> dict[str, Any]:
         with self.house.db.read() as tx:
             names = [row.name for row in connections.list_connections(tx)]
         choices = [("", _("– choose –")), *((name, name) for name in names)]
-        return {"saga_rows": saga_rows(document), "saga_back": own_back(document), "saga_connections": choices}
+        own = {"saga_back": own_back(document), "saga_undo": own_undo(document)}
+        return {"saga_rows": saga_rows(document), **own, "saga_connections": choices}
 
     def _form(self, rule: RuleRow, document: dict[str, Any], status: int = 200, stale: Any = None) -> Response:
         flow = Flow.of(document)

@@ -64,5 +64,5 @@ def tab_of(problem: DocumentProblem, home: str = "") -> str:
     if head in {"validations", "decisions"}:
         return "validations"
     shown = {"situations", "detect", "errors", "schedule", "after", "direction", "priority", *_TWO_WAY}
-    shown |= {"transaction", "saga"}
+    shown |= {"transaction", "saga", "execute", "split", "explain"}
     return "behaviour" if head in shown or problem.path.endswith("/where") else "source"

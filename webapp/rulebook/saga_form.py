@@ -9,6 +9,7 @@ from typing import Any
 
 from rules.documents.saga import CreatedBack, UpdatedBack
 from webapp.rulebook.editing import Document, Form, listed, part_of, set_or_drop
+from webapp.web.storable import natural
 
 _SPARE = {"field": "", "value": ""}
 _DEFAULTS = {"created": CreatedBack.DELETE.value, "updated": UpdatedBack.RESTORE.value}
@@ -33,6 +34,11 @@ def saga_rows(document: Mapping[str, Any]) -> list[StepRow]:
 def own_back(document: Mapping[str, Any]) -> Mapping[str, str]:
     """Return how a rule's own record is taken back."""
     return _back(part_of(part_of(document, "saga"), "compensate"))
+
+
+def own_undo(document: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return what is written to take a rule's own record back, with an empty line behind."""
+    return [*_fields(part_of(part_of(document, "saga"), "compensate")), _SPARE]
 
 
 def _row(step: Mapping[str, Any]) -> StepRow:
@@ -63,15 +69,31 @@ def with_saga(document: Document, form: Form) -> Document:
 
 def _moved(steps: list[Document], deed: str) -> list[Document]:
     """Return steps behind what a button says: `step-add`, or `step-up-1`, `step-down-1`, `step-drop-1`."""
-    word, _, number = deed.removeprefix("step-").partition("-")
     if deed == "step-add":
         return [*steps, {"name": f"step_{len(steps) + 1}", "connection": "", "object": "", "match": "", "fields": []}]
-    place = int(number) if deed.startswith("step-") and number.isdecimal() else len(steps)
-    if place >= len(steps):
+    word, place = _asked(deed)
+    if place is None or place >= len(steps):
         return steps
     rest, one = [*steps[:place], *steps[place + 1 :]], steps[place]
-    to = {"up": max(0, place - 1), "down": place + 1}.get(word)
-    return rest if to is None else [*rest[:to], one, *rest[to:]]
+    to = {"up": max(0, place - 1), "down": place + 1}.get(word, place)
+    return rest if word == "drop" else [*rest[:to], one, *rest[to:]]
+
+
+def _asked(deed: str) -> tuple[str, int | None]:
+    """Return what a button asks for, and of which step."""
+    word, _, number = deed.removeprefix("step-").partition("-")
+    return word, natural(number) if deed.startswith("step-") else None
+
+
+def anchor(deed: str, steps: int) -> str:
+    """Return where the page goes on behind a button of the steps, of which there are so many; empty behind others."""
+    if not deed.startswith("step-"):
+        return ""
+    word, place = _asked(deed)
+    if word == "own" or not steps:
+        return "#saga"
+    wanted = steps - 1 if place is None else place + {"up": -1, "down": 1}.get(word, 0)
+    return f"#step-{min(max(wanted, 0), steps - 1)}"
 
 
 def _step(old: Mapping[str, Any], form: Form, prefix: str) -> Document:
