@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, has_request_context, request, session
-from flask_babel import format_datetime, format_decimal, get_locale, get_timezone, gettext
+from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -76,6 +76,11 @@ def short_time(value: datetime | None) -> str:
     return there.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
+def span(value: timedelta) -> str:
+    """Return a length of time in the unit that a reader would choose: 90 seconds, 12 minutes, 3 hours."""
+    return str(format_timedelta(value, threshold=2))
+
+
 def html_language() -> str:
     """Return the page's `lang`."""
     return "zh-CN" if str(get_locale()).startswith("zh") else "en"
@@ -86,5 +91,6 @@ def register(app: Flask) -> None:
     babel = app.extensions["babel"]
     babel.locale_selector = chosen_language
     babel.timezone_selector = chosen_timezone
-    app.jinja_env.filters.update(number=number, pretty=pretty, message=translated, exact=exact, short_time=short_time)
+    app.jinja_env.filters.update(number=number, pretty=pretty, message=translated, exact=exact)
+    app.jinja_env.filters.update(short_time=short_time, span=span)
     app.jinja_env.globals.update(html_language=html_language, languages=LANGUAGES, get_locale=get_locale, Markup=Markup)

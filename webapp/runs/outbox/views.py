@@ -7,7 +7,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from webapp.connections.services import usage_checks
+from webapp.connections.services import list_connections, usage_checks
+from webapp.rulebook.kinds import SYNC
+from webapp.rulebook.reading import list_rules
+from webapp.rulebook import hooks
 from webapp.runs.outbox import deeds, reading
 from webapp.web.language import translated
 from webapp.web.proof import fresh
@@ -16,6 +19,13 @@ from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
 usage_checks.append(reading.in_use)
+hooks.deletion.append(reading.hindrance)
+
+
+def _offered(known: list[tuple[str, str]], chosen: str, everything: str) -> list[tuple[str, str]]:
+    """Return what a filter offers: all, what there is, and what an address names that is there no more."""
+    gone = [(chosen, chosen)] if chosen and chosen not in dict(known) else []
+    return [("", everything), *known, *gone]
 
 
 class DeliveriesView(RoomView):
@@ -42,9 +52,18 @@ class DeliveriesView(RoomView):
             before = request.args.get("before", 0, type=whole_number) or None
             rows = reading.listing(tx, filters, before=before, limit=PAGE + 1)
             counts, oldest = reading.counts(tx), reading.oldest(tx, self.house.clock())
+            rules = [(row.name, row.label or row.name) for row in list_rules(tx) if row.kind == SYNC]
+            known = [(row.name, row.label or row.name) for row in list_connections(tx)]
         more = rows[PAGE - 1].id if len(rows) > PAGE else None
         return self.page(
-            "runs/deliveries.html", rows=rows[:PAGE], more=more, chosen=chosen, counts=counts, oldest=oldest
+            "runs/deliveries.html",
+            rows=rows[:PAGE],
+            more=more,
+            chosen=chosen,
+            counts=counts,
+            oldest=oldest,
+            rules=_offered(rules, chosen["rule"], _("All rules")),
+            connections=_offered(known, chosen["connection"], _("All connections")),
         )
 
     @expose("/retry", methods=["POST"])
