@@ -82,10 +82,7 @@ def execute(house: House, run_id: int, worker: str, wait: Callable[[float], None
         claimed = slices.claim(house, run_id, worker) or claim(house, run_id, worker)
         if claimed is None:
             break
-        goes_on = _carried(house, claimed, since, wait) and not slices.leave(house, run_id)
-        done = True
-    if done:
-        retry_dependants(house, run_id)
+        done, goes_on = True, _carried(house, claimed, since, wait)
     return done
 
 
@@ -93,22 +90,20 @@ def _carried(house: House, claimed: Claim, since: int, wait: Callable[[float], N
     """Carry out what was claimed; return whether more of the run may be free behind it, as slices are."""
     run_id = claimed.run_id
     if claimed.slice is None and slices.are_left(house, run_id):
-        return True
+        return not slices.leave(house, run_id)
     told = structlog.contextvars.bound_contextvars(run=run_id)
-    with (
-        told,
-        traced(claimed, since),
-        given_back(house, claimed, wait),
-        contextlib.suppress(Fenced),
-        held(house, claimed),
-    ):
-        ending = _carry_out(house, claimed, _rest(house, claimed, wait))
-        if ending is not None:
-            state, message, paused = ending
-            tracing.tell({"syncline.run.state": state})
-            with house.db.begin() as tx:
-                journal_of(house, claimed).end(tx, state, message, paused=paused)
-    return claimed.slice is not None or slices.are_left(house, run_id)
+    with told, traced(claimed, since), given_back(house, claimed, wait):
+        with contextlib.suppress(Fenced), held(house, claimed):
+            ending = _carry_out(house, claimed, _rest(house, claimed, wait))
+            if ending is not None:
+                state, message, paused = ending
+                tracing.tell({"syncline.run.state": state})
+                with house.db.begin() as tx:
+                    journal_of(house, claimed).end(tx, state, message, paused=paused)
+        retry_dependants(house, run_id)
+        left = claimed.slice is not None or slices.are_left(house, run_id)
+        return left and not slices.leave(house, run_id)
+    return False  # our own database has gone away
 
 
 def _rest(house: House, claimed: Claim, wait: Callable[[float], None]) -> Callable[[float], None]:
