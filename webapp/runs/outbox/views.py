@@ -8,9 +8,9 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from webapp.connections.services import list_connections, usage_checks
+from webapp.rulebook import hooks
 from webapp.rulebook.kinds import SYNC
 from webapp.rulebook.reading import list_rules
-from webapp.rulebook import hooks
 from webapp.runs.outbox import deeds, reading
 from webapp.web.language import translated
 from webapp.web.proof import fresh
