@@ -18,8 +18,10 @@ from tests.runs.test_filtering import Story, log, told
 from tests.runs.test_steady import DELETING, spoil
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
+from webapp.connections.models import connection
 from webapp.runs import followups
 from webapp.runs.execution import execute
+from webapp.runs.models import run as run_table
 from webapp.runs.models import run_chunk
 from webapp.runs.pipeline import inputs, steady
 from webapp.runs.pipeline.journal import Cancelled, Suspended
@@ -27,6 +29,7 @@ from webapp.runs.pipeline.slice_journal import SliceJournal
 from webapp.runs.proof import proof, recount
 from webapp.runs.requests import cancel, pause, resume
 from webapp.runs.slices import leases
+from webapp.runs.slices.models import run_slice, run_split
 from webapp.runs.taking import take_turns
 
 SPLIT = {"over": 4, "every": 5}
@@ -271,3 +274,43 @@ def test_a_rule_that_cannot_be_split_says_why(world, reason):
     run = world.run()
     assert slices(world, run.id) == []
     assert any(reason in str(line) for line in log(world, run.id)), [str(line) for line in log(world, run.id)]
+
+
+def limited(world, name, **limits):
+    with world.house.db.begin() as tx:
+        tx.execute(sa.update(connection).where(connection.c.name == name).values(limits=limits))
+
+
+def test_a_slice_of_a_dead_worker_holds_its_place_for_whoever_takes_it_up(world, monkeypatch):
+    """Where a connection takes one at a time the slice of a dead worker is taken up, and others wait for it."""
+    run_id = begun(world, monkeypatch)
+    limited(world, "crm", runs=1)
+    dead = leases.claim(world.house, run_id, "dead")
+    assert leases.claim(world.house, run_id, "w2") is None
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    taken = leases.claim(world.house, run_id, "w2")
+    assert taken.slice.no == dead.slice.no
+    assert leases.claim(world.house, run_id, "w3") is None
+    world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+    finish(world, run_id, ("w2",))
+    assert numbers(world.look(run_id)) == {"read": 20, "created": 20}
+
+
+def test_runs_that_wait_for_their_connection_keep_nobody_from_others(world, monkeypatch):
+    """Split runs whose connection takes no more are no work for a worker that is free, however many they are."""
+    run_id = begun(world, monkeypatch)
+    limited(world, "crm", runs=1)
+    with world.house.db.begin() as tx:
+        row = dict(tx.execute(sa.select(run_table).where(run_table.c.id == run_id)).mappings().one())
+        tx.execute(sa.insert(run_table).values({**row, "id": run_id + 1, "rule_id": 77, "rule_name": "other"}))
+        parts = tx.execute(sa.select(run_slice).where(run_slice.c.run_id == run_id)).mappings().all()
+        tx.execute(sa.insert(run_slice), [{**part, "run_id": run_id + 1} for part in parts])
+        split = tx.execute(sa.select(run_split).where(run_split.c.run_id == run_id)).mappings().one()
+        tx.execute(sa.insert(run_split).values({**split, "run_id": run_id + 1}))
+    taken = leases.claim(world.house, run_id, "w1")
+    with world.house.db.read() as tx:
+        assert leases.joinable(tx, world.house.clock(), world.house.settings.lease_seconds) == ([], [])
+    with world.house.db.begin() as tx:
+        SliceJournal(world.house, taken, taken.slice).end(tx, "failed", None)
+    with world.house.db.read() as tx:
+        assert leases.joinable(tx, world.house.clock(), world.house.settings.lease_seconds) == ([run_id + 1], [])

@@ -112,6 +112,14 @@ def together(tx: sa.Connection, now: datetime) -> list[Waiting]:
     return begin
 
 
+def fitting(tx: sa.Connection) -> set[int]:
+    """Return the runs at work of which one more slice may begin on their connections."""
+    given, counts = limits(tx), _counted(under_way(tx))
+    columns = (run.c.id, run.c.rule_id, run.c.left_connection, run.c.right_connection)
+    rows = tx.execute(sa.select(*columns).where(run.c.state == "running"))
+    return {row.id for row in rows if _fits(row.rule_id, used(row), given, counts)}
+
+
 def joining(tx: sa.Connection) -> int:
     """Return how many slices of runs at work could be taken up as well, had they as many workers."""
     given, counts = limits(tx), _counted(under_way(tx))

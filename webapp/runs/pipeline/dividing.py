@@ -40,7 +40,7 @@ class Dividing(Execution):
     def _correlate(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:
         """Split the run before anything is read, where it is large enough and nothing speaks against it."""
         split = self.rule.split
-        if split is not None and not self.claim.chunks and self._may_be_over(reader, split):
+        if split is not None and not self.journal.chunks and self._may_be_over(reader, split):
             reason = next(self._whole_because(reader, planner, target), None)
             cuts = self._cuts(reader, split) if reason is None else []
             if reason is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.extensions import House
-from webapp.runs.admission import admitted, used, waiting
+from webapp.runs.admission import admitted, fitting, used, waiting
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.slice_journal import sliced
@@ -74,13 +74,14 @@ def _claimed(house: House, which: tuple[int, int], worker: str) -> Claim | None:
     begun = sa.func.coalesce(run_slice.c.started_at, sa.literal(now, run_slice.c.started_at.type))
     taken = {"state": "running", "worker": worker, "attempts": run_slice.c.attempts + 1, "lease_until": until}
     with house.db.begin() as tx:
-        if not _admitted(tx, which[0]):
+        state = tx.scalar(sa.select(run_slice.c.state).where(*mine))
+        if state != "running" and not _admitted(tx, which[0]):  # one that was left behind still holds its place
             return None
-        update = sa.update(run_slice).where(*mine, free(now, seconds)).values(**taken, started_at=begun)
-        if tx.execute(update).rowcount != 1:
+        held = (*mine, run_slice.c.state == state, free(now, seconds))
+        if tx.execute(sa.update(run_slice).where(*held).values(**taken, started_at=begun)).rowcount != 1:
             return None
+        _renew_run(tx, which[0], until)  # the run's row before the rule's fence, as whoever claims a run locks them
         tx.execute(sa.update(run_slice).where(*mine).values(token=_next_token(tx, which[0])))
-        _renew_run(tx, which[0], until)
         row = tx.execute(sa.select(run).where(run.c.id == which[0])).one()
         split = tx.execute(sa.select(run_split).where(run_split.c.run_id == which[0])).one()
         return sliced(Claim.of(row), tx.execute(sa.select(run_slice).where(*mine)).one(), split)
@@ -116,9 +117,11 @@ def _renew_run(tx: sa.Connection, run_id: int, until: datetime) -> None:
 
 
 def joinable(tx: sa.Connection, now: datetime, seconds: float) -> tuple[list[int], list[int]]:
-    """Return the runs with free slices: those on which nobody works at the moment, and the others."""
+    """Return the runs with free slices that may be begun: those on which nobody works at the moment, and the others."""
     asked = sa.select(run_slice.c.run_id).distinct().order_by(run_slice.c.run_id)
-    found = tx.scalars(asked.where(free(now, seconds))).all()
+    left = set(tx.scalars(asked.where(free(now, seconds), run_slice.c.state == "running")))
+    able = left | fitting(tx)
+    found = [one for one in tx.scalars(asked.where(free(now, seconds))) if one in able]
     held = sa.and_(run_slice.c.state == "running", run_slice.c.lease_until >= now)
     busy = set(tx.scalars(asked.where(held, run_slice.c.run_id.in_(found))))
     return [one for one in found if one not in busy], [one for one in found if one in busy]
