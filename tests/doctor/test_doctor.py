@@ -94,8 +94,10 @@ def test_what_is_stuck_is_named(world: World) -> None:
 
 def test_too_few_workers_are_named(world: World) -> None:
     """Runs that could begin and wait for long, with how many workers would find something to do."""
-    world.request("simulate")
-    world.shift = timedelta(minutes=5)
+    waits = world.request("simulate")
+    with world.house.db.begin() as tx:
+        tx.execute(sa.update(run).where(run.c.id == waits).values(requested_at=world.now() - timedelta(minutes=5)))
+    connect(world.house.settings.redis).flushdb()
     assert "1 runs wait" in wrong(world.house)["workers"].said
     assert "1 workers would find something to do, 0 are there" in wrong(world.house)["workers"].said
 
