@@ -78,8 +78,9 @@ def test_a_key_service_without_a_name_is_told_of(world: World) -> None:
     assert found[-1].check == "time zones"
 
 
-def test_what_is_stuck_is_named(world: World) -> None:
+def test_what_is_stuck_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that nobody takes up, rules that are held, events that are not sealed, and processes that are silent."""
+    monkeypatch.setattr(services, "SKEW", 4_000)
     waits = world.request("simulate")
     with world.house.db.begin() as tx:
         tx.execute(sa.update(rule).values(held_at=world.now()))
