@@ -148,6 +148,7 @@ def test_steps_are_offered_and_never_out_of_reach(admin_client: Any, app: Any): 
     form = {"saga_asked": "1", "transaction": "saga", "do": "step-add", "setup": "1", "draft_version": version.group(1)}
     answer = admin_client.post("/rules/customers/behaviour", data=form)
     assert answer.headers["Location"] == "/rules/customers/behaviour?setup=1#step-0"
+    assert 'class="note is-bad"' in admin_client.get("/rules/customers/behaviour").text
     ignored = {**DOCUMENT, "name": "others", "transaction": "none"}
     rulebook.create(house, ignored, ADMIN)
     page = admin_client.get("/rules/others/behaviour").text

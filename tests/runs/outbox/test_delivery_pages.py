@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import polars as pl
@@ -51,6 +52,15 @@ def test_what_waits_is_listed_and_filtered(admin_client: Any, house: House):  # 
     told = measures.text(house)
     assert 'syncline_deliveries_waiting{connection="shop"} 2.0' in told
     assert "syncline_delivery_oldest_seconds" in told
+
+
+def test_filters_offer_what_there_is_and_each_input_has_its_label(admin_client: Any, house: House):  # noqa: F811
+    """Rules and connections are chosen from a list, one that is gone stays chosen; no two inputs have one id."""
+    page = admin_client.get("/runs/deliveries/?rule=customers").text
+    assert '<option value="shop">shop</option>' in page
+    assert '<option value="customers" selected>customers</option>' in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
 
 
 def test_a_delivery_is_dropped_for_a_reason_only(house: House):
