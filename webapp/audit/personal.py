@@ -32,6 +32,7 @@ ALWAYS: dict[Tag, Collection[str] | None] = {
     Tag.QUARANTINE_EDITED: None,
     Tag.QUARANTINE_DISCARDED: _REASON,
     Tag.QUARANTINE_EXPIRED: _REASON,
+    Tag.DELIVERY_FAILED: frozenset({"problem"}),
     Tag.CASE_OPENED: frozenset({"title", "subject", "details"}),
     Tag.CASE_COMMENTED: frozenset({"text"}),
     Tag.CASE_CLOSED: _RESOLUTION,

@@ -25,6 +25,8 @@ from webapp.rulebook.models import rule
 from webapp.runs import plans
 from webapp.runs.claims import EVERY_RULE
 from webapp.runs.models import fence, kept_log, rule_cursor, run, run_chunk
+from webapp.runs.outbox import receipts
+from webapp.runs.sagas import leaving
 from webapp.runs.transactions.models import global_transaction, transaction_branch
 from webapp.runs.transactions.states import State
 
@@ -33,6 +35,7 @@ GAP = 1_000_000
 REMEMBERED = ("run", "global_transaction", "event_action", "notice")
 """Tables whose ids other systems were told, beside those of entities."""
 ALIVE = ("queued", "running", "suspended")
+_SINCE = msg("A backup was put back. This may have been done since; try it again if it was not.")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Settled:
     sessions: int
     actions: int
     transactions: int
+    deliveries: int
+    sagas: int
 
     def to_json(self) -> dict[str, Any]:
         """Return what the audit log keeps of it."""
@@ -67,6 +72,8 @@ class Settled:
             "sessions_ended": self.sessions,
             "actions_not_done": self.actions,
             "transactions_undecided": self.transactions,
+            "deliveries_not_made": self.deliveries,
+            "steps_left": self.sagas,
         }
 
 
@@ -90,6 +97,8 @@ def settle(house: House, tx: sa.Connection, actor: Actor, *, ids: bool = True) -
         sessions=tx.execute(sa.delete(access_session)).rowcount,
         actions=_leave(tx, now),
         transactions=_let_go(tx),
+        deliveries=receipts.leave(tx, now, _SINCE),
+        sagas=leaving.leave(tx, now, _SINCE),
     )
 
 
@@ -143,9 +152,15 @@ def _read_anew(tx: sa.Connection) -> tuple[str, ...]:
 
 def _leave(tx: sa.Connection, now: datetime) -> int:
     """Leave actions of event rules to a person: e-mails and calls that waited may have been sent since."""
-    why = msg("A backup was put back. This may have been done since; try it again if it was not.").to_json()
     waits = event_action.c.state.in_(("pending", "running"))
-    values = {"state": "failed", "problem": why, "ended_at": now, "lease_until": None, "worker": None, "ticket": None}
+    values = {
+        "state": "failed",
+        "problem": _SINCE.to_json(),
+        "ended_at": now,
+        "lease_until": None,
+        "worker": None,
+        "ticket": None,
+    }
     tx.execute(sa.delete(event_lease))
     return tx.execute(sa.update(event_action).where(waits).values(values)).rowcount
 

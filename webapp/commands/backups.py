@@ -168,7 +168,15 @@ def _consequences(settled: Settled) -> Iterator[str]:
         yield f"{settled.actions} actions of event rules wait for you: they may have been done since."
     if settled.transactions:
         yield f"{settled.transactions} transactions were undecided and may have been committed since: see Transactions."
+    yield from _left_half(settled)
     yield f"{settled.sessions} sessions were ended. Users, roles and API keys are as they were then:"
     yield "  take back once more what was taken back since."
     yield "Messages that queues have handed over since, and files that were moved away, do not come back."
     yield "The audit log says that this older state was put back."
+
+
+def _left_half(settled: Settled) -> Iterator[str]:
+    if settled.deliveries:
+        yield f"{settled.deliveries} deliveries may have been made since: their records wait in the quarantine."
+    if settled.sagas:
+        yield f"The steps of {settled.sagas} records may have been done since: they wait for you under Transactions."

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -23,7 +23,7 @@ from webapp.rulebook.reading import find
 from webapp.runs.execution import installation_id
 from webapp.runs.models import run
 from webapp.runs.outages import is_outage
-from webapp.runs.outbox import lanes, receipts
+from webapp.runs.outbox import keeping, lanes, receipts
 from webapp.runs.outbox.lanes import Lane
 from webapp.runs.outbox.receipts import Told
 from webapp.runs.outbox.writing import NotTaken, Receiver, Result, Row
@@ -59,14 +59,14 @@ def _of_run(house: House, lane: Lane, part: Iterator[Row]) -> Iterator[Told]:
     rows = list(part)
     with house.db.read() as tx:
         about = tx.execute(sa.select(run).where(run.c.id == rows[0].run_id)).one()
-        owner = find(tx, about.rule_name)
+        owner, unmade = find(tx, about.rule_name), keeping.not_made(tx, rows)
         problem = None if owner is None else refusal(tx, owner.name, about.document, owner.owner, about.uses)
     if problem is not None:
         yield from (Told(about, Result(row, problem=problem, refused=False)) for row in rows)
         return
     try:
         with contextlib.ExitStack() as stack:
-            receiver = _receiver(house, lane, about, stack)
+            receiver = replace(_receiver(house, lane, about, stack), unmade=unmade)
             yield from (Told(about, result) for result in Halving(receiver.write, lane.failures).results(rows))
     except Fenced:
         raise
@@ -80,7 +80,7 @@ def _receiver(house: House, lane: Lane, about: Row, stack: contextlib.ExitStack)
     reached = stack.enter_context(Reached(house))
     systems = living(Systems(reached.connect, reached.schema, library(house, about.uses)), rule)
     scope = f"{installation_id(house)}:{about.rule_name}/outbox/{lane.no}"
-    fence = Fence(scope, lane.token, 0, lane.token)
+    fence = Fence(scope, lane.token, about.id, 0)
 
     def guard() -> None:
         with house.db.begin() as tx:

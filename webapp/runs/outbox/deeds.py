@@ -10,6 +10,7 @@ from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.runs.outbox import reading
 from webapp.runs.outbox.models import delivery, delivery_lane
 from webapp.runs.outbox.states import State
 
@@ -28,9 +29,9 @@ def retry(house: House, rule: str | None, actor: Actor) -> int:
     mine = [c.state == State.WAITING.value, *([c.rule_name == rule] if rule else [])]
     with house.db.begin() as tx:
         waiting = {row.rule_id: row.rule_name for row in tx.execute(sa.select(c.rule_id, c.rule_name).where(*mine))}
-        number = tx.execute(sa.update(delivery).where(*mine).values(due_at=now)).rowcount
         lanes = sa.update(delivery_lane).where(delivery_lane.c.rule_id.in_(list(waiting)))
-        tx.execute(lanes.values(due_at=now))
+        tx.execute(lanes.values(due_at=now))  # first, as who sends does: else the two would wait for each other
+        number = tx.execute(sa.update(delivery).where(*mine).values(due_at=now)).rowcount
         events = [Event(Tag.DELIVERY_RETRIED, Subject("rule", name), None, {}) for name in sorted(waiting.values())]
         if events:
             record(tx, actor, now, *events)
@@ -53,7 +54,11 @@ def _drop(house: House, number: int, reason: str, actor: Actor) -> None:
     ended = {"state": State.DROPPED.value, "ended_at": now, "fields": None, "record": None}
     with house.db.begin() as tx:
         row = tx.execute(sa.select(delivery).where(delivery.c.id == number)).one_or_none()
-        if row is None or tx.execute(sa.update(delivery).where(*mine).values(ended)).rowcount != 1:
+        if (
+            row is None
+            or reading.get(tx, number) is None
+            or tx.execute(sa.update(delivery).where(*mine).values(ended)).rowcount != 1
+        ):
             raise NotDone(msg("Delivery {number} does not wait: it has ended, or is being sent.", number=number))
         told = {"delivery": number, "connection": row.connection, "object": row.object, "op": row.op}
         event = Event(Tag.DELIVERY_DROPPED, Subject("rule", row.rule_name, row.key), told, None, reason, row.run_id)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -117,6 +118,22 @@ def parked_keys(tx: sa.Connection, rule_id: int, side: str) -> list[str]:
     c = quarantine.c
     mine = (c.rule_id == rule_id, c.side == side, c.state == "open", c.stage == AT_DELIVERY)
     return list(tx.scalars(sa.select(c.left_key).where(*mine)))
+
+
+def not_made(tx: sa.Connection, rows: Sequence[sa.Row[Any]]) -> frozenset[int]:
+    """Return the numbers of those deliveries whose records were to be made by earlier ones that failed or were dropped.
+
+    All are of one rule. What such a record lacks in the target, nobody has deleted there.
+    """
+    if not rows:
+        return frozenset()
+    c = delivery.c
+    told = sa.or_(c.op.in_((Op.CREATE, Op.LINK)), c.did.is_not(None))
+    mine = (c.rule_id == rows[0].rule_id, c.key.in_([row.key for row in rows]), c.state.not_in(OPEN), told)
+    made: dict[str, bool] = {}
+    for one in tx.execute(sa.select(c.id, c.key, c.did).where(*mine).order_by(c.id)):
+        made[one.key] = one.did is not None
+    return frozenset(row.id for row in rows if not made.get(row.key, True))
 
 
 def open_count(tx: sa.Connection, rule_id: int) -> int:

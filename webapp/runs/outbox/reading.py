@@ -89,9 +89,17 @@ def listing(
         return [_delivery(row) for row in tx.execute(some.limit(count))]
 
     def see(rows: Sequence[Delivery]) -> Iterator[Delivery]:
-        return (seen for one in rows if (seen := shown(sights, one)) is not None)
+        seen = (found for one in rows if (found := shown(sights, one)) is not None)
+        key = filters.get("key")  # who sees a key masked does not find out by asking which one it is
+        return (one for one in seen if not key or key in (one.key, one.target_key))
 
     return filled(fetch, see, lambda one: one.id, before, limit)
+
+
+def get(tx: sa.Connection, number: int) -> Delivery | None:
+    """Return a delivery as who asks may see it, None where there is none for them."""
+    row = tx.execute(sa.select(*_COLUMNS).where(delivery.c.id == number)).one_or_none()
+    return None if row is None else shown(Sights(tx), _delivery(row))
 
 
 def shown(sights: Sights, one: Delivery) -> Delivery | None:
@@ -149,6 +157,14 @@ def not_undone(document: Mapping[str, Any], run_id: int) -> Message | None:
         " their source instead."
     )
     return msg(text, run=run_id)
+
+
+def hindrance(tx: sa.Connection, name: str) -> Message | None:
+    """Say why a rule cannot be deleted now: what it has committed is written with its owner's rights."""
+    open_ = (delivery.c.rule_name == name, delivery.c.state.in_(OPEN))
+    number = tx.scalar(sa.select(sa.func.count()).where(*open_))
+    text = N_("{count} deliveries of '{name}' are under way. Wait for them, or drop them.")
+    return msg(text, count=number, name=name) if number else None
 
 
 def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:

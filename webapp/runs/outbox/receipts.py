@@ -14,20 +14,22 @@ import sqlalchemy as sa
 
 from rules.documents import parse_sync
 from rules.reconcile.situations import Outcome
+from rules.text import Message
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import SYSTEM, House
-from webapp.runs.models import link_segment
+from webapp.runs.models import link_segment, run
 from webapp.runs.outbox import keeping, lanes
 from webapp.runs.outbox.lanes import Lane
 from webapp.runs.outbox.models import delivery
-from webapp.runs.outbox.states import State, after_failure, backoff
+from webapp.runs.outbox.states import OPEN, Op, State, after_failure, backoff
 from webapp.runs.outbox.writing import Result
 from webapp.runs.pipeline.chunk import OUTCOMES
 from webapp.runs.pipeline.journal import Claim
 from webapp.runs.pipeline.link_log import LinkLog
 from webapp.runs.pipeline.links import Links
 from webapp.runs.pipeline.parking import park, settle_delivered
+from webapp.vault.journal import MARK as SEALED
 
 _SEGMENTS = 100
 """Links are put together when they lie in so many segments."""
@@ -54,6 +56,29 @@ def confirm(house: House, lane: Lane, told: Sequence[Told]) -> None:
             _end(tx, mine, now, passed=passed)
     for one in {one.about.rule_id: one for one in told if one.result.linked is not None}.values():
         _put_together(house, one)
+
+
+def leave(tx: sa.Connection, now: datetime, why: Message) -> int:
+    """Park what is under way instead of sending it; return how many deliveries that were.
+
+    Of a record with several, the last one is parked; without its values where these are encrypted, since they are bound
+    to their place and the keys may not be here yet.
+    """
+    c, ended = delivery.c, 0
+    under_way = (c.state.in_(OPEN), c.op.in_((Op.CREATE, Op.UPDATE, Op.DELETE)))  # the others send nothing
+    for about in tx.execute(
+        sa.select(run).where(run.c.id.in_(sa.select(c.run_id).where(*under_way))).order_by(run.c.id)
+    ):
+        rows = tx.execute(sa.select(delivery).where(c.run_id == about.id, *under_way).order_by(c.id)).all()
+        left = [Result(row, problem=why) for row in rows]
+        for one in left:
+            _set_back(tx, one, State.FAILED, one.row.failures, now)
+        claim = replace(Claim.of(about), kind="sync")
+        parked = _parked({one.row.key: one for one in left}.values())
+        closed = pl.col("record").str.starts_with(SEALED)
+        park(tx, claim, parked.with_columns(record=pl.when(~closed).then("record")), now)
+        ended += len(left)
+    return ended
 
 
 def _alive(tx: sa.Connection, results: Sequence[Result]) -> bool:

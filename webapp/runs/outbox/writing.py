@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -65,6 +65,8 @@ class Receiver:
     fence: Fence
     guard: Callable[[], None]
     """Called right before something is written; raises `Fenced` where another deliverer has taken over."""
+    unmade: frozenset[int] = frozenset()
+    """The deliveries whose records an earlier one was to make, which has failed or was dropped."""
 
     @staticmethod
     def target_of(rule: SyncRule) -> Side:
@@ -111,7 +113,8 @@ class _Batch:
             self.to.guard()
             name = self.to.sides.target.object
             try:
-                done = self.to.connector.write(name, self.schema, [change for change, _ in changes], self.to.fence)
+                fence = replace(self.to.fence, chunk=self.rows[0].id)  # each write is one of its own to the target
+                done = self.to.connector.write(name, self.schema, [change for change, _ in changes], fence)
                 self.to.connector.finish(name)
             except Fenced:
                 raise
@@ -197,7 +200,7 @@ class _Batch:
         rows = [self.rows[number] for number in numbers]
         partner = pl.Series([f"k:{row.target_key}" for row in rows])
         again = pl.Series([row.attempts > 0 for row in rows])  # what was sent before may be there by now: it is ours
-        update = pl.Series([row.op == states.Op.UPDATE for row in rows])
+        update = pl.Series([row.op == states.Op.UPDATE and row.id not in self.to.unmade for row in rows])
         linked = update | (again & partner.is_in(partners[PARTNER].implode()))
         every = pl.repeat(value=True, n=len(rows), eager=True)
         applies = {name: mask[numbers] for name, mask in self.applies.items()}

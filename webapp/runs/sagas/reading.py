@@ -19,7 +19,7 @@ from webapp.runs.sagas import ledger
 from webapp.runs.sagas.ledger import Done, Saga
 from webapp.runs.sagas.models import saga, saga_step
 from webapp.runs.sagas.states import LEFT, OPEN, State, StepState
-from webapp.runs.sight import Sights
+from webapp.runs.sight import Sight, Sights
 
 AT_ONCE = 100
 _HIDDEN = Message("{dots}", {"dots": DOTS})
@@ -56,9 +56,16 @@ def listing(house: House, before: int | None = None) -> list[ShownSaga]:
         )
         active = set(tx.scalars(asked))
         sights = Sights(tx)
-        seen = [one if sights.of_run(one.run_id, one.rule_name).everything else _unseen(one) for one in found]
+        seen = [_seen(sights.of_run(one.run_id, one.rule_name), one) for one in found]
     now = house.clock()
     return [ShownSaga(**vars(one), age=now - one.begun_at, active=one.run_id in active) for one in seen]
+
+
+def _seen(sight: Sight, one: Saga) -> Saga:
+    if not sight.everything:
+        return _unseen(one)
+    sight.looked({one.side: one.record_key})
+    return one
 
 
 def _unseen(one: Saga) -> Saga:
