@@ -24,7 +24,7 @@ Condition = sa.ColumnElement[bool]
 SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
 """What trim() takes away."""
 _EXACT = 2**53
-_SUM, _FACTOR, _SMALL, _LARGE = 2**62, 2**31, 1e-150, 1e150
+_SUM, _FACTOR, _SMALL, _LARGE = 2**62 - 1, 2**31, 1e-150, 1e150
 _SIGNS: Mapping[Deed, str] = {Deed.ADD: "+", Deed.SUBTRACT: "-", Deed.MULTIPLY: "*", Deed.DIVIDE: "/"}
 
 
@@ -89,6 +89,10 @@ class Words(ABC):
     @abstractmethod
     def typed(self, value: Value, target: Column) -> Value:
         """Return a value made for a column of the target in the type of that column, without its length."""
+
+    @abstractmethod
+    def free(self, key: Value, source: Column) -> Value:
+        """Return a key of the source so that what it is compared with says by which collation."""
 
     @abstractmethod
     def meets(self, key: Value, own: Value, target: Column) -> Condition:
@@ -238,7 +242,7 @@ class Formulas:
 
     def _blank(self, done: Done) -> Made:
         (part,) = self._parts(done)
-        empty = self._words.trimmed(part.value) == self._words.given("", Sort.TEXT)
+        empty = self._words.same(self._words.trimmed(part.value), self._words.given("", Sort.TEXT), Sort.TEXT)
         return Made(sa.func.coalesce(empty, sa.true()), part.certain)
 
     def _part(self, done: Done) -> Made:

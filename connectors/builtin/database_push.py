@@ -29,6 +29,7 @@ from rules.schema import Field, FieldType, Schema
 
 _S = "syncline_source"
 _READY, _KNOWN, _INSIDE, _WHOLE = "syncline_ready", "syncline_known", "syncline_inside", "syncline_whole"
+_MET = "syncline_met"
 _VALUE, _WHEN, _ASKED = "syncline_value_{}", "syncline_when_{}", "syncline_asked_{}"
 _NUMBER = Column(Field(FOUND, FieldType.INTEGER, nullable=False), "integer")
 
@@ -120,9 +121,10 @@ class Statements:
             else_=_word(Found.SAME),
         )
         asked = [sa.cast(cells[name], sa.Integer).label(name) for name in self._asked]
-        meets = [self._meets(cells[KEY])]
+        meets = [self._meets(cells[_MET])]
         if self.key.field.type is FieldType.INTEGER:  # whole numbers sort in one way everywhere
-            meets.append(bounds.of(self.flavor, self.target_key))
+            name = self.target_key.name  # of the source's type: the target's may be too small for a bound
+            meets.append(bounds.of(self.flavor, replace(self.key, field=replace(self.key.field, name=name))))
         both = looked.outerjoin(self.stored[1], sa.and_(*meets))
         inner = sa.select(cells[KEY], sa.cast(found, sa.Integer).label(FOUND), *asked).select_from(both).subquery("met")
         key = self.named_key
@@ -171,15 +173,19 @@ class Statements:
         wanted = [(n, f) for n, f in enumerate(self.request.rule.fields) if f.name in names]
         values = [self._typed(f.name).label(_VALUE.format(n)) for n, f in wanted]
         whens = [self.whens[f.name].label(_WHEN.format(n)) for n, f in wanted if f.when is not None]
-        given = sa.select(sa.column(self.key.name).label(KEY), *values, *whens).select_from(raw).subquery(_S)
+        given = sa.select(self._free_key.label(_MET), *values, *whens).select_from(raw).subquery(_S)
         new = {
             f.name: sa.case((self._differs(f, given.c), given.c[_VALUE.format(n)]), else_=sa.column(f.name))
             for n, f in wanted
         }
-        return sa.update(self.stored[1]).values(new).where(self._meets(given.c[KEY]))
+        return sa.update(self.stored[1]).values(new).where(self._meets(given.c[_MET]))
 
     def _meets(self, key: Value) -> Condition:
         return self.words.meets(key, self.stored[1].c[self.target_key.name], self.target_key)
+
+    @property
+    def _free_key(self) -> Value:
+        return self.words.free(sa.column(self.key.name), self.key)
 
     @cached_property
     def _formulas(self) -> Formulas:
@@ -216,6 +222,7 @@ class Statements:
                 asked.append(when.label(_ASKED.format(number)))
         columns = [
             sa.column(self.key.name).label(KEY),
+            self._free_key.label(_MET),
             self._readable(self.source, self.request.schemas[0]).label(_WHOLE),
             _true(every(scope.certain)).label(_KNOWN),
             _true(scope.value).label(_INSIDE),
@@ -244,7 +251,8 @@ class Statements:
         differs = [self.words.differs(cells[_VALUE.format(number)], column)]
         if field.weak:
             own: Value = sa.column(field.name)
-            empty = own == self.words.given("", Sort.TEXT) if column.field.type is FieldType.TEXT else sa.false()
+            is_text = column.field.type is FieldType.TEXT
+            empty = self.words.same(own, self.words.given("", Sort.TEXT), Sort.TEXT) if is_text else sa.false()
             differs.append(sa.or_(own.is_(None), empty))
         if field.when is not None:
             differs.append(cells[_WHEN.format(number)])

@@ -33,6 +33,10 @@ class PushingDatabase(Database, Pushing):
     def place(self) -> Any:
         """Return what is the same only of connections to the same database."""
 
+    def hindered(self, schema: str | None, name: str) -> Message | None:  # noqa: ARG002 - most users see all records
+        """Say why what a database holds may look otherwise to another user, or to Syncline; None if it does not."""
+        return None
+
     def unable(self, request: PushRequest) -> Message | None:
         """Say why it cannot carry out a rule, None if it can."""
         source = request.source
@@ -40,6 +44,9 @@ class PushingDatabase(Database, Pushing):
             return msg("Both sides have to be in one database.")
         if not self._fences.usable(self.session):
             return msg("Syncline has to keep its small table there. Allow it in the connection of the target.")
+        place = (source.namespace, request.objects[0])
+        if (why := self.hindered(*place) or source.hindered(*place)) is not None:
+            return why
         try:
             tables = self._both(request)
             return _unfit(request, tables) or self._refused(request, tables)

@@ -37,10 +37,15 @@ from connectors.builtin.postgresql_two_phase import PostgreSQLBranches
 from connectors.errors import ConnectorError, Misconfigured
 from connectors.spi import DIGEST, Capture, ConnectorSpec, Digest, Setting
 from rules.schema import FieldType
-from rules.text import N_, msg
+from rules.text import N_, Message, msg
 
 _TLS = {"prefer": "prefer", "require": "require", "verify": "verify-full", "disable": "disable"}
 _PLACE = sa.text("SELECT current_database(), pg_postmaster_start_time()::text, inet_server_port()")
+_HINDRANCE = sa.text("""
+SELECT current_setting('server_encoding'), coalesce(bool_or(row_security_active(c.oid)), false)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :name
+""")
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 # texts of dates, floats and bytes are parsed by us, so their form must not depend on the server's settings
 _SESSION = {
@@ -86,6 +91,14 @@ class PostgreSQL(CapturedDatabase, TwoPhaseDatabase, PushingDatabase):
         """Return the database and when its server was started, which no two servers share."""
         with self.session() as connection:
             return tuple(connection.execute(_PLACE).one())
+
+    def hindered(self, schema: str | None, name: str) -> Message | None:
+        """Ask for row level security, and for an encoding that holds all characters."""
+        with self.session(name) as connection:
+            encoding, secured = connection.execute(_HINDRANCE, {"schema": schema, "name": name}).one()
+        if encoding != "UTF8":
+            return msg("The database has the encoding {encoding}; only in UTF8 it can do that.", encoding=encoding)
+        return msg("Users of the database may see different records of '{object}'.", object=name) if secured else None
 
     def engine_options(self) -> dict[str, Any]:
         """Leave out what asks the server about types that we read as text anyway."""

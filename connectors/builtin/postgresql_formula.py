@@ -95,6 +95,10 @@ class PostgreSQLWords(Words):
         """Cast to the type without its length: a cast with it would cut a text."""
         return sa.cast(value, Named(target.cast))
 
+    def free(self, key: Value, source: Column) -> Value:
+        """Name the collation of the database, which is the one that goes behind any other in a subquery's column."""
+        return sa.collate(key, "default") if _KINDS.get(source.native) == "text" else key
+
     def meets(self, key: Value, own: Value, target: Column) -> Condition:
         """Compare by the index, whatever its collation takes for equal, and texts by their characters as well."""
         if _KINDS.get(target.native) != "text":

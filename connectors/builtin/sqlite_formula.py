@@ -5,6 +5,7 @@ Numbers and texts are what a readable column promises (`SQLiteTests.plain`). Dat
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,8 @@ class SQLiteWords(Words):
             raise CannotPush(_unlike(column))
         if sort is not Sort.TEXT:
             return Made(value)
+        if column.native != sqlite_catalog.TEXT:  # it would make numbers of texts that it is compared with
+            value = value.op("||")(written("''"))
         return Made(value, (_whole(value),))
 
     def given(self, value: Any, sort: Sort) -> Value:
@@ -76,6 +79,10 @@ class SQLiteWords(Words):
     def typed(self, value: Value, target: Column) -> Value:  # noqa: ARG002 - a column takes any type
         """Return the value: columns of SQLite have no types."""
         return value
+
+    def free(self, key: Value, source: Column) -> Value:  # noqa: ARG002 - the column of the target stands on the left
+        """Return the key."""
+        return key
 
     def meets(self, key: Value, own: Value, target: Column) -> Condition:
         """Compare by the index, whatever its collation takes for equal, and exactly as well."""
@@ -116,7 +123,7 @@ class SQLiteWords(Words):
         """Look for a text by its characters."""
         if deed is Deed.ENDS:
             empty = sa.func.length(other) == written("0")
-            return sa.or_(empty, sa.func.substr(text, -sa.func.length(other)) == other)
+            return sa.or_(empty, self.same(sa.func.substr(text, -sa.func.length(other)), other, Sort.TEXT))
         found = sa.func.instr(text, other)
         return found == written("1") if deed is Deed.STARTS else found > written("0")
 
@@ -163,6 +170,8 @@ def _limits(value: Value, target: Column) -> list[Condition]:
     affinities = _TAKES.get(target.field.type)
     if affinities is not None and target.native not in affinities:
         raise CannotPush(_unlike(target))
+    if target.field.type is FieldType.FLOAT:
+        return [sa.or_(value.is_(None), sa.func.abs(value) <= given(sys.float_info.max))]
     if target.field.type is not FieldType.TEXT or target.field.length is None:
         return []
     return [sa.or_(value.is_(None), sa.func.length(value) <= given(target.field.length))]
