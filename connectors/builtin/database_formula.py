@@ -242,7 +242,7 @@ class Formulas:
 
     def _blank(self, done: Done) -> Made:
         (part,) = self._parts(done)
-        empty = self._words.same(self._words.trimmed(part.value), self._words.given("", Sort.TEXT), Sort.TEXT)
+        empty = self._words.text_order(self._words.trimmed(part.value)) == self._words.given("", Sort.TEXT)
         return Made(sa.func.coalesce(empty, sa.true()), part.certain)
 
     def _part(self, done: Done) -> Made:

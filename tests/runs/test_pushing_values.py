@@ -76,6 +76,14 @@ def test_texts_of_several_collations(postgresql):
     assert len(both(postgresql, {"right": "title", "to_right": text})) == len(rows)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_text_that_is_not_there_is_blank(request, kind):
+    """Like one of spaces only."""
+    story = request.getfixturevalue(kind)
+    tables(story, "id BIGINT NOT NULL PRIMARY KEY, name TEXT", "no BIGINT NOT NULL PRIMARY KEY, title TEXT", (1, None))
+    assert "blank" in both(story, {"right": "title", "to_right": "isBlank(name) ? 'blank' : name"})[0][1]
+
+
 @pytest.mark.parametrize("way", ["endsWith", "startsWith", "contains"])
 def test_a_collation_that_takes_large_letters_for_small_ones(sqlite, way):
     """Parts of texts are looked for by their characters."""
