@@ -85,3 +85,11 @@ def test_a_connection_that_a_record_waits_for_is_not_deleted(admin_client: Any, 
 def test_forced_deeds_need_a_fresh_proof():
     """What is ended by hand is ended only by who has just shown who they are."""
     assert SagasView.end.needs_proof
+
+
+def test_who_needs_a_connection_is_told_in_the_readers_language(admin_client: Any, house: Any):  # noqa: F811
+    """Its page names the record that waits, in Chinese for who reads Chinese."""
+    (one,) = reading.listing(house)
+    assert f"the steps of record {one.id}" in admin_client.get("/connections/shop/").text
+    admin_client.post("/language/zh")
+    assert f"记录 {one.id} 的步骤" in admin_client.get("/connections/shop/").text

@@ -17,6 +17,7 @@ from webapp.runs.outbox.models import delivery
 from webapp.runs.outbox.states import OPEN, State
 from webapp.runs.sight import Sights
 from webapp.runs.sight_records import filled
+from webapp.web.language import translated
 
 STATES = tuple(state.value for state in State)
 
@@ -170,4 +171,4 @@ def hindrance(tx: sa.Connection, name: str) -> Message | None:
 def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     """Yield each connection that a delivery needs, with what a person can do about it."""
     for name, number in waiting(tx).items():
-        yield name, User(str(msg("{count} deliveries", count=number)), f"/runs/deliveries/?connection={name}")
+        yield name, User(translated(msg("{count} deliveries", count=number)), f"/runs/deliveries/?connection={name}")

@@ -20,6 +20,7 @@ from webapp.runs.sagas.ledger import Done, Saga
 from webapp.runs.sagas.models import saga, saga_step
 from webapp.runs.sagas.states import LEFT, OPEN, State, StepState
 from webapp.runs.sight import Sight, Sights
+from webapp.web.language import translated
 
 AT_ONCE = 100
 _HIDDEN = Message("{dots}", {"dots": DOTS})
@@ -96,4 +97,4 @@ def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     open_ = saga.c.state.in_([state.value for state in OPEN])
     needed = sa.select(saga_step.c.connection, sa.func.min(saga.c.id)).where(saga.c.id == saga_step.c.saga_id, open_)
     for name, number in tx.execute(needed.group_by(saga_step.c.connection)):
-        yield name, User(str(msg("the steps of record {number}", number=number)), "/runs/transactions/")
+        yield name, User(translated(msg("the steps of record {number}", number=number)), "/runs/transactions/")

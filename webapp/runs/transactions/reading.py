@@ -20,6 +20,7 @@ from webapp.runs.systems import Reached
 from webapp.runs.transactions.deciding import prefix_of
 from webapp.runs.transactions.models import global_transaction, transaction_branch
 from webapp.runs.transactions.states import OPEN_STATES, BranchState, State
+from webapp.web.language import translated
 
 
 @dataclass(frozen=True)
@@ -145,4 +146,4 @@ def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
         b.transaction_id == t.id, b.gid.is_not(None), t.state.in_([state.value for state in OPEN_STATES])
     )
     for name, number in tx.execute(needed):
-        yield name, User(str(msg("transaction {number}", number=number)), "/runs/transactions/")
+        yield name, User(translated(msg("transaction {number}", number=number)), "/runs/transactions/")
