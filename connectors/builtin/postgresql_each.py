@@ -21,6 +21,7 @@ from psycopg import sql
 from connectors.builtin import postgresql_errors
 from connectors.builtin.database_flavor import Refusal
 from connectors.builtin.database_types import Table
+from connectors.builtin.postgresql_literals import WHOLE
 from connectors.builtin.postgresql_stage import Names, Stage
 
 _NOTED = "syncline doubtful"
@@ -183,9 +184,9 @@ class Doubtful:
         labels = dict(self._stage.rows(_LABELS, self._relation()))
         for values in records:
             native = self._table.by_name[values.name].native
-            if native in _WHOLE:
+            if native in WHOLE:
                 bad, state, text = (
-                    ~values.is_between(*_WHOLE[native]),
+                    ~values.is_between(*WHOLE[native]),
                     "22003",
                     'value "{}" is out of range for type {}',
                 )
@@ -240,6 +241,3 @@ def _questions(rule: _Rule, own: Names) -> list[sql.Composable]:
     if rule.other is not None:
         return [sql.SQL(_NOWHERE).format(**names, other=sql.SQL(rule.other))]
     return [sql.SQL(text).format(**names) for text in (_THERE, _AGAIN)]
-
-
-_WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}

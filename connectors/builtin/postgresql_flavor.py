@@ -15,7 +15,7 @@ from connectors.builtin.database_queries import Query
 from connectors.builtin.database_types import Column, Table
 from connectors.builtin.postgresql_copy import copied
 from connectors.builtin.postgresql_filter import PostgreSQLTests
-from connectors.builtin.postgresql_literals import any_of, cast, own_text, to_text_values
+from connectors.builtin.postgresql_literals import WHOLE, any_of, cast, own_text, to_text_values
 from connectors.builtin.postgresql_numbers import numbers
 from connectors.builtin.postgresql_write import PostgreSQLLoader
 from connectors.errors import ConnectorError
@@ -138,7 +138,12 @@ class PostgreSQLFlavor(Flavor):
         return cast(super().parameter(column, own_text(value)), column)
 
     def among(self, column: Column, values: pl.Series) -> sa.ColumnElement[bool]:
-        """Compare with one array parameter: one statement for any number of values, each found by the index."""
+        """Compare with one array parameter: one statement for any number of values, each found by the index.
+
+        A number that the column's type cannot hold is in none of its records.
+        """
+        if column.native in WHOLE and values.dtype.is_integer():
+            values = values.filter(values.is_between(*WHOLE[column.native]))
         return any_of(column, to_text_values(values, column))
 
     def begin(self, connection: sa.Connection, timeout: float) -> None:

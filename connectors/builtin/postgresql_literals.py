@@ -15,6 +15,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from connectors.builtin import postgresql_catalog
 from connectors.builtin.database_types import Column, to_text
 
+WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
+"""What types of whole numbers hold that are smaller than ours."""
+
 
 class Named(sa.types.UserDefinedType[Any]):
     """A type by the name that the catalogue gives it."""

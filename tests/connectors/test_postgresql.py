@@ -382,6 +382,14 @@ def test_another_type_than_the_systems_is_converted_or_rejected(postgres_url: st
         list(source.read(ReadRequest("t", Schema((Field("id"), Field("gone")), ("id",)))))
 
 
+def test_numbers_beyond_the_type_of_a_key_are_not_there(postgres_url: str, source: PostgreSQL) -> None:
+    """They are looked up like others, so that only their own records cannot be written."""
+    run(postgres_url, "CREATE TABLE t (n integer PRIMARY KEY)", "INSERT INTO t VALUES (1), (2147483647)")
+    wanted = pl.Series([1, 2**31 - 1, 2**31, -(2**40)])
+    assert source.lookup("t", source.schema("t"), "n", wanted)["n"].sort().to_list() == [1, 2**31 - 1]
+    assert source.lookup("t", source.schema("t"), "n", wanted.tail(2)).is_empty()
+
+
 def test_lookup_is_exact(postgres_url: str, source: PostgreSQL) -> None:
     """Many keys of any type are looked up; a record that cannot be read exactly is an error, not an absence."""
     run(
