@@ -261,7 +261,7 @@ def test_the_database_being_away_gives_no_notice_up(told: World, box: Mailbox, m
     for _ in range(500):
         if _notices(told)[0].sent_at:
             break
-        man._stop.wait(0.01)
+        man.stopping.wait(0.01)
     man.close()
     assert len(box.letters) == 1
 
@@ -348,7 +348,7 @@ def test_the_postman_sends_by_himself(told: World, box: Mailbox, monkeypatch: py
     for _ in range(500):
         if _notices(told)[0].sent_at:
             break
-        man._stop.wait(0.01)
+        man.stopping.wait(0.01)
     man.close()
     assert len(box.letters) == 1
 

@@ -7,7 +7,6 @@ mail server's answer and its note, the notice goes out once more under the same 
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -24,6 +23,7 @@ from webapp.events.notices import Notice
 from webapp.events.sight import seen_notice
 from webapp.extensions import House
 from webapp.policies.who import NOBODY, who_of
+from webapp.rounds import Rounds
 from webapp.runs.execution import installation_id
 from webapp.web.language import TRANSLATIONS
 
@@ -39,31 +39,20 @@ _FOOTER = N_("You get this because of your notifications:")
 log = logging.getLogger(__name__)
 
 
-class Postman:
+class Postman(Rounds):
     """The thread of one process that sends notices."""
 
+    name = "postman"
+    again = "The notices will be looked at again"
+    expected = (sa.exc.SQLAlchemyError,)
+
     def __init__(self, house: House) -> None:
+        super().__init__(EVERY)
         self._house = house
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="postman", daemon=True)
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop behind the notice at hand."""
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(EVERY):
-            try:
-                send_due(self._house)
-            except sa.exc.SQLAlchemyError as error:
-                log.warning("The notices will be looked at again: %s", error)
-            except Exception:
-                log.exception("The notices will be looked at again.")
+    def turn(self) -> None:
+        """Send what is due."""
+        send_due(self._house)
 
 
 def send_due(house: House) -> int:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from connectors.errors import Fenced
 from webapp.entities.hub import HubAway
 from webapp.extensions import House
+from webapp.rounds import Rounds
 from webapp.runs.outbox import batches, lanes
 from webapp.runs.outbox.models import delivery
 
@@ -27,40 +28,35 @@ SWEEP = 1200
 log = logging.getLogger(__name__)
 
 
-class Deliverer:
+class Deliverer(Rounds):
     """Delivers in threads of its own: targets may take their time."""
 
+    name = "deliverer"
+    again = "Deliveries will be looked at again"
+    expected = (sa.exc.SQLAlchemyError,)
+
     def __init__(self, house: House) -> None:
+        super().__init__(EVERY)
         self._house = house
-        self._name = f"{os.uname().nodename}:{os.getpid()}"
-        self._stop = threading.Event()
+        self._worker = f"{os.uname().nodename}:{os.getpid()}"
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deliver")
         self._busy: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._work, name="deliverer", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        self._looks = 0
 
     def close(self) -> None:
         """End with the batches at hand."""
-        self._stop.set()
-        self._thread.join()
+        super().close()
         self._pool.shutdown(wait=True)
 
-    def _work(self) -> None:
-        looks = 0
-        while not self._stop.wait(EVERY):
-            try:
-                self._turn()
-                if looks % SWEEP == 0:
-                    forget_old(self._house)
-            except sa.exc.SQLAlchemyError as error:
-                log.warning("Deliveries will be looked at again: %s", error)
-            looks += 1
+    def turn(self) -> None:
+        """Begin with what is due, and now and then sweep."""
+        sweeps, self._looks = self._looks % SWEEP == 0, self._looks + 1
+        self._begin()
+        if sweeps:
+            forget_old(self._house)
 
-    def _turn(self) -> None:
+    def _begin(self) -> None:
         with self._lock:
             room = THREADS - len(self._busy)
         for place in lanes.free(self._house, THREADS)[:room]:
@@ -72,7 +68,7 @@ class Deliverer:
 
     def _one(self, place: tuple[int, int]) -> None:
         try:
-            while not self._stop.is_set() and deliver_lane(self._house, place, self._name):
+            while not self.stopping.is_set() and deliver_lane(self._house, place, self._worker):
                 pass
         except Exception:
             log.exception("lane %s of rule %s", place[1], place[0])

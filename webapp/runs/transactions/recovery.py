@@ -8,7 +8,6 @@ ended the same way.
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from connectors.errors import ConnectorError
 from connectors.two_phase import TwoPhase
 from webapp.extensions import House
+from webapp.rounds import Rounds
 from webapp.runs.models import installation, run
 from webapp.runs.systems import Reached
 from webapp.runs.transactions.deciding import Transaction, give_up, open_ones, prefix_of
@@ -130,35 +130,22 @@ def state_of(house: House, gid: str) -> State | None:
     return None if found is None else State(found)
 
 
-class Recoverer:
+class Recoverer(Rounds):
     """Recovers at once, and again and again, in a thread of its own: systems may take their time."""
 
+    name = "recover transactions"
+    again = "Transactions will be looked at again"
+    at_once = True
+
     def __init__(self, house: House, every: float = 5.0) -> None:
+        super().__init__(every, patience=every)
         self._house = house
         self._every = every
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="recover transactions", daemon=True)
+        self._rounds = 0
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End with the transaction at hand."""
-        self._stop.set()
-        self._thread.join(self._every)
-
-    def _work(self) -> None:
-        rounds = 0
-        while True:
-            try:
-                recover(self._house)
-                if rounds % max(1, round(SWEEP / self._every)) == 0:
-                    sweep(self._house)
-            except sa.exc.OperationalError as error:
-                log.warning("Transactions will be looked at again: %s", error)
-            except Exception:
-                log.exception("Transactions will be looked at again.")
-            rounds += 1
-            if self._stop.wait(self._every):
-                return
+    def turn(self) -> None:
+        """Finish what can be finished, and now and then look at what systems show."""
+        first, self._rounds = self._rounds % max(1, round(SWEEP / self._every)) == 0, self._rounds + 1
+        recover(self._house)
+        if first:
+            sweep(self._house)
