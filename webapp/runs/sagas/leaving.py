@@ -11,9 +11,7 @@ from rules.text import Message
 from webapp.runs.sagas import ledger
 from webapp.runs.sagas.ledger import Saga
 from webapp.runs.sagas.models import saga
-from webapp.runs.sagas.states import LEFT, State, StepState
-
-_SENT = (*LEFT, StepState.INTENT)
+from webapp.runs.sagas.states import SENT, State, StepState
 
 
 def leave(tx: sa.Connection, now: datetime, why: Message) -> int:
@@ -30,7 +28,7 @@ def leave(tx: sa.Connection, now: datetime, why: Message) -> int:
 
 def _leave(tx: sa.Connection, one: Saga, why: Message, now: datetime) -> None:
     ledger.refuse(tx, one.id, RECORD, (None, why))
-    last = max((no for no, step in one.steps.items() if step.state in _SENT), default=None)
+    last = max((no for no, step in one.steps.items() if step.state in SENT), default=None)
     if last is None:  # nothing of it was sent, or all is taken back
         ledger.move(tx, [one.id], State.COMPENSATING, State.COMPENSATED, now)
         return

@@ -40,7 +40,9 @@ def _arrived(connector: Connector, no: int, sagas: Sequence[Saga]) -> Iterator[t
     held = now.texts([name for name in first.after if name in fields])
     for row, saga in enumerate(sagas):
         done = saga.steps[no]
-        if now.count[row] and (done.op is Op.CREATE or _changed(done, held[row])):
+        if now.count[row] > 1:  # which of them is ours, nobody knows: that stays as it was noted
+            yield saga.id, done.key
+        elif now.count[row] and (done.op is Op.CREATE or _changed(done, held[row])):
             yield saga.id, now.keys[row]
 
 

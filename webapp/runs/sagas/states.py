@@ -55,3 +55,5 @@ OPEN = (State.WORKING, State.COMPENSATING, State.STUCK)
 """While a saga is one of these, its record is not written by another one."""
 LEFT = (StepState.CONFIRMED, StepState.STUCK)
 """A step that is one of these has not been taken back."""
+SENT = (*LEFT, StepState.INTENT)
+"""Of a step that is one of these, something may be there."""

@@ -5,7 +5,7 @@ A step finds its record by one of its fields. Where it is there already with all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,7 +111,7 @@ class StepWork:
             ledger.intend(tx, [one.note for one in sent])
         keys, refused = self._write(wanted, now, sent)
         there = {one.note["saga_id"] for one in sent if one.ours and now.count[one.row]}  # created before a crash
-        self._refuse(refused, there)
+        self._refuse(refused, [one for one in refused if one not in there])
         with self.house.db.begin() as tx:
             self.guard(tx)
             ledger.confirm(tx, self.no, {one: key for one, key in keys.items() if one not in refused or one in there})
@@ -168,16 +168,18 @@ class StepWork:
             made = change.records[change.key]
         texts = key_text(made) if made is not None else pl.Series([None] * len(rows), dtype=pl.String)
         if texts.null_count():
-            texts = pl.select(pl.coalesce(texts, self._look(wanted.match[rows]).keys)).to_series()
+            now = self._look(wanted.match[rows])  # of several it cannot be known which one is ours
+            shown = pl.select(pl.when(now.count == 1).then(now.keys)).to_series()
+            texts = pl.select(pl.coalesce(texts, shown)).to_series()
         return {wanted.sagas[row].id: key for row, key in zip(rows, texts, strict=True)}
 
-    def _refuse(self, refused: Mapping[int, Why], there: Collection[int] = ()) -> None:
-        """Note what is refused for good: it is taken back from now on; of some a record is `there` all the same."""
+    def _refuse(self, refused: Mapping[int, Why], never: Sequence[int] = ()) -> None:
+        """Note what is refused for good, and so taken back from now on; of those in `never` nothing has arrived."""
         if not refused:
             return
         with self.house.db.begin() as tx:
             self.guard(tx)
-            ledger.drop(tx, self.no, [one for one in refused if one not in there])
+            ledger.drop(tx, self.no, never)
             for one, why in refused.items():
                 ledger.refuse(tx, one, self.plan.step.name, (why[0], refusal(self.plan, why[1])))
 

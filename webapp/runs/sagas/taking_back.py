@@ -27,10 +27,11 @@ from webapp.runs import hooks
 from webapp.runs.sagas import ledger
 from webapp.runs.sagas.ledger import Done, Guard, Saga
 from webapp.runs.sagas.looking import Now, look, typed
-from webapp.runs.sagas.states import LEFT, State, StepState, Way
+from webapp.runs.sagas.states import SENT, Op, State, StepState, Way
 
 _ASK = msg("It was there after a crash with other values than were sent, so it cannot be known whether it is ours.")
 _GONE = msg("The record is gone.")
+_NO_KEY = msg("It was sent, and it is not known under which key it has arrived. Look for it in the system yourself.")
 
 
 @dataclass
@@ -63,7 +64,7 @@ class TakingBack:
         stuck: set[int] = set()
         for no in range(last, -1, -1):
             mine = [saga for saga in sagas if saga.id not in stuck and no in saga.steps]
-            mine = [saga for saga in mine if saga.steps[no].state in LEFT]
+            mine = [saga for saga in mine if saga.steps[no].state in SENT]
             for part in _by_shape(mine, no):
                 stuck |= self._step(no, part)
         ended = [saga for saga in sagas if saga.id not in stuck]
@@ -194,11 +195,11 @@ def _decide(asked: Sequence[tuple[Saga, Done]], now: Now, fields: Schema, settle
     changed = _apart(asked, now, fields, after=True)
     still = _apart(asked, now, fields, after=False)
     for row, (saga, done) in enumerate(asked):
-        if not now.count[row]:
-            if done.way in (Way.DELETE, Way.ASK):
-                settled.back.append(saga.id)
-            else:
-                settled.stuck[saga.id] = _GONE
+        unknown = _unknown(done, now.count[row])
+        if unknown is not None:
+            settled.stuck[saga.id] = unknown
+        elif not now.count[row]:
+            settled.back.append(saga.id)
         elif done.way is Way.ASK:
             settled.stuck[saga.id] = _ASK
         elif done.way is not Way.DELETE and not still[row]:
@@ -208,6 +209,16 @@ def _decide(asked: Sequence[tuple[Saga, Done]], now: Now, fields: Schema, settle
             settled.stuck[saga.id] = text
         else:
             (settled.delete if done.way is Way.DELETE else settled.write).append(row)
+
+
+def _unknown(done: Done, count: int) -> Message | None:
+    """Return why it cannot be told which record is taken back, None where it can, or where nothing is left of it."""
+    if done.key is None and done.match_field is None:
+        return _NO_KEY
+    if count > 1:
+        return msg("{count} records are found for it, and it cannot be known which one is meant.", count=count)
+    never_arrived = done.state is StepState.INTENT and done.op is Op.CREATE
+    return _GONE if not count and done.way not in (Way.DELETE, Way.ASK) and not never_arrived else None
 
 
 def _apart(asked: Sequence[tuple[Saga, Done]], now: Now, fields: Schema, *, after: bool) -> list[list[str]]:
