@@ -71,8 +71,12 @@ def test_records_are_decided_by_api(admin_client: FlaskClient, house: House) -> 
     assert admin_client.post(place, json={"more": 1}).status_code == 422
     assert admin_client.post(place, json={**choice, "seen": "old"}).status_code == 409
     assert admin_client.post("/api/v1/cases/99/answer", json=choice).status_code == 404
-    done = admin_client.post(place, json={**choice, "seen": record["seen"]})
+    looked = {name: record[name] for name in ("seen", "answered")}
+    done = admin_client.post(place, json={**choice, **looked})
     assert (done.status_code, done.json["run"], done.json["record"]["answer"]) == (200, 2, choice)
+    late = admin_client.post(place, json={**choice, **looked})
+    assert (late.status_code, "has decided about this record" in late.text) == (409, True)
+    assert admin_client.post(place, json={**choice, "answered": done.json["record"]["answered"]}).status_code == 200
     assert admin_client.get("/api/v1/cases/2").json["record"]["candidates"][1]["key"] == "9"
 
 

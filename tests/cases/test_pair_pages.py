@@ -63,7 +63,8 @@ def test_a_conflict_is_decided_field_by_field(admin_client: FlaskClient, house: 
     assert answer_of(house, 1) is None
     assert 'value="value" checked' in send(admin_client, "/cases/1/decide", 200, step="edit", **takes)
     assert "have changed since you looked" in send(admin_client, "/cases/1/decide", 409, step="do", seen="old", **takes)
-    send(admin_client, "/cases/1/decide", 302, step="do", seen="s1", **takes)
+    looked = {"step": "do", "seen": "s1", "answered": ""}
+    send(admin_client, "/cases/1/decide", 302, **looked, **takes)
     page = text(admin_client, "/cases/1")
     for shown in (
         "Run 2 carries it out",
@@ -73,6 +74,7 @@ def test_a_conflict_is_decided_field_by_field(admin_client: FlaskClient, house: 
         "Change the decision",
     ):
         assert shown in page
+    assert "admin has decided about this record" in send(admin_client, "/cases/1/decide", 409, **looked, **takes)
     settle(house, rule, "1", "7", 2)
     page = text(admin_client, "/cases/1")
     assert "Carried out by run 2" in page

@@ -128,6 +128,10 @@ def test_a_rule_tells_nothing_on_that_its_owner_may_not_see(world: World) -> Non
                 "which events of the type 'case.opened' may quote",
             ),
             (acting({"call": {"connection": "shop", "path": "/x"}}), "may not see all records of 'shop'"),
+            (
+                acting({"run": {"rule": "customers", "mode": "live"}}),
+                "may not run rules, and the rule runs 'customers'",
+            ),
         ):
             assert says in str(ownership.refusal(tx, "copies", document, "ann"))
 
@@ -290,6 +294,45 @@ def test_a_run_is_started(world: World, tmp_path: Path) -> None:
     assert done.result == {"run": 1}
     assert (waits.state, waits.attempts) == ("pending", 1)
     assert "still at work" in str(waits.problem)
+
+
+def test_others_are_run_with_the_rights_of_the_owner(world: World, tmp_path: Path) -> None:
+    """Who may not run rules publishes no rule that does; once the right is gone the rule starts nothing any more."""
+    shop(world, tmp_path)
+    house, may, running = world.house, {("Rules", "read"), ("Rules", "publish"), ("Records", "read")}, ("Runs", "run")
+    role_id = role_editing.save_role(house, Role(None, "Clerk", grants=frozenset({*may, running})), SYSTEM)
+    with house.db.begin() as tx:
+        new = NewUser("ann", "Ann", "", "ann@example.com", ("Clerk",))
+        ann = Actor("user", "ann", str(insert_user(tx, new, "x", SYSTEM, house.clock())))
+    fields = [{"left": n, "right": n} for n in ("no", "name")]
+    sides = {side: {"connection": "shop", "object": "customer"} for side in ("left", "right")}
+    sync = {"kind": "sync", "name": "copy", "key": {"left": "no", "right": "no"}, "fields": fields, **sides}
+    rulebook.create(house, sync, ADMIN)
+    rulebook.publish(house, "copy", ADMIN)
+    rulebook.create(house, acting({"run": {"rule": "copy"}}, name="starts"), ann)
+    rulebook.publish(house, "starts", ann)
+    role_editing.save_role(house, Role(role_id, "Clerk", grants=frozenset(may)), SYSTEM)
+    order(world)
+    (failed,) = world.actions()
+    assert (failed.state, failed.result) == ("failed", None)
+    assert "ann may not run rules, and the rule runs 'copy'" in str(failed.problem)
+    rulebook.save_draft(house, "starts", {**acting({"run": {"rule": "copy"}}, name="starts"), "label": "Again"}, ann)
+    with pytest.raises(ownership.NotOwned, match="may not run rules"):
+        rulebook.publish(house, "starts", ann)
+
+
+def test_what_a_deleted_rule_has_left_is_not_done(world: World) -> None:
+    """Nobody answers any more for what a deleted rule wanted, also where another rule has got its name."""
+    world.rule(acting({"case": {"title": "New"}}, name="opens"))
+    world.post("order.created", customer="c1", id="o1")
+    while world.keeper.turn():
+        pass
+    rulebook.delete(world.house, "opens", ADMIN)
+    world.rule(acting({"case": {"title": "Newer"}}, name="opens"))
+    world.act()
+    assert [(one.state, str(one.problem)) for one in world.actions()] == [
+        ("failed", "The rule 'opens' has been deleted.")
+    ]
 
 
 def test_an_email_is_sent(world: World, monkeypatch) -> None:

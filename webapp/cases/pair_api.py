@@ -30,6 +30,7 @@ ANSWER: dict[str, Any] = {
         "record": DEED,
         "key": {"type": "string", "maxLength": 10_000},
         "seen": {"type": "string", "maxLength": 64},
+        "answered": {"type": "string", "maxLength": 64},
     },
 }
 BULK: dict[str, Any] = {
@@ -77,6 +78,7 @@ def record_of(tx: sa.Connection, case: Case) -> dict[str, Any] | None:
         "state": pair.state,
         "keys": pair.keys,
         "seen": pair.seen,
+        "answered": pair.answered,
         "run": pair.run_id,
         "fields": {number: dict(entry) for number, entry in asked.items()},
         "options": list(OPTIONS.get(pair.situation, ())),

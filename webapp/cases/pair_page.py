@@ -138,7 +138,7 @@ class PairView:
 
     def choice(self, form: MultiDict[str, str]) -> dict[str, Any]:
         """Return the choice of a form, as it stands; what is missing is for the check to refuse."""
-        choice: dict[str, Any] = {"seen": form.get("seen", self.pair.seen)}
+        choice: dict[str, Any] = {name: form.get(name, getattr(self.pair, name)) for name in ("seen", "answered")}
         if not self.by_field:
             picked = form.get("pick", "")
             deed, _, key = picked.partition(":")

@@ -62,7 +62,10 @@ def _require_owner(house: House, action: Action) -> None:
     args = action.args
     with house.db.read() as tx:
         row = find(tx, action.rule_name)
-        problem = None if row is None else ownership.refusal(tx, row.name, row.published or {}, row.owner)
+        if row is None or row.id != action.rule_id:
+            raise DeedFailed(msg("The rule '{name}' has been deleted.", name=action.rule_name))
+        asked = {**(row.published or {}), "kind": row.kind, "asked": {action.kind: args}}
+        problem = ownership.refusal(tx, row.name, asked, row.owner)
         if problem is None and action.kind in _WRITING:
             place, deed = (args["connection"], args["object"]), _WRITING[action.kind]
             problem = ownership.writes(tx, action.rule_name, place, deed, args["fields"], args.get("key", ()))

@@ -9,12 +9,15 @@ import sqlalchemy as sa
 
 from rules.schema import Schema
 from rules.text import N_, Message, msg
+from webapp.access.services import permissions_of
 from webapp.connections.catalogue import HUB
 from webapp.connections.permitted import asked_by, require_whole, rights_to, sees_all, whole
 from webapp.policies.errors import NotPermitted
 from webapp.policies.who import Who
 from webapp.rulebook.kind import Document
 
+RUNNING = ("can_run", "Runs")
+"""The permission that lets people run rules."""
 _RECORD = "record."
 QUOTED: Mapping[str, tuple[str, ...]] = {"case": ("title", "subject"), "run": ("message",), "rule": ("message",)}
 """By the first word of a type of events, what may quote values of records."""
@@ -44,23 +47,30 @@ def lacks(tx: sa.Connection, who: Who, document: Document) -> Message | None:
             if type_.partition(".")[0] in QUOTED and not whole(tx):
                 text = N_("{who} may not see all records, which events of the type '{type}' may quote.")
                 return msg(text, who=who.username, type=type_)
-        for name in _called(document):
+        for name in _named(document, "call", "connection"):
             try:
                 require_whole(tx, name)
             except NotPermitted:
                 text = N_("{who} may not see all records of '{connection}', which the rule sends requests to.")
                 return msg(text, who=who.username, connection=name)
+    started = next(_named(document, "run", "rule"), None)
+    if started is not None and not _may_run(tx, who):
+        return msg(N_("{who} may not run rules, and the rule runs '{started}'."), who=who.username, started=started)
     return None
 
 
-def _called(part: Any) -> Iterator[str]:
-    """Yield the connections whose services a document asks."""
+def _may_run(tx: sa.Connection, who: Who) -> bool:
+    return who.system or (who.user_id is not None and RUNNING in permissions_of(tx, who.user_id))
+
+
+def _named(part: Any, deed: str, word: str) -> Iterator[str]:
+    """Yield what deeds of a document name, such as the connections of its calls."""
     if isinstance(part, Mapping):
-        call = part.get("call")
-        if isinstance(call, Mapping) and isinstance(call.get("connection"), str):
-            yield call["connection"]
+        done = part.get(deed)
+        if isinstance(done, Mapping) and isinstance(done.get(word), str):
+            yield done[word]
         for value in part.values():
-            yield from _called(value)
+            yield from _named(value, deed, word)
     elif isinstance(part, list):
         for value in part:
-            yield from _called(value)
+            yield from _named(value, deed, word)

@@ -75,6 +75,11 @@ class PairCase:
     last_at: datetime
 
     @property
+    def answered(self) -> str:
+        """Return what tells the answer that was given last from others; empty where there is none."""
+        return "" if self.answer is None or self.answered_at is None else self.answered_at.isoformat()
+
+    @property
     def keys(self) -> dict[str, str]:
         """Return the keys of the records by side, in full."""
         full = {"left": self.left_key, "right": self.right_key, **self.details.get("keys", {})}
@@ -147,7 +152,8 @@ def answers(tx: sa.Connection, rule_id: int) -> pl.DataFrame:
 def answer(tx: sa.Connection, case: int, choice: Mapping[str, Any], actor: Actor, at: datetime) -> None:
     """Keep what a person has chosen for a pair, until a run carries it out; it takes the place of an earlier answer.
 
-    A choice may hold `seen`, to be refused where the values have changed since the person looked.
+    A choice may hold `seen`, to be refused where the values have changed since the person looked, and `answered`, to be
+    refused where somebody has decided since.
 
     Raises `AnswerRefused`, or `ChoiceRefused` where the choice does not fit what is asked.
     """
@@ -167,8 +173,11 @@ def checked_choice(tx: sa.Connection, row: PairCase, choice: Mapping[str, Any]) 
     if choice.get("seen", row.seen) != row.seen:
         text = N_("The values of this record have changed since you looked. Look at them again before you decide.")
         raise AnswerRefused(msg(text))
+    if choice.get("answered", row.answered) != row.answered:
+        text = N_("{name} has decided about this record since you looked. Look at the decision before you change it.")
+        raise AnswerRefused(msg(text, name=row.answered_by or "-"))
     document, types = _asked_under(tx, row)
-    plain = {name: part for name, part in choice.items() if name != "seen"}
+    plain = {name: part for name, part in choice.items() if name not in ("seen", "answered")}
     return checked(plain, row.situation, row.details, numbered(row.details, document), types)
 
 
