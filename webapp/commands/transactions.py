@@ -108,6 +108,7 @@ def _between(one: ShownSaga) -> dict[str, Any]:
         "run": one.run_id,
         "record": one.record_key,
         "state": one.state.value,
+        "mark": one.mark,
         "age": round(one.age.total_seconds()),
         "step": "" if step is None else step.name,
         "connection": "" if step is None else step.connection,
@@ -120,17 +121,18 @@ def _between(one: ShownSaga) -> dict[str, Any]:
 @click.option("--taken-for-done", "deed", flag_value="done", help="The step was put in order by hand.")
 @click.option("--give-up", "deed", flag_value="give_up", help="Leave all that is left as it is.")
 @click.option("--reason", default="", help="Why; needed for both of these, and kept in the audit log.")
-def take_back(number: int, *, deed: str | None, reason: str) -> None:
+@click.option("--seen", metavar="MARK", help="The mark that was listed: nothing is done where it has gone on since.")
+def take_back(number: int, *, deed: str | None, reason: str, seen: str | None) -> None:
     """Try once more to take a record's steps back, or end that by hand."""
     session = current()
     try:
         if deed == "give_up":
-            deeds.give_up(session.house, number, reason, session.actor)
+            deeds.give_up(session.house, number, reason, session.actor, seen)
             ended = True
         elif deed == "done":
-            ended = deeds.take_for_done(session.house, number, reason, session.actor)
+            ended = deeds.take_for_done(session.house, number, reason, session.actor, seen)
         else:
-            ended = deeds.again(session.house, number, session.actor)
+            ended = deeds.again(session.house, number, session.actor, seen)
     except deeds.NotDone as error:
         raise Failed(str(error)) from error
     if not ended:

@@ -7,12 +7,24 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.runs.conftest import ADMIN
-from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F401 - the console's fixtures
+from tests.runs.conftest import ADMIN, RULE
+from tests.webapp.conftest import (  # noqa: F401 - the console's fixtures
+    add_user,
+    admin_client,
+    app,
+    client,
+    settings,
+    sign_in,
+)
+from webapp.access import role_editing
+from webapp.access.role_editing import Role
 from webapp.audit.models import audit_event
 from webapp.cases import sagas as cases
 from webapp.cases.models import case_item
 from webapp.connections import services as connections
+from webapp.extensions import SYSTEM
+from webapp.policies import services as policies
+from webapp.rulebook import services as rulebook
 from webapp.runs import hooks
 from webapp.runs.hooks import SagaMoved
 from webapp.runs.sagas import ledger, reading
@@ -50,7 +62,7 @@ def test_a_record_that_waits_is_shown_and_tried_again(admin_client: Any, house: 
     for told in ("Record 42", "Waits for a person", "Cannot be taken back", "shop", "Give up"):
         assert told in page, told
     (one,) = reading.listing(house)
-    answer = admin_client.post(f"/runs/sagas/{one.id}/again", follow_redirects=True)
+    answer = admin_client.post(f"/runs/sagas/{one.id}/again", data={"seen": one.mark}, follow_redirects=True)
     assert "Not all steps could be taken back" in answer.text
     assert "Nothing listens on this port" in answer.text
 
@@ -65,8 +77,11 @@ def test_it_is_a_case_until_somebody_has_seen_to_it(admin_client: Any, house: An
     assert "See to the record" in refused.text
     (one,) = reading.listing(house)
     place = f"/runs/sagas/{one.id}/end"
-    assert "Say why" in admin_client.post(place, data={"reason": " "}, follow_redirects=True).text
-    ended = admin_client.post(place, data={"reason": "deleted by hand", "deed": "done"}, follow_redirects=True)
+    assert "Say why" in admin_client.post(place, data={"reason": " ", "seen": one.mark}, follow_redirects=True).text
+    deed = {"reason": "deleted by hand", "deed": "done"}
+    for seen in ({}, {"seen": one.mark.replace("stuck", "confirmed")}):
+        assert "gone on since" in admin_client.post(place, data={**deed, **seen}, follow_redirects=True).text
+    ended = admin_client.post(place, data={**deed, "seen": one.mark}, follow_redirects=True)
     assert "Done." in ended.text
     assert reading.listing(house) == []
     with house.db.read() as tx:
@@ -93,3 +108,22 @@ def test_who_needs_a_connection_is_told_in_the_readers_language(admin_client: An
     assert f"the steps of record {one.id}" in admin_client.get("/connections/shop/").text
     admin_client.post("/language/zh")
     assert f"记录 {one.id} 的步骤" in admin_client.get("/connections/shop/").text
+
+
+@pytest.mark.parametrize("hidden", ["connection/crm/customer", "connection/shop/client"])
+def test_who_may_not_see_all_of_a_record_decides_nothing_about_it(app: Any, house: Any, hidden: str):  # noqa: F811
+    """Neither of the source's record nor of what a step has made of it, by page or API."""
+    rulebook.create(house, RULE, ADMIN)
+    grants = frozenset(("Runs", deed) for deed in ("read", "run", "approve"))
+    role_id = role_editing.save_role(house, Role(None, "Clerk", grants=grants), SYSTEM)
+    add_user(house, "clerk", "Clerk")
+    clerk = sign_in(app.test_client(), "clerk")
+    (one,) = reading.listing(house)
+    form = {"seen": one.mark, "reason": "by hand", "deed": "give_up"}
+    policies.set_policy(house, role_id, {"data": [{"on": hidden, "fields": {"name": "hide"}}]}, SYSTEM)
+    for deed in ("again", "end"):
+        assert clerk.post(f"/runs/sagas/{one.id}/{deed}", data=form).status_code == 403
+    assert [left.mark for left in reading.listing(house)] == [one.mark]
+    policies.set_policy(house, role_id, {}, SYSTEM)
+    assert clerk.post(f"/runs/sagas/{one.id}/end", data=form).status_code == 302
+    assert reading.listing(house) == []

@@ -11,11 +11,13 @@ from webapp.web.api import ApiError, RoomApi, listed, listing, operation
 
 _SAGA = {"type": "object"}
 _ENDED = {"type": "object", "properties": {"ended": {"type": "boolean"}}, "required": ["ended"]}
+_SEEN = {"type": "string", "description": "the `mark` that was listed: nothing is done where it has gone on since"}
+_AGAIN = {"type": "object", "additionalProperties": False, "properties": {"seen": _SEEN}}
 _END = {
     "type": "object",
     "required": ["deed", "reason"],
     "additionalProperties": False,
-    "properties": {"deed": {"enum": ["done", "give_up"]}, "reason": {"type": "string", "minLength": 1}},
+    "properties": {"deed": {"enum": ["done", "give_up"]}, "reason": {"type": "string", "minLength": 1}, "seen": _SEEN},
 }
 
 
@@ -30,11 +32,16 @@ class SagasApi(RoomApi):
         return listed([_plain(one) for one in reading.listing(self.house)])
 
     @operation(
-        "POST", "/<int:number>/again", scope="runs:run", summary="Take a record's steps back once more", response=_ENDED
+        "POST",
+        "/<int:number>/again",
+        scope="runs:run",
+        summary="Take a record's steps back once more",
+        body=_AGAIN,
+        response=_ENDED,
     )
     def again(self, number: int) -> Any:
         """Try once more to take a record's steps back."""
-        return self._done(lambda: deeds.again(self.house, number, self.actor))
+        return self._done(lambda: deeds.again(self.house, number, self.actor, self.body.get("seen")))
 
     @operation(
         "POST",
@@ -46,10 +53,10 @@ class SagasApi(RoomApi):
     )
     def end(self, number: int) -> Any:
         """Take a step for taken back, or leave all as it is."""
-        reason = self.body["reason"]
+        reason, seen = self.body["reason"], self.body.get("seen")
         if self.body["deed"] == "give_up":
-            return self._done(lambda: deeds.give_up(self.house, number, reason, self.actor))
-        return self._done(lambda: deeds.take_for_done(self.house, number, reason, self.actor))
+            return self._done(lambda: deeds.give_up(self.house, number, reason, self.actor, seen))
+        return self._done(lambda: deeds.take_for_done(self.house, number, reason, self.actor, seen))
 
     def _done(self, deed: Callable[[], bool | None]) -> dict[str, bool]:
         try:
@@ -71,4 +78,5 @@ def _plain(one: ShownSaga) -> dict[str, Any]:
         for step in one.steps.values()
     ]
     head = {"id": one.id, "rule": one.rule_name, "run": one.run_id, "record": one.record_key, "state": one.state.value}
+    head["mark"] = one.mark
     return {**head, "begun_at": one.begun_at.isoformat(), "reason": str(one.reason or ""), "steps": steps}

@@ -56,6 +56,11 @@ class Saga:
     begun_at: datetime
     steps: Mapping[int, Done] = field(default_factory=dict)
 
+    @property
+    def mark(self) -> str:
+        """Return what tells whether anything has become of it since it was shown."""
+        return ":".join([self.state.value, *(f"{no}-{step.state.value}" for no, step in sorted(self.steps.items()))])
+
 
 def load(tx: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Saga]:
     """Return sagas with their steps, oldest first."""

@@ -10,9 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.documents.sync import Transaction
+from rules.schema import Schema
 from rules.text import N_, Message, msg
+from webapp.connections.permitted import asking, rights_to, sees_all
 from webapp.connections.services import User
 from webapp.extensions import House
+from webapp.policies.errors import NotPermitted
 from webapp.policies.masks import DOTS
 from webapp.runs.models import run
 from webapp.runs.sagas import ledger
@@ -67,6 +70,17 @@ def _seen(sight: Sight, one: Saga) -> Saga:
         return _unseen(one)
     sight.looked({one.side: one.record_key})
     return one
+
+
+def require_sight(tx: sa.Connection, one: Saga) -> None:
+    """Raise `NotPermitted` for who may not see all of a saga's record, in all systems that it went through."""
+    if asking().system:
+        return
+    sight = Sights(tx, doing=True).of_run(one.run_id, one.rule_name)
+    places = {(step.connection, step.object) for step in one.steps.values()}
+    if not sight.everything or not all(sees_all(rights_to(tx, *place, Schema(()))) for place in places):
+        text = N_("You may not see all of this record in all of its systems, so you cannot decide about it.")
+        raise NotPermitted(msg(text))
 
 
 def _unseen(one: Saga) -> Saga:

@@ -25,7 +25,7 @@ class SagasView(RoomView):
     @permission_name("run")
     def again(self, number: int) -> Response:
         """Try once more to take the steps back."""
-        return self._done(lambda: deeds.again(self.house, number, self.actor))
+        return self._done(lambda: deeds.again(self.house, number, self.actor, request.form.get("seen", "")))
 
     @expose("/<int:number>/end", methods=["POST"])
     @has_access
@@ -33,10 +33,10 @@ class SagasView(RoomView):
     @fresh
     def end(self, number: int) -> Response:
         """Take the step for taken back, or leave all as it is."""
-        reason = request.form.get("reason", "")
+        reason, seen = request.form.get("reason", ""), request.form.get("seen", "")
         if request.form.get("deed") == "give_up":
-            return self._done(lambda: deeds.give_up(self.house, number, reason, self.actor))
-        return self._done(lambda: deeds.take_for_done(self.house, number, reason, self.actor))
+            return self._done(lambda: deeds.give_up(self.house, number, reason, self.actor, seen))
+        return self._done(lambda: deeds.take_for_done(self.house, number, reason, self.actor, seen))
 
     def _done(self, deed: Callable[[], bool | None]) -> Response:
         try:
