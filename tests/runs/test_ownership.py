@@ -20,7 +20,8 @@ from webapp.policies.errors import NotPermitted
 from webapp.rulebook import ownership, services
 from webapp.rulebook.ownership import NotOwned
 from webapp.runs import schedules
-from webapp.runs.requests import resume
+from webapp.runs.followups import undo
+from webapp.runs.requests import RunRefused, resume
 
 CRM, ERP = "connection/crm/customer", "connection/erp/client"
 ALL = ["read", "create", "update", "delete"]
@@ -195,6 +196,28 @@ def test_a_disabled_or_deleted_owner_suspends(world: World, person: Callable[...
     with world.house.db.begin() as tx:
         ownership.forget(tx, "ann")
     assert "The owner of the rule 'customers' has been deleted" in str(world.run().message)
+
+
+def test_runs_of_a_deleted_rule(world: World, person: Callable[..., Actor]) -> None:
+    """What a deleted rule has left goes on for nobody, and is undone with the rights of who asks, by nobody else."""
+    world.customers("Ada")
+    ann, bob = person("ann", MAY), person("bob", _line(ERP, allow=["read"]))
+    services.create(world.house, RULE, ann)
+    services.publish(world.house, "customers", SYSTEM)
+    written = world.run().id
+    _permit(world, "ann", _line(CRM, rows="record.status == 'active'"))
+    stopped = world.run().id
+    services.delete(world.house, "customers", SYSTEM)
+    _permit(world, "ann", MAY)
+    services.create(world.house, RULE, SYSTEM)
+    resume(world.house, stopped, SYSTEM)
+    world.work(stopped)
+    assert (world.look(stopped).state, len(world.clients())) == ("suspended", 1)
+    assert "The rule 'customers' has been deleted" in str(world.look(stopped).message)
+    with pytest.raises(RunRefused, match="bob may not"):
+        undo(world.house, written, bob)
+    assert world.work(undo(world.house, written, ann))
+    assert world.clients() == []
 
 
 def test_a_schedule_does_not_pile_up_what_its_owner_may_not(world: World, person: Callable[..., Actor]) -> None:

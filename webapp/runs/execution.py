@@ -156,9 +156,18 @@ def _owned(house: House, claimed: Claim) -> None:
     """Raise `Suspended` where the owner of the rule may not do what the run would do."""
     with house.db.read() as tx:
         row = find(tx, claimed.rule_name)
-        problem = None if row is None else refusal(tx, row.name, claimed.document, row.owner, claimed.uses)
+        if row is None or row.id != claimed.rule_id:
+            # who asked for an undoing had to hold the rights themselves, as nobody owns the rule any more
+            problem = None if claimed.kind == "undo" else _deleted(claimed)
+        else:
+            problem = refusal(tx, row.name, claimed.document, row.owner, claimed.uses)
     if problem is not None:
         raise Suspended(problem)
+
+
+def _deleted(claimed: Claim) -> Message:
+    text = N_("The rule '{name}' has been deleted, and with it with whose rights its runs work. Cancel this run.")
+    return msg(text, name=claimed.rule_name)
 
 
 def _lost(house: House, claimed: Claim) -> Message | None:

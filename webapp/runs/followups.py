@@ -9,11 +9,14 @@ import sqlalchemy as sa
 
 from rules.documents.sync import Direction
 from rules.reconcile.agreement import executed_way
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
+from webapp.access import users
 from webapp.approvals.deeds import Order
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.policies.who import who_of
+from webapp.rulebook import ownership
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook import services as rules
 from webapp.runs import approving, plans
@@ -61,6 +64,7 @@ def undo(house: House, run_id: int, actor: Actor) -> int:
         _refuse(undo_hindrance(row) or not_undone(told, run_id) or not_undelivered(told, run_id))
         refuse_while_at_work(tx, row.rule_id, row.rule_name)
         refuse_while_paused(tx, row.rule_id, row.rule_name)
+        _refuse(_lacks_owner(tx, row, told, actor))
         new = _follow(house, tx, row, "undo", actor)
         event = Event(Tag.RUN_UNDONE, Subject("rule", row.rule_name), None, {"undone_by": new}, run_id=run_id)
         record(tx, actor, house.clock(), event)
@@ -80,6 +84,16 @@ def undo_hindrance(row: RunRow) -> Message | None:
     if not any(row.counts[name] for name in CHANGES):
         return msg("Run {run} wrote nothing, so there is nothing to undo.", run=row.id)
     return None
+
+
+def _lacks_owner(tx: sa.Connection, row: RunRow, told: Mapping[str, Any], actor: Actor) -> Message | None:
+    """Say why nobody may undo a run whose rule has been deleted: who asks has to hold the rights themselves."""
+    known, own = rulebook.find(tx, row.rule_name), users.own_id(tx, actor)
+    if own is None or (known is not None and known.id == row.rule_id):
+        return None
+    lacking = ownership.lacks(tx, who_of(tx, own), told)
+    text = N_("The rule '{name}' has been deleted, so its run is undone with your rights: {problem}")
+    return None if lacking is None else msg(text, name=row.rule_name, problem=lacking)
 
 
 def pauses(tx: sa.Connection, row: RunRow) -> bool:
