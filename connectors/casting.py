@@ -126,14 +126,18 @@ def canonical_all(texts: pl.Series) -> pl.Series:
     """Return JSON texts as `canonical` does; short ones are remembered."""
     if any(known.equals(texts, null_equal=True) for known in tuple(_found) if _begin_alike(known, texts)):
         return texts
-    values = texts.to_list()
-    if (texts.str.len_bytes().max() or 0) <= _REMEMBERED:  # type: ignore[operator]
-        made = list(map(_forms.__getitem__, values))
-    else:
-        made = [_canonical(text) for text in values]
-    found = texts if made == values else pl.Series(texts.name, made, dtype=pl.String)
+    found = texts if _are_canonical(texts.unique()) else pl.Series(texts.name, _forms_of(texts), dtype=pl.String)
     _found.append(found)
     return found
+
+
+def _are_canonical(texts: pl.Series) -> bool:
+    return _forms_of(texts) == texts.to_list()
+
+
+def _forms_of(texts: pl.Series) -> list[str | None]:
+    short_ones = (texts.str.len_bytes().max() or 0) <= _REMEMBERED  # type: ignore[operator]
+    return list(map(_forms.__getitem__ if short_ones else _canonical, texts.to_list()))
 
 
 def _begin_alike(one: pl.Series, other: pl.Series) -> bool:

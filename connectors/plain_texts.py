@@ -33,16 +33,37 @@ _SIGNS: Mapping[FieldType, bytes] = {
 _WHOLE = b"0123456789+-"
 _SHORTEST: Mapping[FieldType, int] = {FieldType.DATETIME: 20, FieldType.LOCAL_DATETIME: 16}
 """Shorter ones may be an hour without minutes."""
+_PART = 2**18
+_LEADS = 0xC0
+"""The least byte that begins a character of several bytes."""
 _OLDEST = pl.CompatLevel.oldest()
 
 
 def is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are valid UTF-8, several times as fast as by decoding them."""
+    """Tell whether bytes are valid UTF-8, several times as fast as by decoding them; parts stay in the cache."""
+    begin = 0
+    while len(data) - begin > _PART:
+        end = whole_characters(data, begin + _PART)
+        if not _is_utf8(data[begin:end]):
+            return False
+        begin = end
+    return _is_utf8(data[begin:])
+
+
+def _is_utf8(part: bytes) -> bool:
     try:
-        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+        pl.Series([part], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.ComputeError:
         return False
     return True
+
+
+def whole_characters(data: bytes, end: int) -> int:
+    """Return where the last character begins that may go on behind an end, or that end."""
+    for back in range(1, min(end, 3) + 1):
+        if data[end - back] >= _LEADS:
+            return end - back
+    return end
 
 
 def plain_frame(columns: Mapping[str, Any], schema: Schema) -> pl.DataFrame:

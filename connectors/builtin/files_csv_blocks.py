@@ -110,7 +110,7 @@ class Blocks:
             table = pyarrow.csv.read_csv(pa.BufferReader(text), *self._options(text))
         except (pa.ArrowInvalid, UnicodeError):
             return None
-        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns = {name: table[name].chunk(0) for name in table.column_names}
         block = Block(text, plain_frame(columns, self.schema), marks)
         return block if len(block.ends) == block.frame.height else None
 

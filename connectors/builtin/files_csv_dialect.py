@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 
 from connectors.builtin.files_csv_scan import Dialect, Scanner
 from connectors.builtin.files_options import AUTO, CODECS, Options
-from connectors.plain_texts import is_utf8
+from connectors.plain_texts import is_utf8, whole_characters
 
 _BLOCK = 1024 * 1024
 _LOOKED_AT = 50
@@ -57,19 +57,11 @@ def _is_utf8(file: BinaryIO) -> bool:
     rest = b""
     while block := file.read(_BLOCK):
         data = rest + block
-        end = _whole(data)
+        end = whole_characters(data, len(data))
         if not is_utf8(data[:end]):
             return False
         rest = data[end:]
     return is_utf8(rest)
-
-
-def _whole(data: bytes) -> int:
-    """Return where the last character begins that may go on behind some bytes, or their end."""
-    for back in range(1, min(len(data), 3) + 1):
-        if data[-back] >= 0xC0:
-            return len(data) - back
-    return len(data)
 
 
 def _mostly(path: Path, encoding: str) -> int:

@@ -144,7 +144,7 @@ class JsonLinesFile(JsonRecords):
                 if not end:
                     left += data
                     continue
-                yield b"".join((left, memoryview(data)[:end]))
+                yield left + data[:end]
                 left = data[end:]
                 wanted = block_bytes(size, min(end, _SEEN), data.count(b"\n", 0, _SEEN), _MOST)
         if left:

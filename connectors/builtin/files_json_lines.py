@@ -78,7 +78,7 @@ class Lines:
             return None
         if len(table) != count:
             return None
-        return plain_frame({f.name: _texts(f, table[f.name].combine_chunks()) for f in self.schema.fields}, self.schema)
+        return plain_frame({f.name: _texts(f, table[f.name].chunk(0)) for f in self.schema.fields}, self.schema)
 
     def _is_odd(self, text: bytes) -> bool:
         """Tell whether there may be something that Arrow takes for a number and we do not."""

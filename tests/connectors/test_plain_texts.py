@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors import casting
+from connectors import casting, plain_texts
 from connectors.plain_texts import plain_column
 from rules.schema import Field, FieldType
 
@@ -64,3 +64,16 @@ def test_the_usual_way_to_write_is_plain(kind: FieldType, text: str, value: Any)
     found = plain_column(pl.Series("x", ["?", text, None]).slice(1), Field("f", kind))
     assert found is not None
     assert (found.name, found.to_list()) == ("f", [value, None])
+
+
+@given(data=st.text().map(str.encode) | st.binary(), size=st.integers(4, 9))
+def test_bytes_are_utf8_if_they_can_be_decoded_however_they_are_cut_into_parts(data: bytes, size: int) -> None:
+    """A character that goes over the end of a part is looked at whole, and a broken one is seen wherever it lies."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plain_texts, "_PART", size)
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            assert not plain_texts.is_utf8(data)
+        else:
+            assert plain_texts.is_utf8(data)
