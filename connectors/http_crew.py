@@ -59,12 +59,13 @@ class Crew(Generic[T]):
         self._done: dict[int, T] = {}
         self._failed: ConnectorError | None = None
         self._begun = 0
+        self._source: Iterator[Job[T]] = iter(())
 
     def results(self, jobs: Iterable[Job[T]]) -> Iterator[T]:
         """Yield the results of jobs in the jobs' order; raises the first of their errors."""
-        given, source = 0, iter(jobs)
+        given, self._source = 0, iter(jobs)
         try:
-            while self._begin(source) or self._jobs or given in self._done:
+            while self._begin(self._source) or self._jobs or given in self._done:
                 while given in self._done:
                     yield self._done.pop(given)
                     given += 1
@@ -110,6 +111,7 @@ class Crew(Generic[T]):
             return
         for number, reply in self._flights.landed(max(ready, 0.0)):
             self._arrived(number, reply)
+            self._begin(self._source)  # the next one leaves before the other replies are looked at
         while self._waiting and self._waiting[0][0] <= time.monotonic():
             self._wake()
 
