@@ -43,6 +43,9 @@ class Session:
         from webapp.entities import hub  # noqa: PLC0415 - loads connectors and rules
         from webapp.events import kind, sources  # noqa: F401, PLC0415 - event rules make themselves known
         from webapp.installation import require  # noqa: PLC0415 - loads every room's tables
+        from webapp.runs.outbox import reading  # noqa: F401, PLC0415 - and what keeps connections: of deliveries,
+        from webapp.runs.sagas import reading as steps  # noqa: F401, PLC0415 - of steps of records,
+        from webapp.runs.transactions import reading as doubts  # noqa: F401, PLC0415 - and of what is in doubt
         from webapp.vault import people  # noqa: PLC0415 - loads cryptography
 
         house = open_house(self.settings)

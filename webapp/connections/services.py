@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from rules.text import msg
+from rules.text import Message, msg
 from webapp.approvals.deeds import Order
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
@@ -73,6 +73,7 @@ __all__ = [
     "get_connection",
     "known_objects",
     "list_connections",
+    "move_checks",
     "name_problem",
     "object_schema",
     "objects",
@@ -101,6 +102,11 @@ class User(NamedTuple):
 
 usage_checks: list[Callable[[sa.Connection], Iterable[tuple[str, User]]]] = []
 """Rooms above say here what uses connections: each returns all pairs of a connection and what uses it."""
+
+
+move_checks: list[Callable[[sa.Connection, str], Message | None]] = []
+"""Rooms above say here why a connection must not lead to another system now; None where it may."""
+_LEADS = ("host", "port", "database")
 
 
 def prepare(house: House) -> None:
@@ -216,6 +222,8 @@ def _write(
     stored = {**_values(clean), "granted_roots": file_roots(granted)}
     before = None if row is None else {**_values(row), "granted_roots": file_roots(row.granted_roots)}
     _known(clean, row)
+    if before is not None:
+        _stays(tx, clean.name, before, stored)
     if row is not None and before is not None:
         approving.require_change(tx, row, before, stored, clean.values)
     _keep_secrets(tx, house, clean, actor)
@@ -245,6 +253,15 @@ def _known(clean: Clean, row: ConnectionRow | None) -> None:
     kept = [n for n in spec.secrets if n not in clean.values and clean.settings.get(n) == references.own(own, n)]
     if kept and elsewhere(spec, row.settings, clean.settings):
         raise ConnectionInvalid(clean.name, [Problem(("settings", name), AGAIN) for name in kept])
+
+
+def _stays(tx: sa.Connection, name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise `ConnectionInvalid` where a connection would lead to another system while that must not be."""
+    lead = [("settings", one) for one in _LEADS if before["settings"].get(one) != after["settings"].get(one)]
+    place = [("connector",)] if before["connector"] != after["connector"] else lead
+    reasons = [reason for ask in move_checks if place and (reason := ask(tx, name)) is not None]
+    if reasons:
+        raise ConnectionInvalid(name, [Problem(place[0], reason) for reason in reasons])
 
 
 def _keep_secrets(tx: sa.Connection, house: House, clean: Clean, actor: Actor) -> None:

@@ -13,7 +13,7 @@ from tests.webapp.conftest import admin_client, app, client, settings  # noqa: F
 from webapp.audit.models import audit_event
 from webapp.connections import services as connections
 from webapp.runs.execution import installation_id
-from webapp.runs.transactions import deciding, reading
+from webapp.runs.transactions import deciding, forcing, reading
 from webapp.runs.transactions.deciding import Part
 from webapp.runs.transactions.states import State
 from webapp.runs.transactions.views import TransactionsView
@@ -58,6 +58,18 @@ def test_a_connection_that_a_transaction_needs_is_not_deleted(admin_client, hous
     with pytest.raises(connections.ConnectionInUse) as found:
         connections.delete(house, "shop", ADMIN)
     assert "transaction 1" in str(found.value)
+
+
+def test_a_connection_leads_nowhere_else_while_its_system_is_in_doubt(admin_client, house):  # noqa: F811
+    """Another server would know nothing of the part, and the old one would keep its locks; other settings may change."""
+    away = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u"}
+    document = {"kind": "connection", "name": "shop", "connector": "postgresql"}
+    for other in ({"host": "127.0.0.2"}, {"port": 2}, {"database": "e"}):
+        with pytest.raises(connections.ConnectionInvalid, match="Transaction 1 is in doubt there"):
+            connections.update(house, {**document, "settings": away | other}, ADMIN)
+    connections.update(house, {**document, "settings": away | {"user": "v"}}, ADMIN)
+    forcing.forget(house, 1, "right", "it has another address", ADMIN)
+    connections.update(house, {**document, "settings": away | {"port": 2}}, ADMIN)
 
 
 def test_a_part_taken_for_done_leaves_its_reason_in_the_audit_log(admin_client, house):  # noqa: F811

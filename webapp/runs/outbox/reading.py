@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from rules.documents.sync import Transaction
 from rules.text import N_, Message, msg
-from webapp.connections.services import User
+from webapp.connections.services import User, usage_checks
+from webapp.rulebook import hooks
 from webapp.runs.outbox.models import delivery
 from webapp.runs.outbox.states import OPEN, State
 from webapp.runs.sight import Sights
@@ -172,3 +173,7 @@ def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     """Yield each connection that a delivery needs, with what a person can do about it."""
     for name, number in waiting(tx).items():
         yield name, User(translated(msg("{count} deliveries", count=number)), f"/runs/deliveries/?connection={name}")
+
+
+usage_checks.append(in_use)
+hooks.deletion.append(hindrance)

@@ -7,8 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from webapp.connections.services import list_connections, usage_checks
-from webapp.rulebook import hooks
+from webapp.connections.services import list_connections
 from webapp.rulebook.kinds import SYNC
 from webapp.rulebook.reading import list_rules
 from webapp.runs.outbox import deeds, reading
@@ -18,8 +17,6 @@ from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
-usage_checks.append(reading.in_use)
-hooks.deletion.append(reading.hindrance)
 
 
 def _offered(known: list[tuple[str, str]], chosen: str, everything: str) -> list[tuple[str, str]]:

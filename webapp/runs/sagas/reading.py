@@ -13,7 +13,7 @@ from rules.documents.sync import Transaction
 from rules.schema import Schema
 from rules.text import N_, Message, msg
 from webapp.connections.permitted import asking, rights_to, sees_all
-from webapp.connections.services import User
+from webapp.connections.services import User, usage_checks
 from webapp.extensions import House
 from webapp.policies.errors import NotPermitted
 from webapp.policies.masks import DOTS
@@ -112,3 +112,6 @@ def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     needed = sa.select(saga_step.c.connection, sa.func.min(saga.c.id)).where(saga.c.id == saga_step.c.saga_id, open_)
     for name, number in tx.execute(needed.group_by(saga_step.c.connection)):
         yield name, User(translated(msg("the steps of record {number}", number=number)), "/runs/transactions/")
+
+
+usage_checks.append(in_use)

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from connectors.errors import ConnectorError
 from connectors.two_phase import InDoubt, TwoPhase
-from rules.text import Message, msg
+from rules.text import N_, Message, msg
 from webapp.connections.catalogue import connector_class
 from webapp.connections.models import connection
-from webapp.connections.services import User
+from webapp.connections.services import User, move_checks, usage_checks
 from webapp.extensions import House
 from webapp.runs.models import installation
 from webapp.runs.systems import Reached
@@ -139,6 +139,18 @@ def strays(house: House, asked: Asked) -> list[Stray]:
     ]
 
 
+def not_moved(tx: sa.Connection, name: str) -> Message | None:
+    """Say why a connection must lead to the same system now: what is in doubt there could not be ended any more."""
+    b, t = transaction_branch.c, global_transaction.c
+    open_ = (b.connection == name, b.gid.is_not(None), t.state.in_([state.value for state in OPEN_STATES]))
+    number = tx.scalar(sa.select(sa.func.min(t.id)).where(b.transaction_id == t.id, *open_))
+    text = N_(
+        "Transaction {number} is in doubt there. Finish it under Runs › Transactions, or take its part for done, before"
+        " the connection leads to another system."
+    )
+    return None if number is None else msg(text, number=number)
+
+
 def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     """Yield each connection that an open transaction needs, with what a person can do about it."""
     b, t = transaction_branch.c, global_transaction.c
@@ -147,3 +159,7 @@ def in_use(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     )
     for name, number in tx.execute(needed):
         yield name, User(translated(msg("transaction {number}", number=number)), "/runs/transactions/")
+
+
+usage_checks.append(in_use)
+move_checks.append(not_moved)

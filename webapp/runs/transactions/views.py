@@ -10,15 +10,11 @@ from werkzeug.wrappers import Response
 
 from connectors.errors import ConnectorError
 from rules.text import Message
-from webapp.connections.services import usage_checks
 from webapp.runs.sagas import reading as sagas
 from webapp.runs.transactions import forcing, reading, recovery
 from webapp.web.language import translated
 from webapp.web.proof import fresh
 from webapp.web.views import RoomView, expose, has_access, permission_name
-
-usage_checks.append(reading.in_use)
-usage_checks.append(sagas.in_use)
 
 
 class TransactionsView(RoomView):
