@@ -7,7 +7,6 @@ import secrets
 import threading
 
 from werkzeug.security import check_password_hash, generate_password_hash
-from zxcvbn import zxcvbn
 
 from rules.text import msg
 from webapp.access import breached
@@ -58,6 +57,8 @@ def digest(token: str) -> str:
 
 def seems_safe(password: str) -> bool:
     """Tell whether a password takes many guesses, as far as can be told from its looks."""
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists of words take 12 MB, and workers never judge one
+
     return bool(zxcvbn(password[:_JUDGED])["score"] >= _SAFE)
 
 
