@@ -105,7 +105,7 @@ class Kingdee(Vendor):
         fields = data["FieldKeys"].split(",")
         unknown = [name for name in fields if name not in rows[0]] if rows else []
         if unknown:
-            return Reply([[self._status(f"字段 {unknown[0]} 不存在")]])
+            return Reply(self._status(f"字段 {unknown[0]} 不存在")["Result"])
         found = rows[data["StartRow"] : data["StartRow"] + data["Limit"]]
         return Reply([{name: row[name] for name in fields} for row in found])
 

@@ -315,3 +315,12 @@ def test_limits_are_waited_for(preset: Preset, vendor: Vendor, waits: list[float
 def test_every_preset_has_a_rebuilt_server() -> None:
     """No preset is shipped without its test, and all names, files and versions agree."""
     assert {preset.name for preset in all_presets()} == {vendor.preset for vendor in VENDORS}
+
+
+def test_what_kingdee_says_of_a_query_is_told(site: Site) -> None:
+    """A query that is refused is answered with a status of its own in place of the list; its words reach the reader."""
+    site.vendor = vendor = next(v for v in VENDORS if v.preset == "kingdee")(site.url)
+    for row in vendor.rows["BD_Customer"].values():
+        del row["FTEL"]
+    with opened(vendor) as connector, pytest.raises(Fatal, match="字段 FTEL 不存在"):
+        everything(connector, "BD_Customer")

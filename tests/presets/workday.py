@@ -25,18 +25,19 @@ class Workday(Vendor):
             "descriptor": "Worker 7",
             "organization": "o1",
             "isManager": False,
-            "location": "Suzhou",
-        }
+        },
+        "supervisoryOrganizations": {"id": "o7", "descriptor": "Org 7 (Worker 1)", "name": "Org 7", "code": "O7"},
     }
 
     def records(self) -> dict[str, dict[str, Row]]:
-        organizations = {f"o{n}": {"id": f"o{n}", "descriptor": f"Org {n}", "code": f"O{n}", "manager": {"id": "w1"}}
+        organizations = {f"o{n}": {"id": f"o{n}", "descriptor": f"Org {n} (Worker 1)", "name": f"Org {n}",
+                                    "code": f"O{n}", "manager": {"id": "w1"}, "workers": f"https://x/{n}/workers"}
                          for n in range(1, 8)}  # fmt: skip
         workers: dict[str, Row] = {
             f"w{n}": {"id": f"w{n}", "descriptor": f"Worker {n}", "primaryWorkEmail": f"w{n}@example.com",
                       "businessTitle": "Engineer", "isManager": n == 1, "href": f"https://x/{n}",
-                      "primarySupervisoryOrganization": {"id": "o1", "descriptor": "Org 1", "href": "https://x"},
-                      "location": {"id": "l1", "descriptor": "Suzhou"}} for n in range(1, 231)}  # fmt: skip
+                      "primarySupervisoryOrganization": {"id": "o1", "descriptor": "Org 1", "href": "https://x"}}
+            for n in range(1, 231)}  # fmt: skip
         return {"workers": workers, "supervisoryOrganizations": organizations}
 
     def unauthorized(self) -> Reply:
@@ -72,4 +73,5 @@ class Workday(Vendor):
         self.only(asked.query)
         if key not in self.rows[name]:
             raise Refused(Reply({"error": f"invalid ID: {key}", "code": "S22"}, 404))
-        return Reply(self.rows[name][key])
+        location = {"location": {"id": "l1", "descriptor": "Suzhou"}} if name == "workers" else {}
+        return Reply({**self.rows[name][key], **location})
