@@ -21,6 +21,7 @@ from webapp.rulebook.timetable import Plan, cron_of, plan_of
         ("30 2 * * *", "daily", "daily at 02:30 (Asia/Shanghai)"),
         ("0 8 * * 1,5", "weekly", "every Monday, Friday at 08:00 (Asia/Shanghai)"),
         ("0 0 1 * *", "cron", "by the cron schedule 0 0 1 * * (Asia/Shanghai)"),
+        ("5,35 * * * *", "cron", "every hour at minute 05, 35 (Asia/Shanghai)"),
         ("*/7 * * * *", "cron", "by the cron schedule */7 * * * * (Asia/Shanghai)"),
         ("99 * * * *", "cron", "by the cron schedule 99 * * * * (Asia/Shanghai)"),
     ],

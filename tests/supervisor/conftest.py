@@ -42,6 +42,7 @@ class Installation:
     data: Path
     port: int = field(default_factory=free_port)
     more: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
     seconds: float = 0.0
 
@@ -59,7 +60,7 @@ class Installation:
         started = time.monotonic()
         with self.data.with_name(f"{self.data.name}.out").open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "webapp.cli", "up"],
+                [sys.executable, "-m", "webapp.cli", "up", *self.options],
                 env=environ(self.data, self.port, **self.more),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

@@ -161,24 +161,24 @@ SENTENCES: dict[str, str] = {
     Tag.FORWARD_TESTED: N_("{actor} sent a test message to {subject}"),
 }
 
-AREAS: tuple[tuple[str, str], ...] = (
-    ("access:session", N_("Sign-in")),
-    ("access", N_("Users, roles and keys")),
-    ("policies", N_("Permissions on records")),
-    ("vault", N_("Secrets")),
-    ("connections", N_("Connections")),
-    ("entities:entity", N_("Entities")),
-    ("entities", N_("Entities and records")),
-    ("rulebook", N_("Rules")),
-    ("runs", N_("Runs and quarantine")),
-    ("runs:quarantine", N_("Quarantine")),
-    ("cases", N_("Cases")),
-    ("events", N_("Events and event rules")),
-    ("approvals", N_("Approvals")),
-    ("approvals:emergency", N_("Emergency overrides")),
-    ("configuration", N_("Configuration files")),
-    ("audit", N_("Audit log")),
-    ("data", N_("Personal data seen")),
+AREAS: tuple[tuple[str, Message], ...] = (
+    ("access:session", Message(N_("Sign-in"))),
+    ("access", Message(N_("Users, roles and keys"))),
+    ("policies", Message(N_("Permissions on records"))),
+    ("vault", Message(N_("Secrets"))),
+    ("connections", Message(N_("Connections"))),
+    ("entities:entity", Message(N_("Entities"))),
+    ("entities", Message(N_("Entities and records"))),
+    ("rulebook", Message(N_("Rules"))),
+    ("runs", Message(N_("Runs and quarantine"))),
+    ("runs:quarantine", Message(N_("Quarantine"))),
+    ("cases", Message(N_("Cases"))),
+    ("events", Message(N_("Events and event rules"))),
+    ("approvals", Message(N_("Approvals"))),
+    ("approvals:emergency", Message(N_("Emergency overrides"))),
+    ("configuration", Message(N_("Configuration files"))),
+    ("audit", Message(N_("Audit log"))),
+    ("data", Message(N_("Personal data seen"))),
 )
 
 

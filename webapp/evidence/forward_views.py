@@ -10,7 +10,6 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from rules.text import Message
-from webapp.audit.sentences import AREAS
 from webapp.evidence import forwarding, forwards
 from webapp.evidence.forwards import Form, Forward, Wrong
 from webapp.evidence.wholly import require_forwarding
@@ -102,7 +101,7 @@ class ForwardView(RoomView):
         self, form: Form, target: Forward | None, errors: dict[str, Message] | None = None, status: int = 200
     ) -> Response:
         shown: dict[str, Any] = {"form": replace(form, secret=None), "target": target, "errors": errors or {}}
-        return self.page("evidence/forward_form.html", status, areas=AREAS, **shown)
+        return self.page("evidence/forward_form.html", status, **shown)
 
 
 def _of(target: Forward | None) -> Form:

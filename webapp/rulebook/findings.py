@@ -34,6 +34,14 @@ class Findings:
         """Return what is wrong at the given places as one text, empty where nothing is."""
         return " ".join(sentence(problem) for problem in self.under(*paths))
 
+    def broken(self, *paths: str) -> str:
+        """Return what keeps the rule from being published at the given places, as one text."""
+        return " ".join(sentence(problem) for problem in errors(self.under(*paths)))
+
+    def remarks(self, *paths: str) -> str:
+        """Return what should be looked at at the given places, though the rule can be published with it."""
+        return " ".join(sentence(problem) for problem in self.under(*paths) if problem not in self.errors)
+
     def elsewhere(self, *paths: str) -> list[DocumentProblem]:
         """Return the problems that a page which shows the given places does not show."""
         shown = {id(problem) for problem in self.under(*paths)}

@@ -68,6 +68,10 @@ def cron_of(plan: Plan) -> str | None:
     }[plan.kind]
 
 
+_MINUTES = re.compile(r"([0-5]?\d(?:,[0-5]?\d)+) \* \* \* \*")
+"""Several minutes of each hour, which no part of the picker sets and people say in words all the same."""
+
+
 def plan_from_form(form: Mapping[str, Any], days: list[str]) -> Plan:
     """Return the plan of a submitted picker; parts that cannot be read fall back to the picker's own defaults."""
     time = str(form.get("schedule_time") or "02:00")
@@ -121,6 +125,8 @@ def _clause(plan: Plan) -> str:
     if plan.kind == WEEKLY:
         days = ", ".join(name for number, name in day_names() if number in plan.days)
         return _("every %(days)s at %(time)s", days=days, time=plan.time)
+    if minutes := _MINUTES.fullmatch(plan.cron):
+        return _("every hour at minute %(minute)s", minute=", ".join(f"{int(m):02d}" for m in minutes[1].split(",")))
     return _("by the cron schedule %(cron)s", cron=plan.cron)
 
 

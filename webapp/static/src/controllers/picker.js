@@ -14,4 +14,6 @@ export const picker = (select) => {
     allowEmptyOption: true,
     hideSelected: select.multiple,
   });
+  // its label now names the box that people type into; the list behind it would be read a second time, without a name
+  select.setAttribute("aria-hidden", "true");
 };

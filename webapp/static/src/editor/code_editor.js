@@ -27,7 +27,7 @@ export const codeEditor = (area) => {
         (languages[area.dataset.language] || (() => []))(),
         look, colours, typing,
         EditorState.readOnly.of(area.readOnly || area.disabled),
-        EditorView.contentAttributes.of({ "aria-label": area.labels?.[0]?.textContent || area.name }),
+        EditorView.contentAttributes.of({ tabindex: "0", "aria-label": area.labels?.[0]?.textContent || area.name }),
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
           area.value = update.state.doc.toString();
