@@ -18,7 +18,7 @@ from typing import Any
 from lxml import etree
 
 from connectors.errors import Fatal, Misconfigured
-from rules.text import msg
+from rules.text import Message, msg
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -26,7 +26,10 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueErr
 """What reading an archive that is damaged, encrypted or packed in another way raises."""
 LARGEST = 1024 * 1024 * 1024
 """So large may the unpacked parts of a workbook be together."""
+LARGEST_TEXTS = 256 * 1024 * 1024
+"""So large may its shared texts be, which are held in memory: short ones take up to four times as much there."""
 
+_TEXTS = "xl/sharedstrings.xml"
 DAY, MOMENT, CLOCK = "day", "moment", "clock"
 _BUILT_IN = {14: DAY, 15: DAY, 16: DAY, 17: DAY, 22: MOMENT, 18: CLOCK, 19: CLOCK, 20: CLOCK, 21: CLOCK, 45: CLOCK}
 _BUILT_IN |= dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), DAY) | dict.fromkeys((32, 33, 34, 35), CLOCK)
@@ -54,14 +57,18 @@ class Book:
             self.zip = zipfile.ZipFile(path)
         except DAMAGED as error:
             raise self.broken(error) from error
-        size = sum(info.file_size for info in self.zip.infolist())
+        infos = self.zip.infolist()
+        size = sum(info.file_size for info in infos)
         if size > LARGEST:
-            raise Fatal(
-                msg("The workbook '{name}' unpacks to {size} MB, which is too much.",
-                    name=path.name, size=size // 1024**2),
-                msg("Ask for the data as CSV."),
-                object_name=path.name,
-            )  # fmt: skip
+            raise self._too_large(msg("The workbook '{name}' unpacks to {size} MB, which is too much.",
+                                      name=path.name, size=size // 1024**2))  # fmt: skip
+        size = sum(info.file_size for info in infos if info.filename.lower() == _TEXTS)
+        if size > LARGEST_TEXTS:
+            raise self._too_large(msg("The texts of the workbook '{name}' unpack to {size} MB, which is too much.",
+                                      name=path.name, size=size // 1024**2))  # fmt: skip
+
+    def _too_large(self, said: Message) -> Fatal:
+        return Fatal(said, msg("Ask for the data as CSV."), object_name=self.path.name)
 
     def close(self) -> None:
         """Close the file."""
@@ -115,7 +122,7 @@ class Book:
     @cached_property
     def texts(self) -> list[str]:
         """Return the shared texts."""
-        part = next((p for p in self.zip.namelist() if p.lower() == "xl/sharedstrings.xml"), None)
+        part = next((p for p in self.zip.namelist() if p.lower() == _TEXTS), None)
         if part is None:
             return []
         found: list[str] = []

@@ -415,8 +415,11 @@ def test_documents_that_are_too_large_are_refused(folder: Path, monkeypatch: pyt
     with pytest.raises(Fatal, match="JSON lines"):
         files(folder).schema("a.json")
     book(folder / "a.xlsx")
+    monkeypatch.setattr(files_xlsx_book, "LARGEST_TEXTS", 5)
+    with pytest.raises(Fatal, match=r"The texts of the workbook 'a\.xlsx' unpack"):
+        files(folder).schema("a.xlsx")
     monkeypatch.setattr(files_xlsx_book, "LARGEST", 5)
-    with pytest.raises(Fatal, match="too much"):
+    with pytest.raises(Fatal, match=r"The workbook 'a\.xlsx' unpacks"):
         files(folder).schema("a.xlsx")
 
 
