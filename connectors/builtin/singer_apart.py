@@ -17,6 +17,8 @@ from rules.text import Message, msg
 
 PROCESSES, FILES, LARGEST = 64, 1024, 16 * 1024**3
 """Processes of a run, open files of a process, bytes of a file."""
+NETWORKS = 4
+"""The first version of Landlock that knows ports."""
 _READ = (
     "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf",
     "/etc/nsswitch.conf", "/etc/services", "/etc/protocols", "/etc/passwd", "/etc/group", "/etc/localtime",
@@ -76,10 +78,15 @@ def launching(room: Room, path: str, home: Path, bounds: tuple[int, float], port
     return [sys.executable, "-I", "-S", singer_launch.__file__, json.dumps(wanted)]
 
 
+def apart() -> int:
+    """Return how far this machine keeps a program apart: 0 not at all, from `NETWORKS` on from networks, too."""
+    return singer_launch.landlock() if singer_launch.filters() else 0
+
+
 def held(*, direct: bool = False) -> Message:
     """Return what this machine can hold a program to."""
-    version = singer_launch.landlock()
-    if not version or not singer_launch.filters():
+    version = apart()
+    if not version:
         return msg(
             "It has bounded memory and time, but this system cannot keep it from files that Syncline can read: "
             "it has no Landlock."
@@ -88,7 +95,7 @@ def held(*, direct: bool = False) -> Message:
         return msg(
             "It is kept apart from Syncline's files, and reaches the network by itself, as the operator allowed."
         )
-    if version < 4:
+    if version < NETWORKS:
         return msg("It is kept apart from Syncline's files, but this system cannot keep it from the network.")
     return msg("It is kept apart from Syncline's files, and from networks that Syncline may not reach.")
 

@@ -226,7 +226,7 @@ def test_texts_that_are_no_utf8_are_read_with_care(source: SQLite, url: str) -> 
     with writing("staged"):
         (page,) = (page for page in source.read(ReadRequest("t", source.schema("t"))) if page.records.height)
     assert page.records["v"].to_list() == ["a"]
-    assert [reject.place for reject in page.rejects] == ["id 2"]
+    assert [(reject.place, reject.field) for reject in page.rejects] == [("id 2", "v")]
 
 
 @settings(max_examples=150, deadline=None)

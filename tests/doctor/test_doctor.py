@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from connectors.builtin import singer_apart
+from connectors.builtin.singer_programs import NOTE
 from tests import servers
 from tests.backups.furnished import furnished
 from tests.runs.conftest import World
@@ -167,3 +169,19 @@ def test_the_bundle_holds_nothing_private(world: World, tmp_path: Path) -> None:
     assert '"succeeded"' in held["runs.json"]
     with pytest.raises(FileExistsError):
         bundle.write(world.house, path, [])
+
+
+def test_programs_that_nothing_keeps_apart_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Landlock installed programs can read all keys, without its ports reach any network; both are told."""
+    place = world.folder / "singer" / "tap-a"
+    place.mkdir(parents=True)
+    (place / NOTE).write_text('{"name": "tap-a", "version": "1", "path": "/nowhere/bin/tap-a"}')
+    expected = {0: (State.BAD, "keys included"), 3: (State.WARNING, "any network")}
+    for version, (state, told) in expected.items():
+        monkeypatch.setattr(singer_apart, "apart", lambda known=version: known)
+        found = wrong(world.house)["programs"]
+        assert found.state is state
+        assert "tap-a" in found.said
+        assert told in found.said
+    monkeypatch.setattr(singer_apart, "apart", lambda: singer_apart.NETWORKS)
+    assert "programs" not in wrong(world.house)

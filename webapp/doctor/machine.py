@@ -16,6 +16,8 @@ from cryptography import x509
 
 import config
 from config import Settings
+from connectors.builtin import singer_apart
+from connectors.builtin.singer_programs import installed
 from webapp.doctor.findings import Finding, bad, ok, unless, warning
 
 LITTLE, LEAST = 5 * 2**30, 2**30
@@ -90,6 +92,22 @@ def disk(given: Settings) -> Iterator[Finding]:
         yield bad("disk", said, todo)
     else:
         yield warning("disk", said, todo) if free < LITTLE else ok("disk", said)
+
+
+def programs(given: Settings) -> Iterator[Finding]:
+    """Look whether this machine keeps the Singer programs that are installed apart from what they must not reach."""
+    names = [program.name for program in installed(given.data / "singer")]
+    if not names:
+        return
+    version, said = singer_apart.apart(), f"Singer programs ({', '.join(names)})"
+    if not version:
+        todo = "Use a kernel with Landlock (Linux 5.13, with networks 6.7), or install only what you trust with them."
+        yield bad("programs", f"{said} can read what this user can read, its keys included.", todo)
+    elif version < singer_apart.NETWORKS:
+        todo = "Use Linux 6.7 or newer, or install only what you trust there."
+        yield warning("programs", f"{said} can reach any network.", todo)
+    else:
+        yield ok("programs", f"{said} are kept apart from files and networks.")
 
 
 def time_zones(names: set[str]) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ def examine(house: House) -> list[Finding]:
     """Make all checks; those that need the database are left out where it does not answer."""
     given = house.settings
     found = [*machine.settings(given), *machine.files(given), *machine.disk(given), *machine.egress(given)]
-    found += machine.certificate(given)
+    found += [*machine.certificate(given), *machine.programs(given)]
     found += _redis(house)
     stored = list(_database(house))
     found += stored
