@@ -110,7 +110,10 @@ def test_a_package_is_written_and_checked_by_the_command(syncline: CommandLine, 
     assert "proves" in made.out
     assert syncline("audit", "package", "--output", str(path)).code == 1
     assert syncline("audit", "package", "--output", str(tmp_path / "n.zip"), "--actor", "nobody").code == 1
-    assert syncline("audit", "verify", "--file", str(path), "--key", str(key)).code == 0
+    with zipfile.ZipFile(path) as archive:
+        number = len(archive.read("events.jsonl").splitlines())
+    checked = syncline("audit", "verify", "--file", str(path), "--key", str(key))
+    assert (checked.code, f" {number} events in the package" in checked.out) == (0, True)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("more.txt", "more")
     found = syncline("audit", "verify", "--file", str(path), "--key", str(key))

@@ -538,3 +538,10 @@ def test_descriptions_that_are_none(document: str, words: str) -> None:
     """What is no description, or may be a bomb, is refused."""
     with pytest.raises(Misconfigured, match=words):
         model_of(document.encode())
+
+
+@pytest.mark.parametrize("text", ["<a:/>", "<:a/>", "<x:Edmx xmlns:x='u'><a:/></x:Edmx>", "<Edmx><b z:='1'/></Edmx>"])
+def test_names_of_metadata_that_are_none(text: str) -> None:
+    """Names that no element may have are refused with a sentence, wherever they stand."""
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        model_of(text.encode())

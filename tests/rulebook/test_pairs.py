@@ -94,6 +94,14 @@ def test_the_page_saves_what_it_shows(made: House, admin_client: FlaskClient) ->
     assert draft(made, "customers") == before
 
 
+def test_what_no_choice_offers_is_not_kept(made: House, admin_client: FlaskClient) -> None:
+    """A value that the page does not offer for when a field is set changes nothing, and the page still shows."""
+    before = draft(made, "customers")
+    form = form_of(admin_client, "/rules/customers/fields")
+    sent = admin_client.post("/rules/customers/fields", data={**form, "on-1": "\ufffe"}, follow_redirects=True)
+    assert (sent.status_code, draft(made, "customers")) == (200, before)
+
+
 def test_pairs_are_added_and_removed(made: House, admin_client: FlaskClient) -> None:
     """Buttons add an empty pair, remove one and propose; nothing is stored until the draft is saved."""
     before = draft(made, "customers")

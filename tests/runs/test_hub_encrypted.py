@@ -122,6 +122,24 @@ KEYED: dict[str, Any] = {
 }
 
 
+def test_what_is_looked_up_needs_an_index(hubbed: World) -> None:
+    """A rule that would look records up by an encrypted field without an index is refused when it is published."""
+    fields = [*FIELDS[:2], {**FIELDS[2], "length": 20, "encrypted": True, "personal": True}]
+    entities.define(hubbed.house, {"kind": "entity", "name": "hidden", "fields": fields}, ADMIN)
+    match = {"match": [{"left": "phone", "right": "phone", "how": "exact"}], "confidence": 1.0}
+    asked = {"name": "known", "reference": {"field": "phone", "object": "hidden", "key": "phone"}}
+    linked = {
+        **INTO, "right": {"connection": "hub", "object": "hidden"}, "key": {"left": "id", "right": "id"},
+        "fields": [{"left": "name", "right": "name"}, {"left": "id", "right": "no"}], "correlate": [match],
+        "deletes": {"detect": "none"}, "validations": [asked],
+    }  # fmt: skip
+    with pytest.raises(NotPublishable) as refused:
+        rule(hubbed, linked)
+    told = [problem.path for problem in refused.value.problems]
+    assert told == ["correlate/0/match/0/right", "validations/0/reference/key"]
+    assert "encrypted without an index for exact values" in str(refused.value)
+
+
 @pytest.mark.parametrize("name", KEYED)
 def test_it_cannot_be_a_key(hubbed: World, name: str) -> None:
     """A rule that would keep encrypted values as keys or places is not published, and the sentence says why."""

@@ -91,14 +91,15 @@ def verify(
         _check_proof(proof, keys)
         return
     notes = [note for one in kept for note in _notes(one)]
-    if path and package_check.is_package(path):
+    package = path is not None and package_check.is_package(path)
+    if path and package:
         report = package_check.check(path, keys, notes)
     else:
         report = _of_file(path, keys, notes, runs=runs) if path else _of_house(current(), keys, notes, runs=runs)
     if as_json:
         print_json(report.to_json())
     else:
-        _tell(report)
+        _tell(report, package=package)
     if not report.intact:
         click.get_current_context().exit(TAMPERED)
 
@@ -159,13 +160,14 @@ def _notes(path: Path) -> list[str]:
     return found
 
 
-def _tell(report: Report) -> None:
+def _tell(report: Report, *, package: bool = False) -> None:
     for finding in report.findings:
         click.echo(f"{finding.kind.value.upper()}: {finding.message}")
     hidden = sum(report.counts.values()) - len(report.findings)
     if hidden:
         click.echo(f"and {hidden} more")
     parts = [f"{report.size} sealed events", f"{report.checkpoints} checkpoints"]
+    parts += [f"{report.events} events in the package"] if package else []
     parts += [f"{report.removed} events not there any more"] if report.removed else []
     parts += [f"{report.chunks} parts of runs"] if report.chunks else []
     parts += [f"{report.elsewhere} checkpoints from elsewhere"] if report.elsewhere else []

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 import sqlalchemy as sa
 
 from rules.documents import DocumentError, DocumentProblem, SyncRule, parse_sync
-from rules.documents.sync import DetectBy
+from rules.documents.flows import flows
+from rules.documents.sync import DetectBy, MatchHow, SideName
 from rules.text import N_, msg
 from webapp.connections.catalogue import HUB
 from webapp.entities import storage
@@ -57,6 +58,30 @@ def _keyed(rule: SyncRule, find: _Find) -> Iterator[DocumentProblem]:
         for path, name in _names(rule, side) if entity else ():
             if entity and name in entity.encrypted:
                 yield DocumentProblem(path, unfit(entity.name, name))
+    for path, (connection, object_name), name in _looked_up(rule):
+        asked = find(object_name) if connection == HUB else None
+        if asked and name in asked.encrypted and not asked.by_name[name].exact:
+            text = N_(
+                "'{name}' of '{entity}' is encrypted without an index for exact values, so no record is found by it."
+                " Let the entity keep that index, or choose another field."
+            )
+            yield DocumentProblem(path, msg(text, name=name, entity=asked.name))
+
+
+def _looked_up(rule: SyncRule) -> Iterator[tuple[str, tuple[str, str], str]]:
+    """Yield the fields by whose exact values records are looked up, with the connection and object of each."""
+    targets = {flow.target for flow in flows(rule)}
+    for number, tier in enumerate(rule.correlate):
+        for place, match in enumerate(tier.match):
+            for side in SideName if match.how is MatchHow.EXACT else ():
+                if side in targets:
+                    end = rule.left if side is SideName.LEFT else rule.right
+                    path = f"correlate/{number}/match/{place}/{side.value}"
+                    yield path, (end.connection, end.object), getattr(match, side.value)
+    for number, one in enumerate(rule.validations):
+        if one.reference is not None:
+            there = one.reference
+            yield f"validations/{number}/reference/key", (there.connection, there.object), there.key
 
 
 def _names(rule: SyncRule, side: str) -> Iterator[tuple[str, str | None]]:
