@@ -19,26 +19,29 @@ CHECKS = (
     "response_schema_conformance,ignored_auth"
 )
 """What does not count: whether any sent value is taken, since many documents are right only as a whole."""
+PROGRAM = "program"
+"""A service account of a designer."""
 _SECONDS = 40
 
 
-def test_schemathesis(target: Target, tmp_path: Path):
+@pytest.mark.parametrize("name", [*ROLES, PROGRAM])
+def test_schemathesis(target: Target, tmp_path: Path, name: str):
     """As whoever: nothing fails, each answer has the documented shape, and without a key nothing is told."""
     program = tools.program("schemathesis", "schemathesis")
-    attack = Attack("schemathesis", f"{tools.version('schemathesis')} over /api/v1 as each role, and as a program")
-    for name, token in (*((role, target.keys[role]) for role in ROLES), ("a program", target.accounts["Designer"])):
-        report = tmp_path / f"{name}.json"
-        arguments = [
-            f"{target.url}/api/v1/openapi.json", "--header", f"Authorization: Bearer {token}", "--checks", CHECKS,
-            "--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--seed", "1", "--no-color",
-            "--workers", "1", "--max-time", str(_SECONDS), "--request-timeout", "30",
-            "--report", "json", "--report-json-path", report,
-            "--generation-database", "none", "--suppress-health-check", "all", "--no-shrink",
-        ]  # fmt: skip
-        done = subprocess.run(
-            [program, "run", *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        _read(attack, name, report, done)
+    attack = Attack(f"schemathesis-{name.lower()}", f"{tools.version('schemathesis')} over /api/v1 as {name}")
+    token = target.accounts["Designer"] if name == PROGRAM else target.keys[name]
+    report = tmp_path / "report.json"
+    arguments = [
+        f"{target.url}/api/v1/openapi.json", "--header", f"Authorization: Bearer {token}", "--checks", CHECKS,
+        "--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--seed", "1", "--no-color",
+        "--workers", "1", "--max-time", str(_SECONDS), "--request-timeout", "30",
+        "--report", "json", "--report-json-path", report,
+        "--generation-database", "none", "--suppress-health-check", "all", "--no-shrink",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [program, "run", *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    _read(attack, name, report, done)
     attack.end(target.failures())
 
 

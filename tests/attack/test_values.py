@@ -15,7 +15,7 @@ from tests.attack.results import Attack
 from tests.attack.surface import Form, Surface
 from tests.attack.target import Browser, Target
 
-pytestmark = [pytest.mark.attack, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.attack, pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore")]
 
 MARK = "<i data-attack>"
 SPLIT = "x\r\nX-Attack: 1"
