@@ -79,7 +79,7 @@ soak: .venv/.test assets ## run the tests that take minutes each
 
 ha-test: .venv/.test assets ## let the machines of a cluster die in turn, in network namespaces (root; HAProxy, keepalived, nginx)
 	@tools/system-packages.sh ha
-	$(BIN)/pytest -n0 -x tests/ha
+	$(BIN)/pytest -n0 -x -s tests/ha
 
 check: .venv/.test assets ## style, types, import contracts, templates, translations, documentation
 	$(BIN)/ruff check

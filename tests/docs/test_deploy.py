@@ -49,18 +49,51 @@ def test_commands_exist() -> None:
             assert command is not None, words
 
 
+def judged(program: str, *arguments: object) -> str:
+    """Let a program look at a configuration; return what it says, and skip where it is not installed."""
+    found = shutil.which(program, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def changed(name: str, folder: Path, places: dict[str, str]) -> Path:
+    """Write a file of deploy/ with texts replaced that are not on this machine; each of them has to be there."""
+    text = (DEPLOY / name).read_text("utf-8")
+    for old, new in places.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / Path(name).name
+    path.write_text(text, "utf-8")
+    return path
+
+
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     """HAProxy reads the file without an error or a warning, where it is installed."""
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("HAProxy is not installed")
-    text = (
-        (DEPLOY / "haproxy" / "haproxy.cfg")
-        .read_text()
-        .replace(" ssl crt /etc/haproxy/syncline.pem alpn h2,http/1.1", "")
-    )
-    (tmp_path / "haproxy.cfg").write_text(text)
-    done = subprocess.run(
-        [program, "-c", "-f", str(tmp_path / "haproxy.cfg")], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
+    places = {" ssl crt /etc/haproxy/syncline.pem alpn h2,http/1.1": ""}
+    assert "WARNING" not in judged("haproxy", "-c", "-f", changed("haproxy/haproxy.cfg", tmp_path, places))
+
+
+def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+    """So does nginx, with what it includes."""
+    places = {
+        "/etc/nginx/syncline-proxy.conf": str(DEPLOY / "nginx" / "syncline-proxy.conf"),
+        "/run/nginx.pid": str(tmp_path / "pid"),
+        "/var/log/nginx/error.log": str(tmp_path / "error.log"),
+    }
+    said = judged("nginx", "-t", "-e", tmp_path / "early.log", "-c", changed("nginx/nginx.conf", tmp_path, places))
+    assert "[warn]" not in said
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """So does systemd, without a word."""
+    places = {"/opt/syncline/.venv/bin/syncline": "/bin/true"}
+    units = [changed(f"systemd/{unit.name}", tmp_path, places) for unit in (DEPLOY / "systemd").iterdir()]
+    assert judged("systemd-analyze", "verify", *units) == ""
+
+
+def test_prometheus_takes_the_alerts() -> None:
+    """So does Prometheus, whose program `promtool` comes with it."""
+    judged("promtool", "check", "rules", DEPLOY / "grafana" / "alerts.yaml")

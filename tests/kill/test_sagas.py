@@ -31,7 +31,7 @@ from config import Settings
 from connectors.spi import Context, ReadRequest
 from tests import servers
 from tests.houses import fresh_house
-from tests.kill.test_transactions import Mortal
+from tests.kill.mortal import Mortal
 from tests.runs.conftest import ADMIN
 from webapp.connections import services as connections
 from webapp.entities import services as entities
