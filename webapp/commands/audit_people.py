@@ -12,8 +12,8 @@ from webapp.evidence import holds, persons
 from webapp.extensions import to_json
 
 STAYS = """What stays: the record itself and the history of its entity, the stored records of runs, quarantine and
-cases, user names, keys of records and IP addresses in the log, and the key in backups made earlier, until they are let
-go."""
+cases, deliveries and steps of records that are under way (see to them, then erase once more), user names, keys of
+records and IP addresses in the log, and the key in backups made earlier, until they are let go."""
 
 
 @click.group()

@@ -18,6 +18,8 @@ from webapp.connections.permitted import asked_by
 from webapp.evidence.holds import Held, Scope, refuse_held
 from webapp.extensions import Actor, House
 from webapp.policies.who import SYSTEM_WHO
+from webapp.runs.outbox import keeping
+from webapp.runs.sagas import ledger
 from webapp.vault import people
 
 FETCH = 1000
@@ -68,9 +70,20 @@ def erase_all(house: House, chosen: Iterable[Person], actor: Actor, reason: str 
             refuse_held(tx, Scope(who.kind, who.name, who.record))
             gone = people.destroy(tx, personal.person(who.kind, who.name, who.record))
             erased += gone
-            after = {"key_destroyed": gone}
+            after = {"key_destroyed": gone, **_erased(tx, who)}
             record(tx, actor, house.clock(), Event(Tag.PERSON_ERASED, who.subject, after=after, reason=reason))
     return erased
+
+
+def _erased(tx: sa.Connection, who: Person) -> dict[str, int]:
+    """Erase what deliveries and steps that have ended hold of a record; return how many are under way and stay."""
+    if who.kind != "rule" or who.record is None:
+        return {}
+    left = {
+        "deliveries_left": keeping.erase(tx, who.name, who.record),
+        "steps_left": ledger.erase(tx, who.name, who.record),
+    }
+    return {name: number for name, number in left.items() if number}
 
 
 @dataclass(frozen=True)

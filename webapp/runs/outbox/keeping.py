@@ -136,6 +136,15 @@ def not_made(tx: sa.Connection, rows: Sequence[sa.Row[Any]]) -> frozenset[int]:
     return frozenset(row.id for row in rows if not made.get(row.key, True))
 
 
+def erase(tx: sa.Connection, rule_name: str, key: str) -> int:
+    """Forget what was said of a record whose deliveries have ended; return how many are open, and keep theirs."""
+    c = delivery.c
+    mine = (c.rule_name == rule_name, c.key == key)
+    ended = sa.update(delivery).where(*mine, c.state.not_in(OPEN))
+    tx.execute(ended.values(problem=sa.null(), answer=sa.null(), fields=None, record=None))
+    return int(tx.scalar(sa.select(sa.func.count()).where(*mine, c.state.in_(OPEN))) or 0)
+
+
 def open_count(tx: sa.Connection, rule_id: int) -> int:
     """Return how many deliveries of a rule are under way."""
     mine = (delivery.c.rule_id == rule_id, delivery.c.state.in_(OPEN))

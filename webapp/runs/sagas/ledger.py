@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import Message
+from webapp.runs.models import run
 from webapp.runs.sagas.models import saga, saga_step
 from webapp.runs.sagas.states import OPEN, Op, State, StepState, Way
 
@@ -141,12 +142,20 @@ def refuse(tx: sa.Connection, one: int, step: str, why: tuple[str | None, Messag
 
 
 def move(tx: sa.Connection, sagas: Sequence[int], before: State, state: State, at: datetime | None) -> int:
-    """Move sagas on; `at` is when they have ended, None where they have not. Return how many moved."""
+    """Move sagas on; `at` is when they have ended, None where they have not. Return how many moved.
+
+    Of what has ended only keys are kept: nobody needs the values of its records any more.
+    """
     moved = 0
     values = {"state": state.value, "ended_at": at}
     for start in range(0, len(sagas), _AT_ONCE):
-        mine = saga.c.id.in_(sagas[start : start + _AT_ONCE])
-        moved += tx.execute(sa.update(saga).where(mine, saga.c.state == before.value).values(values)).rowcount
+        some = sagas[start : start + _AT_ONCE]
+        here = (saga.c.id.in_(some), saga.c.state == before.value)
+        moved += tx.execute(sa.update(saga).where(*here).values(values)).rowcount
+        if at is not None:
+            ended = sa.select(saga.c.id).where(saga.c.id.in_(some), saga.c.ended_at.is_not(None))
+            steps = sa.update(saga_step).where(saga_step.c.saga_id.in_(ended))
+            tx.execute(steps.values(after=sa.null(), undo=sa.null(), match=None))
     return moved
 
 
@@ -155,6 +164,24 @@ def forget_done(tx: sa.Connection, rule_id: int) -> None:
     done = (saga.c.rule_id == rule_id, saga.c.state == State.DONE.value)
     tx.execute(sa.delete(saga_step).where(saga_step.c.saga_id.in_(sa.select(saga.c.id).where(*done))))
     tx.execute(sa.delete(saga).where(*done))
+
+
+def erase(tx: sa.Connection, rule_name: str, key: str) -> int:
+    """Forget what was in the way of a record whose sagas have ended; return how many are open, and keep theirs."""
+    mine = (saga.c.rule_name == rule_name, saga.c.record_key == key)
+    ended = (*mine, saga.c.ended_at.is_not(None))
+    steps = sa.update(saga_step).where(saga_step.c.saga_id.in_(sa.select(saga.c.id).where(*ended)))
+    tx.execute(steps.values(problem=sa.null()))
+    tx.execute(sa.update(saga).where(*ended).values(reason=sa.null()))
+    return int(tx.scalar(sa.select(sa.func.count()).where(*mine, saga.c.ended_at.is_(None))) or 0)
+
+
+def forget_old(tx: sa.Connection, until: datetime) -> None:
+    """Delete sagas that ended before an instant, of runs that nobody can resume."""
+    kept = sa.exists().where(run.c.id == saga.c.run_id, run.c.state.not_in(("succeeded", "cancelled")))
+    old = sa.select(saga.c.id).where(saga.c.ended_at < until, ~kept)
+    tx.execute(sa.delete(saga_step).where(saga_step.c.saga_id.in_(old)))
+    tx.execute(sa.delete(saga).where(saga.c.ended_at < until, ~kept))
 
 
 def of_ids(tx: sa.Connection, ids: Iterable[int]) -> list[Saga]:

@@ -17,6 +17,7 @@ from connectors.two_phase import TwoPhase
 from webapp.extensions import House
 from webapp.rounds import Rounds
 from webapp.runs.models import installation, run
+from webapp.runs.sagas import ledger
 from webapp.runs.systems import Reached
 from webapp.runs.transactions.deciding import Transaction, give_up, open_ones, prefix_of
 from webapp.runs.transactions.finishing import Connect, Unfinished, finish
@@ -95,8 +96,10 @@ def sweep(house: House) -> int:
 
 
 def _forget_old(house: House) -> None:
-    """Delete what is stored of transactions that ended long ago."""
+    """Delete what is stored of transactions and of steps that ended long ago."""
     old = sa.select(global_transaction.c.id).where(global_transaction.c.ended_at < house.clock() - KEPT)
+    with house.db.begin() as tx:
+        ledger.forget_old(tx, house.clock() - KEPT)
     with house.db.read() as tx:
         if tx.scalar(old.limit(1)) is None:
             return
