@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from rules.schema import Field, FieldType, Schema
 from tests.rulebook.conftest import ANNA, document, draft
 from tests.rulebook.test_pages import form_of
-from webapp.extensions import House
+from webapp.extensions import SYSTEM, House
 from webapp.rulebook import services
 from webapp.rulebook.pairs import Pair, pairs, with_pairs, with_possible_ways, with_proposed
 
@@ -100,6 +100,19 @@ def test_what_no_choice_offers_is_not_kept(made: House, admin_client: FlaskClien
     form = form_of(admin_client, "/rules/customers/fields")
     sent = admin_client.post("/rules/customers/fields", data={**form, "on-1": "\ufffe"}, follow_redirects=True)
     assert (sent.status_code, draft(made, "customers")) == (200, before)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"on": ["x"]}, {"direction": "x"}, {"strength": "x"}, {"conflict": "x"}, {"on": "create"}]
+)
+def test_a_draft_with_a_value_that_there_is_not(made: House, admin_client: FlaskClient, wrong: dict[str, Any]) -> None:
+    """A draft from a file or the text editor that holds an unknown choice is shown with what is wrong."""
+    before = draft(made, "customers")
+    fields = [{**before["fields"][0], **wrong}, *before["fields"][1:]]
+    for direction in ("two_way", "left_to_right"):
+        services.save_draft(made, "customers", {**before, "direction": direction, "fields": fields}, SYSTEM)
+        for page in ("fields", ""):
+            assert admin_client.get(f"/rules/customers/{page}").status_code == 200, (direction, page)
 
 
 def test_pairs_are_added_and_removed(made: House, admin_client: FlaskClient) -> None:

@@ -201,15 +201,15 @@ def _pair_line(pair: Pair, key: Document) -> FieldLine:
 
 def pair_notes(pair: Pair) -> list[str]:
     """Return what a pair says besides its expressions, in a few words each."""
-    notes = [dict(on_choices())[pair.on]] if pair.on != "both" else []
-    notes += [dict(strength_choices())[pair.strength]] if pair.strength in {"strong", "weak"} else []
+    notes = [dict(on_choices()).get(pair.on, pair.on)] if pair.on != "both" else []
+    notes += [dict(strength_choices()).get(pair.strength, pair.strength)] if pair.strength in {"strong", "weak"} else []
     notes += [dict(two_way_words.policies()).get(pair.conflict, pair.conflict)] if pair.conflict else []
     notes += [dict(on_error_choices()).get(pair.on_error, pair.on_error)] if pair.on_error != PARK else []
     return notes
 
 
 def _line(row: Row, is_key: bool) -> FieldLine:
-    notes = [dict(on_choices())[row.on]] if row.on != "both" else []
+    notes = [dict(on_choices()).get(row.on, row.on)] if row.on != "both" else []
     notes += [dict(strength_choices())[row.strength]] if row.strength in {"strong", "weak"} else []
     notes += [_("if %(condition)s", condition=row.when)] if row.when else []
     notes += [_on_error_note(row)] if row.on_error != PARK else []
