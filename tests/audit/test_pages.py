@@ -302,3 +302,48 @@ def test_searches_are_saved_for_oneself_or_for_all(app: Flask, log: House, admin
 def test_what_no_database_can_look_for_breaks_nothing(admin_client: FlaskClient, path: str, status: int):
     """A NUL, a number beyond all numbers, a day before all days: an answer, and no failure on our side."""
     assert admin_client.get(path).status_code == status
+
+
+def test_words_are_looked_for_among_some_events_at_a_time(
+    log: House, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the log is, a page looks for words among so many events only, and leads on to those before them:
+    behind one another the pages show each event that has the word once, and back again the same."""
+    with log.db.begin() as tx:
+        for number in range(40):
+            name = f"needle{number}" if number % 7 == 0 else "hay"
+            record(tx, Actor("user", "wei", "7"), START, Event(Tag.CONNECTION_TESTED, Subject("connection", name)))
+    with log.db.read() as tx:
+        wanted = queries.Filter(text="needle")
+        whole = [event.id for event in queries.page(tx, wanted, 100)]
+        monkeypatch.setattr(queries, "SEARCHED", 5)
+        turned, found, empty = queries.turn(tx, wanted, 2), [], 0
+        while True:
+            found += [event.id for event in turned.events]
+            empty += not turned.events
+            if turned.older is None:
+                break
+            turned = queries.turn(tx, wanted, 2, before=turned.older)
+        back = queries.turn(tx, wanted, 2, after=0)
+        again = [event.id for event in back.events][::-1]
+        while back.newer is not None:
+            back = queries.turn(tx, wanted, 2, after=back.newer)
+            again += [event.id for event in back.events][::-1]
+    assert len(whole) == 6
+    assert found == whole
+    assert again == whole[::-1]
+    assert empty
+    page = admin_client.get("/audit/?text=nowhere").get_data(as_text=True)
+    assert "No event found so far" in page
+    assert "before=" in page
+
+
+def test_who_has_acted_is_told_by_name(log: House) -> None:
+    """The list of who has acted has everybody once, in the order of the names, and no more than fit into it."""
+    with log.db.begin() as tx:
+        for name in ("zoe", "adam", "zoe", "王伟"):
+            record(tx, Actor("user", name), START, Event(Tag.SIGNED_IN, Subject("user", name)))
+    with log.db.read() as tx:
+        found = queries.actors(tx)
+    assert {"adam", "shop", "wei", "zoe", "王伟"} <= set(found)
+    assert found == sorted(set(found))

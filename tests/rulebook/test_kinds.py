@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.rulebook.conftest import ANNA, document
 from webapp.extensions import House
-from webapp.rulebook import services
+from webapp.rulebook import services, views
 from webapp.rulebook.errors import BadKind, NotPublishable, RuleBusy
 from webapp.runs.requests import RunRefused, start
 
@@ -103,3 +103,23 @@ def test_an_empty_lookup_table_is_worth_a_look(house: House) -> None:
     codes = {"kind": "lookup", "name": "codes", "key": {"name": "code"}, "columns": [{"name": "text"}], "entries": []}
     assert [(p.path, p.severity.value) for p in services.check(house, codes)] == [("entries", "warning")]
     assert services.check(house, {**codes, "entries": [["a", "Aa"]]}) == []
+
+
+def test_a_long_list_of_rules_comes_in_pages(
+    house: House, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page each rule is listed once; a name finds those that have it, whatever page they would be on."""
+    monkeypatch.setattr(views, "PAGE", 2)
+    names = [f"rule_{number}" for number in "abcde"]
+    for name in names:
+        services.create(house, {**TABLE, "name": name, "label": ""}, ANNA)
+    shown = [admin_client.get(f"/rules/?from={place}").get_data(as_text=True) for place in (0, 2, 4)]
+    assert [[name for name in names if f'"/rules/{name}/"' in page] for page in shown] == [
+        names[:2],
+        names[2:4],
+        names[4:],
+    ]
+    assert ['rel="next"' in page for page in shown] == [True, True, False]
+    found = admin_client.get("/rules/?q=E_D").get_data(as_text=True)
+    assert [name for name in names if f'"/rules/{name}/"' in found] == ["rule_d"]
+    assert "No rule found" in admin_client.get("/rules/?q=nothing").get_data(as_text=True)

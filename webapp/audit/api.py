@@ -59,10 +59,9 @@ class AuditApi(RoomApi):
         if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
             raise ApiError(422, "The parameter 'after' is not the 'next' of an earlier page.")
         with self.house.db.read() as connection:
-            page = queries.page(connection, self._filter(), limit + 1, int(after) if after else None)
-            found = list(personal.shown(connection, page))
-        items = [as_json(event) for event in found[:limit]]
-        return listed(items, found[limit - 1].id if len(found) > limit else None)
+            turned = queries.turn(connection, self._filter(), limit, int(after) if after else None)
+            found = list(personal.shown(connection, turned.events))
+        return listed([as_json(event) for event in found], turned.older)
 
     @operation("GET", "/<int:event_id>", scope="audit:read", summary="Get an event", response=EVENT)
     def get(self, event_id: int) -> Any:

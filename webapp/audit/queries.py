@@ -13,6 +13,9 @@ from webapp.audit.hooks import sees_whole
 from webapp.audit.models import audit_event
 
 FETCH = 1000
+ACTORS = 500
+SEARCHED = 100_000
+"""Among so many events at a time words are looked for: no index finds them, and all take too long for a page."""
 _KEYED = ("rule", "data")
 """Kinds of subjects whose events name records by keys of systems, which are values of fields."""
 
@@ -30,6 +33,9 @@ class Filter:
     record: str = ""
     run: int | None = None
     text: str = ""
+    since_id: int | None = None
+    until_id: int | None = None
+    """The first and the last event that are looked at."""
     values: bool = True
     """Words are also looked for in keys, reasons and values, and keys of systems' records; not where who asks may not
     see all of them (`heeded`)."""
@@ -53,6 +59,37 @@ def heeded(connection: sa.Connection, wanted: Filter) -> Filter:
     return replace(wanted, values=False) if looks and not sees_whole(connection) else wanted
 
 
+@dataclass(frozen=True)
+class Page:
+    """Events, the newest first, the filter that looked for them, and after and before which event others are found."""
+
+    events: list[Any]
+    looked: Filter
+    newer: int | None
+    older: int | None
+
+
+def turn(
+    connection: sa.Connection, wanted: Filter, size: int, before: int | None = None, after: int | None = None
+) -> Page:
+    """Return the page of events before or after a place; the newest ones without any.
+
+    Where words are looked for, it can have fewer events than others that follow it, or none.
+    """
+    if after is not None:
+        looked = window(connection, wanted, after, later=True)
+        found = newer(connection, looked, size + 1, after)
+        events = found[-size:]
+        more = events[0].id if len(found) > size else looked.until_id
+        return Page(events, looked, more, events[-1].id if events else after + 1)
+    looked = window(connection, wanted, before)
+    found = page(connection, looked, size + 1, before)
+    events = found[:size]
+    more = events[-1].id if len(found) > size else looked.since_id
+    back = None if before is None else events[0].id if events else before - 1
+    return Page(events, looked, back, more)
+
+
 def page(connection: sa.Connection, wanted: Filter, limit: int, before: int | None = None) -> list[Any]:
     """Return at most `limit` events, the newest first, older than the event `before`."""
     query = _select(connection, wanted).order_by(audit_event.c.id.desc()).limit(limit)
@@ -65,6 +102,21 @@ def newer(connection: sa.Connection, wanted: Filter, limit: int, after: int) -> 
     """Return at most `limit` events, the newest first, that directly follow the event `after`."""
     query = _select(connection, wanted).where(audit_event.c.id > after).order_by(audit_event.c.id).limit(limit)
     return list(connection.execute(query))[::-1]
+
+
+def window(connection: sa.Connection, wanted: Filter, place: int | None = None, *, later: bool = False) -> Filter:
+    """Return a filter that looks at no more than `SEARCHED` events before (or after) a place where it asks for words.
+
+    Its `since_id` (`until_id`) is where the next page goes on; None where nothing is left.
+    """
+    if not wanted.text:
+        return wanted
+    column = audit_event.c.id
+    query = sa.select(column).where(*conditions(replace(heeded(connection, wanted), text="")))
+    if place is not None:
+        query = query.where(column > place if later else column < place)
+    last = connection.scalar(query.order_by(column if later else column.desc()).offset(SEARCHED - 1).limit(1))
+    return replace(wanted, until_id=last) if later else replace(wanted, since_id=last)
 
 
 def get(connection: sa.Connection, event_id: int) -> Any:
@@ -84,8 +136,13 @@ def last_id(connection: sa.Connection) -> int:
 
 
 def actors(connection: sa.Connection) -> list[str]:
-    """Return who has acted, for a list to choose from."""
-    query = sa.select(audit_event.c.actor_name).distinct().order_by(audit_event.c.actor_name).limit(500)
+    """Return who has acted, for a list to choose from; the index is asked for one name behind the other."""
+    name = audit_event.c.actor_name
+    first = sa.select(sa.func.min(name).label("name"))
+    known = first.cte("known", recursive=True)
+    following = sa.select(sa.func.min(name)).where(name > known.c.name).correlate(known).scalar_subquery()
+    known = known.union_all(sa.select(following).where(known.c.name.is_not(None)))
+    query = sa.select(known.c.name).where(known.c.name.is_not(None)).limit(ACTORS)
     return list(connection.scalars(query))
 
 
@@ -104,6 +161,10 @@ def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
         "run_id": wanted.run,
     }
     yield from (column[name] == value for name, value in exact.items() if value)
+    if wanted.since_id is not None:
+        yield column.id >= wanted.since_id
+    if wanted.until_id is not None:
+        yield column.id <= wanted.until_id
     if wanted.since:
         yield column.at >= wanted.since
     if wanted.until:

@@ -46,18 +46,13 @@ class AuditView(RoomView):
         wanted, errors = read_filter(self.house.settings.timezone)
         before, after = request.args.get("before", type=whole_number), request.args.get("after", type=whole_number)
         with self.house.db.read() as connection:
-            if after is not None:
-                found = queries.newer(connection, wanted, PAGE + 1, after)
-                events, newer, older = found[-PAGE:], len(found) > PAGE, True
-            else:
-                found = queries.page(connection, wanted, PAGE + 1, before)
-                events, newer, older = found[:PAGE], before is not None, len(found) > PAGE
-            events = hooks.seen(connection, events)
-            known, parts = queries.actors(connection), facets(connection, wanted)
+            turned = queries.turn(connection, wanted, PAGE, before, after)
+            events = hooks.seen(connection, turned.events)
+            known, parts = queries.actors(connection), facets(connection, turned.looked)
             saved = searches.of(connection, self.actor.name)
         links = {
-            "newer": self._link(after=events[0].id) if newer and events else None,
-            "older": self._link(before=events[-1].id) if older and events else None,
+            "newer": self._link(after=turned.newer) if turned.newer is not None else None,
+            "older": self._link(before=turned.older) if turned.older is not None else None,
         }
         shown: dict[str, Any] = {"events": events, "wanted": wanted, "errors": errors, "links": links, "actors": known}
         shown |= {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from flask import flash, redirect, request
+from flask import flash, redirect, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -21,13 +21,15 @@ from webapp.rulebook.guarantee import guarantee
 from webapp.rulebook.kinds import KINDS, kind_of
 from webapp.rulebook.live_views import LiveView
 from webapp.rulebook.pages import RulePage, home, refusal
-from webapp.rulebook.reading import ACTIVE
+from webapp.rulebook.reading import ACTIVE, RuleRow
 from webapp.rulebook.setup_views import SetupView
 from webapp.rulebook.tests_views import TestsView
 from webapp.rulebook.validation_views import ValidationsView
 from webapp.rulebook.version_views import VersionsView
 from webapp.web.request import whole_number
 from webapp.web.views import can, expose, has_access, permission_name
+
+PAGE = 100
 
 
 class RulesView(RulePage):
@@ -37,14 +39,19 @@ class RulesView(RulePage):
     @has_access
     @permission_name("read")
     def list(self) -> Response:
-        """Show all rules."""
+        """Show rules, a page of them at a time."""
+        chosen, words = request.args.get("kind", ""), request.args.get("q", "").strip().casefold()
+        place = max(request.args.get("from", 0, type=whole_number), 0)
         with self.house.db.read() as tx:
             rules = services.list_rules(tx)
-            runs = hooks.runs_of(tx, [rule.name for rule in rules])
-        chosen = request.args.get("kind", "")
+            found = [rule for rule in rules if chosen in ("", rule.kind) and words in _names(rule)]
+            shown = found[place : place + PAGE]
+            runs = hooks.runs_of(tx, [rule.name for rule in shown])
         numbers = Counter(rule.kind for rule in rules)
-        context: dict[str, Any] = {"runs": runs, "kinds": KINDS, "timetable": timetable}
-        shown = [rule for rule in rules if chosen in ("", rule.kind)]
+        context: dict[str, Any] = {"runs": runs, "kinds": KINDS, "timetable": timetable, "number": len(found)}
+        context["long"] = len(rules) > PAGE
+        context["before"] = _turned(max(place - PAGE, 0)) if place else None
+        context["after"] = _turned(place + PAGE) if len(found) > place + PAGE else None
         return self.page("rulebook/list.html", rules=shown, tabs=_kind_tabs(numbers, chosen), **context)
 
     @expose("/<name>/")
@@ -162,6 +169,14 @@ class RulesView(RulePage):
             return redirect(f"/rules/{name}/")
         flash(_("The rule '%(name)s' is deleted. Its runs and versions stay in the log.", name=name), "success")
         return redirect("/rules/")
+
+
+def _names(rule: RuleRow) -> str:
+    return f"{rule.name} {rule.label}".casefold()
+
+
+def _turned(place: int) -> str:
+    return url_for("RulesView.list", **{**request.args.to_dict(), "from": place})
 
 
 def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, bool]]:

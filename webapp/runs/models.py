@@ -57,6 +57,8 @@ run = sa.Table(
         server_default="0",
         comment="up to which chunk people have been told what it found",
     ),
+    sa.Index("ix_run_mode_ended_at", "mode", "ended_at"),  # the home page and the metrics ask for the last days
+    sa.Index("ix_run_rule_id_started", "rule_id", "mode", "state", "started_at"),  # when each last went well
     sqlite_autoincrement=True,  # systems remember numbers of runs, so that none is given again
 )
 
@@ -135,6 +137,7 @@ run_record = sa.Table(
     sa.Column("field", sa.String(255)),
     sa.Column("reason", JsonAtRest("run_record.reason")),
     sa.Index("ix_run_record_run_id_outcome_id", "run_id", "outcome", "id"),
+    sa.Index("ix_run_record_run_id_situation_outcome", "run_id", "situation", "outcome", "id"),
     sa.Index("ix_run_record_rule_name_left_key", "rule_name", "left_key"),
 )
 

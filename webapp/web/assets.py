@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, url_for
+from flask import Flask, g, url_for
 
 DIST = Path(__file__).resolve().parents[1] / "static" / "dist"
 _YEAR = 31_536_000
@@ -18,7 +18,14 @@ def _manifest(stamp: float) -> dict[str, str]:  # noqa: ARG001 - the stamp makes
 
 
 def asset(name: str) -> str:
-    """Return the address of a built file."""
+    """Return the address of a built file; a page asks for most of them many times."""
+    known: dict[str, str] = g.setdefault("assets", {})
+    if name not in known:
+        known[name] = _address(name)
+    return known[name]
+
+
+def _address(name: str) -> str:
     path = DIST / "manifest.json"
     built = _manifest(path.stat().st_mtime).get(name, name) if path.exists() else name
     return url_for("static", filename=built)

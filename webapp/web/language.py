@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from babel.dates import get_timezone_name
 from flask import Flask, has_request_context, request, session
-from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale, get_timezone, gettext
+from flask_babel import format_decimal, format_timedelta, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -65,14 +67,28 @@ def pretty(value: Any) -> str:
 
 def exact(value: datetime | None) -> str:
     """Return a time in full, for a tooltip."""
-    return format_datetime(value, "yyyy-MM-dd HH:mm:ss.SSS zzzz") if value else ""
+    if not value:
+        return ""
+    there = _there(value)
+    zone = _zone_name(get_timezone(), str(get_locale()), "daylight" if there.dst() else "standard")
+    return f"{there:%Y-%m-%d %H:%M:%S}.{there.microsecond // 1000:03} {zone}"
+
+
+@lru_cache(maxsize=64)
+def _zone_name(zone: tzinfo, locale: str, variant: Literal["daylight", "standard"]) -> str:
+    """Return the name of a time zone, which takes Babel longer than the time in it."""
+    return get_timezone_name(zone, locale=locale, zone_variant=variant)
+
+
+def _there(value: datetime) -> datetime:
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(get_timezone())
 
 
 def short_time(value: datetime | None) -> str:
     """Return a time as a list shows it: the same in all languages, so that nobody has to look up how to write it."""
     if not value:
         return "–"
-    there = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(get_timezone())
+    there = _there(value)
     return there.replace(tzinfo=None).isoformat(" ", "seconds")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import Flask, current_app, request
 from flask_babel import gettext as _
+from werkzeug.routing import Map
 
 from webapp.web.views import can
 
@@ -100,6 +102,10 @@ def _items() -> list[Item]:
 
 
 def _exists(url: str) -> bool:
-    path = url.partition("?")[0]
-    adapter = current_app.create_url_adapter(request)
-    return adapter is None or adapter.test(path, "GET")
+    return _mapped(current_app.url_map, url.partition("?")[0])
+
+
+@lru_cache(maxsize=4096)
+def _mapped(addresses: Map, path: str) -> bool:
+    """Tell whether there is a page at a path; an application has all its addresses from the beginning."""
+    return addresses.bind("").test(path, "GET")

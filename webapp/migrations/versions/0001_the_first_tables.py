@@ -186,11 +186,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_event')),
     sqlite_autoincrement=True
     )
-    op.create_index(op.f('ix_audit_event_actor_name'), 'audit_event', ['actor_name'], unique=False)
+    op.create_index('ix_audit_event_actor_name_id', 'audit_event', ['actor_name', 'id'], unique=False)
     op.create_index(op.f('ix_audit_event_at'), 'audit_event', ['at'], unique=False)
-    op.create_index(op.f('ix_audit_event_run_id'), 'audit_event', ['run_id'], unique=False)
-    op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key'], unique=False)
-    op.create_index(op.f('ix_audit_event_tag'), 'audit_event', ['tag'], unique=False)
+    op.create_index('ix_audit_event_run_id_id', 'audit_event', ['run_id', 'id'], unique=False)
+    op.create_index('ix_audit_event_subject_kind_subject_record_key', 'audit_event', ['subject_kind', 'subject', 'record_key', 'id'], unique=False)
+    op.create_index('ix_audit_event_tag_id', 'audit_event', ['tag', 'id'], unique=False)
     op.create_table('audit_forward',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=64), nullable=False),
@@ -890,7 +890,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_run')),
     sqlite_autoincrement=True
     )
+    op.create_index('ix_run_mode_ended_at', 'run', ['mode', 'ended_at'], unique=False)
     op.create_index(op.f('ix_run_rule_id'), 'run', ['rule_id'], unique=False)
+    op.create_index('ix_run_rule_id_started', 'run', ['rule_id', 'mode', 'state', 'started_at'], unique=False)
     op.create_index(op.f('ix_run_rule_name'), 'run', ['rule_name'], unique=False)
     op.create_index(op.f('ix_run_state'), 'run', ['state'], unique=False)
     op.create_table('run_chunk',
@@ -955,6 +957,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_run_record_rule_name_left_key', 'run_record', ['rule_name', 'left_key'], unique=False)
     op.create_index('ix_run_record_run_id_outcome_id', 'run_record', ['run_id', 'outcome', 'id'], unique=False)
+    op.create_index('ix_run_record_run_id_situation_outcome', 'run_record', ['run_id', 'situation', 'outcome', 'id'], unique=False)
     op.create_table('run_slice',
     sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
@@ -1159,6 +1162,7 @@ def downgrade() -> None:
     op.drop_table('run_validation')
     op.drop_table('run_split')
     op.drop_table('run_slice')
+    op.drop_index('ix_run_record_run_id_situation_outcome', table_name='run_record')
     op.drop_index('ix_run_record_run_id_outcome_id', table_name='run_record')
     op.drop_index('ix_run_record_rule_name_left_key', table_name='run_record')
     op.drop_table('run_record')
@@ -1169,7 +1173,9 @@ def downgrade() -> None:
     op.drop_table('run_chunk')
     op.drop_index(op.f('ix_run_state'), table_name='run')
     op.drop_index(op.f('ix_run_rule_name'), table_name='run')
+    op.drop_index('ix_run_rule_id_started', table_name='run')
     op.drop_index(op.f('ix_run_rule_id'), table_name='run')
+    op.drop_index('ix_run_mode_ended_at', table_name='run')
     op.drop_table('run')
     op.drop_index(op.f('ix_rule_version_rule_name'), table_name='rule_version')
     op.drop_table('rule_version')
@@ -1266,11 +1272,11 @@ def downgrade() -> None:
     op.drop_table('audit_hold')
     op.drop_table('audit_head')
     op.drop_table('audit_forward')
-    op.drop_index(op.f('ix_audit_event_tag'), table_name='audit_event')
+    op.drop_index('ix_audit_event_tag_id', table_name='audit_event')
     op.drop_index('ix_audit_event_subject_kind_subject_record_key', table_name='audit_event')
-    op.drop_index(op.f('ix_audit_event_run_id'), table_name='audit_event')
+    op.drop_index('ix_audit_event_run_id_id', table_name='audit_event')
     op.drop_index(op.f('ix_audit_event_at'), table_name='audit_event')
-    op.drop_index(op.f('ix_audit_event_actor_name'), table_name='audit_event')
+    op.drop_index('ix_audit_event_actor_name_id', table_name='audit_event')
     op.drop_table('audit_event')
     op.drop_table('audit_delivery')
     op.drop_index(op.f('ix_audit_checkpoint_at'), table_name='audit_checkpoint')
