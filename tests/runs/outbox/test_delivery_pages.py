@@ -87,3 +87,13 @@ def test_a_connection_that_deliveries_need_is_not_deleted(admin_client: Any, hou
     """Without it nothing could be delivered; the refusal says how many wait."""
     with pytest.raises(connections.ConnectionInUse, match="2 deliveries"):
         connections.delete(house, "shop", ADMIN)
+
+
+def test_deeds_lead_back_to_the_list_as_it_was_filtered(admin_client: Any, house: House):  # noqa: F811
+    """Both forms of the page carry its filter along."""
+    page = admin_client.get("/runs/deliveries/?connection=shop&key=K1").text
+    assert page.count('<input type="hidden" name="key" value="K1">') == 2
+    chosen = {"connection": "shop", "key": "K1", "state": "", "rule": ""}
+    for deed in ("retry", "1/drop"):
+        answer = admin_client.post(f"/runs/deliveries/{deed}", data={**chosen, "reason": "no"})
+        assert answer.location == "/runs/deliveries/?connection=shop&key=K1"

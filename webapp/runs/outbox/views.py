@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import flash, redirect, request
 from flask_babel import gettext as _
 from flask_babel import ngettext
@@ -17,12 +19,19 @@ from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
+FILTERS = ("rule", "state", "connection", "key", "run")
 
 
 def _offered(known: list[tuple[str, str]], chosen: str, everything: str) -> list[tuple[str, str]]:
     """Return what a filter offers: all, what there is, and what an address names that is there no more."""
     gone = [(chosen, chosen)] if chosen and chosen not in dict(known) else []
     return [("", everything), *known, *gone]
+
+
+def _back() -> Response:
+    """Lead back to the list as it was filtered."""
+    chosen = {name: request.form[name] for name in FILTERS if request.form.get(name)}
+    return redirect("/runs/deliveries/" + (f"?{urlencode(chosen)}" if chosen else ""))
 
 
 class DeliveriesView(RoomView):
@@ -36,8 +45,7 @@ class DeliveriesView(RoomView):
     @permission_name("read")
     def index(self) -> Response:
         """List deliveries, filtered by rule, state, connection, run or key."""
-        names = ("rule", "state", "connection", "key", "run")
-        chosen = {name: request.args.get(name, "") for name in names}
+        chosen = {name: request.args.get(name, "") for name in FILTERS}
         filters: dict[str, str | int | None] = {
             "rule_name": chosen["rule"],
             "state": None if chosen["state"] == "all" else chosen["state"] or "open",
@@ -70,7 +78,7 @@ class DeliveriesView(RoomView):
         """Let what waits be tried at once."""
         number = deeds.retry(self.house, request.form.get("rule") or None, self.actor)
         flash(ngettext("%(num)d delivery is tried now.", "%(num)d deliveries are tried now.", number), "success")
-        return redirect("/runs/deliveries/")
+        return _back()
 
     @expose("/<int:number>/drop", methods=["POST"])
     @has_access
@@ -84,4 +92,4 @@ class DeliveriesView(RoomView):
             flash(translated(error.message), "danger")
         else:
             flash(_("Dropped; the audit log has the reason."), "success")
-        return redirect("/runs/deliveries/")
+        return _back()
