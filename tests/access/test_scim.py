@@ -10,9 +10,6 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from scim2_client.engines.wsgi import WSGISCIMClient
-from scim2_models import PatchOp, PatchOperation
-from scim2_tester import Status, check_server
 
 from tests.webapp.conftest import PASSWORD, add_user, client_of, events, sign_in
 from webapp.access import attributes, keys, models, roles, scim_calls
@@ -62,11 +59,21 @@ def scim(client: FlaskClient, house: House) -> Scim:
     return Scim(client, make_key(house, *BOTH))
 
 
+def client_of_the_standard(app: Flask, house: House) -> Any:
+    """Return scim2-client with a key, after discovery."""
+    # loading it takes seconds, in every process of a suite that only looks for its tests
+    from scim2_client.engines.wsgi import WSGISCIMClient  # noqa: PLC0415
+
+    client = WSGISCIMClient(app, "http://localhost/scim/v2", {"Authorization": f"Bearer {make_key(house, *BOTH)}"})
+    client.discover()
+    return client
+
+
 def test_the_checker_finds_nothing_wrong(app: Flask, house: House) -> None:
     """scim2-tester, which checks servers against the standard, has nothing to say."""
-    headers = {"Authorization": f"Bearer {make_key(house, *BOTH)}"}
-    client = WSGISCIMClient(app, "http://localhost/scim/v2", headers)
-    client.discover()
+    from scim2_tester import Status, check_server  # noqa: PLC0415 - see client_of_the_standard
+
+    client = client_of_the_standard(app, house)
     results = check_server(client, raise_exceptions=False)
     wrong = [f"{r.title}: {r.reason}" for r in results if r.status in (Status.ERROR, Status.CRITICAL)]
     assert not wrong, "\n".join(wrong)
@@ -75,9 +82,9 @@ def test_the_checker_finds_nothing_wrong(app: Flask, house: House) -> None:
 
 def test_an_independent_client_provisions(app: Flask, house: House) -> None:
     """scim2-client finds its way by discovery: adds a user and a group, changes both, and takes them away again."""
-    headers = {"Authorization": f"Bearer {make_key(house, *BOTH)}"}
-    client = WSGISCIMClient(app, "http://localhost/scim/v2", headers)
-    client.discover()
+    from scim2_models import PatchOp, PatchOperation  # noqa: PLC0415 - see client_of_the_standard
+
+    client = client_of_the_standard(app, house)
     user_model, group_model = client.get_resource_model("User"), client.get_resource_model("Group")
     given = {"userName": "anna", "name": {"givenName": "Anna", "familyName": "Bo"}, "emails": [{"value": "a@e.com"}]}
     anna = client.create(user_model.model_validate({"schemas": [USER], **given, "active": True}))

@@ -7,17 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from scim2_models import ResourceType, Schema, ScimProvider
-from scim2_server.memory import InMemoryStorage
-from scim2_server.testserver.application import BearerTokenApplication
-from scim2_server.utils import (
-    load_default_resource_types,
-    load_default_schemas,
-    load_default_service_provider_config,
-)
+if TYPE_CHECKING:
+    from scim2_models import ScimProvider
+    from scim2_server.memory import InMemoryStorage
 
 TOKEN = "good-token"
 SAMPLE = "urn:example:scim:schemas:1.0:Sample"
@@ -52,6 +47,16 @@ class _Quiet(WSGIRequestHandler):
 @contextlib.contextmanager
 def scim_server(attributes: Sequence[Mapping[str, Any]]) -> Iterator[ScimServer]:
     """Run a server with the standard's users and groups, and `Samples` with these attributes."""
+    # loading them takes seconds, in every process of a suite that only looks for its tests
+    from scim2_models import ResourceType, Schema, ScimProvider  # noqa: PLC0415
+    from scim2_server.memory import InMemoryStorage  # noqa: PLC0415
+    from scim2_server.testserver.application import BearerTokenApplication  # noqa: PLC0415
+    from scim2_server.utils import (  # noqa: PLC0415
+        load_default_resource_types,
+        load_default_schemas,
+        load_default_service_provider_config,
+    )
+
     sample = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"], "id": SAMPLE, "name": "Sample",
               "attributes": list(attributes)}  # fmt: skip
     kind = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"], "id": "Sample", "name": "Sample",
