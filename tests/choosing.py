@@ -10,9 +10,9 @@ from itertools import groupby
 import pytest
 from hypothesis import settings
 
-MANY = 5
-"""So many cases of one test are many."""
-PART, LEAST = 3, 3
+MANY, PAIR = 5, 2
+"""So many cases of one test are many; of a dear test never fewer than a pair are left."""
+PART, LEAST = 5, 3
 """One example in so many of a law is tried where some are enough, and at least so many."""
 LOCKS = ("crash", "dispatchers", "claims", "clocks", "migrations", "postgresql", "servers", "races")
 SURFACES = ("pages", "views", "console", "designer", "form", "home", "test_api", "command", "cli/")
@@ -21,30 +21,29 @@ STORED = {"metadata_url", "empty_metadata_url"}
 
 
 def some_cases(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests without two in three cases of those of runs that have many, and without every other one of
-    those of connectors outside the conformance suite: they try a death or a direction at every point there is.
+    """Return the tests with one in four cases of those of runs, two at least, and without every other one of those of
+    connectors outside the conformance suite that have many: they try a death or a direction at every point there is.
     """
     tests: dict[str, list[pytest.Item]] = {}
     for item in items:
         tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    kept = {item.nodeid for name, cases in tests.items() for item in _part(cases, _one_case_in(name))}
+    kept = {item.nodeid for name, cases in tests.items() for item in _part(cases, _how_many(name, len(cases)))}
     return [item for item in items if item.nodeid in kept]
 
 
-def _part(cases: list[pytest.Item], one_in: int) -> list[pytest.Item]:
-    if len(cases) < MANY:
-        return cases
-    return sorted(cases, key=lambda item: _drawing(item.nodeid))[: -(-len(cases) // one_in)]
+def _part(cases: list[pytest.Item], how_many: int) -> list[pytest.Item]:
+    return sorted(cases, key=lambda item: _drawing(item.nodeid))[:how_many]
 
 
 def _drawing(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _one_case_in(name: str) -> int:
+def _how_many(name: str, cases: int) -> int:
     if name.startswith("tests/runs/"):
-        return 3
-    return 2 if name.startswith("tests/connectors/") and "::Test" not in name else 1
+        return max(PAIR, -(-cases // 4))
+    few = cases < MANY or "::Test" in name or not name.startswith("tests/connectors/")
+    return cases if few else -(-cases // 2)
 
 
 def some_examples(items: list[pytest.Item]) -> None:
@@ -67,8 +66,8 @@ def stored(items: list[pytest.Item]) -> list[pytest.Item]:
 def drawn(items: list[pytest.Item]) -> list[pytest.Item]:
     """Return a part of tests that passed on SQLite: what the two databases do alike is shown there.
 
-    One test in three, all of those about locks, deaths and revisions, one in eight of a test's cases, one in sixteen of
-    the tests of pages, commands and the API, which ask the same services that their room's other tests ask.
+    One test in six, all of those about locks, deaths and revisions, one in 16 of a test's cases, one in 24 of the
+    tests of pages, commands and the API, which ask the same services that their room's other tests ask.
     """
     return [item for item in items if _drawing(item.nodeid) % _one_test_in(item.nodeid) == 0]
 
@@ -76,10 +75,10 @@ def drawn(items: list[pytest.Item]) -> list[pytest.Item]:
 def _one_test_in(name: str) -> int:
     module = name.partition("::")[0]
     if any(part in module for part in SURFACES):
-        return 16
+        return 24
     if "[" in name:
-        return 8
-    return 1 if any(part in module for part in LOCKS) else 3
+        return 16
+    return 1 if any(part in module for part in LOCKS) else 6
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
