@@ -15,7 +15,7 @@ from connectors.builtin.mail_columns import FLAGS, FOLDER, KEY, KEYWORDS, RECEIV
 from connectors.builtin.mail_compose import Draft, files_of, people_of, with_headers
 from connectors.builtin.mail_folders import Folders
 from connectors.builtin.mail_read import MONTHS, Scan, Subject, numbers_with
-from connectors.errors import RecordRejected
+from connectors.errors import RecordRejected, Unavailable
 from connectors.json_records import decode
 from connectors.spi import Failure
 from connectors.value_text import PLAIN
@@ -188,10 +188,17 @@ class Writing:
 
 
 def numbers_by_key(scan: Scan, column: Column, values: pl.Series) -> dict[str, list[int]]:
-    """Return the numbers of the mails whose key field has one of the values, by the text of the key."""
+    """Return the numbers of the mails whose key field has one of the values, by the text of the key.
+
+    Raises:
+        Unavailable: The server gives only a part of a mail that may have one of them.
+    """
     wanted = {PLAIN.text(value) or "" for value in values.drop_nulls()}
     found: dict[str, list[int]] = {}
     for page in scan.found(numbers_with(scan, column, sorted(wanted))):
+        partly = next((reject for reject in page.rejects if reject.field is None), None)
+        if partly is not None:
+            raise Unavailable(partly.message, msg("It is tried again."))
         for value, own in zip(page.records[scan.rows.schema.names[0]], page.records[KEY], strict=True):
             text, number = PLAIN.text(value), numbers_of(own)
             if text in wanted and number is not None:

@@ -473,6 +473,17 @@ def test_a_mail_that_is_not_given_is_not_replaced() -> None:
         assert not any("APPEND" in line or "EXPUNGE" in line for line in asked)
 
 
+def test_a_mail_whose_key_is_not_given_is_not_made_again() -> None:
+    """Where the server has a mail that may have the key and does not give its header, nothing is put there."""
+    answers = {"CAPABILITY": "* CAPABILITY IMAP4rev1 UIDPLUS\r\n{tag} OK", "UID FETCH": fetched("UID 1 FLAGS () ALL")}
+    described = {"name": "INBOX", "key": "id", "fields": [{"name": "id", "header": "X"}, {"name": "b", "header": "Y"}]}
+    with scripted(**answers) as (port, asked):
+        mailbox = opened(Imap(port, 0, "p", "", Path()), host="127.0.0.1", objects=[described])
+        with mailbox, pytest.raises(Unavailable, match="only a part"):
+            change(mailbox, "INBOX", Op.CREATE, "id", {"id": "1", "b": "x"})
+        assert not any("APPEND" in line for line in asked)
+
+
 def test_servers_that_can_less() -> None:
     """Without CONDSTORE, MOVE, UIDPLUS and PLAIN the rest works; what would delete other mails is not done."""
     frame = {"key": "0000000007-0000000001"}
