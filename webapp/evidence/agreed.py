@@ -73,7 +73,7 @@ def _title(_subject: str, after: Document | None, _detail: Document) -> Message:
 
 register(
     Applier(
-        KIND, N_("Retention"), ("export", "Audit"), _read, _apply, _title, lambda _name: "/approvals/settings",
+        KIND, N_("Retention"), ("read", "Audit"), _read, _apply, _title, lambda _name: "/approvals/settings",
         shown=_shown,
     )
 )  # fmt: skip
