@@ -185,6 +185,7 @@ def test_an_objects_page(page: FlaskClient, house: House) -> None:
     assert "no value" in page.get("/connections/erp/object?name=notes&preview=1").text
     assert "There is no page &#39;nope&#39;. Choose another page." in page.get("/connections/erp/object?name=nope").text
     assert "There is no page &#39;nope&#39;" in page.get("/connections/erp/preview?name=nope").text
+    assert page.get("/connections/erp/object").location == "/connections/erp/"
 
 
 def test_failures_are_sentences(page: FlaskClient, house: House) -> None:

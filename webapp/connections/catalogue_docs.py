@@ -29,7 +29,9 @@ class Page:
         text = section(self.file.read_text("utf-8"), self.anchor)
         # an address of the repository leads nowhere in the console
         text = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
-        return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))  # noqa: S704 - escaped above
+        made = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+        made = made.replace("<table>", '<table tabindex="0">')  # wide ones scroll, by keyboard too
+        return Markup(made)  # noqa: S704 - escaped above
 
 
 def page_of(entry: Entry) -> Page | None:

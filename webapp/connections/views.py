@@ -86,6 +86,8 @@ class ConnectionView(ConnectionRoom):
         """Show the fields of one object; its first records follow."""
         row = self.row(name)
         object_name = request.args.get("name", "")
+        if not object_name:
+            return redirect(f"/connections/{name}/")
         context: dict[str, Any] = {
             "row": row,
             "object_name": object_name,
