@@ -8,6 +8,7 @@ from rules.documents.policies import Priority
 from webapp.runs import explanation, ordering, quarantine, reading, validations
 from webapp.runs.dependencies import start_in_order
 from webapp.runs.explanation import NotExplained
+from webapp.runs.outbox.api import DeliveriesApi
 from webapp.runs.part_api import PartApi
 from webapp.runs.plan_api import PlanApi
 from webapp.runs.quarantine import EntryRefused
@@ -354,4 +355,4 @@ def _warning(row: validations.RunWarning) -> dict[str, Any]:
     return {**told, "reason": str(row.message)}
 
 
-API = (RunsApi, PartApi, PlanApi, ShadowApi, VerificationApi, QuarantineApi, SagasApi)
+API = (RunsApi, PartApi, PlanApi, ShadowApi, VerificationApi, QuarantineApi, SagasApi, DeliveriesApi)

@@ -97,3 +97,17 @@ def test_deeds_lead_back_to_the_list_as_it_was_filtered(admin_client: Any, house
     for deed in ("retry", "1/drop"):
         answer = admin_client.post(f"/runs/deliveries/{deed}", data={**chosen, "reason": "no"})
         assert answer.location == "/runs/deliveries/?connection=shop&key=K1"
+
+
+def test_deliveries_are_listed_tried_and_dropped_by_api(admin_client: Any, house: House):  # noqa: F811
+    """Page by page, by key and state; a dropped one is not dropped again, and one without a reason not at all."""
+    first = admin_client.get("/api/v1/deliveries/?limit=1").json
+    second = admin_client.get(f"/api/v1/deliveries/?limit=1&after={first['next']}").json
+    assert [page["items"][0]["key"] for page in (first, second)] == ["K2", "K1"]
+    assert second["next"] is None
+    assert admin_client.post("/api/v1/deliveries/retry", json={}).json == {"deliveries": 2}
+    place = f"/api/v1/deliveries/{second['items'][0]['delivery']}/drop"
+    answers = [admin_client.post(place, json=body).status_code for body in ({}, {"reason": "no"}, {"reason": "no"})]
+    assert answers == [422, 204, 409]
+    (dropped,) = admin_client.get("/api/v1/deliveries/?state=dropped").json["items"]
+    assert dropped["key"] == "K1"
