@@ -84,8 +84,7 @@ def quick_passwords() -> Iterator[None]:
 def quick_routes() -> Iterator[None]:
     """Compile what builds the URLs of a route once: nearly all that making a console costs, and many tests make one."""
     made: dict[tuple[Any, ...], Callable[..., tuple[str, str]]] = {}
-    parts: dict[str, tuple[Any, ...]] = {}
-    compiled, parsed = Rule._compile_builder, Rule._parse_rule
+    compiled = Rule._compile_builder
 
     def quickly(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
         key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
@@ -93,19 +92,8 @@ def quick_routes() -> Iterator[None]:
             made[key] = compiled(rule, append_unknown)
         return made[key]
 
-    def briefly(rule: Rule, text: str) -> tuple[Any, ...]:
-        if "<" in text:  # its converters belong to the console
-            return tuple(parsed(rule, text))
-        if text not in parts:
-            before = len(rule._trace)
-            parts[text] = tuple(parsed(rule, text)), rule._trace[before:]
-        else:
-            rule._trace += parts[text][1]
-        return parts[text][0]
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "_compile_builder", quickly)
-        patch.setattr(Rule, "_parse_rule", briefly)
         yield
 
 
