@@ -99,7 +99,7 @@ quality: .venv/.test assets ## test the connectors and write down what is found:
 	$(if $(ARGS),,@rm -f connectors/quality.json)
 	$(BIN)/pytest --connector-quality=connectors/quality.json $(if $(ARGS),$(ARGS),tests/connectors tests/entities/test_hub.py)
 
-bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|scale|w1 ARGS=...
+bench: .venv/.test assets ## measure: make bench SUITE=rules|sync|connectors|web|correlation|scale|capacity|w1 ARGS=...
 	@$(BIN)/syncline bench $(SUITE) $(ARGS)
 
 lock: .venv/.test ## write down the versions that are installed now, with the digests of their files

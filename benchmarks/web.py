@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import tempfile
 import time
@@ -78,8 +79,6 @@ def console(records: int) -> Iterator[tuple[Flask, House]]:
 
 def fill(house: House, records: int) -> None:
     """Make the entity and its records."""
-    import random
-
     entities.define(house, DEFINITION, ADA)
     hub = hub_connector(house)({}, Context())
     change = Change(Op.CREATE, "id", batch(0, records, random.Random(7)))

@@ -20,6 +20,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "web": ("entities", "web"),
     "correlation": ("correlation",),
     "scale": ("scale",),
+    "capacity": ("capacity",),
     "w1": ("w1",),
 }
 BENCHMARKS = ROOT / "benchmarks"
@@ -37,7 +38,7 @@ RESULT = '{"suite":'
     "--output", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json", help="The file to write."
 )
 def bench(suite: str | None, *, output: Path, peers: bool, cases: tuple[str, ...], **numbers: int | None) -> None:
-    """Measure: all suites, or one of rules, sync, connectors, web, correlation, scale and w1."""
+    """Measure: all suites, or one of rules, sync, connectors, web, correlation, scale, capacity and w1."""
     asked = [f"--{name}={value}" for name, value in numbers.items() if value is not None]
     asked += [*(f"--case={name}" for name in cases), *(["--peers"] if peers else [])]
     if asked and suite != "w1":
