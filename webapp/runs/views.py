@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,8 @@ from webapp.web.request import whole_number
 from webapp.web.views import RoomView, expose, has_access, permission_name
 
 PAGE = 50
+SHORT = timedelta(seconds=20)
+"""A run that is older is asked for every three seconds: many people watch long runs."""
 OUTCOMES = ("created", "updated", "deleted", "quarantined", "rejected", "moved", "refused")
 
 sight_audit.register()
@@ -144,7 +147,8 @@ class RunsView(RoomView):
             row = self._run(tx, run_id)
             waits, full = ordering.awaited(tx, run_id), admission.full(tx, run_id)
             slices = leases.of_run(tx, run_id)
-        answer = self.page("runs/progress.html", run=row, waits=waits, full=full, slices=slices)
+        long = self.house.clock() - row.requested_at > SHORT
+        answer = self.page("runs/progress.html", run=row, waits=waits, full=full, slices=slices, long=long)
         if not row.active:
             answer.headers["HX-Refresh"] = "true"
         return answer
