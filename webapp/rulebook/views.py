@@ -176,7 +176,8 @@ def _names(rule: RuleRow) -> str:
 
 
 def _turned(place: int) -> str:
-    return url_for("RulesView.list", **{**request.args.to_dict(), "from": place})
+    kept: dict[str, Any] = {**request.args.to_dict(), "from": place}
+    return url_for("RulesView.list", **kept)
 
 
 def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, bool]]:

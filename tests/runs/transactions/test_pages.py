@@ -61,7 +61,7 @@ def test_a_connection_that_a_transaction_needs_is_not_deleted(admin_client, hous
 
 
 def test_a_connection_leads_nowhere_else_while_its_system_is_in_doubt(admin_client, house):  # noqa: F811
-    """Another server would know nothing of the part, and the old one would keep its locks; other settings may change."""
+    """Another server knows nothing of the part, and the old one would keep its locks; other settings may change."""
     away = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u"}
     document = {"kind": "connection", "name": "shop", "connector": "postgresql"}
     for other in ({"host": "127.0.0.2"}, {"port": 2}, {"database": "e"}):
