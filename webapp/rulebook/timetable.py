@@ -68,7 +68,7 @@ def cron_of(plan: Plan) -> str | None:
     }[plan.kind]
 
 
-_MINUTES = re.compile(r"([0-5]?\d(?:,[0-5]?\d)+) \* \* \* \*")
+_SEVERAL = re.compile(r"([0-5]?\d(?:,[0-5]?\d)+) \* \* \* \*")
 """Several minutes of each hour, which no part of the picker sets and people say in words all the same."""
 
 
@@ -125,7 +125,7 @@ def _clause(plan: Plan) -> str:
     if plan.kind == WEEKLY:
         days = ", ".join(name for number, name in day_names() if number in plan.days)
         return _("every %(days)s at %(time)s", days=days, time=plan.time)
-    if minutes := _MINUTES.fullmatch(plan.cron):
+    if minutes := _SEVERAL.fullmatch(plan.cron):
         return _("every hour at minute %(minute)s", minute=", ".join(f"{int(m):02d}" for m in minutes[1].split(",")))
     return _("by the cron schedule %(cron)s", cron=plan.cron)
 
