@@ -14,14 +14,18 @@ from tests.backups.test_restored import put_back_in
 from tests.runs.conftest import ADMIN, World
 from tests.runs.sagas.conftest import SAGA, Office
 from tests.runs.test_crash import Killed, dies
+from webapp.entities import services as entities
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
+from webapp.runs import quarantine as entries
 from webapp.runs.models import quarantine
 from webapp.runs.outbox.deliverer import deliver_due
 from webapp.runs.outbox.models import delivery
 from webapp.runs.sagas import deeds, reading
 from webapp.runs.sagas.states import State
-from webapp.vault import people
+from webapp.vault import at_rest, people
+from webapp.vault.journal import MARK, raw
+from webapp.vault.models import vault_secret
 
 
 def test_deliveries_that_waited_are_left_to_people(world: World, elsewhere: House, tmp_path: Path) -> None:  # noqa: F811
@@ -52,6 +56,52 @@ def test_deliveries_that_waited_are_left_to_people(world: World, elsewhere: Hous
     assert world.clients() == clients
     with elsewhere.db.read() as tx:
         assert tx.scalars(sa.select(q.state).where(q.left_key == "60")).all() == ["resolved"]
+
+
+@pytest.fixture
+def sealed(world: World) -> World:  # noqa: F811
+    """Return an installation whose values are encrypted, with a delivery that waits."""
+    hidden = {"name": "phone", "type": "text", "encrypted": True}
+    entities.define(world.house, {"kind": "entity", "name": "secretive", "fields": [hidden]}, ADMIN)
+    at_rest.register(world.house)  # as if a second had gone by
+    world.rule(transaction="outbox")
+    world.customers("Waiting", first=60)
+    world.run()
+    return world
+
+
+def test_a_parked_delivery_keeps_its_record_where_values_are_encrypted(
+    sealed: World,
+    elsewhere: House,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """People see what was to be written, and can replay it; the database shows it to nobody else."""
+    put_back_in(sealed, elsewhere, back_up(sealed, tmp_path / "b.tar"))
+    people.register(elsewhere)
+    q, kept = quarantine.c, raw(quarantine).c
+    with elsewhere.db.read() as tx:
+        number, shown = tx.execute(sa.select(q.id, q.record).where(q.left_key == "60")).one()
+        assert "Waiting" in str(shown)
+        assert str(tx.scalar(sa.select(kept.record).where(kept.left_key == "60"))).startswith(MARK)
+    rulebook.resume(sealed.house, "customers", ADMIN)
+    assert sealed.work(entries.replay(sealed.house, "customers", [number], ADMIN))
+    deliver_due(sealed.house)
+    assert sealed.clients()[-1][:2] == (60, "Waiting")
+
+
+def test_a_delivery_whose_key_is_damaged_is_parked_without_its_record(
+    sealed: World,
+    elsewhere: House,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """All else comes back; the next run reads the record anew."""
+    with sealed.house.db.begin() as tx:
+        tx.execute(sa.update(vault_secret).where(vault_secret.c.owner_kind == "journal").values(ciphertext=b"damaged"))
+    done = put_back_in(sealed, elsewhere, back_up(sealed, tmp_path / "b.tar"))
+    assert [name for name in done.unreadable if name.startswith("journal")]
+    q = raw(quarantine).c
+    with elsewhere.db.read() as tx:
+        assert tx.execute(sa.select(q.stage, q.record).where(q.left_key == "60")).all() == [("deliver", None)]
 
 
 def test_steps_that_were_under_way_are_not_taken_back_unasked(

@@ -22,6 +22,7 @@ from webapp.backups.filling import Tell
 from webapp.backups.settling import Settled
 from webapp.extensions import Actor, ForPeople, House
 from webapp.migrations import services as migrations
+from webapp.vault import at_rest
 from webapp.vault import services as vault
 from webapp.vault.errors import VaultError
 from webapp.vault.models import vault_secret
@@ -95,7 +96,8 @@ def restore(house: House, backup: Opened, actor: Actor, tell: Tell) -> Restored:
             )
             _compare(backup, {name: digest.to_json() for name, digest in found.items()})
             unreadable = _unreadable(house, tx)
-            settled = settling.settle(house, tx, actor, ids=False)
+            with at_rest.brought(house, tx):
+                settled = settling.settle(house, tx, actor, ids=False)
             mark = marks.read(marks.place(house))
             after = {
                 "digest": backup.digest,

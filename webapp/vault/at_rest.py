@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -65,6 +68,21 @@ class KeyRing:
                 self._journal = next(iter(services.names(tx, JOURNAL)), None)
             self._look = now + (_SURE if self._journal else LATE)
         return self._journal
+
+    def bring(self, tx: sa.Connection) -> bool:
+        """Take the key of what is kept about records from a transaction that only its own connection sees.
+
+        Return whether there is one that opens.
+        """
+        names = services.names(tx, JOURNAL)
+        try:
+            for name in names:
+                text = services.get(tx, services.keyring(self._house), JOURNAL, name)
+                self._known[JOURNAL, name] = b64decode(text)
+        except VaultError:
+            return False
+        self._journal, self._look = next(iter(names), None), math.inf
+        return bool(names)
 
     def look(self) -> None:
         """Ask the database again which key that is, however lately it was asked."""
@@ -124,6 +142,22 @@ _RING = "syncline_keys"
 def register(house: House) -> None:
     """Let column types of this house's database encrypt and decrypt; once a process."""
     vars(house.db.engine.dialect)[_RING] = KeyRing(house)
+
+
+@contextmanager
+def brought(house: House, tx: sa.Connection) -> Iterator[None]:
+    """Let column types use the keys that came into the database with a transaction, while it is under way.
+
+    Where a key does not open, what it encrypts stays encrypted.
+    """
+    here, keys = vars(tx.dialect), KeyRing(house)
+    before = here.get(_RING)
+    if keys.bring(tx):
+        here[_RING] = keys
+    try:
+        yield
+    finally:
+        here[_RING] = before
 
 
 def ring(dialect: sa.Dialect) -> KeyRing:

@@ -61,8 +61,8 @@ def confirm(house: House, lane: Lane, told: Sequence[Told]) -> None:
 def leave(tx: sa.Connection, now: datetime, why: Message) -> int:
     """Park what is under way instead of sending it; return how many deliveries that were.
 
-    Of a record with several, the last one is parked; without its values where these are encrypted, since they are bound
-    to their place and the keys may not be here yet.
+    Of a record with several, the last one is parked; without its values where their key does not open, since they are
+    bound to their place.
     """
     c, ended = delivery.c, 0
     under_way = (c.state.in_(OPEN), c.op.in_((Op.CREATE, Op.UPDATE, Op.DELETE)))  # the others send nothing
