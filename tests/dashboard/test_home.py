@@ -104,6 +104,7 @@ def test_list_ticks_itself(house: House, admin_client: FlaskClient):
     rule_id = _rule(house)
     _run(house, rule_id, "failed", "simulate")
     assert _signs(admin_client) == ["done", "done", "done", "next", ""]
+    assert 'href="/rules/customers/"' in admin_client.get("/").text.partition('<ol class="ladder">')[2]
     _run(house, rule_id, "succeeded", "simulate")
     assert _signs(admin_client) == ["done", "done", "done", "done", "next"]
     _run(house, rule_id, "succeeded")

@@ -31,6 +31,8 @@ class Progress:
     rules: int
     simulated: bool
     ran: bool
+    at_work_on: str | None = None
+    """The rule that was edited last."""
 
     @property
     def steps(self) -> tuple[bool, ...]:
@@ -63,6 +65,7 @@ def progress(tx: sa.Connection) -> Progress:
         _count(tx, rule),
         tx.scalar(sa.select(ended_well.where(run.c.mode == "simulate").exists())) or False,
         tx.scalar(sa.select(ended_well.where(run.c.mode == "live").exists())) or False,
+        tx.scalar(sa.select(rule.c.name).where(rule.c.kind == "sync").order_by(rule.c.updated_at.desc()).limit(1)),
     )
 
 

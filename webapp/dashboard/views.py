@@ -76,6 +76,8 @@ def _approvals(tx: Any, actor: Actor, now: datetime) -> int:
 
 def _steps(progress: services.Progress) -> list[dict[str, Any]]:
     """Return the newcomer's list; the first step that is not done is the next one."""
+    mine = progress.at_work_on
+    rule, open_it = (f"/rules/{mine}/", _("Open the rule")) if mine else ("/rules/", _("Open the rules"))
     texts = [
         (
             _("Connect a system"),
@@ -101,15 +103,15 @@ def _steps(progress: services.Progress) -> list[dict[str, Any]]:
         (
             _("Simulate it"),
             _("See every change that the rule would make, before it touches anything."),
-            "/rules/",
-            _("Open the rules"),
+            rule,
+            open_it,
             can("run", "Rules"),
         ),
         (
             _("Publish and run it"),
             _("Let it write, and watch the counts. A schedule can repeat it."),
-            "/rules/",
-            _("Open the rules"),
+            rule,
+            open_it,
             can("publish", "Rules"),
         ),
     ]
