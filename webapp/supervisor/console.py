@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger
 from config import Settings
 from webapp import draining
 from webapp.lifeline import die_with_parent
+from webapp.supervisor.patience import PatientWorker
 
 GRACE = 2
 """Seconds that requests have to end when the console stops."""
@@ -53,13 +54,14 @@ class Console(BaseApplication):  # type: ignore[misc]
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         options = {
             "bind": f"{host}:{self.settings.port}",
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "workers": 1,
             "threads": self.settings.web_threads,
             "preload_app": False,
             "timeout": 60,
             "graceful_timeout": max(GRACE, self.settings.drain_seconds),
             "keepalive": 5,
+            "sendfile": False,
             "logger_class": _Logs,
             "proc_name": "syncline-web",
             "control_socket_disable": True,
