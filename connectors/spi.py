@@ -386,6 +386,10 @@ class Connector(ABC):
         """Tell whether the write of this fence's run and chunk (or a later chunk) is durable; None: cannot tell."""
         return None
 
+    def arrived(self, fence: Fence) -> bool | None:
+        """Tell as `applied` does, for who takes over: no lower token has a write under way, or begins one."""
+        return self.applied(fence)
+
     def finish(self, name: str) -> None:  # noqa: B027 - most systems need nothing here
         """Called once when a run has written its last chunk (a file is put in place here)."""
 

@@ -192,6 +192,23 @@ class FenceLaws(WriteLaws):
         self.write(source, sample, Change(Op.CREATE, KEY, records.slice(3, 1)), fence=Fence("other", 1, 1, 1))
         assert self.content(settings, context, sample).height == 3
 
+    def test_fence_is_taken_over_by_who_asks_what_arrived(
+        self, settings: Settings, context: Context, source: Connector, sample: Schema, records: pl.DataFrame
+    ) -> None:
+        """In a scope that is new or known, an older writer is refused from then on, and what is durable stays known."""
+        if type(source).arrived is Connector.arrived:
+            pytest.skip("the system has no transactions that could be under way")
+        self.seed(settings, sample, sample.empty())
+        self.write(source, sample, Change(Op.CREATE, KEY, records.head(1)), fence=Fence("known", 1, 1, 3))
+        with self.connect(settings, context) as other:
+            assert [other.arrived(Fence(scope, 2, 1, 3)) for scope in ("new", "known", "known")] == [False, True, True]
+        for scope in ("new", "known"):
+            with self.connect(settings, context) as stale, pytest.raises(Fenced):
+                change = Change(Op.CREATE, KEY, records.slice(1, 1))
+                stale.write(self.object_name, sample, [change], Fence(scope, 1, 1, 4))
+        assert same(self.content(settings, context, sample), records.head(1))
+        self.write(source, sample, Change(Op.CREATE, KEY, records.slice(1, 1)), fence=Fence("new", 2, 1, 4))
+
     def test_fence_is_not_moved_by_a_failed_call(
         self, settings: Settings, context: Context, source: Connector, sample: Schema, records: pl.DataFrame
     ) -> None:

@@ -113,6 +113,13 @@ class Database(Connector):
         with self.session() as connection:
             return self._fences.applied(connection, fence)
 
+    def arrived(self, fence: Fence) -> bool | None:
+        """Tell whether a write is durable, and let no lower token make it so afterwards; see `FenceTable.take`."""
+        if self._fences.usable(self.session):
+            with self.transaction() as connection:
+                self._fences.take(connection, fence)
+        return self.applied(fence)
+
     def close(self) -> None:
         """Close all connections, or leave one to whoever comes next."""
         if "_engine" in self.__dict__:

@@ -46,14 +46,21 @@ class FenceTable:
 
     def claim(self, connection: sa.Connection, fence: Fence) -> None:
         """Note the fence; raises `Fenced` if the scope has seen a higher token."""
-        table, values = self._table, {"token": fence.token, "run": fence.run, "chunk": fence.chunk}
+        if not self._move(connection, fence, {"run": fence.run, "chunk": fence.chunk}):
+            raise Fenced
+
+    def take(self, connection: sa.Connection, fence: Fence) -> None:
+        """Let no lower token write in the scope from now on, once the transaction that one may have open has ended."""
+        self._move(connection, fence, {})
+
+    def _move(self, connection: sa.Connection, fence: Fence, values: dict[str, int]) -> bool:
+        table, token = self._table, {"token": fence.token}
         # looked at first without a lock: an update that finds no row locks the gap in MySQL, and two of them deadlock
         seen = connection.execute(sa.select(table.c.token).where(table.c.scope == fence.scope)).scalar()
-        if seen is None and self._first(connection, fence.scope, values):
-            return
-        move = sa.update(table).where(table.c.scope == fence.scope, table.c.token <= fence.token).values(values)
-        if not connection.execute(move).rowcount:
-            raise Fenced
+        if seen is None and self._first(connection, fence.scope, {"run": 0, "chunk": 0, **token, **values}):
+            return True
+        move = sa.update(table).where(table.c.scope == fence.scope, table.c.token <= fence.token)
+        return bool(connection.execute(move.values({**token, **values})).rowcount)
 
     def _first(self, connection: sa.Connection, scope: str, values: dict[str, int]) -> bool:
         try:

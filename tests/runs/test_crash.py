@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from connectors.builtin.database_fence import FenceTable
 from connectors.builtin.sqlite import SQLite
 from connectors.errors import AuthFailed, Fenced, Unavailable
 from rules.text import msg
@@ -109,6 +112,50 @@ def test_a_paused_worker_cannot_write_any_more(keyless):
     with pytest.raises(Fenced), world.house.db.begin() as tx:
         Journal(world.house, sleeper).guard(tx)
     assert world.clients() == before
+
+
+@contextlib.contextmanager
+def taken_over(world, run_id, asked):
+    """Let another worker take a run over while this one is in the middle of the target's transaction.
+
+    Yields what the first one does then: it sleeps until the other asks the target (`asked`, a method) or has ended.
+    """
+    heard, others = threading.Event(), []
+    owner, name = asked
+    work = getattr(owner, name)
+
+    def told(*args, **kwargs):
+        heard.set()
+        return work(*args, **kwargs)
+
+    def second():
+        try:
+            world.work(run_id, "w2")
+        finally:
+            heard.set()
+
+    def sleep():
+        world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+        others.append(threading.Thread(target=second))
+        others[0].start()
+        heard.wait()
+        others[0].join(0.5)  # time to go on by mistake; who does as it should waits for us
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, told)
+        yield sleep
+        others[0].join()
+
+
+def test_a_worker_that_slept_in_the_middle_of_its_write_doubles_nothing(keyless, monkeypatch):
+    """Who takes its run over waits for what the target has under way, and finds it there."""
+    world, run_id = keyless, keyless.request()
+    with monkeypatch.context() as patch, taken_over(world, run_id, (SQLite, "arrived")) as sleep:
+        sleeps(patch, FenceTable, "claim", 2, False, sleep)
+        world.work(run_id)
+    run = world.look(run_id)
+    assert (run.state, run.attempts, numbers(run)) == ("succeeded", 2, EXPECTED), str(run.message)
+    assert [row[1] for row in world.clients()] == ["Ada", "Bea", "Cid", "Dan", "Eva", "Fay", "Gus", "Hal"]
 
 
 def test_two_workers_share_nothing(keyless):

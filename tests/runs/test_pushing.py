@@ -11,7 +11,7 @@ from connectors.builtin.database_push import DatabasePush
 from rules.documents import errors
 from tests.runs import pushed
 from tests.runs.conftest import ADMIN, numbers
-from tests.runs.test_crash import Killed, dies
+from tests.runs.test_crash import Killed, dies, sleeps, taken_over
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.checking import check
 from webapp.runs import plans, reading
@@ -19,6 +19,7 @@ from webapp.runs.followups import undo
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.planning import Planner
 from webapp.runs.requests import start
+from webapp.runs.systems import Reached
 
 RULE = {
     "kind": "sync",
@@ -142,6 +143,31 @@ def test_a_killed_worker_doubles_and_loses_nothing(story, monkeypatch, owner, na
     assert (done.state, numbers(done)) == ("succeeded", {"read": 90, "created": 90})
     assert len(titles(story)) == 90
     assert numbers(run(story)) == {"read": 90, "unchanged": 90}
+
+
+def test_a_worker_that_slept_between_note_and_commit_doubles_and_loses_nothing(story, monkeypatch):
+    """Who takes its run over waits for its transaction, and checks in what it had noted: also what was before."""
+    fill(story, *(f"Name {number}" for number in range(1, 91)))
+    publish(story)
+    assert numbers(run(story)) == {"read": 90, "created": 90}
+    story.ask("UPDATE src SET name = 'New' WHERE id > 30")
+    run_id = start(story.world.house, "pushed", "live", ADMIN)
+    asked = (type(_target(story)), "arrived")
+    with monkeypatch.context() as patch, taken_over(story.world, run_id, asked) as sleep:
+        sleeps(patch, Journal, "plan", 2, False, sleep)
+        story.world.work(run_id)
+    done = story.world.look(run_id)
+    assert (done.state, done.attempts) == ("succeeded", 2), str(done.message)
+    assert numbers(done) == {"read": 90, "updated": 60, "unchanged": 30}
+    assert sorted(titles(story)) == [(n, "New" if n > 30 else f"Name {n}") for n in range(1, 91)]
+    undone = undo(story.world.house, run_id, ADMIN)
+    assert story.world.work(undone)
+    assert sorted(titles(story)) == [(n, f"Name {n}") for n in range(1, 91)]
+
+
+def _target(story):
+    with Reached(story.world.house) as reached, reached.connect("db") as connector:
+        return connector
 
 
 def test_guards_are_asked_before_a_range_is_written(story):

@@ -79,7 +79,7 @@ class Both:
     def _arrived(self, chunk: Chunk, fence: Fence) -> list[bool | None]:
         """Return of each side that a chunk is written to whether it has it, None where it cannot tell."""
         used = {chunk.side if write.own else OTHER[chunk.side] for write in chunk.writes}
-        return [self.targets[s].connector.applied(replace(fence, scope=f"{fence.scope}:{s}")) for s in sorted(used)]
+        return [self.targets[s].connector.arrived(replace(fence, scope=f"{fence.scope}:{s}")) for s in sorted(used)]
 
     def finish(self) -> None:
         """Let both sides put in place what has been written."""

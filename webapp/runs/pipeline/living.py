@@ -123,6 +123,10 @@ class Living(Connector):
         """Ask the system whether a write is durable."""
         return self.system.applied(fence)
 
+    def arrived(self, fence: Fence) -> bool | None:
+        """Ask the system whether a write is durable, for who takes over."""
+        return self.system.arrived(fence)
+
     def finish(self, name: str) -> None:
         """Let the system put in place what was written."""
         self.system.finish(name)

@@ -132,7 +132,7 @@ class PushedExecution(Execution):
         noted = self.journal.planned() if self.claim.live else None
         if noted is None or noted.writes:
             return None
-        if self.retry(lambda: target.connector.applied(self._fence(noted))):
+        if self.retry(lambda: target.connector.arrived(self._fence(noted))):
             return noted
         self.journal.drop_plan()
         return None

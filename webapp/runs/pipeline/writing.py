@@ -36,6 +36,19 @@ L = TypeVar("L", bound=Taken)
 
 
 @dataclass(frozen=True)
+class Held:
+    """Which records of a change a target shows as done; of those that it has given keys to, these."""
+
+    there: pl.Series
+    made: pl.Series | None
+
+    def with_keys(self, rows: pl.Series, keys: pl.Series) -> pl.Series:
+        """Return the keys of all records: those of `rows` were made only now."""
+        before = pl.Series([None] * len(self.there), dtype=keys.dtype) if self.made is None else self.made
+        return before.cast(keys.dtype).scatter(rows, keys)
+
+
+@dataclass(frozen=True)
 class Target(Generic[L]):
     """Where a run writes: the connector, the object, the fields that the rule touches."""
 
@@ -89,7 +102,7 @@ class Target(Generic[L]):
 
     def recover(self, chunk: Chunk, fence: Fence) -> Chunk | None:
         """Return a chunk that another run may have written with its true outcomes; None if it never arrived."""
-        if self.connector.applied(fence) is False:
+        if self.connector.arrived(fence) is False:
             return None
         return settled(chunk, self._found(chunk))
 
@@ -98,13 +111,13 @@ class Target(Generic[L]):
 
     def _write_again(self, chunk: Chunk, fence: Fence) -> WriteResult:
         """Find out what is there already: all of it, nothing, or (a system without fences) some records."""
-        applied = self.connector.applied(fence)
+        applied = self.connector.arrived(fence)
         if applied is False:
             return self._write(chunk, fence)
         if applied:
             return self._found(chunk)
-        there = [self._there(write.change) for write in chunk.writes]
-        return self._write_rest(chunk, there, fence)
+        held = [self._held(write.change) for write in chunk.writes]
+        return self._write_rest(chunk, held, fence)
 
     def _found(self, chunk: Chunk) -> WriteResult:
         """Return what became of a chunk that the target holds: what it does not show was refused."""
@@ -133,16 +146,28 @@ class Target(Generic[L]):
         on = [*mine.columns, "__nth"]
         return both[0].join(both[1], on=on, how="left", nulls_equal=True, maintain_order="left")[change.key]
 
-    def _write_rest(self, chunk: Chunk, there: list[pl.Series], fence: Fence) -> WriteResult:
-        missing = [(~mask).arg_true() for mask in there]
+    def _held(self, change: Change) -> Held:
+        """Return which records of a change the target shows as done, and the keys that it has given to them."""
+        if not self.connector.spec.capabilities.lookup:
+            return Held(pl.repeat(value=False, n=change.records.height, eager=True), None)
+        made = self._made(change)
+        if made is None:
+            return Held(self._there(change), None)
+        # of records that hold the same none is told apart: the connector may know which of them it has created
+        alike = pl.struct(change.records.columns)
+        found = change.records.select(made.is_not_null().all().over(alike)).to_series()
+        return Held(found, made)
+
+    def _write_rest(self, chunk: Chunk, held: list[Held], fence: Fence) -> WriteResult:
+        missing = [(~one.there).arg_true() for one in held]
         changes = [
             replace(w.change, records=w.change.records[rows]) for w, rows in zip(chunk.writes, missing, strict=True)
         ]
         result = self.connector.write(self.object, self.schema, changes, fence)
         failures = tuple(replace(f, row=missing[f.change][f.row]) for f in result.failures)
         keys = tuple(
-            None if made is None else pl.Series([None] * len(mask), dtype=made.dtype).scatter(rows, made)
-            for made, mask, rows in zip(result.keys, there, missing, strict=False)
+            None if made is None else one.with_keys(rows, made)
+            for made, one, rows in zip(result.keys, held, missing, strict=False)
         )
         return WriteResult(failures, keys)
 

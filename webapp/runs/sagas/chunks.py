@@ -71,7 +71,7 @@ class Work:
         known = self._sagas()
         if not known:
             return self.target.recover(self.chunk, self.fence)
-        arrived = self.target.connector.applied(self.fence) is not False
+        arrived = self.target.connector.arrived(self.fence) is not False
         self._bar(set(_sought(self.chunk)) - {saga.row for saga in known})
         if unsettled(known, 0):
             result = self.target.write(self.chunk, self.fence, self.retry, ended=True) if arrived else WriteResult()
