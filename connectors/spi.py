@@ -335,10 +335,7 @@ class Connector(ABC):
         """Yield pages until the scan is complete; at least one page, even if it is empty."""
 
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
-        """Return the records whose `key` field is among `values` (any order, absent ones missing).
-
-        Raises `RecordRejected` where one of them is there and cannot be read.
-        """
+        """Return those with a `key` among `values`, in any order; raises `RecordRejected` where one cannot be read."""
         pages = list(self.read(ReadRequest(name, schema)))
         found = pl.concat([p.records for p in pages]).filter(pl.col(key).is_in(values.implode()))
         bad = next((RecordRejected(r.message, field=r.field, object_name=name) for p in pages for r in p.rejects), None)

@@ -203,9 +203,9 @@ class FenceLaws(WriteLaws):
         with self.connect(settings, context) as other:
             assert [other.arrived(Fence(scope, 2, 1, 3)) for scope in ("new", "known", "known")] == [False, True, True]
         for scope in ("new", "known"):
+            late = [Change(Op.CREATE, KEY, records.slice(1, 1))]
             with self.connect(settings, context) as stale, pytest.raises(Fenced):
-                change = Change(Op.CREATE, KEY, records.slice(1, 1))
-                stale.write(self.object_name, sample, [change], Fence(scope, 1, 1, 4))
+                stale.write(self.object_name, sample, late, Fence(scope, 1, 1, 4))
         assert same(self.content(settings, context, sample), records.head(1))
         self.write(source, sample, Change(Op.CREATE, KEY, records.slice(1, 1)), fence=Fence("new", 2, 1, 4))
 
