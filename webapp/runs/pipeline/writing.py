@@ -154,8 +154,8 @@ class Target(Generic[L]):
         if made is None:
             return Held(self._there(change), None)
         # of records that hold the same none is told apart: the connector may know which of them it has created
-        alike = pl.struct(change.records.columns)
-        found = change.records.select(made.is_not_null().all().over(alike)).to_series()
+        known = change.records.with_columns(made.is_not_null().alias("__made"))
+        found = known.select(pl.col("__made").all().over(pl.struct(change.records.columns))).to_series()
         return Held(found, made)
 
     def _write_rest(self, chunk: Chunk, held: list[Held], fence: Fence) -> WriteResult:
