@@ -35,7 +35,9 @@ def _drill(tmp_path: Path, store: Path) -> None:
     archive.mkdir()
     store.chmod(0o755)
     servers._own(store)
-    with servers.postgres(archive_mode="on", archive_command=f"cp %p {archive}/%f") as server:
+    with servers.postgres(
+        archive_mode="on", archive_command=f"cp %p {archive}/%f.part && mv {archive}/%f.part {archive}/%f"
+    ) as server:
         servers.postgres_base(server, base)
         url = f"postgresql://postgres:{server.password}@{server.host}:{server.port}/postgres"
         houses.prepare(url)
