@@ -6,6 +6,7 @@ shown: `seen` is the mark of then, None where nothing was shown.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from functools import partial
 
@@ -17,13 +18,14 @@ from rules.text import Message, msg
 from webapp.audit.services import Event, Subject, record
 from webapp.audit.tags import Tag
 from webapp.extensions import Actor, House
+from webapp.rulebook.reading import find
 from webapp.runs import hooks
 from webapp.runs.models import run
 from webapp.runs.pipeline.retry import at_once
 from webapp.runs.sagas import ledger, reading
 from webapp.runs.sagas.ledger import Done, Saga
 from webapp.runs.sagas.settling import settle, unsettled
-from webapp.runs.sagas.states import State, StepState
+from webapp.runs.sagas.states import Op, State, StepState
 from webapp.runs.sagas.taking_back import TakingBack
 from webapp.runs.systems import Reached
 
@@ -47,7 +49,8 @@ def again(house: House, number: int, actor: Actor, seen: str | None = None) -> b
     with house.db.begin() as tx:
         found, stuck = _stuck(tx, number, seen)
         _moved(tx, number, State.COMPENSATING, None)
-        ledger.mark(tx, stuck.no, [number], StepState.CONFIRMED)
+        sent = stuck.op is Op.CREATE and stuck.key is None  # nobody knows that it has arrived
+        ledger.mark(tx, stuck.no, [number], StepState.INTENT if sent else StepState.CONFIRMED)
         _note(tx, house, found, stuck, (actor, "tried again", None))
     return _go_on(house, number, actor)
 
@@ -90,21 +93,20 @@ def _stop(house: House, number: int, actor: Actor) -> bool:
     """Take back what was begun for a record whose run nobody resumes."""
     with house.db.read() as tx:
         (found,) = ledger.of_ids(tx, [number])
-    try:
-        with Reached(house) as reached:
-            for no in sorted({step.no for step in found.steps.values() if step.no}):
-                for saga in unsettled([found], no):
-                    with reached.connect(saga.steps[no].connection) as connector:
-                        settle(house, partial(_idle, found=found), connector, no, [saga])
-    except ConnectorError as error:
-        raise NotDone(error.advice) from error
+    with contextlib.suppress(ConnectorError), Reached(house) as reached:  # it is stuck then, and can be ended
+        for no in sorted({step.no for step in found.steps.values() if step.no}):
+            for saga in unsettled([found], no):
+                with reached.connect(saga.steps[no].connection) as connector:
+                    settle(house, partial(_idle, found=found), connector, no, [saga])
     with house.db.begin() as tx:
         _idle(tx, found)
         own = found.steps.get(0)
         if own is not None and own.state is StepState.INTENT:  # by its key it is seen whether it has arrived
-            if own.key is None:
+            rule = find(tx, found.rule_name)
+            if own.key is None and rule is not None and rule.id == found.rule_id:
                 raise NotDone(_NO_KEY)
-            ledger.confirm(tx, 0, {number: own.key})
+            if own.key is not None:
+                ledger.confirm(tx, 0, {number: own.key})
         ledger.refuse(tx, number, RECORD, (None, msg("A person has taken it back, as its run had stopped.")))
         after = {"saga": number, "deed": "taken back"}
         event = Event(Tag.SAGA_FORCED, Subject("rule", found.rule_name, str(number)), None, after, None, found.run_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +39,12 @@ class Done:
     state: StepState
     problem: Message | None = None
 
+    @property
+    def mark(self) -> str:
+        """Return what tells how far it is, and what is in its way."""
+        way = "" if self.problem is None else f"-{zlib.crc32(json.dumps(self.problem.to_json()).encode()):x}"
+        return f"{self.no}-{self.state.value}{way}"
+
 
 @dataclass(frozen=True)
 class Saga:
@@ -60,7 +68,7 @@ class Saga:
     @property
     def mark(self) -> str:
         """Return what tells whether anything has become of it since it was shown."""
-        return ":".join([self.state.value, *(f"{no}-{step.state.value}" for no, step in sorted(self.steps.items()))])
+        return ":".join([self.state.value, *(step.mark for _, step in sorted(self.steps.items()))])
 
 
 def load(tx: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Saga]:
