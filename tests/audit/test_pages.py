@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from lxml import html
 
 from tests.webapp.conftest import client_of, events
 from webapp.audit import personal, queries, searches, sentences
@@ -290,6 +291,9 @@ def test_searches_are_saved_for_oneself_or_for_all(app: Flask, log: House, admin
         ("/audit/99999999999999999999", 404),
         ("/api/v1/evidence/proofs/99999999999999999999", 404),
         ("/audit/?before=99999999999999999999", 200),
+        ("/audit/?text=a&before=-9223372036854775807", 200),
+        ("/audit/?text=a&after=9223372036854775807", 200),
+        ("/audit/?endpoint=a&_method=POST&_scheme=a&values=a", 200),
         ("/audit/looks?before=-99999999999999999999", 200),
         ("/audit/sign-ins?before=99999999999999999999", 200),
         ("/audit/record?entity=customer&record=99999999999999999999", 200),
@@ -347,3 +351,38 @@ def test_who_has_acted_is_told_by_name(log: House) -> None:
         found = queries.actors(tx)
     assert {"adam", "shop", "wei", "zoe", "王伟"} <= set(found)
     assert found == sorted(set(found))
+
+
+def test_a_search_in_parts_can_be_gone_through_both_ways(
+    house: House, admin_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the log without the words leads on both ways, and never says that nothing in the log matches."""
+    monkeypatch.setattr(queries, "SEARCHED", 5)
+    with house.db.begin() as tx:
+        for name in ("needle", *["hay"] * 12, "needle", *["hay"] * 12):
+            record(tx, Actor("user", "wei", "7"), START, Event(Tag.CONNECTION_TESTED, Subject("connection", name)))
+    address, shown = "/audit/?text=needle", []
+    for direction in ("next", "prev"):
+        link: str | None = address
+        while link:
+            address, page = link, html.fromstring(admin_client.get(link).text)
+            shown.append(len(page.xpath("//ol[@class='happened-list']/li")))
+            assert shown[-1] or "Nothing in the log matches." not in page.text_content()
+            link = next(iter(page.xpath(f"//a[@rel='{direction}']/@href")), None)
+        assert sum(shown) == 2
+        assert 0 in shown[1:]
+        shown = []
+
+
+def test_a_part_of_the_log_is_counted_where_words_are_looked_for(log: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands beside the events of a part is counted in this part: all others would have to be read for it."""
+    with log.db.begin() as tx:
+        for _event in range(20):
+            record(tx, Actor("user", "wei", "7"), START, Event(Tag.CONNECTION_TESTED, Subject("connection", "needle")))
+    monkeypatch.setattr(queries, "SEARCHED", 5)
+    wanted = queries.Filter(text="needle")
+    with log.db.read() as tx:
+        last = queries.last_id(tx)
+        for place in ({}, {"before": last - 7}, {"after": last - 12}, {"after": last - 2}):
+            turned = queries.turn(tx, wanted, 50, **place)
+            assert facets(tx, turned.looked).events == len(turned.events)

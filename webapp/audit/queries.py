@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from webapp.audit.hooks import sees_whole
 from webapp.audit.models import audit_event
+from webapp.web.storable import LARGEST
 
 FETCH = 1000
 ACTORS = 500
@@ -116,7 +117,9 @@ def window(connection: sa.Connection, wanted: Filter, place: int | None = None, 
     if place is not None:
         query = query.where(column > place if later else column < place)
     last = connection.scalar(query.order_by(column if later else column.desc()).offset(SEARCHED - 1).limit(1))
-    return replace(wanted, until_id=last) if later else replace(wanted, since_id=last)
+    if later:
+        return replace(wanted, since_id=None if place is None else min(place, LARGEST - 1) + 1, until_id=last)
+    return replace(wanted, since_id=last, until_id=None if place is None else place - 1)
 
 
 def get(connection: sa.Connection, event_id: int) -> Any:

@@ -136,7 +136,7 @@ def _day(event: Any, zone: ZoneInfo) -> date:
 
 
 def _parameters() -> dict[str, Any]:
-    return {name: value for name, value in request.args.items() if value and name not in {"before", "after"}}
+    return {name: value for name in (*_FIELDS, *_DATES, "run") if (value := request.args.get(name))}
 
 
 def send(house: House, actor: Actor, wanted: queries.Filter, kind: str) -> FlaskResponse:
