@@ -12,6 +12,7 @@ from rules.documents import errors
 from tests.runs import pushed
 from tests.runs.conftest import ADMIN, numbers
 from tests.runs.test_crash import Killed, dies, sleeps, taken_over
+from tests.runs.test_filtering import log
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.checking import check
 from webapp.runs import plans, reading
@@ -117,6 +118,20 @@ def test_a_record_that_the_database_refuses_spoils_nothing_else(story):
     publish(story)
     assert numbers(run(story)) == {"read": 3, "created": 2, "quarantined": 1}
     assert titles(story) == [(1, "Ada"), (3, "Cid")]
+
+
+def test_a_range_that_the_database_refuses_is_told_of_once(story, monkeypatch):
+    """It is written page by page to its end, without asking the database for the rest of it after each page."""
+    fill(story, *("refused" if number == 29 else "Ada" for number in range(1, 41)))
+    publish(story)
+    asked, write = [], DatabasePush.write
+    monkeypatch.setattr(DatabasePush, "write", lambda *args: (asked.append(1), write(*args)))
+    done = run(story)
+    assert numbers(done) == {"read": 40, "created": 39, "quarantined": 1}
+    assert [str(line) for line in log(story.world, done.id) if "refused" in str(line)] == [
+        "The database refused 1 ranges, since a record of them cannot be written. They were written by Syncline."
+    ]
+    assert len(asked) == 2, "one for each range"
 
 
 @pytest.mark.parametrize(

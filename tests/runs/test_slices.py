@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,7 +21,7 @@ from tests.runs.test_steady import DELETING, spoil
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.connections.models import connection
-from webapp.runs import followups
+from webapp.runs import followups, taking
 from webapp.runs.execution import execute
 from webapp.runs.models import run as run_table
 from webapp.runs.models import run_chunk
@@ -224,6 +226,9 @@ def test_workers_share_nothing(world, monkeypatch):
 def test_workers_that_are_free_join(world, monkeypatch):
     """A worker that was woken up takes a slice of a run that others work on, too."""
     run_id = begun(world, monkeypatch)
+    now = world.now()
+    world.house = replace(world.house, clock=lambda: now)  # nobody keeps the lease of w1, however long this takes
+    monkeypatch.setattr(taking, "LONGEST", math.inf)
     assert leases.claim(world.house, run_id, "w1").slice.no == 1
     assert take_turns(world.house, "w2", lambda *asked: execute(*asked, lambda _: None)) == 3
     assert [one.worker for one in slices(world, run_id)] == ["w1", "w2", "w2", "w2"]
@@ -293,6 +298,26 @@ def test_a_slice_of_a_dead_worker_holds_its_place_for_whoever_takes_it_up(world,
     assert leases.claim(world.house, run_id, "w3") is None
     world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
     finish(world, run_id, ("w2",))
+    assert numbers(world.look(run_id)) == {"read": 20, "created": 20}
+
+
+def test_a_run_whose_slices_wait_for_a_connection_is_not_resumed_again_and_again(world, monkeypatch):
+    """It keeps its place without a word for each lease; once the connection is free, it goes on."""
+    run_id = begun(world, monkeypatch)
+    limited(world, "crm", runs=1)
+    with world.house.db.begin() as tx:
+        row = dict(tx.execute(sa.select(run_table).where(run_table.c.id == run_id)).mappings().one())
+        tx.execute(sa.insert(run_table).values({**row, "id": run_id + 1, "rule_id": 77, "rule_name": "other"}))
+    for _ in range(3):
+        world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
+        assert not world.work(run_id, "w2")
+    with world.house.db.read() as tx:
+        lease = tx.scalar(sa.select(run_table.c.lease_until).where(run_table.c.id == run_id))
+        resumed = tx.scalars(sa.select(audit_event.c.id).where(audit_event.c.tag == Tag.RUN_RESUMED)).all()
+    assert (world.look(run_id).attempts, resumed, lease > world.now()) == (1, [], True)
+    with world.house.db.begin() as tx:
+        tx.execute(sa.delete(run_table).where(run_table.c.id == run_id + 1))
+    finish(world, run_id)
     assert numbers(world.look(run_id)) == {"read": 20, "created": 20}
 
 

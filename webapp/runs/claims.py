@@ -20,7 +20,7 @@ from webapp.runs import ordering
 from webapp.runs.admission import admitted, used
 from webapp.runs.models import fence, run
 from webapp.runs.pipeline.journal import Claim
-from webapp.runs.slices.leases import renew
+from webapp.runs.slices.leases import are_waiting, renew
 
 EVERY_RULE = ""
 """In place of a rule: the token behind which rules go on that had none when a backup was put back."""
@@ -41,6 +41,9 @@ def claim(house: House, run_id: int, worker: str) -> Claim | None:
     }
     with house.db.begin() as tx:
         allowed = _allowed(tx, run_id, lapsed(run.c.lease_until, now, house.settings.lease_seconds))
+        if are_waiting(tx, run_id):  # for their connections: the run keeps its place, and goes on with one of them
+            tx.execute(sa.update(run).where(run.c.id == run_id, *allowed).values(lease_until=taken["lease_until"]))
+            return None
         if tx.execute(sa.update(run).where(run.c.id == run_id, *allowed).values(taken)).rowcount != 1:
             return None
         tx.execute(sa.update(run).where(run.c.id == run_id).values(token=_next_token(tx, run_id, now)))

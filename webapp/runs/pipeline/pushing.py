@@ -9,6 +9,7 @@ link that says something else), at ranges that the database refuses, and at what
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ import polars as pl
 
 from connectors.errors import Misconfigured
 from connectors.pushing import Push, Pushing, PushRequest, RefusedRange
-from connectors.spi import Connector, Page
+from connectors.spi import Connector
 from rules.documents.pushdown import NO_DATABASE
 from rules.mapping.pushed import pushed
 from rules.text import msg
@@ -153,11 +154,15 @@ class PushedExecution(Execution):
     def _one_by_one(
         self, reader: Connector, planner: Planner, target: Target[Links], place: dict[str, Any]
     ) -> dict[str, Any]:
-        """Read and write a page of a range that the database refuses, as any other run does."""
+        """Read and write the pages of a range that the database refuses, as any other run does."""
         request = replace(self._whole_source(planner), after=place or None)
-        page: Page = next(pages(reader, request, self.retry))
-        self._handle(page, self.journal.chunks + 1, None, planner, target)
-        return dict(page.position) if page.records.height or page.rejects else dict(_END)
+        for page in itertools.islice(pages(reader, request, self.retry), RANGES):
+            if not page.records.height and not page.rejects:
+                return dict(_END)
+            self._handle(page, self.journal.chunks + 1, None, planner, target)
+            place = dict(page.position)
+            stopping.check()
+        return place
 
     def _tell_rest(self, asked: int, refused: int) -> None:
         if asked:

@@ -28,6 +28,12 @@ def are_left(house: House, run_id: int) -> bool:
     return bool(_states(house, run_id) - {"done"})
 
 
+def are_waiting(tx: sa.Connection, run_id: int) -> bool:
+    """Tell whether slices of a run at work are left, which are taken up one by one."""
+    left = sa.exists().where(run_slice.c.run_id == run.c.id, run_slice.c.state != "done")
+    return tx.execute(sa.select(run.c.id).where(run.c.id == run_id, run.c.state == "running", left)).first() is not None
+
+
 def _states(house: House, run_id: int) -> set[str]:
     with house.db.read() as tx:
         return set(tx.scalars(sa.select(run_slice.c.state).where(run_slice.c.run_id == run_id).distinct()))
