@@ -74,6 +74,7 @@ def test_the_page_shows_who_has_looked_at_whom(app, people, admin_client):  # no
     admin_client.get("/records/person/")
     page = text(admin_client, "/audit/looks?key=3")
     assert page.count(">rita<") == 2
+    assert text(admin_client, "/audit/looks?key=3&endpoint=a&_method=POST").count(">rita<") == 2
     assert len(events(people, TAG)[-1].after["keys"]) == looks.KEYS
     assert "rita" not in text(admin_client, "/audit/looks?data=entity/person&actor=admin")
     assert "Nobody has looked" in text(admin_client, "/audit/looks?key=none")

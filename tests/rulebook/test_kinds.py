@@ -123,3 +123,15 @@ def test_a_long_list_of_rules_comes_in_pages(
     found = admin_client.get("/rules/?q=E_D").get_data(as_text=True)
     assert [name for name in names if f'"/rules/{name}/"' in found] == ["rule_d"]
     assert "No rule found" in admin_client.get("/rules/?q=nothing").get_data(as_text=True)
+    assert admin_client.get("/rules/?endpoint=a&_method=POST").status_code == 200
+
+
+@pytest.mark.parametrize("asked", ["from=100", "q=nothing", "kind=sync"])
+def test_a_page_that_has_no_rule_does_not_say_that_there_are_none(
+    house: House, admin_client: FlaskClient, asked: str
+) -> None:
+    """An address that was kept can ask for a page or a name that is no longer there; other rules still are."""
+    services.create(house, TABLE, ANNA)
+    page = admin_client.get(f"/rules/?{asked}").get_data(as_text=True)
+    assert "No rule found" in page
+    assert "No rules yet" not in page

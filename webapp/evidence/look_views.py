@@ -57,15 +57,14 @@ class LookView(RoomView):
             query = sa.select(audit_event).where(*where, *older).order_by(audit_event.c.id.desc())
             events = hooks.seen(tx, tx.execute(query.limit(PAGE + 1)).all())
             lookers, things = _lookers(tx, where), _things(tx)
-        more: dict[str, Any] = {**{k: v for k, v in request.args.items() if k != "before"}}
-        next_page = url_for("LookView.looks", **more, before=events[PAGE - 1].id) if len(events) > PAGE else None
+        next_page = _only(before=events[PAGE - 1].id) if len(events) > PAGE else None
         shown: dict[str, Any] = {"events": events[:PAGE], "lookers": lookers, "older": next_page, "things": things}
         shown |= {"errors": errors, "recorded": self.house.settings.record_reads, "before": before}
         return self.page("evidence/looks.html", asked=asked, only=_only, **shown)
 
 
-def _only(**more: str) -> str:
-    asked: dict[str, Any] = {name: value for name, value in request.args.items() if name != "before"}
+def _only(**more: Any) -> str:
+    asked = {name: request.args.get(name) for name in ("data", "key", "actor", "since", "until")}
     return url_for("LookView.looks", **{**asked, **more})
 
 

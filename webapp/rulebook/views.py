@@ -176,8 +176,8 @@ def _names(rule: RuleRow) -> str:
 
 
 def _turned(place: int) -> str:
-    kept: dict[str, Any] = {**request.args.to_dict(), "from": place}
-    return url_for("RulesView.list", **kept)
+    kept: dict[str, Any] = {name: request.args.get(name) or None for name in ("kind", "q")}
+    return url_for("RulesView.list", **kept, **{"from": place})
 
 
 def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, bool]]:
