@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +306,40 @@ def test_a_rule_that_does_not_fit_its_systems_is_told(apply) -> None:
     answer = apply(ALL)
     assert answer.code == 0
     assert answer.err.startswith("Warning: sync people, left/")
+
+
+PUSHED = """
+kind: sync
+name: pushed
+left: {connection: erp, object: staff}
+right: {connection: erp, object: copy}
+direction: left_to_right
+key: {left: id, right: id}
+fields:
+  - {left: id, right: id}
+  - {right: name, to_right: "name.trim()"}
+execute: pushdown
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_rule_that_the_database_cannot_carry_out_is_refused(
+    syncline: CommandLine, apply, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """The plan says why, and nothing is stored; once the database can, the rule is published."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "erp.db")) as erp:
+        erp.executescript(
+            "CREATE TABLE staff (id INTEGER PRIMARY KEY NOT NULL, name TEXT); CREATE TABLE copy (id INTEGER, name TEXT)"
+        )
+        assert apply(CONNECTION).code == 0
+        before = everything(syncline)
+        refused = apply(PUSHED, *options)
+        assert refused.code != 0
+        assert "cannot be carried out inside the database: 'id' has to be the one key of the table copy" in refused.err
+        after = everything(syncline)
+        assert {**after, "connection_object": []} == before, "but for what was seen of the tables"
+        erp.executescript("DROP TABLE copy; CREATE TABLE copy (id INTEGER PRIMARY KEY, name TEXT)")
+        assert (apply(PUSHED).code, apply(PUSHED).out) == (0, "0 changes made, 1 unchanged.\n")
 
 
 CODES = """

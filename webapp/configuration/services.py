@@ -6,13 +6,14 @@ A plan is made by doing the work and rolling it back, so it cannot differ from w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from rules.documents import ABSENT, Difference, differences
+from rules.documents.policies import Execute
 from rules.documents.relations import before
 from rules.text import Message, msg
 from webapp.approvals import proposals
@@ -24,9 +25,11 @@ from webapp.configuration.errors import ConfigurationRefused, Mistake
 from webapp.configuration.files import Stated
 from webapp.configuration.kind import Writing
 from webapp.configuration.kinds import KINDS, RULES, in_order
+from webapp.configuration.rules import BESIDE
 from webapp.entities import indexes
 from webapp.extensions import Actor, House
 from webapp.rulebook import services as rulebook
+from webapp.rulebook.checking import unpushable
 from webapp.rulebook.fitting import stopped
 from webapp.rulebook.library import Pins, library, pins
 
@@ -95,6 +98,11 @@ def apply(house: House, stated: Sequence[Stated], actor: Actor, options: Options
         ConfigurationRefused: with every mistake found and its place; nothing was changed.
     """
     _check(stated)
+    _ask(house, stated, actor, options)
+    return _applied(house, stated, actor, options)
+
+
+def _applied(house: House, stated: Sequence[Stated], actor: Actor, options: Options) -> Applied:
     steps: list[Step] = []
     try:
         with house.db.begin() as tx:
@@ -122,6 +130,28 @@ def _check(stated: Sequence[Stated]) -> None:
         if first is not one:
             text = msg("'{name}' is stated twice, first in {file}.", name=one.name, file=first.file)
             mistakes.append(one.mistake("name", text))
+    if mistakes:
+        raise ConfigurationRefused(mistakes)
+
+
+def _ask(house: House, stated: Sequence[Stated], actor: Actor, options: Options) -> None:
+    """Refuse rules that the database of both sides says it cannot carry out; asked before anybody has to wait for us.
+
+    A connection that the same files make or change cannot be asked before: then a warning tells of it.
+    """
+    pushed = [one for one in stated if one.document.get("execute") == Execute.PUSHDOWN]
+    if not pushed:
+        return
+    planned = _applied(house, stated, actor, replace(options, dry_run=True))
+    changed = {(step.kind, step.name) for step in planned.steps if step.action != "unchanged"}
+    mistakes = [
+        one.mistake(problem.path, problem.message)
+        for one in pushed
+        if ("sync", one.name) in changed
+        and one.document.get("publish", True)
+        and not any(("connection", one.document[side]["connection"]) in changed for side in ("left", "right"))
+        for problem in unpushable(house, {k: v for k, v in one.document.items() if k not in BESIDE})
+    ]
     if mistakes:
         raise ConfigurationRefused(mistakes)
 

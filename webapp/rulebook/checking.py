@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from rules.documents import DocumentError, DocumentProblem, SyncRule, errors, pa
 from rules.documents.check import check_sync
 from rules.documents.defaults import actions
 from rules.documents.flows import flows
+from rules.documents.policies import Execute
 from rules.documents.sync import Action, DeleteDetect, DetectBy, SideName
 from rules.documents.validation import Reference
 from rules.language.library import Library
@@ -96,6 +97,18 @@ def check(house: House, document: Mapping[str, Any], tx: sa.Connection | None = 
     if rule.tests and left is not None and right is not None and not errors(found):
         found += SyncTests(rule, left, right, known, house.clock()).run().problems()
     return found
+
+
+def unpushable(house: House, document: Mapping[str, Any]) -> Sequence[DocumentProblem]:
+    """Return why the database of both sides cannot carry a rule out, as asked now; none where it cannot be asked."""
+    try:
+        rule = parse_sync(document)
+    except DocumentError:
+        return ()  # whoever stores it tells of it
+    if rule.execute is not Execute.PUSHDOWN:
+        return ()
+    schemas = {side: look(house, document, side).schema for side in SIDES}
+    return errors(list(check_pushdown(house, rule, schemas, library(house), ask=True)))
 
 
 def fits(house: House, document: Mapping[str, Any], tx: sa.Connection, known: Library) -> list[DocumentProblem]:
