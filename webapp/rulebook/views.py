@@ -176,8 +176,8 @@ def _names(rule: RuleRow) -> str:
 
 
 def _turned(place: int) -> str:
-    kept: dict[str, Any] = {name: request.args.get(name) or None for name in ("kind", "q")}
-    return url_for("RulesView.list", **kept, **{"from": place})
+    kept: dict[str, Any] = {"kind": request.args.get("kind"), "q": request.args.get("q"), "from": place}
+    return url_for("RulesView.list", **kept)
 
 
 def _kind_tabs(numbers: Mapping[str, int], chosen: str) -> list[tuple[str, str, bool]]:
