@@ -190,7 +190,7 @@ class Database(Connector):
         if name not in self._tables:
             with self.session(name) as connection:
                 found = self._found(connection, name)
-            if found is None:
+            if found is None or found.name != name:  # by another spelling it would escape what is said of it by name
                 raise ObjectMissing(
                     msg("There is no table or view '{object}' (any more).", object=name),
                     msg("Discover the objects again, or ask for the permission to read it."),

@@ -67,7 +67,7 @@ def table(
         found = inspector.get_columns(name, schema)
     except sa.exc.NoSuchTableError:
         return None
-    if not found:
+    if not found or name not in {*inspector.get_table_names(schema), *inspector.get_view_names(schema)}:
         return None
     told = _told(connection, schema, name)
     columns = tuple(column(one, told.get(one["name"]), kinds or {}) for one in found)

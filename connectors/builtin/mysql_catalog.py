@@ -31,7 +31,8 @@ _COLUMNS = sa.text("""
 SELECT c.column_name AS name, c.data_type AS data_type, c.column_type AS column_type, c.is_nullable AS nullable,
        c.column_default AS standard, c.extra AS extra, c.character_maximum_length AS length,
        c.numeric_precision AS digits, c.numeric_scale AS scale, c.datetime_precision AS fraction,
-       c.column_comment AS label, t.table_type AS kind, e.engine AS engine, e.transactions AS transactions
+       c.column_comment AS label, t.table_name AS called, t.table_type AS kind,
+       e.engine AS engine, e.transactions AS transactions
 FROM information_schema.columns c
 JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
 LEFT JOIN information_schema.engines e ON e.engine = t.engine
@@ -123,7 +124,7 @@ def table(connection: sa.Connection, name: str) -> Table | None:
     key = connection.execute(_KEYS, {"name": name}).first()
     kind = "view" if rows[0].kind == "VIEW" else "table"
     unsafe = "" if rows[0].transactions in {"YES", None} else _text(rows[0].engine)
-    return Table(name, columns, tuple(key.names.split("\n")) if key else (), kind, unsafe=unsafe)
+    return Table(_text(rows[0].called), columns, tuple(key.names.split("\n")) if key else (), kind, unsafe=unsafe)
 
 
 def described(connection: sa.Connection, query: Query) -> tuple[Column, ...]:

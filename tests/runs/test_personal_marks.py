@@ -10,11 +10,15 @@ from flask import Flask
 
 from tests.runs.test_sight import HIDDEN, World, _surfaces, _told, world  # noqa: F401 - what was done, and its surfaces
 from tests.webapp.conftest import add_user, app, client_of, events, settings, sign_in  # noqa: F401
+from webapp.access import role_editing
+from webapp.access.role_editing import Role
 from webapp.audit.models import audit_event
 from webapp.audit.tags import Tag
 from webapp.connections import personal_marks
+from webapp.connections import services as connections
 from webapp.connections.models import connection_personal
 from webapp.extensions import SYSTEM
+from webapp.policies import services as policies
 
 PLACE = ("crm", "customer")
 SYSTEM_OWN = re.compile(rf"{HIDDEN}(?![78](?!\d))")
@@ -74,3 +78,19 @@ def test_whom_a_role_withholds_personal_data_unmarks_nothing(app: Flask, world: 
     chief = sign_in(app.test_client(), "chief")
     assert chief.put("/api/v1/connections/crm/personal", json=body).json == body
     assert chief.put("/api/v1/connections/hub/personal", json=body).status_code == 409
+
+
+def test_whom_something_is_withheld_changes_no_way_to_it(app: Flask, world: World):  # noqa: F811
+    """A marked field is not reached by an own query or another object; other changes go on, and those of others."""
+    personal_marks.mark(world.house, PLACE, ["iban"], SYSTEM, withheld=False)
+    grants = {("Connections", "read"), ("Connections", "update"), ("Records", "read")}
+    careful = role_editing.save_role(world.house, Role(None, "Careful", grants=frozenset(grants)), SYSTEM)
+    policies.set_policy(world.house, careful, {"personal": "hide"}, SYSTEM)
+    part, whole = client_of(app, "max", "Careful"), client_of(app, "mia", "Designer")
+    with world.house.db.read() as tx:
+        document = connections.to_document(tx, connections.get_connection(tx, "crm"))
+    around = document | {"settings": document["settings"] | {"queries": {"all": "SELECT * FROM customer"}}}
+    tries = ((part, around, 403), (part, document | {"note": "new"}, 200), (whole, around | {"note": "new"}, 200))
+    for client, changed, status in tries:
+        found = client.put("/api/v1/connections/crm", json=changed)
+        assert found.status_code == status, found.text

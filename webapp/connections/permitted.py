@@ -165,17 +165,28 @@ def withheld(rights: Rights, names: Iterable[str]) -> frozenset[str]:
 
 def require_whole(tx: sa.Connection, connection_name: str) -> None:
     """Raise `NotPermitted` unless who asks sees everything in a connection: its answers may hold any record."""
-    who = asking()
-    if who.system:
-        return
-    said = services.roles_said(tx, who.roles)
+    if not sees_whole(tx, connection_name):
+        text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
+        raise NotPermitted(msg(text, connection=connection_name))
+
+
+def sees_whole(tx: sa.Connection, connection_name: str) -> bool:
+    """Tell whether who asks sees all records of a connection with all their fields."""
+    return asking().system or all(map(sees_all, _all_rights(tx, connection_name)))
+
+
+def sees_part(tx: sa.Connection, connection_name: str) -> bool:
+    """Tell whether who asks sees something of a connection's records, and something not."""
+    return not sees_whole(tx, connection_name) and any(one.may(READ) for one in _all_rights(tx, connection_name))
+
+
+def _all_rights(tx: sa.Connection, connection_name: str) -> list[Rights]:
+    said = services.roles_said(tx, asking().roles)
     named = [line.on.split("/", 2) for _name, _rooms, policy in said for line in policy.data]
     known = {object_name for name, object_name in known_objects(tx, MOST_OBJECTS) if name == connection_name}
     known |= {parts[2] for parts in named if len(parts) == 3 and parts[1] == connection_name}
-    if all(sees_all(rights_to(tx, connection_name, one, Schema(()))) for one in {*known, _NO_OBJECT}):
-        return
-    text = N_("You may not see all records of '{connection}', so its answers cannot be shown to you as they are.")
-    raise NotPermitted(msg(text, connection=connection_name))
+    known |= personal_marks.places(tx, connection_name)
+    return [rights_to(tx, connection_name, one, Schema(())) for one in sorted({*known, _NO_OBJECT})]
 
 
 def free(tx: sa.Connection) -> bool:

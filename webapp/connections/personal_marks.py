@@ -35,6 +35,12 @@ def marked(tx: sa.Connection, connection: str, object_name: str) -> frozenset[st
     return seen[place]
 
 
+def places(tx: sa.Connection, connection: str) -> frozenset[str]:
+    """Return the objects of a connection that have marked fields."""
+    table = connection_personal
+    return frozenset(tx.scalars(sa.select(table.c.object).where(table.c.connection == connection)))
+
+
 def _marked(tx: sa.Connection, connection: str, object_name: str) -> frozenset[str]:
     table = connection_personal
     mine = (table.c.connection == connection, table.c.object == object_name)

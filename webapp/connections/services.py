@@ -39,6 +39,7 @@ from webapp.connections.errors import (
 )
 from webapp.connections.models import connection_object
 from webapp.connections.opening import open_connector
+from webapp.connections.permitted import sees_part
 from webapp.connections.probing import Preview, check, check_draft, object_schema, objects, preview
 from webapp.connections.store import (
     ConnectionRow,
@@ -50,6 +51,7 @@ from webapp.connections.store import (
 from webapp.connections.uploads import upload
 from webapp.connections.validation import validate_settings
 from webapp.extensions import Actor, House
+from webapp.policies.errors import NotPermitted
 from webapp.vault import references
 from webapp.vault import services as vault
 
@@ -225,6 +227,7 @@ def _write(
     if before is not None:
         _stays(tx, clean.name, before, stored)
     if row is not None and before is not None:
+        _require_sight(tx, row, stored)
         approving.require_change(tx, row, before, stored, clean.values)
     _keep_secrets(tx, house, clean, actor)
     if before == stored and not clean.values:
@@ -253,6 +256,16 @@ def _known(clean: Clean, row: ConnectionRow | None) -> None:
     kept = [n for n in spec.secrets if n not in clean.values and clean.settings.get(n) == references.own(own, n)]
     if kept and elsewhere(spec, row.settings, clean.settings):
         raise ConnectionInvalid(clean.name, [Problem(("settings", name), AGAIN) for name in kept])
+
+
+def _require_sight(tx: sa.Connection, row: ConnectionRow, after: Mapping[str, Any]) -> None:
+    """Raise `NotPermitted` where what is withheld could be seen by own queries, paths or another object's name."""
+    secrets = connector_class(row.connector).spec.secrets
+    names = {*row.settings, *after["settings"]}.difference(secrets)
+    same = all(row.settings.get(name) == after["settings"].get(name) for name in names)
+    if (row.connector != after["connector"] or not same) and sees_part(tx, row.name):
+        text = "You may not see all records of '{connection}', so you cannot change what is read there or how."
+        raise NotPermitted(msg(text, connection=row.name))
 
 
 def _stays(tx: sa.Connection, name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
