@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from connectors.errors import ConnectorError
 from webapp.commands.session import Failed, current, json_option, print_json, print_rows
+from webapp.extensions import House
 from webapp.runs.sagas import deeds
 from webapp.runs.sagas import reading as saga_reading
 from webapp.runs.sagas.reading import ShownSaga
@@ -92,12 +94,19 @@ def forget(number: int, side: str, *, reason: str) -> None:
 @json_option
 def sagas(*, as_json: bool) -> None:
     """List the records that are between the steps of a saga, those that wait for a person first."""
-    rows = [_between(one) for one in saga_reading.listing(current().house)]
+    rows = [_between(one) for one in _all_sagas(current().house)]
     if as_json:
         print_json(rows)
         return
     names = ("saga", "rule", "run", "record", "state", "age", "step", "connection", "problem")
     print_rows(rows, [(name, name.upper()) for name in names], nothing="No record is between its steps.")
+
+
+def _all_sagas(house: House) -> Iterator[ShownSaga]:
+    behind = (0, 0)
+    while found := saga_reading.listing(house, behind):
+        yield from found
+        behind = found[-1].place
 
 
 def _between(one: ShownSaga) -> dict[str, Any]:

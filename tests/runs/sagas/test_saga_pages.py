@@ -67,6 +67,23 @@ def test_a_record_that_waits_is_shown_and_tried_again(admin_client: Any, house: 
     assert "Nothing listens on this port" in answer.text
 
 
+def test_all_that_are_open_are_listed_by_api(admin_client: Any, house: Any):  # noqa: F811
+    """Page by page, those that wait for a person first, each once."""
+    head = {"rule_id": 1, "rule_name": "customers", "run_id": 3, "chunk_no": 2, "side": "left"}
+    with house.db.begin() as tx:
+        tx.execute(sa.update(saga).values(id=5))
+        for number, state in ((3, "working"), (4, "stuck"), (7, "compensating"), (8, "stuck"), (9, "done")):
+            place = {"id": number, "row": 0, "record_key": str(number), "begun_at": house.clock()}
+            tx.execute(sa.insert(saga).values(**head, **place, state=state))
+    found, after = [], ""
+    while after is not None:
+        page = admin_client.get(f"/api/v1/sagas/?limit=2{after and f'&after={after}'}").get_json()
+        found += [one["id"] for one in page["items"]]
+        after = page["next"]
+    assert found == [4, 5, 8, 3, 7]
+    assert admin_client.get("/api/v1/sagas/?after=x").status_code == 400
+
+
 def test_it_is_a_case_until_somebody_has_seen_to_it(admin_client: Any, house: Any):  # noqa: F811
     """The case leads to the record and closes with it; the audit log has the reason."""
     assert cases.saga_moved in hooks.sagas

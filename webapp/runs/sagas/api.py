@@ -7,7 +7,8 @@ from typing import Any
 
 from webapp.runs.sagas import deeds, reading
 from webapp.runs.sagas.reading import ShownSaga
-from webapp.web.api import ApiError, RoomApi, listed, listing, operation
+from webapp.runs.shapes import number_of
+from webapp.web.api import PAGING, ApiError, RoomApi, listed, listing, operation
 
 _SAGA = {"type": "object"}
 _ENDED = {"type": "object", "properties": {"ended": {"type": "boolean"}}, "required": ["ended"]}
@@ -26,10 +27,20 @@ class SagasApi(RoomApi):
 
     route_base = "/api/v1/sagas"
 
-    @operation("GET", "/", scope="runs:read", summary="List records between their steps", response=listing(_SAGA))
+    @operation(
+        "GET",
+        "/",
+        scope="runs:read",
+        summary="List records between their steps",
+        query={**PAGING},
+        response=listing(_SAGA),
+    )
     def list(self) -> Any:
         """Return the records that are between their steps, those that wait for a person first."""
-        return listed([_plain(one) for one in reading.listing(self.house)])
+        limit = int(self.query["limit"])
+        found = reading.listing(self.house, _place(self.query["after"]), limit + 1)
+        after = "{}.{}".format(*found[limit - 1].place) if len(found) > limit else None
+        return listed([_plain(one) for one in found[:limit]], after)
 
     @operation(
         "POST",
@@ -63,6 +74,12 @@ class SagasApi(RoomApi):
             return {"ended": deed() is not False}
         except deeds.NotDone as error:
             raise ApiError(409, error.message) from None
+
+
+def _place(after: str | None) -> tuple[int, int]:
+    """Return the place that `after` stands for; raises `ApiError`."""
+    rank, _, number = (after or "0.0").partition(".")
+    return number_of(rank) or 0, number_of(number) or 0
 
 
 def _plain(one: ShownSaga) -> dict[str, Any]:

@@ -42,18 +42,23 @@ class ShownSaga(Saga):
         return next((step for step in self.steps.values() if step.state is StepState.STUCK), None)
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Return where it stands in the list."""
+        return int(self.state is not State.STUCK), self.id
+
+    @property
     def left(self) -> list[Done]:
         """Return the steps of which something is left, the last one first."""
         return [step for _, step in sorted(self.steps.items(), reverse=True) if step.state in LEFT]
 
 
-def listing(house: House, before: int | None = None) -> list[ShownSaga]:
-    """Return the sagas that are open, those that wait for a person first; `before` goes on behind one."""
+def listing(house: House, behind: tuple[int, int] = (0, 0), limit: int = AT_ONCE) -> list[ShownSaga]:
+    """Return the sagas that are open, those that wait for a person first; `behind` is the `place` of the last one."""
     with house.db.read() as tx:
         open_ = saga.c.state.in_([state.value for state in OPEN])
-        numbers = sa.select(saga.c.id).where(open_, *(() if before is None else (saga.c.id > before,)))
         stuck_first = sa.case((saga.c.state == State.STUCK.value, 0), else_=1)
-        ids = tx.scalars(numbers.order_by(stuck_first, saga.c.id).limit(AT_ONCE)).all()
+        rest = sa.or_(stuck_first > behind[0], sa.and_(stuck_first == behind[0], saga.c.id > behind[1]))
+        ids = tx.scalars(sa.select(saga.c.id).where(open_, rest).order_by(stuck_first, saga.c.id).limit(limit)).all()
         found = sorted(ledger.of_ids(tx, ids), key=lambda one: ids.index(one.id))
         asked = sa.select(run.c.id).where(
             run.c.id.in_({one.run_id for one in found}), run.c.state.in_(("queued", "running"))
