@@ -83,6 +83,26 @@ def test_waiting_deliveries_are_tried_at_once(admin_client: Any, house: House): 
     assert "2 deliveries are tried now" in page
 
 
+def test_only_what_the_page_lists_is_tried(admin_client: Any, house: House):  # noqa: F811
+    """Filtered by key or connection, the others wait on."""
+    others = ({"connection": "other"}, {"run": "8"})
+    for chosen, told in (({"key": "K1", "run": "7"}, "1 delivery is"), *((one, "0 deliveries are") for one in others)):
+        page = admin_client.post("/runs/deliveries/retry", data=chosen, follow_redirects=True).text
+        assert f"{told} tried now" in page
+
+
+def test_a_delivery_that_has_been_sent_since_is_not_dropped(admin_client: Any, house: House):  # noqa: F811
+    """What was shown had not been sent: now nobody knows whether it has arrived, so it is shown again first."""
+    assert 'name="seen" value="waiting-0"' in admin_client.get("/runs/deliveries/").text
+    with house.db.begin() as tx:
+        tx.execute(sa.update(delivery).where(delivery.c.id == 1).values(attempts=1))
+    form = {"reason": "no", "seen": "waiting-0"}
+    assert "gone on since" in admin_client.post("/runs/deliveries/1/drop", data=form, follow_redirects=True).text
+    place = "/api/v1/deliveries/1/drop"
+    answers = [admin_client.post(place, json={"reason": "no", "seen": f"waiting-{n}"}).status_code for n in (0, 1)]
+    assert answers == [409, 204]
+
+
 def test_a_connection_that_deliveries_need_is_not_deleted(admin_client: Any, house: House):  # noqa: F811
     """Without it nothing could be delivered; the refusal says how many wait."""
     with pytest.raises(connections.ConnectionInUse, match="2 deliveries"):
@@ -95,7 +115,7 @@ def test_deeds_lead_back_to_the_list_as_it_was_filtered(admin_client: Any, house
     assert page.count('<input type="hidden" name="key" value="K1">') == 2
     chosen = {"connection": "shop", "key": "K1", "state": "", "rule": ""}
     for deed in ("retry", "1/drop"):
-        answer = admin_client.post(f"/runs/deliveries/{deed}", data={**chosen, "reason": "no"})
+        answer = admin_client.post(f"/runs/deliveries/{deed}", data={**chosen, "reason": "no", "seen": "waiting-0"})
         assert answer.location == "/runs/deliveries/?connection=shop&key=K1"
 
 

@@ -53,13 +53,29 @@ def test_a_masked_key_is_not_found_out_by_asking_for_it(app: Any, house: House):
     assert "/runs/7" not in clerk.get("/runs/deliveries/?key=KEY-1111").text
 
 
-def test_a_delivery_is_dropped_by_who_may_see_its_record(app: Any, house: House):  # noqa: F811
-    """Another one is for them as if it were not there."""
-    clerk = _person(app, house, {"rows": 'record.name == "de"'})
-    assert clerk.get("/runs/deliveries/").text.count("/runs/7") == 1
+@pytest.mark.parametrize("line", [{"rows": 'record.name == "de"'}, {"fields": {"name": "hide"}}])
+def test_who_may_not_see_all_of_a_record_decides_nothing_about_its_delivery(
+    app: Any,  # noqa: F811
+    house: House,
+    line: dict[str, Any],
+):
+    """Neither drops it nor lets it be tried, and is not offered to; who sees all of it does."""
+    clerk = _person(app, house, line)
+    page = clerk.get("/runs/deliveries/").text
+    assert ("/runs/7" in page, "Drop it" in page, "Try now" in page) == (True, False, False)
+    clerk.post("/runs/deliveries/1/drop", data={"reason": "no", "seen": "waiting-0"})
+    tried = clerk.post("/runs/deliveries/retry", follow_redirects=True).text
+    assert "0 deliveries are tried now" in tried
+    assert _states(house) == ["waiting", "waiting"]
     with house.db.read() as tx:
-        numbers = tx.scalars(sa.select(delivery.c.id).order_by(delivery.c.id)).all()
-    for number in numbers:
-        clerk.post(f"/runs/deliveries/{number}/drop", data={"reason": "no"})
+        (role,) = [one for one in role_editing.list_roles(tx) if one.name == "Clerk"]
+    policies.set_policy(house, role.id, {}, SYSTEM)
+    assert "Drop it" in clerk.get("/runs/deliveries/").text
+    assert "2 deliveries are tried now" in clerk.post("/runs/deliveries/retry", follow_redirects=True).text
+    clerk.post("/runs/deliveries/1/drop", data={"reason": "no", "seen": "waiting-0"})
+    assert _states(house) == ["dropped", "waiting"]
+
+
+def _states(house: House) -> list[str]:
     with house.db.read() as tx:
-        assert tx.scalars(sa.select(delivery.c.state).order_by(delivery.c.id)).all() == ["dropped", "waiting"]
+        return list(tx.scalars(sa.select(delivery.c.state).order_by(delivery.c.id)))

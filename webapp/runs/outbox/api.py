@@ -15,7 +15,10 @@ _DROP = {
     "type": "object",
     "required": ["reason"],
     "additionalProperties": False,
-    "properties": {"reason": {"type": "string", "minLength": 1}},
+    "properties": {
+        "reason": {"type": "string", "minLength": 1},
+        "seen": {"type": "string", "description": "the `mark` that was listed: nothing is done where it has gone on"},
+    },
 }
 
 
@@ -57,6 +60,6 @@ class DeliveriesApi(RoomApi):
     def drop(self, number: int) -> None:
         """Take a delivery out of the outbox unsent."""
         try:
-            deeds.drop(self.house, [number], self.body["reason"], self.actor)
+            deeds.drop(self.house, [number], self.body["reason"], self.actor, self.body.get("seen"))
         except deeds.NotDone as error:
             raise ApiError(409, error.message) from None

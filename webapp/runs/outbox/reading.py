@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from rules.documents.sync import Transaction
 from rules.text import N_, Message, msg
+from webapp.connections.permitted import asking
 from webapp.connections.services import User, usage_checks
 from webapp.rulebook import hooks
 from webapp.runs.outbox.models import delivery
@@ -47,14 +48,19 @@ class Delivery:
     ended_at: datetime | None
     record: str | None
 
+    @property
+    def mark(self) -> str:
+        """Return what tells whether anything has become of it since it was shown."""
+        return f"{self.state}-{self.attempts}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the delivery in its published form."""
         times = {name: getattr(self, name) for name in ("queued_at", "due_at", "sent_at", "ended_at")}
         return {
             "delivery": self.id, "rule": self.rule_name, "run": self.run_id, "key": self.key,
             "target_key": self.target_key, "connection": self.connection, "object": self.object, "op": self.op,
-            "state": self.state, "attempts": self.attempts, "did": self.did, "problem": str(self.problem or ""),
-            "answer": [str(one) for one in self.answer],
+            "state": self.state, "attempts": self.attempts, "mark": self.mark, "did": self.did,
+            "problem": str(self.problem or ""), "answer": [str(one) for one in self.answer],
             **{name: at.isoformat() if at else None for name, at in times.items()},
         }  # fmt: skip
 
@@ -102,6 +108,11 @@ def get(tx: sa.Connection, number: int) -> Delivery | None:
     """Return a delivery as who asks may see it, None where there is none for them."""
     row = tx.execute(sa.select(*_COLUMNS).where(delivery.c.id == number)).one_or_none()
     return None if row is None else shown(Sights(tx), _delivery(row))
+
+
+def decides(sights: Sights, run_id: int, rule_name: str) -> bool:
+    """Tell whether who asks may decide about a run's deliveries: they see all of its records, on both sides."""
+    return asking().system or sights.of_run(run_id, rule_name).everything
 
 
 def shown(sights: Sights, one: Delivery) -> Delivery | None:

@@ -13,6 +13,7 @@ from webapp.connections.services import list_connections
 from webapp.rulebook.kinds import SYNC
 from webapp.rulebook.reading import list_rules
 from webapp.runs.outbox import deeds, reading
+from webapp.runs.sight import Sights
 from webapp.web.language import translated
 from webapp.web.proof import fresh
 from webapp.web.request import whole_number
@@ -59,10 +60,13 @@ class DeliveriesView(RoomView):
             counts, oldest = reading.counts(tx), reading.oldest(tx, self.house.clock())
             rules = [(row.name, row.label or row.name) for row in list_rules(tx) if row.kind == SYNC]
             known = [(row.name, row.label or row.name) for row in list_connections(tx)]
+            sights = Sights(tx, doing=True)
+            decides = {row.id for row in rows[:PAGE] if reading.decides(sights, row.run_id, row.rule_name)}
         more = rows[PAGE - 1].id if len(rows) > PAGE else None
         return self.page(
             "runs/deliveries.html",
             rows=rows[:PAGE],
+            decides=decides,
             more=more,
             chosen=chosen,
             counts=counts,
@@ -76,7 +80,9 @@ class DeliveriesView(RoomView):
     @permission_name("run")
     def retry(self) -> Response:
         """Let what waits be tried at once."""
-        number = deeds.retry(self.house, request.form.get("rule") or None, self.actor)
+        only: dict[str, str | int] = {name: request.form.get(name, "") for name in ("connection", "key")}
+        only["run"] = request.form.get("run", 0, type=whole_number)
+        number = deeds.retry(self.house, request.form.get("rule") or None, self.actor, only)
         flash(ngettext("%(num)d delivery is tried now.", "%(num)d deliveries are tried now.", number), "success")
         return _back()
 
@@ -87,7 +93,8 @@ class DeliveriesView(RoomView):
     def drop(self, number: int) -> Response:
         """Take a delivery out of the outbox unsent."""
         try:
-            deeds.drop(self.house, [number], request.form.get("reason", ""), self.actor)
+            form = request.form
+            deeds.drop(self.house, [number], form.get("reason", ""), self.actor, form.get("seen", ""))
         except deeds.NotDone as error:
             flash(translated(error.message), "danger")
         else:
