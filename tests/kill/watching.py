@@ -93,7 +93,7 @@ class Watch:
         self._open["other"] = db
         with db.cursor() as cursor:
             cursor.execute("XA RECOVER")
-            return [str(name) for _, _, _, name in cursor.fetchall()]
+            return [bytes(name).decode() for _, _, _, name in cursor.fetchall()]
 
     def _asked(self, end: str, ask: Callable[[], Collection[str]]) -> Collection[str]:
         """Return what a database shows, nothing while it is away."""
