@@ -42,7 +42,7 @@ def retry(house: House, rule: str | None, actor: Actor, only: Mapping[str, str |
     with house.db.begin() as tx:
         sights = Sights(tx, doing=True)
         runs = tx.execute(sa.select(c.run_id, c.rule_id, c.rule_name).where(*mine).distinct()).all()
-        runs = [row for row in runs if reading.decides(sights, row)]
+        runs = [row for row in runs if reading.decides(sights, row.run_id, row.rule_name)]
         mine.append(c.run_id.in_([row.run_id for row in runs]))
         waiting = {row.rule_id: row.rule_name for row in runs}
         lanes = sa.update(delivery_lane).where(delivery_lane.c.rule_id.in_(list(waiting)))
@@ -71,15 +71,24 @@ def _drop(house: House, number: int, said: tuple[str, Actor], seen: str | None) 
     ended = {"state": State.DROPPED.value, "ended_at": now, "fields": None, "record": None}
     with house.db.begin() as tx:
         row = tx.execute(sa.select(delivery).where(delivery.c.id == number)).one_or_none()
-        known = reading.get(tx, number)
-        if known is not None and not reading.decides(Sights(tx, doing=True), known):
-            raise NotPermitted(
-                msg("You may not see all of this record in both systems, so you cannot decide about it.")
-            )
-        if known is not None and seen is not None and known.mark != seen:
-            raise NotDone(_MOVED)
-        if row is None or known is None or tx.execute(sa.update(delivery).where(*mine).values(ended)).rowcount != 1:
+        dropping = sa.update(delivery).where(*mine).values(ended)
+        if row is None or not _shown(tx, number, seen) or tx.execute(dropping).rowcount != 1:
             raise NotDone(msg("Delivery {number} does not wait: it has ended, or is being sent.", number=number))
         told = {"delivery": number, "connection": row.connection, "object": row.object, "op": row.op}
         event = Event(Tag.DELIVERY_DROPPED, Subject("rule", row.rule_name, row.key), told, None, reason, row.run_id)
         record(tx, actor, now, event)
+
+
+def _shown(tx: sa.Connection, number: int, seen: str | None) -> bool:
+    """Tell whether who asks is shown a delivery.
+
+    Raises `NotDone` where it is not as it was `seen` any more, `NotPermitted` for who sees not all of its record.
+    """
+    found = reading.get(tx, number)
+    if found is None:
+        return False
+    if not reading.decides(Sights(tx, doing=True), found.run_id, found.rule_name):
+        raise NotPermitted(msg("You may not see all of this record in both systems, so you cannot decide about it."))
+    if seen is not None and found.mark != seen:
+        raise NotDone(_MOVED)
+    return True
