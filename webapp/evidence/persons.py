@@ -58,18 +58,19 @@ def export(house: House, who: Person, actor: Actor) -> Iterator[Any]:
 
 
 def erase(house: House, who: Person, actor: Actor, reason: str | None = None) -> bool:
-    """Destroy the key of a person's values and tell whether there was one; raises `Held` where a hold forbids it."""
+    """Destroy the key of a person's values and tell whether there were any; raises `Held` where a hold forbids it."""
     return erase_all(house, [who], actor, reason) == 1
 
 
 def erase_all(house: House, chosen: Iterable[Person], actor: Actor, reason: str | None = None) -> int:
-    """Do what `erase` does for all or, where a hold covers one of them, for nobody; return how many keys there were."""
+    """Do what `erase` does for all or, where a hold covers one of them, for nobody; return for how many."""
     erased = 0
     with house.db.begin() as tx:
         for who in chosen:
             refuse_held(tx, Scope(who.kind, who.name, who.record))
+            said, _ = _said(tx, who)
             gone = people.destroy(tx, personal.person(who.kind, who.name, who.record))
-            erased += gone
+            erased += bool(gone or said)
             after = {"key_destroyed": gone, **_erased(tx, who)}
             record(tx, actor, house.clock(), Event(Tag.PERSON_ERASED, who.subject, after=after, reason=reason))
     return erased
@@ -88,13 +89,18 @@ def _erased(tx: sa.Connection, who: Person) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Preview:
-    """What erasing would take: events that hold values which can still be read, values by name; `held` says why not."""
+    """What erasing would take: events that hold values which can still be read, values by name; `held` says why not.
+
+    `said` counts deliveries and steps that have ended and quote the record, `left` those that are under way and stay.
+    """
 
     who: Person
     events: int
     values: dict[str, int]
     held: Message | None
     sample: tuple[Any, ...] = ()
+    said: int = 0
+    left: int = 0
 
 
 def preview(tx: sa.Connection, who: Person) -> Preview:
@@ -115,7 +121,15 @@ def preview(tx: sa.Connection, who: Person) -> Preview:
         counts.update(names)
         if names:
             sample.append(row)
-    return Preview(who, len(sample), dict(counts.most_common()), held, tuple(sample[-SHOWN:][::-1]))
+    said, left = _said(tx, who)
+    return Preview(who, len(sample), dict(counts.most_common()), held, tuple(sample[-SHOWN:][::-1]), said, left)
+
+
+def _said(tx: sa.Connection, who: Person) -> tuple[int, int]:
+    if who.kind != "rule" or who.record is None:
+        return 0, 0
+    found = [room.said(tx, who.name, who.record) for room in (keeping, ledger)]
+    return sum(said for said, _ in found), sum(left for _, left in found)
 
 
 def _about(who: Person) -> list[sa.ColumnElement[bool]]:

@@ -223,3 +223,13 @@ def test_an_approved_plan_goes_through_the_outbox(outbox: World):
     assert (numbers(outbox.look(approved)), states(outbox)) == ({"read": 2, "created": 2}, {"waiting": 2})
     deliver_due(outbox.house)
     assert [row[1] for row in outbox.clients()] == ["Ada", "Bo"]
+
+
+def test_what_is_said_of_a_record_is_counted(outbox: World):
+    """What waits is under way; what was delivered without a word holds nothing of it."""
+    outbox.customers("Ada")
+    outbox.run()
+    for expected in ((0, 1), (0, 0)):
+        with outbox.house.db.read() as tx:
+            assert keeping.said(tx, "customers", "1") == expected
+        deliver_due(outbox.house)

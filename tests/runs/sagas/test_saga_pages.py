@@ -27,7 +27,7 @@ from webapp.policies import services as policies
 from webapp.rulebook import services as rulebook
 from webapp.runs import hooks
 from webapp.runs.hooks import SagaMoved
-from webapp.runs.sagas import ledger, reading
+from webapp.runs.sagas import deeds, ledger, reading
 from webapp.runs.sagas.models import saga
 from webapp.runs.sagas.states import State, StepState
 from webapp.runs.sagas.views import SagasView
@@ -82,6 +82,23 @@ def test_all_that_are_open_are_listed_by_api(admin_client: Any, house: Any):  # 
         after = page["next"]
     assert found == [4, 5, 8, 3, 7]
     assert admin_client.get("/api/v1/sagas/?after=x").status_code == 400
+
+
+def test_what_steps_say_of_a_person_is_erased_in_the_browser(admin_client: Any, house: Any):  # noqa: F811
+    """Also where the log holds nothing of them; while a step is under way the page says that it keeps its values."""
+    page = "/audit/persons?kind=rule&name=customers&record=42"
+    assert "then erase once more" in admin_client.get(page).text
+    with house.db.begin() as tx:
+        tx.execute(sa.update(saga).values(reason={"template": "Ada is wrong", "values": {}}))
+    (one,) = reading.listing(house)
+    deeds.give_up(house, one.id, "done by hand", ADMIN)
+    shown = admin_client.get(page).text
+    assert ("then erase once more" in shown, "Erase what is chosen" in shown) == (False, True)
+    erased = {"who": "rule\tcustomers\t42", "reason": "asked for"}
+    assert "of 1 of 1." in admin_client.post("/audit/persons/erase", data=erased, follow_redirects=True).text
+    with house.db.read() as tx:
+        assert tx.scalar(sa.select(saga.c.reason)) is None
+    assert "Erase what is chosen" not in admin_client.get(page).text
 
 
 def test_it_is_a_case_until_somebody_has_seen_to_it(admin_client: Any, house: Any):  # noqa: F811

@@ -136,13 +136,22 @@ def not_made(tx: sa.Connection, rows: Sequence[sa.Row[Any]]) -> frozenset[int]:
     return frozenset(row.id for row in rows if not made.get(row.key, True))
 
 
+def said(tx: sa.Connection, rule_name: str, key: str) -> tuple[int, int]:
+    """Return how many deliveries of a record have ended and hold what was said of it, and how many are open."""
+    c = delivery.c
+    mine = sa.select(sa.func.count()).where(c.rule_name == rule_name, c.key == key)
+    held = sa.or_(c.problem.is_not(None), c.answer.is_not(None), c.fields.is_not(None), c.record.is_not(None))
+    ended, open_ = mine.where(c.state.not_in(OPEN), held), mine.where(c.state.in_(OPEN))
+    return int(tx.scalar(ended) or 0), int(tx.scalar(open_) or 0)
+
+
 def erase(tx: sa.Connection, rule_name: str, key: str) -> int:
     """Forget what was said of a record whose deliveries have ended; return how many are open, and keep theirs."""
     c = delivery.c
     mine = (c.rule_name == rule_name, c.key == key)
     ended = sa.update(delivery).where(*mine, c.state.not_in(OPEN))
     tx.execute(ended.values(problem=sa.null(), answer=sa.null(), fields=None, record=None))
-    return int(tx.scalar(sa.select(sa.func.count()).where(*mine, c.state.in_(OPEN))) or 0)
+    return said(tx, rule_name, key)[1]
 
 
 def open_count(tx: sa.Connection, rule_id: int) -> int:

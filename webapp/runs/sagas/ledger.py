@@ -174,6 +174,14 @@ def forget_done(tx: sa.Connection, rule_id: int) -> None:
     tx.execute(sa.delete(saga).where(*done))
 
 
+def said(tx: sa.Connection, rule_name: str, key: str) -> tuple[int, int]:
+    """Return how many sagas of a record have ended and hold what was in its way, and how many are open."""
+    mine = sa.select(sa.func.count()).where(saga.c.rule_name == rule_name, saga.c.record_key == key)
+    step = sa.exists().where(saga_step.c.saga_id == saga.c.id, saga_step.c.problem.is_not(None))
+    ended = mine.where(saga.c.ended_at.is_not(None), sa.or_(saga.c.reason.is_not(None), step))
+    return int(tx.scalar(ended) or 0), int(tx.scalar(mine.where(saga.c.ended_at.is_(None))) or 0)
+
+
 def erase(tx: sa.Connection, rule_name: str, key: str) -> int:
     """Forget what was in the way of a record whose sagas have ended; return how many are open, and keep theirs."""
     mine = (saga.c.rule_name == rule_name, saga.c.record_key == key)
@@ -181,7 +189,7 @@ def erase(tx: sa.Connection, rule_name: str, key: str) -> int:
     steps = sa.update(saga_step).where(saga_step.c.saga_id.in_(sa.select(saga.c.id).where(*ended)))
     tx.execute(steps.values(problem=sa.null()))
     tx.execute(sa.update(saga).where(*ended).values(reason=sa.null()))
-    return int(tx.scalar(sa.select(sa.func.count()).where(*mine, saga.c.ended_at.is_(None))) or 0)
+    return said(tx, rule_name, key)[1]
 
 
 def forget_old(tx: sa.Connection, until: datetime) -> None:
