@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -250,7 +252,7 @@ def test_the_log_is_readable_where_the_vault_is_not(house: House, admin_client: 
 def test_facets_count_what_the_filter_finds_and_lead_on(log: House, admin_client: FlaskClient):
     """Who, what and about which things, each a link that asks for that alone; days are bars."""
     with log.db.read() as tx:
-        found = facets(tx, queries.Filter(since=START, until=START + timedelta(days=5)))
+        found = facets(tx, queries.Filter(since=START, until=START + timedelta(days=5)), ZoneInfo("UTC"))
     assert found.actors == (("wei", 2), ("shop", 1))
     assert found.subjects == ((("connection", "erp"), 2), (("entity", "customer"), 1))
     assert [count for _, count in found.days] == [1, 1, 1]
@@ -385,4 +387,20 @@ def test_a_part_of_the_log_is_counted_where_words_are_looked_for(log: House, mon
         last = queries.last_id(tx)
         for place in ({}, {"before": last - 7}, {"after": last - 12}, {"after": last - 2}):
             turned = queries.turn(tx, wanted, 50, **place)
-            assert facets(tx, turned.looked).events == len(turned.events)
+            assert facets(tx, turned.looked, ZoneInfo("UTC")).events == len(turned.events)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/New_York"])
+def test_a_day_is_counted_as_it_is_asked_for(house: House, zone: str) -> None:
+    """A bar counts the events that its address leads to: those of a day in the installation's time zone."""
+    with house.db.begin() as tx:
+        for number in range(60):
+            at = START + timedelta(minutes=47 * number, microseconds=999_999)
+            record(tx, Actor("cli", "cli"), at, Event(Tag.RULE_UPDATED, Subject("rule", "r")))
+    wanted = queries.Filter(kind="rule")
+    with house.db.read() as tx:
+        days = facets(tx, wanted, ZoneInfo(zone)).days
+        for day, count in days:
+            since, until = (instant(day, zone, end=end) for end in (False, True))
+            assert len(queries.page(tx, replace(wanted, since=since, until=until), 100)) == count
+    assert sum(count for _day, count in days) == 60

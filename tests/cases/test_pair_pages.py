@@ -164,6 +164,22 @@ def test_many_at_once(admin_client: FlaskClient, house: House, rule: int) -> Non
     assert answer_of(house, 59) is None
 
 
+def test_many_are_decided_as_they_were_shown(admin_client: FlaskClient, house: House, rule: int) -> None:
+    """What somebody has decided since the preview, and what has new values, stays as it is."""
+    rows = [(str(n), str(n), "linked_conflict", PHONES) for n in range(1, 4)]
+    wait(house, rule, *rows)
+    chosen = {"case": ["1", "2", "3"], "choice__customers__linked_conflict": "take:left"}
+    marks = re.search(r'name="marks" value="([^"]*)"', send(admin_client, "/cases/bulk", 200, step="preview", **chosen))
+    assert marks
+    send(admin_client, "/cases/1/decide", 302, take__2="right", step="do")
+    wait(house, rule, ("2", "2", "linked_conflict", PHONES), seen="s2")
+    send(admin_client, "/cases/bulk", 302, step="do", marks=marks[1], **chosen)
+    assert "2 cases could not be decided so" in text(admin_client, "/cases/?rule=customers")
+    assert answer_of(house, 1) == {"fields": {"2": {"take": "right"}}}
+    assert answer_of(house, 2) is None
+    assert answer_of(house, 3) == {"fields": {"2": {"take": "left"}}}
+
+
 def test_ticked_cases(admin_client: FlaskClient, house: House, rule: int) -> None:
     """Of ticked cases those without a record are left out; without any there is nothing to decide."""
     wait(house, rule, ("1", "7", "out_of_scope", {"left": {"id": 1}}))

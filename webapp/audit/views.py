@@ -45,10 +45,11 @@ class AuditView(RoomView):
         """Show events."""
         wanted, errors = read_filter(self.house.settings.timezone)
         before, after = request.args.get("before", type=whole_number), request.args.get("after", type=whole_number)
+        zone = ZoneInfo(self.house.settings.timezone)
         with self.house.db.read() as connection:
             turned = queries.turn(connection, wanted, PAGE, before, after)
             events = hooks.seen(connection, turned.events)
-            known, parts = queries.actors(connection), facets(connection, turned.looked)
+            known, parts = queries.actors(connection), facets(connection, turned.looked, zone)
             saved = searches.of(connection, self.actor.name)
         links = {
             "newer": self._link(after=turned.newer) if turned.newer is not None else None,
@@ -63,7 +64,6 @@ class AuditView(RoomView):
             "only": self._only,
         }
         words: dict[str, Any] = {"areas": sentences.AREAS, "sentence": sentences.sentence, "named": sentences.named}
-        zone = ZoneInfo(self.house.settings.timezone)
         shown["days"] = [
             (format_date(day, "full"), [*found]) for day, found in groupby(events, lambda e: _day(e, zone))
         ]

@@ -84,6 +84,7 @@ class BulkView(CasePage):
             "preview": step == "preview" and bool(chosen),
             "problem": problem,
             "kept": _kept(request.form.getlist("case"), waiting),
+            "marks": " ".join(f"{one.case}:{one.mark}" for one in waiting[: deciding.MOST]),
             "back": _back(),
             "more": len(waiting) > deciding.MOST,
             "most": deciding.MOST,
@@ -134,15 +135,17 @@ class BulkView(CasePage):
             yield Example(one.case, words.subject(one.seen, shown.names), tuple(written(one.seen, choice, shown.known)))
 
     def _carry_out(self, waiting: Sequence[Waiting], chosen: Mapping[tuple[str, str], Mapping[str, str]]) -> Response:
-        done = deciding.decide_many(self.house, waiting, chosen, self.actor)
+        looked_at = list(_looked_at(waiting))
+        done = deciding.decide_many(self.house, looked_at, chosen, self.actor)
+        left = sum(one.group in chosen for one in waiting) - len(done.cases)
         announce(self.house.settings)
         number = len(done.cases)
         flash(ngettext("%(num)d case is decided.", "%(num)d cases are decided.", number), "success")
-        if done.left_out:
+        if left:
             text = ngettext(
                 "%(num)d case could not be decided so and stays open.",
                 "%(num)d cases could not be decided so and stay open.",
-                len(done.left_out),
+                left,
             )
             flash(text, "warning")
         return redirect(_back())
@@ -170,6 +173,15 @@ def _kept(ticked: Sequence[str], waiting: Sequence[Waiting]) -> list[tuple[str, 
         return [("case", number) for number in ticked]
     upto = request.form.get("upto") or str(max((one.case for one in waiting), default=0))
     return [("all", "yes"), ("address", request.form.get("address", "")), ("upto", upto)]
+
+
+def _looked_at(waiting: Sequence[Waiting]) -> Iterator[Waiting]:
+    """Yield those that are as they were when it was shown what will be written."""
+    if "marks" not in request.form:
+        yield from waiting
+        return
+    marks = {*request.form.get("marks", "").split()}
+    yield from (one for one in waiting if f"{one.case}:{one.mark}" in marks)
 
 
 def _back() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +47,11 @@ class Waiting:
     def group(self) -> tuple[str, str]:
         """Return what cases have to share for one choice to mean the same for all: the rule and the situation."""
         return self.pair.rule_name, self.pair.situation
+
+    @property
+    def mark(self) -> str:
+        """Return what changes with the values of the records, and with what is decided about them."""
+        return sha256(f"{self.pair.seen}\n{self.pair.answered}".encode()).hexdigest()[:12]
 
 
 @dataclass
@@ -165,7 +171,7 @@ def _answered(
     try:
         choice = whole_choice(pair, documents[pair.run_id], simple)
         sight_pairs.require_choice(tx, pair, choice)
-        pair_cases.answer(tx, pair.id, {**choice, "seen": pair.seen}, actor, house.clock())
+        pair_cases.answer(tx, pair.id, {**choice, "seen": pair.seen, "answered": pair.answered}, actor, house.clock())
     except (AnswerRefused, ChoiceRefused, NotPermitted) as refusal:
         done.left_out.append((one.case, refusal.message))
         return False
