@@ -115,6 +115,20 @@ def test_a_draft_with_a_value_that_there_is_not(made: House, admin_client: Flask
             assert admin_client.get(f"/rules/customers/{page}").status_code == 200, (direction, page)
 
 
+def test_an_unknown_choice_is_kept_until_another_is_made(made: House, admin_client: FlaskClient) -> None:
+    """Saving a page does not make "both" of a choice that there is not, nor of one that the page did not offer."""
+    before = draft(made, "customers")
+    for direction in ("two_way", "left_to_right"):
+        fields = [before["fields"][0], {**before["fields"][1], "on": ["x"]}, *before["fields"][2:]]
+        services.save_draft(made, "customers", {**before, "direction": direction, "fields": fields}, SYSTEM)
+        number = ""
+        for chosen, kept in (("x", ["x"]), ("create", ["create"]), ("y", ["create"]), ("both", None)):
+            form = form_of(admin_client, "/rules/customers/fields")
+            number = number or next(name for name, value in form.items() if name.startswith("on-") and value == "x")
+            admin_client.post("/rules/customers/fields", data={**form, number: chosen})
+            assert [e.get("on") for e in draft(made, "customers")["fields"]][1] == kept, (direction, chosen)
+
+
 def test_pairs_are_added_and_removed(made: House, admin_client: FlaskClient) -> None:
     """Buttons add an empty pair, remove one and propose; nothing is stored until the draft is saved."""
     before = draft(made, "customers")

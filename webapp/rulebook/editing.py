@@ -19,6 +19,7 @@ Document = dict[str, Any]
 Form = Mapping[str, str]
 EXPRESSION = "="
 BOTH = "both"
+WRITES = ("create", "update")
 PARK = "quarantine"
 SPLIT = {"over": 500_000, "every": 250_000}
 
@@ -151,8 +152,16 @@ def _entry(old: Mapping[str, Any], name: str, row: Mapping[str, str], flow: Flow
     set_or_drop(entry, "strength", row["strength"] or "normal", "normal")
     set_or_drop(entry, "when", row["when"], "")
     set_on_error(entry, row)
-    set_or_drop(entry, "on", [row["on"]] if row["on"] not in {"", BOTH} else None, None)
+    set_on(entry, row["on"])
     return in_usual_order(entry)
+
+
+def set_on(entry: Document, chosen: str) -> None:
+    """Set when a field is written; what is no choice leaves it as it was, for the check to tell."""
+    if chosen in WRITES:
+        entry["on"] = [chosen]
+    elif chosen in {"", BOTH}:
+        entry.pop("on", None)
 
 
 def in_usual_order(entry: Document) -> Document:

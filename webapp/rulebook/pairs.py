@@ -19,6 +19,7 @@ from webapp.rulebook.editing import (
     default_text,
     entries,
     in_usual_order,
+    set_on,
     set_on_error,
     set_or_drop,
 )
@@ -143,12 +144,11 @@ def _entry(old: Mapping[str, Any], form: Form, number: str) -> Document | None:
     set_or_drop(entry, "direction", typed["direction"] or BOTH, BOTH)
     set_or_drop(entry, "strength", typed["strength"] or "normal", "normal")
     set_on_error(entry, typed)
-    set_or_drop(entry, "on", [typed["on"]] if typed["on"] in _WRITES else None, None)
+    set_on(entry, typed["on"])
     return in_usual_order(entry)
 
 
 EXPRESSION_POLICY = "expression"
-_WRITES = {"create", "update"}
 _FIELDS = ("left", "right", "direction", "strength", "on", "conflict", "on_error", "default", *_TEXTS)
 
 

@@ -270,13 +270,14 @@ def on_error_choices() -> Choices:
     ]
 
 
-def on_choices() -> Choices:
-    """Return which writes set a field."""
-    return [
+def on_choices(chosen: str = "") -> Choices:
+    """Return which writes set a field, and what is `chosen` where it is none of them."""
+    known = [
         ("both", _("Create and update")),
         ("create", _("Only create")),
         ("update", _("Only update")),
     ]
+    return known if chosen in {"", *dict(known)} else [*known, (chosen, chosen)]
 
 
 def type_name(name: str) -> str:
