@@ -15,7 +15,7 @@ and closed. It promises that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -53,10 +53,7 @@ class SettingKind(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a connection; the form, the checks and the documentation come from it.
-
-    Texts are marked with `N_`. `when` shows it only while another one has a given value: `("format", ("csv",))`.
-    """
+    """One setting, for form, checks and documentation. Texts are marked with `N_`; `when`: `("format", ("csv",))`."""
 
     name: str
     label: str
@@ -351,8 +348,7 @@ class Connector(ABC):
     def filterable(self, request: ReadRequest) -> Predicate | None:  # noqa: ARG002 - for systems that filter
         """Return what of the request's filter the system does itself (a wider one), None for nothing.
 
-        A read with it leaves out only records that do not meet it, can be represented exactly and have a key of their
-        own; it counts each of them in one page.
+        A read with it leaves out only records that surely do not meet it and have a key; it counts each in one page.
         """
         return None
 
@@ -386,6 +382,10 @@ class Connector(ABC):
     def arrived(self, fence: Fence) -> bool | None:
         """Tell as `applied` does, for who takes over: no lower token has a write under way, or begins one."""
         return self.applied(fence)
+
+    def remembers(self, fence: Fence) -> Collection[Any] | None:  # noqa: ARG002 - for connectors that remember
+        """Return the keys of the chunk's new records that it gives back, not creates again, by itself; None: of all."""
+        return ()
 
     def finish(self, name: str) -> None:  # noqa: B027 - most systems need nothing here
         """Called once when a run has written its last chunk (a file is put in place here)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -134,6 +134,10 @@ class Rest(Connector):
         """Return None: a service cannot tell. Who asks may write the chunk once more, which is remembered."""
         self.memory.asked_about(fence)
         return None
+
+    def remembers(self, fence: Fence) -> Collection[Any] | None:
+        """Return the keys of the records that it has created of a chunk."""
+        return self.memory.created(fence)
 
     def close(self) -> None:
         """Close the connections to the service."""

@@ -60,6 +60,10 @@ class Memory:
         """Note that a chunk may have been written before."""
         self._repeated = _chunk(fence)
 
+    def created(self, fence: Fence) -> list[Any]:
+        """Return the keys of the creations of a chunk that succeeded."""
+        return [key for keys in self._created.values() for key in keys] if _chunk(fence) == self._chunk else []
+
     def begin(self, fence: Fence | None) -> Repeated:
         """Return what is known of the chunk that is written now."""
         chunk = None if fence is None else _chunk(fence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -28,7 +28,7 @@ from connectors.errors import RecordRejected
 from connectors.lookups import whole
 from connectors.spi import Capture, Failure, Fence, Page, ReadRequest, WriteResult
 from connectors.value_text import PLAIN
-from rules.schema import Change, FieldType, Schema
+from rules.schema import Change, FieldType, Op, Schema
 
 _TOGETHER = 200
 """So many records are looked up by one query."""
@@ -70,6 +70,7 @@ class Salesforce(Rest):
     def lookup(self, name: str, schema: Schema, key: str, values: pl.Series) -> pl.DataFrame:
         """Return the records whose key is among the values, many by a query."""
         described = self._object(name)
+        self._settle(described)
         question = entity_of(described)
         wanted = values.drop_nulls().unique(maintain_order=True)
         if question is None or key not in schema:
@@ -96,12 +97,30 @@ class Salesforce(Rest):
         single = Writing(self.calls, described, schema, self.memory, fence)
         large = [bool(least) and c.records.height >= least and bulk.fits(c) for c in changes]
         failures, keys = list[Failure](), list[pl.Series | None]()
-        for many, part in groupby(zip(self.begun.begin(fence, large), changes, strict=True), lambda both: both[0]):
+        ways = self.begun.begin(fence, large)
+        self.begun.creating = any(way and change.op is Op.CREATE for way, change in zip(ways, changes, strict=True))
+        for many, part in groupby(zip(ways, changes, strict=True), lambda both: both[0]):
             some = [change for _, change in part]
             result = bulk.write(some, len(keys)) if many else single.write(some)
             failures += [replace(failure, change=failure.change + len(keys)) for failure in result.failures]
             keys += result.keys
         return WriteResult(tuple(failures), tuple(keys))
+
+    def applied(self, fence: Fence) -> bool | None:
+        """Return None: Salesforce cannot tell. Jobs of a worker before may be under way, which look-ups wait for."""
+        self.begun.asked_about(fence)
+        return super().applied(fence)
+
+    def remembers(self, fence: Fence) -> Collection[Any] | None:
+        """Return the keys of the new records that it knows by itself; None: those of jobs, which it waits for."""
+        return None if self.begun.knows(fence) else super().remembers(fence)
+
+    def _settle(self, described: RestObject) -> None:
+        """Wait for the jobs that a worker before may have begun: what they create is seen only then."""
+        if self.begun.inherited and self.own.bulk_from:
+            jobs = Jobs(self.calls, described.name, "ingest", self.own.bulk_minutes)
+            for job in jobs.under_way(_entity(described)):
+                jobs.ended(job, doubles=True)
 
     def _pages(self, request: ReadRequest) -> Iterator[Page]:
         return SalesforceReading(self.calls, self._object(request.object), request, self.own).pages()

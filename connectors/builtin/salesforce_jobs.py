@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from connectors.builtin.rest_calls import Calls, Request
 from connectors.errors import ConnectorError, Fatal, Unavailable
@@ -20,6 +21,7 @@ _JSON = {"Content-Type": "application/json"}
 _CSV = {"Content-Type": "text/csv; charset=UTF-8"}
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
 _ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+_BUSY = frozenset({"UploadComplete", "InProgress"})
 _NO_MORE = ("", "null")
 
 
@@ -55,6 +57,21 @@ class Jobs:
     def told(self, job: str) -> Mapping[str, Any]:
         """Return what Salesforce says of a job."""
         return dict(self.calls.answer(self._request(f"/{job}")).value)
+
+    def under_way(self, entity: str) -> list[str]:
+        """Return the jobs of an object, whoever began them, that may still create records."""
+        found, place = list[str](), ""
+        while True:
+            query = {"jobType": "V2Ingest", **({"queryLocator": place} if place else {})}
+            told = self.calls.answer(self._request("", query=query)).value
+            found += [
+                str(job["id"]) for job in told.get("records") or ()
+                if (job.get("object"), job.get("operation")) == (entity, "insert") and job.get("state") in _BUSY
+            ]  # fmt: skip
+            following = str(told.get("nextRecordsUrl") or "")
+            if told.get("done", True) or "queryLocator=" not in following:
+                return found
+            place = unquote(following.partition("queryLocator=")[2].partition("&")[0])
 
     def ended(self, job: str, *, doubles: bool = False) -> Mapping[str, Any]:
         """Wait until a job has ended; return what Salesforce says of it.

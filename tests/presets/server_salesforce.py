@@ -20,6 +20,8 @@ class Jobs(Vendor):
 
     part: ClassVar[int] = 0
     """The largest part of a result, whatever is asked for; 0: as asked."""
+    listed: ClassVar[int] = 2
+    """So many jobs stand on a page of their list."""
     polls: ClassVar[int] = 1
     """So often a job is in progress."""
     fails: ClassVar[str] = ""
@@ -54,6 +56,17 @@ class Jobs(Vendor):
         assert given["operation"] in _INGEST
         assert ("externalIdFieldName" in given) == (given["operation"] == "upsert")
         return self._made({**given, "state": "Open", "results": {}})
+
+    @route("GET", f"{BASE}/jobs/ingest")
+    def all_jobs(self, asked: Asked) -> Reply:
+        self.only(asked.query, "jobType", "queryLocator", "isPkChunkingEnabled")
+        assert asked.query["jobType"] == "V2Ingest"
+        mine = [number for number, job in self.jobs.items() if "query" not in job]
+        start = int(asked.query.get("queryLocator", 0))
+        some, behind = mine[start : start + self.listed], start + self.listed
+        over = behind >= len(mine)
+        following = None if over else f"{BASE}/jobs/ingest?jobType=V2Ingest&queryLocator={behind}"
+        return Reply({"done": over, "records": [self._told(n).body for n in some], "nextRecordsUrl": following})
 
     def _made(self, job: Row) -> Reply:
         number = f"750R{len(self.jobs):014d}"
@@ -92,6 +105,13 @@ class Jobs(Vendor):
         assert state == "Aborted" or (state == "UploadComplete" and "content" in job)
         job["state"] = state
         return self._told(number)
+
+    def go_on(self) -> None:
+        """End all jobs that have begun, as they do also if nobody asks about them."""
+        for job in self.jobs.values():
+            if job["state"] in ("UploadComplete", "InProgress") and "query" not in job:
+                job["state"] = "JobComplete"
+                self._work(job)
 
     def _work(self, job: Row) -> None:
         found: dict[str, list[dict[str, str]]] = {name: [] for name in RESULTS}

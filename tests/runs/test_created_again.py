@@ -13,12 +13,13 @@ import pytest
 from connectors.builtin import salesforce_changes
 from connectors.builtin.rest_write import Writing
 from connectors.builtin.salesforce import Salesforce
+from connectors.builtin.salesforce_jobs import Jobs
 from connectors.builtin.soap import Soap
 from connectors.errors import Unavailable
 from connectors.presets import filled, named
 from rules.text import msg
 from tests.presets import netsuite, salesforce
-from tests.presets.server import Site, Vendor
+from tests.presets.server import Asked, Reply, Site, Vendor
 from tests.presets.test_presets import redirected
 from tests.runs.conftest import ADMIN, World, numbers
 from tests.runs.test_crash import Killed, dies, sleeps
@@ -74,18 +75,45 @@ def test_a_worker_dies_while_it_creates(
                   client_secret="shh")  # fmt: skip
     run_id = world.request()
     with monkeypatch.context() as patch:
-        if point == "behind a chunk" or bulk_from:
+        if point == "behind a chunk":
             dies(patch, Salesforce, "write", at=2, before=False)
+        elif bulk_from:
+            dies(patch, Jobs, "ended", at=2, before=True)
         else:
             dies(patch, Writing, "_key", at=5, before=True)
         with pytest.raises(Killed):
             world.work(run_id)
-    assert len(rows) >= 5
+    assert len(rows) >= (3 if bulk_from else 5)
     world.shift += timedelta(seconds=world.house.settings.lease_seconds + 1)
     assert world.work(run_id, "w2")
+    vendor.go_on()
     run = world.look(run_id)
     assert (run.state, numbers(run)) == ("succeeded", {"read": 7, "created": 7}), run.message
     assert names(rows, "Name") == Counter(NAMES)
+    assert numbers(world.run()) == {"read": 7, "unchanged": 7}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_records_that_are_alike(world: World, site: Site, monkeypatch: pytest.MonkeyPatch, stored: bool) -> None:
+    """Of two records that hold the same, one or both of which were there when an answer got lost, both are there."""
+    vendor = salesforce.Salesforce(site.url)
+    rows = target(world, site, vendor, ("Account", "Name", "Type"), bulk_from=0, concurrency=1, client_secret="shh")
+    world.crm("UPDATE customer SET name = ?, phone = ? WHERE id < ?", ("Ada", "same", 3))
+    answer, posts = vendor.answer, list[bytes]()
+
+    def shaky(asked: Asked) -> Reply:
+        posts.extend([asked.body] if asked.method == "POST" and "sobjects" in asked.path else [])
+        if len(posts) == 2 and asked.body == posts[-1]:
+            posts.append(b"")
+            if stored:
+                answer(asked)
+            return Reply("upstream error", 503, kind="text/plain")
+        return answer(asked)
+
+    monkeypatch.setattr(vendor, "answer", shaky)
+    run = world.run()
+    assert (run.state, numbers(run)) == ("succeeded", {"read": 7, "created": 7}), run.message
+    assert names(rows, "Name") == Counter(["Ada", "Ada", *NAMES[2:]])
     assert numbers(world.run()) == {"read": 7, "unchanged": 7}
 
 

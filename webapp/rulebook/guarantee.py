@@ -97,6 +97,12 @@ def _alone(name: str, able: Capabilities | None) -> Message:
             "sent again.",
             name=name,
         )
+    if able is not None and able.lookup:
+        return msg(
+            "Each change arrives in {name} at least once: after a crash a new record that is found there as it was sent"
+            " is not sent again; one that {name} has stored with other values may arrive twice.",
+            name=name,
+        )
     return msg("Each change arrives in {name} at least once: after a crash a record may arrive twice.", name=name)
 
 

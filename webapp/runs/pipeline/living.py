@@ -7,7 +7,7 @@ that tells of deletions itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,6 +126,10 @@ class Living(Connector):
     def arrived(self, fence: Fence) -> bool | None:
         """Ask the system whether a write is durable, for who takes over."""
         return self.system.arrived(fence)
+
+    def remembers(self, fence: Fence) -> Collection[Any] | None:
+        """Ask the system which new records of a chunk it knows by itself."""
+        return self.system.remembers(fence)
 
     def finish(self, name: str) -> None:
         """Let the system put in place what was written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -116,7 +116,7 @@ class Target(Generic[L]):
             return self._write(chunk, fence)
         if applied:
             return self._found(chunk)
-        held = [self._held(write.change) for write in chunk.writes]
+        held = [self._held(write.change, fence) for write in chunk.writes]
         return self._write_rest(chunk, held, fence)
 
     def _found(self, chunk: Chunk) -> WriteResult:
@@ -129,10 +129,11 @@ class Target(Generic[L]):
         lost = (Failure(no, row, _LOST) for no, mask in enumerate(there) for row in (~mask).arg_true().to_list())
         return WriteResult(tuple(lost), tuple(keys))
 
-    def _made(self, change: Change) -> pl.Series | None:
+    def _made(self, change: Change, but: Collection[Any] = ()) -> pl.Series | None:
         """Return the keys that the target gave to records of ours, found by what they hold; None: we gave them.
 
-        Of several records that hold the same, those without a link and with the highest keys are the new ones.
+        Of several records that hold the same, those without a link and with the highest keys are the new ones. Those
+        with the keys of `but` are not ours to find: the connector gives them back by itself.
         """
         mine = change.records
         if change.op is not Op.CREATE or change.key in mine.columns:
@@ -140,23 +141,21 @@ class Target(Generic[L]):
         probe = max(mine.columns, key=lambda name: mine[name].drop_nulls().n_unique())
         values = mine[probe].drop_nulls().unique()
         found = self.connector.lookup(self.object, self.schema, probe, values)
-        found = found.filter(~self.links.taken(key_text(found[change.key])))
+        found = found.filter(~self.links.taken(key_text(found[change.key])), ~found[change.key].is_in([*but]))
         found = found.select(change.key, *mine.columns).sort(change.key, descending=True)
         both = [frame.with_columns(__nth=pl.int_range(pl.len()).over(mine.columns)) for frame in (mine, found)]
         on = [*mine.columns, "__nth"]
         return both[0].join(both[1], on=on, how="left", nulls_equal=True, maintain_order="left")[change.key]
 
-    def _held(self, change: Change) -> Held:
+    def _held(self, change: Change, fence: Fence) -> Held:
         """Return which records of a change the target shows as done, and the keys that it has given to them."""
         if not self.connector.spec.capabilities.lookup:
             return Held(pl.repeat(value=False, n=change.records.height, eager=True), None)
-        made = self._made(change)
+        remembered = self.connector.remembers(fence)
+        made = None if remembered is None else self._made(change, remembered)
         if made is None:
             return Held(self._there(change), None)
-        # of records that hold the same none is told apart: the connector may know which of them it has created
-        known = change.records.with_columns(made.is_not_null().alias("__made"))
-        found = known.select(pl.col("__made").all().over(pl.struct(change.records.columns))).to_series()
-        return Held(found, made)
+        return Held(made.is_not_null(), made)
 
     def _write_rest(self, chunk: Chunk, held: list[Held], fence: Fence) -> WriteResult:
         missing = [(~one.there).arg_true() for one in held]
