@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 import config
 from rules.text import Message
+from webapp import loading
 from webapp.approvals.errors import SecondPersonNeeded
 from webapp.extensions import ForPeople
 from webapp.supervisor.errors import UNUSABLE, CannotStart
@@ -80,7 +81,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found: click.Command = getattr(importlib.import_module(f"webapp.commands.{module}"), name)
+        with loading.for_good():
+            found: click.Command = getattr(importlib.import_module(f"webapp.commands.{module}"), name)
         return found
 
 

@@ -9,7 +9,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 import config
-from webapp import logs
+from webapp import loading, logs
 from webapp.commands.session import cli_actor, json_option, print_json
 from webapp.supervisor import instance, preflight
 from webapp.supervisor.up import up as start_all
@@ -57,7 +57,8 @@ def web() -> None:
 @click.option("--name", default="worker-1", show_default=True, help="Its name in logs; unique on this machine.")
 def worker(name: str) -> None:
     """Run one worker that executes runs, until SIGTERM."""
-    from webapp import worker as process  # noqa: PLC0415 - loads connectors and rules
+    with loading.for_good():
+        from webapp import worker as process  # noqa: PLC0415 - loads connectors and rules
 
     settings = ready(name)
     process.run(settings, name)
@@ -66,7 +67,8 @@ def worker(name: str) -> None:
 @click.command()
 def scheduler() -> None:
     """Run the scheduler that wakes workers, until SIGTERM."""
-    from webapp import dispatcher  # noqa: PLC0415 - loads rules
+    with loading.for_good():
+        from webapp import dispatcher  # noqa: PLC0415 - loads rules
 
     settings = ready("scheduler")
     dispatcher.run(settings)

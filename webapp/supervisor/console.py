@@ -12,7 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from config import Settings
-from webapp import draining
+from webapp import draining, loading
 from webapp.lifeline import die_with_parent
 from webapp.supervisor.patience import PatientWorker
 
@@ -77,7 +77,8 @@ class Console(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """Return the application; in the worker process, as nothing is preloaded."""
-        import wsgi  # noqa: PLC0415 - building it takes a second and needs the database
+        with loading.for_good():
+            import wsgi  # noqa: PLC0415 - building it takes a second and needs the database
 
         return wsgi.app
 
