@@ -18,6 +18,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "dlt": ("dlt[postgres,sql_database]", "connectorx", "pyarrow", "psycopg2-binary", "sqlalchemy<2.1"),
     "sling": ("sling-linux-amd64==1.4.11",),
     "ingestr": ("ingestr==0.15.*",),
+    "meltano": ("meltano",),
     "tap": ("meltanolabs-tap-postgres",),
     "target": ("meltanolabs-target-postgres",),
 }

@@ -1,6 +1,6 @@
 """Workload W1: runs of rules against `psql` binary COPY piped into COPY, in turns on the same machine.
 
-Usage: python -m benchmarks.w1 [--rows N] [--turns N] [--case NAME]... [--peers] [--together]; see docs/benchmarks.md.
+Usage: python -m benchmarks.w1 [--rows N] [--turns N] [--case NAME]... [--together]; see docs/benchmarks.md.
 Each scenario begins with the pipe into a fresh target, then plays its cases with a fresh installation and databases.
 """
 
@@ -14,10 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import w1_elsewhere as elsewhere
-from benchmarks import w1_peers as peers
 from benchmarks.w1_bed import SETTINGS, Bed, bed, customers_table, psql
 from benchmarks.w1_cases import SCENARIOS, Scenario
-from benchmarks.w1_movers import MOVERS
 from benchmarks.w1_product import Installation, installation
 from benchmarks.w1_report import Figure, Report
 from benchmarks.w1_spent import Meter, Spent
@@ -47,9 +45,6 @@ class Turn:
             if name in self.wanted:
                 with self._installation() as product:
                     elsewhere.load(name, self.place, self.report, product)
-        for mover in MOVERS:
-            if mover.name in self.wanted:
-                peers.compare(mover, self.place, self.report, self.known)
 
     def _scenario(self, scenario: Scenario, names: Sequence[str]) -> None:
         self._pipe()
@@ -86,18 +81,17 @@ class Turn:
             yield product
 
 
-def chosen(asked: Sequence[str], *, others: bool) -> list[str]:
+def chosen(asked: Sequence[str]) -> list[str]:
     """Return the cases that are asked for and those that they are compared with."""
-    names = asked or [*NAMES, *(peers.NAMES if others else ())]
+    names = asked or NAMES
     needed = {case.of for case in CASES if case.name in names}
     needed |= {"first_load"} if AUDIT in names else set()
-    needed |= set(peers.OURS) if set(peers.NAMES) & set(names) else set()
-    return [name for name in (*NAMES, *peers.NAMES) if name in names or name in needed]
+    return [name for name in NAMES if name in names or name in needed]
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Run the cases in turns and print what they took."""
-    wanted = chosen(arguments.case, others=arguments.peers)
+    wanted = chosen(arguments.case)
     report = Report(arguments.rows)
     print(f"{arguments.rows:,} customers, {psql()}")
     told = ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
@@ -115,8 +109,7 @@ def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.w1", description="Workload W1 against psql.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many records")
     parser.add_argument("--turns", type=int, default=3, help="how often each case is measured; the median counts")
-    parser.add_argument("--case", action="append", default=[], choices=(*NAMES, *peers.NAMES), help="only these")
-    parser.add_argument("--peers", action="store_true", help="compare with other programs as well")
+    parser.add_argument("--case", action="append", default=[], choices=NAMES, help="only these")
     parser.add_argument(
         "--together", action="store_true", help="one turn in one installation, in memory: to try it out"
     )

@@ -23,6 +23,7 @@ from tests.servers import Server, postgres
 SETTINGS = {
     "shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "work_mem": "64MB", "jit": "off",
     "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "wal_level": "replica",
+    "timezone": "UTC",
 }  # fmt: skip
 PAGE = 50_000
 ORIGINAL, SOURCE, TARGET = "original", "source", "target"

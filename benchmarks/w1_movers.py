@@ -10,26 +10,29 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.customers import SCHEMA
 from benchmarks.environments import environment
 
 HERE = Path(__file__).parent
 QUIET = {
     "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR", "DISABLE_TELEMETRY": "true",
-    "SLING_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1",
+    "SLING_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Job:
-    """Where to read from and write to (URLs), and a folder that one mover keeps its state in."""
+    """Where to read from and write to (URLs), a folder for the state of one mover, and that of the environments."""
 
     source: str
     target: str
     folder: Path
+    programs: Path
+
+    def program(self, name: str) -> Path:
+        """Return the folder of the programs of an environment."""
+        return environment(name, below=self.programs)
 
 
 Script = Callable[[Job], str]
@@ -61,7 +64,7 @@ class Mover:
 def _dlt(kind: str) -> tuple[Script, Script]:
     def script(write: str) -> Script:
         def told(job: Job) -> str:
-            python, source = environment("dlt") / "python", job.source
+            python, source = job.program("dlt") / "python", job.source
             if kind == "default":
                 source = source.replace("postgresql://", "postgresql+psycopg2://")
             return shlex.join([str(python), str(HERE / "w1_dlt.py"), source, job.target, kind, write])
@@ -73,7 +76,7 @@ def _dlt(kind: str) -> tuple[Script, Script]:
 
 def _sling(*mode: str) -> Script:
     def told(job: Job) -> str:
-        program = environment("sling").parent.glob("lib/*/site-packages/sling_linux_*/bin/sling-linux-*")
+        program = job.program("sling").parent.glob("lib/*/site-packages/sling_linux_*/bin/sling-linux-*")
         ends = ["--src-conn", f"{job.source}?sslmode=disable", "--src-stream", "public.customers"]
         ends += ["--tgt-conn", f"{job.target}?sslmode=disable", "--tgt-object", "public.sling_customers"]
         return shlex.join([str(next(program)), "run", *ends, *mode])
@@ -85,64 +88,38 @@ def _ingestr(*mode: str) -> Script:
     def told(job: Job) -> str:
         ends = ["--source-uri", f"{job.source}?sslmode=disable", "--source-table", "public.customers"]
         ends += ["--dest-uri", f"{job.target}?sslmode=disable", "--dest-table", "public.ingestr_customers"]
-        return shlex.join([str(environment("ingestr") / "ingestr"), "ingest", "--yes", "--progress=log", *ends, *mode])
+        return shlex.join([str(job.program("ingestr") / "ingestr"), "ingest", "--yes", "--progress=log", *ends, *mode])
 
     return told
 
 
-def _singer(method: str, load: str) -> Script:
-    """Return the pair of tap and target that Meltano runs, without Meltano's own work around them."""
+def _meltano(method: str, load: str) -> Script:
+    """Return a project of Meltano with one tap and one target, which are installed already."""
 
     def told(job: Job) -> str:
-        tap, target = environment("tap") / "tap-postgres", environment("target") / "target-postgres"
-        config = job.folder / f"{method}.json"
-        config.with_suffix(".tap").write_text(json.dumps({"sqlalchemy_url": _psycopg(job.source, "2")}))
+        key = {"replication-key": "updated_at"} if method == "INCREMENTAL" else {}
+        tap = {
+            "name": "tap-postgres", "namespace": "tap_postgres", "capabilities": ["catalog", "state", "discover"],
+            "executable": str(job.program("tap") / "tap-postgres"), "select": ["public-customers.*"],
+            "config": {"sqlalchemy_url": _psycopg(job.source, "2"), "filter_schemas": ["public"]},
+            "metadata": {"*": {"replication-method": method, **key}},
+        }  # fmt: skip
         into = {"sqlalchemy_url": _psycopg(job.target, ""), "load_method": load, "use_copy": True}
-        config.with_suffix(".target").write_text(json.dumps({**into, "default_target_schema": f"singer_{load}"}))
-        catalog, state = config.with_suffix(".catalog"), config.with_suffix(".state")
-        _catalog(catalog, method)
-        read = f"{tap} --config {config.with_suffix('.tap')} --catalog {catalog}"
-        read += f" --state {state}" if state.exists() else ""
-        write = f"{target} --config {config.with_suffix('.target')}"
-        return f"{read} | {write} | tail -n 1 > {state}.new && mv {state}.new {state}"
+        target = {
+            "name": "target-postgres", "namespace": "target_postgres",
+            "executable": str(job.program("target") / "target-postgres"),
+            "config": {**into, "default_target_schema": f"meltano_{load}"},
+        }  # fmt: skip
+        project = {"default_environment": "w1", "environments": [{"name": "w1"}]}
+        project |= {"plugins": {"extractors": [tap], "loaders": [target]}}
+        (job.folder / "meltano.yml").write_text(json.dumps(project))
+        return f"{job.program('meltano') / 'meltano'} run tap-postgres target-postgres"
 
     return told
 
 
 def _psycopg(url: str, version: str) -> str:
     return urlsplit(url)._replace(scheme=f"postgresql+psycopg{version}").geturl()
-
-
-def _catalog(path: Path, method: str) -> None:
-    """Write what `tap-postgres --discover` would give for the customers, selected."""
-    text: dict[str, Any]
-    text, number, moment = {"type": ["string", "null"]}, {"type": ["number", "null"]}, "date-time"
-    kinds: dict[str, dict[str, Any]] = {
-        "id": {"type": ["integer"]}, "level": {"type": ["integer", "null"]}, "is_active": {"type": ["boolean", "null"]},
-        "birth_date": {**text, "format": "date"}, "attrs": {"type": ["object", "array", "string", "number", "null"]},
-        **dict.fromkeys(("credit_limit", "balance", "score"), number),
-        **{name: {**text, "format": moment} for name in ("created_at", "updated_at")},
-    }  # fmt: skip
-    properties = {name: kinds.get(name, text) for name in SCHEMA.names}
-    method_of = {"replication-method": method, **({"replication-key": "updated_at"} if method == "INCREMENTAL" else {})}
-    table = {"inclusion": "available", "selected": True, "table-key-properties": ["id"], "schema-name": "public"}
-    metadata = [{"breadcrumb": [], "metadata": {**table, **method_of}}]
-    metadata += [
-        {"breadcrumb": ["properties", name], "metadata": {"inclusion": "available", "selected": True}}
-        for name in properties
-    ]
-    head: dict[str, Any] = {
-        "tap_stream_id": "public-customers",
-        "stream": "public-customers",
-        "table_name": "customers",
-    }
-    head |= {
-        "key_properties": ["id"],
-        "replication_method": method,
-        "replication_key": method_of.get("replication-key"),
-    }
-    stream = {**head, "schema": {"type": "object", "properties": properties}, "metadata": metadata}
-    path.write_text(json.dumps({"streams": [stream]}))
 
 
 _BY_KEY = ("--primary-key", "id", "--update-key", "updated_at")
@@ -156,6 +133,6 @@ MOVERS = (
     Mover("ingestr", "ingestr", ("ingestr",), _ingestr("--full-refresh"),
           _ingestr("--incremental-strategy", "merge", "--incremental-key", "updated_at", "--primary-key", "id"),
           ("public.ingestr_customers",) * 2, (1.8, None)),
-    Mover("meltano", "Meltano (tap-postgres, target-postgres)", ("tap", "target"), _singer("FULL_TABLE", "append-only"),
-          _singer("INCREMENTAL", "upsert"), ("singer_append-only.customers", "singer_upsert.customers"), (30, None)),
+    Mover("meltano", "Meltano", ("meltano", "tap", "target"), _meltano("FULL_TABLE", "append-only"),
+          _meltano("INCREMENTAL", "upsert"), ("meltano_append-only.customers", "meltano_upsert.customers"), (30, None)),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,13 +52,14 @@ class Ran:
 
 @dataclass
 class Installation:
-    """One house with one worker."""
+    """One house with one worker; `servers` are the processes of the systems, whose CPU time is told apart."""
 
     house: House
     bell: redis.Redis
     worker: subprocess.Popen[bytes]
     folder: Path
     connected: set[str] = field(default_factory=set)
+    servers: Sequence[int] = ()
 
     def connect(self, name: str, connector: str, settings: Mapping[str, Any]) -> None:
         """Connect a system, unless it is connected."""
@@ -85,7 +86,7 @@ class Installation:
             assert ended[0].ended_at is not None, ended[0]
             return (ended[0].ended_at - asked).total_seconds()
 
-        spent = Meter(lambda: children(self.worker.pid)).of(work)
+        spent = Meter(lambda: children(self.worker.pid), self.servers).of(work)
         row = ended[0]
         assert row.state == "succeeded", f"run of {name}: {row.state}: {row.message} {row.counts}"
         assert adds_up(row.counts), row.counts
@@ -108,7 +109,7 @@ def adds_up(counts: Mapping[str, int]) -> bool:
 
 
 @contextmanager
-def installation() -> Iterator[Installation]:
+def installation(*servers: int) -> Iterator[Installation]:
     """Open a house with a warm worker; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="syncline-bench-") as name, valkey() as server:
         folder, url = Path(name), f"unix://{server.socket}"
@@ -119,7 +120,7 @@ def installation() -> Iterator[Installation]:
             worker = subprocess.Popen(argv, cwd=ROOT, env=environ)
             try:
                 _await(worker, bell)
-                yield Installation(house, bell, worker, folder)
+                yield Installation(house, bell, worker, folder, servers=servers)
             finally:
                 worker.send_signal(signal.SIGTERM)
                 worker.wait(_PATIENCE)

@@ -67,16 +67,15 @@ class Report:
         print(f"  {line}", flush=True)
         self.notes.append(line)
 
-    def result(
-        self, case: str, value: float, unit: str, goal: float | None, others: dict[str, float] | None = None
-    ) -> None:
-        """Take up a result of another kind than a run; the median of all turns counts.
-
-        With `others`, the seconds of other programs, the value has to reach the goal instead of staying below it.
-        """
+    def result(self, case: str, value: float, unit: str, goal: float | None) -> None:
+        """Take up a result of another kind than a run; the median of all turns counts."""
         print(f"  {case}: {value:.2f} {unit}", flush=True)
-        head = {**_head(case, round(value, 3), unit), "goal": goal, "peers": others or {}}
-        self.others.setdefault(case, []).append({**head, "ratio": round(value, 3) if others else None})
+        self.others.setdefault(case, []).append({**_head(case, round(value, 3), unit), "goal": goal})
+
+    def compare(self, case: str, value: float, unit: str, goal: float | None, others: dict[str, float]) -> None:
+        """Take up a comparison with the seconds of others: its value has to reach the goal, not to stay below it."""
+        head = _head(case, round(value, 3), unit)
+        self.others[case] = [{**head, "goal": goal, "peers": others, "ratio": round(value, 3)}]
 
     def end(self) -> None:
         """Print the table and the results."""

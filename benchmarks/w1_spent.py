@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,24 +21,39 @@ _LOOK = 0.01
 
 @dataclass(frozen=True)
 class Spent:
-    """What was spent: seconds of wall and CPU time, and the peak memory in MB where someone looked."""
+    """What was spent: seconds of wall and CPU time, and the peak memory in MB where someone looked.
+
+    `cpu` holds the CPU time of the servers, which `servers` tells where their processes are known.
+    """
 
     wall: float
     cpu: float
     peak: float | None = None
+    servers: float = 0.0
+
+    @property
+    def own(self) -> float:
+        """Return the CPU seconds without those of the servers."""
+        return self.cpu - self.servers
 
 
 @dataclass
 class Meter:
-    """Runs work and tells what it took; `watched` gives the processes whose memory is looked at."""
+    """Runs work and tells what it took.
+
+    Attributes:
+        watched: Gives the processes whose memory is looked at.
+        servers: The processes of servers, whose CPU time is told apart.
+    """
 
     watched: Callable[[], Iterator[int]] = field(default=lambda: iter(()))
+    servers: Sequence[int] = ()
 
     def of(self, work: Callable[[], float | None]) -> Spent:
         """Return what work has spent; it may give its own wall time, where it knows better when it ended."""
         done, peaks = threading.Event(), [0]
         looker = threading.Thread(target=self._look, args=(done, peaks))
-        cpu, wall = processor_seconds(), time.perf_counter()
+        cpu, served, wall = processor_seconds(), processor_seconds(self.servers), time.perf_counter()
         looker.start()
         try:
             own = work()
@@ -46,7 +61,8 @@ class Meter:
         finally:
             done.set()
             looker.join()
-        return Spent(own or wall, processor_seconds() - cpu, peaks[0] / 1024 if peaks[0] else None)
+        cpu, served = processor_seconds() - cpu, processor_seconds(self.servers) - served
+        return Spent(own or wall, cpu, peaks[0] / 1024 if peaks[0] else None, served)
 
     def _look(self, done: threading.Event, peaks: list[int]) -> None:
         while True:
@@ -55,8 +71,11 @@ class Meter:
                 return
 
 
-def processor_seconds() -> float:
-    """Return the CPU seconds of all processes below this one, also of those that have ended."""
+def processor_seconds(of: Iterable[int] | None = None) -> float:
+    """Return the CPU seconds of processes and of all below them, also of those that have ended.
+
+    Without processes, of all below this one, without this one itself.
+    """
     parents: dict[int, list[int]] = {}
     ticks: dict[int, int] = {}
     for path in _PROC.iterdir():
@@ -65,12 +84,12 @@ def processor_seconds() -> float:
             parents.setdefault(int(fields[1]), []).append(number)
             ticks[number] = sum(map(int, fields[11:15]))
     own = os.times()
-    waiting, found = list(parents.get(os.getpid(), ())), 0
+    waiting, found = list(parents.get(os.getpid(), ()) if of is None else of), 0
     while waiting:
         number = waiting.pop()
-        found += ticks[number]
+        found += ticks.get(number, 0)
         waiting += parents.get(number, ())
-    return found / _TICKS + own.children_user + own.children_system
+    return found / _TICKS + (own.children_user + own.children_system if of is None else 0)
 
 
 def children(number: int) -> Iterator[int]:

@@ -22,7 +22,10 @@ SUITES: dict[str, tuple[str, ...]] = {
     "scale": ("scale",),
     "capacity": ("capacity",),
     "w1": ("w1",),
+    "peers": ("w1_peers",),
 }
+CHOOSING = ("w1", "peers")
+"""The suites whose size, turns and cases can be chosen."""
 BENCHMARKS = ROOT / "benchmarks"
 RESULT = '{"suite":'
 """How a line begins that is a result: one JSON object a line, printed by a benchmark among what it says to people."""
@@ -30,19 +33,23 @@ RESULT = '{"suite":'
 
 @click.command()
 @click.argument("suite", required=False, type=click.Choice(list(SUITES)))
-@click.option("--rows", type=click.IntRange(min=1000), help="w1: how many records (1,000,000).")
-@click.option("--turns", type=click.IntRange(min=1), help="w1: how often each case is measured (3).")
-@click.option("--case", "cases", multiple=True, help="w1: only this case; can be given more than once.")
-@click.option("--peers", is_flag=True, help="w1: compare with other programs as well, installed at first use.")
+@click.option("--rows", type=click.IntRange(min=1000), help="w1, peers: how many records (1,000,000; 300,000).")
+@click.option("--turns", type=click.IntRange(min=1), help="w1, peers: how often each case is measured (3).")
+@click.option("--case", "cases", multiple=True, help="w1, peers: only this case; can be given more than once.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="peers: where other programs are installed (build/movers)."
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json", help="The file to write."
 )
-def bench(suite: str | None, *, output: Path, peers: bool, cases: tuple[str, ...], **numbers: int | None) -> None:
-    """Measure: all suites, or one of rules, sync, connectors, web, correlation, scale, capacity and w1."""
-    asked = [f"--{name}={value}" for name, value in numbers.items() if value is not None]
-    asked += [*(f"--case={name}" for name in cases), *(["--peers"] if peers else [])]
-    if asked and suite != "w1":
-        raise Failed(f"{asked[0]} belongs to the suite w1: syncline bench w1 {asked[0]}")
+def bench(suite: str | None, *, output: Path, cases: tuple[str, ...], **options: int | Path | None) -> None:
+    """Measure: all suites, or one of rules, sync, connectors, web, correlation, scale, capacity, w1 and peers."""
+    asked = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    asked += [f"--case={name}" for name in cases]
+    if asked and suite not in CHOOSING:
+        raise Failed(f"{asked[0]} belongs to the suites w1 and peers: syncline bench w1 {asked[0]}")
+    if options["folder"] is not None and suite != "peers":
+        raise Failed("--folder belongs to the suite peers: syncline bench peers --folder FOLDER")
     modules = [name for key in ([suite] if suite else SUITES) for name in SUITES[key]]
     present = [name for name in modules if (BENCHMARKS / f"{name}.py").exists()]
     if not present:
