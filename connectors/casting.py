@@ -126,7 +126,8 @@ def canonical_all(texts: pl.Series) -> pl.Series:
     """Return JSON texts as `canonical` does; short ones are remembered."""
     if any(known.equals(texts, null_equal=True) for known in tuple(_found) if _begin_alike(known, texts)):
         return texts
-    found = texts if _are_canonical(texts.unique()) else pl.Series(texts.name, _forms_of(texts), dtype=pl.String)
+    done = _are_canonical(texts.head(_FIRST)) and _are_canonical(texts.unique())
+    found = texts if done else pl.Series(texts.name, _forms_of(texts), dtype=pl.String)
     _found.append(found)
     return found
 

@@ -155,9 +155,16 @@ def open_database(url: str, *, pool_size: int = 10) -> Database:
     return Database(engine)
 
 
+_PRAGMAS = (
+    "busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000",
+    # the log is copied into the file when it has 32 MB: at the usual 4 MB each chunk of a run would wait for the disk
+    "wal_autocheckpoint=8000",
+)  # fmt: skip
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we send BEGIN ourselves
-    for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _use_write_ahead_log(connection)
 

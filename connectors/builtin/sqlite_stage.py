@@ -18,7 +18,11 @@ import polars as pl
 
 SCHEMA, TABLE = "syncline_stage", "records"
 """Where the records are found by the connection."""
-_QUICK = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
+# large pages that stay in memory until the end are written at once
+_QUICK = (
+    "PRAGMA page_size = 65536", "PRAGMA cache_size = -65536", "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
+)  # fmt: skip
 
 
 def prepare(connection: sqlite3.Connection) -> None:

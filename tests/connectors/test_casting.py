@@ -139,7 +139,7 @@ def test_json_is_remembered_within_limits(monkeypatch: pytest.MonkeyPatch) -> No
     long = '{"b":"' + "x" * 300 + '"}'
     monkeypatch.setattr(casting, "_MOST", 1)
     for _ in range(3):
-        for texts in (['{"b": 1}', None, '{"a":1}'], ["[1]", '{"a":1}'], [long, "[2]"], ["{"]):
+        for texts in (['{"b": 1}', None, '{"a":1}'], ["[1]", '{"a":1}'], [long, "[2]"], ["{"], ["[1]"] * 20 + ["[ 2]"]):
             assert canonical_all(pl.Series(texts)).to_list() == [text and canonical(text) for text in texts]
 
 
