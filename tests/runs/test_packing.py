@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from tests.runs.conftest import RULE, World
 from tests.runs.test_crash import Killed, dies
 from webapp.runs import quarantine
 from webapp.runs.pipeline import codec, inputs, packing
+from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.codec import bodies_of, columns_of, frame_of, pack, unpack
 from webapp.runs.pipeline.journal import Journal
 from webapp.runs.pipeline.packing import LEAST, Packed
@@ -150,6 +152,32 @@ def test_a_plan_that_names_columns_is_taken_up_whole(
     assert {key: values["phone"] for key, values in parked.items()} == {"3": "+86 3", "4": "+86 4"}
     assert kept["name"].to_list() == ["Ada", "Bea", "far too long a name for this target", None, "Cid"]
     assert not world.run().counts["created"] + world.look(run_id + 1).counts["updated"]
+
+
+@pytest.mark.parametrize("direction", ["left_to_right", "two_way"])
+def test_a_plan_is_compressed_before_it_is_noted(world: World, monkeypatch: pytest.MonkeyPatch, direction: str) -> None:
+    """While a chunk waits to be written, nothing of it is compressed any more: that was done a step ahead."""
+    noting, late = list[threading.Thread](), list[list[str]]()
+
+    def plan(journal: Journal, chunk: Chunk) -> None:
+        noting.append(threading.current_thread())
+        planned(journal, chunk)
+        noting.pop()
+
+    def counting(frame: pl.DataFrame) -> bytes:
+        if threading.current_thread() in noting:
+            late.append(frame.columns)
+        return compressed(frame)
+
+    planned, compressed = Journal.plan, packing.packed
+    monkeypatch.setattr(packing, "LEAST", 1)
+    monkeypatch.setattr(Journal, "plan", plan)
+    monkeypatch.setattr(packing, "packed", counting)
+    world.customers("Ada", "Bea", "Cid", "Dan")
+    world.rule(direction=direction, fields=[*RULE["fields"][:1], {"left": "name", "right": "title"}, RULE["fields"][2]])
+    world.pages_of(2).run()
+    assert len(world.clients()) == 4
+    assert late == []
 
 
 def _noting(work: Callable[..., Any], named: list[str]) -> Callable[..., Any]:

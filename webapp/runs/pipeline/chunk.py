@@ -104,6 +104,8 @@ class Chunk:
     """Of a simulation: the chunk as it would be written (`dump`), for a person to approve."""
     posted: pl.DataFrame | None = None
     """Of a rule with an outbox: what is to be delivered, in the columns `webapp.runs.outbox.keeping.POSTED`."""
+    packed: Packed = field(default_factory=Packed, compare=False)
+    """What of it is compressed already."""
 
     @property
     def read(self) -> int:

@@ -181,10 +181,10 @@ class Execution:
     def _handle(self, page: Page, no: int, high: Any, planner: Planner, target: Target[Links]) -> None:
         """Decide about a page while the chunk before it is written, and let its own be written."""
         first, links = self._first(page), target.links
-        chunk, kept = planner.plan(page, no, first, links), inputs.keep(page, self.kept, first)
+        kept = inputs.keep(page, self.kept, first)
+        chunk = self.journal.ahead(replace(planner.plan(page, no, first, links), high=high, inputs=kept))
         if self._behind.wait():  # refused or deleted records: what was decided meanwhile may differ
-            chunk = planner.plan(page, no, first, links)
-        chunk = replace(chunk, high=high, inputs=kept)
+            chunk = replace(planner.plan(page, no, first, links), high=high, inputs=kept)
         self.numbered += chunk.read
         planner.expect(chunk)
         self._behind.start(partial(self._finish_chunk, chunk, planner, target, links))

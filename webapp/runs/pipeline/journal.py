@@ -167,14 +167,17 @@ class Journal:
         if pause_by is not None:
             raise Suspended(paused_by(pause_by), paused=True)
 
+    def ahead(self, chunk: Chunk) -> Chunk:
+        """Compress what `plan` will note of a chunk, while the one before it is written; returns the chunk."""
+        if self.claim.live and chunk.writes:
+            _dumped(chunk, chunk.packed)
+        return chunk
+
     @tracing.step("keep the plan", _told)
     def plan(self, chunk: Chunk) -> None:
         """Note a chunk that is about to be written."""
         self._share(chunk)
-        held = chunk.inputs.columns if chunk.inputs is not None else NOTHING
-        plan = chunks.dump(
-            chunk, _not_kept(chunk), self._packed, held
-        )  # takes its time, for which nobody else should wait
+        plan = _dumped(chunk, self._packed)  # takes its time, for which nobody else should wait
         with self.house.db.begin() as tx:
             self.guard(tx)
             self.heed(tx)
@@ -184,6 +187,7 @@ class Journal:
 
     def _share(self, chunk: Chunk) -> None:
         """Take over what was compressed of a chunk already."""
+        self._packed.add(chunk.packed)
         if chunk.inputs is not None:
             self._packed.add(chunk.inputs.packed)
 
@@ -355,6 +359,13 @@ class Journal:
     def _audit(self, tx: sa.Connection, tag: Tag, after: Mapping[str, Any]) -> None:
         subject = Subject("rule", self.claim.rule_name)
         record(tx, SYSTEM, self.house.clock(), Event(tag, subject, None, after, run_id=self.claim.run_id))
+
+
+def _dumped(chunk: Chunk, packed: Packed) -> bytes:
+    """Return what is noted of a chunk beside the values that are kept of it."""
+    if chunk.inputs is not None:
+        packed.add(chunk.inputs.packed)
+    return chunks.dump(chunk, _not_kept(chunk), packed, NOTHING if chunk.inputs is None else chunk.inputs.columns)
 
 
 def _not_kept(chunk: Chunk) -> pl.DataFrame | None:

@@ -32,7 +32,8 @@ class Packed:
         """Take over what another one has compressed."""
         self._frames |= other._frames
         for mark, alike in other._columns.items():
-            self._columns.setdefault(mark, []).extend(alike)
+            mine = self._columns.setdefault(mark, [])
+            mine += [new for new in alike if all(new[1] is not body for _, body in mine)]
 
     def frame(self, frame: pl.DataFrame) -> Bodies:
         """Return what a frame is kept as."""

@@ -241,7 +241,7 @@ class TwoWayExecution(Execution):
         first = int(page.position["replayed"]) if self.claim.kind == "replay" else self.numbered + 1
         placed = replace(page, position={"side": side, "at": dict(page.position)})
         plan = partial(self.planner.plan, side, placed, self._no + 1, first)
-        chunk = plan()
+        chunk = self.journal.ahead(plan())
         if self.planner.ground.touched(*self._underway.settle()):
             chunk = plan()
         self.planner.memory.accept()
