@@ -14,12 +14,12 @@ from tests.approvals.conftest import ALL, CLI, ask_for, proposed, who
 from tests.connections.conftest import notebook  # noqa: F401 - a connector without a system behind it
 from tests.rulebook.conftest import add_systems, document
 from tests.webapp.conftest import add_user, app, client_of, events, settings, text  # noqa: F401
-from webapp.access import company, group_editing, keys, role_editing, service_accounts, users
+from webapp.access import company, group_editing, keys, removal, role_editing, service_accounts, users
 from webapp.access.group_editing import Group
 from webapp.access.role_editing import Role
 from webapp.approvals import deciding, proposals, settings_deed, views
 from webapp.approvals.deeds import Shown
-from webapp.approvals.errors import NotApplicable
+from webapp.approvals.errors import NotApplicable, Stale
 from webapp.approvals.models import approval
 from webapp.approvals.proposals import Proposal
 from webapp.connections import approving as shared
@@ -52,6 +52,9 @@ class Office:
         rulebook.save_draft(self.house, "customers", document(label="Three"), CLI)
         self.role = role_editing.save_role(self.house, ROLE, CLI)
         self.dora = add_user(self.house, "dora", "Viewer")
+        self.robot = service_accounts.create(
+            self.house, service_accounts.Wanted("robot", "Deploys.", "dora", ("Viewer",)), CLI
+        )
         self.group = group_editing.save_group(self.house, Group(None, "Sellers", "", ("Viewer",), ()), CLI)
         scopes = ("provisioning:update", "provisioning:read")
         self.key = keys.create_key(self.house, keys.NewKey("directory", scopes, 30), who(self.house, "ann"))
@@ -71,9 +74,20 @@ class Office:
             rule = rulebook.get(tx, "customers")
             rows = connections.list_connections(tx)
             roles = [(role.name, sorted(role.grants)) for role in role_editing.list_roles(tx)]
-            held = [(user.username, user.roles) for user in users.list_users(tx)]
+            people = users.list_users(tx)
+            held = [(user.username, user.roles) for user in people]
+            let_in = [user.username for user in people if user.active]
+            programs = [(one.name, one.active) for one in service_accounts.list_all(tx, self.house.clock())]
             groups = [(group.name, group.members) for group in group_editing.list_groups(tx)]
-            return rule.published_version, [(row.name, dict(row.settings)) for row in rows], roles, held, groups
+            return (
+                rule.published_version,
+                [(row.name, dict(row.settings)) for row in rows],
+                roles,
+                held,
+                let_in,
+                programs,
+                groups,
+            )
 
 
 @pytest.fixture
@@ -132,6 +146,10 @@ ROLES: dict[str, tuple[Way, ...]] = {
     ),
 }
 DORA = {"first_name": "Dora", "last_name": "Test", "email": "dora@example.com"}
+DORA_BY_SCIM = {
+    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "dora",
+    "name": {"givenName": "Dora", "familyName": "Test"}, "emails": [{"value": "dora@example.com"}],
+}  # fmt: skip
 MEMBERSHIPS: dict[str, tuple[Way, ...]] = {
     "give": (
         lambda o: o.ann.post(f"/users/{o.dora}", data={**DORA, "roles": ["Viewer", "Sales"]}),
@@ -142,10 +160,24 @@ MEMBERSHIPS: dict[str, tuple[Way, ...]] = {
         lambda o: o.ann.post(f"/groups/{o.group}", data={"name": "Sellers", "roles": ["Viewer"], "members": ["dora"]}),
     ),
 }
+LEAVING: dict[str, tuple[Way, ...]] = {
+    "disable": (
+        lambda o: o.ann.post(f"/users/{o.dora}/disable"),
+        lambda o: o.scim("PUT", f"/Users/{o.dora}", {**DORA_BY_SCIM, "active": False}),
+    ),
+    "disable a program": (lambda o: o.ann.post(f"/service-accounts/{o.robot}/disable"),),
+    "delete a program": (lambda o: o.ann.post(f"/service-accounts/{o.robot}/delete"),),
+    "delete": (
+        lambda o: o.ann.post(f"/users/{o.dora}/delete"),
+        lambda o: o.scim("DELETE", f"/Users/{o.dora}"),
+    ),
+}
 
 
 @pytest.mark.parametrize(
-    "deeds", [RULES, CONNECTIONS, ROLES, MEMBERSHIPS], ids=["rules", "connections", "roles", "memberships"]
+    "deeds",
+    [RULES, CONNECTIONS, ROLES, MEMBERSHIPS, LEAVING],
+    ids=["rules", "connections", "roles", "memberships", "leaving"],
 )
 def test_each_way_waits_and_is_then_done(office: Office, deeds: dict[str, tuple[Way, ...]]) -> None:
     """Pages, API and SCIM say that it waits, and nothing changes; approved by another it is done."""
@@ -161,6 +193,30 @@ def test_each_way_waits_and_is_then_done(office: Office, deeds: dict[str, tuple[
         assert office.ben.post(f"/approvals/{found.id}/approve").status_code == 302
         assert office.subjects() != before, name
         assert office.waiting() == []
+
+
+def test_leaving_is_proposed_only_where_it_takes_access_away(office: Office) -> None:
+    """A user whom a directory adds as disabled, enabling one, and ending all that lets one in wait for nobody."""
+    new = {**DORA_BY_SCIM, "userName": "emil", "emails": [{"value": "emil@example.com"}], "active": False}
+    assert office.scim("POST", "/Users", new).status_code == 201
+    users.set_active(office.house, office.dora, True, who(office.house, "ann"))
+    users.end_sessions(office.house, office.dora, who(office.house, "ann"))
+    users.reset_password(office.house, office.dora, who(office.house, "ann"))
+    assert office.waiting() == []
+
+
+def test_a_user_of_the_same_name_is_somebody_else(office: Office) -> None:
+    """What was proposed of a user who is gone since is not done to the next one of the name."""
+    found = proposed(
+        office.house,
+        who(office.house, "ann"),
+        lambda: removal.delete_user(office.house, office.dora, who(office.house, "ann")),
+    )
+    removal.delete_user(office.house, office.dora, SYSTEM)
+    add_user(office.house, "other", "Viewer")
+    add_user(office.house, "dora", "Viewer")
+    with pytest.raises(Stale):
+        deciding.approve(office.house, found.id, who(office.house, "ben"))
 
 
 def way_told(answer: Any, office: Office) -> None:
@@ -276,7 +332,7 @@ def test_a_new_user_waits_for_the_roles(office: Office) -> None:
     sent = {"name": "bot", "purpose": "Loads orders", "owner": "ann", "roles": ["Sales"]}
     assert "/approvals/" in office.ann.post("/service-accounts/new", data=sent).headers["Location"]
     with office.house.db.read() as tx:
-        (bot,) = service_accounts.list_all(tx, office.house.clock())
+        (bot,) = (one for one in service_accounts.list_all(tx, office.house.clock()) if one.name != "robot")
     assert bot.roles == ()
 
 

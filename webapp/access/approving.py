@@ -13,8 +13,10 @@ from webapp.access import (
     group_editing,
     key_hands,
     labels,
+    leaving,
     memberships,
     models,
+    removal,
     role_documents,
     role_editing,
     services,
@@ -24,7 +26,7 @@ from webapp.access import hooks as own_hooks
 from webapp.access.errors import Missing, Refused
 from webapp.access.group_editing import Group
 from webapp.approvals import hooks, settings
-from webapp.approvals.deeds import Applier, Document, Order, Shown, register
+from webapp.approvals.deeds import Applier, Document, Order, Shown, plain_difference, register
 from webapp.approvals.hooks import Pair, Person
 from webapp.extensions import Actor, House
 
@@ -174,6 +176,33 @@ def _roles_title(subject: str, _after: Document | None, _detail: Document) -> Me
     return msg("Change the roles of {name}", name=subject)
 
 
+def _read_user(tx: sa.Connection, username: str) -> Document | None:
+    query = sa.select(models.user.c.id, models.user.c.active).where(models.user.c.username == username)
+    row = tx.execute(query.with_for_update()).one_or_none()
+    return None if row is None else leaving.document(username, row.id, active=bool(row.active))
+
+
+def _apply_leaving(order: Order) -> None:
+    found = _read_user(order.tx, order.subject)
+    if found is None:
+        raise Missing
+    if order.after is None:
+        removal.delete_user_in(order.tx, found["number"], order.actor, order.house.clock())
+    else:
+        users.set_active_in(order.tx, found["number"], False, order.actor, order.house.clock())
+
+
+def _shown_leaving(before: Document, after: Document) -> Shown:
+    names = {"username": N_("User name"), "number": N_("Number"), "active": N_("Active")}
+    plain = plain_difference(before, after)
+    return Shown(plain.before, plain.after, names)
+
+
+def _leaving_title(subject: str, after: Document | None, _detail: Document) -> Message:
+    text = N_("Delete the user {name}") if after is None else N_("Disable the user {name}")
+    return msg(text, name=subject)
+
+
 def prepare(house: House) -> None:
     """Tell the approvals of this process who people are and what kind of installation this is."""
     if not hooks.people:
@@ -199,3 +228,13 @@ register(
         lambda _name: "/users/", refusals=(Refused, Missing),
     )
 )  # fmt: skip
+for _kind, _label, _action in (
+    (leaving.DISABLE, N_("Disabling a user"), "update"),
+    (leaving.DELETE, N_("Deleting a user"), "delete"),
+):
+    register(
+        Applier(
+            _kind, _label, (_action, "Users"), _read_user, _apply_leaving, _leaving_title, lambda _name: "/users/",
+            refusals=(Refused, Missing), shown=_shown_leaving,
+        )
+    )  # fmt: skip

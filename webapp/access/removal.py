@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import hooks, models, owners, users
+from webapp.access import hooks, leaving, models, owners, users
 from webapp.access.errors import Refused
 from webapp.access.users import NewUser
 from webapp.audit.services import Event, Subject, record
@@ -27,6 +27,7 @@ def delete_user_in(tx: sa.Connection, user_id: int, actor: Actor, at: datetime) 
     old = users.owned(tx, user_id, actor)
     if users.own_id(tx, actor) == user_id:
         raise Refused("", msg("You cannot delete yourself. Ask another administrator."))
+    leaving.require_deleting(tx, old.username, actor)
     for table, column in (
         (models.access_session, "user_id"),
         (models.access_recovery, "user_id"),

@@ -145,7 +145,7 @@ def create_user(tx: sa.Connection, house: House, given: Resource, actor: Actor) 
     _store_external_id(tx, models.access_profile, "user_id", user_id, given)
     _take_attributes(tx, house, user_id, given, actor)
     if not _flag(given.get("active"), usual=True):
-        users.set_active_in(tx, user_id, False, actor, at)
+        users.switch_in(tx, users.get_user(tx, user_id), False, actor, at)  # takes nothing from anybody
     return str(user_id)
 
 

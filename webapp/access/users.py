@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rules.text import msg
-from webapp.access import groups, hooks, memberships, models, roles, sessions
+from webapp.access import groups, hooks, leaving, memberships, models, roles, sessions
 from webapp.access.errors import Missing, Refused
 from webapp.access.passwords import check_new, fits, generate_password, hashed
 from webapp.approvals.deeds import Deed
@@ -184,6 +184,14 @@ def set_active_in(tx: sa.Connection, user_id: int, active: bool, actor: Actor, a
     old = owned(tx, user_id, actor)
     if not active and own_id(tx, actor) == user_id:
         raise Refused("", msg("You cannot disable yourself. Ask another administrator."))
+    if old.active and not active:
+        leaving.require_disabling(tx, old.username, user_id, actor)
+    switch_in(tx, old, active, actor, at)
+
+
+def switch_in(tx: sa.Connection, old: User, active: bool, actor: Actor, at: datetime) -> None:
+    """Enable or disable a user, with what was checked."""
+    user_id = old.id
     changed = {"active": active, "changed_on": at.astimezone(UTC).replace(tzinfo=None)}
     tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(**changed))
     sessions.forget(tx, user_id)

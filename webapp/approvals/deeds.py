@@ -17,13 +17,15 @@ from webapp.extensions import Actor, House
 Document = Mapping[str, Any]
 
 PUBLISH, LIMITS, ROLE, TARGET = "publish_rule", "change_limits", "change_role", "change_connection"
-MEMBERSHIP, RETENTION, PLAN = "change_membership", "change_retention", "approve_own_plan"
+MEMBERSHIP, REMOVAL = "change_membership", "remove_user"
+RETENTION, PLAN = "change_retention", "approve_own_plan"
 SETTINGS = "change_approvals"
 SWITCHES: Mapping[str, str] = {
     PUBLISH: N_("Publish a rule or a table"),
     LIMITS: N_("Change the limits of a published rule"),
     ROLE: N_("Change a role, what it permits, or the roles of a group"),
     MEMBERSHIP: N_("Give roles to users or take them away, also by a group"),
+    REMOVAL: N_("Disable or delete a user or a service account"),
     TARGET: N_("Change where a connection leads: address, settings, credentials"),
     RETENTION: N_("Change how long the audit log is kept, or release a legal hold"),
     PLAN: N_("Approve a plan that one has made oneself"),
