@@ -18,6 +18,9 @@ _PROC = Path("/proc")
 _LOOK = 0.01
 """Seconds between two looks at the memory; the kernel keeps the peak, so only the last moments may be missed."""
 
+_REAPED = 0.5
+"""Seconds until servers have noticed that their processes ended: the time of one that is just going may be missed."""
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -61,6 +64,7 @@ class Meter:
         finally:
             done.set()
             looker.join()
+        time.sleep(_REAPED)
         cpu, served = processor_seconds() - cpu, processor_seconds(self.servers) - served
         return Spent(own or wall, cpu, peaks[0] / 1024 if peaks[0] else None, served)
 
