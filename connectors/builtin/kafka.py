@@ -61,7 +61,9 @@ class Kafka(Queue[TopicObject]):
 
     @cached_property
     def _avro(self) -> Avro | None:
-        return Avro(self.settings, self.context) if self.settings.get("format") == "avro" else None
+        if self.settings.get("format") != "avro":
+            return None
+        return Avro(self.settings, self.context, self.named)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,7 +1,7 @@
 """Avro messages with a schema registry, in the form of Confluent: a zero, the number of the schema, the record.
 
 A message is turned into JSON text, which is read like any other; a record that is written is fitted to the latest
-schema of its topic. Schemas are not registered here: what a topic holds is decided by who owns it.
+schema of its topic. Only where the connection says so, and describes the fields, a schema is registered.
 """
 
 from __future__ import annotations
@@ -21,15 +21,20 @@ import msgspec
 from fastavro.schema import SchemaParseException
 
 from connectors import http_client
+from connectors.builtin.kafka_register import grown
+from connectors.builtin.queue_options import QueueObject
 from connectors.builtin.queue_payload import Unreadable
+from connectors.builtin.queue_read import MESSAGE_FIELDS
+from connectors.casting import SHOWN, short
 from connectors.errors import AuthFailed, ConnectorError, Fatal, Misconfigured, Unavailable
 from connectors.spi import Context, Setting, SettingKind
 from rules.text import N_, msg
 
 _HEADER = 5
 _KNOWN = "application/vnd.schemaregistry.v1+json, application/json"
-_REFUSED, _NOTHING = (401, 403), 404
+_REFUSED, _NOTHING, _UNFIT = (401, 403), 404, (409, 422)
 _BUSY = 500
+_OWN = {field.name for field in MESSAGE_FIELDS}
 
 WHEN = ("format", ("avro",))
 REGISTRY_SETTINGS = (
@@ -38,13 +43,19 @@ REGISTRY_SETTINGS = (
             help=N_("Where the schemas of Avro messages are kept.")),
     Setting("registry_user", N_("User of the schema registry"), advanced=True, when=WHEN),
     Setting("registry_password", N_("Password of the schema registry"), SettingKind.SECRET, advanced=True, when=WHEN),
+    Setting("register", N_("Register schemas"), SettingKind.BOOLEAN, default=False, advanced=True, when=WHEN,
+            help=N_("Registers a schema for a topic that is written and has none, and adds fields that the description"
+                    " of the topic has and its schema has not.")),
 )  # fmt: skip
 
 
 class Avro:
     """Reads and writes the messages of one connection; schemas are asked for once, since they never change."""
 
-    def __init__(self, settings: Mapping[str, Any], context: Context) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], context: Context, named: Mapping[str, QueueObject] | None = None
+    ) -> None:
+        self._named = (named or {}) if settings.get("register") else None
         self._url = str(settings.get("registry_url") or "").strip().rstrip("/")
         if not self._url:
             raise Misconfigured(msg("Avro messages need the address of a schema registry."))
@@ -93,17 +104,28 @@ class Avro:
         return self._schemas[number]
 
     def _latest_of(self, topic: str) -> int:
+        """Return the number of the schema that a topic is written by, which is registered first where it has to be."""
         if topic not in self._latest:
+            place = f"/subjects/{quote(f'{topic}-value', safe='')}/versions"
             try:
-                found = self._get(f"/subjects/{quote(f'{topic}-value', safe='')}/versions/latest")
+                found = self._get(f"{place}/latest")
             except LookupError as error:
-                raise Misconfigured(
-                    msg("The schema registry has no schema for '{topic}'.", topic=topic),
-                    msg("Have its owner register one under '{topic}-value'.", topic=topic),
-                    object_name=topic,
-                ) from error
-            self._latest[topic] = int(found["id"])
+                if self._named is None:
+                    raise _unknown(topic) from error
+                found = {}
+            self._latest[topic] = self._registered(topic, place, found) or int(found["id"])
         return self._latest[topic]
+
+    def _registered(self, topic: str, place: str, latest: Mapping[str, Any]) -> int | None:
+        """Register what the latest schema of a topic lacks; return its number, None where it lacks nothing."""
+        if self._named is None or latest.get("schemaType", "AVRO") != "AVRO":
+            return None
+        schema = grown(self._named.get(topic) or QueueObject(name=topic), latest.get("schema"))
+        if schema is None:
+            return None
+        sent = {"schema": schema, "references": latest.get("references") or []}
+        request = self._client.build_request("POST", f"{self._url}{place}", headers={"Accept": _KNOWN}, json=sent)
+        return int(self._answer(request, topic)["id"])
 
     def _parsed(self, found: Mapping[str, Any], named: dict[str, Any]) -> Any:
         """Return a schema with those that it refers to."""
@@ -120,16 +142,45 @@ class Avro:
 
     def _get(self, path: str) -> Any:
         """Return what the registry says; raises `LookupError` where it has none."""
-        request = self._client.build_request("GET", f"{self._url}{path}", headers={"Accept": _KNOWN})
+        return self._answer(self._client.build_request("GET", f"{self._url}{path}", headers={"Accept": _KNOWN}))
+
+    def _answer(self, request: httpx.Request, topic: str = "") -> Any:
         answer = self._client.send(request)
-        if answer.status_code == _NOTHING:
-            raise LookupError(path)
+        if answer.status_code == _NOTHING and not topic:
+            raise LookupError(request.url.path)
+        if answer.status_code in _UNFIT and topic:
+            raise _unfit(topic, answer)
         if answer.status_code != httpx.codes.OK:
             raise _problem(answer.status_code)
         try:
             return json.loads(answer.content)
         except ValueError as error:
             raise Fatal(msg("What answers as the schema registry is none.")) from error
+
+
+def _unknown(topic: str) -> ConnectorError:
+    return Misconfigured(
+        msg("The schema registry has no schema for '{topic}'.", topic=topic),
+        msg("Have its owner register one under '{topic}-value'.", topic=topic),
+        object_name=topic,
+    )
+
+
+def _unfit(topic: str, answer: httpx.Response) -> ConnectorError:
+    """Return what it means that a registry does not take a schema: mostly that readers could not follow it."""
+    try:
+        said = str(json.loads(answer.content)["message"])
+    except (ValueError, KeyError, TypeError):
+        said = str(answer.status_code)
+    return Misconfigured(
+        msg(
+            "The schema registry does not take the new schema of '{topic}': {problem}",
+            topic=topic,
+            problem=short(said, SHOWN),
+        ),
+        msg("Leave out 'required' at new fields in the description of the topic, or have its owner register a schema."),
+        object_name=topic,
+    )
 
 
 def _problem(status: int) -> ConnectorError:
@@ -154,6 +205,9 @@ def _fitted(value: Any, schema: Any, named: Mapping[str, Any]) -> Any:
     schema = named.get(schema, schema) if isinstance(schema, str) else schema
     kind = schema if isinstance(schema, str) else schema.get("logicalType") or schema["type"]
     if kind in ("record", "error"):
+        unknown = value.keys() - {field["name"] for field in schema["fields"]} - _OWN
+        if unknown:
+            raise ValueError(f"it has no field {min(unknown)!r}")
         return {f["name"]: _fitted(value[f["name"]], f["type"], named) for f in schema["fields"] if f["name"] in value}
     if kind == "array":
         return [_fitted(item, schema["items"], named) for item in value]

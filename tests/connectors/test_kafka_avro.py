@@ -20,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.builtin.kafka_avro import Avro
+from connectors.builtin.kafka_broker import TopicObject
+from connectors.builtin.queue_options import objects_of
 from connectors.builtin.queue_payload import Unreadable
 from connectors.errors import AuthFailed, Fatal, Misconfigured, Unavailable
 from connectors.spi import Context, ReadRequest
@@ -65,7 +67,9 @@ class Registry(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         known = self.headers["Authorization"] == USER and "schemaregistry" in (self.headers["Accept"] or "")
-        status, body = ANSWERS.get(self.path, (404, {"error_code": 40403})) if known else (401, {})
+        self.say(*(ANSWERS.get(self.path, (404, {"error_code": 40403})) if known else (401, {})))
+
+    def say(self, status: int, body: Any) -> None:
         text = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -85,6 +89,46 @@ def registry() -> Iterator[dict[str, Any]]:
             "format": "avro", "registry_url": f"http://127.0.0.1:{server.server_port}/", "registry_user": "sync",
             "registry_password": "secret",
         }  # fmt: skip
+        server.shutdown()
+        thread.join()
+
+
+class Growing(Registry):
+    """Keeps what is registered, and takes a new schema only where readers with it can read what was written before."""
+
+    kept: list[dict[str, Any]]
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/schemas/ids/"):
+            self.say(200, self.kept[int(self.path.rsplit("/", 1)[1]) - 1])
+        elif self.kept:
+            self.say(200, {"id": len(self.kept), "version": len(self.kept), **self.kept[-1]})
+        else:
+            self.say(404, {"error_code": 40401})
+
+    def do_POST(self) -> None:
+        new = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            before = self.kept[-1:] and json.loads(self.kept[-1]["schema"])
+            if before:
+                empty = {field["name"]: 1 if field["type"] == "long" else None for field in before["fields"]}
+                body = BytesIO()
+                fastavro.schemaless_writer(body, before, empty)
+                fastavro.schemaless_reader(BytesIO(body.getvalue()), before, json.loads(new["schema"]))
+        except Exception as error:  # noqa: BLE001 - the library has no errors of its own
+            self.say(409, {"error_code": 409, "message": f"Schema being registered is incompatible: {error}"})
+            return
+        self.kept.append(new)
+        self.say(200, {"id": len(self.kept)})
+
+
+@pytest.fixture
+def growing() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    kept: list[dict[str, Any]] = []
+    with HTTPServer(("127.0.0.1", 0), type("Handler", (Growing,), {"kept": kept})) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield {"format": "avro", "registry_url": f"http://127.0.0.1:{server.server_port}", "register": True}, kept
         server.shutdown()
         thread.join()
 
@@ -214,3 +258,82 @@ def test_kinds_of_values(kind: Any, given: Any, read: Any) -> None:
             codec.from_json("t", body)
     else:
         assert json.loads(codec.as_json(codec.from_json("t", body))) == {"x": read}
+
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "id", "type": "integer", "required": True}, {"name": "name"}, {"name": "since", "type": "date"},
+    {"name": "credit", "type": "decimal", "scale": 2}, {"name": "at", "type": "time"},
+    {"name": "seen", "type": "datetime"}, {"name": "local", "type": "local_datetime"},
+    {"name": "raw", "type": "binary"}, {"name": "yes", "type": "boolean"}, {"name": "score", "type": "float"},
+]  # fmt: skip
+VALUES: dict[str, Any] = {
+    "id": 1, "name": "客户", "since": dt.date(2024, 2, 29), "credit": Decimal("12.50"), "at": dt.time(1, 2, 3),
+    "seen": dt.datetime(2024, 2, 29, 1, 2, 3, tzinfo=dt.UTC), "local": dt.datetime(2024, 2, 29, 1, 2, 3),
+    "raw": b"\x00\xff", "yes": True, "score": 0.5,
+}  # fmt: skip
+
+
+def test_schemas_are_registered(tansu: brokers.Broker, growing: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+    """A topic without a schema gets that of its description, once; a new field is added, and all is read again."""
+    registry, kept = growing
+
+    def settings(*fields: dict[str, Any]) -> dict[str, Any]:
+        return settings_of(tansu, objects=[{"name": "new-orders", "key": "id", "fields": list(fields)}], **registry)
+
+    make(settings(*FIELDS), "new-orders")
+    for number, fields in enumerate((FIELDS[:3], FIELDS[:3], FIELDS), 1):
+        with connect(settings(*fields)) as target:
+            schema = target.schema("new-orders")
+            values = {**VALUES, "id": number}
+            row = pl.DataFrame({f.name: [values[f.name]] for f in schema.fields}, schema=schema.dtypes())
+            assert not target.write("new-orders", schema, [Change(Op.CREATE, "id", row)]).failures
+            if fields is FIELDS:
+                rows = pl.concat([page.records for page in target.read(ReadRequest("new-orders", schema))])
+                assert rows.row(2, named=True) == {**VALUES, "id": 3}
+                assert rows["credit"].to_list() == [None, None, Decimal("12.50")]
+    assert [len(json.loads(one["schema"])["fields"]) for one in kept] == [3, 10]
+
+
+def test_schemas_that_the_registry_does_not_take(growing: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+    """A field that old messages do not have is refused in the registry's own words; nothing is written."""
+    registry, kept = growing
+
+    def writing(*fields: dict[str, Any], body: bytes = b'{"id": 1}') -> bytes:
+        named = objects_of([{"name": "t", "fields": list(fields)}], TopicObject)
+        with contextlib.closing(Avro(registry, Context(timeout=5), named)) as codec:
+            return codec.from_json("t", body)
+
+    for field, told in (
+        ({"name": "größe"}, "no field with the name"), ({"name": "x", "type": "json"}, "how Avro shall hold it"),
+        ({"name": "x", "type": "decimal"}, "how Avro shall hold it"),
+    ):  # fmt: skip
+        with pytest.raises(Misconfigured, match=told):
+            writing(FIELDS[0], field)
+    with pytest.raises(Misconfigured, match="no schema for 't'") as caught:
+        writing()
+    assert "Describe the fields" in str(caught.value.advice)
+    assert not kept
+    assert writing(FIELDS[0]) == b"\0\0\0\0\x01\x02"
+    with pytest.raises(Misconfigured, match="does not take the new schema of 't': Schema being registered"):
+        writing(FIELDS[0], {"name": "more", "required": True})
+    assert len(kept) == 1
+
+
+def test_a_schema_that_has_more_stays(growing: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+    """Where the owner's schema has all described fields, it is written by it, and none is registered."""
+    registry, kept = growing
+    kept.append({"schema": json.dumps({"type": "record", "name": "t", "fields": [
+        {"name": "id", "type": "long"}, {"name": "own", "type": "string", "default": "x"}]})})  # fmt: skip
+    named = objects_of([{"name": "t", "fields": FIELDS[:1]}], TopicObject)
+    with contextlib.closing(Avro(registry, Context(timeout=5), named)) as codec:
+        assert json.loads(codec.as_json(codec.from_json("t", b'{"id": 5}'))) == {"id": 5, "own": "x"}
+    assert len(kept) == 1
+
+
+def test_fields_that_the_schema_has_not(avro: Avro) -> None:
+    """A record with a field that its schema does not have is put aside: without it, it would be another record."""
+    record = {"id": 1, "credit": None, "extra": 2}
+    with pytest.raises(Unreadable, match="no field 'extra'"):
+        avro.from_json("customers", json.dumps(record).encode())
+    del record["extra"]
+    assert avro.from_json("customers", json.dumps({**record, "message_key": "1"}).encode())
