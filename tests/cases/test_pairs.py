@@ -9,11 +9,12 @@ import sqlalchemy as sa
 
 from tests.cases.waiting import ADA, DOCUMENT, MATCH, PHONES, conflict, entry, make_rule, settle, wait
 from webapp.audit import queries
-from webapp.cases import deciding, history, rule_changes, services, words
+from webapp.cases import deciding, history, rule_changes, services
 from webapp.cases.services import Case, CaseMissing, CaseRefused, Wanted
 from webapp.extensions import House
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.errors import StaleDraft
+from webapp.rulebook.side_names import side_names
 from webapp.runs import pair_cases
 from webapp.runs.models import run
 from webapp.runs.pair_cases import AnswerRefused
@@ -47,7 +48,7 @@ def records_asked(house: House) -> list[Any]:
 def proposal(house: House, number: int = 1) -> rule_changes.Proposal | None:
     with house.db.read() as tx:
         pair = pair_cases.get(tx, look(house, number).pair_id or 0)
-        names = words.side_names(tx, DOCUMENT)
+        names = side_names(tx, DOCUMENT)
         return rule_changes.propose(tx, pair, pair_cases.document_of(tx, pair), names)
 
 
@@ -135,7 +136,7 @@ def test_sides_in_one_connection_are_told_apart() -> None:
     document = {side: {"connection": "crm", "object": name} for side, name in (("left", "a"), ("right", "b"))}
     with sa.create_engine("sqlite://").connect() as tx:
         tx.execute(sa.text("CREATE TABLE connection (name TEXT, label TEXT)"))
-        names = words.side_names(tx, document)
+        names = side_names(tx, document)
     assert (names.left, names.right) == ("crm › a", "crm › b")
 
 

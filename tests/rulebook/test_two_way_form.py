@@ -163,7 +163,7 @@ def test_the_overview_tells_what_it_does(whole: House, admin_client: FlaskClient
     for told in (
         "Keeps crm › account and erp › customers.csv the same, both ways.",
         "recognised by phone, name; from 90% on they are linked, from 60% on a person is asked.",
-        "If both sides changed the same field: right wins.",
+        "If both sides changed the same field: erp › customers.csv wins.",
         "A linked record is gone from crm › account: deactivate it in erp › customers.csv.",
         "It stops before more than this: records deleted: 5%.",
         "Each run reads what is new in crm › account, by the field updated_at.",

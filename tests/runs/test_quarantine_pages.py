@@ -46,6 +46,21 @@ def test_an_empty_filter_of_the_quarantine_says_so(admin_client, shop):  # noqa:
     assert "Discard the ticked records?" in page
 
 
+def test_a_parked_record_says_in_which_system_it_was_read(admin_client, shop):  # noqa: F811
+    """The list, its filter and the record's page name the system of the rule's side, and rules by their titles."""
+    title = {**RULE, "label": "Customers of the shop"}
+    rulebook.save_draft(shop.house, "customers", title, ADMIN)
+    rulebook.publish(shop.house, "customers", ADMIN)
+    shop.run("live")
+    page = admin_client.get("/quarantine/?rule=customers").text
+    assert "read in crm" in page
+    assert '<option value="left">crm</option>' in page
+    assert '<option value="customers" selected>Customers of the shop</option>' in page
+    with shop.house.db.read() as tx:
+        first = tx.scalar(sa.select(quarantine.c.id))
+    assert "read in crm" in admin_client.get(f"/quarantine/{first}").text
+
+
 def test_a_run_that_a_guard_has_stopped_offers_a_simulation(admin_client, shop):  # noqa: F811
     """Its message advises to simulate, and the page has the button; a run that failed elsewhere has not."""
     document = {**RULE, "guards": [{"metric": "creates", "over": "1%", "min": 1, "do": "suspend"}]}

@@ -21,6 +21,7 @@ from webapp.cases.listing import Filter
 from webapp.cases.pair_page import view
 from webapp.cases.preview import Written, written
 from webapp.cases.services import Wanted
+from webapp.rulebook.side_names import SideNames, side_names
 from webapp.runs import pair_cases
 from webapp.runs.pair_choices import RECORD, ChoiceRefused
 from webapp.wake import announce
@@ -39,7 +40,7 @@ class Group:
     count: int
     choices: tuple[tuple[str, Message], ...]
     chosen: str
-    names: words.SideNames
+    names: SideNames
     examples: tuple[Example, ...] = ()
 
     @property
@@ -117,7 +118,7 @@ class BulkView(CasePage):
             by_group.setdefault(one.group, []).append(one)
         for (rule, situation), cases in by_group.items():
             first = cases[0].seen
-            names = words.side_names(tx, pair_cases.document_of(tx, first))
+            names = side_names(tx, pair_cases.document_of(tx, first))
             choices = tuple(_choices(situation, first, names))
             chosen = request.form.get(f"choice:{rule}:{situation}", "")
             group = Group(rule, situation, len(cases), choices, chosen, names)
@@ -151,7 +152,7 @@ class BulkView(CasePage):
         return redirect(_back())
 
 
-def _choices(situation: str, first: Any, names: words.SideNames) -> Iterator[tuple[str, Message]]:
+def _choices(situation: str, first: Any, names: SideNames) -> Iterator[tuple[str, Message]]:
     """Yield what may be chosen for a group: the value in the form, and its words."""
     for choice in deciding.choices_for_many(situation):
         if "take" in choice:

@@ -14,9 +14,10 @@ from rules.text import Message
 from webapp.cases import words
 from webapp.cases.fields import Cell, FieldRow, cell, label, rows, typed
 from webapp.cases.preview import Known
-from webapp.cases.words import SideNames, other, present
+from webapp.cases.words import other, present
 from webapp.extensions import House
 from webapp.rulebook.library import library
+from webapp.rulebook.side_names import SideNames, side_names
 from webapp.runs import pair_cases
 from webapp.runs.models import run
 from webapp.runs.pair_cases import PairCase
@@ -166,4 +167,4 @@ def view(house: House, tx: sa.Connection, pair: PairCase) -> PairView:
     row = tx.execute(sa.select(run.c.document, run.c.schemas, run.c.uses).where(run.c.id == pair.run_id)).one_or_none()
     document = dict(row.document) if row else {}
     known = Known(document, pair_cases.schemas_of(tx, pair.run_id, document), library(house, row.uses if row else None))
-    return PairView(pair, words.side_names(tx, document), known, numbered(pair.details, document))
+    return PairView(pair, side_names(tx, document), known, numbered(pair.details, document))

@@ -11,7 +11,7 @@ from rules.text import Message, msg
 from webapp.cases import history, sagas, words
 from webapp.cases.history import Deed
 from webapp.cases.models import case_item
-from webapp.cases.words import SideNames
+from webapp.rulebook.side_names import SideNames, side_names
 from webapp.runs import hooks, pair_cases
 from webapp.runs.hooks import PairDeed, PairsMoved
 from webapp.runs.models import run
@@ -32,7 +32,7 @@ def pairs_moved(tx: sa.Connection, moved: PairsMoved) -> None:
     """Open, refresh or close the cases of pairs, and keep what became of them."""
     pairs = pair_cases.find(tx, moved.cases)
     document = tx.scalar(sa.select(run.c.document).where(run.c.id == moved.run_id)) or {}
-    names = words.side_names(tx, document)
+    names = side_names(tx, document)
     known = _cases_of(tx, moved.cases)
     opened = _open(tx, [pair for number, pair in pairs.items() if number not in known], names, moved)
     known = {**known, **opened}

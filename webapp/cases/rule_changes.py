@@ -15,11 +15,12 @@ from webapp.audit.tags import Tag
 from webapp.cases import history
 from webapp.cases.history import Deed
 from webapp.cases.services import CaseRefused
-from webapp.cases.words import SideNames, deed_label
+from webapp.cases.words import deed_label
 from webapp.extensions import Actor, House
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.comparing import Comparison, compared
 from webapp.rulebook.services import RuleRow
+from webapp.rulebook.side_names import SideNames
 from webapp.runs.pair_cases import PairCase
 from webapp.runs.pair_choices import FIELDS, LEFT, RECORD, REVIEW, RIGHT, numbered
 

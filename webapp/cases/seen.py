@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from webapp.cases import words
 from webapp.cases.history import Deed
 from webapp.policies.masks import DOTS
+from webapp.rulebook.side_names import side_names
 from webapp.runs import pair_cases
 from webapp.runs.pair_cases import PairCase
 from webapp.runs.sight import Sights
@@ -46,7 +47,7 @@ def _shown(tx: sa.Connection, sights: Sights, case: Case, pairs: Mapping[int, Pa
     seen = shown_pair(sights, pair)
     if seen is None or seen is pair:
         return None if seen is None else case
-    names = words.side_names(tx, pair_cases.document_of(tx, pair))
+    names = side_names(tx, pair_cases.document_of(tx, pair))
     told = "; ".join(map(str, words.answer_told(seen.answer, seen, names)))
     resolution = case.resolution if not pair.answer or case.resolution in (None, told) else told or DOTS
     return replace(case, subject=words.subject(seen, names)[:500], resolution=resolution)

@@ -16,6 +16,7 @@ from webapp.cases.case_page import CasePage
 from webapp.cases.deciding_views import DecidingView
 from webapp.cases.listing import NOBODY, Filter
 from webapp.cases.services import CaseMissing, CaseRefused, NewCase, Wanted
+from webapp.rulebook.titles import rule_title
 from webapp.web.language import translated
 from webapp.web.menu import Item
 from webapp.web.request import house
@@ -160,7 +161,7 @@ def _rules(tx: sa.Connection, chosen: Filter) -> list[tuple[str, str]]:
     """Return the rules that have cases, for a select."""
     found = [name for name in services.counts(tx, Wanted(chosen.state), "rule_name") if name]
     names = sorted({*found, *([chosen.rule] if chosen.rule else [])})
-    return [("", _("All rules")), *((name, name) for name in names)]
+    return [("", _("All rules")), *((name, rule_title(name)) for name in names)]
 
 
 def _ages() -> list[tuple[str, str]]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from rules.text import N_, Message, msg
-from webapp.connections.models import connection
+from webapp.rulebook.side_names import SideNames
 from webapp.runs.pair_cases import PairCase
 
 FEW = 3
@@ -44,37 +41,9 @@ SITUATIONS: Mapping[str, str] = {
 _NAMES = ("name", "title", "label", "subject", "company", "名称", "姓名", "标题")
 
 
-@dataclass(frozen=True)
-class SideNames:
-    """What people call the two sides of a rule, and their objects."""
-
-    left: str
-    right: str
-    objects: Mapping[str, str]
-
-    def of(self, side: str) -> str:
-        """Return the name of a side."""
-        return self.left if side == "left" else self.right
-
-
 def other(side: str) -> str:
     """Return the other side."""
     return "right" if side == "left" else "left"
-
-
-def side_names(tx: sa.Connection, document: Mapping[str, Any]) -> SideNames:
-    """Return what the sides of a rule are called: their connections, with the objects where both are in one."""
-    parts = {side: document.get(side) or {} for side in ("left", "right")}
-    names = {side: str(part.get("connection") or side) for side, part in parts.items()}
-    objects = {side: str(part.get("object") or "") for side, part in parts.items()}
-    table = connection.c
-    query = sa.select(table.name, table.label).where(table.name.in_(names.values()))
-    labels = {row.name: row.label for row in tx.execute(query) if row.label}
-    if names["left"] == names["right"]:
-        shown = {side: f"{labels.get(name, name)} › {objects[side]}" for side, name in names.items()}
-    else:
-        shown = {side: labels.get(name, name) for side, name in names.items()}
-    return SideNames(shown["left"], shown["right"], objects)
 
 
 def present(pair: PairCase) -> str:

@@ -196,9 +196,9 @@ def unscheduled(tx: sa.Connection) -> list[PublishedRule]:
     return [row for row in found if not row.document.get("schedule")]
 
 
-def using_connections(tx: sa.Connection) -> list[tuple[str, str]]:
-    """Return each connection that a draft or a published document uses, with the name of the rule."""
-    return [(name, row.name) for row in list_rules(tx) for name in sorted({side[0] for side in _sides(row)})]
+def using_connections(tx: sa.Connection) -> list[tuple[str, str, str]]:
+    """Return each connection that a draft or a published document uses, with the name and the title of the rule."""
+    return [(name, row.name, row.label) for row in list_rules(tx) for name in sorted({side[0] for side in _sides(row)})]
 
 
 def using_object(tx: sa.Connection, connection: str, name: str) -> list[str]:

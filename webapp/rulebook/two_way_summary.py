@@ -84,12 +84,13 @@ def _conflicts(document: Document, names: Mapping[str, str]) -> Iterator[str]:
     if action != "merge":
         yield _situation("linked_conflict", action, names)
         return
-    default, said = str(part_of(document, "conflict").get("default") or "manual"), dict(two_way_words.policies())
-    yield _("If both sides changed the same field: %(policy)s.", policy=_small(said.get(default, default)))
+    default = str(part_of(document, "conflict").get("default") or "manual")
+    said = two_way_words.policy_names(names["left"], names["right"])
+    yield _("If both sides changed the same field: %(policy)s.", policy=said.get(default, default))
     own = [pair for pair in pairs(document) if pair.conflict and pair.conflict != default and pair.direction == "both"]
     for policy in dict.fromkeys(pair.conflict for pair in own):
         fields = _listed([pair for pair in own if pair.conflict == policy])
-        yield _("For %(fields)s: %(policy)s.", fields=fields, policy=_small(said.get(policy, policy)))
+        yield _("For %(fields)s: %(policy)s.", fields=fields, policy=said.get(policy, policy))
 
 
 def _small(text: str) -> str:

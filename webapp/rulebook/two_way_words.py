@@ -58,6 +58,16 @@ def policies() -> Choices:
     ]
 
 
+def policy_names(left: str, right: str) -> dict[str, str]:
+    """Return who wins, in the middle of a sentence that calls the sides by their names."""
+    named = {
+        "left": _("%(name)s wins", name=left),
+        "right": _("%(name)s wins", name=right),
+        "first_non_empty": _("%(left)s, or %(right)s where it is empty there", left=left, right=right),
+    }
+    return {policy: label[:1].lower() + label[1:] for policy, label in policies()} | named
+
+
 def default_policies() -> Choices:
     """Return what can be said for all fields; an expression belongs to one field."""
     return [policy for policy in policies() if policy[0] != "expression"]

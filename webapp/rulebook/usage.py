@@ -25,8 +25,8 @@ from webapp.rulebook.translation import translate as _
 
 def rules_of_connections(tx: sa.Connection) -> Iterator[tuple[str, User]]:
     """Yield each connection that a rule uses with the rule, as a person knows it."""
-    for connection, name in using_connections(tx):
-        yield connection, User(_("the rule %(name)s", name=name), f"/rules/{name}/")
+    for connection, name, title in using_connections(tx):
+        yield connection, User(_("the rule %(name)s", name=title or name), f"/rules/{name}/")
 
 
 def rules_of_entity(tx: sa.Connection, entity: str) -> list[str]:

@@ -184,26 +184,28 @@ class FieldLine:
 def field_lines(document: Document) -> list[FieldLine]:
     """Return the filled fields of a rule."""
     if is_two_way(document):
-        return [_pair_line(pair, part_of(document, "key")) for pair in pairs(document)]
+        named = two_way_words.policy_names(side_name(document, "left"), side_name(document, "right"))
+        return [_pair_line(pair, part_of(document, "key"), named) for pair in pairs(document)]
     flow = Flow.of(document)
     key = part_of(document, "key").get(flow.target)
     return [_line(row, row.name == key) for row in rows(document, None) if row.source]
 
 
-def _pair_line(pair: Pair, key: Document) -> FieldLine:
+def _pair_line(pair: Pair, key: Document, named: Mapping[str, str]) -> FieldLine:
     icons = {"left_to_right": "arrow-right", "right_to_left": "arrow-left"}
     notes = [_("if %(condition)s", condition=text) for text in dict.fromkeys((pair.when, pair.when_left)) if text]
     is_key = bool(pair.left or pair.right) and (key.get("left"), key.get("right")) == (pair.left, pair.right)
     icon = icons.get(pair.direction, "arrow-left-right")
-    told = " · ".join([*pair_notes(pair), *notes])
+    told = " · ".join([*pair_notes(pair, named), *notes])
     return FieldLine(pair.right or "–", pair.left or "–", pair.to_right, is_key, told, icon, pair.to_left)
 
 
-def pair_notes(pair: Pair) -> list[str]:
-    """Return what a pair says besides its expressions, in a few words each."""
+def pair_notes(pair: Pair, named: Mapping[str, str] | None = None) -> list[str]:
+    """Return what a pair says besides its expressions, in a few words each; `named` says who wins by name."""
+    wins = named or dict(two_way_words.policies())
     notes = [dict(on_choices()).get(pair.on, pair.on)] if pair.on != "both" else []
     notes += [dict(strength_choices()).get(pair.strength, pair.strength)] if pair.strength in {"strong", "weak"} else []
-    notes += [dict(two_way_words.policies()).get(pair.conflict, pair.conflict)] if pair.conflict else []
+    notes += [wins.get(pair.conflict, pair.conflict)] if pair.conflict else []
     notes += [dict(on_error_choices()).get(pair.on_error, pair.on_error)] if pair.on_error != PARK else []
     return notes
 

@@ -18,6 +18,7 @@ from rules.documents import parse_sync
 from webapp.connections.probing import object_schema
 from webapp.rulebook import reading as rulebook
 from webapp.rulebook.kinds import SYNC
+from webapp.rulebook.titles import side_title
 from webapp.runs import quarantine, reading
 from webapp.runs import quarantine_remap as remapping
 from webapp.runs.labels import choices, labels, place_words
@@ -53,7 +54,7 @@ class QuarantineView(RoomView):
             groups = quarantine.reasons(tx, rule)
             rules = [
                 ("", _("All rules")),
-                *((row.name, row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC),
+                *((row.name, row.label or row.name) for row in rulebook.list_rules(tx) if row.kind == SYNC),
             ]
         return self.page(
             "quarantine/list.html",
@@ -64,7 +65,7 @@ class QuarantineView(RoomView):
             rules=rules,
             states=choices(quarantine.STATES),
             words=labels(),
-            sides=[("", _("Both sides")), ("left", _("Left")), ("right", _("Right"))],
+            sides=[("", _("Both sides")), *((side, side_title(rule or "", side) or label) for side, label in _sides())],
             chosen={name: value or "" for name, value in asked.items()},
         )
 
@@ -207,6 +208,10 @@ class QuarantineView(RoomView):
             return dict.fromkeys(object_schema(self.house, source.connection, source.object).names)
         except ConnectorError:
             return {}
+
+
+def _sides() -> list[tuple[str, str]]:
+    return [("left", _("Left side")), ("right", _("Right side"))]
 
 
 def _asked() -> dict[str, Any]:
