@@ -220,6 +220,8 @@ class Formulas:
 
     def _negated(self, done: Done) -> Made:
         part = _guarded(self._parts(done)[0], Deed.ADD, done.sort)
+        if done.sort is Sort.FLOAT:  # SQLite takes a number from 0, which leaves a zero without its sign
+            return Made(part.value.op("*")(self._words.given(-1.0, Sort.FLOAT)), (part.filled,))
         return Made(-part.value, (part.filled,))
 
     def _real(self, done: Done) -> Made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -100,6 +101,17 @@ def test_infinite_floats_are_kept():
     back, errors = from_texts(to_texts(frame), Schema((Field("f", FieldType.FLOAT),)))
     assert not errors
     assert str(back["f"].to_list()) == "[inf, nan, 1.5]"
+
+
+@given(st.lists(st.fixed_dictionaries({"f": st.none() | st.floats(), "g": st.none() | st.floats()}), min_size=1))
+def test_the_text_of_a_record_is_its_own(rows):
+    """A record's number is a number, whatever stands beside it: infinity in another record makes no text of it."""
+    frame = pl.DataFrame(rows, schema={"f": pl.Float64, "g": pl.Float64})
+    texts = to_texts(frame)
+    assert texts == [to_texts(frame[row])[0] for row in range(frame.height)]
+    for row, text in zip(rows, texts, strict=True):
+        for name, value in json.loads(text).items():
+            assert isinstance(value, str) == (value is not None and not math.isfinite(row[name]))
 
 
 def test_no_records_are_no_texts():

@@ -15,6 +15,7 @@ from tests.runs.test_pushing import RULE, fill
 from webapp.connections import services as connections
 from webapp.rulebook import services as rulebook
 from webapp.rulebook.checking import check
+from webapp.runs.models import run_record
 
 TARGETS = ("one", "other")
 
@@ -42,17 +43,36 @@ def tables(story, source: str, target: str, *rows: tuple[Any, ...]) -> None:
 
 def both(story, *fields: dict[str, Any], source: str = "own") -> list[tuple[Any, ...]]:
     """Carry a rule out in both ways, which have to come to the same; return what a target holds then."""
-    house, ends = story.world.house, []
-    for name, way in zip(TARGETS, ("pushdown", "worker"), strict=True):
-        places = {"left": {"connection": "db", "object": source}, "right": {"connection": "db", "object": name}}
-        rule = {**RULE, **places, "name": name, "execute": way, "fields": [RULE["fields"][0], *fields]}
-        rulebook.create(house, rule, ADMIN)
-        rulebook.publish(house, name, ADMIN)
+    publish(story, *fields, source=source)
+    ends = []
+    for name in TARGETS:
         done = story.world.look(story.run(name))
         ends.append((done.state, str(done.message), numbers(done), story.held(name)))
     assert ends[0] == ends[1]
     assert ends[0][0] == "succeeded"
     return ends[0][3]
+
+
+def publish(story, *fields: dict[str, Any], source: str = "own") -> None:
+    """Publish a rule for each way."""
+    for name, way in zip(TARGETS, ("pushdown", "worker"), strict=True):
+        places = {"left": {"connection": "db", "object": source}, "right": {"connection": "db", "object": name}}
+        rule = {**RULE, **places, "name": name, "execute": way, "fields": [RULE["fields"][0], *fields]}
+        rulebook.create(story.world.house, rule, ADMIN)
+        rulebook.publish(story.world.house, name, ADMIN)
+
+
+def shown_by_both(story, *fields: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Simulate a rule in both ways, which have to show the same; return what is shown before and after, by key."""
+    publish(story, *fields)
+    query = sa.select(run_record.c.before, run_record.c.after).order_by(run_record.c.left_key)
+    shown = []
+    for name in TARGETS:
+        run_id = story.run(name, "simulate")
+        with story.world.house.db.read() as tx:
+            shown.append([tuple(row) for row in tx.execute(query.where(run_record.c.run_id == run_id))])
+    assert shown[0] == shown[1]
+    return shown[0]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -107,6 +127,31 @@ def test_an_infinite_number(sqlite):
     tables(sqlite, "id INTEGER PRIMARY KEY, rate REAL", "no INTEGER PRIMARY KEY, rate REAL", (1, 1e308), (2, 1e308))
     sqlite.ask("UPDATE own SET rate = 9e999 WHERE id = 2")
     assert len(both(sqlite, {"left": "rate", "right": "rate"})) == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_sign_of_zero(request, kind):
+    """A zero that is negated has a sign, in what a simulation shows as well."""
+    story = request.getfixturevalue(kind)
+    key = "BIGINT NOT NULL PRIMARY KEY"
+    rows = ((1, 0.0), (2, 2.5))
+    tables(story, f"id {key}, rate DOUBLE PRECISION", f"no {key}, rate DOUBLE PRECISION", *rows)
+    for name in TARGETS:
+        for number, _ in rows:
+            story.ask(f"INSERT INTO {name} VALUES (?, 1.0)", number)
+    shown = shown_by_both(story, {"right": "rate", "to_right": "-rate"})
+    assert [after for _, after in shown] == ['{"rate":-0.0}', '{"rate":-2.5}']
+
+
+def test_a_number_beside_an_infinite_one(postgresql):
+    """What a record held is shown as a number, whatever the records beside it hold."""
+    key = "BIGINT NOT NULL PRIMARY KEY"
+    rows = ((1, 1.0), (2, 2.0))
+    tables(postgresql, f"id {key}, rate DOUBLE PRECISION", f"no {key}, rate DOUBLE PRECISION", *rows)
+    for name in TARGETS:
+        postgresql.ask(f"INSERT INTO {name} VALUES (1, 'infinity'), (2, 6.25)")
+    shown = shown_by_both(postgresql, {"left": "rate", "right": "rate"})
+    assert shown == [('{"rate":"inf"}', '{"rate":1.0}'), ('{"rate":6.25}', '{"rate":2.0}')]
 
 
 def test_records_that_another_user_sees_are_not_pushed(postgresql, postgres_url):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import InvalidOperation
+from itertools import compress
 from typing import Any
 
 import polars as pl
@@ -17,12 +18,32 @@ from webapp.runs.pipeline.packing import NOTHING, Bodies, Packed, is_whole, unpa
 
 
 def to_texts(frame: pl.DataFrame) -> list[str]:
-    """Return one JSON object a row; decimals, dates, times are exact strings, bytes are base64."""
+    """Return one JSON object a row; decimals, dates, times are exact strings, bytes are base64, infinity is a word."""
     if frame.is_empty():
         return []
     safe = frame.with_columns(pl.col(pl.Binary).bin.encode("base64"))
-    odd = [c for c in safe.columns if safe[c].dtype.is_float() and not safe[c].is_finite().fill_null(value=True).all()]
-    return safe.with_columns(pl.col(odd).cast(pl.String)).write_ndjson().removesuffix("\n").split("\n")
+    texts = _lines(safe)
+    for rows, names in _infinite(safe):
+        own = _lines(safe[rows].with_columns(pl.col(names).cast(pl.String)))
+        for row, text in zip(rows, own, strict=True):
+            texts[row] = text
+    return texts
+
+
+def _lines(frame: pl.DataFrame) -> list[str]:
+    return frame.write_ndjson().removesuffix("\n").split("\n")
+
+
+def _infinite(frame: pl.DataFrame) -> Iterator[tuple[list[int], list[str]]]:
+    """Yield rows with the names of their numbers that JSON has none for; a row's others stay numbers."""
+    columns = [c for c in frame.iter_columns() if c.dtype.is_float() and not c.is_finite().all()]
+    odd = pl.DataFrame([~c.is_finite().fill_null(value=True) for c in columns])
+    together: dict[tuple[bool, ...], list[int]] = {}
+    for row, marks in enumerate(odd.rows()):
+        if any(marks):
+            together.setdefault(marks, []).append(row)
+    for marks, rows in together.items():
+        yield rows, list(compress(odd.columns, marks))
 
 
 def from_texts(texts: list[str], schema: Schema) -> tuple[pl.DataFrame, dict[int, tuple[str, Message]]]:
