@@ -28,6 +28,7 @@ from connectors.builtin.soap_parts import BrokenParts, parts_of, with_parts
 from connectors.builtin.soap_problems import SoapProblems
 from connectors.builtin.soap_security import Security
 from connectors.builtin.soap_shipped import ADDRESSING
+from connectors.builtin.soap_verify import Unsigned, Verifier
 from connectors.builtin.soap_wsdl import Operation, Service, service_of
 from connectors.errors import Forbidden, Misconfigured, RateLimited, Unavailable
 from connectors.http_client import client, same_origin, shown, trust_store
@@ -55,6 +56,7 @@ class Calls:
         self.options = options
         self.context = context
         self.security = Security(options)
+        self._verifier = Verifier(options.answer_certificate) if options.answer_certificate else None
         self._token: str | None = None
         self._address: str | None = None
         self._service: Service | None = None
@@ -180,18 +182,12 @@ class Calls:
             after = retry_after(response.headers.get("Retry-After", ""))
             self._budget.asked_to_wait(after)
             raise problems.limited(after)
-        if response.is_success and not response.content.strip():
+        if response.is_success and not response.content.strip() and self._verifier is None:
             return Answer([], etree.Element("Body"))
         kind = response.headers.get("Content-Type", "")
         if not response.is_success and "xml" not in kind and "multipart/related" not in kind:
             raise problems.refused()
-        try:
-            content, attachments = parts_of(response.content, kind)
-            answer = records.of(Message(content, attachments, shown(response.url), operation.encoded))
-        except (etree.XMLSyntaxError, BrokenParts, KeyError) as error:
-            raise problems.broken(error) from error
-        except NoEnvelope as error:
-            raise problems.no_envelope(str(error)) from error
+        answer = self._taken(response, records, call, operation)
         fault = fault_of(answer.body)
         if fault is not None:
             meaning = meaning_of(fault, self.options.faults, session=self.options.session is not None)
@@ -199,6 +195,21 @@ class Calls:
         if not response.is_success:
             raise problems.refused()
         return answer
+
+    def _taken(self, response: httpx.Response, records: Records, call: Call, operation: Operation) -> Answer:
+        """Return what an answer holds, once its signature is checked where the connection asks for that."""
+        problems = SoapProblems(response, call.object_name)
+        try:
+            content, attachments = parts_of(response.content, response.headers.get("Content-Type", ""))
+            if self._verifier is not None:
+                self._verifier.check(content, datetime.now(UTC))
+            return records.of(Message(content, attachments, shown(response.url), operation.encoded))
+        except (etree.XMLSyntaxError, BrokenParts, KeyError) as error:
+            raise problems.broken(error) from error
+        except Unsigned as error:
+            raise problems.unsigned(error.message, call.operation) from error
+        except NoEnvelope as error:
+            raise problems.no_envelope(str(error)) from error
 
     def _log_in(self) -> None:
         session = self.options.session

@@ -77,6 +77,9 @@ SPEC = ConnectorSpec(
                 help=N_("In PEM form. The body and the time stamp of each message are signed.")),
         Setting("signature_key", N_("Key to sign with"), SettingKind.SECRET, advanced=True,
                 help=N_("The private key of that certificate in PEM form.")),
+        Setting("answer_certificate", N_("Certificate that signs the answers"), SettingKind.MULTILINE, advanced=True,
+                placeholder="-----BEGIN CERTIFICATE-----",
+                help=N_("In PEM form. Answers are then refused whose body and time stamp it has not signed.")),
         Setting("client_certificate", N_("Client certificate"), SettingKind.MULTILINE, advanced=True,
                 placeholder="-----BEGIN CERTIFICATE-----",
                 help=N_("In PEM form, for services that ask for one when the connection is made.")),
@@ -116,6 +119,7 @@ class SoapOptions:
     timestamp: bool
     signature_certificate: str = field(repr=False)
     signature_key: str = field(repr=False)
+    answer_certificate: str = field(repr=False)
     client_certificate: str = field(repr=False)
     client_key: str = field(repr=False)
     rate: int
@@ -128,7 +132,8 @@ class SoapOptions:
         """Return the options that the settings stand for; raises `Misconfigured`."""
         texts = {s.name: str(settings.get(s.name) or "").strip() for s in SPEC.settings}
         plain = ("port", "authentication", "user", "password", "secret", "headers_text", "wsdl_text", "certificate",
-                 "signature_certificate", "signature_key", "client_certificate", "client_key")  # fmt: skip
+                 "signature_certificate", "signature_key", "answer_certificate",
+                 "client_certificate", "client_key")  # fmt: skip
         wsdl = entered(texts["wsdl"]) if texts["wsdl"] else ""
         if not wsdl and not texts["wsdl_text"]:
             raise Misconfigured(msg("The connection has no WSDL."), msg("Enter its address, or paste its text."))

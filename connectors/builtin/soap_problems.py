@@ -7,9 +7,18 @@ import re
 import httpx
 
 from connectors.casting import short
-from connectors.errors import AuthFailed, ConnectorError, Fatal, Misconfigured, ObjectMissing, RateLimited, Unavailable
+from connectors.errors import (
+    AuthFailed,
+    ConnectorError,
+    Fatal,
+    Forbidden,
+    Misconfigured,
+    ObjectMissing,
+    RateLimited,
+    Unavailable,
+)
 from connectors.http_client import shown
-from rules.text import msg
+from rules.text import Message, msg
 
 _SHOWN = 200
 
@@ -80,6 +89,16 @@ class SoapProblems:
             msg("Try again; if it happens always, ask the operator of the service."),
             object_name=self.object_name,
         )
+
+    def unsigned(self, problem: Message, operation: str) -> Forbidden:
+        """Return the error for an answer that is not signed as the connection asks for."""
+        return Forbidden(
+            msg("The answer of {url} to the operation '{operation}' is refused: {problem}.",
+                url=self.url, operation=operation, problem=problem),
+            msg("Check the certificate that signs the answers in the connection's settings and the clocks of both"
+                " sides, and ask the operator of the service whether body and time stamp are signed."),
+            object_name=self.object_name,
+        )  # fmt: skip
 
     def no_envelope(self, name: str) -> ConnectorError:
         """Return the error for XML that is no SOAP message."""
