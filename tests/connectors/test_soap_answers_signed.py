@@ -31,7 +31,7 @@ def peer(kind: str = "rsa") -> tuple[str, str]:
 
 
 def signed(
-    text: str, *, kind: str = "rsa", age: int = 0, parts: tuple[str, ...] = ("Body", "Timestamp"), method: Any = None
+    text: str, *, kind: str = "rsa", age: int = 0, parts: tuple[str, ...] = ("Body", "Timestamp"), **how: Any
 ) -> Any:
     """Return an envelope as a service signs it with xmlsec, made `age` minutes ago and valid for five."""
     root = etree.fromstring(text.encode())
@@ -42,9 +42,9 @@ def signed(
     security = etree.SubElement(header, f"{{{WSSE}}}Security")
     stamp = etree.SubElement(security, f"{{{WSU}}}Timestamp")
     made = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=age)
-    etree.SubElement(stamp, f"{{{WSU}}}Created").text = made.isoformat()
+    etree.SubElement(stamp, f"{{{WSU}}}Created").text = how.get("created") or made.isoformat()
     etree.SubElement(stamp, f"{{{WSU}}}Expires").text = (made + dt.timedelta(minutes=5)).isoformat()
-    chosen = method or (xmlsec.Transform.RSA_SHA256 if kind == "rsa" else xmlsec.Transform.ECDSA_SHA256)
+    chosen = how.get("method") or (xmlsec.Transform.RSA_SHA256 if kind == "rsa" else xmlsec.Transform.ECDSA_SHA256)
     place = xmlsec.template.create(root, xmlsec.Transform.EXCL_C14N, chosen, ns="ds")
     security.append(place)
     context = xmlsec.SignatureContext()
@@ -53,8 +53,9 @@ def signed(
     for name in parts:
         nodes[name].set(f"{{{WSU}}}Id", f"the-{name}")
         context.register_id(nodes[name], "Id", WSU)
-        reference = xmlsec.template.add_reference(place, xmlsec.Transform.SHA256, uri=f"#the-{name}")
-        xmlsec.template.add_transform(reference, xmlsec.Transform.EXCL_C14N)
+        reference = xmlsec.template.add_reference(place, how.get("digest", xmlsec.Transform.SHA256), uri=f"#the-{name}")
+        for form in how.get("forms", (xmlsec.Transform.EXCL_C14N,)):
+            xmlsec.template.add_transform(reference, form)
     context.sign(place)
     return root
 
@@ -159,12 +160,23 @@ def test_attacks(web: Any, reply: Any, attack: Callable[[Any], None], told: str)
     [
         ({"age": 60}, "expired at"), ({"age": -60}, "still to come"), ({"parts": ("Body",)}, "element 'Timestamp'"),
         ({"parts": ("Timestamp",)}, "element 'Body'"), ({"method": xmlsec.Transform.RSA_SHA1}, "not accepted"),
+        ({"created": "soon"}, "cannot be read"), ({"digest": xmlsec.Transform.SHA1}, "not accepted"),
+        ({"forms": ()}, "changes '#the-Body'"), ({"forms": (xmlsec.Transform.C14N,)}, "exclusive canonical form"),
     ],
 )  # fmt: skip
 def test_weak_signatures(web: Any, reply: Any, how: Any, told: str) -> None:
     """Old and future answers, half signed ones and weak algorithms are refused."""
     with pytest.raises(Forbidden, match=told):
         read(web, reply, signed(enveloped(people(1)), **how))
+
+
+@pytest.mark.parametrize(("value", "told"), [("A", "no Base64"), ("AAAA", "not of the certificate")])
+def test_broken_signatures(web: Any, reply: Any, value: str, told: str) -> None:
+    """A signature that is no Base64 text or too short is refused."""
+    root = signed(enveloped(people(1)), kind="ec")
+    root.find(f".//{{{DSIG}}}SignatureValue").text = value
+    with pytest.raises(Forbidden, match=told):
+        read(web, reply, root, "ec")
 
 
 def test_the_key_is_that_of_the_connection(web: Any, reply: Any) -> None:
