@@ -42,3 +42,21 @@ def test_a_number_stands_beside_each_key(batches, asked):
         keys.add(pl.Series(fresh, dtype=pl.String), numbers)
         plain |= dict(zip(fresh, numbers.to_list(), strict=True))
     assert keys.find(pl.Series(asked, dtype=pl.String)).to_list() == [plain.get(key) for key in asked]
+
+
+@given(KEYS, KEYS, st.integers(1, 60))
+def test_what_is_missing_does_not_depend_on_parts(batches, others, part):
+    """Keys that are looked up and merged in parts: none is lost, and a set lies in another if nothing is missing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyset, "_PART", part)
+        patch.setattr(keyset, "_LARGEST", part)
+        there, asked = KeySet(), KeySet()
+        for batch in batches:
+            there.add(pl.Series(batch, dtype=pl.String))
+        for batch in others:
+            asked.add(pl.Series(batch, dtype=pl.String))
+        plain = {key for batch in batches for key in batch if key is not None}
+        keys = [key for batch in others for key in batch if key is not None]
+        missing = [key for key in keys if key not in plain]
+        assert there.missing(pl.Series(keys, dtype=pl.String)).to_list() == missing
+        assert asked.within(there) == (not missing)

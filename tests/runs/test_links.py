@@ -17,11 +17,13 @@ from webapp.runs.models import link_segment
 from webapp.runs.pipeline import links as module
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.key_bits import Asked, key_bits
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.link_log import LinkLog
 from webapp.runs.pipeline.links import SCHEMA, Links
 
 KEYS = st.sampled_from([str(number) for number in range(30)])
 DELTAS = st.lists(st.dictionaries(KEYS, st.none() | st.text("ab", max_size=2), max_size=6), max_size=8)
+RIGHT = pl.Series(["", "a", None, "b", "ab"])
 NONE = pl.DataFrame(schema={"outcome": pl.String()})
 
 
@@ -60,22 +62,26 @@ def asked(links: Links, keys: list[str | None]) -> list[dict[str, Any]]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(DELTAS, DELTAS, st.lists(KEYS | st.none(), max_size=6), st.booleans())
+@given(DELTAS | st.just([]), DELTAS, st.lists(KEYS | st.none(), max_size=6), st.booleans(), st.booleans())
 def test_what_is_read_as_it_is_asked_for_is_what_all_of_it_says(
     house: House,
     before: list[dict[str, str | None]],
     during: list[dict[str, str | None]],
     keys: list[str | None],
     often: bool,
+    few: bool,
 ) -> None:
     """Whatever was committed before, whatever the run itself has changed, and however much was asked for before."""
     stored(house, before)
-    lazy = Links.lazy(house.db.read, 7, "hashed")
+    lazy = (Links.lazy if few else Links.whole)(house.db.read, 7, "hashed")
     with house.db.read() as tx:
         whole = Links.load(tx, 7, "hashed")
+    asked_for = pl.Series(keys, dtype=pl.String)
     for delta in during:
         if often:
             assert asked(lazy, keys) == asked(whole, keys)
+            assert lazy.taken(RIGHT).to_list() == whole.taken(RIGHT).to_list()
+            assert set(lazy.missing_in(KeySet(asked_for))) == set(whole.missing_in(KeySet(asked_for)))
         one = chunk(delta)
         with house.db.begin() as tx:
             lazy.append(tx, 2, one)
@@ -167,3 +173,22 @@ def test_few_keys_that_are_not_there_seem_to_be() -> None:
     bits = key_bits(pl.select(pl.int_range(25_000).cast(pl.String)).to_series(), "left")
     strangers = pl.select(pl.int_range(25_000, 27_000).cast(pl.String)).to_series()
     assert sum(Asked(strangers[row : row + 1], "left").may_be_in(bits) for row in range(strangers.len())) < 20
+
+
+def test_a_first_load_keeps_the_keys_of_its_links_and_not_their_rows(house: House) -> None:
+    """They are read when one of them is asked for; so what a first load needs of memory hardly depends on its size."""
+    stored(house, [])
+    links = Links.whole(house.db.read, 7, "hashed")
+    assert links.hashed == 0
+    for start in range(0, 300, 100):
+        one = chunk({str(number): f"r{number}" for number in range(start, start + 100)})
+        with house.db.begin() as tx:
+            links.append(tx, 2, one)
+        links.merge(one)
+        assert links.find(pl.Series([str(start + 100)])).to_list() == [None]
+    met = KeySet(pl.Series([str(number) for number in range(300)]))
+    assert links.missing_in(met).is_empty()
+    assert links._all is None
+    assert links.find(pl.Series(["7", "300"])).to_list() == ["r7", None]
+    assert links.missing_in(KeySet(pl.Series(["0"]))).len() == 299
+    assert len(links) == 300

@@ -60,6 +60,7 @@ def worker(name: str) -> None:
     with loading.for_good():
         from webapp import worker as process  # noqa: PLC0415 - loads connectors and rules
 
+    loading.sparing()
     settings = ready(name)
     process.run(settings, name)
 

@@ -69,11 +69,10 @@ class Absent:
             gone = side.gone(self.start, lambda keys: links.find(keys).is_not_null())
             if gone is not None:
                 return gone
-        linked = links.keys
         if self.missed is not None:
-            return linked.filter(linked.is_in(self.missed.implode()))
+            return links.keys.filter(links.keys.is_in(self.missed.implode()))
         if self.planner.met_all:
-            return linked.filter(~self.planner.seen.has(linked))
+            return links.missing_in(self.planner.seen)
         request = ReadRequest(self.planner.sides.source.object, self._only_key, page_size=self.page_size)
         present = KeySet()
         for page in pages(self.reader, request, self.retry):
@@ -81,7 +80,7 @@ class Absent:
                 return None
             present.add(self._texts(page))
             self.heed()
-        return linked.filter(~present.has(linked))
+        return links.missing_in(present)
 
     @property
     def _only_key(self) -> Schema:

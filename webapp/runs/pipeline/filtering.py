@@ -69,8 +69,7 @@ def unseen(
     """Yield the linked records that the source has left out, where leaving the scope does something to a link."""
     if request.filter is None or _action(planner) == Action.IGNORE:
         return
-    key, keys = planner.sides.source_key, links.keys
-    missed = keys.filter(~planner.seen.has(keys))
+    key, missed = planner.sides.source_key, links.missing_in(planner.seen)
     for part in missed.to_frame().iter_slices(request.page_size):
         values = key_values(part.to_series(), request.schema[key].dtype).drop_nulls().alias(key)
         found = retry(lambda values=values: reader.left_out(request, key, values))  # type: ignore[misc]

@@ -17,6 +17,10 @@ _BITS = 25
 """The table has 2 to the power of this many bits, 4 MB."""
 _SMALL = 100_000
 """With fewer keys no table is needed."""
+_LARGEST = 1_000_000
+"""Runs of so many keys stay as they are: putting two together takes three times their memory for a moment."""
+_PART = 100_000
+"""So many keys are looked up at once where there may be millions."""
 
 
 class MetKeys:
@@ -43,7 +47,7 @@ class MetKeys:
 
     def _append(self, run: HashRun) -> None:
         runs = self._runs
-        while runs and len(runs[-1]) <= len(run):
+        while runs and len(runs[-1]) <= len(run) < _LARGEST:
             run, runs = runs[-1].merged(run), runs[:-1]
         if len(run):
             self._runs = (*runs, run)
@@ -61,8 +65,15 @@ class MetKeys:
             there[order[same]] = True
         return pl.Series(number, dtype=self._dtype).set(pl.Series(~there) | keys.is_null(), None)
 
+    def holds(self, hashes: Hashes) -> bool:
+        """Tell whether keys with all of these sorted hashes are there."""
+        there = np.zeros(len(hashes), np.bool_)
+        for run in self._runs:
+            there |= run.find(hashes)[0]
+        return bool(there.all())
+
     def hashes(self) -> Iterator[Hashes]:
-        """Yield the hashes of all keys in some order, in parts."""
+        """Yield the hashes of all keys, in parts that are sorted."""
         return (run.hashes for run in self._runs)
 
 
@@ -105,6 +116,16 @@ class KeySet:
             for hashes in self._keys.hashes():
                 _mark(table, hashes)
             self._table = table
+
+    def within(self, other: KeySet) -> bool:
+        """Tell whether all keys are in another set."""
+        parts = (hashes[at : at + _PART] for hashes in self._keys.hashes() for at in range(0, len(hashes), _PART))
+        return all(other._keys.holds(part) for part in parts)
+
+    def missing(self, keys: pl.Series) -> pl.Series:
+        """Return the keys that are not in the set; looked up in parts, as that takes ten times their memory."""
+        parts = (keys[at : at + _PART] for at in range(0, keys.len(), _PART))
+        return pl.concat([keys.clear(), *(part.filter(~self.has(part)) for part in parts)])
 
     def has(self, keys: pl.Series) -> pl.Series:
         """Return a mask of the keys that are in the set; false for nulls."""

@@ -51,9 +51,9 @@ class LinkLog:
         """Take note of the segments that there are."""
         columns = (link_segment.c.id, link_segment.c.rows, link_segment.c.bits)
         query = sa.select(*columns).where(link_segment.c.rule_id == self.rule_id).order_by(link_segment.c.id)
-        for row in tx.execute(query):
-            self.rows.append(row.rows)
-            self._bits[row.id] = row.bits
+        found = tx.execute(query).all()
+        self.rows = [row.rows for row in found]
+        self._bits = {row.id: row.bits for row in found}
 
     def all(self, tx: sa.Connection) -> pl.DataFrame:
         """Return the rows of all segments that were noted, one after the other."""

@@ -8,12 +8,14 @@ for few of them reads only the segments that may hold them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import Lock
 
 import polars as pl
 import sqlalchemy as sa
 
 from webapp.runs.pipeline.chunk import Chunk
 from webapp.runs.pipeline.keyed_rows import KeyedRows
+from webapp.runs.pipeline.keyset import KeySet
 from webapp.runs.pipeline.link_log import SCHEMA, Connect, LinkLog, unlinked
 from webapp.runs.pipeline.packing import Packed
 
@@ -31,11 +33,20 @@ _FEW = 1_000
 class Links:
     """The links of one rule, as of the last committed chunk."""
 
-    def __init__(self, log: LinkLog, connect: Connect | None = None, frame: pl.DataFrame | None = None) -> None:
+    def __init__(
+        self,
+        log: LinkLog,
+        connect: Connect | None = None,
+        frame: pl.DataFrame | None = None,
+        own: KeySet | None = None,
+    ) -> None:
         self._log = log
         self._connect = connect
         self._all = None if frame is None else KeyedRows(frame, "left_key")
         self._added: list[pl.DataFrame] = []
+        self._own = own
+        """The left keys that a first load has linked so far: it hardly asks for them, so the rows stay away."""
+        self._lock = Lock()
         self._asked = 0
         self.mine: Callable[[pl.Series], pl.Series] | None = None
         """Tells which left keys are those of a slice, where a run works on one only."""
@@ -56,9 +67,14 @@ class Links:
     def whole(
         cls, connect: Connect, rule_id: int, scheme: str = "", digests: str = "", *, reverse: bool = False
     ) -> Links:
-        """Return what `load` does, over a connection of its own."""
+        """Return what `load` does, over a connection of its own; where there are no links yet, keys of new ones only.
+
+        One thread may ask while another one changes them.
+        """
+        log = LinkLog(rule_id, (scheme, digests), reverse=reverse)
         with connect() as tx:
-            return cls.load(tx, rule_id, scheme, digests, reverse=reverse)
+            log.look(tx)
+            return cls(log, connect, log.all(tx) if log.rows else None, own=None if log.rows else KeySet())
 
     @classmethod
     def lazy(
@@ -75,12 +91,20 @@ class Links:
 
     @property
     def _links(self) -> KeyedRows:
-        if self._all is None:
-            assert self._connect is not None  # noqa: S101 - else they were given
+        return self._all if self._all is not None else self._read()
+
+    def _read(self) -> KeyedRows:
+        """Read all links; what is committed meanwhile is among them or merged afterwards, or both."""
+        assert self._connect is not None  # noqa: S101 - else they were given
+        with self._lock:
+            if self._own is not None and not len(self._own):
+                return KeyedRows(pl.DataFrame(schema=SCHEMA), "left_key")
             with self._connect() as tx:
+                if self._own is not None:
+                    self._log.look(tx)
                 self._all = KeyedRows(pl.concat([self._log.all(tx), *self._added]), "left_key")
-            self._added = []
-        return self._all
+            self._added, self._own = [], None
+            return self._all
 
     def find(self, left_keys: pl.Series) -> pl.Series:
         """Return the right key of each left key, null where there is no link."""
@@ -88,8 +112,10 @@ class Links:
 
     def known(self, left_keys: pl.Series) -> pl.DataFrame:
         """Return the right key and the hashes of each left key, nulls where there is no link."""
+        if self._has_none(left_keys):
+            return pl.DataFrame(schema=SCHEMA).drop("left_key").clear(left_keys.len())
         self._asked += left_keys.len()
-        if self._all is not None or self._connect is None or self._asked > _FEW:
+        if self._all is not None or self._own is not None or self._connect is None or self._asked > _FEW:
             return self._links.find(left_keys)
         found = pl.concat([self._log.find(self._connect, left_keys), *self._added])
         rows = found.unique("left_key", keep="last", maintain_order=True)
@@ -122,6 +148,17 @@ class Links:
         keys = self.rows["left_key"]
         return keys if self.mine is None else keys.filter(self.mine(keys))
 
+    def missing_in(self, met: KeySet) -> pl.Series:
+        """Return the left keys that have a link, are among those that are worked on and not in a set."""
+        if self._own is not None and self.mine is None and self._own.within(met):
+            return pl.Series("left_key", [], pl.String())
+        return met.missing(self.keys)
+
+    def _has_none(self, left_keys: pl.Series) -> bool:
+        """Tell whether none of these keys has a link, as far as that is known without the links themselves."""
+        with self._lock:
+            return self._own is not None and not self._own.has(left_keys).any()
+
     def taken(self, right_keys: pl.Series) -> pl.Series:
         """Return a mask of the right keys that have a link."""
         return right_keys.is_in(self.rows["right_key"].implode())
@@ -133,10 +170,13 @@ class Links:
 
     def merge(self, chunk: Chunk) -> None:
         """Take over what `append` has committed."""
-        if self._all is not None:
-            self._all.add(chunk.links)
-        elif not chunk.links.is_empty():
-            self._added.append(chunk.links)
+        with self._lock:
+            if self._all is not None:
+                self._all.add(chunk.links)
+            elif self._own is not None:
+                self._own.add(chunk.links["left_key"])
+            elif not chunk.links.is_empty():
+                self._added.append(chunk.links)
 
     def compact(self, tx: sa.Connection, run_id: int) -> None:
         """Put links that count into segments of their own, if that is worth while."""

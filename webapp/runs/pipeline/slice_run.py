@@ -76,7 +76,7 @@ class SliceExecution(Execution):
     def _remove_absent(self, reader: Connector, planner: Planner, target: Target[Links], links: Links) -> None:  # noqa: ARG002 - nothing is removed yet
         """Take note of the links that were not met; a complete scan is one of all slices."""
         if planner.met_all and self.part.of_numbers:
-            self._missed = links.keys.filter(~planner.seen.has(links.keys))
+            self._missed = links.missing_in(planner.seen)
 
     def _stop(self, chunk: Chunk) -> None:
         stop = stop_behind(self.rule, chunk, self.journal.whole["quarantined"], strict=self.claim.strict)
