@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rules.documents import parse_sync
@@ -47,6 +47,12 @@ RULES = st.fixed_dictionaries(
         "ahead": st.booleans(),
     }
 )
+
+LEAVING: dict[str, Any] = {
+    "conflict": None, "policy": "manual", "gone": "case", "lost": "recreate", "edit": None, "alone": "ignore",
+    "leaving": "deactivate", "strong": False, "correlate": False, "reverse": True, "by": "full", "page": 1,
+    "unique": ("left", "right"), "ahead": False,
+}  # fmt: skip
 
 
 class Agreeing(History):
@@ -175,6 +181,7 @@ def _fits(found: Record | None, wanted: Any) -> bool:
 
 @settings(max_examples=20, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(RULES, HISTORY)
+@example(LEAVING, [("put", "right", 1, "x", None), ("run",)])  # out of scope, never linked: nothing to deactivate
 def test_histories_obey_the_laws(asked: dict[str, Any], steps: list[tuple[Any, ...]]):
     """Whatever happens, each run does to each pair what the rule says, and at rest nothing is written any more."""
     obey(asked, steps, Agreeing)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from webapp.runs.pipeline.deciding import Deciding
 
 FLOWS = (Action.UPDATE.value, Action.MERGE.value, Action.LINK_UPDATE.value)
+EDITS = (*FLOWS, Action.DEACTIVATE.value)
+"""What updates a record, if there is one: of a record out of scope that was never linked, none is deactivated."""
 MADE = (Action.CREATE.value, Action.RECREATE.value)
 
 
@@ -54,8 +56,7 @@ class Assembly:
             .when(col("row").is_in(held.implode())).then(pl.lit(Outcome.CASES.value))
             .when(col("situation") == Situation.LINKED_UNCHANGED).then(pl.lit(Outcome.UNCHANGED.value))
             .when(col("action").is_in(MADE)).then(pl.lit(Outcome.CREATED.value))
-            .when(col("action").is_in(FLOWS) & col("row").is_in(written.implode())).then(pl.lit(Outcome.UPDATED.value))
-            .when(col("action") == Action.DEACTIVATE.value).then(pl.lit(Outcome.UPDATED.value))
+            .when(col("action").is_in(EDITS) & col("row").is_in(written.implode())).then(pl.lit(Outcome.UPDATED.value))
             .when(col("action").is_in(FLOWS)).then(pl.lit(Outcome.UNCHANGED.value))
             .otherwise(pl.lit(Outcome.SKIPPED.value)),
             situation=pl.when("rejected").then(pl.lit(REJECTED)).otherwise("situation"),
