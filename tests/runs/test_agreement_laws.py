@@ -53,6 +53,7 @@ LEAVING: dict[str, Any] = {
     "leaving": "deactivate", "strong": False, "correlate": False, "reverse": True, "by": "full", "page": 1,
     "unique": ("left", "right"), "ahead": False,
 }  # fmt: skip
+DELETING = {"reverse": False, "alone": "delete"}  # all of the target is read too
 
 
 class Agreeing(History):
@@ -182,6 +183,8 @@ def _fits(found: Record | None, wanted: Any) -> bool:
 @settings(max_examples=20, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(RULES, HISTORY)
 @example(LEAVING, [("put", "right", 1, "x", None), ("run",)])  # out of scope, never linked: nothing to deactivate
+@example(LEAVING, [("put", "right", 4, None, None), ("run",), ("edit", "right", 4, "a", "x"), ("run",)])
+@example(LEAVING | DELETING, [("put", "left", 4, None, None), ("run",), ("edit", "left", 4, "a", "x"), ("run",)])
 def test_histories_obey_the_laws(asked: dict[str, Any], steps: list[tuple[Any, ...]]):
     """Whatever happens, each run does to each pair what the rule says, and at rest nothing is written any more."""
     obey(asked, steps, Agreeing)

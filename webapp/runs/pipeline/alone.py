@@ -63,8 +63,12 @@ class Alone:
 
     def _removals(self, action: Action) -> Iterator[Write]:
         """Yield deletions (or what stands for them): of the partner of a record out of scope, else of the record."""
+        wanted = self._is(action.value) & (self.met.linked | ~self._left_scope)
+        if action is Action.DEACTIVATE:  # when it leaves the scope, not in each run behind that
+            wanted &= ~(self._left_scope & self.met.known["op"].eq_missing(pl.Series([APART])))
+        theirs = self._left_scope & ~self.met.in_scope
         for own in (True, False):
-            mask = self._is(action.value) & (self._left_scope ^ own) & (self.met.linked | own)
+            mask = wanted & (theirs ^ own)
             rows = mask.arg_true().alias("row")
             if rows.is_empty():
                 continue
