@@ -3,7 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
-LOCKED := $(PIP) --require-hashes
+# The locks are complete: what packages ask for is not looked up again, so that a newer release of one changes nothing.
+LOCKED := $(PIP) --require-hashes --no-deps
 SOURCES := $(shell find webapp/static/src -type f 2>/dev/null) webapp/static/build.mjs
 CATALOGS := $(wildcard webapp/translations/*/LC_MESSAGES/messages.po)
 SUITE ?=

