@@ -221,6 +221,32 @@ def test_password_change_ends_other_sessions(app: Flask, house: House):
     assert events(house, "access:user:password_changed")[-1].after is None
 
 
+def test_nobody_waits_while_passwords_are_looked_at(house: House, monkeypatch: pytest.MonkeyPatch):
+    """Others write while a password is hashed, which takes long; a change that comes first counts."""
+    user_id = add_user(house, "ann", "Viewer")
+    others: list[str] = []
+
+    def slow(password: str) -> str:
+        with house.db.begin() as tx:  # waits until it fails where the change holds the database
+            tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(first_name=password))
+        others.append(password)
+        return passwords.hashed(password)
+
+    monkeypatch.setattr(users, "hashed", slow)
+    ann = Actor("user", "ann", str(user_id))
+    users.change_own_password(house, user_id, PASSWORD, "another good one 7", ann)
+    assert others == ["another good one 7"]
+
+    def overtaken(password: str) -> str:
+        with house.db.begin() as tx:
+            tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(password="changed"))
+        return passwords.hashed(password)
+
+    monkeypatch.setattr(users, "hashed", overtaken)
+    with pytest.raises(Refused, match="wrong"):
+        users.change_own_password(house, user_id, "another good one 7", "yet another one 8", ann)
+
+
 @pytest.mark.parametrize(
     ("current", "new", "again"),
     [

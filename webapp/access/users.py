@@ -202,17 +202,18 @@ def switch_in(tx: sa.Connection, old: User, active: bool, actor: Actor, at: date
 def reset_password(house: House, user_id: int, actor: Actor) -> str:
     """Give a user a new password, to be changed at the next sign-in; ends all sessions. Returns it, once."""
     password = generate_password()
+    stored = hashed(password)
     with house.db.begin() as tx:
         old = owned(tx, user_id, actor)
         refuse_oneself(tx, user_id, actor)
-        _store_password(tx, user_id, password, must_change=True)
+        _store_password(tx, user_id, stored, must_change=True)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", old.username)))
     return password
 
 
 def end_access(tx: sa.Connection, house: House, user: User) -> None:
     """Let nobody in by what a user had until now: password, sessions and keys."""
-    _store_password(tx, user.id, generate_password(), must_change=False)
+    _store_password(tx, user.id, hashed(generate_password()), must_change=False)
     key = models.access_key
     mine = (key.c.user_id == user.id, key.c.revoked_at.is_(None))
     tx.execute(sa.update(key).where(*mine).values(revoked_at=house.clock()))
@@ -226,14 +227,18 @@ def end_sessions(house: House, user_id: int, actor: Actor) -> int:
 
 
 def change_own_password(house: House, user_id: int, current: str | None, new: str, actor: Actor) -> None:
-    """Change one's own password; ends all sessions, also this one."""
-    with house.db.begin() as tx:
-        tx.execute(sa.select(models.user.c.id).where(models.user.c.id == user_id).with_for_update())  # one at a time
+    """Change one's own password; ends all sessions, also this one. Nobody waits while passwords are looked at."""
+    with house.db.read() as tx:
         row = proven(tx, user_id, current)
-        if current == new:
-            raise Refused("password", msg("The new password is the current one. Choose another."))
-        check_new(new, row.username)
-        _store_password(tx, user_id, new, must_change=False)
+    if current == new:
+        raise Refused("password", msg("The new password is the current one. Choose another."))
+    check_new(new, row.username)
+    stored, user = hashed(new), models.user
+    with house.db.begin() as tx:
+        held = tx.scalar(sa.select(user.c.password).where(user.c.id == user_id).with_for_update())  # one at a time
+        if held != row.password:
+            raise Refused("current", msg("The current password is wrong."))
+        _store_password(tx, user_id, stored, must_change=False)
         record(tx, actor, house.clock(), Event(Tag.PASSWORD_CHANGED, Subject("user", row.username)))
 
 
@@ -374,8 +379,8 @@ def _set_roles(tx: sa.Connection, user_id: int, names: Iterable[str]) -> None:
         tx.execute(sa.insert(table).values(user_id=user_id, role_id=role_id))
 
 
-def _store_password(tx: sa.Connection, user_id: int, password: str, *, must_change: bool) -> None:
-    tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(password=hashed(password)))
+def _store_password(tx: sa.Connection, user_id: int, stored: str, *, must_change: bool) -> None:
+    tx.execute(sa.update(models.user).where(models.user.c.id == user_id).values(password=stored))
     profile = models.access_profile
     tx.execute(sa.update(profile).where(profile.c.user_id == user_id).values(must_change_password=must_change))
     sessions.forget(tx, user_id)
